@@ -1,0 +1,43 @@
+# The libraries the project stands on: the system's where they are installed (Debian packages, see ./run), otherwise
+# fetched and built by CMake. Every one ends up behind the same find_package() name.
+include(FetchContent)
+
+# plasticity_dependency(NAME find_package-arguments... FETCH FetchContent-arguments...)
+macro(plasticity_dependency name)
+  cmake_parse_arguments(_dep "" "" "FETCH" ${ARGN})
+  find_package(${name} ${_dep_UNPARSED_ARGUMENTS} QUIET)
+  if(NOT ${name}_FOUND)
+    message(STATUS "${name} is not installed: fetching it")
+    FetchContent_Declare(${name} ${_dep_FETCH} OVERRIDE_FIND_PACKAGE)
+    find_package(${name} REQUIRED)
+  endif()
+endmacro()
+
+find_package(Threads REQUIRED)
+
+set(PNG_TESTS OFF)
+set(PNG_SHARED OFF)
+set(ZLIB_BUILD_EXAMPLES OFF)
+plasticity_dependency(ZLIB FETCH
+  URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz)
+if(TARGET zlibstatic AND NOT TARGET ZLIB::ZLIB)
+  target_include_directories(zlibstatic INTERFACE ${zlib_SOURCE_DIR} ${zlib_BINARY_DIR})
+  add_library(ZLIB::ZLIB ALIAS zlibstatic)
+endif()
+plasticity_dependency(PNG FETCH
+  URL https://github.com/pnggroup/libpng/archive/refs/tags/v1.6.44.tar.gz)
+if(TARGET png_static AND NOT TARGET PNG::PNG)
+  target_include_directories(png_static INTERFACE ${png_SOURCE_DIR} ${png_BINARY_DIR})
+  add_library(PNG::PNG ALIAS png_static)
+endif()
+plasticity_dependency(nlohmann_json 3.11 FETCH
+  URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
+
+if(PLASTICITY_TOOL)
+  plasticity_dependency(CLI11 2.1 FETCH
+    URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz)
+endif()
+if(PLASTICITY_TESTS)
+  plasticity_dependency(GTest 1.12 FETCH
+    URL https://github.com/google/googletest/archive/refs/tags/v1.14.0.tar.gz)
+endif()

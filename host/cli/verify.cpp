@@ -1,0 +1,68 @@
+#include "cli/commands.hpp"
+#include "fail.hpp"
+#include "memory.hpp"
+#include "parity/case.hpp"
+#include "plasticity/reference.hpp"
+
+namespace plasticity::cli {
+namespace {
+
+struct ReferenceRunner : parity::Runner {
+  template <class Real>
+  static void both(const parity::Case& c, parity::Buffers<Real>& buffers) {
+    reference::forward(c.spec, c.steps, c.batch, buffers.forward);
+    reference::backward(c.spec, c.steps, c.batch, buffers.backward);
+  }
+  void run(const parity::Case& c, parity::Buffers<float>& buffers) override { both(c, buffers); }
+  void run(const parity::Case& c, parity::Buffers<double>& buffers) override { both(c, buffers); }
+};
+
+struct PlanRunner : parity::Runner {
+  PlanRunner(Device on, Precision with) : device(on), precision(with) {}
+  template <class Real>
+  void both(const parity::Case& c, parity::Buffers<Real>& buffers) const {
+    const Plan plan(c.spec, {.steps = c.steps, .batch = c.batch, .device = device, .precision = precision});
+    const HostMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
+    plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
+    plan.backward({}, buffers.backward, tape.as<Tape>(), scratch.as<Scratch>());
+  }
+  void run(const parity::Case& c, parity::Buffers<float>& buffers) override { both(c, buffers); }
+  void run(const parity::Case& c, parity::Buffers<double>& buffers) override { both(c, buffers); }
+
+  Device device;
+  Precision precision;
+};
+
+struct Options {
+  std::string device = "cpu";
+  Precision precision = Precision::f64;
+  std::vector<std::string> files;
+};
+
+int run(const Options& options) {
+  if (options.device == "reference") {
+    if (options.precision == Precision::bf16)
+      bad_argument("--precision", "f64 or f32 with --device reference", "bf16");
+    ReferenceRunner runner;
+    return parity::verify(options.files, options.precision, runner);
+  }
+  PlanRunner runner(device_of(options.device, 0), options.precision);
+  return parity::verify(options.files, options.precision, runner);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("verify", "Runs parity cases and compares every output and gradient");
+  command->add_option("--device", options->device, "What runs the cases")
+      ->check(CLI::IsMember({"reference", "cpu", "cuda"}))
+      ->capture_default_str();
+  add_choice(*command, "--precision", options->precision,
+             "Arithmetic; bf16: float with the traces stored as bfloat16");
+  command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace plasticity::cli

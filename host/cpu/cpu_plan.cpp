@@ -1,0 +1,168 @@
+#include "cpu/cpu_plan.hpp"
+
+#include <cmath>
+
+#include "fail.hpp"
+
+namespace plasticity::cpu {
+
+template <class Real, class Trace>
+TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval,
+                                      Carver& carver) {
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(),
+                     checkpoints = (steps + interval - 1) / interval;
+  const bool lstm = spec.cell == Cell::lstm;
+  y0 = carver.take<Real>(spec.is_recurrent() ? N : 0);
+  c0 = carver.take<Real>(lstm ? N : 0);
+  out = carver.take<Real>(steps * N);
+  post = lstm ? carver.take<Real>(steps * N) : out;
+  activated = spec.activation == Activation::softmax ? carver.take<Real>(steps * N) : post;
+  c = carver.take<Real>(lstm ? steps * N : 0);
+  gates = carver.take<Real>(lstm ? steps * 3 * N : 0);
+  modulation = carver.take<Real>(spec.has_modulator() ? steps : 0);
+  hebb = carver.take<Trace>(checkpoints * P * N);
+  eligibility = carver.take<Trace>(spec.has_eligibility() ? checkpoints * P * N : 0);
+}
+
+template <class Real, class Trace>
+ForwardSpace<Real, Trace>::ForwardSpace(const Spec& spec, Carver& carver) {
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), width = spec.gates() * N;
+  const bool lstm = spec.cell == Cell::lstm;
+  y0 = carver.take<Real>(N);
+  c = carver.take<Real>(lstm ? N : 0);
+  zeros = carver.take<Real>(std::max(P, N));
+  currents = carver.take<Real>(chunk * width);
+  current = carver.take<Real>(width);
+  post = carver.take<Real>(lstm ? N : 0);
+  gates = carver.take<Real>(lstm ? 3 * N : 0);
+  rate = carver.take<Real>(N);
+  hebb = carver.take<Trace>(P * N);
+  eligibility = carver.take<Trace>(spec.has_eligibility() ? P * N : 0);
+}
+
+template <class Real>
+GroupSums<Real>::GroupSums(const Spec& spec, Carver& carver) {
+  const std::int64_t N = spec.neurons;
+  alpha = carver.take<Real>(spec.alpha == Granularity::connection ? spec.presynaptic() * N : N);
+  eta = carver.take<Real>(N);
+  modulator_weight = carver.take<Real>(N);
+  modulator_bias = carver.take<Real>(1);
+  fan_out_weight = carver.take<Real>(N);
+  fan_out_bias = carver.take<Real>(N);
+}
+
+template <class Real, class Trace>
+BackwardSpace<Real, Trace>::BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver) {
+  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+  const bool eligible = spec.has_eligibility();
+  zeros = carver.take<Real>(std::max(P, N));
+  G = carver.take<Real>(P * N);
+  GE = carver.take<Real>(eligible ? P * N : 0);
+  hebb = carver.take<Trace>(interval * P * N);
+  eligibility = carver.take<Trace>(eligible ? interval * P * N : 0);
+  rates = carver.take<Real>(N);
+  dx_lanes = carver.take<Real>(P * row_lanes<Real>);
+  dx = carver.take<Real>(std::max(P, N));
+  dout = carver.take<Real>(N);
+  dc = carver.take<Real>(N);
+  dy = carver.take<Real>(N);
+  drate = carver.take<Real>(N);
+}
+
+template <class Real, class Trace>
+CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options)
+    : spec_(spec),
+      options_(options),
+      sweeps_(sweeps<Real, Trace>(instruction_set())),
+      products_(products<Real>(instruction_set())),
+      interval_(choose_interval()),
+      tape_bytes_(tape_element_bytes(interval_) * static_cast<std::size_t>(options.batch)),
+      scratch_bytes_(std::max(forward_scratch_bytes(), backward_scratch_bytes())),
+      live_bytes_(live_element_bytes() * static_cast<std::size_t>(options.batch)) {}
+
+template <class Real, class Trace>
+std::size_t CpuPlan<Real, Trace>::tape_element_bytes(std::int64_t interval) const {
+  Carver counter(nullptr);
+  TapeElement<Real, Trace>(spec_, options_.steps, interval, counter);
+  return counter.bytes();
+}
+
+template <class Real, class Trace>
+TapeElement<Real, Trace> CpuPlan<Real, Trace>::tape_element(Tape tape, std::int64_t b) const {
+  Carver carver(static_cast<std::byte*>(tape.data) +
+                static_cast<std::size_t>(b) * tape_element_bytes(interval_));
+  return TapeElement<Real, Trace>(spec_, options_.steps, interval_, carver);
+}
+
+template <class Real, class Trace>
+std::int64_t CpuPlan<Real, Trace>::choose_interval() const {
+  const std::int64_t longest = std::max<std::int64_t>(options_.steps, 1);
+  if (options_.checkpoint_interval > 0) return std::min(options_.checkpoint_interval, longest);
+  if (options_.memory_budget == 0) {
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(longest)))));
+  }
+  const auto bytes = [&](std::int64_t interval) {
+    return tape_element_bytes(interval) * static_cast<std::size_t>(options_.batch);
+  };
+  if (bytes(longest) > options_.memory_budget) {
+    bad_argument("options.memory_budget", text("at least ", bytes(longest), " bytes (one checkpoint)"),
+                 text(options_.memory_budget));
+  }
+  std::int64_t low = 1, high = longest;  // bytes() falls with the interval
+  while (low < high) {
+    const std::int64_t middle = low + (high - low) / 2;
+    if (bytes(middle) <= options_.memory_budget) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+template <class Real, class Trace>
+Connection<Real> CpuPlan<Real, Trace>::connection(const Parameters<const Real>& parameters,
+                                                  Real* alpha_row) const {
+  const bool matrix = spec_.alpha == Granularity::connection;
+  const Real* alpha = parameters.alpha;
+  if (spec_.alpha == Granularity::scalar) {
+    std::fill_n(alpha_row, spec_.neurons, *alpha);
+    alpha = alpha_row;
+  }
+  return {.P = spec_.presynaptic(),
+          .N = spec_.neurons,
+          .w = parameters.w,
+          .alpha = alpha,
+          .alpha_stride = matrix ? spec_.neurons : 0,
+          .alpha_per_connection = matrix,
+          .eta = spec_.has_eta() ? *parameters.eta : Real(0),
+          .clip = static_cast<Real>(spec_.clip)};
+}
+
+#define PLASTICITY_INSTANTIATE(Real, Trace)   \
+  template struct TapeElement<Real, Trace>;   \
+  template struct ForwardSpace<Real, Trace>;  \
+  template struct BackwardSpace<Real, Trace>; \
+  template class CpuPlan<Real, Trace>;
+PLASTICITY_INSTANTIATE(float, float)
+PLASTICITY_INSTANTIATE(double, double)
+PLASTICITY_INSTANTIATE(float, Bfloat16)
+#undef PLASTICITY_INSTANTIATE
+template struct GroupSums<float>;
+template struct GroupSums<double>;
+
+}  // namespace plasticity::cpu
+
+namespace plasticity {
+
+std::shared_ptr<const Backend> make_cpu_backend(const Spec& spec, const PlanOptions& options) {
+  switch (options.precision) {
+    case Precision::f64: return std::make_shared<cpu::CpuPlan<double, double>>(spec, options);
+    case Precision::f32: return std::make_shared<cpu::CpuPlan<float, float>>(spec, options);
+    case Precision::bf16: return std::make_shared<cpu::CpuPlan<float, cpu::Bfloat16>>(spec, options);
+  }
+  bad_argument("options.precision", "f64, f32 or bf16", text(static_cast<int>(options.precision)));
+}
+
+}  // namespace plasticity

@@ -1,0 +1,178 @@
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "backend.hpp"
+#include "cpu/sweeps.hpp"
+
+// The CPU backend: the batch is shared out among threads, time runs inside, so that a batch element's trace
+// stays in the cache of one core for the whole sequence. The trace update of a step is folded into the sweep
+// that does the next step's plastic read. Backward keeps the trace of every K-th step on the tape and replays
+// the steps between.
+namespace plasticity::cpu {
+
+/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
+class Carver {
+ public:
+  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
+  template <class T>
+  T* take(std::int64_t count) {
+    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
+    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    return piece;
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t bytes_ = 0;
+};
+
+/// What forward leaves for backward, for one batch element. A pointer that the cell does not use is null.
+template <class Real, class Trace>
+struct TapeElement {
+  Real* y0;            // [N] the state that the sequence began with; lstm: h
+  Real* c0;            // [N] lstm
+  Real* out;           // [T,N] y, lstm: h
+  Real* post;          // [T,N] postsynaptic activity (the same memory as `out` except in an lstm)
+  Real* activated;     // [T,N] softmax before the clamp (elsewhere the same memory as `post`)
+  Real* c;             // [T,N] lstm
+  Real* gates;         // [T,3N] lstm: i f o after the sigmoid
+  Real* modulation;    // [T]
+  Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step
+  Trace* eligibility;  // likewise
+
+  TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, Carver& carver);
+};
+
+/// What one thread works in while it runs an element forward.
+template <class Real, class Trace>
+struct ForwardSpace {
+  static constexpr std::int64_t chunk = 16;  // steps whose input currents are computed together
+  Real* y0;                                  // [N]
+  Real* c;                                   // [N]
+  Real* zeros;                               // [max(P,N)]
+  Real* currents;                            // [chunk, gates N]
+  Real* current;                             // [gates N] of the step at hand
+  Real* post;          // [N] lstm: the candidate (elsewhere y is written where the caller wants it)
+  Real* gates;         // [3N]
+  Real* rate;          // [N] of the step whose update is pending
+  Trace* hebb;         // [P,N]
+  Trace* eligibility;  // [P,N]
+
+  ForwardSpace(const Spec& spec, Carver& carver);
+};
+
+/// Gradient sums of a group of batch elements; the groups are added up in order at the end. The groups depend
+/// on the batch alone, so the sums have the same bits for any number of threads.
+template <class Real>
+struct GroupSums {
+  Real* alpha;             // [P,N], or [N] where alpha is not per connection
+  Real* eta;               // [N]
+  Real* modulator_weight;  // [N]
+  Real* modulator_bias;    // [1]
+  Real* fan_out_weight;    // [N]
+  Real* fan_out_bias;      // [N]
+
+  GroupSums(const Spec& spec, Carver& carver);
+};
+
+/// What one thread works in while it runs an element backward.
+template <class Real, class Trace>
+struct BackwardSpace {
+  Real* zeros;  // [max(P,N)]
+  Real* G;      // [P,N]
+  Real* GE;     // [P,N]
+  Trace* hebb;  // [K,P,N] replayed traces of a segment; the first is on the tape, its place here unused
+  Trace* eligibility;  // [K,P,N]
+  Real* rates;         // [N]
+  Real* dx_lanes;      // [P,row_lanes]
+  Real* dx;            // [max(P,N)]
+  Real* dout;          // [N]
+  Real* dc;            // [N]
+  Real* dy;            // [N]
+  Real* drate;         // [N]
+
+  BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
+};
+
+template <class Real, class Trace>
+class CpuPlan final : public Backend {
+ public:
+  CpuPlan(const Spec& spec, const PlanOptions& options);
+
+  std::int64_t checkpoint_interval() const override { return interval_; }
+  std::size_t tape_bytes() const override { return tape_bytes_; }
+  std::size_t scratch_bytes() const override { return scratch_bytes_; }
+  std::size_t live_bytes() const override { return live_bytes_; }
+
+  void forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void load(Stream, const State<const Real>& state, Live live) const override;
+  void step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const override;
+  void store(Stream, Live live, const State<Real>& state) const override;
+
+ private:
+  struct ForwardPass;   // a forward pass under way (forward.cpp)
+  struct BackwardPass;  // a backward pass under way (backward.cpp)
+  struct LiveElement;   // the state of a network that is stepped (step.cpp)
+
+  Connection<Real> connection(const Parameters<const Real>& parameters, Real* alpha_row) const;
+  /// The input currents of steps t0 .. t0+count-1 of element b, [count, gates N]: x W_in + b, or u.
+  void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
+                      std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
+  /// h(t-1) W_gates, added to the currents of i, f and o.
+  void add_gate_products(const Parameters<const Real>& parameters, const Real* h, Real* current) const;
+  LiveElement live_element(Live live, std::int64_t b) const;
+
+  /// Groups of batch elements whose gradients are summed apart, and the elements in each but perhaps the
+  /// last.
+  std::int64_t group_size() const { return (options_.batch + 15) / 16; }
+  std::int64_t groups() const {
+    return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
+  }
+  std::size_t tape_element_bytes(std::int64_t interval) const;
+  TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;
+  std::int64_t choose_interval() const;
+  int workers() const {
+    return static_cast<int>(std::clamp<std::int64_t>(options_.batch, 1, options_.device.threads()));
+  }
+  std::size_t forward_space_bytes() const;
+  std::size_t backward_space_bytes() const;
+  std::size_t forward_scratch_bytes() const;
+  std::size_t backward_scratch_bytes() const;
+  std::size_t live_element_bytes() const;
+
+  Spec spec_;
+  PlanOptions options_;
+  const Sweeps<Real, Trace>& sweeps_;
+  const Products<Real>& products_;
+  std::int64_t interval_;
+  std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+};
+
+/// Copies traces between the caller's type and the stored one.
+template <class From, class To>
+void convert(const From* source, To* destination, std::int64_t count) {
+  if constexpr (std::is_same_v<From, To>) {
+    if (source != destination) std::copy_n(source, count, destination);
+  } else if constexpr (std::is_same_v<To, Bfloat16>) {
+    std::transform(source, source + count, destination, [](From value) { return to_bfloat16(value); });
+  } else {
+    std::transform(source, source + count, destination, [](From value) { return to_float(value); });
+  }
+}
+
+/// As convert(), from zeros where there is no source.
+template <class From, class To>
+void convert_or_zero(const From* source, std::int64_t offset, To* destination, std::int64_t count) {
+  if (source == nullptr) {
+    std::fill_n(destination, count, To{});
+  } else {
+    convert(source + offset, destination, count);
+  }
+}
+
+}  // namespace plasticity::cpu

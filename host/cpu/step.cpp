@@ -1,0 +1,147 @@
+#include "cpu/cell.hpp"
+#include "cpu/cpu_plan.hpp"
+#include "cpu/parallel.hpp"
+
+namespace plasticity::cpu {
+
+/// One batch element of a stepped network. Its trace is one update behind: the step that follows folds the
+/// update in.
+template <class Real, class Trace>
+struct CpuPlan<Real, Trace>::LiveElement {
+  std::int64_t* pending;  // [1] whether an update waits
+  Real* y;                // [N]
+  Real* c;                // [N]
+  Real* x_before;         // [P] factors of the update that waits
+  Real* post_before;      // [N]
+  Real* rate_before;      // [N]
+  Real* eta_before;       // [1]
+  Trace* hebb;            // [P,N]
+  Trace* eligibility;     // [P,N]
+
+  LiveElement(const Spec& spec, Carver& carver) {
+    const std::int64_t N = spec.neurons, P = spec.presynaptic();
+    pending = carver.take<std::int64_t>(1);
+    y = carver.take<Real>(N);
+    c = carver.take<Real>(N);
+    x_before = carver.take<Real>(P);
+    post_before = carver.take<Real>(N);
+    rate_before = carver.take<Real>(N);
+    eta_before = carver.take<Real>(1);
+    hebb = carver.take<Trace>(P * N);
+    eligibility = carver.take<Trace>(spec.has_eligibility() ? P * N : 0);
+  }
+
+  TraceUpdate<Real, Trace> update() const {
+    return {hebb, hebb, eligibility, eligibility, x_before, post_before, rate_before};
+  }
+};
+
+template <class Real, class Trace>
+std::size_t CpuPlan<Real, Trace>::live_element_bytes() const {
+  Carver counter(nullptr);
+  LiveElement(spec_, counter);
+  return counter.bytes();
+}
+
+template <class Real, class Trace>
+auto CpuPlan<Real, Trace>::live_element(Live live, std::int64_t b) const -> LiveElement {
+  Carver carver(static_cast<std::byte*>(live.data) + static_cast<std::size_t>(b) * live_element_bytes());
+  return LiveElement(spec_, carver);
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::load(Stream, const State<const Real>& state, Live live) const {
+  const std::int64_t N = spec_.neurons, PN = spec_.presynaptic() * N;
+  for (std::int64_t b = 0; b < options_.batch; ++b) {
+    const LiveElement element = live_element(live, b);
+    *element.pending = 0;
+    convert_or_zero(state.y, b * N, element.y, N);
+    convert_or_zero(state.c, b * N, element.c, N);
+    convert_or_zero(state.hebb, b * PN, element.hebb, PN);
+    if (spec_.has_eligibility()) convert_or_zero(state.eligibility, b * PN, element.eligibility, PN);
+  }
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const {
+  const std::int64_t N = spec_.neurons, P = spec_.presynaptic(), I = spec_.inputs;
+  const bool lstm = spec_.cell == Cell::lstm;
+  Carver shared(scratch.data);
+  const Connection<Real> connected = connection(args.parameters, shared.take<Real>(N));
+  std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
+
+  parallel_for(workers(), options_.batch, [&](std::int64_t b, int worker) {
+    const LiveElement element = live_element(live, b);
+    Carver carver(spaces + static_cast<std::size_t>(worker) * forward_space_bytes());
+    const ForwardSpace<Real, Trace> space(spec_, carver);
+    if (args.masks.reset != nullptr && args.masks.reset[b] != 0) {
+      *element.pending = 0;
+      std::fill_n(element.y, N, Real(0));
+      std::fill_n(element.c, N, Real(0));
+      std::fill_n(element.hebb, P * N, Trace{});
+      if (spec_.has_eligibility()) std::fill_n(element.eligibility, P * N, Trace{});
+    }
+    input_currents(args.parameters, args.inputs, b, 0, 1, space.current);
+    const Real* x = spec_.is_recurrent() ? element.y : args.inputs.pre + b * I;
+    const PlasticRead<Real> read{x, space.current + (lstm ? 2 * N : 0)};
+    Connection<Real> c = connected;
+    if (*element.pending != 0) {
+      c.eta = *element.eta_before;  // the update is the step before's, with the parameters of that time
+      sweeps_.update_and_read(spec_.rule, spec_.eligibility, c, element.update(), read);
+    } else {
+      sweeps_.read(spec_.rule, c, element.hebb, read);
+    }
+    if (lstm) add_gate_products(args.parameters, x, space.current);
+
+    // The factors of this step's update: x is read for the last time here, before y moves on.
+    std::copy_n(x, P, element.x_before);
+    Real* out = lstm ? element.y : element.post_before;
+    run_cell<Real>(spec_, {.current = space.current,
+                           .clamp = args.masks.clamp == nullptr ? nullptr : args.masks.clamp + b * N,
+                           .clamp_value = args.masks.clamp_value + (args.masks.clamp == nullptr ? 0 : b * N),
+                           .activated = element.post_before,
+                           .post = element.post_before,
+                           .out = out,
+                           .gates = space.gates,
+                           .c = element.c});
+    std::copy_n(out, N, args.y + b * N);
+    if (!lstm) std::copy_n(out, N, element.y);
+    Real modulation = 0;
+    if (spec_.has_modulator()) {
+      modulation =
+          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : out, N);
+      if (args.modulation != nullptr) args.modulation[b] = modulation;
+    }
+    const Real* external = args.inputs.rate == nullptr ? nullptr : args.inputs.rate + b * N;
+    fill_rate(spec_, args.parameters, modulation, external, element.rate_before);
+    *element.eta_before = connected.eta;
+    *element.pending = 1;
+  });
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::store(Stream, Live live, const State<Real>& state) const {
+  const std::int64_t N = spec_.neurons, PN = spec_.presynaptic() * N;
+  for (std::int64_t b = 0; b < options_.batch; ++b) {
+    const LiveElement element = live_element(live, b);
+    if (*element.pending != 0) {
+      Connection<Real> c{};
+      c.P = spec_.presynaptic();
+      c.N = N;
+      c.eta = *element.eta_before;
+      c.clip = static_cast<Real>(spec_.clip);
+      sweeps_.update(spec_.rule, spec_.eligibility, c, element.update());
+      *element.pending = 0;
+    }
+    if (state.y != nullptr) std::copy_n(element.y, N, state.y + b * N);
+    if (state.c != nullptr) std::copy_n(element.c, N, state.c + b * N);
+    if (state.hebb != nullptr) convert(element.hebb, state.hebb + b * PN, PN);
+    if (state.eligibility != nullptr) convert(element.eligibility, state.eligibility + b * PN, PN);
+  }
+}
+
+template class CpuPlan<float, float>;
+template class CpuPlan<double, double>;
+template class CpuPlan<float, Bfloat16>;
+
+}  // namespace plasticity::cpu

@@ -1,0 +1,10 @@
+#include "cpu/sweeps_impl.hpp"
+#include "cpu/sweeps_tables.hpp"
+
+// Compiled once for every instruction set, each time with another PLASTICITY_ISA.
+namespace plasticity::cpu::PLASTICITY_ISA {
+
+const Sweeps<float, float> sweeps_f32 = sweep_table<float, float>;
+const Products<float> products_f32 = product_table<float>;
+
+}  // namespace plasticity::cpu::PLASTICITY_ISA

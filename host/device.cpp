@@ -1,0 +1,65 @@
+#include "plasticity/device.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "cpu/isa.hpp"
+#include "fail.hpp"
+#include "log.hpp"
+
+namespace plasticity {
+namespace {
+
+constexpr int most_threads = 1024;
+
+int default_threads() {
+  if (const char* value = std::getenv("PLASTICITY_THREADS"); value != nullptr && *value != '\0') {
+    int threads = 0;
+    const char* end = value + std::strlen(value);
+    const auto [stop, error] = std::from_chars(value, end, threads);
+    if (error != std::errc() || stop != end || threads < 1 || threads > most_threads) {
+      bad_argument("PLASTICITY_THREADS", text("a number from 1 to ", most_threads), text('\'', value, '\''));
+    }
+    return threads;
+  }
+  const unsigned hardware = std::thread::hardware_concurrency();
+  return hardware == 0 ? 1 : static_cast<int>(hardware);
+}
+
+}  // namespace
+
+Device Device::best() {
+  const std::string reason = cuda_unavailable_reason();
+  const Device device = reason.empty() ? cuda(0) : cpu();
+  log(Verbosity::info,
+      [&] { return text("device: ", device.name(), reason.empty() ? "" : text(" (CUDA: ", reason, ")")); });
+  return device;
+}
+
+Device Device::cpu(int threads) {
+  if (threads < 0 || threads > most_threads) {
+    bad_argument("threads", text("0 to ", most_threads), text(threads));
+  }
+  return Device(DeviceKind::cpu, threads == 0 ? default_threads() : threads, 0);
+}
+
+Device Device::cuda(int index) {
+  if (index < 0) bad_argument("index", "at least 0", text(index));
+  if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
+    fail(ErrorCode::device_unavailable, text("Device::cuda(", index, ")"), "a CUDA device", reason);
+  }
+  return Device(DeviceKind::cuda, 0, index);
+}
+
+std::string Device::name() const {
+  if (kind_ == DeviceKind::cuda) return text("cuda ", index_);
+  return text("cpu, ", threads_, threads_ == 1 ? " thread, " : " threads, ", cpu_instruction_set());
+}
+
+std::string cuda_unavailable_reason() { return "this build has no CUDA kernels"; }
+
+std::string cpu_instruction_set() { return cpu::to_string(cpu::instruction_set()); }
+
+}  // namespace plasticity

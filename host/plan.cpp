@@ -1,0 +1,133 @@
+#include "plasticity/plan.hpp"
+
+#include <cstdint>
+
+#include "backend.hpp"
+#include "fail.hpp"
+#include "log.hpp"
+#include "validate.hpp"
+
+namespace plasticity {
+namespace {
+
+void check_memory(const char* name, const Memory& memory, std::size_t needed) {
+  if (needed == 0) return;
+  if (memory.data == nullptr) bad_argument(text(name, ".data"), text(needed, " bytes of memory"), "null");
+  if (memory.bytes < needed) {
+    bad_argument(text(name, ".bytes"), text("at least ", needed), text(memory.bytes));
+  }
+  if (reinterpret_cast<std::uintptr_t>(memory.data) % 64 != 0) {
+    bad_argument(text(name, ".data"), "memory aligned to 64 bytes", text(memory.data));
+  }
+}
+
+void check_type(const PlanOptions& options, bool is_double) {
+  if ((options.precision == Precision::f64) != is_double) {
+    bad_argument("args",
+                 text(is_double ? "float" : "double", " tensors in a plan of precision ",
+                      to_string(options.precision)),
+                 is_double ? "double tensors" : "float tensors");
+  }
+}
+
+std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
+  check_sizes(spec, options.steps, options.batch);
+  if (options.checkpoint_interval < 0) {
+    bad_argument("options.checkpoint_interval", "at least 0", text(options.checkpoint_interval));
+  }
+  if (options.device.kind() == DeviceKind::cuda) {
+    fail(ErrorCode::device_unavailable, "options.device", "a device of this build",
+         cuda_unavailable_reason());
+  }
+  return make_cpu_backend(spec, options);
+}
+
+}  // namespace
+
+Plan::Plan(const Spec& spec, const PlanOptions& options)
+    : spec_(spec), options_(options), backend_(make_backend(spec, options)) {
+  log(Verbosity::dispatch, [&] {
+    return text("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
+                to_string(options.precision), " on ", options.device.name(), ", K=", checkpoint_interval(),
+                ", tape ", tape_bytes(), " bytes, scratch ", scratch_bytes(), " bytes");
+  });
+}
+
+std::int64_t Plan::checkpoint_interval() const { return backend_->checkpoint_interval(); }
+std::size_t Plan::tape_bytes() const { return backend_->tape_bytes(); }
+std::size_t Plan::scratch_bytes() const { return backend_->scratch_bytes(); }
+std::size_t Plan::live_bytes() const { return backend_->live_bytes(); }
+
+namespace {
+
+template <class Real>
+void run_forward(const Plan& plan, const Backend& backend, Stream stream, const ForwardArgs<Real>& args,
+                 Tape tape, Scratch scratch) {
+  check_type(plan.options(), sizeof(Real) == 8);
+  check_forward(plan.spec(), plan.options().steps, plan.options().batch, args);
+  check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
+  if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
+  check_memory("scratch", scratch, plan.scratch_bytes());
+  backend.forward(stream, args, tape, scratch);
+}
+
+template <class Real>
+void run_backward(const Plan& plan, const Backend& backend, Stream stream, const BackwardArgs<Real>& args,
+                  Tape tape, Scratch scratch) {
+  check_type(plan.options(), sizeof(Real) == 8);
+  check_backward(plan.spec(), plan.options().steps, plan.options().batch, args);
+  check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
+  check_memory("tape", tape, plan.tape_bytes());
+  check_memory("scratch", scratch, plan.scratch_bytes());
+  backend.backward(stream, args, tape, scratch);
+}
+
+template <class Real>
+void check_state_tensors(const Plan& plan, const State<Real>& state) {
+  check_type(plan.options(), sizeof(Real) == 8);
+  for (const auto& member : State<Real>::members()) {
+    if (state.*member.pointer != nullptr && !state_shape(plan.spec(), plan.options().batch, member.name)) {
+      bad_argument(text("state.", member.name), text("null for cell ", to_string(plan.spec().cell)),
+                   "a tensor");
+    }
+  }
+}
+
+}  // namespace
+
+void Plan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const {
+  run_forward(*this, *backend_, stream, args, tape, scratch);
+}
+void Plan::forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const {
+  run_forward(*this, *backend_, stream, args, tape, scratch);
+}
+void Plan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const {
+  run_backward(*this, *backend_, stream, args, tape, scratch);
+}
+void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const {
+  run_backward(*this, *backend_, stream, args, tape, scratch);
+}
+
+#define PLASTICITY_STEPPING(Real)                                                                \
+  void Plan::load(Stream stream, const State<const Real>& state, Live live) const {              \
+    check_state_tensors(*this, state);                                                           \
+    check_memory("live", live, live_bytes());                                                    \
+    backend_->load(stream, state, live);                                                         \
+  }                                                                                              \
+  void Plan::step(Stream stream, const StepArgs<Real>& args, Live live, Scratch scratch) const { \
+    check_type(options_, sizeof(Real) == 8);                                                     \
+    check_step(spec_, options_.batch, args);                                                     \
+    check_memory("live", live, live_bytes());                                                    \
+    check_memory("scratch", scratch, scratch_bytes());                                           \
+    backend_->step(stream, args, live, scratch);                                                 \
+  }                                                                                              \
+  void Plan::store(Stream stream, Live live, const State<Real>& state) const {                   \
+    check_state_tensors(*this, state);                                                           \
+    check_memory("live", live, live_bytes());                                                    \
+    backend_->store(stream, live, state);                                                        \
+  }
+PLASTICITY_STEPPING(float)
+PLASTICITY_STEPPING(double)
+#undef PLASTICITY_STEPPING
+
+}  // namespace plasticity

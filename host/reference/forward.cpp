@@ -1,0 +1,46 @@
+#include "plasticity/reference.hpp"
+#include "reference/trajectory.hpp"
+#include "validate.hpp"
+
+namespace plasticity::reference {
+namespace {
+
+template <class Real>
+void store(const Vector<Real>& source, Real* destination, std::int64_t offset) {
+  if (destination != nullptr) std::copy(source.begin(), source.end(), destination + offset);
+}
+
+}  // namespace
+
+template <class Real>
+void forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args) {
+  check_sizes(spec, steps, batch);
+  check_forward(spec, steps, batch, args);
+  check_lengths(steps, batch, args.masks.length);
+  const Problem<Real> problem{
+      spec, steps, batch, args.parameters, args.inputs, args.masks, args.initial_state};
+  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const Trajectory<Real> trajectory = simulate(problem, b);
+    const auto length = static_cast<std::int64_t>(trajectory.moments.size());
+    for (std::int64_t t = 0; t < steps; ++t) {
+      const Moment<Real>* m = t < length ? &trajectory.moments[static_cast<std::size_t>(t)] : nullptr;
+      for (std::int64_t j = 0; j < N; ++j) {
+        args.y[(t * batch + b) * N + j] = m ? m->out[static_cast<std::size_t>(j)] : Real(0);
+      }
+      if (args.modulation != nullptr) args.modulation[t * batch + b] = m ? m->modulation : Real(0);
+    }
+    store(trajectory.y, args.final_state.y, b * N);
+    store(trajectory.c, args.final_state.c, b * N);
+    store(trajectory.hebb, args.final_state.hebb, b * P * N);
+    store(trajectory.eligibility, args.final_state.eligibility, b * P * N);
+  }
+}
+
+template void forward<float>(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<float>&);
+template void forward<double>(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<double>&);
+template void forward<std::complex<double>>(const Spec&, std::int64_t, std::int64_t,
+                                            const ForwardArgs<std::complex<double>>&);
+
+}  // namespace plasticity::reference

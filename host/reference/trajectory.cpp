@@ -1,0 +1,197 @@
+#include "reference/trajectory.hpp"
+
+#include "fail.hpp"
+
+namespace plasticity::reference {
+namespace {
+
+template <class Real>
+Real sigmoid(Real a) {
+  return Real(1) / (Real(1) + std::exp(-a));
+}
+
+/// y = f(a), in place.
+template <class Real>
+void activate(Activation activation, Vector<Real>& a) {
+  switch (activation) {
+    case Activation::tanh:
+      for (Real& value : a) value = std::tanh(value);
+      return;
+    case Activation::sigmoid:
+      for (Real& value : a) value = sigmoid(value);
+      return;
+    case Activation::relu:
+      for (Real& value : a) value = real_part(value) < 0 ? Real(0) : value;
+      return;
+    case Activation::identity: return;
+    case Activation::softmax: {
+      auto largest = real_part(a[0]);
+      for (const Real& value : a) largest = std::max(largest, real_part(value));
+      Real sum(0);
+      for (Real& value : a) {
+        value = std::exp(value - Real(largest));
+        sum += value;
+      }
+      for (Real& value : a) value /= sum;
+      return;
+    }
+  }
+}
+
+template <class Real>
+Vector<Real> load(const Real* source, std::int64_t offset, std::int64_t size) {
+  if (source == nullptr) return Vector<Real>(static_cast<std::size_t>(size), Real(0));
+  return Vector<Real>(source + offset, source + offset + size);
+}
+
+/// The input current of all gates at step t: x W_in + b, or u.
+template <class Real>
+Vector<Real> input_current(const Problem<Real>& problem, std::int64_t t, std::int64_t b) {
+  const Spec& spec = problem.spec;
+  const std::int64_t width = spec.gates() * spec.neurons, row = t * problem.batch + b;
+  if (spec.cell == Cell::feedforward || spec.inputs == 0) return load(problem.inputs.u, row * width, width);
+  Vector<Real> current = load(problem.parameters.b, 0, width);
+  for (std::int64_t i = 0; i < spec.inputs; ++i) {
+    for (std::int64_t j = 0; j < width; ++j) {
+      current[static_cast<std::size_t>(j)] +=
+          problem.inputs.x[row * spec.inputs + i] * problem.parameters.w_in[i * width + j];
+    }
+  }
+  return current;
+}
+
+}  // namespace
+
+template <class Real>
+Real update_trace(const Spec& spec, Real hebb, Real drive, Real rate, Real y) {
+  switch (spec.rule) {
+    case Rule::decay: return (Real(1) - rate) * hebb + rate * drive;
+    case Rule::oja: return hebb + rate * (drive - y * y * hebb);
+    case Rule::hard_clip: return clamp(hebb + rate * drive, spec.clip);
+    case Rule::soft_clip: {
+      const Real p = rate * drive;
+      return clamp(real_part(p) >= 0 ? hebb + p * (Real(1) - hebb) : hebb + p * (Real(1) + hebb), 1.0);
+    }
+    case Rule::additive:
+    case Rule::read_clip: return hebb + rate * drive;
+  }
+  return hebb;
+}
+
+template <class Real>
+Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
+  const Spec& spec = problem.spec;
+  const Parameters<const Real>& p = problem.parameters;
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = problem.batch;
+  const bool lstm = spec.cell == Cell::lstm;
+  const std::int64_t length = problem.masks.length == nullptr ? problem.steps : problem.masks.length[b];
+  const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
+
+  Trajectory<Real> state;
+  state.y = load(problem.initial_state.y, b * N, N);
+  state.c = load(problem.initial_state.c, b * N, N);
+  state.hebb = load(problem.initial_state.hebb, b * P * N, P * N);
+  state.eligibility = load(problem.initial_state.eligibility, b * P * N, P * N);
+
+  for (std::int64_t t = 0; t < length; ++t) {
+    Moment<Real> m;
+    m.reset = problem.masks.reset != nullptr && problem.masks.reset[t * B + b] != 0;
+    if (m.reset) {
+      for (Vector<Real>* carried : {&state.y, &state.c, &state.hebb, &state.eligibility}) {
+        std::fill(carried->begin(), carried->end(), Real(0));
+      }
+    }
+    m.x = spec.cell == Cell::feedforward ? load(problem.inputs.pre, (t * B + b) * P, P) : state.y;
+    m.hebb = state.hebb;
+    m.eligibility = state.eligibility;
+    m.c_before = state.c;
+
+    // u + s, for the plastic gate; u + h W_gates, for the others
+    const Vector<Real> current = input_current(problem, t, b);
+    m.activated.assign(at(N), Real(0));
+    for (std::int64_t j = 0; j < N; ++j) {
+      Real sum = current[at(lstm ? 2 * N + j : j)];
+      for (std::int64_t i = 0; i < P; ++i) {
+        const Real trace = m.hebb[at(i * N + j)];
+        const Real read = spec.rule == Rule::read_clip ? clamp(trace, spec.clip) : trace;
+        sum += m.x[at(i)] * (p.w[i * N + j] + alpha_of(spec, p.alpha, i, j) * read);
+      }
+      m.activated[at(j)] = sum;
+    }
+    activate(spec.activation, m.activated);
+    m.y = m.activated;
+    if (problem.masks.clamp != nullptr) {
+      for (std::int64_t j = 0; j < N; ++j) {
+        const std::int64_t index = (t * B + b) * N + j;
+        if (problem.masks.clamp[index] != 0) m.y[at(j)] = problem.masks.clamp_value[index];
+      }
+    }
+    m.out = m.y;
+    if (lstm) {
+      for (Vector<Real>* gate : {&m.i, &m.f, &m.o}) gate->assign(at(N), Real(0));
+      m.c = state.c;
+      for (std::int64_t j = 0; j < N; ++j) {
+        Real i = current[at(j)], f = current[at(N + j)], o = current[at(3 * N + j)];
+        for (std::int64_t k = 0; k < N; ++k) {
+          const Real* row = p.w_gates + k * 3 * N;
+          i += m.x[at(k)] * row[j];
+          f += m.x[at(k)] * row[N + j];
+          o += m.x[at(k)] * row[2 * N + j];
+        }
+        m.i[at(j)] = sigmoid(i);
+        m.f[at(j)] = sigmoid(f);
+        m.o[at(j)] = sigmoid(o);
+        m.c[at(j)] = m.f[at(j)] * state.c[at(j)] + m.i[at(j)] * m.y[at(j)];
+        m.out[at(j)] = m.o[at(j)] * std::tanh(m.c[at(j)]);
+      }
+    }
+
+    // the rate g
+    if (spec.has_modulator()) {
+      const Vector<Real>& read = spec.modulator_source == ModulatorSource::cell ? m.c : m.out;
+      Real sum = p.modulator_bias[0];
+      for (std::int64_t j = 0; j < N; ++j) sum += p.modulator_weight[j] * read[at(j)];
+      m.modulation = std::tanh(sum);
+    }
+    m.rate.assign(at(N), Real(0));
+    for (std::int64_t j = 0; j < N; ++j) {
+      Real& g = m.rate[at(j)];
+      switch (spec.rate) {
+        case Rate::fixed: g = p.eta[0]; break;
+        case Rate::modulated: g = m.modulation; break;
+        case Rate::fan_out: g = m.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
+        case Rate::external: g = problem.inputs.rate[(t * B + b) * N + j]; break;
+      }
+    }
+
+    // the traces
+    for (std::int64_t i = 0; i < P; ++i) {
+      for (std::int64_t j = 0; j < N; ++j) {
+        const std::size_t ij = at(i * N + j);
+        const Real product = m.x[at(i)] * m.y[at(j)];
+        Real drive = product;
+        if (spec.has_eligibility()) {
+          const Real eta = p.eta[0];
+          const Real updated = (Real(1) - eta) * m.eligibility[ij] + eta * product;
+          drive = spec.eligibility == Eligibility::before ? m.eligibility[ij] : updated;
+          state.eligibility[ij] = updated;
+        }
+        state.hebb[ij] = update_trace(spec, m.hebb[ij], drive, m.rate[at(j)], m.y[at(j)]);
+      }
+    }
+    state.y = m.out;
+    if (lstm) state.c = m.c;
+    state.moments.push_back(std::move(m));
+  }
+  return state;
+}
+
+#define PLASTICITY_INSTANTIATE(Real)                                     \
+  template Real update_trace<Real>(const Spec&, Real, Real, Real, Real); \
+  template Trajectory<Real> simulate<Real>(const Problem<Real>&, std::int64_t);
+PLASTICITY_INSTANTIATE(float)
+PLASTICITY_INSTANTIATE(double)
+PLASTICITY_INSTANTIATE(std::complex<double>)
+#undef PLASTICITY_INSTANTIATE
+
+}  // namespace plasticity::reference

@@ -1,0 +1,147 @@
+#include "validate.hpp"
+
+#include <complex>
+#include <limits>
+
+#include "fail.hpp"
+
+namespace plasticity {
+namespace {
+
+/// A tensor of a group: refused when the spec has none such, or when it is needed and null.
+template <class Real>
+void check_tensor(const Spec& spec, const char* group, std::string_view name, const Real* pointer,
+                  const std::optional<Shape>& shape, bool required) {
+  const std::string argument = text(group, '.', name);
+  if (!shape && pointer != nullptr) {
+    bad_argument(argument, text("null for a network without it (", to_string(spec), ")"), "a tensor");
+  }
+  if (shape && required && shape->elements() > 0 && pointer == nullptr) {
+    std::string dimensions;
+    for (int axis = 0; axis < shape->rank; ++axis) {
+      dimensions += text(axis > 0 ? "," : "", shape->size[static_cast<std::size_t>(axis)]);
+    }
+    bad_argument(argument, text("a tensor of shape [", dimensions, "]"), "null");
+  }
+}
+
+template <class Real>
+void check_parameters(const Spec& spec, const char* group, const Parameters<Real>& parameters,
+                      bool required) {
+  for (const auto& member : Parameters<Real>::members()) {
+    check_tensor(spec, group, member.name, parameters.*member.pointer, parameter_shape(spec, member.name),
+                 required);
+  }
+}
+
+template <class Real>
+void check_inputs(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* group,
+                  const Inputs<Real>& inputs, bool required) {
+  for (const auto& member : Inputs<Real>::members()) {
+    const bool needed = required && member.name != "u";  // an absent current is zero
+    check_tensor(spec, group, member.name, inputs.*member.pointer,
+                 input_shape(spec, steps, batch, member.name), needed);
+  }
+}
+
+template <class Real>
+void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
+  for (const auto& member : State<Real>::members()) {
+    check_tensor(spec, group, member.name, state.*member.pointer, state_shape(spec, batch, member.name),
+                 false);
+  }
+}
+
+template <class Real>
+void check_masks(const Masks<Real>& masks) {
+  if (masks.clamp != nullptr && masks.clamp_value == nullptr) {
+    bad_argument("masks.clamp_value", "a tensor when masks.clamp is given", "null");
+  }
+  if (masks.clamp == nullptr && masks.clamp_value != nullptr) {
+    bad_argument("masks.clamp", "a tensor when masks.clamp_value is given", "null");
+  }
+}
+
+void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
+  // 2^55 elements leave room for eight bytes each and for a few such tensors side by side.
+  constexpr std::int64_t limit = std::int64_t{1} << 55;
+  std::int64_t product = 1;
+  for (const std::int64_t factor : factors) {
+    if (factor == 0) return;
+    if (product > limit / factor) bad_argument(what, "at most 2^55 elements", "an overflow");
+    product *= factor;
+  }
+}
+
+}  // namespace
+
+void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
+  spec.validate();
+  if (steps < 0) bad_argument("steps", "at least 0", text(steps));
+  if (batch < 0) bad_argument("batch", "at least 0", text(batch));
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, G = spec.gates();
+  check_product("size of a trace, batch * presynaptic * neurons", {batch, P, N});
+  check_product("size of the traces of all steps, steps * batch * presynaptic * neurons",
+                {steps, batch, P, N});
+  check_product("size of a sequence, steps * batch * neurons", {steps, batch, G, N});
+  check_product("size of the input, steps * batch * inputs", {steps, batch, I});
+  check_product("size of w_in, inputs * neurons", {I, G, N});
+}
+
+template <class Real>
+void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  check_state(spec, batch, "initial_state", args.initial_state);
+  check_state(spec, batch, "final_state", args.final_state);
+  if (args.y == nullptr && steps > 0 && batch > 0) bad_argument("y", "a tensor of shape [T,B,N]", "null");
+  if (args.modulation != nullptr && !spec.has_modulator()) {
+    bad_argument("modulation", text("null for rate ", to_string(spec.rate)), "a tensor");
+  }
+}
+
+template <class Real>
+void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch,
+                    const BackwardArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  check_state(spec, batch, "initial_state", args.initial_state);
+  check_state(spec, batch, "dfinal_state", args.dfinal_state);
+  check_parameters(spec, "dparameters", args.dparameters, false);
+  check_inputs(spec, steps, batch, "dinputs", args.dinputs, false);
+  check_state(spec, batch, "dinitial_state", args.dinitial_state);
+}
+
+template <class Real>
+void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, 1, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  if (args.masks.length != nullptr) bad_argument("masks.length", "null in a single step", "a tensor");
+  if (args.y == nullptr && batch > 0) bad_argument("y", "a tensor of shape [B,N]", "null");
+  if (args.modulation != nullptr && !spec.has_modulator()) {
+    bad_argument("modulation", text("null for rate ", to_string(spec.rate)), "a tensor");
+  }
+}
+
+void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length) {
+  if (length == nullptr) return;
+  for (std::int64_t b = 0; b < batch; ++b) {
+    if (length[b] < 0 || length[b] > steps) {
+      bad_argument(text("masks.length[", b, "]"), text("0 to ", steps), text(length[b]));
+    }
+  }
+}
+
+#define PLASTICITY_INSTANTIATE(Real)                                                                \
+  template void check_forward(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&);   \
+  template void check_backward(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&); \
+  template void check_step(const Spec&, std::int64_t, const StepArgs<Real>&);
+PLASTICITY_INSTANTIATE(float)
+PLASTICITY_INSTANTIATE(double)
+PLASTICITY_INSTANTIATE(std::complex<double>)
+#undef PLASTICITY_INSTANTIATE
+
+}  // namespace plasticity

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <string>
+
+struct CUstream_st;  // *cudaStream_t, without a CUDA header
+
+namespace plasticity {
+
+enum class DeviceKind { cpu, cuda };
+
+/// Where a plan runs: a small value. Asking for one that is not there throws, and says why.
+class Device {
+ public:
+  /// The first CUDA device if this build and machine have one, otherwise the CPU.
+  static Device best();
+
+  /// The CPU with that many threads; 0 takes PLASTICITY_THREADS from the environment, or else one per
+  /// hardware thread. The number of threads never changes a result. Throws Error(invalid_argument) for a
+  /// negative or absurd number.
+  static Device cpu(int threads = 0);
+
+  /// CUDA device `index`. Throws Error(device_unavailable) with the reason where there is none.
+  static Device cuda(int index = 0);
+
+  DeviceKind kind() const { return kind_; }
+  int threads() const { return threads_; }  ///< CPU: at least 1
+  int index() const { return index_; }      ///< CUDA: the device's number
+  std::string name() const;                 ///< "cpu, 2 threads, avx2"
+  bool operator==(const Device&) const = default;
+
+ private:
+  Device(DeviceKind kind, int threads, int index) : kind_(kind), threads_(threads), index_(index) {}
+  DeviceKind kind_;
+  int threads_;
+  int index_;
+};
+
+/// Why Device::cuda() would throw; empty where it would not.
+std::string cuda_unavailable_reason();
+
+/// The instruction set that the CPU path runs with here: "avx512", "avx2" or "baseline". PLASTICITY_ISA in
+/// the environment chooses a lower one.
+std::string cpu_instruction_set();
+
+/// The caller's CUDA stream. The CPU path is synchronous and does not look at it.
+struct Stream {
+  CUstream_st* handle = nullptr;
+};
+
+}  // namespace plasticity

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace plasticity {
+
+/// What kind of thing went wrong. The message of the Error says which argument, what was expected, what came.
+enum class ErrorCode {
+  invalid_argument,    ///< an argument has the wrong size, value or combination
+  invalid_spec,        ///< a Spec asks for a mix that the equations do not define
+  unsupported,         ///< a legal request that this build or device cannot serve
+  device_unavailable,  ///< the device asked for is not there; the message says why
+  out_of_memory,       ///< an allocation failed; nothing was changed
+  io,                  ///< a file could not be opened, read or written
+  format,              ///< a file's content is not what its format demands
+};
+
+/// The name of a code as it stands in the enumeration: "invalid_argument", …
+std::string_view to_string(ErrorCode code);
+
+/// The one exception type of the library.
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ErrorCode code() const noexcept { return code_; }
+
+ private:
+  ErrorCode code_;
+};
+
+}  // namespace plasticity

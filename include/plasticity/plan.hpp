@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "plasticity/arguments.hpp"
+#include "plasticity/device.hpp"
+
+namespace plasticity {
+
+class Backend;
+
+struct PlanOptions {
+  std::int64_t steps = 1;  ///< T >= 0
+  std::int64_t batch = 1;  ///< B >= 0
+  Device device = Device::best();
+  Precision precision = Precision::f32;
+  /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
+  /// whatever K). 0: the plan chooses, from memory_budget.
+  std::int64_t checkpoint_interval = 0;
+  /// Bytes that the tape may take; the plan then chooses the smallest K that fits. 0: K = ceil(sqrt(T)).
+  std::size_t memory_budget = 0;
+};
+
+/// A piece of the caller's memory on the plan's device, 64-byte aligned.
+struct Memory {
+  void* data = nullptr;
+  std::size_t bytes = 0;
+};
+struct Tape : Memory {};     ///< what forward records for backward; lives until backward is done
+struct Scratch : Memory {};  ///< dies with the call
+struct Live : Memory {};     ///< the state of a network that is stepped
+
+/// A cell, its sizes and a device, made ready. Immutable; copies share it; calls from several threads are
+/// independent as long as their buffers are. The calls take the caller's buffers, on the plan's device, and
+/// never allocate device memory, synchronise or print. They throw Error(invalid_argument) for a missing or
+/// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
+/// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.
+class Plan {
+ public:
+  /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported).
+  Plan(const Spec& spec, const PlanOptions& options);
+
+  const Spec& spec() const { return spec_; }
+  const PlanOptions& options() const { return options_; }
+  std::int64_t checkpoint_interval() const;  ///< the K that was chosen, at least 1
+  std::size_t tape_bytes() const;
+  std::size_t scratch_bytes() const;
+  std::size_t live_bytes() const;
+
+  /// T steps. With an empty tape nothing is recorded and backward is not possible.
+  void forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const;
+  void forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const;
+
+  /// The gradients of the forward pass that wrote the tape. The tape is only read: backward may be called
+  /// again.
+  void backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const;
+  void backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const;
+
+  /// One step of a network that acts; the plan's T plays no part. `load` puts a state (null tensors: zero)
+  /// into live memory, `step` moves it on, `store` takes it out again (null tensors: not wanted); live goes
+  /// on from there.
+  void load(Stream stream, const State<const float>& state, Live live) const;
+  void load(Stream stream, const State<const double>& state, Live live) const;
+  void step(Stream stream, const StepArgs<float>& args, Live live, Scratch scratch) const;
+  void step(Stream stream, const StepArgs<double>& args, Live live, Scratch scratch) const;
+  void store(Stream stream, Live live, const State<float>& state) const;
+  void store(Stream stream, Live live, const State<double>& state) const;
+
+ private:
+  Spec spec_;
+  PlanOptions options_;
+  std::shared_ptr<const Backend> backend_;
+};
+
+}  // namespace plasticity

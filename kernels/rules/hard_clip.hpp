@@ -1,0 +1,21 @@
+#pragma once
+
+#include "rules/rule.hpp"
+
+namespace plasticity {
+
+/// H <- clamp(H + g X, -c, c) [2019]. A saturated entry passes no gradient, to nothing.
+template <>
+struct TraceRule<Rule::hard_clip> : PlainRead {
+  template <class V>
+  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V clip) {
+    return clamp(hebb + rate * drive, clip);
+  }
+  template <class V>
+  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V clip) {
+    const V kept = through_clamp(hebb + rate * drive, clip, G);
+    return {kept, rate * kept, kept * drive, V{}};  // adjoint
+  }
+};
+
+}  // namespace plasticity

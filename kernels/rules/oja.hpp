@@ -1,0 +1,21 @@
+#pragma once
+
+#include "rules/rule.hpp"
+
+namespace plasticity {
+
+/// H <- H + g (X - y^2 H) [2018]; with X = x y it is g y (x - y H).
+template <>
+struct TraceRule<Rule::oja> : PlainRead {
+  template <class V>
+  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V y, V) {
+    return hebb + rate * (drive - y * y * hebb);
+  }
+  template <class V>
+  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V y, V) {
+    const V scaled = rate * G, forgotten = y * hebb;
+    return {G - scaled * y * y, scaled, G * (drive - y * forgotten), -2 * scaled * forgotten};  // adjoint
+  }
+};
+
+}  // namespace plasticity

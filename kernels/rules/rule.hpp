@@ -1,0 +1,61 @@
+#pragma once
+
+#include "plasticity/spec.hpp"
+
+#ifdef __CUDACC__
+#define PLASTICITY_HOST_DEVICE __host__ __device__
+#else
+#define PLASTICITY_HOST_DEVICE
+#endif
+
+// A trace rule, its value and its adjoint, written once for every kernel and for the fast CPU path. `V` is a
+// float, a double, or on the CPU a vector of them (one connection a lane); a rule therefore uses operators
+// and select() only.
+namespace plasticity {
+
+/// What the adjoint of a rule gives for one connection, from G, the gradient of the trace after the step.
+template <class V>
+struct RuleAdjoint {
+  V hebb;   ///< gradient of the trace before the step
+  V drive;  ///< gradient of the drive X
+  V rate;   ///< gradient of g_j, to be summed over i
+  V y;      ///< gradient of y_j beyond its part in X (oja), to be summed over i
+};
+
+/// `mask ? a : b`, lane by lane.
+template <class Mask, class V>
+PLASTICITY_HOST_DEVICE inline V select(Mask mask, V a, V b) {
+  return mask ? a : b;
+}
+
+/// min(max(value, -limit), limit); NaN stays NaN.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V clamp(V value, V limit) {
+  return select(value < -limit, -limit, select(value > limit, limit, value));
+}
+
+/// `gradient` where a clamp of `value` at +-limit lets it through (ends included), else zero.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
+  return select(value >= -limit, select(value <= limit, gradient, V{}), V{});
+}
+
+/// The rule as a type; each specialisation stands in a file of its own. update() gives the trace after the
+/// step; adjoint() goes back; read() is what the plastic read sees of the trace, and through_read() the
+/// gradient that comes back from it.
+template <Rule rule>
+struct TraceRule;
+
+/// A rule whose trace is read as it is.
+struct PlainRead {
+  template <class V>
+  PLASTICITY_HOST_DEVICE static V read(V hebb, V) {
+    return hebb;
+  }
+  template <class V>
+  PLASTICITY_HOST_DEVICE static V through_read(V, V, V gradient) {
+    return gradient;
+  }
+};
+
+}  // namespace plasticity
