@@ -12,8 +12,8 @@ int main(int argc, char** argv) {
   int exit_code = 0;
   plasticity::cli::add_info(app, exit_code);
   plasticity::cli::add_verify(app, exit_code);
-  // plasticity::cli::add_time(app, exit_code);
-  // plasticity::cli::add_train(app, exit_code);
+  plasticity::cli::add_time(app, exit_code);
+  plasticity::cli::add_train(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -49,47 +49,36 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0), external, rate);
   }
 
-  /// The traces before the steps t0 .. t1-1, the first of them a checkpoint.
-  struct Segment {
-    const Trace *first_hebb, *first_eligibility;
-    const BackwardSpace<Real, Trace>& space;
-    std::int64_t PN;
-    const Trace* hebb(std::int64_t k) const { return k == 0 ? first_hebb : space.hebb + k * PN; }
-    const Trace* eligibility(std::int64_t k) const {
-      return k == 0 ? first_eligibility : space.eligibility + k * PN;
-    }
-  };
-
-  Segment replay(const TapeElement<Real, Trace>& record, const BackwardSpace<Real, Trace>& space,
-                 std::int64_t b, std::int64_t t0, std::int64_t t1) const {
+  /// Leaves the traces before the steps t0 .. t1-1 in `space`: the first from its checkpoint, the others
+  /// replayed.
+  void replay(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space, std::int64_t b,
+              std::int64_t t0, std::int64_t t1) const {
     const std::int64_t checkpoint = t0 / plan.interval_;
-    const Segment segment{record.hebb + checkpoint * PN,
-                          record.eligibility + (eligible ? checkpoint * PN : 0), space, PN};
+    convert(record.hebb + checkpoint * PN, space.hebb, PN);
+    if (eligible) convert(record.eligibility + checkpoint * PN, space.eligibility, PN);
     for (std::int64_t t = t0; t + 1 < t1; ++t) {
-      const std::int64_t k = t - t0;
-      Trace *hebb_out = space.hebb + (k + 1) * PN,
-            *eligibility_out = space.eligibility + (eligible ? (k + 1) * PN : 0);
+      Real* hebb = space.hebb + (t - t0) * PN;
+      Real* eligibility = eligible ? space.eligibility + (t - t0) * PN : nullptr;
       if (resets(t + 1, b)) {
-        std::fill_n(hebb_out, PN, Trace{});
-        if (eligible) std::fill_n(eligibility_out, PN, Trace{});
+        std::fill_n(hebb + PN, PN, Real(0));
+        if (eligible) std::fill_n(eligibility + PN, PN, Real(0));
         continue;
       }
       rate_of(record, t, b, space.rates);
       plan.sweeps_.update(spec.rule, spec.eligibility, connection,
-                          {.hebb_in = segment.hebb(k),
-                           .hebb_out = hebb_out,
-                           .eligibility_in = eligible ? segment.eligibility(k) : nullptr,
-                           .eligibility_out = eligibility_out,
+                          {.hebb_in = hebb,
+                           .hebb_out = hebb + PN,
+                           .eligibility_in = eligibility,
+                           .eligibility_out = eligible ? eligibility + PN : nullptr,
                            .x = pre_of(record, t, b, space.zeros),
                            .y = record.post + t * N,
                            .rate = space.rates});
     }
-    return segment;
   }
 
   void run(std::int64_t b, int worker) const {
     Carver carver(spaces + static_cast<std::size_t>(worker) * space_bytes);
-    const BackwardSpace<Real, Trace> space(spec, plan.interval_, carver);
+    const BackwardSpace<Real> space(spec, plan.interval_, carver);
     std::fill_n(space.zeros, std::max(P, N), Real(0));
     const TapeElement<Real, Trace> record = plan.tape_element(tape, b);
     const GroupSums<Real> group = sums_of(b / plan.group_size());
@@ -102,10 +91,10 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     const std::int64_t length = length_of(b), K = plan.interval_;
     for (std::int64_t t0 = (length - 1) / K * K; length > 0 && t0 >= 0; t0 -= K) {
       const std::int64_t t1 = std::min(t0 + K, length);
-      const Segment segment = replay(record, space, b, t0, t1);
+      replay(record, space, b, t0, t1);
       for (std::int64_t t = t1 - 1; t >= t0; --t) {
-        reverse_step(record, space, group, b, t, segment.hebb(t - t0),
-                     eligible ? segment.eligibility(t - t0) : nullptr);
+        reverse_step(record, space, group, b, t, space.hebb + (t - t0) * PN,
+                     eligible ? space.eligibility + (t - t0) * PN : nullptr);
       }
     }
     const State<Real>& initial = args.dinitial_state;
@@ -116,9 +105,9 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     input_gradients(b, length);
   }
 
-  void reverse_step(const TapeElement<Real, Trace>& record, const BackwardSpace<Real, Trace>& space,
-                    const GroupSums<Real>& group, std::int64_t b, std::int64_t t, const Trace* hebb,
-                    const Trace* eligibility) const {
+  void reverse_step(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space,
+                    const GroupSums<Real>& group, std::int64_t b, std::int64_t t, const Real* hebb,
+                    const Real* eligibility) const {
     const std::int64_t row = t * B + b;
     const Real* x = pre_of(record, t, b, space.zeros);
     const Real* post = record.post + t * N;
@@ -183,7 +172,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
 
   /// The gradient of the rate goes to eta, to the modulator (and through it to what it reads), or to the
   /// caller.
-  void reverse_rate(const TapeElement<Real, Trace>& record, const BackwardSpace<Real, Trace>& space,
+  void reverse_rate(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space,
                     const GroupSums<Real>& group, std::int64_t t, std::int64_t row) const {
     const Real* drate = space.drate;
     if (spec.rate == Rate::fixed) {
@@ -216,8 +205,8 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   }
 
   /// From dh and dc to the gradients of the gates' currents and of the candidate.
-  void reverse_lstm(const TapeElement<Real, Trace>& record, const BackwardSpace<Real, Trace>& space,
-                    std::int64_t t, const Real* c_before, Real* da_t) const {
+  void reverse_lstm(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space, std::int64_t t,
+                    const Real* c_before, Real* da_t) const {
     const Real *i = record.gates + t * 3 * N, *f = i + N, *o = f + N;
     const Real *c = record.c + t * N, *post = record.post + t * N;
     for (std::int64_t j = 0; j < N; ++j) {
@@ -381,7 +370,7 @@ std::size_t group_sums_bytes(const Spec& spec) {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
   Carver counter(nullptr);
-  BackwardSpace<Real, Trace>(spec_, interval_, counter);
+  BackwardSpace<Real>(spec_, interval_, counter);
   return counter.bytes();
 }
 
@@ -408,17 +397,12 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
   if (spec_.cell == Cell::lstm) {
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
-  const BackwardPass pass{*this,
-                          args,
-                          tape,
-                          memory.spaces,
-                          space_bytes,
-                          memory.sums,
-                          sums_bytes,
-                          memory.da,
-                          memory.w_in_transposed,
-                          memory.gates_transposed,
-                          connection(args.parameters, memory.alpha_row)};
+  Connection<Real> connected = connection(args.parameters, memory.alpha_row);
+  // A gradient that nobody wants is not worth a matrix: its column sums are cheap, and left where they fall.
+  if (args.dparameters.alpha == nullptr) connected.alpha_per_connection = false;
+  const BackwardPass pass{*this,       args,       tape,      memory.spaces,          space_bytes,
+                          memory.sums, sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
+                          connected};
   parallel_for(workers(), groups(), [&](std::int64_t group, int worker) {
     const std::int64_t first = group * group_size(), last = std::min(first + group_size(), options_.batch);
     for (std::int64_t b = first; b < last; ++b) pass.run(b, worker);

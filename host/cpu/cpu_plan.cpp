@@ -24,8 +24,8 @@ TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std:
   eligibility = carver.take<Trace>(spec.has_eligibility() ? checkpoints * P * N : 0);
 }
 
-template <class Real, class Trace>
-ForwardSpace<Real, Trace>::ForwardSpace(const Spec& spec, Carver& carver) {
+template <class Real>
+ForwardSpace<Real>::ForwardSpace(const Spec& spec, Carver& carver) {
   const std::int64_t N = spec.neurons, P = spec.presynaptic(), width = spec.gates() * N;
   const bool lstm = spec.cell == Cell::lstm;
   y0 = carver.take<Real>(N);
@@ -36,8 +36,8 @@ ForwardSpace<Real, Trace>::ForwardSpace(const Spec& spec, Carver& carver) {
   post = carver.take<Real>(lstm ? N : 0);
   gates = carver.take<Real>(lstm ? 3 * N : 0);
   rate = carver.take<Real>(N);
-  hebb = carver.take<Trace>(P * N);
-  eligibility = carver.take<Trace>(spec.has_eligibility() ? P * N : 0);
+  hebb = carver.take<Real>(P * N);
+  eligibility = carver.take<Real>(spec.has_eligibility() ? P * N : 0);
 }
 
 template <class Real>
@@ -51,15 +51,15 @@ GroupSums<Real>::GroupSums(const Spec& spec, Carver& carver) {
   fan_out_bias = carver.take<Real>(N);
 }
 
-template <class Real, class Trace>
-BackwardSpace<Real, Trace>::BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver) {
+template <class Real>
+BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver) {
   const std::int64_t N = spec.neurons, P = spec.presynaptic();
   const bool eligible = spec.has_eligibility();
   zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
-  hebb = carver.take<Trace>(interval * P * N);
-  eligibility = carver.take<Trace>(eligible ? interval * P * N : 0);
+  hebb = carver.take<Real>(interval * P * N);
+  eligibility = carver.take<Real>(eligible ? interval * P * N : 0);
   rates = carver.take<Real>(N);
   dx_lanes = carver.take<Real>(P * row_lanes<Real>);
   dx = carver.take<Real>(std::max(P, N));
@@ -73,7 +73,7 @@ template <class Real, class Trace>
 CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options)
     : spec_(spec),
       options_(options),
-      sweeps_(sweeps<Real, Trace>(instruction_set())),
+      sweeps_(sweeps<Real>(instruction_set())),
       products_(products<Real>(instruction_set())),
       interval_(choose_interval()),
       tape_bytes_(tape_element_bytes(interval_) * static_cast<std::size_t>(options.batch)),
@@ -140,15 +140,17 @@ Connection<Real> CpuPlan<Real, Trace>::connection(const Parameters<const Real>& 
           .clip = static_cast<Real>(spec_.clip)};
 }
 
-#define PLASTICITY_INSTANTIATE(Real, Trace)   \
-  template struct TapeElement<Real, Trace>;   \
-  template struct ForwardSpace<Real, Trace>;  \
-  template struct BackwardSpace<Real, Trace>; \
+#define PLASTICITY_INSTANTIATE(Real, Trace) \
+  template struct TapeElement<Real, Trace>; \
   template class CpuPlan<Real, Trace>;
 PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)
 PLASTICITY_INSTANTIATE(float, Bfloat16)
 #undef PLASTICITY_INSTANTIATE
+template struct ForwardSpace<float>;
+template struct ForwardSpace<double>;
+template struct BackwardSpace<float>;
+template struct BackwardSpace<double>;
 template struct GroupSums<float>;
 template struct GroupSums<double>;
 

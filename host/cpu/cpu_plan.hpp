@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "backend.hpp"
+#include "cpu/bfloat16.hpp"
 #include "cpu/sweeps.hpp"
 
 // The CPU backend: the batch is shared out among threads, time runs inside, so that a batch element's trace
@@ -48,7 +49,7 @@ struct TapeElement {
 };
 
 /// What one thread works in while it runs an element forward.
-template <class Real, class Trace>
+template <class Real>
 struct ForwardSpace {
   static constexpr std::int64_t chunk = 16;  // steps whose input currents are computed together
   Real* y0;                                  // [N]
@@ -56,11 +57,11 @@ struct ForwardSpace {
   Real* zeros;                               // [max(P,N)]
   Real* currents;                            // [chunk, gates N]
   Real* current;                             // [gates N] of the step at hand
-  Real* post;          // [N] lstm: the candidate (elsewhere y is written where the caller wants it)
-  Real* gates;         // [3N]
-  Real* rate;          // [N] of the step whose update is pending
-  Trace* hebb;         // [P,N]
-  Trace* eligibility;  // [P,N]
+  Real* post;         // [N] lstm: the candidate (elsewhere y is written where the caller wants it)
+  Real* gates;        // [3N]
+  Real* rate;         // [N] of the step whose update is pending
+  Real* hebb;         // [P,N]
+  Real* eligibility;  // [P,N]
 
   ForwardSpace(const Spec& spec, Carver& carver);
 };
@@ -80,20 +81,20 @@ struct GroupSums {
 };
 
 /// What one thread works in while it runs an element backward.
-template <class Real, class Trace>
+template <class Real>
 struct BackwardSpace {
-  Real* zeros;  // [max(P,N)]
-  Real* G;      // [P,N]
-  Real* GE;     // [P,N]
-  Trace* hebb;  // [K,P,N] replayed traces of a segment; the first is on the tape, its place here unused
-  Trace* eligibility;  // [K,P,N]
-  Real* rates;         // [N]
-  Real* dx_lanes;      // [P,row_lanes]
-  Real* dx;            // [max(P,N)]
-  Real* dout;          // [N]
-  Real* dc;            // [N]
-  Real* dy;            // [N]
-  Real* drate;         // [N]
+  Real* zeros;        // [max(P,N)]
+  Real* G;            // [P,N]
+  Real* GE;           // [P,N]
+  Real* hebb;         // [K,P,N] traces of a segment, from its checkpoint on
+  Real* eligibility;  // [K,P,N]
+  Real* rates;        // [N]
+  Real* dx_lanes;     // [P,row_lanes]
+  Real* dx;           // [max(P,N)]
+  Real* dout;         // [N]
+  Real* dc;           // [N]
+  Real* dy;           // [N]
+  Real* drate;        // [N]
 
   BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
 };
@@ -147,7 +148,7 @@ class CpuPlan final : public Backend {
 
   Spec spec_;
   PlanOptions options_;
-  const Sweeps<Real, Trace>& sweeps_;
+  const Sweeps<Real>& sweeps_;
   const Products<Real>& products_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, live_bytes_;

@@ -20,7 +20,7 @@ struct CpuPlan<Real, Trace>::ForwardPass {
 
   void run(std::int64_t b, int worker) const {
     Carver carver(spaces + static_cast<std::size_t>(worker) * space_bytes);
-    const ForwardSpace<Real, Trace> space(spec, carver);
+    const ForwardSpace<Real> space(spec, carver);
     std::fill_n(space.zeros, std::max(P, N), Real(0));
     const bool records = tape.data != nullptr, lstm = spec.cell == Cell::lstm;
     const bool eligible = spec.has_eligibility();
@@ -35,48 +35,39 @@ struct CpuPlan<Real, Trace>::ForwardPass {
     if (records && spec.is_recurrent()) std::copy_n(space.y0, N, record.y0);
     if (records && lstm) std::copy_n(space.c, N, record.c0);
 
-    // Where the traces stand now. A sweep writes them to the tape when a checkpoint is due, else to the
-    // thread's space.
-    Trace *hebb = space.hebb, *eligibility = space.eligibility;
-    convert_or_zero(args.initial_state.hebb, b * PN, hebb, PN);
-    if (eligible) convert_or_zero(args.initial_state.eligibility, b * PN, eligibility, PN);
+    convert_or_zero(args.initial_state.hebb, b * PN, space.hebb, PN);
+    if (eligible) convert_or_zero(args.initial_state.eligibility, b * PN, space.eligibility, PN);
 
-    TraceUpdate<Real, Trace> pending{};  // of the step before; none where its x is null
+    // The update of the step before, in place; none waits where its x is null.
+    TraceUpdate<Real> pending{space.hebb, space.hebb, space.eligibility, space.eligibility,
+                              nullptr,    nullptr,    space.rate};
     const Real* y_before = space.y0;
     for (std::int64_t t = 0; t < length; ++t) {
       const std::int64_t row = t * B + b;
-      if (t % ForwardSpace<Real, Trace>::chunk == 0) {
+      if (t % ForwardSpace<Real>::chunk == 0) {
         plan.input_currents(args.parameters, args.inputs, b, t,
-                            std::min(ForwardSpace<Real, Trace>::chunk, length - t), space.currents);
+                            std::min(ForwardSpace<Real>::chunk, length - t), space.currents);
       }
-      std::copy_n(space.currents + t % ForwardSpace<Real, Trace>::chunk * width, width, space.current);
+      std::copy_n(space.currents + t % ForwardSpace<Real>::chunk * width, width, space.current);
 
-      Trace* hebb_out = records && t % K == 0 ? record.hebb + t / K * PN : space.hebb;
-      Trace* eligibility_out =
-          records && eligible && t % K == 0 ? record.eligibility + t / K * PN : space.eligibility;
       if (args.masks.reset != nullptr && args.masks.reset[row] != 0) {
         y_before = space.zeros;
         pending.x = nullptr;
-        std::fill_n(hebb_out, PN, Trace{});
-        if (eligible) std::fill_n(eligibility_out, PN, Trace{});
+        std::fill_n(space.hebb, PN, Real(0));
+        if (eligible) std::fill_n(space.eligibility, PN, Real(0));
         if (lstm) std::fill_n(space.c, N, Real(0));
-      } else if (pending.x == nullptr) {
-        convert(hebb, hebb_out, PN);
-        if (eligible) convert(eligibility, eligibility_out, PN);
       }
       const Real* x = spec.is_recurrent() ? y_before : args.inputs.pre + row * P;
       const PlasticRead<Real> read{x, space.current + (lstm ? 2 * N : 0)};
       if (pending.x == nullptr) {
-        plan.sweeps_.read(spec.rule, connection, hebb_out, read);
+        plan.sweeps_.read(spec.rule, connection, space.hebb, read);
       } else {
-        pending.hebb_in = hebb;
-        pending.hebb_out = hebb_out;
-        pending.eligibility_in = eligibility;
-        pending.eligibility_out = eligibility_out;
         plan.sweeps_.update_and_read(spec.rule, spec.eligibility, connection, pending, read);
       }
-      hebb = hebb_out;
-      eligibility = eligibility_out;
+      if (records && t % K == 0) {
+        convert(space.hebb, record.hebb + t / K * PN, PN);
+        if (eligible) convert(space.eligibility, record.eligibility + t / K * PN, PN);
+      }
       if (lstm) plan.add_gate_products(args.parameters, x, space.current);
 
       Real* out = args.y + row * N;
@@ -109,35 +100,26 @@ struct CpuPlan<Real, Trace>::ForwardPass {
       fill_rate(spec, args.parameters, modulation, external, space.rate);
       pending.x = x;
       pending.y = post;
-      pending.rate = space.rate;
       y_before = out;
     }
     for (std::int64_t t = length; t < T; ++t) {
       std::fill_n(args.y + (t * B + b) * N, N, Real(0));
       if (args.modulation != nullptr) args.modulation[t * B + b] = 0;
     }
-    finish(space, b, hebb, eligibility, pending, y_before);
+    finish(space, b, pending, y_before);
   }
 
   /// Applies the last update and gives the state out.
-  void finish(const ForwardSpace<Real, Trace>& space, std::int64_t b, const Trace* hebb,
-              const Trace* eligibility, TraceUpdate<Real, Trace> pending, const Real* y) const {
+  void finish(const ForwardSpace<Real>& space, std::int64_t b, const TraceUpdate<Real>& pending,
+              const Real* y) const {
     const State<Real>& state = args.final_state;
     const std::int64_t PN = P * N;
     if (state.y != nullptr) std::copy_n(y, N, state.y + b * N);
     if (state.c != nullptr) std::copy_n(space.c, N, state.c + b * N);
     if (state.hebb == nullptr && state.eligibility == nullptr) return;
-    if (pending.x != nullptr) {
-      pending.hebb_in = hebb;
-      pending.hebb_out = space.hebb;
-      pending.eligibility_in = eligibility;
-      pending.eligibility_out = space.eligibility;
-      plan.sweeps_.update(spec.rule, spec.eligibility, connection, pending);
-      hebb = space.hebb;
-      eligibility = space.eligibility;
-    }
-    if (state.hebb != nullptr) convert(hebb, state.hebb + b * PN, PN);
-    if (state.eligibility != nullptr) convert(eligibility, state.eligibility + b * PN, PN);
+    if (pending.x != nullptr) plan.sweeps_.update(spec.rule, spec.eligibility, connection, pending);
+    if (state.hebb != nullptr) std::copy_n(space.hebb, PN, state.hebb + b * PN);
+    if (state.eligibility != nullptr) std::copy_n(space.eligibility, PN, state.eligibility + b * PN);
   }
 };
 
@@ -174,7 +156,7 @@ void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& param
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_space_bytes() const {
   Carver counter(nullptr);
-  ForwardSpace<Real, Trace>(spec_, counter);
+  ForwardSpace<Real>(spec_, counter);
   return counter.bytes();
 }
 

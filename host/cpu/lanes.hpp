@@ -1,10 +1,8 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
-
-#include "cpu/bfloat16.hpp"
+#include <type_traits>
 
 // Vectors of the instruction set that the including file is compiled for (compiler vector extensions), and
 // the same operations on a single number for what is left over at the end of a row. Everything is in an
@@ -62,45 +60,13 @@ inline void store(Real* destination, V value) {
   std::memcpy(destination, &value, sizeof(V));
 }
 
-template <class V>
-inline V load(const Bfloat16* source) {
-  if constexpr (lanes<V> == 1) {
-    return to_float(*source);
-  } else {
-    using Half = typename VectorOf<std::uint16_t, sizeof(V) / 2>::type;
-    using Word = typename VectorOf<std::uint32_t, sizeof(V)>::type;
-    Half half;
-    std::memcpy(&half, source, sizeof half);
-    return std::bit_cast<V>(__builtin_convertvector(half, Word) << 16);
-  }
-}
+// Without this a loop body would be a function of its own, and would read its pointers again after every
+// store.
+#define PLASTICITY_INLINE __attribute__((always_inline))
 
-/// As to_bfloat16(), lane by lane.
-template <class V>
-inline void store(Bfloat16* destination, V value) {
-  if constexpr (lanes<V> == 1) {
-    *destination = to_bfloat16(value);
-  } else {
-    using Half = typename VectorOf<std::uint16_t, sizeof(V) / 2>::type;
-    using Word = typename VectorOf<std::uint32_t, sizeof(V)>::type;
-    const auto bits = std::bit_cast<Word>(value);
-    const Word rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-    const Word quiet = (bits >> 16) | 0x40u;
-    const auto nan = std::bit_cast<Word>(value != value);
-    const Half half = __builtin_convertvector((rounded & ~nan) | (quiet & nan), Half);
-    std::memcpy(destination, &half, sizeof half);
-  }
-}
-
-/// What a load gives back after a store of `value`: the trace as the next step will see it.
-template <class V, class Trace>
-inline V stored(Trace* destination, V value) {
-  store(destination, value);
-  if constexpr (std::is_same_v<Trace, Bfloat16>) {
-    return load<V>(destination);
-  } else {
-    return value;
-  }
+template <class V, int count, class Real>
+inline void load_block(V (&block)[count], const Real* source) {
+  for (int k = 0; k < count; ++k) block[k] = load<V>(source + k * lanes<V>);
 }
 
 }  // namespace

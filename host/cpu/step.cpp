@@ -15,8 +15,8 @@ struct CpuPlan<Real, Trace>::LiveElement {
   Real* post_before;      // [N]
   Real* rate_before;      // [N]
   Real* eta_before;       // [1]
-  Trace* hebb;            // [P,N]
-  Trace* eligibility;     // [P,N]
+  Real* hebb;             // [P,N]
+  Real* eligibility;      // [P,N]
 
   LiveElement(const Spec& spec, Carver& carver) {
     const std::int64_t N = spec.neurons, P = spec.presynaptic();
@@ -27,11 +27,11 @@ struct CpuPlan<Real, Trace>::LiveElement {
     post_before = carver.take<Real>(N);
     rate_before = carver.take<Real>(N);
     eta_before = carver.take<Real>(1);
-    hebb = carver.take<Trace>(P * N);
-    eligibility = carver.take<Trace>(spec.has_eligibility() ? P * N : 0);
+    hebb = carver.take<Real>(P * N);
+    eligibility = carver.take<Real>(spec.has_eligibility() ? P * N : 0);
   }
 
-  TraceUpdate<Real, Trace> update() const {
+  TraceUpdate<Real> update() const {
     return {hebb, hebb, eligibility, eligibility, x_before, post_before, rate_before};
   }
 };
@@ -73,13 +73,13 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
   parallel_for(workers(), options_.batch, [&](std::int64_t b, int worker) {
     const LiveElement element = live_element(live, b);
     Carver carver(spaces + static_cast<std::size_t>(worker) * forward_space_bytes());
-    const ForwardSpace<Real, Trace> space(spec_, carver);
+    const ForwardSpace<Real> space(spec_, carver);
     if (args.masks.reset != nullptr && args.masks.reset[b] != 0) {
       *element.pending = 0;
       std::fill_n(element.y, N, Real(0));
       std::fill_n(element.c, N, Real(0));
-      std::fill_n(element.hebb, P * N, Trace{});
-      if (spec_.has_eligibility()) std::fill_n(element.eligibility, P * N, Trace{});
+      std::fill_n(element.hebb, P * N, Real(0));
+      if (spec_.has_eligibility()) std::fill_n(element.eligibility, P * N, Real(0));
     }
     input_currents(args.parameters, args.inputs, b, 0, 1, space.current);
     const Real* x = spec_.is_recurrent() ? element.y : args.inputs.pre + b * I;

@@ -12,16 +12,12 @@ namespace plasticity::cpu {
 #endif
 
 template <>
-const Sweeps<float, float>& sweeps(Isa isa) {
+const Sweeps<float>& sweeps(Isa isa) {
   return PLASTICITY_CHOOSE(sweeps_f32);
 }
 template <>
-const Sweeps<double, double>& sweeps(Isa isa) {
+const Sweeps<double>& sweeps(Isa isa) {
   return PLASTICITY_CHOOSE(sweeps_f64);
-}
-template <>
-const Sweeps<float, Bfloat16>& sweeps(Isa isa) {
-  return PLASTICITY_CHOOSE(sweeps_bf16);
 }
 template <>
 const Products<float>& products(Isa isa) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "cpu/bfloat16.hpp"
 #include "cpu/isa.hpp"
 #include "plasticity/spec.hpp"
 
@@ -26,15 +25,15 @@ struct Connection {
 };
 
 /// The update of step t-1: H and E of one place become those of another (or the same).
-template <class Real, class Trace>
+template <class Real>
 struct TraceUpdate {
-  const Trace* hebb_in;         // [P,N]
-  Trace* hebb_out;              // [P,N]
-  const Trace* eligibility_in;  // [P,N] or null
-  Trace* eligibility_out;       // [P,N] or null
-  const Real* x;                // [P] of the step whose update this is
-  const Real* y;                // [N]
-  const Real* rate;             // [N]
+  const Real* hebb_in;         // [P,N]
+  Real* hebb_out;              // [P,N]
+  const Real* eligibility_in;  // [P,N] or null
+  Real* eligibility_out;       // [P,N] or null
+  const Real* x;               // [P] of the step whose update this is
+  const Real* y;               // [N]
+  const Real* rate;            // [N]
 };
 
 /// The plastic read of step t: s_j += sum_i x_i (w_ij + alpha_ij read(H_ij)).
@@ -45,40 +44,40 @@ struct PlasticRead {
 };
 
 /// The adjoint of the trace update of step t.
-template <class Real, class Trace>
+template <class Real>
 struct UpdateAdjoint {
-  const Trace* hebb;         // [P,N] before the step
-  const Trace* eligibility;  // [P,N] before the step, or null
-  Real* G;                   // [P,N] in: gradient of the trace after the step; out: before it
-  Real* GE;                  // [P,N] likewise, or null
-  const Real* x;             // [P]
-  const Real* y;             // [N]
-  const Real* rate;          // [N]
-  Real* dx_lanes;            // [P,row_lanes] added to
-  Real* dy;                  // [N] added to
-  Real* drate;               // [N] written
-  Real* deta;                // [N] added to: the eligibility constant's gradient, by column
+  const Real* hebb;         // [P,N] before the step
+  const Real* eligibility;  // [P,N] before the step, or null
+  Real* G;                  // [P,N] in: gradient of the trace after the step; out: before it
+  Real* GE;                 // [P,N] likewise, or null
+  const Real* x;            // [P]
+  const Real* y;            // [N]
+  const Real* rate;         // [N]
+  Real* dx_lanes;           // [P,row_lanes] added to
+  Real* dy;                 // [N] added to
+  Real* drate;              // [N] written
+  Real* deta;               // [N] added to: the eligibility constant's gradient, by column
 };
 
 /// The adjoint of the plastic read of step t.
-template <class Real, class Trace>
+template <class Real>
 struct ReadAdjoint {
-  const Trace* hebb;  // [P,N] before the step
-  Real* G;            // [P,N] added to
-  const Real* x;      // [P]
-  const Real* da;     // [N] gradient of the plastic gate's current
-  Real* dx_lanes;     // [P,row_lanes] added to
-  Real* dalpha;       // added to: [P,N], or [N] where alpha is not per connection
+  const Real* hebb;  // [P,N] before the step
+  Real* G;           // [P,N] added to
+  const Real* x;     // [P]
+  const Real* da;    // [N] gradient of the plastic gate's current
+  Real* dx_lanes;    // [P,row_lanes] added to
+  Real* dalpha;      // added to: [P,N], or [N] where alpha is not per connection
 };
 
-template <class Real, class Trace>
+template <class Real>
 struct Sweeps {
-  void (*update)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real, Trace>&);
-  void (*read)(Rule, const Connection<Real>&, const Trace* hebb, const PlasticRead<Real>&);
-  void (*update_and_read)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real, Trace>&,
+  void (*update)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real>&);
+  void (*read)(Rule, const Connection<Real>&, const Real* hebb, const PlasticRead<Real>&);
+  void (*update_and_read)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real>&,
                           const PlasticRead<Real>&);
-  void (*update_adjoint)(Rule, Eligibility, const Connection<Real>&, const UpdateAdjoint<Real, Trace>&);
-  void (*read_adjoint)(Rule, const Connection<Real>&, const ReadAdjoint<Real, Trace>&);
+  void (*update_adjoint)(Rule, Eligibility, const Connection<Real>&, const UpdateAdjoint<Real>&);
+  void (*read_adjoint)(Rule, const Connection<Real>&, const ReadAdjoint<Real>&);
 };
 
 /// Dense products for what is not plastic: row-major, C is added to.
@@ -93,8 +92,8 @@ struct Products {
 };
 
 /// The tables for the instruction set of this machine.
-template <class Real, class Trace>
-const Sweeps<Real, Trace>& sweeps(Isa isa);
+template <class Real>
+const Sweeps<Real>& sweeps(Isa isa);
 template <class Real>
 const Products<Real>& products(Isa isa);
 

@@ -4,7 +4,6 @@
 // Compiled once for every instruction set, each time with another PLASTICITY_ISA.
 namespace plasticity::cpu::PLASTICITY_ISA {
 
-const Sweeps<float, float> sweeps_f32 = sweep_table<float, float>;
-const Products<float> products_f32 = product_table<float>;
+const Sweeps<float> sweeps_f32 = sweep_table<float>;
 
 }  // namespace plasticity::cpu::PLASTICITY_ISA

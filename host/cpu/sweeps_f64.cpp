@@ -4,7 +4,6 @@
 // Compiled once for every instruction set, each time with another PLASTICITY_ISA.
 namespace plasticity::cpu::PLASTICITY_ISA {
 
-const Sweeps<double, double> sweeps_f64 = sweep_table<double, double>;
-const Products<double> products_f64 = product_table<double>;
+const Sweeps<double> sweeps_f64 = sweep_table<double>;
 
 }  // namespace plasticity::cpu::PLASTICITY_ISA

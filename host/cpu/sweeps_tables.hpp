@@ -3,13 +3,12 @@
 #include "cpu/sweeps.hpp"
 
 // The tables that sweeps_*.cpp define, one set for each instruction set of this build.
-#define PLASTICITY_TABLES(isa)                      \
-  namespace plasticity::cpu::isa {                  \
-  extern const Sweeps<float, float> sweeps_f32;     \
-  extern const Sweeps<double, double> sweeps_f64;   \
-  extern const Sweeps<float, Bfloat16> sweeps_bf16; \
-  extern const Products<float> products_f32;        \
-  extern const Products<double> products_f64;       \
+#define PLASTICITY_TABLES(isa)                \
+  namespace plasticity::cpu::isa {            \
+  extern const Sweeps<float> sweeps_f32;      \
+  extern const Sweeps<double> sweeps_f64;     \
+  extern const Products<float> products_f32;  \
+  extern const Products<double> products_f64; \
   }
 PLASTICITY_TABLES(baseline)
 #if PLASTICITY_X86

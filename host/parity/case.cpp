@@ -1,37 +1,12 @@
 #include "parity/case.hpp"
 
-#include <charconv>
-
 #include "fail.hpp"
+#include "spec_metadata.hpp"
 
 namespace plasticity::parity {
 namespace {
 
 constexpr std::string_view format_name = "plasticity-parity-1";
-
-const std::string& metadata(const io::TensorFile& file, const std::string& key) {
-  const auto found = file.metadata.find(key);
-  if (found == file.metadata.end()) {
-    fail(ErrorCode::format, file.source, text("metadata '", key, "'"), "none");
-  }
-  return found->second;
-}
-
-template <class Number>
-Number number(const io::TensorFile& file, const std::string& key) {
-  const std::string& value = metadata(file, key);
-  Number result{};
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error != std::errc() || end != value.data() + value.size()) {
-    fail(ErrorCode::format, text(file.source, " metadata '", key, "'"), "a number", text('\'', value, '\''));
-  }
-  return result;
-}
-
-template <class Enum>
-Enum choice(const io::TensorFile& file, const std::string& key) {
-  return parse<Enum>(metadata(file, key), text(file.source, " metadata '", key, "'"));
-}
 
 Shape mask_shape(const Case& c, const std::string& name) {
   if (name == "reset") return Shape{{c.steps, c.batch}, 2};
@@ -112,25 +87,14 @@ void check_tensors(const Case& c) {
 Case load_case(const std::filesystem::path& path) {
   Case c{path.stem().string(), {}, 0, 0, io::load(path)};
   const io::TensorFile& file = c.file;
-  if (metadata(file, "format") != format_name) {
-    fail(ErrorCode::format, text(file.source, " metadata 'format'"), std::string(format_name),
-         metadata(file, "format"));
+  if (const std::string& format = read_metadata(file, "format"); format != format_name) {
+    fail(ErrorCode::format, text(file.source, " metadata 'format'"), std::string(format_name), format);
   }
-  c.steps = number<std::int64_t>(file, "T");
-  c.batch = number<std::int64_t>(file, "B");
-  c.spec.cell = choice<Cell>(file, "cell");
-  c.spec.rule = choice<Rule>(file, "rule");
-  c.spec.rate = choice<Rate>(file, "rate");
-  c.spec.eligibility = choice<Eligibility>(file, "eligibility");
-  c.spec.alpha = choice<Granularity>(file, "alpha");
-  c.spec.activation = choice<Activation>(file, "activation");
-  c.spec.modulator_source = choice<ModulatorSource>(file, "modulator_source");
-  c.spec.neurons = number<std::int64_t>(file, "N");
-  c.spec.inputs = number<std::int64_t>(file, "I");
-  c.spec.clip = number<double>(file, "clip");
+  c.steps = read_number<std::int64_t>(file, "T");
+  c.batch = read_number<std::int64_t>(file, "B");
+  c.spec = read_spec(file);
   // An rnn without w_in gets its current directly, whatever I says.
   if (c.spec.cell == Cell::rnn && !file.contains("param.w_in")) c.spec.inputs = 0;
-  c.spec.validate();
   if (c.steps < 0 || c.batch < 0)
     fail(ErrorCode::format, file.source, "T and B at least 0", text(c.steps, ", ", c.batch));
   check_tensors(c);

@@ -120,12 +120,13 @@ struct BackwardArgs {
   Parameters<const Real> parameters;
   Inputs<const Real> inputs;
   Masks<Real> masks;
-  State<const Real> initial_state;  // as it was given to forward
-  const Real* dy = nullptr;         // [T,B,N] upstream gradient of y; null = zero
-  State<const Real> dfinal_state;   // upstream gradients of the final state; null = zero
-  Parameters<Real> dparameters;     // out, ADDED to what is there; null = not wanted
-  Inputs<Real> dinputs;             // out, overwritten; null = not wanted
-  State<Real> dinitial_state;       // out, overwritten; null = not wanted
+  State<const Real>
+      initial_state;         // as it was given to forward. A Plan has it on its tape and does not look here
+  const Real* dy = nullptr;  // [T,B,N] upstream gradient of y; null = zero
+  State<const Real> dfinal_state;  // upstream gradients of the final state; null = zero
+  Parameters<Real> dparameters;    // out, ADDED to what is there; null = not wanted
+  Inputs<Real> dinputs;            // out, overwritten; null = not wanted
+  State<Real> dinitial_state;      // out, overwritten; null = not wanted. May alias dfinal_state
 };
 
 /// Arguments of a single step, for a network that acts and does not learn through it. Tensors as in

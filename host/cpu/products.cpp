@@ -1,9 +1,10 @@
-#include "cpu/sweeps_impl.hpp"
+#include "cpu/products_impl.hpp"
 #include "cpu/sweeps_tables.hpp"
 
 // Compiled once for every instruction set, each time with another PLASTICITY_ISA.
 namespace plasticity::cpu::PLASTICITY_ISA {
 
-const Sweeps<float, Bfloat16> sweeps_bf16 = sweep_table<float, Bfloat16>;
+const Products<float> products_f32 = product_table<float>;
+const Products<double> products_f64 = product_table<double>;
 
 }  // namespace plasticity::cpu::PLASTICITY_ISA

@@ -1,0 +1,52 @@
+#include "io/input_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "io/messages.hpp"
+
+namespace plasticity::io {
+
+InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
+  // O_NONBLOCK: opening a pipe must not wait for a writer; on a regular file it means nothing.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor_ < 0) fail(ErrorCode::io, name_, "a file that can be opened", system_message());
+  struct stat status {};
+  const bool known = ::fstat(descriptor_, &status) == 0;
+  if (!known || !S_ISREG(status.st_mode)) {
+    const std::string got = known ? "a directory, pipe or device" : system_message();
+    ::close(descriptor_);
+    fail(ErrorCode::io, name_, "a regular file", got);
+  }
+  size_ = static_cast<std::uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() { ::close(descriptor_); }
+
+std::size_t InputFile::read(std::span<std::byte> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    // Linux moves at most 2 GiB in a call; smaller pieces also keep a signal's interruption cheap.
+    const std::size_t piece = std::min<std::size_t>(out.size() - done, std::size_t{1} << 26);
+    const ssize_t got = ::read(descriptor_, out.data() + done, piece);
+    if (got == 0) break;
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      fail(ErrorCode::io, name_, "to read from it", system_message());
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+void InputFile::read_exactly(std::span<std::byte> out) {
+  const std::size_t got = read(out);
+  if (got != out.size()) {
+    fail(ErrorCode::io, name_, text(out.size(), " bytes more"), text(got, ": the file has become shorter"));
+  }
+}
+
+}  // namespace plasticity::io

@@ -1,0 +1,119 @@
+#include "plasticity/io/safetensors.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <span>
+#include <utility>
+
+#include "io/atomic_file.hpp"
+#include "io/input_file.hpp"
+#include "io/messages.hpp"
+#include "io/safetensors_header.hpp"
+
+namespace plasticity::io {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "files are little-endian and are read as they are");
+
+constexpr std::uint64_t data_alignment = 64;  // of the file offset at which the data starts when we write
+
+Header read_header(InputFile& in) {
+  std::uint64_t size = 0;
+  if (in.size() < sizeof size) {
+    fail(ErrorCode::format, in.name(), "a safetensors file of at least 8 bytes", text(in.size(), " bytes"));
+  }
+  in.read_exactly(std::as_writable_bytes(std::span(&size, 1)));
+  if (size > header_limit) {
+    fail(ErrorCode::format, in.name(), text("a header of at most ", header_limit, " bytes"), text(size));
+  }
+  if (size > in.size() - sizeof size) {
+    fail(ErrorCode::format, in.name(), text("a header within the ", in.size(), " bytes of the file"),
+         text("a length of ", size));
+  }
+  std::string json(static_cast<std::size_t>(size), '\0');
+  in.read_exactly(std::as_writable_bytes(std::span(json)));
+  Header header = parse_header(json, in.name());
+  check_layout(header.entries, in.size() - sizeof size - size, in.name());
+  return header;
+}
+
+/// The tensors' places in the file, in the order in which they lie there.
+Header plan(const TensorFile& file, const std::string& name) {
+  Header header;
+  header.metadata = file.metadata;
+  for (const auto& [tensor_name, tensor] : file.tensors) {
+    const std::string what = tensor_in(name, tensor_name);
+    if (element_bytes(tensor.dtype) == 0) bad_argument(what, "a DType", text(static_cast<int>(tensor.dtype)));
+    const std::int64_t bytes = tensor_bytes(tensor.dtype, tensor.shape);
+    if (bytes < 0) bad_argument(what, "a shape without negative sizes and below 2^63 bytes", "another");
+    if (static_cast<std::uint64_t>(bytes) != tensor.data.size()) {
+      bad_argument(what, text("the ", bytes, " bytes of its shape and dtype"), text(tensor.data.size()));
+    }
+    header.entries.push_back({tensor_name, tensor.dtype, tensor.shape, 0, tensor.data.size()});
+  }
+  // The map's order, by name, stays within a size.
+  std::stable_sort(header.entries.begin(), header.entries.end(), [](const Entry& a, const Entry& b) {
+    return element_bytes(a.dtype) > element_bytes(b.dtype);
+  });
+  std::uint64_t place = 0;
+  for (Entry& entry : header.entries) {
+    entry.begin += place;
+    place = entry.end += place;
+  }
+  return header;
+}
+
+}  // namespace
+
+TensorFile load(const std::filesystem::path& path) {
+  return as_errors(path.string(), [&] {
+    InputFile in(path);
+    Header header = read_header(in);
+    TensorFile file;
+    file.source = in.name();
+    file.metadata = std::move(header.metadata);
+    for (Entry& entry : header.entries) {  // in the order of their data
+      Tensor tensor{entry.dtype, std::move(entry.shape), {}};
+      tensor.data.resize(static_cast<std::size_t>(entry.end - entry.begin));
+      in.read_exactly(tensor.data);
+      file.tensors.emplace(std::move(entry.name), std::move(tensor));
+    }
+    return file;
+  });
+}
+
+void save(const std::filesystem::path& path, const TensorFile& file) {
+  as_errors(path.string(), [&] {
+    const Header header = plan(file, path.string());
+    std::string json = header_text(header, path.string());
+    std::uint64_t size = json.size() + sizeof size;
+    size += (data_alignment - size % data_alignment) % data_alignment - sizeof size;
+    if (size > header_limit) {
+      bad_argument(path.string(), text("names and metadata of at most ", header_limit, " bytes"), text(size));
+    }
+    json.resize(static_cast<std::size_t>(size), ' ');
+
+    AtomicFile out(path);
+    out.write(std::as_bytes(std::span(&size, 1)));
+    out.write(std::as_bytes(std::span(json)));
+    for (const Entry& entry : header.entries) out.write(file.tensors.at(entry.name).data);
+    out.commit();
+  });
+}
+
+const Tensor& TensorFile::at(const std::string& name) const {
+  const auto found = tensors.find(name);
+  if (found != tensors.end()) return found->second;
+  constexpr std::size_t most = 50;
+  std::string names;
+  std::size_t listed = 0;
+  for (const auto& [there, tensor] : tensors) {
+    if (listed++ == most) break;
+    names += (names.empty() ? "" : ", ") + printable(there);
+  }
+  if (tensors.size() > most) names += text(" and ", tensors.size() - most, " more");
+  fail(ErrorCode::format, source.empty() ? "tensor " + in_quotes(name) : tensor_in(source, name),
+       "it to be there", names.empty() ? "no tensors" : "only " + names);
+}
+
+}  // namespace plasticity::io

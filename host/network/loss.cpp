@@ -1,0 +1,71 @@
+#include "plasticity/loss.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "fail.hpp"
+
+namespace plasticity {
+namespace {
+
+void check_size(const char* name, std::size_t size, std::size_t expected, bool may_be_empty) {
+  if (size == expected || (may_be_empty && size == 0)) return;
+  bad_argument(name, text(expected, " elements"), text(size));
+}
+
+}  // namespace
+
+double mse_loss(std::span<const float> y, std::span<const float> target, std::span<float> dy,
+                std::span<const std::uint8_t> mask) {
+  check_size("target", target.size(), y.size(), false);
+  check_size("dy", dy.size(), y.size(), true);
+  check_size("mask", mask.size(), y.size(), true);
+  const auto counts = [&](std::size_t k) { return mask.empty() || mask[k] != 0; };
+  std::size_t count = 0;
+  double sum = 0;
+  for (std::size_t k = 0; k < y.size(); ++k) {
+    if (!counts(k)) continue;
+    const double difference = static_cast<double>(y[k]) - target[k];
+    sum += difference * difference;
+    ++count;
+  }
+  const double scale = count == 0 ? 0 : 1 / static_cast<double>(count);
+  for (std::size_t k = 0; k < dy.size(); ++k) {
+    dy[k] = counts(k) ? static_cast<float>(2 * scale * (static_cast<double>(y[k]) - target[k])) : 0.0f;
+  }
+  return sum * scale;
+}
+
+double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
+                             std::int64_t classes, std::span<float> dlogits) {
+  if (classes < 1) bad_argument("classes", "at least 1", text(classes));
+  const auto width = static_cast<std::size_t>(classes);
+  check_size("logits", logits.size(), labels.size() * width, false);
+  check_size("dlogits", dlogits.size(), logits.size(), true);
+  std::size_t count = 0;
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    if (labels[row] < -1 || labels[row] >= classes) {
+      bad_argument(text("labels[", row, "]"), text("-1 to ", classes - 1), text(labels[row]));
+    }
+    count += labels[row] >= 0 ? 1 : 0;
+  }
+  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
+  double loss = 0;
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    if (labels[row] < 0) continue;
+    const std::span<const float> scores = logits.subspan(row * width, width);
+    const float largest = *std::max_element(scores.begin(), scores.end());
+    double sum = 0;
+    for (const float score : scores) sum += std::exp(static_cast<double>(score) - largest);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    loss += std::log(sum) - (static_cast<double>(scores[label]) - largest);
+    for (std::size_t k = 0; !dlogits.empty() && k < width; ++k) {
+      const double probability = std::exp(static_cast<double>(scores[k]) - largest) / sum;
+      dlogits[row * width + k] =
+          static_cast<float>((probability - (k == label ? 1 : 0)) / static_cast<double>(count));
+    }
+  }
+  return count == 0 ? 0 : loss / static_cast<double>(count);
+}
+
+}  // namespace plasticity

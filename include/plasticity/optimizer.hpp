@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plasticity/network.hpp"
+
+namespace plasticity {
+
+struct AdamOptions {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+/// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
+/// parameters' names.
+class Adam {
+ public:
+  /// Throws Error(invalid_argument) for an option out of its range.
+  explicit Adam(const AdamOptions& options = {});
+
+  /// One step down the gradients. The list must hold the same parameters, by name and size, at every call;
+  /// throws Error(invalid_argument) when a name occurs twice or a size changed, before anything is changed.
+  void step(std::span<const ParameterView> parameters);
+
+  double learning_rate() const { return options_.learning_rate; }
+  void set_learning_rate(double learning_rate);
+  std::int64_t steps() const { return steps_; }
+
+  /// The moments and the step count, as "adam.NAME.m", "adam.NAME.v" and the metadata "adam.steps".
+  void save(io::TensorFile& file) const;
+  /// Takes them back. Throws Error(format), and changes nothing, when they are not all there.
+  void load(const io::TensorFile& file);
+
+ private:
+  struct Moments {
+    std::vector<float> first, second;
+  };
+  AdamOptions options_;
+  std::int64_t steps_ = 0;
+  std::map<std::string, Moments> moments_;
+};
+
+/// Scales all gradients down so that their global 2-norm is at most `most`; gives the norm as it was. Throws
+/// Error(invalid_argument) for `most` <= 0.
+double clip_gradients(std::span<const ParameterView> parameters, double most);
+
+}  // namespace plasticity

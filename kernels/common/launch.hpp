@@ -1,0 +1,109 @@
+// How kernels are written and launched, the same for nvcc and for the CPU executor of the tests (tests/simt),
+// which compiles the kernels' sources with g++. Include it first in every file that nvcc compiles.
+//
+//   template <int Threads>
+//   __global__ void __launch_bounds__(Threads) kernel(const float* x, float* y) {
+//     PLASTICITY_SHARED(float, part, [Threads / 32]);      // __shared__ float part[Threads / 32];
+//     PLASTICITY_DYNAMIC_SHARED(float, row);               // extern __shared__ float row[];
+//     ...
+//   }
+//   launch(kernel<256>, {.grid = 7, .block = 256, .shared_bytes = 1024, .stream = stream}, x, y);
+//
+// A type with a comma in it needs an alias first. There is one dynamic array a kernel.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <source_location>
+#include <string>
+#include <utility>
+
+#include "common/check.hpp"
+
+#if defined(__CUDACC__)
+#define PLASTICITY_SHARED(Type, name, ...) __shared__ Type name __VA_ARGS__
+#define PLASTICITY_DYNAMIC_SHARED(Type, name)                                  \
+  extern __shared__ __align__(128) unsigned char plasticity_dynamic_shared_[]; \
+  Type* const name = reinterpret_cast<Type*>(plasticity_dynamic_shared_)
+#else
+#include "simt/device.hpp"
+#define PLASTICITY_SHARED(Type, name, ...) SIMT_SHARED(Type, name, __VA_ARGS__)
+#define PLASTICITY_DYNAMIC_SHARED(Type, name) SIMT_DYNAMIC_SHARED(Type, name)
+#endif
+
+namespace plasticity {
+
+struct LaunchConfig {
+  dim3 grid{1};
+  dim3 block{1};
+  std::size_t shared_bytes = 0;  ///< of dynamic shared memory, each block
+  cudaStream_t stream = nullptr;
+  bool cooperative = false;  ///< all blocks resident at once, so that grid.sync() is allowed
+  dim3 cluster{1};           ///< blocks a cluster; the grid is a multiple of it
+  std::source_location where = std::source_location::current();  ///< of the braces it is written in
+};
+
+namespace detail {
+
+constexpr std::size_t shared_bytes_without_asking = 48 * 1024;
+constexpr unsigned cluster_size_without_asking = 8;
+
+inline std::string text(const dim3& d) {
+  return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
+}
+
+/// Says what was asked for, once it is clear that it failed.
+inline void check_launch(cudaError_t error, const LaunchConfig& c) {
+  if (error == cudaSuccess) return;
+  check(error,
+        "launch of grid " + text(c.grid) + ", block " + text(c.block) + ", cluster " + text(c.cluster) +
+            ", " + std::to_string(c.shared_bytes) + " bytes of shared memory" +
+            (c.cooperative ? ", cooperative" : ""),
+        c.where);
+}
+
+}  // namespace detail
+
+/// Puts one kernel on a stream. Throws plasticity::Error if CUDA refuses it; what goes wrong while it runs
+/// shows at the next synchronisation. Legal while the stream is captured.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments&&... arguments) {
+  const auto function = reinterpret_cast<const void*>(kernel);
+#if !defined(__CUDACC__)
+  simt::register_kernel(kernel);
+#endif
+  if (config.shared_bytes > detail::shared_bytes_without_asking)
+    detail::check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                              static_cast<int>(config.shared_bytes)),
+                         config);
+
+  cudaLaunchAttribute attributes[2];
+  unsigned count = 0;
+  if (config.cooperative) {
+    attributes[count].id = cudaLaunchAttributeCooperative;
+    attributes[count++].val.cooperative = 1;
+  }
+  const unsigned cluster_size = config.cluster.x * config.cluster.y * config.cluster.z;
+  if (cluster_size != 1) {
+    if (cluster_size > detail::cluster_size_without_asking)
+      detail::check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
+                           config);
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count].val.clusterDim.x = config.cluster.x;
+    attributes[count].val.clusterDim.y = config.cluster.y;
+    attributes[count++].val.clusterDim.z = config.cluster.z;
+  }
+
+  cudaLaunchConfig_t cuda_config{};
+  cuda_config.gridDim = config.grid;
+  cuda_config.blockDim = config.block;
+  cuda_config.dynamicSmemBytes = config.shared_bytes;
+  cuda_config.stream = config.stream;
+  cuda_config.attrs = attributes;
+  cuda_config.numAttrs = count;
+  detail::check_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Arguments>(arguments)...),
+                       config);
+}
+
+}  // namespace plasticity

@@ -1,0 +1,67 @@
+// 16 bytes of T at a time (4 floats, 8 bfloat16), and T's way to and from float.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "common/ptx.cuh"
+
+namespace plasticity {
+
+template <class T>
+struct alignas(16) Pack {
+  static_assert(16 % sizeof(T) == 0);
+  static constexpr int size = 16 / sizeof(T);
+  T value[size];
+
+  __device__ T& operator[](int i) { return value[i]; }
+  __device__ const T& operator[](int i) const { return value[i]; }
+};
+
+namespace detail {
+template <class T>
+__device__ __forceinline__ Pack<T> as_pack(uint4 bits) {
+  return *reinterpret_cast<Pack<T>*>(&bits);
+}
+template <class T>
+__device__ __forceinline__ uint4 as_bits(Pack<T> pack) {
+  return *reinterpret_cast<uint4*>(&pack);
+}
+}  // namespace detail
+
+/// p is 16-byte aligned, in global or shared memory.
+template <class T>
+__device__ __forceinline__ Pack<T> load_pack(const T* p) {
+  return detail::as_pack<T>(load_16(p));
+}
+template <class T>
+__device__ __forceinline__ void store_pack(T* p, Pack<T> pack) {
+  store_16(p, detail::as_bits(pack));
+}
+
+/// Of global memory that is passed over once; see ptx.cuh.
+template <class T>
+__device__ __forceinline__ Pack<T> load_pack_once(const T* p) {
+  return detail::as_pack<T>(load_16_once(p));
+}
+template <class T>
+__device__ __forceinline__ Pack<T> load_pack_once_read_only(const T* p) {
+  return detail::as_pack<T>(load_16_once_read_only(p));
+}
+template <class T>
+__device__ __forceinline__ void store_pack_streaming(T* p, Pack<T> pack) {
+  store_16_streaming(p, detail::as_bits(pack));
+}
+
+__device__ __forceinline__ float to_float(float v) { return v; }
+__device__ __forceinline__ float to_float(__nv_bfloat16 v) { return __bfloat162float(v); }
+
+/// Rounds to nearest, ties to even.
+template <class T>
+__device__ __forceinline__ T from_float(float v) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return v;
+  else
+    return __float2bfloat16_rn(v);
+}
+
+}  // namespace plasticity

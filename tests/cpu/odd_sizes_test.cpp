@@ -1,0 +1,97 @@
+// The CPU backend against the reference, on sizes that no vector or block divides, in poisoned and guarded
+// memory.
+#include <gtest/gtest.h>
+
+#include "plasticity/reference.hpp"
+#include "problems/plan_runner.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+struct Answers {
+  std::map<std::string, std::vector<double>> outputs, gradients;
+};
+
+Answers reference_answers(const Problem& problem) {
+  Buffers<double> buffers(problem);
+  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+  return {buffers.outputs, buffers.gradients};
+}
+
+template <class Real>
+void expect_near(const Problem& problem, const Answers& want, double tolerance,
+                 const RunOptions& options = {}) {
+  Buffers<Real> buffers(problem);
+  EXPECT_TRUE(run_plan(problem, buffers, options)) << "canary of " << problem.name();
+  const auto [output_error, output] = worst(buffers.outputs, want.outputs);
+  const auto [gradient_error, gradient] = worst(buffers.gradients, want.gradients);
+  EXPECT_LT(output_error, tolerance) << output << " of " << problem.name();
+  EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
+}
+
+TEST(CpuPlan, AgreesOnOddSizes) {
+  std::mt19937_64 random(30);
+  for (const std::int64_t neurons : {1, 2, 31, 33, 130}) {
+    for (const std::int64_t batch : {1, 3, 17}) {
+      for (const std::int64_t steps : {1, 2, 19}) {
+        // The reference is slow: large problems get fewer specs.
+        const int specs = neurons * batch * steps > 3000 ? 1 : 4;
+        for (int trial = 0; trial < specs; ++trial) {
+          const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
+          const Problem problem = make_problem(spec, steps, batch, random(), random_masks(random));
+          const Answers want = reference_answers(problem);
+          expect_near<double>(problem, want, 1e-11);
+          // A float result is as far off as the problem is ill-conditioned: the reference in float shows how
+          // far.
+          Buffers<float> single(problem);
+          reference::forward(spec, steps, batch, single.forward);
+          reference::backward(spec, steps, batch, single.backward);
+          const double inherent = std::max(worst(single.outputs, want.outputs).first,
+                                           worst(single.gradients, want.gradients).first);
+          expect_near<float>(problem, want, 2e-5 + 4 * inherent);
+        }
+      }
+    }
+  }
+}
+
+TEST(CpuPlan, AgreesOverTheWholeMatrix) {
+  std::mt19937_64 random(31);
+  for (int trial = 0; trial < 200; ++trial) {
+    const Spec spec = random_spec(random, 13, 6);
+    const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
+    expect_near<double>(problem, reference_answers(problem), 1e-12);
+  }
+}
+
+// Only the checkpoints are rounded to bfloat16, so the outputs are those of float, and gradients a little
+// off. Clips are left out: where rounding moves an entry across its clip, a gradient jumps, and no tolerance
+// says how far.
+TEST(CpuPlan, BfloatCheckpointsStayClose) {
+  std::mt19937_64 random(32);
+  for (int trial = 0; trial < 60; ++trial) {
+    Spec spec = random_spec(random, 19, 6);
+    if (spec.rule != Rule::decay && spec.rule != Rule::oja) spec.rule = Rule::additive;
+    const Problem problem = make_problem(spec, 9, 3, random(), random_masks(random));
+    expect_near<float>(problem, reference_answers(problem), 3e-2, {.precision = Precision::bf16});
+  }
+}
+
+TEST(CpuPlan, EmptySizesLeaveTheStateAsItWas) {
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
+    const Problem still = make_problem(spec, 0, 2, 33);
+    Buffers<double> buffers(still);
+    EXPECT_TRUE(run_plan(still, buffers, {}));
+    EXPECT_EQ(buffers.outputs.at("state.hebb"), still.inputs.at("state.hebb"));
+    EXPECT_EQ(buffers.gradients.at("state.hebb"), still.upstream.at("state.hebb"));
+    const Problem nobody = make_problem(spec, 3, 0, 34);
+    Buffers<double> none(nobody);
+    EXPECT_TRUE(run_plan(nobody, none, {}));
+    for (const double value : none.gradients.at("param.w")) EXPECT_EQ(value, 0);
+  }
+}
+
+}  // namespace
+}  // namespace plasticity::testing

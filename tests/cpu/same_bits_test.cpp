@@ -1,0 +1,146 @@
+// What must give the same bits: any number of threads, a sample alone or in a batch, any checkpoint interval,
+// a second backward pass, steps one by one.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "problems/plan_runner.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+struct Answers {
+  std::map<std::string, std::vector<float>> outputs, gradients;
+  bool operator==(const Answers&) const = default;
+};
+
+Answers run(const Problem& problem, const RunOptions& options) {
+  Buffers<float> buffers(problem);
+  EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
+  return {buffers.outputs, buffers.gradients};
+}
+
+/// Random problems of a size that several threads and groups have work with.
+std::vector<Problem> problems(std::uint64_t seed, int count, std::int64_t batch) {
+  std::mt19937_64 random(seed);
+  std::vector<Problem> list;
+  for (int trial = 0; trial < count; ++trial) {
+    const Spec spec = random_spec(random, static_cast<std::int64_t>(20 + random() % 30), 5);
+    list.push_back(make_problem(spec, 11, batch, random(), random_masks(random)));
+  }
+  return list;
+}
+
+TEST(SameBits, ForAnyNumberOfThreads) {
+  for (const Problem& problem : problems(40, 25, 19)) {
+    const Answers one = run(problem, {.device = Device::cpu(1)});
+    EXPECT_EQ(one, run(problem, {.device = Device::cpu(2)})) << problem.name();
+    EXPECT_EQ(one, run(problem, {.device = Device::cpu(5)})) << problem.name();
+  }
+}
+
+TEST(SameBits, ForAnyCheckpointInterval) {
+  for (const Problem& problem : problems(41, 25, 3)) {
+    const Answers stored = run(problem, {.checkpoint_interval = 1});
+    for (const std::int64_t interval : {2, 5, 11, 100}) {
+      EXPECT_EQ(stored, run(problem, {.checkpoint_interval = interval}))
+          << problem.name() << " K=" << interval;
+    }
+    EXPECT_EQ(stored, run(problem, {})) << problem.name();
+  }
+}
+
+TEST(SameBits, ForASampleAlone) {
+  for (const Problem& problem : problems(42, 15, 4)) {
+    const Answers batch = run(problem, {});
+    for (std::int64_t b = 0; b < 4; ++b) {
+      const Problem one = alone(problem, b);
+      const Answers single = run(one, {});
+      const auto expect_row = [&](const std::vector<float>& all, const std::vector<float>& own,
+                                  std::int64_t outer, const std::string& name) {
+        const std::int64_t columns = static_cast<std::int64_t>(own.size()) / outer;
+        for (std::int64_t t = 0; t < outer; ++t) {
+          for (std::int64_t k = 0; k < columns; ++k) {
+            ASSERT_EQ(all[static_cast<std::size_t>((t * 4 + b) * columns + k)],
+                      own[static_cast<std::size_t>(t * columns + k)])
+                << name << " of " << problem.name();
+          }
+        }
+      };
+      for (const auto& [name, values] : single.outputs) {
+        expect_row(batch.outputs.at(name), values, name.starts_with("state.") ? 1 : 11, name);
+      }
+      for (const auto& [name, values] : single.gradients) {
+        if (name.starts_with("param.")) continue;  // summed over the batch
+        expect_row(batch.gradients.at(name), values, name.starts_with("state.") ? 1 : 11, name);
+      }
+    }
+  }
+}
+
+TEST(SameBits, ForASecondBackwardPass) {
+  for (const Problem& problem : problems(43, 8, 3)) {
+    const Plan plan(problem.spec, {.steps = problem.steps, .batch = problem.batch, .device = Device::cpu(2)});
+    const GuardedMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
+    Buffers<float> first(problem), second(problem);
+    plan.forward({}, first.forward, tape.as<Tape>(), scratch.as<Scratch>());
+    plan.backward({}, first.backward, tape.as<Tape>(), scratch.as<Scratch>());
+    plan.backward({}, second.backward, tape.as<Tape>(), scratch.as<Scratch>());
+    EXPECT_EQ(first.gradients, second.gradients) << problem.name();
+  }
+}
+
+TEST(SameBits, ForStepsOneByOne) {
+  std::mt19937_64 random(44);
+  for (int trial = 0; trial < 30; ++trial) {
+    const Spec spec = random_spec(random, 21, 5);
+    MaskChoice masks = random_masks(random);
+    masks.length = false;  // a single step has no length
+    const Problem problem = make_problem(spec, 6, 3, random(), masks);
+    const std::int64_t B = 3, N = 21;
+    const Plan plan(spec, {.steps = 6, .batch = B, .device = Device::cpu(2)});
+    const GuardedMemory live(plan.live_bytes()), scratch(plan.scratch_bytes());
+    Buffers<float> whole(problem), stepped(problem);
+    plan.forward({}, whole.forward, {}, scratch.as<Scratch>());
+    plan.load({}, stepped.forward.initial_state, live.as<Live>());
+    for (std::int64_t t = 0; t < 6; ++t) {
+      StepArgs<float> args;
+      args.parameters = stepped.forward.parameters;
+      for (const auto& member : Inputs<const float>::members()) {
+        const float* values = stepped.forward.inputs.*member.pointer;
+        if (values == nullptr) continue;
+        args.inputs.*member.pointer = values + t * B * input_shape(spec, 6, B, member.name)->size[2];
+      }
+      if (masks.reset) args.masks.reset = problem.reset.data() + t * B;
+      if (masks.clamp) {
+        args.masks.clamp = problem.clamp.data() + t * B * N;
+        args.masks.clamp_value = stepped.forward.masks.clamp_value + t * B * N;
+      }
+      args.y = stepped.forward.y + t * B * N;
+      if (spec.has_modulator()) args.modulation = stepped.forward.modulation + t * B;
+      plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+      if (t == 2)
+        plan.store({}, live.as<Live>(), stepped.forward.final_state);  // taking the state out changes nothing
+    }
+    plan.store({}, live.as<Live>(), stepped.forward.final_state);
+    EXPECT_TRUE(whole.outputs == stepped.outputs) << problem.name();
+    EXPECT_TRUE(live.intact() && scratch.intact());
+  }
+}
+
+TEST(SameBits, FromSeveralThreadsAtOnce) {
+  const std::vector<Problem> list = problems(45, 4, 9);
+  std::vector<Answers> want, got(list.size());
+  for (const Problem& problem : list) want.push_back(run(problem, {.device = Device::cpu(1)}));
+  std::vector<std::thread> threads;
+  for (std::size_t k = 0; k < list.size(); ++k) {
+    threads.emplace_back([&, k] {
+      for (int repeat = 0; repeat < 3; ++repeat) got[k] = run(list[k], {.device = Device::cpu(3)});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(got, want);
+}
+
+}  // namespace
+}  // namespace plasticity::testing

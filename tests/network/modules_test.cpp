@@ -1,0 +1,121 @@
+// Adam, gradient clipping, losses and the linear readout against what can be worked out by hand or by
+// differences.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "plasticity/plasticity.hpp"
+
+namespace plasticity {
+namespace {
+
+TEST(Adam, TakesTheStepsOfThePaper) {
+  std::vector<float> value{1, -2}, gradient{.5f, -.1f};
+  const std::vector<ParameterView> parameters{{"p", Shape{{2}, 1}, value, gradient}};
+  Adam adam({.learning_rate = .1});
+  double m[2]{}, v[2]{}, want[2]{1, -2};
+  for (int step = 1; step <= 5; ++step) {
+    for (int k = 0; k < 2; ++k) {
+      const double g = gradient[static_cast<std::size_t>(k)];
+      m[k] = .9 * m[k] + .1 * g;
+      v[k] = .999 * v[k] + .001 * g * g;
+      want[k] -=
+          .1 * (m[k] / (1 - std::pow(.9, step))) / (std::sqrt(v[k] / (1 - std::pow(.999, step))) + 1e-8);
+    }
+    adam.step(parameters);
+    EXPECT_NEAR(value[0], want[0], 1e-5);
+    EXPECT_NEAR(value[1], want[1], 1e-5);
+    gradient[0] *= -.7f;
+  }
+  EXPECT_EQ(adam.steps(), 5);
+}
+
+TEST(Adam, GoesOnWhereItWasSaved) {
+  std::vector<float> a{1, 2, 3}, b = a, gradient{.1f, -.2f, .3f};
+  const std::vector<ParameterView> first{{"p", Shape{{3}, 1}, a, gradient}},
+      second{{"p", Shape{{3}, 1}, b, gradient}};
+  Adam straight, interrupted;
+  for (int step = 0; step < 3; ++step) straight.step(first);
+  interrupted.step(second);
+  io::TensorFile file;
+  interrupted.save(file);
+  Adam resumed;
+  resumed.load(file);
+  for (int step = 0; step < 2; ++step) resumed.step(second);
+  EXPECT_EQ(a, b);
+  EXPECT_EQ(resumed.steps(), 3);
+}
+
+TEST(ClipGradients, ScalesDownOnly) {
+  std::vector<float> value(2), first{3, 0}, second{0, 4};
+  const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, value, first},
+                                              {"b", Shape{{2}, 1}, value, second}};
+  EXPECT_DOUBLE_EQ(clip_gradients(parameters, 10), 5);
+  EXPECT_EQ(first[0], 3);
+  EXPECT_DOUBLE_EQ(clip_gradients(parameters, 1), 5);
+  EXPECT_FLOAT_EQ(first[0], .6f);
+  EXPECT_FLOAT_EQ(second[1], .8f);
+}
+
+TEST(Losses, MeanSquaredErrorCountsWhatTheMaskShows) {
+  const std::vector<float> y{1, 2, 3, 4}, target{0, 0, 0, 0};
+  const std::vector<std::uint8_t> mask{1, 0, 0, 1};
+  std::vector<float> dy(4, 9);
+  EXPECT_DOUBLE_EQ(mse_loss(y, target, dy, mask), (1 + 16) / 2.0);
+  EXPECT_EQ(dy, (std::vector<float>{1, 0, 0, 4}));
+  EXPECT_DOUBLE_EQ(mse_loss(y, target, dy), 30 / 4.0);
+  EXPECT_EQ(mse_loss(y, target, dy, std::vector<std::uint8_t>(4)), 0);
+  EXPECT_EQ(dy, std::vector<float>(4));
+}
+
+TEST(Losses, CrossEntropyGradientIsThatOfDifferences) {
+  std::vector<float> logits{.3f, -.2f, 1.1f, 2, .1f, -1, 80, -80, 0}, gradient(9);
+  const std::vector<std::int64_t> labels{2, -1, 0};
+  const double loss = softmax_cross_entropy(logits, labels, 3, gradient);
+  const double first = -std::log(std::exp(1.1) / (std::exp(.3) + std::exp(-.2) + std::exp(1.1)));
+  EXPECT_NEAR(loss, first / 2, 1e-6);  // the third row is certain, the second left out
+  for (std::size_t k = 0; k < 3; ++k) {
+    auto moved = logits;
+    moved[k] += 1e-2f;
+    const double up = softmax_cross_entropy(moved, labels, 3, {});
+    moved[k] -= 2e-2f;
+    const double down = softmax_cross_entropy(moved, labels, 3, {});
+    EXPECT_NEAR(gradient[k], (up - down) / 2e-2, 1e-4);
+    EXPECT_EQ(gradient[3 + k], 0);
+  }
+}
+
+TEST(Linear, GradientIsThatOfDifferences) {
+  Linear readout(5, 3, 1, "readout");
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(4 * 5), dy(4 * 3), y(4 * 3), dx(4 * 5);
+  for (float& value : x) value = normal(random);
+  for (float& value : dy) value = normal(random);
+  const auto loss = [&] {
+    readout.forward(x, y);
+    double sum = 0;
+    for (std::size_t k = 0; k < y.size(); ++k) sum += static_cast<double>(y[k]) * dy[k];
+    return sum;
+  };
+  readout.backward(x, dy, dx);
+  const auto expect_slope = [&](float& at, float gradient) {
+    const float before = at;
+    at = before + .125f;
+    const double up = loss();
+    at = before - .125f;
+    const double down = loss();
+    at = before;
+    EXPECT_NEAR(gradient, (up - down) / .25, 1e-4);
+  };
+  for (std::size_t k = 0; k < x.size(); ++k) expect_slope(x[k], dx[k]);
+  for (const ParameterView& view : readout.parameters()) {
+    for (std::size_t k = 0; k < view.value.size(); ++k) expect_slope(view.value[k], view.gradient[k]);
+  }
+  EXPECT_EQ(readout.parameters()[0].name, "readout.weight");
+  readout.zero_gradients();
+  EXPECT_EQ(readout.parameters()[1].gradient[0], 0);
+}
+
+}  // namespace
+}  // namespace plasticity

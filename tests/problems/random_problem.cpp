@@ -1,0 +1,203 @@
+#include "problems/random_problem.hpp"
+
+#include <sstream>
+
+namespace plasticity::testing {
+namespace {
+
+std::vector<double> draw(std::mt19937_64& random, std::int64_t size, double scale, double centre = 0) {
+  std::uniform_real_distribution<double> uniform(-scale, scale);
+  std::vector<double> values(static_cast<std::size_t>(size));
+  for (double& value : values) value = centre + uniform(random);
+  return values;
+}
+
+template <class Enum>
+Enum pick(std::mt19937_64& random, std::initializer_list<Enum> from) {
+  return *(from.begin() + static_cast<std::ptrdiff_t>(random() % from.size()));
+}
+
+template <class To>
+std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::vector<double>>& from) {
+  std::map<std::string, std::vector<To>> to;
+  for (const auto& [name, values] : from) {
+    std::vector<To>& converted = to[name];
+    for (const double value : values) converted.push_back(static_cast<To>(value));
+  }
+  return to;
+}
+
+}  // namespace
+
+std::string Problem::name() const {
+  std::ostringstream text;
+  text << to_string(spec) << " T=" << steps << " B=" << batch << " seed=" << seed
+       << (reset.empty() ? "" : " reset") << (length.empty() ? "" : " length")
+       << (clamp.empty() ? "" : " clamp");
+  return text.str();
+}
+
+Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
+  Spec spec;
+  spec.cell = pick(random, {Cell::feedforward, Cell::rnn, Cell::lstm});
+  spec.rule = pick(
+      random, {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip, Rule::additive, Rule::read_clip});
+  spec.eligibility = pick(random, {Eligibility::none, Eligibility::before, Eligibility::after});
+  do {
+    spec.rate = pick(random, {Rate::fixed, Rate::modulated, Rate::fan_out, Rate::external});
+  } while (spec.has_eligibility() && spec.rate == Rate::fixed);
+  spec.alpha = pick(random, {Granularity::scalar, Granularity::post, Granularity::connection});
+  if (spec.cell == Cell::lstm) {
+    spec.modulator_source = pick(random, {ModulatorSource::hidden, ModulatorSource::cell});
+  } else {
+    spec.activation = pick(random, {Activation::tanh, Activation::sigmoid, Activation::relu,
+                                    Activation::identity, Activation::softmax});
+  }
+  spec.neurons = neurons;
+  spec.inputs = spec.cell == Cell::rnn && random() % 2 == 0 ? 0 : inputs;
+  spec.clip = spec.rule == Rule::read_clip ? .25 : .35;
+  return spec;
+}
+
+MaskChoice random_masks(std::mt19937_64& random) {
+  return {random() % 3 == 0, random() % 3 == 0, random() % 3 == 0};
+}
+
+Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
+                     MaskChoice masks) {
+  std::mt19937_64 random(seed);
+  Problem problem{spec, steps, batch, seed, {}, {}, {}, {}, {}};
+  // Activity without a bound grows through its own traces: it gets weights and inputs that keep it small.
+  const bool bounded = spec.activation != Activation::identity && spec.activation != Activation::relu;
+  const double fan_in = (bounded ? 1 : .3) / std::sqrt(static_cast<double>(spec.presynaptic()));
+  for (const auto& member : Parameters<double>::members()) {
+    const auto shape = parameter_shape(spec, member.name);
+    if (!shape) continue;
+    const std::string name(member.name);
+    double scale = fan_in, centre = 0;
+    if (name == "w_in") scale = 1 / std::sqrt(static_cast<double>(spec.inputs));
+    if (name == "eta") scale = .15, centre = .3;
+    if (name.starts_with("modulator")) scale = 1.5 / std::sqrt(static_cast<double>(spec.neurons));
+    if (name.starts_with("fan_out")) scale = .6;
+    problem.inputs["param." + name] = draw(random, shape->elements(), scale, centre);
+  }
+  for (const auto& member : Inputs<double>::members()) {
+    const auto shape = input_shape(spec, steps, batch, member.name);
+    if (!shape) continue;
+    const bool rate = member.name == "rate";
+    problem.inputs["input." + std::string(member.name)] =
+        draw(random, shape->elements(), rate ? .5 : (bounded ? 1 : .4), rate ? .1 : 0);
+  }
+  for (const auto& member : State<double>::members()) {
+    const auto shape = state_shape(spec, batch, member.name);
+    if (!shape) continue;
+    const std::string name = "state." + std::string(member.name);
+    problem.inputs[name] = draw(random, shape->elements(), .3);
+    problem.upstream[name] = draw(random, shape->elements(), member.name == "hebb" ? fan_in : .5);
+  }
+  problem.upstream["y"] = draw(random, steps * batch * spec.neurons, 1);
+  if (masks.reset) {
+    for (std::int64_t k = 0; k < steps * batch; ++k) problem.reset.push_back(random() % 4 == 0);
+  }
+  if (masks.length) {
+    for (std::int64_t b = 0; b < batch; ++b) {
+      problem.length.push_back(static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(steps + 1)));
+    }
+  }
+  if (masks.clamp) {
+    for (std::int64_t k = 0; k < steps * batch * spec.neurons; ++k)
+      problem.clamp.push_back(random() % 3 == 0);
+    problem.inputs["clamp_value"] = draw(random, steps * batch * spec.neurons, 1);
+  }
+  return problem;
+}
+
+Problem alone(const Problem& problem, std::int64_t b) {
+  const std::int64_t B = problem.batch, T = problem.steps;
+  Problem one = problem;
+  one.batch = 1;
+  const auto keep = [&](auto& values, std::int64_t outer) {
+    if (values.empty()) return;
+    const std::int64_t columns = static_cast<std::int64_t>(values.size()) / (outer * B);
+    auto kept = values;
+    kept.clear();
+    for (std::int64_t t = 0; t < outer; ++t) {
+      const auto first = values.begin() + (t * B + b) * columns;
+      kept.insert(kept.end(), first, first + columns);
+    }
+    values = kept;
+  };
+  for (auto& [name, values] : one.inputs) {
+    if (name.starts_with("input.") || name == "clamp_value") keep(values, T);
+    if (name.starts_with("state.")) keep(values, 1);
+  }
+  for (auto& [name, values] : one.upstream) keep(values, name == "y" ? T : 1);
+  keep(one.reset, T);
+  keep(one.clamp, T);
+  keep(one.length, 1);
+  return one;
+}
+
+template <class Real>
+Buffers<Real>::Buffers(const Problem& problem)
+    : inputs(convert<Real>(problem.inputs)), upstream_(convert<Real>(problem.upstream)) {
+  const Real nan(std::numeric_limits<double>::quiet_NaN());
+  const Spec& spec = problem.spec;
+  const auto input = [&](const std::string& name) -> const Real* {
+    const auto found = inputs.find(name);
+    return found == inputs.end() ? nullptr : found->second.data();
+  };
+  const auto gradient = [&](const std::string& name, Real first) -> Real* {
+    const auto found = inputs.find(name);
+    return found == inputs.end() ? nullptr
+                                 : (gradients[name] = std::vector<Real>(found->second.size(), first)).data();
+  };
+  for (const auto& member : Parameters<const Real>::members()) {
+    forward.parameters.*member.pointer = input("param." + std::string(member.name));
+  }
+  for (const auto& member : Inputs<const Real>::members()) {
+    forward.inputs.*member.pointer = input("input." + std::string(member.name));
+  }
+  for (const auto& member : State<const Real>::members()) {
+    const std::string name = "state." + std::string(member.name);
+    forward.initial_state.*member.pointer = input(name);
+    const auto found = upstream_.find(name);
+    if (found != upstream_.end()) backward.dfinal_state.*member.pointer = found->second.data();
+  }
+  if (!problem.reset.empty()) forward.masks.reset = problem.reset.data();
+  if (!problem.length.empty()) forward.masks.length = problem.length.data();
+  if (!problem.clamp.empty()) {
+    forward.masks.clamp = problem.clamp.data();
+    forward.masks.clamp_value = input("clamp_value");
+  }
+  backward.parameters = forward.parameters;
+  backward.inputs = forward.inputs;
+  backward.masks = forward.masks;
+  backward.initial_state = forward.initial_state;
+  backward.dy = upstream_.at("y").data();
+
+  const auto rows = static_cast<std::size_t>(problem.steps * problem.batch);
+  forward.y = (outputs["y"] = std::vector<Real>(rows * static_cast<std::size_t>(spec.neurons), nan)).data();
+  if (spec.has_modulator())
+    forward.modulation = (outputs["modulation"] = std::vector<Real>(rows, nan)).data();
+  for (const auto& member : State<Real>::members()) {
+    const auto shape = state_shape(spec, problem.batch, member.name);
+    if (!shape) continue;
+    const std::string name = "state." + std::string(member.name);
+    forward.final_state.*member.pointer =
+        (outputs[name] = std::vector<Real>(static_cast<std::size_t>(shape->elements()), nan)).data();
+    backward.dinitial_state.*member.pointer = gradient(name, nan);
+  }
+  for (const auto& member : Parameters<Real>::members()) {
+    backward.dparameters.*member.pointer = gradient("param." + std::string(member.name), Real(0));
+  }
+  for (const auto& member : Inputs<Real>::members()) {
+    backward.dinputs.*member.pointer = gradient("input." + std::string(member.name), nan);
+  }
+}
+
+template class Buffers<float>;
+template class Buffers<double>;
+template class Buffers<std::complex<double>>;
+
+}  // namespace plasticity::testing

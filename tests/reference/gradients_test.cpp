@@ -1,0 +1,162 @@
+// The reference's gradients against the complex step: with an analytic function, Imag f(x + ih) / h is f'(x)
+// without cancellation, so h can be tiny and the comparison as sharp as the arithmetic.
+#include <gtest/gtest.h>
+
+#include <complex>
+#include <set>
+
+#include "plasticity/reference.hpp"
+#include "problems/random_problem.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+using Complex = std::complex<double>;
+constexpr double h = 1e-30;
+
+/// The loss: the sum of upstream times output.
+Complex loss(const Problem& problem, const Buffers<Complex>& buffers) {
+  Complex sum = 0;
+  for (const auto& [name, weights] : problem.upstream) {
+    const std::vector<Complex>& values = buffers.outputs.at(name);
+    for (std::size_t k = 0; k < weights.size(); ++k) sum += weights[k] * values[k];
+  }
+  return sum;
+}
+
+/// d loss / d tensor in a direction, by the complex step.
+double derivative(const Problem& problem, Buffers<Complex>& buffers, const std::string& tensor,
+                  const std::vector<double>& direction) {
+  std::vector<Complex>& values = buffers.inputs.at(tensor);
+  for (std::size_t k = 0; k < values.size(); ++k) values[k] += Complex(0, h * direction[k]);
+  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+  for (Complex& value : values) value = value.real();
+  return loss(problem, buffers).imag() / h;
+}
+
+/// The largest error of `gradients`, relative to max(1, |derivative|), over directions of every tensor: two
+/// random ones, and a few single elements.
+std::pair<double, std::string> check(const Problem& problem,
+                                     const std::map<std::string, std::vector<double>>& gradients) {
+  Buffers<Complex> buffers(problem);
+  std::mt19937_64 random(problem.seed + 1);
+  std::normal_distribution<double> normal;
+  std::pair<double, std::string> result{0, "(none)"};
+  for (const auto& [name, gradient] : gradients) {
+    for (int trial = 0; trial < 5; ++trial) {
+      std::vector<double> direction(gradient.size(), 0.0);
+      if (trial < 2) {
+        for (double& value : direction) value = normal(random);
+      } else if (!direction.empty()) {
+        direction[random() % direction.size()] = 1;
+      }
+      double expected = 0;
+      for (std::size_t k = 0; k < gradient.size(); ++k) expected += gradient[k] * direction[k];
+      const double measured = derivative(problem, buffers, name, direction);
+      const double error = std::abs(expected - measured) / std::max(1.0, std::abs(measured));
+      if (!(error <= result.first)) result = {error, name};
+    }
+  }
+  return result;
+}
+
+std::map<std::string, std::vector<double>> gradients_of(const Problem& problem) {
+  Buffers<double> buffers(problem);
+  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+  return buffers.gradients;
+}
+
+void expect_exact(const Problem& problem) {
+  const auto [error, tensor] = check(problem, gradients_of(problem));
+  EXPECT_LT(error, 1e-11) << tensor << " of " << problem.name();
+}
+
+TEST(ComplexStep, RandomSpecs) {
+  std::mt19937_64 random(20);
+  for (int trial = 0; trial < 250; ++trial) {
+    const auto neurons = static_cast<std::int64_t>(1 + random() % 5),
+               inputs = static_cast<std::int64_t>(1 + random() % 4);
+    const Spec spec = random_spec(random, neurons, inputs);
+    const auto steps = static_cast<std::int64_t>(1 + random() % 6),
+               batch = static_cast<std::int64_t>(1 + random() % 3);
+    expect_exact(make_problem(spec, steps, batch, random(), random_masks(random)));
+  }
+}
+
+// Every rule with every rate, eligibility and cell, whatever the random draw leaves out.
+TEST(ComplexStep, WholeMatrix) {
+  std::set<std::string> seen;
+  std::uint64_t seed = 1;
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    for (int rule = 0; rule < static_cast<int>(names<Rule>().size()); ++rule) {
+      for (int rate = 0; rate < static_cast<int>(names<Rate>().size()); ++rate) {
+        for (int eligibility = 0; eligibility < 3; ++eligibility) {
+          Spec spec;
+          spec.cell = cell;
+          spec.rule = static_cast<Rule>(rule);
+          spec.rate = static_cast<Rate>(rate);
+          spec.eligibility = static_cast<Eligibility>(eligibility);
+          if (spec.has_eligibility() && spec.rate == Rate::fixed) continue;
+          spec.alpha = static_cast<Granularity>(seed % 3);
+          spec.activation = cell == Cell::lstm ? Activation::tanh : static_cast<Activation>(seed % 5);
+          spec.inputs = 3;
+          spec.neurons = 4;
+          spec.clip = .3;
+          expect_exact(make_problem(spec, 5, 2, seed++, {seed % 2 == 0, seed % 3 == 0, seed % 5 == 0}));
+          seen.insert(to_string(spec));
+        }
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), 3u * 6u * (4u * 3u - 2u));
+}
+
+// Clips must really bite in these problems, or their gradients are not tested.
+TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
+  for (const Rule rule : {Rule::hard_clip, Rule::soft_clip, Rule::read_clip}) {
+    Spec spec{.rule = rule,
+              .rate = Rate::fixed,
+              .inputs = 3,
+              .neurons = 5,
+              .clip = rule == Rule::read_clip ? .25 : .35};
+    Problem problem = make_problem(spec, 8, 3, 7);
+    if (rule == Rule::soft_clip) problem.inputs["param.eta"][0] = 3;
+    Buffers<double> buffers(problem);
+    reference::forward(spec, 8, 3, buffers.forward);
+    const double bound = rule == Rule::soft_clip ? 1 : spec.clip;
+    std::size_t beyond = 0, within = 0;
+    for (const double value : buffers.outputs.at("state.hebb"))
+      ++(std::abs(value) >= bound ? beyond : within);
+    EXPECT_GT(beyond, 0u) << to_string(rule);
+    EXPECT_GT(within, 0u) << to_string(rule);
+    expect_exact(problem);
+  }
+}
+
+// The check itself can fail: a gradient that is off by a millionth is found.
+TEST(ComplexStep, NoticesAWrongGradient) {
+  const Problem problem = make_problem({.rule = Rule::oja, .inputs = 3, .neurons = 4}, 4, 2, 3);
+  for (const auto& [name, gradient] : gradients_of(problem)) {
+    auto wrong = gradients_of(problem);
+    for (double& value : wrong.at(name)) value += 1e-6;
+    EXPECT_GT(check(problem, wrong).first, 1e-8) << name;
+  }
+}
+
+// Softmax divides by the sum over all units, so a clamped unit's current keeps a gradient, though its own y
+// has none.
+TEST(ComplexStep, SoftmaxUnderAClamp) {
+  const Problem problem =
+      make_problem({.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 3, .neurons = 4},
+                   3, 2, 5, {.clamp = true});
+  expect_exact(problem);
+  const auto gradients = gradients_of(problem);
+  double clamped = 0;
+  for (std::size_t k = 0; k < problem.clamp.size(); ++k) {
+    if (problem.clamp[k] != 0) clamped += std::abs(gradients.at("input.u")[k]);
+  }
+  EXPECT_GT(clamped, 0);
+}
+
+}  // namespace
+}  // namespace plasticity::testing
