@@ -1,0 +1,41 @@
+#include <algorithm>
+
+#include "simt/executor/group.hpp"
+
+namespace simt {
+namespace {
+
+bool lower(const CudaThread* a, const CudaThread* b) { return a->priority < b->priority; }
+
+// In priority order about one step in so many moves a thread to the back: a change point, as in probabilistic
+// concurrency testing, where few of them find most races.
+constexpr unsigned steps_between_changes = 2048;
+
+}  // namespace
+
+void ReadyQueue::push(CudaThread* thread) {
+  threads_.push_back(thread);
+  if (order_ == Order::priority) std::push_heap(threads_.begin(), threads_.end(), lower);
+}
+
+CudaThread* ReadyQueue::pop() {
+  if (threads_.empty()) return nullptr;
+  CudaThread* chosen = nullptr;
+  switch (order_) {
+    case Order::forward:
+    case Order::reverse:
+      chosen = threads_.front();
+      threads_.pop_front();
+      return chosen;
+    case Order::random: std::swap(threads_[random_() % threads_.size()], threads_.back()); break;
+    case Order::priority:
+      std::pop_heap(threads_.begin(), threads_.end(), lower);
+      if (random_() % steps_between_changes == 0) threads_.back()->priority = random_() & 0xffff'ffff;
+      break;
+  }
+  chosen = threads_.back();
+  threads_.pop_back();
+  return chosen;
+}
+
+}  // namespace simt

@@ -1,0 +1,46 @@
+// Built with ThreadSanitizer: races in shared and in global memory that values may hide.
+#include <cuda_runtime_api.h>
+
+#include "simt/samples/samples.hpp"
+#include "simt/testing.hpp"
+
+extern "C" const char* __tsan_default_options() {
+  return "exitcode=0";
+}  // TSan asks; the tests count races themselves
+
+namespace simt {
+namespace {
+
+using samples::Misuse;
+
+constexpr int n = 128;
+
+void expect_race(Misuse which) {
+  const int before = races();
+  const Outcome outcome = try_schedules(2, [&] {
+    std::vector<int> out(6 * n, 0);
+    samples::misuse(which, out.data(), n);
+    return cudaDeviceSynchronize() == cudaSuccess;
+  });
+  EXPECT_GT(outcome.failures, 0);
+  EXPECT_GT(races(), before);
+}
+
+TEST(Race, NoBarrier) { expect_race(Misuse::no_barrier); }
+TEST(Race, NoSyncwarp) { expect_race(Misuse::no_syncwarp); }
+TEST(Race, NoReuseBarrier) { expect_race(Misuse::no_reuse_barrier); }
+TEST(Race, NoGridSync) { expect_race(Misuse::no_grid_sync); }
+TEST(Race, NoClusterSync) { expect_race(Misuse::no_cluster_sync); }
+TEST(Race, NoFence) {
+  expect_race(Misuse::no_fence);
+}  // no schedule shows this one: memory is sequentially consistent
+
+TEST(Race, NoneWhereThereIsNone) {
+  const int before = races();
+  std::vector<int> in(128, 1), out(128);
+  run([&] { samples::warp_exchange(in.data(), out.data(), 128); });
+  EXPECT_EQ(races(), before);
+}
+
+}  // namespace
+}  // namespace simt

@@ -1,0 +1,173 @@
+// The little of cuBLAS that the library calls, fp32, as work on a stream. Column-major, like the real one.
+#include <cublas_v2.h>
+
+#include <memory>
+#include <optional>
+
+#include "simt/runtime/state.hpp"
+
+struct cublasContext {
+  cudaStream_t stream = nullptr;
+  cublasPointerMode_t pointer_mode = CUBLAS_POINTER_MODE_HOST;
+  cublasMath_t math_mode = CUBLAS_DEFAULT_MATH;
+};
+
+using namespace simt::runtime;
+
+namespace {
+
+struct Gemm {
+  cublasOperation_t trans_a, trans_b;
+  int m, n, k;
+  const float* a;
+  std::int64_t lda, stride_a;
+  const float* b;
+  std::int64_t ldb, stride_b;
+  float* c;
+  std::int64_t ldc, stride_c;
+  int batch;
+
+  bool legal() const {
+    const int rows_a = trans_a == CUBLAS_OP_N ? m : k, rows_b = trans_b == CUBLAS_OP_N ? k : n;
+    return m >= 0 && n >= 0 && k >= 0 && batch >= 0 && lda >= std::max(1, rows_a) &&
+           ldb >= std::max(1, rows_b) && ldc >= std::max(1, m);
+  }
+
+  /// c = alpha op(a) op(b) + beta c. c is not read where beta is 0, so what it held, NaN too, does not
+  /// matter.
+  void run(float alpha, float beta) const {
+    for (std::int64_t i = 0; i < batch; ++i)
+      one(a + i * stride_a, b + i * stride_b, c + i * stride_c, alpha, beta);
+  }
+
+ private:
+  void one(const float* a_i, const float* b_i, float* c_i, float alpha, float beta) const {
+    for (std::int64_t col = 0; col < n; ++col) {
+      for (std::int64_t row = 0; row < m; ++row) {
+        double sum = 0;
+        for (std::int64_t j = 0; j < k; ++j)
+          sum += double(trans_a == CUBLAS_OP_N ? a_i[row + j * lda] : a_i[j + row * lda]) *
+                 double(trans_b == CUBLAS_OP_N ? b_i[j + col * ldb] : b_i[col + j * ldb]);
+        float& out = c_i[row + col * ldc];
+        out = beta == 0 ? float(alpha * sum) : float(alpha * sum + double(beta) * out);
+      }
+    }
+  }
+};
+
+cublasStatus_t enqueue_gemm(cublasHandle_t handle, const Gemm& gemm, const float* alpha, const float* beta) {
+  auto guard = lock();
+  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!gemm.legal() || !alpha || !beta) return CUBLAS_STATUS_INVALID_VALUE;
+  ++state().calls.launches;
+  std::function<void()> work;
+  if (handle->pointer_mode == CUBLAS_POINTER_MODE_HOST)
+    work = [gemm, alpha = *alpha, beta = *beta] {
+      gemm.run(alpha, beta);
+    };  // read now: the caller may reuse them
+  else
+    work = [gemm, alpha, beta] { gemm.run(*alpha, *beta); };
+  return enqueue(handle->stream, cudaGraphNodeTypeKernel, work) == cudaSuccess
+             ? CUBLAS_STATUS_SUCCESS
+             : CUBLAS_STATUS_EXECUTION_FAILED;
+}
+
+}  // namespace
+
+extern "C" {
+
+cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
+  auto guard = lock();
+  if (broken() || refuse_during_capture()) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (acquire()) return CUBLAS_STATUS_ALLOC_FAILED;
+  *handle = new cublasContext;
+  ++state().blas_handles;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
+  auto guard = lock();
+  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  delete handle;
+  --state().blas_handles;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
+  handle->stream = stream;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasGetStream_v2(cublasHandle_t handle, cudaStream_t* stream) {
+  *stream = handle->stream;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+/// Looks only whether it is aligned device memory: the plain loops need no workspace.
+cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, size_t bytes) {
+  auto guard = lock();
+  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!workspace && !bytes) return CUBLAS_STATUS_SUCCESS;
+  const Found found = find_allocation(workspace);
+  const auto address = static_cast<const char*>(workspace);
+  const bool usable = found.begin && found.allocation.kind == Memory::device &&
+                      address + bytes <= found.begin + found.allocation.bytes &&
+                      reinterpret_cast<std::uintptr_t>(workspace) % 256 == 0;
+  return usable ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
+
+cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
+  handle->math_mode = mode;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasGetMathMode(cublasHandle_t handle, cublasMath_t* mode) {
+  *mode = handle->math_mode;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, cublasPointerMode_t mode) {
+  handle->pointer_mode = mode;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
+                              int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
+                              const float* beta, float* c, int ldc) {
+  return enqueue_gemm(handle, {ta, tb, m, n, k, a, lda, 0, b, ldb, 0, c, ldc, 0, 1}, alpha, beta);
+}
+
+cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb,
+                                         int m, int n, int k, const float* alpha, const float* a, int lda,
+                                         long long stride_a, const float* b, int ldb, long long stride_b,
+                                         const float* beta, float* c, int ldc, long long stride_c,
+                                         int batch) {
+  return enqueue_gemm(handle, {ta, tb, m, n, k, a, lda, stride_a, b, ldb, stride_b, c, ldc, stride_c, batch},
+                      alpha, beta);
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
+                            int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
+                            const void* b, cudaDataType type_b, int ldb, const void* beta, void* c,
+                            cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
+  const bool compute_known = compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_PEDANTIC ||
+                             compute == CUBLAS_COMPUTE_32F_FAST_TF32;
+  if (type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F || !compute_known)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  return cublasSgemm_v2(handle, ta, tb, m, n, k, static_cast<const float*>(alpha),
+                        static_cast<const float*>(a), lda, static_cast<const float*>(b), ldb,
+                        static_cast<const float*>(beta), static_cast<float*>(c), ldc);
+}
+
+const char* cublasGetStatusString(cublasStatus_t status) {
+  switch (status) {
+    case CUBLAS_STATUS_SUCCESS: return "the operation completed successfully";
+    case CUBLAS_STATUS_NOT_INITIALIZED: return "the library was not initialized";
+    case CUBLAS_STATUS_ALLOC_FAILED: return "the resource allocation failed";
+    case CUBLAS_STATUS_INVALID_VALUE: return "an invalid value was given";
+    case CUBLAS_STATUS_EXECUTION_FAILED: return "the operation failed to launch";
+    case CUBLAS_STATUS_NOT_SUPPORTED: return "the operation is not supported";
+    default: return "a cuBLAS error";
+  }
+}
+}

@@ -1,0 +1,121 @@
+#include <cstdlib>
+#include <cstring>
+
+#include "simt/executor/sanitizer.hpp"
+#include "simt/runtime/state.hpp"
+
+namespace simt::runtime {
+
+Found find_allocation(const void* p) {
+  State& s = state();
+  auto after = s.allocations.upper_bound(static_cast<const char*>(p));
+  if (after == s.allocations.begin()) return {};
+  auto [begin, allocation] = *std::prev(after);
+  if (static_cast<const char*>(p) >= begin + allocation.bytes) return {};
+  return {begin, allocation};
+}
+
+namespace {
+
+cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
+  auto guard = lock();
+  State& s = state();
+  if (const cudaError_t error = broken()) return done(error);
+  if (!p) return done(cudaErrorInvalidValue);
+  if (const cudaError_t error = refuse_during_capture()) return done(error);
+  *p = nullptr;
+  if (const cudaError_t error = acquire()) return done(error);
+  if (bytes == 0) return cudaSuccess;
+  if (kind == Memory::device && bytes > s.model.memory - s.device_bytes)
+    return done(cudaErrorMemoryAllocation);
+  if (posix_memalign(p, 256, bytes)) return done(cudaErrorMemoryAllocation);
+  Quiet quiet;
+  std::memset(*p, 0xff, bytes);  // reads as NaN; never zero by luck
+  s.allocations[static_cast<const char*>(*p)] = {bytes, kind, current_device};
+  if (kind == Memory::device) s.device_bytes += bytes;
+  return cudaSuccess;
+}
+
+void deallocate(const char* p) {
+  State& s = state();
+  const auto it = s.allocations.find(p);
+  if (it->second.kind == Memory::device) s.device_bytes -= it->second.bytes;
+  s.allocations.erase(it);
+  std::free(const_cast<char*>(p));
+}
+
+/// Free waits for the device first, as CUDA's does in practice: it must not free what work still uses.
+cudaError_t free_after_all_work(void* p, Memory kind) {
+  auto guard = lock();
+  if (!p) return done(broken());
+  const Found found = find_allocation(p);
+  if (found.begin != p || found.allocation.kind != kind) return done(cudaErrorInvalidValue);
+  if (const cudaError_t error = refuse_during_capture()) return done(error);
+  ++state().calls.synchronisations;
+  const cudaError_t error = run_all();
+  deallocate(static_cast<const char*>(p));  // in a broken context too, so that leaks can be told from faults
+  return done(error);
+}
+
+}  // namespace
+}  // namespace simt::runtime
+
+using namespace simt::runtime;
+
+extern "C" {
+
+cudaError_t cudaMalloc(void** p, size_t bytes) { return allocate(p, bytes, Memory::device); }
+cudaError_t cudaMallocHost(void** p, size_t bytes) { return allocate(p, bytes, Memory::pinned_host); }
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
+  return allocate(p, bytes, Memory::pinned_host);
+}
+cudaError_t cudaFree(void* p) { return free_after_all_work(p, Memory::device); }
+cudaError_t cudaFreeHost(void* p) { return free_after_all_work(p, Memory::pinned_host); }
+
+cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t handle) {
+  auto guard = lock();
+  const auto stream = find_stream(handle);
+  if (!stream) return done(cudaErrorInvalidResourceHandle);
+  if (stream->capture) {  // CUDA makes a memory node of it, which is not here
+    stream->capture->broken = true;
+    return done(cudaErrorStreamCaptureUnsupported);
+  }
+  return allocate(p, bytes, Memory::device);
+}
+
+cudaError_t cudaFreeAsync(void* p, cudaStream_t handle) {
+  auto guard = lock();
+  if (!p) return done(broken());
+  if (find_allocation(p).begin != p) return done(cudaErrorInvalidValue);
+  return done(enqueue(handle, cudaGraphNodeTypeMemFree, [p] { deallocate(static_cast<const char*>(p)); }));
+}
+
+cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
+  auto guard = lock();
+  if (const cudaError_t error = broken()) return done(error);
+  const State& s = state();
+  *total = s.model.memory;
+  *free_bytes = s.model.memory - s.device_bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* p) {
+  auto guard = lock();
+  if (const cudaError_t error = broken()) return done(error);
+  if (!attributes) return done(cudaErrorInvalidValue);
+  const Found found = find_allocation(p);
+  void* const address = const_cast<void*>(p);
+  *attributes = {};
+  attributes->type = cudaMemoryTypeUnregistered;
+  attributes->device = cudaInvalidDeviceId;
+  if (!found.begin) return cudaSuccess;
+  attributes->device = found.allocation.device;
+  attributes->devicePointer = address;
+  attributes->type = cudaMemoryTypeDevice;
+  if (found.allocation.kind == Memory::pinned_host) {
+    attributes->type = cudaMemoryTypeHost;
+    attributes->hostPointer = address;
+  }
+  return cudaSuccess;
+}
+}

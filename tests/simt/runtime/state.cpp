@@ -1,0 +1,129 @@
+#include "simt/runtime/state.hpp"
+
+#include "simt/config.hpp"
+
+namespace simt::runtime {
+
+thread_local int current_device = 0;
+
+namespace {
+thread_local cudaError_t last_error = cudaSuccess;
+}
+
+State& state() {
+  static State s;
+  return s;
+}
+
+cudaError_t done(cudaError_t error) {
+  if (error != cudaSuccess) last_error = error;
+  return error;
+}
+
+cudaError_t broken() {
+  const State& s = state();
+  return s.model.count == 0 ? s.model.absent : s.sticky;
+}
+
+cudaError_t acquire() {
+  State& s = state();
+  ++s.calls.acquisitions;
+  if (s.acquisitions_until_failure < 0) return cudaSuccess;
+  return s.acquisitions_until_failure-- == 0 ? cudaErrorMemoryAllocation : cudaSuccess;
+}
+
+Live live() {
+  auto guard = lock();
+  const State& s = state();
+  Live n;
+  for (auto& [p, allocation] : s.allocations) n.bytes += allocation.bytes;
+  n.allocations = s.allocations.size();
+  for (auto& stream : s.streams)
+    n.streams += !stream->destroyed && stream->kind == CUstream_st::Kind::created;
+  for (auto& event : s.events) n.events += !event->destroyed;
+  n.graphs = s.graphs.size() + s.executables.size();
+  n.blas_handles = s.blas_handles;
+  return n;
+}
+
+Calls calls() {
+  auto guard = lock();
+  return state().calls;
+}
+
+void fail_acquisition(std::uint64_t k) {
+  auto guard = lock();
+  state().acquisitions_until_failure = std::int64_t(k);
+}
+
+void fail_next_kernel() {
+  auto guard = lock();
+  state().fail_next_kernel = true;
+}
+
+void set_memory_limit(std::size_t bytes) {
+  auto guard = lock();
+  state().model.memory = bytes;
+}
+
+void set_device_count(int count, int error) {
+  auto guard = lock();
+  state().model.count = count;
+  state().model.absent = cudaError_t(error);
+}
+
+void set_device(int major, int minor, int multiprocessors) {
+  auto guard = lock();
+  DeviceModel& model = state().model;
+  model.major = major;
+  model.minor = minor;
+  model.multiprocessors = multiprocessors;
+}
+
+std::string last_message() {
+  auto guard = lock();
+  return state().message;
+}
+
+void reset() {
+  auto guard = lock();
+  State& s = state();
+  s.model = {};
+  s.calls = {};
+  s.acquisitions_until_failure = -1;
+  s.fail_next_kernel = false;
+  s.sticky = last_error = cudaSuccess;
+  s.message.clear();
+  s.work_done = s.kernels_run = 0;
+  s.random_seed = config().seed;
+  s.random.seed(config().seed);
+  current_device = 0;
+  for (auto& stream : s.streams) {
+    stream->completed += stream->queue.size();
+    stream->queue.clear();
+    stream->capture.reset();
+    stream->last_nodes.clear();
+  }
+  for (auto& event : s.events) event->reached = event->recorded;
+  s.captures.clear();
+  std::erase_if(s.streams, [](auto& stream) { return stream->destroyed; });
+}
+
+}  // namespace simt::runtime
+
+using namespace simt::runtime;
+
+extern "C" {
+
+cudaError_t cudaGetLastError() {
+  auto guard = lock();
+  const cudaError_t error = state().sticky != cudaSuccess ? state().sticky : last_error;
+  last_error = cudaSuccess;
+  return error;
+}
+
+cudaError_t cudaPeekAtLastError() {
+  auto guard = lock();
+  return state().sticky != cudaSuccess ? state().sticky : last_error;
+}
+}

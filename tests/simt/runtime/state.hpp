@@ -1,0 +1,177 @@
+// The state of the fake runtime, all of it behind one mutex.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "simt/runtime.hpp"
+
+/// One step of a graph: it runs after those it depends on.
+struct CUgraphNode_st {
+  cudaGraphNodeType type;
+  std::function<void()> run;
+  std::vector<cudaGraphNode_t> after;
+};
+struct CUgraph_st {
+  std::vector<std::shared_ptr<CUgraphNode_st>> nodes;
+};
+struct CUgraphExec_st {
+  CUgraph_st graph;  // the nodes are shared with the graph they come from, and immutable
+  int device = 0;
+};
+
+namespace simt::runtime {
+
+/// A graph in the making. Shared by the streams that take part in it.
+struct Capture {
+  cudaStreamCaptureMode mode;
+  std::thread::id thread;
+  cudaStream_t origin;
+  CUgraph_st graph;
+  std::set<cudaStream_t> streams;
+  bool broken = false;
+};
+
+/// A piece of work on a stream: it may start when `ready`.
+struct Work {
+  std::function<bool()> ready;
+  std::function<void()> run;
+};
+
+}  // namespace simt::runtime
+
+struct CUstream_st {
+  int device = 0;
+  unsigned flags = 0;
+  std::deque<simt::runtime::Work> queue;
+  std::uint64_t enqueued = 0, completed = 0;
+  enum class Kind { created, legacy, per_thread } kind = Kind::created;
+  bool destroyed = false;  // its handle is; what is queued still runs
+  std::shared_ptr<simt::runtime::Capture> capture;
+  std::vector<cudaGraphNode_t> last_nodes;  // while captured: what the next node comes after
+
+  bool legacy() const { return kind == Kind::legacy; }
+  bool blocking() const {
+    return !(flags & cudaStreamNonBlocking);
+  }  // ordered with the legacy default stream
+};
+
+struct CUevent_st {
+  int device = 0;
+  unsigned flags = 0;
+  bool destroyed = false;
+  std::uint64_t recorded = 0, reached = 0;
+  std::uint64_t time = 0;                           // in pieces of work that had run when it was reached
+  std::shared_ptr<simt::runtime::Capture> capture;  // where it was recorded last, if that was into a graph
+  std::vector<cudaGraphNode_t> nodes;
+};
+
+namespace simt::runtime {
+
+enum class Memory { device, pinned_host };
+struct Allocation {
+  std::size_t bytes = 0;
+  Memory kind = Memory::device;
+  int device = 0;
+};
+
+struct KernelAttributes {
+  int shared_bytes = 48 * 1024;
+  bool large_clusters = false;
+};
+
+struct DeviceModel {
+  int count = 1;
+  cudaError_t absent = cudaErrorNoDevice;
+  int major = 9, minor = 0, multiprocessors = 132;
+  std::size_t memory = std::size_t(4) << 30;
+};
+constexpr int shared_bytes_per_block = 227 * 1024;
+constexpr int shared_bytes_per_multiprocessor = 228 * 1024;
+constexpr int threads_per_multiprocessor = 2048;
+constexpr int blocks_per_multiprocessor = 32;
+
+struct State {
+  std::recursive_mutex mutex;
+  DeviceModel model;
+  std::map<const char*, Allocation> allocations;
+  std::size_t device_bytes = 0;
+  std::vector<std::shared_ptr<CUstream_st>> streams;
+  std::map<std::pair<std::thread::id, int>, std::shared_ptr<CUstream_st>>
+      per_thread_streams;  // by thread and device
+  std::vector<std::shared_ptr<CUevent_st>> events;
+  std::vector<std::unique_ptr<CUgraph_st>> graphs;
+  std::vector<std::unique_ptr<CUgraphExec_st>> executables;
+  std::set<std::shared_ptr<Capture>> captures;
+  std::map<const void*, KernelAttributes> kernel_attributes;
+  std::size_t blas_handles = 0;
+  Calls calls;
+  std::int64_t acquisitions_until_failure = -1;
+  bool fail_next_kernel = false;
+  cudaError_t sticky = cudaSuccess;
+  std::string message;
+  std::uint64_t work_done = 0, kernels_run = 0;
+  std::mt19937_64 random;
+  std::uint64_t random_seed = 0;  // config().seed when `random` was made
+};
+State& state();
+inline std::lock_guard<std::recursive_mutex> lock() { return std::lock_guard(state().mutex); }
+
+extern thread_local int current_device;
+
+/// Every call returns through this: it remembers an error as the thread's last.
+cudaError_t done(cudaError_t error = cudaSuccess);
+
+/// What stands against any call at all: no device, a context that is broken.
+cudaError_t broken();
+
+/// Counts, and says whether a test wants this one to fail.
+cudaError_t acquire();
+
+// --- streams (stream.cpp)
+
+/// The stream behind a handle: the legacy and the per-thread default stream too. Null if there is none.
+std::shared_ptr<CUstream_st> find_stream(cudaStream_t handle);
+/// Puts work on a stream, or into the graph that the stream is captured into.
+cudaError_t enqueue(cudaStream_t handle, cudaGraphNodeType type, std::function<void()> run);
+/// Puts work on a stream that is not captured.
+void enqueue_now(CUstream_st& stream, std::function<void()> run, std::function<bool()> ready = nullptr);
+/// A number below n as the schedule wants it: the first, the last, or any.
+std::size_t choose(std::size_t n);
+/// Runs queued work, in an order the schedule chooses, until `finished`.
+cudaError_t run_until(const std::function<bool()>& finished);
+cudaError_t run_all();
+
+// --- events (event.cpp)
+std::shared_ptr<CUevent_st> find_event(cudaEvent_t handle);
+
+// --- graphs (graph.cpp)
+
+/// For a call that is unsafe while a graph is captured, as cudaMalloc: breaks the capture and returns its
+/// error.
+cudaError_t refuse_during_capture();
+/// For a call that waits for everything, as cudaDeviceSynchronize.
+cudaError_t refuse_during_any_capture();
+/// For work on the legacy stream, which would have to order itself with the streams under capture.
+cudaError_t refuse_legacy_during_capture();
+cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<void()> run);
+
+// --- memory (memory.cpp)
+struct Found {
+  const char* begin = nullptr;  // null: not the runtime's
+  Allocation allocation;
+};
+Found find_allocation(const void* p);
+
+}  // namespace simt::runtime

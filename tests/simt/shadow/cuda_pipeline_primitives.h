@@ -1,0 +1,4 @@
+// Stands before the toolkit's header of this name when kernels are compiled for the executor.
+#pragma once
+
+#include "simt/device.hpp"
