@@ -1,5 +1,6 @@
 #include "plasticity/plan.hpp"
 
+#include <chrono>
 #include <cstdint>
 
 #include "backend.hpp"
@@ -60,6 +61,27 @@ std::size_t Plan::live_bytes() const { return backend_->live_bytes(); }
 
 namespace {
 
+/// Under PLASTICITY_VERBOSE=profile: a line with the time that a call took (on a GPU: that it took to queue
+/// the work).
+class ProfileLine {
+ public:
+  ProfileLine(const Plan& plan, const char* call) : plan_(plan), call_(call) {}
+  ~ProfileLine() {
+    log(Verbosity::profile, [&] {
+      const std::chrono::duration<double, std::milli> taken = Clock::now() - start_;
+      return text(call_, ": ", taken.count(), " ms for T=", plan_.options().steps,
+                  " B=", plan_.options().batch, " N=", plan_.spec().neurons, " on ",
+                  plan_.options().device.name());
+    });
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  const Plan& plan_;
+  const char* call_;
+  Clock::time_point start_ = Clock::now();
+};
+
 template <class Real>
 void run_forward(const Plan& plan, const Backend& backend, Stream stream, const ForwardArgs<Real>& args,
                  Tape tape, Scratch scratch) {
@@ -68,6 +90,7 @@ void run_forward(const Plan& plan, const Backend& backend, Stream stream, const 
   check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
   if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  const ProfileLine line(plan, "forward");
   backend.forward(stream, args, tape, scratch);
 }
 
@@ -79,6 +102,7 @@ void run_backward(const Plan& plan, const Backend& backend, Stream stream, const
   check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  const ProfileLine line(plan, "backward");
   backend.backward(stream, args, tape, scratch);
 }
 

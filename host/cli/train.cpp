@@ -115,10 +115,10 @@ void add_train(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = train_command->add_subcommand(
       "images", "Completes pictures seen a moment ago, beside a fixed-weight network (Miconi et al. 2018)");
-  command->add_option(
-      "--data", options->data,
-      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz; default: "
-      "Fashion-MNIST of the Debian package, or else pictures drawn by the program");
+  command->add_option("--data", options->data,
+                      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
+                      "word drawn; default: "
+                      "Fashion-MNIST of the Debian package, or else pictures drawn by the program");
   command->add_option("--size", options->trainer.size, "Pixels a side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();

@@ -95,9 +95,8 @@ class HeaderReader {
     return true;
   }
 
-  bool number_integer(std::int64_t value) {
-    unexpected(value == 0 ? "-0" : text(value));
-  }  // has a minus sign
+  // Only numbers with a minus sign come here.
+  bool number_integer(std::int64_t value) { unexpected(value == 0 ? "-0" : text(value)); }
   bool number_float(double, const std::string& token) { unexpected(printable(token, 40)); }
   bool boolean(bool value) { unexpected(value ? "true" : "false"); }
   bool null() { unexpected("null"); }

@@ -58,7 +58,9 @@ io::Images draw_pictures(Split split) {
 
 Pictures::Pictures(const std::filesystem::path& folder, Split split, std::int64_t size) : size_(size) {
   if (size != 14 && size != 28) bad_argument("size", "14 or 28", text(size));
-  const std::filesystem::path file = find_file(folder.empty() ? debian_folder : folder, split);
+  const bool drawn = folder == "drawn";
+  const std::filesystem::path file =
+      drawn ? std::filesystem::path() : find_file(folder.empty() ? debian_folder : folder, split);
   if (!file.empty()) {
     images_ = io::read_idx_images(file);
     if (images_.rows != side || images_.columns != side || images_.count < 3) {
@@ -66,11 +68,10 @@ Pictures::Pictures(const std::filesystem::path& folder, Split split, std::int64_
            text(images_.count, " of ", images_.rows, "x", images_.columns));
     }
     source_ = "Fashion-MNIST";
-  } else if (folder.empty()) {
+  } else if (drawn || folder.empty()) {
     images_ = draw_pictures(split);
-    source_ =
-        "pictures drawn by the program (Fashion-MNIST is not installed: Debian package "
-        "dataset-fashion-mnist)";
+    source_ = "pictures drawn by the program";
+    if (!drawn) source_ += " (Fashion-MNIST is not installed: Debian package dataset-fashion-mnist)";
   } else {
     fail(ErrorCode::io, folder.string(),
          "a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte (or .gz)", "none of that name");

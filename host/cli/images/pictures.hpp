@@ -15,10 +15,10 @@ enum class Split { train, test };
 /// program.
 class Pictures {
  public:
-  /// Reads the split's file from `folder` (train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or .gz);
-  /// an empty folder name looks where Debian's package dataset-fashion-mnist puts them, and draws pictures if
-  /// it is not installed. `size` is 14 (2x2 averages) or 28 pixels a side. Throws Error(invalid_argument | io
-  /// | format).
+  /// Reads the split's file from `folder` (train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or .gz).
+  /// An empty name looks where Debian's package dataset-fashion-mnist puts them, and draws pictures if it is
+  /// not installed; the name "drawn" draws them in any case. `size` is 14 (2x2 averages) or 28 pixels a side.
+  /// Throws Error(invalid_argument | io | format).
   Pictures(const std::filesystem::path& folder, Split split, std::int64_t size);
 
   std::int64_t count() const { return images_.count; }

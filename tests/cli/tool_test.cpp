@@ -1,0 +1,221 @@
+// The tool as a user runs it: exit codes, last lines, files.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "plasticity/io/safetensors.hpp"
+
+namespace plasticity {
+namespace {
+
+struct Outcome {
+  int exit_code;
+  std::string output;  // stdout and stderr
+};
+
+Outcome run(const std::string& arguments) {
+  const std::string command = std::string(PLASTICITY_TOOL_PATH) + " " + arguments + " 2>&1";
+  Outcome outcome{-1, ""};
+  FILE* pipe = popen(command.c_str(), "r");
+  std::array<char, 4096> buffer;
+  while (const std::size_t size = std::fread(buffer.data(), 1, buffer.size(), pipe))
+    outcome.output.append(buffer.data(), size);
+  const int status = pclose(pipe);
+  if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+  return outcome;
+}
+
+std::string last_line(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
+bool has(const Outcome& outcome, const std::string& part) {
+  return outcome.output.find(part) != std::string::npos;
+}
+
+/// A folder of its own for each test, removed at the end.
+class Tool : public ::testing::Test {
+ protected:
+  Tool()
+      : folder(std::filesystem::temp_directory_path() /
+               ("plasticity_tool_" + std::to_string(getpid()) + "_" +
+                ::testing::UnitTest::GetInstance()->current_test_info()->name())) {
+    std::filesystem::create_directories(folder);
+  }
+  ~Tool() override { std::filesystem::remove_all(folder); }
+  std::string at(const std::string& name) const { return (folder / name).string(); }
+
+  const std::filesystem::path folder;
+  const std::string cases = PLASTICITY_TEST_DATA "/parity/";
+};
+
+TEST_F(Tool, InfoNamesTheDevices) {
+  const Outcome outcome = run("info");
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_TRUE(has(outcome, "plasticity ") && has(outcome, "cpu, ") && has(outcome, "cuda "))
+      << outcome.output;
+}
+
+TEST_F(Tool, VerifyPassesAllCases) {
+  for (const char* options : {"--device reference", "--device cpu", "--device cpu --precision f32"}) {
+    const Outcome outcome = run(std::string("verify ") + options + " " + cases + "*.safetensors");
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+    EXPECT_EQ(last_line(outcome.output), "19 passed, 0 failed") << options;
+    EXPECT_TRUE(outcome.output.starts_with("ok ff_decay_2016 worst ")) << outcome.output;
+  }
+}
+
+TEST_F(Tool, VerifyNamesWhatIsWrongAndGoesOn) {
+  io::TensorFile file = io::load(cases + "rnn_oja_2018.safetensors");
+  std::vector<double> w = io::to_doubles(file.at("grad.w"));
+  w[7] += .5;  // [1,2]
+  file.tensors.at("grad.w") = io::make_tensor({5, 5}, std::span<const double>(w));
+  io::save(at("wrong.safetensors"), file);
+  file.tensors.erase("param.w");
+  io::save(at("torso.safetensors"), file);
+  std::ofstream(at("rubbish.safetensors")) << "not a file of tensors";
+  const Outcome outcome = run("verify " + at("wrong.safetensors") + " " + at("torso.safetensors") + " " +
+                              at("rubbish.safetensors") + " " + at("missing.safetensors") + " " + cases +
+                              "rnn_soft_clip.safetensors");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(has(outcome, "FAIL wrong grad.w at [1,2]: got ")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "FAIL torso ") && has(outcome, "param.w")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "FAIL rubbish ")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "FAIL missing ")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "ok rnn_soft_clip worst ")) << outcome.output;
+  EXPECT_EQ(last_line(outcome.output), "1 passed, 4 failed");
+}
+
+TEST_F(Tool, WrongUsageIsTwo) {
+  for (const char* arguments :
+       {"", "nonsense", "verify", "verify --device gpu x", "verify --precision f16 x",
+        "verify --device reference --precision bf16 x", "time --cell rnn",
+        "time --cell cnn --rule decay --rate fixed --neurons 4 --batch 1 --steps 1",
+        "time --cell rnn --rule decay --rate fixed --neurons 0 --batch 1 --steps 1",
+        "time --cell rnn --rule decay --rate fixed --eligibility after --neurons 4 --batch 1 --steps 1",
+        "time --cell lstm --rule decay --rate fixed --neurons 4 --batch 1 --steps 1", "train",
+        "train pictures", "train images --size 15", "train images --iterations 0",
+        "train images --threads -1", "info --color"}) {
+    EXPECT_EQ(run(arguments).exit_code, 2) << arguments;
+  }
+}
+
+TEST_F(Tool, TimeGivesJson) {
+  const Outcome outcome =
+      run("time --cell lstm --rule hard_clip --rate fan_out --alpha post --neurons 9 --batch 3 --steps 5 "
+          "--inputs 4 --device cpu "
+          "--threads 2 --precision f64 --seconds 0.01");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
+  const auto json = nlohmann::json::parse(outcome.output);
+  for (const char* key : {"forward_ms_per_step", "backward_ms_per_step"})
+    EXPECT_GT(json.at(key).get<double>(), 0) << key;
+  for (const char* key : {"tape_bytes", "scratch_bytes", "peak_rss_bytes"})
+    EXPECT_GT(json.at(key).get<std::int64_t>(), 0) << key;
+  EXPECT_EQ(json.at("configuration").at("rule"), "hard_clip");
+  EXPECT_EQ(json.at("configuration").at("threads"), 2);
+}
+
+TEST_F(Tool, SaysWhatItDecidesWhenAsked) {
+  const std::string command = "verify --device cpu " + cases + "rnn_decay_2018.safetensors";
+  EXPECT_FALSE(has(run(command), "plasticity: "));
+  setenv("PLASTICITY_VERBOSE", "dispatch", 1);
+  const Outcome dispatch = run(command);
+  setenv("PLASTICITY_VERBOSE", "profile", 1);
+  const Outcome profile = run(command);
+  setenv("PLASTICITY_VERBOSE", "info", 1);
+  const Outcome best = run("info");
+  unsetenv("PLASTICITY_VERBOSE");
+  EXPECT_TRUE(has(dispatch, "plasticity: plan: rnn decay fixed") && has(dispatch, "tape "))
+      << dispatch.output;
+  EXPECT_FALSE(has(dispatch, "backward: "));
+  EXPECT_TRUE(has(profile, "plasticity: backward: ")) << profile.output;
+  EXPECT_TRUE(has(best, "plasticity: device: ")) << best.output;
+  setenv("PLASTICITY_THREADS", "many", 1);
+  const Outcome threads = run(command);
+  unsetenv("PLASTICITY_THREADS");
+  EXPECT_EQ(threads.exit_code, 2);
+  EXPECT_TRUE(has(threads, "PLASTICITY_THREADS: expected a number from 1 to 1024, got 'many'"))
+      << threads.output;
+  setenv("PLASTICITY_ISA", "avx9", 1);
+  const Outcome isa = run(command);
+  unsetenv("PLASTICITY_ISA");
+  EXPECT_NE(isa.exit_code, 0);
+  EXPECT_TRUE(has(isa, "PLASTICITY_ISA: expected baseline, avx2 or avx512, got 'avx9'")) << isa.output;
+}
+
+std::string read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Training that is interrupted and resumed ends with the same bits as training that is not. Drawn pictures,
+// so that no data set is needed.
+TEST_F(Tool, TrainingGoesOnWhereItWasStopped) {
+  const std::string common =
+      "train images --data drawn --batch 2 --iterations 12 --device cpu --threads 2 --out ";
+  const Outcome straight = run(common + at("straight"));
+  ASSERT_EQ(straight.exit_code, 0) << straight.output;
+  EXPECT_TRUE(straight.output.starts_with("pictures drawn by the program, 14x14")) << straight.output;
+  EXPECT_TRUE(last_line(straight.output).starts_with("completion error: plastic 0.")) << straight.output;
+  EXPECT_TRUE(has(straight, "(1 = no idea), 1024 test episodes, "));
+  for (const char* file :
+       {"completion.png", "learning_curve.png", "plastic.safetensors", "fixed.safetensors"}) {
+    EXPECT_TRUE(std::filesystem::exists(folder / "straight" / file)) << file;
+  }
+
+  // Ctrl-C after a moment, as timeout sends it; then on to the end.
+  const std::string slow =
+      "train images --data drawn --batch 2 --iterations 12 --device cpu --threads 1 --out " + at("stopped");
+  for (const char* seconds : {"1", "2", "4", "8"}) {  // a slow machine is still loading after one second
+    std::filesystem::remove_all(folder / "stopped");
+    const std::string command = std::string("timeout -s INT ") + seconds + " " + PLASTICITY_TOOL_PATH + " " +
+                                slow + " >/dev/null 2>&1";
+    EXPECT_NE(std::system(command.c_str()), -1);
+    if (std::filesystem::exists(folder / "stopped" / "images.checkpoint.safetensors")) break;
+  }
+  ASSERT_TRUE(std::filesystem::exists(folder / "stopped" / "images.checkpoint.safetensors"));
+  const Outcome resumed = run(slow + " --resume");
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.output;
+  EXPECT_TRUE(has(resumed, "resumed at iteration "));
+  for (const char* file : {"plastic.safetensors", "fixed.safetensors"}) {
+    EXPECT_EQ(read(at(std::string("straight/") + file)), read(at(std::string("stopped/") + file))) << file;
+  }
+}
+
+TEST_F(Tool, ACheckpointOfAnotherRunIsRefused) {
+  const std::string common =
+      "train images --data drawn --batch 1 --iterations 1 --device cpu --out " + at("out");
+  ASSERT_EQ(run(common).exit_code, 0);
+  const Outcome other = run(
+      "train images --data drawn --batch 1 --iterations 1 --seed 7 --device cpu --resume --out " + at("out"));
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_TRUE(has(other, "'seed': expected 7, got 1")) << other.output;
+  // Without --resume the earlier checkpoint is kept under another name.
+  const Outcome again = run(common);
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors.previous"));
+  std::ofstream(at("out/images.checkpoint.safetensors")) << "torn";
+  const Outcome torn = run(common + " --resume");
+  EXPECT_EQ(torn.exit_code, 1);
+  EXPECT_TRUE(has(torn, "images.checkpoint.safetensors")) << torn.output;
+  const Outcome nothing =
+      run("train images --resume --checkpoint " + at("none.safetensors") + " --out " + at("out"));
+  EXPECT_EQ(nothing.exit_code, 1);
+  EXPECT_TRUE(has(nothing, "none.safetensors")) << nothing.output;
+  const Outcome no_data = run("train images --data " + at("nowhere") + " --out " + at("out"));
+  EXPECT_EQ(no_data.exit_code, 1);
+  EXPECT_TRUE(has(no_data, "expected a folder with train-images-idx3-ubyte")) << no_data.output;
+}
+
+}  // namespace
+}  // namespace plasticity
