@@ -1,5 +1,6 @@
-// Learning to learn: the network sees three random patterns that it never saw before, three steps each, then half of one of
-// them, and completes it. What it saw is in its Hebbian traces alone; training made it good at storing and recalling.
+// Learning to learn: the network sees three random patterns that it never saw before, three steps each, then
+// half of one of them, and completes it. What it saw is in its Hebbian traces alone; training made it good at
+// storing and recalling.
 #include <cstdio>
 #include <plasticity/plasticity.hpp>
 #include <random>

@@ -10,11 +10,11 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", plasticity::version());
   app.require_subcommand(1);
   int exit_code = 0;
-  plasticity::cli::add_info(app, exit_code);
-  plasticity::cli::add_verify(app, exit_code);
-  plasticity::cli::add_time(app, exit_code);
-  plasticity::cli::add_train(app, exit_code);
   try {
+    plasticity::cli::add_info(app, exit_code);
+    plasticity::cli::add_verify(app, exit_code);
+    plasticity::cli::add_time(app, exit_code);
+    plasticity::cli::add_train(app, exit_code);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;

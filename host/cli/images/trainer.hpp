@@ -16,7 +16,7 @@ struct TrainerOptions {
   std::int64_t iterations = 1500;
   std::int64_t batch = 16;
   std::uint64_t seed = 1;
-  Device device = Device::best();
+  Device device = Device::cpu(1);
   Schedule schedule;
 };
 
