@@ -1,7 +1,7 @@
 #include "validate.hpp"
 
+#include <algorithm>
 #include <complex>
-#include <limits>
 
 #include "fail.hpp"
 
@@ -63,12 +63,12 @@ void check_masks(const Masks<Real>& masks) {
 }
 
 void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
-  // 2^55 elements leave room for eight bytes each and for a few such tensors side by side.
-  constexpr std::int64_t limit = std::int64_t{1} << 55;
+  // Room in 64 bits for dozens of such tensors side by side, even if each element were padded to 64 bytes.
+  constexpr std::int64_t limit = std::int64_t{1} << 48;
   std::int64_t product = 1;
   for (const std::int64_t factor : factors) {
     if (factor == 0) return;
-    if (product > limit / factor) bad_argument(what, "at most 2^55 elements", "an overflow");
+    if (product > limit / factor) bad_argument(what, "at most 2^48 elements", "more");
     product *= factor;
   }
 }
@@ -80,11 +80,13 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   if (steps < 0) bad_argument("steps", "at least 0", text(steps));
   if (batch < 0) bad_argument("batch", "at least 0", text(batch));
   const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, G = spec.gates();
-  check_product("size of a trace, batch * presynaptic * neurons", {batch, P, N});
+  // A plan counts bytes for one step and one element even where there is none.
+  const std::int64_t T = std::max<std::int64_t>(steps, 1), B = std::max<std::int64_t>(batch, 1);
+  check_product("size of a trace, batch * presynaptic * neurons", {B, P, N});
   check_product("size of the traces of all steps, steps * batch * presynaptic * neurons",
-                {steps, batch, P, N});
-  check_product("size of a sequence, steps * batch * neurons", {steps, batch, G, N});
-  check_product("size of the input, steps * batch * inputs", {steps, batch, I});
+                {T, B, P, N});
+  check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
+  check_product("size of the input, steps * batch * inputs", {T, B, I});
   check_product("size of w_in, inputs * neurons", {I, G, N});
 }
 

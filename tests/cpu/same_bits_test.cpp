@@ -50,6 +50,40 @@ TEST(SameBits, ForAnyCheckpointInterval) {
   }
 }
 
+TEST(SameBits, ForAnyMemoryBudget) {
+  for (const Problem& problem : problems(46, 20, 3)) {
+    const Answers stored = run(problem, {.checkpoint_interval = 1});
+    for (const std::int64_t interval : {1, 3, 11}) {
+      const PlanOptions options{
+          .steps = problem.steps, .batch = 3, .device = Device::cpu(1), .checkpoint_interval = interval};
+      const std::size_t budget = Plan(problem.spec, options).tape_bytes();
+      EXPECT_EQ(stored, run(problem, {.memory_budget = budget})) << problem.name() << " in " << budget;
+    }
+  }
+}
+
+TEST(SameBits, TheTapeKeepsToItsBudget) {
+  const Spec spec{.rule = Rule::hard_clip, .neurons = 64};
+  const auto plan_with = [&](std::size_t budget, std::int64_t interval) {
+    return Plan(spec, {.steps = 100,
+                       .batch = 4,
+                       .device = Device::cpu(1),
+                       .checkpoint_interval = interval,
+                       .memory_budget = budget});
+  };
+  EXPECT_EQ(plan_with(0, 0).checkpoint_interval(), 10);
+  for (const std::int64_t interval : {2, 7, 50, 100}) {
+    const std::size_t bytes = plan_with(0, interval).tape_bytes();
+    const Plan plan = plan_with(bytes, 0);
+    EXPECT_LE(plan.tape_bytes(), bytes);
+    EXPECT_LE(plan.checkpoint_interval(), interval);
+    // The next smaller interval that keeps another checkpoint would not have fitted.
+    if (plan.checkpoint_interval() > 1) {
+      EXPECT_GT(plan_with(0, plan.checkpoint_interval() - 1).tape_bytes(), bytes);
+    }
+  }
+}
+
 TEST(SameBits, ForASampleAlone) {
   for (const Problem& problem : problems(42, 15, 4)) {
     const Answers batch = run(problem, {});

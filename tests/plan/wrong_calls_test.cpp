@@ -108,7 +108,7 @@ TEST(BadInput, PlanOptions) {
        plan({.checkpoint_interval = -4})},
       {"budget", bad_argument, "options.memory_budget: expected at least",
        plan({.steps = 10, .memory_budget = 64})},
-      {"overflow", bad_argument, "2^55", plan({.steps = huge, .batch = huge})},
+      {"overflow", bad_argument, "2^48", plan({.steps = huge, .batch = huge})},
       {"precision", bad_argument, "options.precision: expected f64, f32 or bf16, got 9",
        plan({.precision = static_cast<Precision>(9)})},
       {"trace overflow", bad_argument, "size of a trace",

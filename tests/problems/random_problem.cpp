@@ -8,7 +8,7 @@ namespace {
 std::vector<double> draw(std::mt19937_64& random, std::int64_t size, double scale, double centre = 0) {
   std::uniform_real_distribution<double> uniform(-scale, scale);
   std::vector<double> values(static_cast<std::size_t>(size));
-  for (double& value : values) value = centre + uniform(random);
+  for (double& value : values) value = static_cast<float>(centre + uniform(random));
   return values;
 }
 
@@ -77,8 +77,11 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     double scale = fan_in, centre = 0;
     if (name == "w_in") scale = 1 / std::sqrt(static_cast<double>(spec.inputs));
     if (name == "eta") scale = .15, centre = .3;
-    if (name.starts_with("modulator")) scale = 1.5 / std::sqrt(static_cast<double>(spec.neurons));
-    if (name.starts_with("fan_out")) scale = .6;
+    // A rate that stays well below zero would let a decaying trace grow step by step.
+    if (name == "modulator.weight") scale = 1 / std::sqrt(static_cast<double>(spec.neurons));
+    if (name == "modulator.bias") scale = .3, centre = .3;
+    if (name == "fan_out.weight") scale = .4;
+    if (name == "fan_out.bias") scale = .3, centre = .2;
     problem.inputs["param." + name] = draw(random, shape->elements(), scale, centre);
   }
   for (const auto& member : Inputs<double>::members()) {
@@ -92,12 +95,21 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     const auto shape = state_shape(spec, batch, member.name);
     if (!shape) continue;
     const std::string name = "state." + std::string(member.name);
-    problem.inputs[name] = draw(random, shape->elements(), .3);
+    double scale = .3;
+    if (member.name == "hebb" && spec.rule == Rule::soft_clip) scale = 1.15;  // its bound is 1
+    if (member.name == "hebb" && (spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip)) {
+      scale = 1.5 * spec.clip;
+    }
+    problem.inputs[name] = draw(random, shape->elements(), scale);
     problem.upstream[name] = draw(random, shape->elements(), member.name == "hebb" ? fan_in : .5);
   }
   problem.upstream["y"] = draw(random, steps * batch * spec.neurons, 1);
+  const auto flag = [&](std::uint64_t one_in) -> std::uint8_t {
+    if (random() % one_in != 0) return 0;
+    return pick<std::uint8_t>(random, {1, 1, 2, 255});  // anything but 0 counts as 1
+  };
   if (masks.reset) {
-    for (std::int64_t k = 0; k < steps * batch; ++k) problem.reset.push_back(random() % 4 == 0);
+    for (std::int64_t k = 0; k < steps * batch; ++k) problem.reset.push_back(flag(4));
   }
   if (masks.length) {
     for (std::int64_t b = 0; b < batch; ++b) {
@@ -105,9 +117,12 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     }
   }
   if (masks.clamp) {
-    for (std::int64_t k = 0; k < steps * batch * spec.neurons; ++k)
-      problem.clamp.push_back(random() % 3 == 0);
-    problem.inputs["clamp_value"] = draw(random, steps * batch * spec.neurons, 1);
+    std::vector<double>& value = problem.inputs["clamp_value"];
+    value = draw(random, steps * batch * spec.neurons, 1);
+    for (double& each : value) {
+      problem.clamp.push_back(flag(3));
+      if (problem.clamp.back() == 0) each = std::numeric_limits<double>::quiet_NaN();  // not to be looked at
+    }
   }
   return problem;
 }
@@ -136,6 +151,25 @@ Problem alone(const Problem& problem, std::int64_t b) {
   keep(one.clamp, T);
   keep(one.length, 1);
   return one;
+}
+
+Problem window(const Problem& problem, std::int64_t first, std::int64_t last) {
+  Problem part = problem;
+  part.steps = last - first;
+  const auto keep = [&](auto& values) {
+    const auto width = static_cast<std::int64_t>(values.size()) / problem.steps;
+    auto kept = values;
+    kept.assign(values.begin() + first * width, values.begin() + last * width);
+    values = kept;
+  };
+  for (auto& [name, values] : part.inputs) {
+    if (name.starts_with("input.") || name == "clamp_value") keep(values);
+  }
+  keep(part.upstream.at("y"));
+  keep(part.reset);
+  keep(part.clamp);
+  for (std::int64_t& length : part.length) length = std::clamp<std::int64_t>(length - first, 0, part.steps);
+  return part;
 }
 
 template <class Real>

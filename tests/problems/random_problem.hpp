@@ -20,7 +20,8 @@ struct MaskChoice {
   bool reset = false, length = false, clamp = false;
 };
 
-/// A spec, its sizes, and every tensor in double. The same seed gives the same problem.
+/// A spec, its sizes, and every tensor in double; the numbers are floats, so that every precision works on
+/// the same ones. The same seed gives the same problem.
 struct Problem {
   Spec spec;
   std::int64_t steps, batch;
@@ -35,12 +36,16 @@ struct Problem {
 };
 
 /// Values are scaled so that activity is alive and not saturated, and clips so that both sides of them occur.
-/// What has no derivative (a clip hit exactly, the kink of relu) has probability zero.
+/// What has no derivative (a clip hit exactly, the kink of relu) has probability zero. Clamp values are NaN
+/// where nothing is clamped.
 Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
                      MaskChoice masks = {});
 
 /// A copy with batch element b alone.
 Problem alone(const Problem& problem, std::int64_t b);
+
+/// A copy with the steps `first` .. `last`-1 alone. State and upstream state are still those of the whole.
+Problem window(const Problem& problem, std::int64_t first, std::int64_t last);
 
 /// A valid spec drawn from the whole matrix.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);

@@ -1,0 +1,158 @@
+// What the argument structs allow: absent tensors, unwanted answers, outputs in place of inputs, padding.
+#include "problems/implementations.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+template <class Implementation>
+class Arguments : public ::testing::Test {};
+TYPED_TEST_SUITE(Arguments, Implementations);
+
+void zero(std::map<std::string, std::vector<double>>& tensors, const std::string& name) {
+  const auto found = tensors.find(name);
+  if (found != tensors.end()) std::fill(found->second.begin(), found->second.end(), 0.0);
+}
+
+// Any subset of what may be absent; its gradients are there all the same.
+TYPED_TEST(Arguments, AbsentTensorsAreZero) {
+  std::mt19937_64 random(80);
+  for (int trial = 0; trial < 150; ++trial) {
+    Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    if (problem.spec.activation == Activation::relu) problem.spec.activation = Activation::tanh;  // no corner
+    std::vector<std::pair<std::string, bool>> absent;  // name, and whether it is an upstream gradient
+    for (const char* name : {"input.u", "state.y", "state.c", "state.hebb", "state.eligibility"}) {
+      if (random() % 2 != 0) absent.emplace_back(name, false);
+    }
+    for (const char* name : {"y", "state.y", "state.c", "state.hebb", "state.eligibility"}) {
+      if (random() % 2 != 0) absent.emplace_back(name, true);
+    }
+    for (const auto& [name, is_upstream] : absent)
+      zero(is_upstream ? problem.upstream : problem.inputs, name);
+    Buffers<double> zeros(problem), without(problem);
+    for (const auto& [name, is_upstream] : absent) {
+      if (name == "input.u") without.forward.inputs.u = nullptr;
+      if (name == "y") without.backward.dy = nullptr;
+      for (const auto& member : State<const double>::members()) {
+        if (name != "state." + std::string(member.name)) continue;
+        (is_upstream ? without.backward.dfinal_state : without.forward.initial_state).*member.pointer =
+            nullptr;
+      }
+    }
+    without.backward.inputs = without.forward.inputs;
+    without.backward.initial_state = without.forward.initial_state;
+    TypeParam::run(problem, zeros);
+    TypeParam::run(problem, without);
+    EXPECT_EQ(without.outputs, zeros.outputs) << problem.name();
+    EXPECT_EQ(without.gradients, zeros.gradients) << problem.name();
+  }
+}
+
+TYPED_TEST(Arguments, AnswersThatNobodyWantsChangeNothing) {
+  std::mt19937_64 random(81);
+  for (int trial = 0; trial < 100; ++trial) {
+    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    Buffers<double> all(problem), some(problem);
+    TypeParam::run(problem, all);
+    // What is dropped keeps what it began with: NaN, or zero in a parameter's gradient.
+    const auto drop = [&](auto& group, auto& tensors, const std::string& prefix) {
+      for (const auto& member : std::remove_cvref_t<decltype(group)>::members()) {
+        const std::string name = prefix + std::string(member.name);
+        if (group.*member.pointer == nullptr || random() % 2 == 0) continue;
+        group.*member.pointer = nullptr;
+        tensors.erase(name);
+      }
+    };
+    drop(some.forward.final_state, some.outputs, "state.");
+    drop(some.backward.dparameters, some.gradients, "param.");
+    drop(some.backward.dinputs, some.gradients, "input.");
+    drop(some.backward.dinitial_state, some.gradients, "state.");
+    if (random() % 2 == 0) {
+      some.forward.modulation = nullptr;
+      some.outputs.erase("modulation");
+    }
+    TypeParam::run(problem, some);
+    for (const auto& [name, values] : some.outputs) EXPECT_EQ(values, all.outputs.at(name)) << name;
+    for (const auto& [name, values] : some.gradients)
+      EXPECT_EQ(values, all.gradients.at(name)) << name << " of " << problem.name();
+  }
+}
+
+TYPED_TEST(Arguments, TheFinalStateMayTakeTheInitialOnesPlace) {
+  std::mt19937_64 random(82);
+  for (int trial = 0; trial < 100; ++trial) {
+    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    Buffers<double> apart(problem), together(problem);
+    TypeParam::run(problem, apart);
+    std::map<std::string, std::vector<double>> state, gradient;
+    const State<const double> initial = together.forward.initial_state;
+    for (const auto& member : State<double>::members()) {
+      const std::string name = "state." + std::string(member.name);
+      if (!problem.inputs.contains(name)) continue;
+      state[name] = problem.inputs.at(name);
+      gradient[name] = problem.upstream.at(name);
+      together.forward.final_state.*member.pointer = state[name].data();
+      together.backward.dinitial_state.*member.pointer = gradient[name].data();
+    }
+    const State<double>&in_place = together.forward.final_state, &back = together.backward.dinitial_state;
+    together.forward.initial_state = {in_place.y, in_place.c, in_place.hebb, in_place.eligibility};
+    together.backward.initial_state = initial;
+    together.backward.dfinal_state = {back.y, back.c, back.hebb, back.eligibility};
+    TypeParam::run(problem, together);
+    for (const auto& [name, values] : state) {
+      EXPECT_EQ(values, apart.outputs.at(name)) << name << " of " << problem.name();
+      EXPECT_EQ(gradient.at(name), apart.gradients.at(name)) << name << " of " << problem.name();
+    }
+  }
+}
+
+// Parameter gradients are added to what is there, everything else is overwritten (the buffers begin as NaN).
+TYPED_TEST(Arguments, ParameterGradientsAreAddedToWhatIsThere) {
+  std::mt19937_64 random(83);
+  for (int trial = 0; trial < 100; ++trial) {
+    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    Buffers<double> from_zero(problem), from_more(problem);
+    TypeParam::run(problem, from_zero);
+    for (auto& [name, values] : from_more.gradients) {
+      if (name.starts_with("param.")) std::fill(values.begin(), values.end(), 16.0);
+    }
+    TypeParam::run(problem, from_more);
+    for (auto& [name, values] : from_more.gradients) {
+      if (name.starts_with("param.")) {
+        for (double& value : values) value -= 16;
+      }
+    }
+    const auto [error, tensor] = worst(from_more.gradients, from_zero.gradients);
+    EXPECT_LT(error, 1e-13) << tensor << " of " << problem.name();
+  }
+}
+
+// Behind an element's length nothing is looked at: padding may be anything.
+TYPED_TEST(Arguments, PaddingBehindTheLengthIsNotRead) {
+  std::mt19937_64 random(84);
+  for (int trial = 0; trial < 100; ++trial) {
+    const std::int64_t T = 5, B = 3;
+    Problem problem = make_problem(random_spec(random, 5, 4), T, B, random(),
+                                   {.reset = true, .length = true, .clamp = true});
+    problem.length = {static_cast<std::int64_t>(random() % 6), 5, static_cast<std::int64_t>(random() % 6)};
+    Problem padded = problem;
+    const auto pad = [&](std::vector<double>& values) {
+      const std::size_t width = values.size() / static_cast<std::size_t>(T * B);
+      for (std::size_t row = 0; row < static_cast<std::size_t>(T * B); ++row) {
+        if (static_cast<std::int64_t>(row) / B < problem.length[row % static_cast<std::size_t>(B)]) continue;
+        std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(row * width), width, NAN);
+      }
+    };
+    for (auto& [name, values] : padded.inputs) {
+      if (name.starts_with("input.") || name == "clamp_value") pad(values);
+    }
+    pad(padded.upstream.at("y"));
+    Buffers<double> want(problem), got(padded);
+    TypeParam::run(problem, want);
+    TypeParam::run(padded, got);
+    EXPECT_EQ(got.outputs, want.outputs) << problem.name();
+    EXPECT_EQ(got.gradients, want.gradients) << problem.name();
+  }
+}
+
+}  // namespace
+}  // namespace plasticity::testing

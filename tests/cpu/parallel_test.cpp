@@ -1,0 +1,61 @@
+#include "cpu/parallel.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+namespace plasticity::cpu {
+namespace {
+
+TEST(ParallelFor, CallsEveryIndexOnce) {
+  for (const int threads : {1, 2, 3, 8}) {
+    for (const std::int64_t count : {0, 1, 2, 3, 7, 100, 1000}) {
+      std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
+      std::atomic<bool> known_workers = true;
+      parallel_for(threads, count, [&](std::int64_t index, int worker) {
+        ++calls[static_cast<std::size_t>(index)];
+        if (worker < 0 || worker >= threads) known_workers = false;
+      });
+      for (const std::atomic<int>& each : calls) ASSERT_EQ(each, 1) << threads << " threads, " << count;
+      EXPECT_TRUE(known_workers);
+    }
+  }
+}
+
+// What a worker owns is used by one thread at a time, and everything is done when the call returns.
+TEST(ParallelFor, WorkersAreApart) {
+  constexpr int threads = 4;
+  for (int repeat = 0; repeat < 200; ++repeat) {
+    std::int64_t sums[threads] = {};  // not atomic: each belongs to one worker
+    parallel_for(threads, 64, [&](std::int64_t index, int worker) { sums[worker] += index; });
+    ASSERT_EQ(sums[0] + sums[1] + sums[2] + sums[3], 64 * 63 / 2);
+  }
+}
+
+TEST(ParallelFor, SeveralCallersAtOnce) {
+  std::vector<std::thread> callers;
+  std::atomic<int> right = 0;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&right, caller] {
+      for (int repeat = 0; repeat < 100; ++repeat) {
+        std::atomic<std::int64_t> sum = 0;
+        parallel_for(1 + caller, 50, [&](std::int64_t index, int) { sum += index + caller; });
+        right += sum == 50 * 49 / 2 + 50 * caller;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(right, 400);
+}
+
+// Called from within a body the work is done too, by the caller alone if no helper is free.
+TEST(ParallelFor, WithinItself) {
+  std::atomic<int> calls = 0;
+  parallel_for(3, 6, [&](std::int64_t, int) { parallel_for(3, 5, [&](std::int64_t, int) { ++calls; }); });
+  EXPECT_EQ(calls, 30);
+}
+
+}  // namespace
+}  // namespace plasticity::cpu

@@ -1,0 +1,135 @@
+// How near float and bfloat16 come to the exact answer, and where they must hit it.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <set>
+
+#include "cpu/bfloat16.hpp"
+#include "plasticity/reference.hpp"
+#include "problems/model.hpp"
+#include "problems/plan_runner.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+template <class Real>
+struct Answers {
+  std::map<std::string, std::vector<Real>> outputs, gradients;
+};
+
+Answers<double> reference_answers(const Problem& problem) {
+  Buffers<double> buffers(problem);
+  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+  return {buffers.outputs, buffers.gradients};
+}
+
+Answers<float> run(const Problem& problem, const RunOptions& options) {
+  Buffers<float> buffers(problem);
+  EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
+  return {buffers.outputs, buffers.gradients};
+}
+
+// 168 units in the last place of a norm, at any size. Problems that come near a corner are left out: there a
+// float may take the other side, and no tolerance says how far off its gradient is.
+TEST(Precision, FloatIsExactToItsLastBits) {
+  std::mt19937_64 random(90);
+  std::set<Rule> rules;
+  std::set<Activation> activations;
+  int compared = 0;
+  for (const std::int64_t neurons : {1, 2, 31, 33, 130}) {
+    for (const std::int64_t batch : {1, 3, 17}) {
+      for (const std::int64_t steps : {1, 2, 19}) {
+        const int specs = neurons * batch * steps > 3000 ? 2 : 8;
+        for (int trial = 0; trial < specs; ++trial) {
+          const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
+          const Problem problem = make_problem(spec, steps, batch, random(), random_masks(random));
+          if (distance_to_corner(problem) < 1e-5) continue;
+          ++compared;
+          rules.insert(spec.rule);
+          activations.insert(spec.activation);
+          const Answers<double> want = reference_answers(problem);
+          const Answers<float> got = run(problem, {.device = Device::cpu(2)});
+          const auto [output_error, output] = worst(got.outputs, want.outputs);
+          const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);
+          EXPECT_LT(output_error, 3e-6) << output << " of " << problem.name();
+          EXPECT_LT(gradient_error, 1e-5) << "gradient of " << gradient << " of " << problem.name();
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 150);
+  EXPECT_EQ(rules.size(), 6u);
+  EXPECT_EQ(activations.size(), 5u);
+}
+
+// Forward works on float traces, whatever is kept for backward.
+TEST(Precision, BfloatOutputsAreThoseOfFloat) {
+  std::mt19937_64 random(91);
+  for (int trial = 0; trial < 60; ++trial) {
+    const Problem problem = make_problem(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
+    EXPECT_EQ(run(problem, {.precision = Precision::bf16}).outputs, run(problem, {}).outputs)
+        << problem.name();
+  }
+}
+
+// With one checkpoint the only traces that are rounded are the initial ones: where a bfloat16 holds them,
+// nothing is lost.
+TEST(Precision, BfloatIsExactWhereTheTracesFit) {
+  std::mt19937_64 random(92);
+  int differ = 0;
+  for (int trial = 0; trial < 60; ++trial) {
+    Problem problem = make_problem(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
+    const RunOptions bfloat{.precision = Precision::bf16, .checkpoint_interval = 7};
+    const RunOptions single{.checkpoint_interval = 7};
+    differ += run(problem, bfloat).gradients != run(problem, single).gradients;
+    for (const char* name : {"state.hebb", "state.eligibility"}) {
+      const auto found = problem.inputs.find(name);
+      if (found == problem.inputs.end()) continue;
+      for (double& value : found->second) value = cpu::to_float(cpu::to_bfloat16(static_cast<float>(value)));
+    }
+    EXPECT_EQ(run(problem, bfloat).gradients, run(problem, single).gradients) << problem.name();
+  }
+  EXPECT_GT(differ, 40);  // where they do not fit, the rounding shows
+}
+
+// A tape of bfloat16 traces is about half as long.
+TEST(Precision, BfloatHalvesTheTape) {
+  const Spec spec{.neurons = 256};
+  const auto bytes = [&](Precision precision) {
+    return Plan(spec, {.steps = 16, .batch = 2, .device = Device::cpu(1), .precision = precision})
+        .tape_bytes();
+  };
+  EXPECT_LT(static_cast<double>(bytes(Precision::bf16)), .55 * static_cast<double>(bytes(Precision::f32)));
+  EXPECT_GT(static_cast<double>(bytes(Precision::f64)), 1.9 * static_cast<double>(bytes(Precision::f32)));
+}
+
+TEST(Bfloat16, RoundsToTheNearestAndTiesToEven) {
+  const auto bits = [](float value) { return cpu::to_bfloat16(value).bits; };
+  EXPECT_EQ(bits(0.f), 0u);
+  EXPECT_EQ(bits(-0.f), 0x8000u);
+  EXPECT_EQ(bits(1.f), 0x3f80u);
+  EXPECT_EQ(bits(-2.5f), 0xc020u);
+  EXPECT_EQ(bits(0x1.01p0f), 0x3f80u);      // halfway to 1.0078125: down to even
+  EXPECT_EQ(bits(0x1.03p0f), 0x3f82u);      // halfway between odd 1.0078125 and 1.015625: up to even
+  EXPECT_EQ(bits(0x1.010002p0f), 0x3f81u);  // beyond halfway
+  EXPECT_EQ(bits(0x1.02fffep0f), 0x3f81u);  // below it
+  EXPECT_EQ(bits(INFINITY), 0x7f80u);
+  EXPECT_EQ(bits(-INFINITY), 0xff80u);
+  EXPECT_EQ(bits(std::numeric_limits<float>::max()), 0x7f80u);  // nearer to what comes next: infinity
+  EXPECT_EQ(bits(std::numeric_limits<float>::denorm_min()), 0u);
+  EXPECT_TRUE(std::isnan(cpu::to_float(cpu::to_bfloat16(NAN))));
+  // A NaN whose upper half alone would read as infinity.
+  EXPECT_TRUE(std::isnan(cpu::to_float(cpu::to_bfloat16(std::bit_cast<float>(0x7f800001u)))));
+}
+
+TEST(Bfloat16, EveryValueComesBack) {
+  for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
+    const float value = cpu::to_float({static_cast<std::uint16_t>(bits)});
+    if (std::isnan(value)) continue;
+    ASSERT_EQ(cpu::to_bfloat16(value).bits, bits);
+  }
+}
+
+}  // namespace
+}  // namespace plasticity::testing

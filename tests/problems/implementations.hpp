@@ -1,0 +1,27 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include "plasticity/reference.hpp"
+#include "problems/plan_runner.hpp"
+
+// What runs a problem forward and backward in double. Tests of promises that the reference and the plans keep
+// alike are typed by these.
+namespace plasticity::testing {
+
+struct Reference {
+  static void run(const Problem& problem, Buffers<double>& buffers) {
+    reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+    reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+  }
+};
+
+struct CpuPlan {
+  static void run(const Problem& problem, Buffers<double>& buffers) {
+    EXPECT_TRUE(run_plan(problem, buffers, {.device = Device::cpu(2)})) << "canary of " << problem.name();
+  }
+};
+
+using Implementations = ::testing::Types<Reference, CpuPlan>;
+
+}  // namespace plasticity::testing

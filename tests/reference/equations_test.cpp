@@ -1,0 +1,136 @@
+// The reference's values against the equations written down a second time (problems/model.hpp): the parity
+// cases cover a few mixes of a spec, this covers all.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "plasticity/reference.hpp"
+#include "problems/model.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+using Tensors = std::map<std::string, std::vector<double>>;
+
+Tensors model_answers(const Problem& problem) {
+  const std::int64_t T = problem.steps, B = problem.batch, N = problem.spec.neurons;
+  Tensors answers;
+  answers["y"].resize(static_cast<std::size_t>(T * B * N));
+  if (problem.spec.has_modulator()) answers["modulation"].resize(static_cast<std::size_t>(T * B));
+  for (std::int64_t b = 0; b < B; ++b) {
+    Model model(problem, b);
+    while (!model.finished()) {
+      const Model::Step step = model.step();
+      std::copy(step.y.begin(), step.y.end(), answers["y"].begin() + (step.t * B + b) * N);
+      if (problem.spec.has_modulator())
+        answers["modulation"][static_cast<std::size_t>(step.t * B + b)] = step.modulation;
+    }
+    const auto append = [&](const char* name, const std::vector<double>& values) {
+      if (!state_shape(problem.spec, B, name)) return;
+      std::vector<double>& all = answers["state." + std::string(name)];
+      all.insert(all.end(), values.begin(), values.end());
+    };
+    append("y", model.y);
+    append("c", model.c);
+    append("hebb", model.hebb);
+    append("eligibility", model.eligibility);
+  }
+  return answers;
+}
+
+template <class Real>
+void expect_equations(const Problem& problem, double tolerance) {
+  Buffers<Real> buffers(problem);
+  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+  const Tensors want = model_answers(problem);
+  ASSERT_EQ(buffers.outputs.size(), want.size()) << problem.name();
+  const auto [error, tensor] = worst(buffers.outputs, want);
+  EXPECT_LE(error, tolerance) << tensor << " of " << problem.name();
+}
+
+TEST(Equations, RandomSpecs) {
+  std::mt19937_64 random(70);
+  for (int trial = 0; trial < 600; ++trial) {
+    const auto neurons = static_cast<std::int64_t>(1 + random() % 6),
+               inputs = static_cast<std::int64_t>(1 + random() % 5);
+    const Problem problem =
+        make_problem(random_spec(random, neurons, inputs), 6, 3, random(), random_masks(random));
+    expect_equations<double>(problem, 1e-14);
+    expect_equations<float>(problem, 5e-6);
+  }
+}
+
+// The random draw must not leave out a pair.
+TEST(Equations, EveryPairOfChoices) {
+  std::set<std::string> pairs;
+  std::mt19937_64 random(71);
+  for (int trial = 0; trial < 600; ++trial) {
+    const Spec spec = random_spec(random, 2, 3);
+    const std::string choices[] = {"cell " + std::string(to_string(spec.cell)),
+                                   "rule " + std::string(to_string(spec.rule)),
+                                   "rate " + std::string(to_string(spec.rate)),
+                                   "eligibility " + std::string(to_string(spec.eligibility)),
+                                   "alpha " + std::string(to_string(spec.alpha))};
+    for (const std::string& one : choices) {
+      for (const std::string& other : choices) {
+        if (one < other) pairs.insert(one + ", " + other);
+      }
+    }
+    pairs.insert(std::string(to_string(spec.cell)) + ' ' + std::string(to_string(spec.activation)));
+  }
+  const std::size_t C = 3, R = 6, Q = 4, E = 3, A = 3;
+  // Without fixed rate beside eligibility before and after; the activations of two cells, and tanh of the
+  // lstm.
+  EXPECT_EQ(pairs.size(),
+            C * R + C * Q + C * E + C * A + R * Q + R * E + R * A + (Q * E - 2) + Q * A + E * A + 2 * 5 + 1);
+}
+
+// The problems that all these tests use: activity that is neither dead nor saturated nor running away, and
+// limits with entries on both sides.
+TEST(Equations, TheProblemsAreAlive) {
+  std::mt19937_64 random(72);
+  for (int trial = 0; trial < 300; ++trial) {
+    const std::int64_t sizes[] = {5, 12, 31, 130};
+    const Problem problem = make_problem(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
+    double squares = 0, count = 0, middle = 0;
+    std::int64_t limited = 0, free = 0;
+    Model model(problem, 0);
+    while (!model.finished()) {
+      const Model::Step step = model.step();
+      limited += step.limited;
+      free += step.free;
+      for (const double y : step.y) {
+        squares += y * y;
+        count += 1;
+        middle += std::abs(y) < .95;
+      }
+    }
+    for (const double value : model.hebb) EXPECT_LT(std::abs(value), 100) << problem.name();
+    EXPECT_LT(std::sqrt(squares / count), 10) << problem.name();
+    const bool shared = problem.spec.activation == Activation::softmax;
+    const double dead = shared ? .5 / static_cast<double>(problem.spec.neurons) : .05;
+    EXPECT_GT(std::sqrt(squares / count), dead) << problem.name();
+    if (problem.spec.activation == Activation::tanh) {
+      EXPECT_GT(middle / count, .5) << problem.name();
+    }
+    if (limited + free > 5000) {
+      EXPECT_GT(limited, 0) << problem.name();
+      EXPECT_GT(free, 0) << problem.name();
+    }
+  }
+}
+
+TEST(Equations, CornersAreMeasured) {
+  // One neuron with a current of 1/4 and nothing else: relu is that far from its corner.
+  Problem problem{{.activation = Activation::relu}, 1, 1, 0, {}, {}, {}, {}, {}};
+  problem.inputs = {{"param.w", {0}}, {"param.alpha", {0}}, {"param.eta", {0}}, {"input.u", {.25}}};
+  EXPECT_EQ(distance_to_corner(problem), .25);
+  problem.spec = {.rule = Rule::hard_clip, .clip = 1};
+  problem.inputs["state.hebb"] = {-.75};
+  EXPECT_EQ(distance_to_corner(problem), .25);
+  problem.inputs["state.hebb"] = {-1};  // rests there in any arithmetic
+  EXPECT_EQ(distance_to_corner(problem), INFINITY);
+}
+
+}  // namespace
+}  // namespace plasticity::testing
