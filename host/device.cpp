@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "cpu/isa.hpp"
+#include "cuda_part.hpp"
 #include "fail.hpp"
 #include "log.hpp"
 
@@ -31,7 +32,8 @@ int default_threads() {
 }  // namespace
 
 Device Device::best() {
-  const std::string reason = cuda_unavailable_reason();
+  std::string reason = cuda_unavailable_reason();
+  if (reason.empty()) reason = cuda_part()->unusable_reason(0);
   const Device device = reason.empty() ? cuda(0) : cpu();
   log(Verbosity::info,
       [&] { return text("device: ", device.name(), reason.empty() ? "" : text(" (CUDA: ", reason, ")")); });
@@ -50,15 +52,23 @@ Device Device::cuda(int index) {
   if (const std::string reason = cuda_unavailable_reason(); !reason.empty()) {
     fail(ErrorCode::device_unavailable, text("Device::cuda(", index, ")"), "a CUDA device", reason);
   }
+  if (const std::string reason = cuda_part()->unusable_reason(index); !reason.empty()) {
+    fail(ErrorCode::device_unavailable, text("Device::cuda(", index, ")"), "a device that the kernels run on",
+         reason);
+  }
   return Device(DeviceKind::cuda, 0, index);
 }
 
 std::string Device::name() const {
-  if (kind_ == DeviceKind::cuda) return text("cuda ", index_);
+  if (kind_ == DeviceKind::cuda) return text("cuda ", index_, ", ", cuda_part()->device_name(index_));
   return text("cpu, ", threads_, threads_ == 1 ? " thread, " : " threads, ", cpu_instruction_set());
 }
 
-std::string cuda_unavailable_reason() { return "this build has no CUDA kernels"; }
+std::string cuda_unavailable_reason() {
+  if (cuda_part() == nullptr)
+    return "this build has no CUDA kernels, or the program does not link plasticity::cuda";
+  return cuda_part()->unavailable_reason();
+}
 
 std::string cpu_instruction_set() { return cpu::to_string(cpu::instruction_set()); }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "backend.hpp"
+#include "cuda_part.hpp"
 #include "fail.hpp"
 #include "log.hpp"
 #include "validate.hpp"
@@ -31,16 +32,23 @@ void check_type(const PlanOptions& options, bool is_double) {
   }
 }
 
+/// Lengths on a GPU cannot be looked at without waiting for it: there they are taken to the nearer end of
+/// 0..T.
+void check_host_lengths(const PlanOptions& options, const std::int64_t* length) {
+  if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
+}
+
 std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
   check_sizes(spec, options.steps, options.batch);
   if (options.checkpoint_interval < 0) {
     bad_argument("options.checkpoint_interval", "at least 0", text(options.checkpoint_interval));
   }
-  if (options.device.kind() == DeviceKind::cuda) {
+  if (options.device.kind() == DeviceKind::cpu) return make_cpu_backend(spec, options);
+  if (cuda_part() == nullptr) {
     fail(ErrorCode::device_unavailable, "options.device", "a device of this build",
          cuda_unavailable_reason());
   }
-  return make_cpu_backend(spec, options);
+  return cuda_part()->make_backend(spec, options);
 }
 
 }  // namespace
@@ -87,7 +95,7 @@ void run_forward(const Plan& plan, const Backend& backend, Stream stream, const 
                  Tape tape, Scratch scratch) {
   check_type(plan.options(), sizeof(Real) == 8);
   check_forward(plan.spec(), plan.options().steps, plan.options().batch, args);
-  check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
+  check_host_lengths(plan.options(), args.masks.length);
   if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
   const ProfileLine line(plan, "forward");
@@ -99,7 +107,7 @@ void run_backward(const Plan& plan, const Backend& backend, Stream stream, const
                   Tape tape, Scratch scratch) {
   check_type(plan.options(), sizeof(Real) == 8);
   check_backward(plan.spec(), plan.options().steps, plan.options().batch, args);
-  check_lengths(plan.options().steps, plan.options().batch, args.masks.length);
+  check_host_lengths(plan.options(), args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
   const ProfileLine line(plan, "backward");

@@ -59,6 +59,23 @@ Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inp
   return spec;
 }
 
+std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
+  std::vector<Spec> specs;
+  for (int index = 0; index < 3 * 6 * 4 * 3; ++index) {
+    const auto cell = static_cast<Cell>(index % 3);
+    Spec spec;
+    do {
+      spec = random_spec(random, neurons, inputs);
+    } while (spec.cell != cell);
+    spec.rule = static_cast<Rule>(index / 3 % 6);
+    spec.clip = spec.rule == Rule::read_clip ? .25 : .35;
+    spec.rate = static_cast<Rate>(index / 18 % 4);
+    spec.eligibility = static_cast<Eligibility>(index / 72);
+    if (!spec.has_eligibility() || spec.rate != Rate::fixed) specs.push_back(spec);
+  }
+  return specs;
+}
+
 MaskChoice random_masks(std::mt19937_64& random) {
   return {random() % 3 == 0, random() % 3 == 0, random() % 3 == 0};
 }

@@ -50,6 +50,9 @@ Problem window(const Problem& problem, std::int64_t first, std::int64_t last);
 /// A valid spec drawn from the whole matrix.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
+/// Every cell with every rule, rate and eligibility that go together; the other choices drawn.
+std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
+
 /// Each kind of mask in about a third of the cases.
 MaskChoice random_masks(std::mt19937_64& random);
 

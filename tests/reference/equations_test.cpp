@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <tuple>
 
 #include "plasticity/reference.hpp"
 #include "problems/model.hpp"
@@ -48,6 +49,12 @@ void expect_equations(const Problem& problem, double tolerance) {
   EXPECT_LE(error, tolerance) << tensor << " of " << problem.name();
 }
 
+TEST(Equations, WholeMatrix) {
+  std::mt19937_64 random(69);
+  for (const Spec& spec : every_mix(random, 5, 3))
+    expect_equations<double>(make_problem(spec, 6, 3, random(), random_masks(random)), 1e-14);
+}
+
 TEST(Equations, RandomSpecs) {
   std::mt19937_64 random(70);
   for (int trial = 0; trial < 600; ++trial) {
@@ -60,7 +67,7 @@ TEST(Equations, RandomSpecs) {
   }
 }
 
-// The random draw must not leave out a pair.
+// The random draws must not leave out a pair, and the walk over the matrix none of its mixes.
 TEST(Equations, EveryPairOfChoices) {
   std::set<std::string> pairs;
   std::mt19937_64 random(71);
@@ -83,6 +90,12 @@ TEST(Equations, EveryPairOfChoices) {
   // lstm.
   EXPECT_EQ(pairs.size(),
             C * R + C * Q + C * E + C * A + R * Q + R * E + R * A + (Q * E - 2) + Q * A + E * A + 2 * 5 + 1);
+  std::set<std::tuple<Cell, Rule, Rate, Eligibility>> mixes;
+  for (const Spec& spec : every_mix(random, 2, 3)) {
+    EXPECT_NO_THROW(spec.validate());
+    mixes.emplace(spec.cell, spec.rule, spec.rate, spec.eligibility);
+  }
+  EXPECT_EQ(mixes.size(), C * R * (Q * E - 2));
 }
 
 // The problems that all these tests use: activity that is neither dead nor saturated nor running away, and

@@ -1,0 +1,104 @@
+#include <algorithm>
+
+#include "cuda/gradients.hpp"
+#include "cuda/memory.hpp"
+#include "cuda/pointers.hpp"
+#include "rules/rules.hpp"
+
+namespace plasticity::cuda {
+
+CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
+  const Spec& spec = plan.spec_;
+  const std::int64_t T = plan.options_.steps, B = plan.options_.batch, N = spec.neurons,
+                     P = spec.presynaptic(), I = spec.inputs, width = plan.width(), BN = B * N;
+  const bool lstm = spec.cell == Cell::lstm;
+  da = carver.take<float>(T * B * width);
+  G = carver.take<float>(BN * P);
+  GE = carver.take<float>(spec.has_eligibility() ? BN * P : 0);
+  rows = {carver.take<float>(3 * B * plan.tiles() * P), B * plan.tiles() * P};
+  rates = {carver.take<float>(2 * BN), BN};
+  dpost = {carver.take<float>(2 * BN), BN};
+  dc = carver.take<float>(lstm ? BN : 0);
+
+  const std::size_t begin = carver.bytes();
+  alpha = sums = carver.take<float>(BN);
+  eta = carver.take<float>(BN);
+  v = carver.take<float>(BN);
+  v0 = carver.take<float>(B);
+  fan = carver.take<float>(BN);
+  fan_bias = carver.take<float>(BN);
+  sums_bytes = carver.bytes() - begin;
+
+  weight_parts = product_parts(P, N, T * B);
+  gate_parts = product_parts(N, 2 * N, T * B);
+  input_parts = product_parts(I, width, T * B);
+  groups = replay_groups(B, N, P);
+  std::int64_t most = std::max(weight_parts * P * N, input_parts * I * width);
+  if (lstm) most = std::max(most, gate_parts * N * 2 * N);
+  if (spec.alpha == Granularity::connection) most = std::max(most, groups * P * N);
+  parts = carver.take<float>(most);
+}
+
+void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const {
+  const int device = options_.device.index();
+  const CurrentDevice current(device);
+  check_inputs(device, args);
+  check_device_pointer(device, "", "dy", args.dy);
+  check_group(device, "dfinal_state", args.dfinal_state);
+  check_group(device, "dparameters", args.dparameters);
+  check_group(device, "dinputs", args.dinputs);
+  check_group(device, "dinitial_state", args.dinitial_state);
+  check_device_pointer(device, "tape", "data", tape.data);
+  check_device_pointer(device, "scratch", "data", scratch.data);
+  if (options_.batch == 0) return;
+
+  const std::int64_t T = options_.steps;
+  Carver recorded(tape.data), work(scratch.data);
+  const BackwardMemory memory(*this, work);
+  const State<const float>& upstream = args.dfinal_state;
+  const State<float>& initial = args.dinitial_state;
+  BackwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
+                    .record = record(recorded, true),
+                    .t = T,
+                    .dy = args.dy,
+                    .dfinal_y = upstream.y,
+                    .dfinal_c = upstream.c,
+                    .dfinal_hebb = upstream.hebb,
+                    .dfinal_eligibility = upstream.eligibility,
+                    .dinitial_y = initial.y,
+                    .dinitial_c = initial.c,
+                    .dinitial_hebb = initial.hebb,
+                    .dinitial_eligibility = initial.eligibility,
+                    .dpre = args.dinputs.pre,
+                    .drate = args.dinputs.rate,
+                    .da = memory.da,
+                    .G = memory.G,
+                    .GE = memory.GE,
+                    .rows = memory.rows,
+                    .rates = memory.rates,
+                    .dpost = memory.dpost,
+                    .dc = memory.dc,
+                    .sum_alpha = memory.alpha,
+                    .sum_eta = memory.eta,
+                    .sum_v = memory.v,
+                    .sum_v0 = memory.v0,
+                    .sum_fan = memory.fan,
+                    .sum_fan_bias = memory.fan_bias};
+  check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream.handle), "cudaMemsetAsync");
+  const Variant moved{.bf16 = bf16(),
+                      .wide = wide(columns_per_thread({bf16(), true}), args.parameters,
+                                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
+    for (step.t = T; step.t >= 0; --step.t) launch_backward<rule>(step, moved, stream.handle);
+  });
+  if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
+    launch_backward_finish(step, stream.handle);
+
+  const ParameterGradients gradients{spec_, args, step, memory, stream.handle};
+  gradients.add_weights();
+  gradients.add_alpha(bf16());
+  gradients.add_vectors();
+  gradients.write_inputs();
+}
+
+}  // namespace plasticity::cuda

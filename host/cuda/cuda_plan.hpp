@@ -1,0 +1,80 @@
+#pragma once
+
+#include "backend.hpp"
+#include "product/launch.hpp"
+#include "replay/launch.hpp"
+#include "step/launch.hpp"
+
+// The CUDA backend: one launch a timestep for the whole batch, forward and backward. The trace update of a
+// step is folded into the next step's launch. The tape keeps the trace of every step.
+namespace plasticity::cuda {
+
+/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
+class Carver {
+ public:
+  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
+  template <class T>
+  T* take(std::int64_t count) {
+    if (count == 0) return nullptr;
+    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
+    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    return piece;
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t bytes_ = 0;
+};
+
+class CudaPlan final : public Backend {
+ public:
+  CudaPlan(const Spec& spec, const PlanOptions& options);
+
+  std::int64_t checkpoint_interval() const override { return 1; }
+  std::size_t tape_bytes() const override { return tape_bytes_; }
+  std::size_t scratch_bytes() const override { return scratch_bytes_; }
+  std::size_t live_bytes() const override { return live_bytes_; }
+
+  using Backend::backward, Backend::forward, Backend::load, Backend::step, Backend::store;
+  void forward(Stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const override;
+  void backward(Stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const override;
+  void load(Stream, const State<const float>& state, Live live) const override;
+  void step(Stream, const StepArgs<float>& args, Live live, Scratch scratch) const override;
+  void store(Stream, Live live, const State<float>& state) const override;
+
+ private:
+  struct LiveMemory;
+  struct BackwardMemory;
+  struct ParameterGradients;  // what is summed after the steps (gradients.cpp)
+
+  Problem problem(std::int64_t steps, const Parameters<const float>& parameters,
+                  const Inputs<const float>& inputs, const Masks<float>& masks) const;
+  /// The record on a tape, or in a ring that is kept in place.
+  Record record(Carver& carver, bool on_tape) const;
+  Load loading(const State<const float>& state, const Record& record) const;
+  /// Whether `columns` at a time, 16 bytes or more, will do for the matrices that the caller gives.
+  bool wide(std::int64_t columns, const Parameters<const float>& parameters,
+            std::initializer_list<const void*> others = {}) const;
+  /// x W_in + b of `steps` steps into `currents`; what the steps then read.
+  const float* input_currents(const Parameters<const float>& parameters, const Inputs<const float>& inputs,
+                              std::int64_t steps, float* currents, cudaStream_t stream) const;
+
+  bool bf16() const { return options_.precision == Precision::bf16; }
+  bool projected() const { return spec_.is_recurrent() && spec_.inputs > 0; }
+  std::int64_t width() const { return spec_.gates() * spec_.neurons; }
+  std::int64_t tiles() const;
+  void check_grids() const;
+
+  Spec spec_;
+  PlanOptions options_;
+  std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+};
+
+/// Calls run<rule>() for the rule that the list holds at run time.
+template <class Run, Rule... rules, template <Rule...> class List>
+void with_rule(Rule rule, List<rules...>, Run run) {
+  (void)((rule == rules && (run.template operator()<rules>(), true)) || ...);
+}
+
+}  // namespace plasticity::cuda

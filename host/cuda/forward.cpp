@@ -1,0 +1,57 @@
+#include <algorithm>
+
+#include "cuda/memory.hpp"
+#include "cuda/pointers.hpp"
+#include "rules/rules.hpp"
+#include "step/tuning.hpp"
+
+namespace plasticity::cuda {
+
+void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const {
+  const int device = options_.device.index();
+  const CurrentDevice current(device);
+  check_inputs(device, args);
+  check_group(device, "initial_state", args.initial_state);
+  check_group(device, "final_state", args.final_state);
+  check_device_pointer(device, "", "y", args.y);
+  check_device_pointer(device, "", "modulation", args.modulation);
+  check_device_pointer(device, "tape", "data", tape.data);
+  check_device_pointer(device, "scratch", "data", scratch.data);
+  if (options_.batch == 0) return;
+
+  const std::int64_t T = options_.steps;
+  Carver work(scratch.data), recorded(tape.data);
+  float* currents =
+      work.take<float>(projected() ? std::max<std::int64_t>(T, 1) * options_.batch * width() : 0);
+  const Record kept = tape.data != nullptr ? record(recorded, true) : record(work, false);
+  launch_load(loading(args.initial_state, kept), stream.handle);
+  const float* input =
+      T > 0 ? input_currents(args.parameters, args.inputs, T, currents, stream.handle) : nullptr;
+
+  ForwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
+                   .record = kept,
+                   .live = {},
+                   .t = 0,
+                   .current = input,
+                   .y = args.y,
+                   .modulation = args.modulation};
+  const Flush flush{.problem = step.problem,
+                    .record = kept,
+                    .live = {},
+                    .y = args.y,
+                    .modulation = args.modulation,
+                    .final_y = args.final_state.y,
+                    .final_c = args.final_state.c,
+                    .final_hebb = args.final_state.hebb,
+                    .final_eligibility = args.final_state.eligibility};
+  const bool wide_loads = wide(forward_columns, args.parameters);
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
+    for (step.t = 0; step.t < T; ++step.t) {
+      if (input != nullptr) step.current = input + step.t * options_.batch * width();
+      launch_forward<rule>(step, wide_loads, stream.handle);
+    }
+    launch_flush<rule>(flush, stream.handle);
+  });
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,115 @@
+#include "cuda/runtime.hpp"
+
+#include "cuda/cuda_plan.hpp"
+#include "cuda_part.hpp"
+#include "fail.hpp"
+#include "step/launch.hpp"
+
+namespace plasticity::cuda {
+namespace {
+
+std::string unavailable_reason() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess) return count > 0 ? "" : "no CUDA device was found";
+  cudaGetLastError();
+  if (error == cudaErrorNoDevice) return "no CUDA device was found";
+  if (error == cudaErrorInsufficientDriver) {
+    return text("the CUDA driver is missing or too old (the library was built with CUDA ",
+                CUDART_VERSION / 1000, '.', CUDART_VERSION % 1000 / 10, ")");
+  }
+  return text(cudaGetErrorName(error), ": ", cudaGetErrorString(error));
+}
+
+std::string unusable_reason(int index) {
+  int count = 0;
+  check(cudaGetDeviceCount(&count), "the number of CUDA devices");
+  if (index >= count) return text("only ", count, count == 1 ? " device" : " devices");
+  const CurrentDevice current(index);
+  const cudaError_t error = probe_kernels();
+  if (error == cudaSuccess) return "";
+  cudaGetLastError();
+  int major = 0, minor = 0;
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index));
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index));
+  return text("compute capability ", major, '.', minor, ", for which this build has no kernels (",
+              cudaGetErrorName(error), "; see PLASTICITY_CUDA_ARCHITECTURES)");
+}
+
+std::string device_name(int index) {
+  cudaDeviceProp properties;
+  check(cudaGetDeviceProperties(&properties, index), "the properties of a CUDA device");
+  return properties.name;
+}
+
+void* allocate(int index, std::size_t bytes) {
+  const CurrentDevice current(index);
+  void* data = nullptr;
+  const cudaError_t error = cudaMalloc(&data, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    std::size_t free_bytes = 0, total = 0;
+    check(cudaMemGetInfo(&free_bytes, &total));
+    fail(ErrorCode::out_of_memory, text("memory of CUDA device ", index), text(bytes, " bytes"),
+         text(free_bytes, " of ", total, " free"));
+  }
+  check(error, "cudaMalloc");
+  return data;
+}
+
+/// A fault of earlier work shows here too; it is left to whoever waits for that work.
+void release(int index, void* data) noexcept {
+  int before = 0;
+  bool fine = cudaGetDevice(&before) == cudaSuccess && cudaSetDevice(index) == cudaSuccess;
+  fine = cudaFree(data) == cudaSuccess && fine;
+  fine = cudaSetDevice(before) == cudaSuccess && fine;
+  if (!fine) cudaGetLastError();
+}
+
+void copy(int index, Stream stream, void* to, const void* from, std::size_t bytes) {
+  const CurrentDevice current(index);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream.handle), "copy");
+  check(cudaStreamSynchronize(stream.handle), "copy");
+}
+
+void fill_zero(int index, Stream stream, void* data, std::size_t bytes) {
+  const CurrentDevice current(index);
+  check(cudaMemsetAsync(data, 0, bytes, stream.handle), "fill_zero");
+}
+
+void synchronize(int index, Stream stream) {
+  const CurrentDevice current(index);
+  check(cudaStreamSynchronize(stream.handle), "synchronize");
+}
+
+std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
+  return std::make_shared<CudaPlan>(spec, options);
+}
+
+constexpr CudaPart part{unavailable_reason, unusable_reason, device_name, make_backend,
+                        allocate,           release,         copy,        fill_zero,
+                        synchronize};
+
+}  // namespace
+
+void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer) {
+  if (pointer == nullptr) return;
+  cudaPointerAttributes attributes;
+  check(cudaPointerGetAttributes(&attributes, pointer), "cudaPointerGetAttributes");
+  if (attributes.type == cudaMemoryTypeManaged) return;
+  if (attributes.type == cudaMemoryTypeDevice && attributes.device == index) return;
+  const std::string got = attributes.type == cudaMemoryTypeDevice
+                              ? text("memory of CUDA device ", attributes.device)
+                              : "host memory";
+  bad_argument(text(group, *group == '\0' || name.empty() ? "" : ".", name),
+               text("memory of CUDA device ", index), got);
+}
+
+}  // namespace plasticity::cuda
+
+// The linker is told to look for this symbol (`-u`), which brings this file, and with it the registration,
+// out of a static library.
+extern "C" {
+extern const int plasticity_cuda_registration;
+const int plasticity_cuda_registration = (plasticity::register_cuda_part(plasticity::cuda::part), 1);
+}

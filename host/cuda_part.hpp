@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "backend.hpp"
+
+// The core library knows no CUDA. What the CUDA part (target plasticity::cuda) offers, it registers here when
+// the program starts.
+namespace plasticity {
+
+struct CudaPart {
+  std::string (*unavailable_reason)();        // empty: there is a device
+  std::string (*unusable_reason)(int index);  // empty: kernels run on this one
+  std::string (*device_name)(int index);
+  std::shared_ptr<const Backend> (*make_backend)(const Spec& spec, const PlanOptions& options);
+  void* (*allocate)(int index, std::size_t bytes);
+  void (*release)(int index, void* data) noexcept;
+  void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
+  void (*fill_zero)(int index, Stream stream, void* data, std::size_t bytes);
+  void (*synchronize)(int index, Stream stream);
+};
+
+/// Null where the program is not linked with the CUDA part.
+const CudaPart* cuda_part();
+
+/// `part` lives as long as the program.
+void register_cuda_part(const CudaPart& part);
+
+}  // namespace plasticity

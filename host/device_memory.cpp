@@ -1,0 +1,67 @@
+#include "plasticity/device_memory.hpp"
+
+#include <cstring>
+#include <new>
+
+#include "cuda_part.hpp"
+#include "fail.hpp"
+
+namespace plasticity {
+namespace {
+
+constinit const CudaPart* registered = nullptr;
+constexpr std::align_val_t alignment{64};
+
+const CudaPart& needed_part() {
+  if (registered == nullptr) fail(ErrorCode::device_unavailable, "device", "a device of this build", "cuda");
+  return *registered;
+}
+
+}  // namespace
+
+const CudaPart* cuda_part() { return registered; }
+void register_cuda_part(const CudaPart& part) { registered = &part; }
+
+DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
+    : bytes_(bytes), kind_(device.kind()), index_(device.index()) {
+  if (bytes == 0) return;
+  if (kind_ == DeviceKind::cuda) {
+    data_ = needed_part().allocate(index_, bytes);
+    return;
+  }
+  data_ = ::operator new(bytes, alignment, std::nothrow);
+  if (data_ == nullptr) fail(ErrorCode::out_of_memory, "host memory", text(bytes, " bytes"), "none");
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (data_ == nullptr) return;
+  if (kind_ == DeviceKind::cuda) {
+    registered->release(index_, data_);
+  } else {
+    ::operator delete(data_, alignment);
+  }
+}
+
+void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (device.kind() == DeviceKind::cuda) {
+    needed_part().copy(device.index(), stream, to, from, bytes);
+  } else {
+    std::memmove(to, from, bytes);
+  }
+}
+
+void fill_zero(Device device, Stream stream, void* data, std::size_t bytes) {
+  if (bytes == 0) return;
+  if (device.kind() == DeviceKind::cuda) {
+    needed_part().fill_zero(device.index(), stream, data, bytes);
+  } else {
+    std::memset(data, 0, bytes);
+  }
+}
+
+void synchronize(Device device, Stream stream) {
+  if (device.kind() == DeviceKind::cuda) needed_part().synchronize(device.index(), stream);
+}
+
+}  // namespace plasticity

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "step/params.hpp"
+
+namespace plasticity::cuda {
+
+/// ᾱ per connection, from a recorded forward pass and ā of all its steps.
+struct Replay {
+  Problem problem;
+  Record record;
+  const float* da;  // [T,B,width] ā; the plastic gate's columns begin at da_column
+  std::int64_t width, da_column;
+  std::int64_t groups;  // of batch elements; each is summed apart
+  float* partial;       // [groups,P,N] out
+};
+
+/// How many groups keep the device busy; it bounds the memory of `partial`.
+std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P);
+
+/// Blocks of a launch.
+std::int64_t replay_blocks(std::int64_t groups, std::int64_t N, std::int64_t P);
+
+template <Rule rule>
+void launch_replay(const Replay& replay, bool bf16, cudaStream_t stream);
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,128 @@
+// Where a thread of a step kernel stands, and the sums of its block. All sums have one fixed order.
+#pragma once
+
+#include "common/launch.hpp"
+#include "common/pack.cuh"
+#include "step/params.hpp"
+#include "step/tuning.hpp"
+
+namespace plasticity::cuda {
+
+/// A block owns one tile of columns of one batch element, and all its rows. A thread owns V neighbouring
+/// columns of every `groups`-th row; the threads of a row group lie side by side.
+template <int V>
+struct Place {
+  static constexpr int lanes = tile_columns / V;        // threads that share a row
+  static constexpr int groups = block_threads / lanes;  // rows that a block has under way
+  std::int64_t b, column;
+  int tile, group;
+  bool inside;  // whether the thread's columns exist
+
+  __device__ explicit Place(const Problem& p)
+      : b(blockIdx.x / p.tiles),
+        tile(static_cast<int>(blockIdx.x % p.tiles)),
+        group(static_cast<int>(threadIdx.x) / lanes) {
+    column = std::int64_t{tile} * tile_columns + threadIdx.x % lanes * V;
+    inside = column < p.N;
+  }
+};
+
+__device__ inline int lane_id() { return static_cast<int>(threadIdx.x % 32); }
+__device__ inline int warp_id() { return static_cast<int>(threadIdx.x / 32); }
+
+struct Add {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+struct Largest {
+  __device__ float operator()(float a, float b) const { return b > a ? b : a; }
+};
+
+/// `value` of all threads of the block folded, for every thread. All threads call it.
+template <class Fold>
+__device__ float block_fold(float value, Fold fold, float (&words)[block_warps]) {
+  for (int distance = 16; distance > 0; distance /= 2) {
+    value = fold(value, __shfl_xor_sync(0xffffffffu, value, distance));
+  }
+  __syncthreads();  // `words` may still be read from the time before
+  if (lane_id() == 0) words[warp_id()] = value;
+  __syncthreads();
+  value = words[0];
+  for (int warp = 1; warp < block_warps; ++warp) value = fold(value, words[warp]);
+  return value;
+}
+
+/// The sums over a block's rows: V columns of every thread go in. After a __syncthreads(), column_total()
+/// gives the sum of tile column `column`.
+using ColumnParts = float[block_warps][tile_columns];
+
+template <int V>
+__device__ void put_columns(const float (&sums)[V], ColumnParts& parts) {
+  constexpr int lanes = Place<V>::lanes;
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    float sum = sums[k];
+#pragma unroll
+    for (int distance = lanes; distance < 32; distance *= 2) {
+      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    }
+    if (lane_id() < lanes) parts[warp_id()][lane_id() * V + k] = sum;
+  }
+}
+
+__device__ inline float column_total(const ColumnParts& parts, int column) {
+  float sum = parts[0][column];
+  for (int warp = 1; warp < block_warps; ++warp) sum += parts[warp][column];
+  return sum;
+}
+
+/// V neighbouring elements of memory that this kernel may write.
+template <int V, class T>
+__device__ __forceinline__ void load_columns(const T* p, float (&v)[V]) {
+  if constexpr (V == 1) {
+    v[0] = to_float(*p);
+  } else {
+    constexpr int size = Pack<T>::size;
+#pragma unroll
+    for (int part = 0; part < V; part += size) {
+      const Pack<T> pack = load_pack_once(p + part);
+#pragma unroll
+      for (int k = 0; k < size; ++k) v[part + k] = to_float(pack[k]);
+    }
+  }
+}
+
+/// V neighbouring weights, which nobody writes meanwhile.
+template <int V>
+__device__ __forceinline__ void load_weights(const float* p, float (&v)[V]) {
+  if constexpr (V == 1) {
+    v[0] = __ldg(p);
+  } else {
+#pragma unroll
+    for (int part = 0; part < V; part += 4) {
+      const Pack<float> pack = load_pack_once_read_only(p + part);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) v[part + k] = pack[k];
+    }
+  }
+}
+
+template <int V, class T>
+__device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
+  if constexpr (V < Pack<T>::size) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) p[k] = from_float<T>(v[k]);
+  } else {
+    constexpr int size = Pack<T>::size;
+#pragma unroll
+    for (int part = 0; part < V; part += size) {
+      Pack<T> pack;
+#pragma unroll
+      for (int k = 0; k < size; ++k) pack[k] = from_float<T>(v[part + k]);
+      store_pack(p + part, pack);
+    }
+  }
+}
+
+__device__ inline float sigmoid(float a) { return 1 / (1 + expf(-a)); }
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,129 @@
+// What only the executor can look at: schedules, the number of launches, offsets beyond 2^31, a machine
+// without a GPU.
+#include "cuda/on_device.hpp"
+#include "plasticity/error.hpp"
+#include "rules/rules.hpp"
+#include "simt/runtime.hpp"
+#include "simt/schedules.hpp"
+#include "simt/sparse_memory.hpp"
+#include "step/launch.hpp"
+#include "step/tuning.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+// Same bits under any order of threads and blocks; and no race, where the program is built with
+// ThreadSanitizer.
+TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
+  std::mt19937_64 random(80);
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    for (int trial = 0; trial < 2; ++trial) {
+      Spec spec = random_spec(random, 36, 5);
+      if (cell == Cell::lstm) spec.activation = Activation::tanh;
+      if (cell != Cell::lstm) spec.modulator_source = ModulatorSource::hidden;
+      if (cell == Cell::rnn && trial == 0) spec.activation = Activation::softmax, spec.rate = Rate::modulated;
+      spec.cell = cell;
+      spec.inputs = 5;
+      const Problem problem = make_problem(spec, 3, 2, random(), {.reset = true, .clamp = true});
+      Buffers<float> want(problem);
+      simt::run([&] { run_cuda(problem, want); });
+      const simt::Outcome outcome = simt::try_schedules(4, [&] {
+        Buffers<float> got(problem);
+        return run_cuda(problem, got) && got.outputs == want.outputs && got.gradients == want.gradients;
+      });
+      EXPECT_EQ(outcome.failures, 0) << problem.name() << ": " << outcome.first_failure;
+    }
+  }
+}
+
+// One launch a step, no allocation and no wait; and the rest does not grow with T.
+TEST(CudaUnderTheExecutor, OneLaunchAStep) {
+  const auto launches = [](std::int64_t steps, bool backward) {
+    std::uint64_t count = 0;
+    simt::run([&] {
+      const Spec spec{.cell = Cell::rnn, .rate = Rate::modulated, .inputs = 3, .neurons = 5};
+      const Device device = Device::cuda();
+      const Plan plan(spec, {.steps = steps, .batch = 2, .device = device});
+      const DeviceMemory data(device, 1 << 16), tape(device, plan.tape_bytes()),
+          scratch(device, plan.scratch_bytes());
+      fill_zero(device, {}, data.data(), data.bytes());
+      auto* floats = static_cast<float*>(data.data());
+      ForwardArgs<float> args;
+      for (const auto& member : Parameters<const float>::members()) {
+        if (parameter_shape(spec, member.name)) args.parameters.*member.pointer = floats;
+      }
+      args.inputs.x = floats;
+      args.y = floats + 4096;
+      BackwardArgs<float> gradients;
+      gradients.parameters = args.parameters;
+      gradients.inputs = args.inputs;
+      gradients.dparameters.w = floats + 8192;
+      const auto before = simt::runtime::calls();
+      plan.forward({}, args, tape.as<Tape>(), scratch.as<Scratch>());
+      if (backward) plan.backward({}, gradients, tape.as<Tape>(), scratch.as<Scratch>());
+      const auto after = simt::runtime::calls();
+      EXPECT_EQ(after.acquisitions, before.acquisitions);
+      EXPECT_EQ(after.synchronisations, before.synchronisations);
+      count = after.launches - before.launches;
+      synchronize(device, {});
+    });
+    return count;
+  };
+  EXPECT_EQ(launches(9, false) - launches(4, false), 5u);
+  EXPECT_EQ(launches(9, true) - launches(4, true), 10u);
+  EXPECT_EQ(launches(4, false), 4u + 3u);  // the steps; the state, the input currents, the flush
+}
+
+// The last of many batch elements, whose trace begins beyond 2^31 elements.
+TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
+  const std::int64_t N = 64, B = 600000, b = B - 1;
+  simt::SparseArray<float> hebb(static_cast<std::size_t>(B * N * N)), y(static_cast<std::size_t>(B * N)),
+      shown(static_cast<std::size_t>(3 * B * N)), current(static_cast<std::size_t>(B * N));
+  std::vector<float> w(static_cast<std::size_t>(N * N), .25f), alpha{.5f}, eta{.1f};
+  const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
+  for (std::int64_t i = 0; i < N; ++i) shown[at(b * N + i)] = .01f * static_cast<float>(i);
+  for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
+  cuda::ForwardStep step{};
+  cuda::Problem& p = step.problem;
+  p.T = 1;
+  p.B = B;
+  p.N = p.P = N;
+  p.tiles = static_cast<int>(N / cuda::tile_columns);
+  p.cell = Cell::rnn;
+  p.clip = 1;
+  p.w = w.data();
+  p.alpha = alpha.data();
+  p.eta = eta.data();
+  step.record.ring = true;
+  step.record.shown = step.record.post = {shown.data(), B * N};
+  step.record.hebb = {hebb.data(), 0};
+  step.current = current.data();
+  step.y = y.data();
+  const simt::KeepConfig keep;
+  simt::run([&] {
+    simt::config().only_block = [&](auto block) {
+      return block.x >= static_cast<unsigned>(b * N / cuda::tile_columns);
+    };
+    cuda::launch_forward<Rule::decay>(step, true, nullptr);
+    synchronize(Device::cuda(), {});
+  });
+  for (std::int64_t j = 0; j < N; ++j) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < N; ++i) {
+      sum += .01 * static_cast<double>(i) * (.25 + .5 * .001 * static_cast<double>((i * N + j) % 7));
+    }
+    EXPECT_NEAR(y[at(b * N + j)], std::tanh(sum), 1e-6);
+  }
+}
+
+TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
+  simt::runtime::set_device_count(0, 35);
+  EXPECT_NE(cuda_unavailable_reason().find("driver"), std::string::npos) << cuda_unavailable_reason();
+  EXPECT_EQ(Device::best().kind(), DeviceKind::cpu);
+  EXPECT_THROW(Device::cuda(), Error);
+  simt::runtime::reset();
+  EXPECT_EQ(cuda_unavailable_reason(), "");
+}
+
+}  // namespace
+}  // namespace plasticity::testing

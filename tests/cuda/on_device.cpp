@@ -1,0 +1,157 @@
+#include "cuda/on_device.hpp"
+
+#include <algorithm>
+#include <deque>
+
+#if defined(PLASTICITY_SIMT_TEST)
+#include "simt/schedules.hpp"
+#endif
+
+namespace plasticity::testing {
+
+void on_device(const std::function<void()>& body) {
+#if defined(PLASTICITY_SIMT_TEST)
+  simt::run(body);
+#else
+  body();
+#endif
+}
+
+namespace {
+
+constexpr std::size_t guard = 64;
+
+/// Memory of the device between canaries, a NaN pattern all over at first.
+class Guarded {
+ public:
+  Guarded(Device device, std::size_t bytes, std::size_t offset)
+      : device_(device), memory_(device, bytes + offset + 2 * guard), bytes_(bytes), offset_(offset) {
+    const std::vector<unsigned char> pattern(memory_.bytes(), 0xff);
+    copy(device_, {}, memory_.data(), pattern.data(), pattern.size());
+  }
+  void* data() const { return static_cast<std::byte*>(memory_.data()) + guard + offset_; }
+  template <class Kind>
+  Kind as() const {
+    return Kind{{data(), bytes_}};
+  }
+  bool intact() const {
+    std::vector<unsigned char> bytes(memory_.bytes());
+    copy(device_, {}, bytes.data(), memory_.data(), bytes.size());
+    const auto untouched = [](unsigned char byte) { return byte == 0xff; };
+    const auto first = bytes.begin(), inside = first + static_cast<std::ptrdiff_t>(guard + offset_);
+    return std::all_of(first, inside, untouched) &&
+           std::all_of(inside + static_cast<std::ptrdiff_t>(bytes_), bytes.end(), untouched);
+  }
+
+ private:
+  Device device_;
+  DeviceMemory memory_;
+  std::size_t bytes_, offset_;
+};
+
+/// A problem's tensors on the device.
+class Tensors {
+ public:
+  Tensors(Device device, std::size_t offset) : device_(device), offset_(offset) {}
+
+  template <class T>
+  void send(T*& pointer, std::int64_t elements) {
+    if (pointer == nullptr) return;
+    const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(T);
+    const std::size_t shift = sizeof(T) == 8 ? 2 * offset_ : offset_;
+    const Guarded& memory = memory_.emplace_back(device_, bytes, shift);
+    copy(device_, {}, memory.data(), pointer, bytes);
+    if constexpr (!std::is_const_v<T>) answers_.push_back({pointer, memory.data(), bytes});
+    pointer = static_cast<std::remove_const_t<T>*>(memory.data());
+  }
+  template <class Group, class ShapeOf>
+  void send_group(Group& group, ShapeOf shape_of) {
+    for (const auto& member : Group::members()) {
+      if (const auto shape = shape_of(member.name)) send(group.*member.pointer, shape->elements());
+    }
+  }
+  bool fetch() const {
+    for (const Answer& answer : answers_) copy(device_, {}, answer.host, answer.device, answer.bytes);
+    return std::all_of(memory_.begin(), memory_.end(), [](const Guarded& memory) { return memory.intact(); });
+  }
+
+ private:
+  struct Answer {
+    void *host, *device;
+    std::size_t bytes;
+  };
+  Device device_;
+  std::size_t offset_;
+  std::deque<Guarded> memory_;
+  std::vector<Answer> answers_;
+};
+
+/// The arguments of step t of a sequence.
+StepArgs<float> step_of(const ForwardArgs<float>& args, const Spec& spec, std::int64_t B, std::int64_t t) {
+  StepArgs<float> step{.parameters = args.parameters, .inputs = args.inputs, .masks = args.masks};
+  for (const auto& member : Inputs<const float>::members()) {
+    if (step.inputs.*member.pointer == nullptr) continue;
+    step.inputs.*member.pointer += t * input_shape(spec, 1, B, member.name)->elements();
+  }
+  const std::int64_t N = spec.neurons;
+  if (step.masks.reset != nullptr) step.masks.reset += t * B;
+  if (step.masks.clamp != nullptr) step.masks.clamp += t * B * N, step.masks.clamp_value += t * B * N;
+  step.y = args.y + t * B * N;
+  step.modulation = args.modulation == nullptr ? nullptr : args.modulation + t * B;
+  return step;
+}
+
+}  // namespace
+
+bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options) {
+  const Spec& spec = problem.spec;
+  const std::int64_t T = problem.steps, B = problem.batch, TB = T * B, N = spec.neurons;
+  const Device device = Device::cuda();
+  const Plan plan(spec, {.steps = T, .batch = B, .device = device, .precision = options.precision});
+  ForwardArgs<float> forward = buffers.forward;
+  BackwardArgs<float> backward = buffers.backward;
+  Tensors there(device, options.offset);
+  const auto parameter = [&](std::string_view name) { return parameter_shape(spec, name); };
+  const auto input = [&](std::string_view name) { return input_shape(spec, T, B, name); };
+  const auto state = [&](std::string_view name) { return state_shape(spec, B, name); };
+  there.send_group(forward.parameters, parameter);
+  there.send_group(forward.inputs, input);
+  there.send_group(forward.initial_state, state);
+  there.send_group(forward.final_state, state);
+  there.send(forward.masks.reset, TB);
+  there.send(forward.masks.length, B);
+  there.send(forward.masks.clamp, TB * N);
+  there.send(forward.masks.clamp_value, TB * N);
+  there.send(forward.y, TB * N);
+  there.send(forward.modulation, TB);
+  backward.parameters = forward.parameters;
+  backward.inputs = forward.inputs;
+  backward.masks = forward.masks;
+  backward.initial_state = forward.initial_state;
+  there.send(backward.dy, TB * N);
+  there.send_group(backward.dfinal_state, state);
+  there.send_group(backward.dparameters, parameter);
+  there.send_group(backward.dinputs, input);
+  there.send_group(backward.dinitial_state, state);
+
+  const Guarded scratch(device, plan.scratch_bytes(), 0);
+  if (options.live) {
+    const Guarded live(device, plan.live_bytes(), 0);
+    plan.load({}, forward.initial_state, live.as<Live>());
+    for (std::int64_t t = 0; t < T; ++t) {
+      plan.step({}, step_of(forward, spec, B, t), live.as<Live>(), scratch.as<Scratch>());
+    }
+    plan.store({}, live.as<Live>(), forward.final_state);
+    synchronize(device, {});
+    const bool intact = there.fetch();
+    return live.intact() && scratch.intact() && intact;
+  }
+  const Guarded tape(device, plan.tape_bytes(), 0), other(device, plan.scratch_bytes(), 0);
+  plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
+  plan.backward({}, backward, tape.as<Tape>(), other.as<Scratch>());  // scratch dies with the call
+  synchronize(device, {});
+  const bool intact = there.fetch();
+  return tape.intact() && scratch.intact() && other.intact() && intact;
+}
+
+}  // namespace plasticity::testing

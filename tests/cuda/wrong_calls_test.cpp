@@ -1,0 +1,78 @@
+// What goes wrong on a device is an Error that says what, and leaves CUDA's own error state clean.
+#include <cuda_runtime_api.h>
+
+#include "cuda/on_device.hpp"
+#include "plasticity/error.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+class CudaWrongCalls : public CudaTest {};
+
+void expect_error(ErrorCode code, const std::string& part, const std::function<void()>& call) {
+  try {
+    call();
+    ADD_FAILURE() << "no error; expected one about " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+}
+
+TEST_F(CudaWrongCalls, RefusedPlans) {
+  on_device([] {
+    const Spec spec{.neurons = 5};
+    const Device device = Device::cuda();
+    expect_error(ErrorCode::unsupported, "options.precision",
+                 [&] { Plan(spec, {.device = device, .precision = Precision::f64}); });
+    expect_error(ErrorCode::unsupported, "options.checkpoint_interval",
+                 [&] { Plan(spec, {.steps = 9, .device = device, .checkpoint_interval = 3}); });
+    expect_error(ErrorCode::unsupported, "options.memory_budget",
+                 [&] { Plan(spec, {.steps = 9, .device = device, .memory_budget = 64}); });
+    expect_error(ErrorCode::unsupported, "options.batch",
+                 [&] { Plan(spec, {.batch = std::int64_t{1} << 32, .device = device}); });
+    expect_error(ErrorCode::device_unavailable, "Device::cuda(99)", [] { Device::cuda(99); });
+  });
+}
+
+TEST_F(CudaWrongCalls, HostPointersAndSmallBuffers) {
+  on_device([] {
+    const Spec spec{.neurons = 5};
+    const Device device = Device::cuda();
+    const Plan plan(spec, {.steps = 2, .batch = 1, .device = device});
+    const DeviceMemory memory(device, 4096), scratch(device, plan.scratch_bytes());
+    auto* floats = static_cast<float*>(memory.data());
+    ForwardArgs<float> args;
+    args.parameters.w = args.parameters.alpha = args.parameters.eta = floats;
+    args.inputs.u = floats;
+    args.y = floats + 512;
+    std::vector<float> host(25);
+    ForwardArgs<float> wrong = args;
+    wrong.parameters.w = host.data();
+    expect_error(ErrorCode::invalid_argument,
+                 "parameters.w: expected memory of CUDA device 0, got host memory",
+                 [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
+    wrong = args;
+    wrong.y = host.data();
+    expect_error(ErrorCode::invalid_argument,
+                 "y: ", [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
+    expect_error(ErrorCode::invalid_argument, "scratch.bytes", [&] {
+      plan.forward({}, args, {}, Scratch{{scratch.data(), 64}});
+    });
+    expect_error(ErrorCode::invalid_argument, "tape.bytes", [&] {
+      plan.forward({}, args, Tape{{memory.data(), 64}}, scratch.as<Scratch>());
+    });
+  });
+}
+
+TEST_F(CudaWrongCalls, OutOfMemory) {
+  on_device([] {
+    expect_error(ErrorCode::out_of_memory, "memory of CUDA device 0",
+                 [] { DeviceMemory(Device::cuda(), std::size_t{1} << 46); });
+    EXPECT_NE(DeviceMemory(Device::cuda(), 64).data(), nullptr);  // and a small one is there after all
+  });
+}
+
+}  // namespace
+}  // namespace plasticity::testing
