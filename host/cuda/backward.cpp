@@ -3,6 +3,7 @@
 #include "cuda/gradients.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
+#include "reduce/launch.hpp"
 #include "rules/rules.hpp"
 
 namespace plasticity::cuda {
@@ -29,14 +30,21 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
   fan_bias = carver.take<float>(BN);
   sums_bytes = carver.bytes() - begin;
 
-  weight_parts = product_parts(P, N, T * B);
-  gate_parts = product_parts(N, 2 * N, T * B);
-  input_parts = product_parts(I, width, T * B);
-  groups = replay_groups(B, N, P);
-  std::int64_t most = std::max(weight_parts * P * N, input_parts * I * width);
-  if (lstm) most = std::max(most, gate_parts * N * 2 * N);
-  if (spec.alpha == Granularity::connection) most = std::max(most, groups * P * N);
-  parts = carver.take<float>(most);
+  const bool projected = plan.projected();
+  counted = carver.take<float>(T * B * std::max(P, projected ? I : 0));
+  const bool replays = spec.alpha == Granularity::connection;
+  groups = replays ? replay_groups(B, N, P) : 0;
+  partial = carver.take<float>(groups * P * N);
+
+  reducing_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),
+                             column_sums_bytes(BN, 1), column_sums_bytes(B, 1)});
+  reducing = carver.take<std::byte>(static_cast<std::int64_t>(reducing_bytes));
+  const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});
+  blas.bytes = BlasWorkspace::bytes_for(largest);
+  const std::size_t slack = BlasWorkspace::alignment;
+  auto address =
+      reinterpret_cast<std::uintptr_t>(carver.take<std::byte>(static_cast<std::int64_t>(blas.bytes + slack)));
+  blas.data = reinterpret_cast<void*>((address + slack - 1) / slack * slack);
 }
 
 void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const {
@@ -94,7 +102,8 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
   if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
     launch_backward_finish(step, stream.handle);
 
-  const ParameterGradients gradients{spec_, args, step, memory, stream.handle};
+  const Blas blas(*blas_, stream.handle, memory.blas);
+  const ParameterGradients gradients{spec_, args, step, memory, blas, stream.handle};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();

@@ -34,6 +34,8 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), 
          text("at least ", tape_bytes_, " bytes on a CUDA device, where the tape keeps every step's trace"),
          text(options.memory_budget));
   }
+  const CurrentDevice current(options.device.index());
+  blas_ = BlasHandles::of(options.device.index());
   Carver forward(nullptr), backward(nullptr), live(nullptr);
   forward.take<float>(projected() ? std::max<std::int64_t>(options.steps, 1) * options.batch * width() : 0);
   record(forward, false);
@@ -55,8 +57,7 @@ void CudaPlan::check_grids() const {
          text(blocks));
   };
   refuse("options.batch", B * tiles());
-  refuse("options.steps", product_blocks(rows, std::max(width(), I), 1));
-  refuse("spec.neurons", product_blocks(std::max(P, I), 3 * width(), product_parts(P, width(), rows)));
+  refuse("options.steps", product_blocks(rows, std::max(width(), I)));
   refuse("spec.neurons", replay_blocks(replay_groups(B, N, P), N, P));
 }
 
@@ -155,8 +156,7 @@ const float* CudaPlan::input_currents(const Parameters<const float>& parameters,
                   .a = {inputs.x, spec_.inputs, 1},
                   .b = {parameters.w_in, width(), 1},
                   .bias = parameters.b,
-                  .c = currents,
-                  .parts = 1},
+                  .c = currents},
                  stream);
   return currents;
 }

@@ -27,6 +27,8 @@ class Carver {
   std::size_t bytes_ = 0;
 };
 
+class BlasHandles;
+
 class CudaPlan final : public Backend {
  public:
   CudaPlan(const Spec& spec, const PlanOptions& options);
@@ -69,6 +71,7 @@ class CudaPlan final : public Backend {
   Spec spec_;
   PlanOptions options_;
   std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+  std::shared_ptr<BlasHandles> blas_;
 };
 
 /// Calls run<rule>() for the rule that the list holds at run time.

@@ -6,62 +6,74 @@
 
 namespace plasticity::cuda {
 
-void CudaPlan::ParameterGradients::add_product(const Left& left, std::int64_t first_column,
-                                               std::int64_t columns, std::int64_t parts, float* sums,
-                                               std::int64_t stride) const {
+const float* CudaPlan::ParameterGradients::counted(const Left& left) const {
   const Problem& p = step.problem;
-  if (p.T == 0) return;
-  const std::int64_t width = spec.gates() * p.N;
-  launch_product({.M = left.rows,
-                  .N = columns,
-                  .K = p.T * p.B,
-                  .a = left.matrix,
-                  .b = {memory.da + first_column, width, 1},
-                  .bias = nullptr,
-                  .c = memory.parts,
-                  .parts = parts,
-                  .length = p.length,
-                  .reset = left.reset,
-                  .B = p.B},
-                 stream);
-  add_matrices(memory.parts, parts, left.rows, columns, sums, stride, stream);
+  if (p.length == nullptr && left.reset == nullptr) return left.rows;
+  launch_counted_rows({.T = p.T,
+                       .B = p.B,
+                       .width = left.width,
+                       .in = left.rows,
+                       .length = p.length,
+                       .reset = left.reset,
+                       .out = memory.counted},
+                      stream);
+  return memory.counted;
+}
+
+void CudaPlan::ParameterGradients::add_product(const Left& left, const float* rows, std::int64_t first,
+                                               std::int64_t columns, float* sums, std::int64_t stride) const {
+  blas.add_product({.rows = left.width,
+                    .columns = columns,
+                    .depth = step.problem.T * step.problem.B,
+                    .a = rows,
+                    .b = memory.da + first,
+                    .b_stride = spec.gates() * step.problem.N,
+                    .c = sums,
+                    .c_stride = stride});
 }
 
 void CudaPlan::ParameterGradients::add_weights() const {
   const Problem& p = step.problem;
   const Parameters<float>& gradients = args.dparameters;
-  // x of step t: what the network showed before it, zero after a reset; or what was given.
-  const Left pre = spec.is_recurrent() ? Left{{step.record.shown.base, 1, p.N}, p.P, p.reset}
-                                       : Left{{args.inputs.pre, 1, p.P}, p.P, nullptr};
-  if (gradients.w != nullptr) {
-    add_product(pre, p.lstm ? 2 * p.N : 0, p.N, memory.weight_parts, gradients.w, p.N);
-  }
-  if (gradients.w_gates != nullptr) {
-    add_product(pre, 0, 2 * p.N, memory.gate_parts, gradients.w_gates, 3 * p.N);
-    add_product(pre, 3 * p.N, p.N, memory.weight_parts, gradients.w_gates + 2 * p.N, 3 * p.N);
+  if (p.T == 0) return;
+  if (gradients.w != nullptr || gradients.w_gates != nullptr) {
+    // x of step t: what the network showed before it, zero after a reset; or what was given.
+    const Left x = spec.is_recurrent() ? Left{step.record.shown.base, p.P, p.reset}
+                                       : Left{args.inputs.pre, p.P, nullptr};
+    const float* rows = counted(x);
+    if (gradients.w != nullptr) add_product(x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
+    if (gradients.w_gates != nullptr) {  // ā stands in the order i f g o, W_gates has i f o
+      add_product(x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
+      add_product(x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
+    }
   }
   if (gradients.w_in != nullptr) {
-    const Left x{{args.inputs.x, 1, spec.inputs}, spec.inputs, nullptr};
+    const Left input{args.inputs.x, spec.inputs, nullptr};
     const std::int64_t width = spec.gates() * p.N;
-    add_product(x, 0, width, memory.input_parts, gradients.w_in, width);
+    add_product(input, counted(input), 0, width, gradients.w_in, width);
   }
+}
+
+void CudaPlan::ParameterGradients::add_columns(const float* values, std::int64_t rows, std::int64_t columns,
+                                               float* sums) const {
+  launch_column_sums({values, rows, columns, sums}, memory.reducing, memory.reducing_bytes, stream);
 }
 
 void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
   const Problem& p = step.problem;
   float* alpha = args.dparameters.alpha;
   if (alpha == nullptr) return;
-  if (spec.alpha == Granularity::scalar) return add_total(memory.alpha, p.B * p.N, alpha, stream);
-  if (spec.alpha == Granularity::post) return add_columns(memory.alpha, p.B, p.N, alpha, stream);
+  if (spec.alpha == Granularity::scalar) return add_columns(memory.alpha, p.B * p.N, 1, alpha);
+  if (spec.alpha == Granularity::post) return add_columns(memory.alpha, p.B, p.N, alpha);
   const Replay replay{.problem = p,
                       .record = step.record,
                       .da = memory.da,
                       .width = spec.gates() * p.N,
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
-                      .partial = memory.parts};
+                      .partial = memory.partial};
   with_rule(spec.rule, AllRules{}, [&]<Rule rule> { launch_replay<rule>(replay, bf16, stream); });
-  add_columns(memory.parts, memory.groups, p.P * p.N, alpha, stream);
+  launch_add_groups(replay, alpha, stream);
 }
 
 void CudaPlan::ParameterGradients::add_vectors() const {
@@ -69,18 +81,18 @@ void CudaPlan::ParameterGradients::add_vectors() const {
   const Parameters<float>& gradients = args.dparameters;
   if (gradients.b != nullptr) {
     const std::int64_t width = spec.gates() * p.N;
-    add_columns(memory.da, p.T * p.B, width, gradients.b, stream);
+    add_columns(memory.da, p.T * p.B, width, gradients.b);
   }
-  if (gradients.eta != nullptr) add_total(memory.eta, p.B * p.N, gradients.eta, stream);
+  if (gradients.eta != nullptr) add_columns(memory.eta, p.B * p.N, 1, gradients.eta);
   if (gradients.modulator_weight != nullptr) {
-    add_columns(memory.v, p.B, p.N, gradients.modulator_weight, stream);
+    add_columns(memory.v, p.B, p.N, gradients.modulator_weight);
   }
-  if (gradients.modulator_bias != nullptr) add_total(memory.v0, p.B, gradients.modulator_bias, stream);
+  if (gradients.modulator_bias != nullptr) add_columns(memory.v0, p.B, 1, gradients.modulator_bias);
   if (gradients.fan_out_weight != nullptr) {
-    add_columns(memory.fan, p.B, p.N, gradients.fan_out_weight, stream);
+    add_columns(memory.fan, p.B, p.N, gradients.fan_out_weight);
   }
   if (gradients.fan_out_bias != nullptr) {
-    add_columns(memory.fan_bias, p.B, p.N, gradients.fan_out_bias, stream);
+    add_columns(memory.fan_bias, p.B, p.N, gradients.fan_out_bias);
   }
 }
 
@@ -100,8 +112,7 @@ void CudaPlan::ParameterGradients::write_inputs() const {
                   .a = {memory.da, width, 1},
                   .b = {args.parameters.w_in, 1, width},
                   .bias = nullptr,
-                  .c = gradients.x,
-                  .parts = 1},
+                  .c = gradients.x},
                  stream);
 }
 

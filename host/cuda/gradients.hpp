@@ -10,22 +10,27 @@ struct CudaPlan::ParameterGradients {
   const BackwardArgs<float>& args;
   const BackwardStep& step;
   const BackwardMemory& memory;
+  const Blas& blas;
   cudaStream_t stream;
 
-  void add_weights() const;         // W, W_gates, W_in: one product each over all T B
+  void add_weights() const;         // W, W_gates, W_in: products over all T B
   void add_alpha(bool bf16) const;  // from the sums of the steps, or per connection by a replay
   void add_vectors() const;         // b, η, the modulator, the fan-out
   void write_inputs() const;        // x, u
 
  private:
-  /// What stands on the left of a weight's product, [rows, T B], and which steps count.
+  /// What stands on the left of a weight's product, and which of its rows count.
   struct Left {
-    Matrix matrix;
-    std::int64_t rows;
+    const float* rows;  // [T B,width]
+    std::int64_t width;
     const std::uint8_t* reset;
   };
-  void add_product(const Left& left, std::int64_t first_column, std::int64_t columns, std::int64_t parts,
-                   float* sums, std::int64_t stride) const;
+  /// `left` itself, or where masks leave rows out a copy with zeros there.
+  const float* counted(const Left& left) const;
+  /// sums [left.width,columns] += leftᵀ ā, of the columns of ā from `first` on.
+  void add_product(const Left& left, const float* rows, std::int64_t first, std::int64_t columns, float* sums,
+                   std::int64_t stride) const;
+  void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums) const;
 };
 
 }  // namespace plasticity::cuda

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cuda/blas.hpp"
 #include "cuda/cuda_plan.hpp"
 
 namespace plasticity::cuda {
@@ -21,8 +22,12 @@ struct CudaPlan::BackwardMemory {
   float* sums;                     // the sums below, in one piece that is cleared together
   std::size_t sums_bytes;
   float *alpha, *eta, *v, *v0, *fan, *fan_bias;
-  float* parts;  // of products and replays, whichever is at work
-  std::int64_t weight_parts, gate_parts, input_parts, groups;
+  float* counted;  // [T,B,max(P,I)] the left side of a weight's product, where masks leave rows out
+  float* partial;  // [groups,P,N] of the replay
+  std::int64_t groups;
+  void* reducing;  // CUB's
+  std::size_t reducing_bytes;
+  BlasWorkspace blas;
 
   BackwardMemory(const CudaPlan& plan, Carver& carver);
 };

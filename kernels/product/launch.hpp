@@ -15,25 +15,28 @@ struct Matrix {
 /// C = A B (+ bias), fp32, over matrices of any stride and alignment.
 struct Product {
   std::int64_t M, N, K;
-  Matrix a;            // [M,K]
-  Matrix b;            // [K,N]
-  const float* bias;   // [N] or null
-  float* c;            // [parts,M,N] out
-  std::int64_t parts;  // K is cut into so many pieces, each with a C of its own
-  // Where K runs over the steps of a batch, [T,B]: which of them count. Columns of A that do not are taken
-  // for zero, whatever stands there.
-  const std::int64_t* length = nullptr;  // [B] steps from `length` on do not
-  const std::uint8_t* reset = nullptr;   // [T,B] nor do those that are set here
-  std::int64_t B = 1;
+  Matrix a;           // [M,K]
+  Matrix b;           // [K,N]
+  const float* bias;  // [N] or null
+  float* c;           // [M,N] out
 };
 
-/// Pieces that keep the device busy where C is small and K long; a function of the sizes alone.
-std::int64_t product_parts(std::int64_t M, std::int64_t N, std::int64_t K);
-
 /// Blocks of a launch.
-std::int64_t product_blocks(std::int64_t M, std::int64_t N, std::int64_t parts);
+std::int64_t product_blocks(std::int64_t M, std::int64_t N);
 
 /// One launch; none where M N = 0.
 void launch_product(const Product& product, cudaStream_t stream);
+
+/// Rows of all steps of a batch, with zeros where a row does not count, whatever stands there.
+struct CountedRows {
+  std::int64_t T, B, width;
+  const float* in;             // [T,B,width]
+  const std::int64_t* length;  // [B] steps from `length` on do not count; or null
+  const std::uint8_t* reset;   // [T,B] nor do steps that are set here; or null
+  float* out;                  // [T,B,width]
+};
+
+/// One launch; none where there is nothing to write.
+void launch_counted_rows(const CountedRows& rows, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

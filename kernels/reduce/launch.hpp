@@ -2,20 +2,22 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstddef>
 #include <cstdint>
 
 namespace plasticity::cuda {
 
-/// sums[c] += Σ_r values[r * columns + c], rows in a fixed order. One launch.
-void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums,
-                 cudaStream_t stream);
+/// sums[c] += Σ_r values[r * columns + c], by CUB: the same bits every time on one kind of device.
+struct ColumnSums {
+  const float* values;  // [rows,columns]
+  std::int64_t rows, columns;
+  float* sums;  // [columns]
+};
 
-/// As add_columns() where row r of the sums begins at r' * stride: sums is [rows', width] of a wider matrix
-/// and a row of `values` is all of it, [rows' width].
-void add_matrices(const float* values, std::int64_t count, std::int64_t rows, std::int64_t width, float* sums,
-                  std::int64_t stride, cudaStream_t stream);
+/// Bytes that launch_column_sums() works in, for this many rows and columns on the current device.
+std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
 
-/// *sum += Σ values, in a fixed order. One launch of one block.
-void add_total(const float* values, std::int64_t count, float* sum, cudaStream_t stream);
+/// `workspace` has at least column_sums_bytes(), aligned to 16 bytes.
+void launch_column_sums(const ColumnSums& sums, void* workspace, std::size_t bytes, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

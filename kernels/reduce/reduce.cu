@@ -1,66 +1,78 @@
-// Sums over batch elements, steps or parts of a product, added to what is there, in an order that depends on
-// the sizes alone. (CUB would do as well on a GPU; these run under the tests' executor too, and are what is
-// tested.)
-#include <algorithm>
-
+// Sums over batch elements or steps, added to what is there. CUB's device-wide reductions: one segment a
+// column, a block each; a single column is reduced by the whole device. A segment begins with the sum that is
+// there already, so that one call reads it and writes it back.
+// Bytes: the values once, in sectors of 32 bytes of which a column uses 4 (they fit in L2: 4 T B N).
 #include "reduce/launch.hpp"
-#include "step/block.cuh"
+
+#include <cub/device/device_reduce.cuh>
+#include <cub/device/device_segmented_reduce.cuh>
+#include <iterator>
+
+#include "common/launch.hpp"
 
 namespace plasticity::cuda {
 namespace {
 
-/// sums[c / width * stride + c % width] += Σ_r values[r, c]. Grid-stride over tiles of 32 columns; the eight
-/// warps of a block take every eighth row, lanes lie along the columns. Bytes: the values once.
-__global__ void __launch_bounds__(block_threads)
-    add_columns_kernel(const float* values, std::int64_t rows, std::int64_t columns, std::int64_t width,
-                       float* sums, std::int64_t stride) {
-  PLASTICITY_SHARED(ColumnParts, parts, [1]);
-  const std::int64_t tiles = (columns + tile_columns - 1) / tile_columns;
-  for (std::int64_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
-    const std::int64_t c = tile * tile_columns + lane_id();
-    float sum = 0;
-#pragma unroll 4
-    for (std::int64_t r = warp_id(); r < rows && c < columns; r += block_warps)
-      sum += values[r * columns + c];
-    parts[0][warp_id()][lane_id()] = sum;
-    __syncthreads();
-    if (warp_id() == 0 && c < columns)
-      sums[c / width * stride + c % width] += column_total(parts[0], lane_id());
-    __syncthreads();
-  }
-}
+/// The little of a random-access iterator that CUB asks for, over At, a function of the place.
+template <class Value, class At>
+class Iterator {
+ public:
+  using iterator_category = std::random_access_iterator_tag;
+  using value_type = Value;
+  using difference_type = std::int64_t;
+  using pointer = const Value*;
+  using reference = Value;
 
-__global__ void __launch_bounds__(block_threads)
-    add_total_kernel(const float* values, std::int64_t count, float* sum) {
-  PLASTICITY_SHARED(float, words, [block_warps]);
-  float mine = 0;
-#pragma unroll 4
-  for (std::int64_t k = threadIdx.x; k < count; k += block_threads) mine += values[k];
-  const float total = block_fold(mine, Add{}, words);
-  if (threadIdx.x == 0) *sum += total;
+  explicit Iterator(At at, std::int64_t place = 0) : at_(at), place_(place) {}
+  __host__ __device__ Value operator*() const { return at_(place_); }
+  __host__ __device__ Value operator[](std::int64_t k) const { return at_(place_ + k); }
+  __host__ __device__ Iterator operator+(std::int64_t k) const {
+    Iterator moved = *this;
+    moved.place_ += k;
+    return moved;
+  }
+
+ private:
+  At at_;
+  std::int64_t place_;
+};
+
+/// Column after column: the sum so far, then the column's values.
+struct ColumnWise {
+  ColumnSums sums;
+  __host__ __device__ float operator()(std::int64_t place) const {
+    const std::int64_t length = sums.rows + 1, column = place / length, row = place % length;
+    return row == 0 ? sums.sums[column] : sums.values[(row - 1) * sums.columns + column];
+  }
+};
+
+/// Where segment number `segment` begins.
+struct Begin {
+  std::int64_t length;
+  __host__ __device__ std::int64_t operator()(std::int64_t segment) const { return segment * length; }
+};
+
+cudaError_t reduce(const ColumnSums& sums, void* workspace, std::size_t& bytes, cudaStream_t stream) {
+  const std::int64_t length = sums.rows + 1;
+  const Iterator<float, ColumnWise> values(ColumnWise{sums});
+  if (sums.columns == 1) return cub::DeviceReduce::Sum(workspace, bytes, values, sums.sums, length, stream);
+  const Iterator<std::int64_t, Begin> begin(Begin{length}), end(Begin{length}, 1);
+  return cub::DeviceSegmentedReduce::Sum(workspace, bytes, values, sums.sums, sums.columns, begin, end,
+                                         stream);
 }
 
 }  // namespace
 
-void add_matrices(const float* values, std::int64_t count, std::int64_t rows, std::int64_t width, float* sums,
-                  std::int64_t stride, cudaStream_t stream) {
-  const std::int64_t tiles = (rows * width + tile_columns - 1) / tile_columns;
-  if (tiles == 0 || count == 0) return;
-  launch(add_columns_kernel,
-         {.grid = static_cast<unsigned>(std::min<std::int64_t>(tiles, 4096)),
-          .block = block_threads,
-          .stream = stream},
-         values, count, rows * width, width, sums, stride);
+std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
+  std::size_t bytes = 0;
+  if (rows > 0 && columns > 0)
+    check(reduce({nullptr, rows, columns, nullptr}, nullptr, bytes, nullptr), "CUB");
+  return bytes;
 }
 
-void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums,
-                 cudaStream_t stream) {
-  add_matrices(values, rows, 1, columns, sums, columns, stream);
-}
-
-void add_total(const float* values, std::int64_t count, float* sum, cudaStream_t stream) {
-  if (count == 0) return;
-  launch(add_total_kernel, {.block = block_threads, .stream = stream}, values, count, sum);
+void launch_column_sums(const ColumnSums& sums, void* workspace, std::size_t bytes, cudaStream_t stream) {
+  if (sums.rows == 0 || sums.columns == 0) return;
+  check(reduce(sums, workspace, bytes, stream), "CUB");
 }
 
 }  // namespace plasticity::cuda

@@ -25,4 +25,7 @@ std::int64_t replay_blocks(std::int64_t groups, std::int64_t N, std::int64_t P);
 template <Rule rule>
 void launch_replay(const Replay& replay, bool bf16, cudaStream_t stream);
 
+/// After it: adds the groups' sums to `alpha` [P,N].
+void launch_add_groups(const Replay& replay, float* alpha, cudaStream_t stream);
+
 }  // namespace plasticity::cuda

@@ -159,7 +159,7 @@ __device__ void reverse_rows(const BackwardStep& step, const Place<V>& at, const
 }
 
 template <Rule rule, Eligibility kind, class Trace, int V>
-__global__ void __launch_bounds__(block_threads, 1)
+__global__ void __launch_bounds__(block_threads, backward_blocks<Trace, V>)
     backward_kernel(const __grid_constant__ BackwardStep step) {
   PLASTICITY_SHARED(float, words, [block_warps]);
   PLASTICITY_SHARED(float,

@@ -194,7 +194,8 @@ __device__ void remember(const ForwardStep& step, const Clock& clock, const Plac
 }
 
 template <Rule rule, Eligibility kind, int V>
-__global__ void __launch_bounds__(block_threads, 1) forward_kernel(const __grid_constant__ ForwardStep step) {
+__global__ void __launch_bounds__(block_threads, forward_blocks)
+    forward_kernel(const __grid_constant__ ForwardStep step) {
   PLASTICITY_SHARED(float, words, [block_warps]);
   PLASTICITY_SHARED(ColumnParts, parts, [4]);
   const Problem& p = step.problem;

@@ -1,63 +1,54 @@
 #!/usr/bin/env python3
-"""Compiles every kernel for one architecture and reads ptxas' report: no kernel may spill registers or keep anything in
-local memory (a stack frame). Prints the registers of each, and ends with 1 and the names of those that do.
+"""Reads what ptxas said of every kernel of the build: none may spill registers or keep anything in local memory (a
+stack frame). Prints the registers of each, and ends with 1 and the names of those that do, or of a source without a
+report.
 
-  tests/cuda/ptxas_test.py --nvcc /usr/local/cuda/bin/nvcc --source . --generated build/kernels --arch 90
+  tests/cuda/ptxas_test.py --reports build/host/cuda forward_decay.cu backward_decay.cu ...
 """
 import argparse
-import concurrent.futures
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 
-ENTRY = re.compile(r"Compiling entry function '(\S+)'")
+ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(\w+)'")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 
 
-def report(nvcc, source, arch, file):
-    """What ptxas says of one source: [(kernel, registers, stack frame, spilled bytes)]."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [nvcc, "-std=c++20", f"-arch=sm_{arch}", "-cubin", "-Xptxas", "-v", f"-I{source}/kernels",
-                   f"-I{source}/include", str(file), "-o", os.path.join(folder, "out.cubin")]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)}\n{done.stderr}")
-    kernels, name, frame, spilled = [], None, 0, 0
-    for line in done.stderr.splitlines():
+def kernels_of(report):
+    """What a report says: [(architecture, kernel, registers, stack frame, spilled bytes)]."""
+    kernels, entry, frame, spilled = [], None, 0, 0
+    for line in report.splitlines():
         if match := ENTRY.search(line):
-            name, frame, spilled = match[1], 0, 0
+            entry, frame, spilled = (match[2], match[1]), 0, 0
         elif match := FRAME.search(line):
             frame, spilled = int(match[1]), int(match[2]) + int(match[3])
-        elif (match := USED.search(line)) and name:
-            kernels.append((name, int(match[1]), frame, spilled))
-            name = None
+        elif (match := USED.search(line)) and entry:
+            kernels.append((*entry, int(match[1]), frame, spilled))
+            entry = None
     return kernels
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nvcc", default="nvcc")
-    parser.add_argument("--source", default=".", help="the project's root")
-    parser.add_argument("--generated", required=True, help="the folder of the sources that CMake made")
-    parser.add_argument("--arch", default="90")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--reports", required=True, type=pathlib.Path, help="the folder that has them, at any depth")
+    parser.add_argument("sources", nargs="+", help="names of the sources that must have one")
     options = parser.parse_args()
-    files = sorted(pathlib.Path(options.generated).glob("*.cu"))
-    files += sorted(pathlib.Path(options.source, "kernels").glob("*/*.cu"))
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        reports = pool.map(lambda file: report(options.nvcc, options.source, options.arch, file), files)
-        kernels = [kernel for of_file in reports for kernel in of_file]
-    bad = [kernel for kernel in kernels if kernel[2] > 0 or kernel[3] > 0]
-    for name, registers, frame, spilled in sorted(kernels):
-        print(f"{registers:4} registers {frame:4} bytes of stack {spilled:4} bytes spilled  {name}")
-    print(f"sm_{options.arch}: {len(kernels)} kernels, at most {max(k[1] for k in kernels)} registers, {len(bad)} bad")
-    for kernel in bad:
-        print("BAD", kernel[0])
-    return 1 if bad or not kernels else 0
+    reports = {path.name: path for path in options.reports.rglob("*.ptxas")}
+    bad, kernels = [], []
+    for source in options.sources:
+        report = reports.get(source + ".o.ptxas")
+        found = kernels_of(report.read_text(encoding="utf-8")) if report else []
+        if not found:
+            bad.append(f"no report of {source}")
+        kernels += found
+    for architecture, name, registers, frame, spilled in sorted(kernels):
+        print(f"{architecture} {registers:4} registers {frame:4} bytes of stack {spilled:4} bytes spilled  {name}")
+        if frame > 0 or spilled > 0:
+            bad.append(f"{name} for {architecture}: {frame} bytes of stack, {spilled} bytes spilled")
+    print(f"{len(kernels)} kernels, at most {max((k[2] for k in kernels), default=0)} registers, {len(bad)} bad")
+    print(*(f"BAD {line}" for line in bad), sep="\n")
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ namespace {
 
 struct Gemm {
   cublasOperation_t trans_a, trans_b;
-  int m, n, k;
+  std::int64_t m, n, k;
   const float* a;
   std::int64_t lda, stride_a;
   const float* b;
@@ -28,9 +28,9 @@ struct Gemm {
   int batch;
 
   bool legal() const {
-    const int rows_a = trans_a == CUBLAS_OP_N ? m : k, rows_b = trans_b == CUBLAS_OP_N ? k : n;
-    return m >= 0 && n >= 0 && k >= 0 && batch >= 0 && lda >= std::max(1, rows_a) &&
-           ldb >= std::max(1, rows_b) && ldc >= std::max(1, m);
+    const std::int64_t rows_a = trans_a == CUBLAS_OP_N ? m : k, rows_b = trans_b == CUBLAS_OP_N ? k : n;
+    return m >= 0 && n >= 0 && k >= 0 && batch >= 0 && lda >= std::max<std::int64_t>(1, rows_a) &&
+           ldb >= std::max<std::int64_t>(1, rows_b) && ldc >= std::max<std::int64_t>(1, m);
   }
 
   /// c = alpha op(a) op(b) + beta c. c is not read where beta is 0, so what it held, NaN too, does not
@@ -134,6 +134,13 @@ cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, cublasPointerMode_
 cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
                               int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
                               const float* beta, float* c, int ldc) {
+  return enqueue_gemm(handle, {ta, tb, m, n, k, a, lda, 0, b, ldb, 0, c, ldc, 0, 1}, alpha, beta);
+}
+
+cublasStatus_t cublasSgemm_v2_64(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb,
+                                 std::int64_t m, std::int64_t n, std::int64_t k, const float* alpha,
+                                 const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
+                                 const float* beta, float* c, std::int64_t ldc) {
   return enqueue_gemm(handle, {ta, tb, m, n, k, a, lda, 0, b, ldb, 0, c, ldc, 0, 1}, alpha, beta);
 }
 
