@@ -7,10 +7,9 @@
 
 #include "cli/commands.hpp"
 #include "fail.hpp"
-#include "memory.hpp"
-#include "plasticity/plan.hpp"
 #include "plasticity/version.hpp"
 #include "random.hpp"
+#include "staging.hpp"
 
 namespace plasticity::cli {
 namespace {
@@ -26,7 +25,7 @@ struct Options {
   double seconds = 1;
 };
 
-/// Tensors of random numbers, filled on demand and kept.
+/// Tensors of random numbers on the host, filled on demand and kept.
 template <class Real>
 class Tensors {
  public:
@@ -36,6 +35,11 @@ class Tensors {
     return values.data();
   }
   Real* zeros(std::int64_t size) { return storage_.emplace_back(static_cast<std::size_t>(size)).data(); }
+  std::size_t bytes() const {
+    std::size_t sum = 0;
+    for (const std::vector<Real>& values : storage_) sum += values.size() * sizeof(Real);
+    return sum;
+  }
 
  private:
   Random random_{1};
@@ -47,7 +51,7 @@ struct Timing {
   std::int64_t repetitions;
 };
 
-/// Runs `work` once to warm up, then for about `seconds` (at least 5 times).
+/// Runs `work`, which returns when it is done, once to warm up, then for about `seconds` (at least 5 times).
 template <class Work>
 Timing measure(double seconds, Work work) {
   using Clock = std::chrono::steady_clock;
@@ -109,15 +113,25 @@ nlohmann::ordered_json run(const Options& options, const Device& device) {
     backward.dinitial_state.*member.pointer = tensors.zeros(shape->elements());
   }
   forward.y = tensors.zeros(T * B * N);
+  backward.dy = tensors.random(T * B * N, 1);
+
+  DeviceMemory tensors_there;
+  Staging staging(device, tensors_there);
+  stage_forward(staging, spec, T, B, forward);
+  stage_gradients(staging, spec, T, B, backward);
+  staging.send();
   backward.parameters = forward.parameters;
   backward.inputs = forward.inputs;
-  backward.dy = tensors.random(T * B * N, 1);
-  const HostMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
+  const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes());
 
-  const Timing forth =
-      measure(options.seconds, [&] { plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>()); });
-  const Timing back =
-      measure(options.seconds, [&] { plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>()); });
+  const Timing forth = measure(options.seconds, [&] {
+    plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
+    synchronize(device, {});
+  });
+  const Timing back = measure(options.seconds, [&] {
+    plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
+    synchronize(device, {});
+  });
   const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(T, 1));
   return {{"forward_ms_per_step", forth.median_ms * per_step},
           {"backward_ms_per_step", back.median_ms * per_step},
@@ -126,6 +140,7 @@ nlohmann::ordered_json run(const Options& options, const Device& device) {
           {"repetitions", {forth.repetitions, back.repetitions}},
           {"tape_bytes", plan.tape_bytes()},
           {"scratch_bytes", plan.scratch_bytes()},
+          {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
           {"checkpoint_interval", plan.checkpoint_interval()},
           {"peak_rss_bytes", peak_rss_bytes()}};
 }

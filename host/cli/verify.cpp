@@ -1,7 +1,6 @@
 #include "cli/commands.hpp"
 #include "fail.hpp"
-#include "memory.hpp"
-#include "parity/case.hpp"
+#include "parity/plan_runner.hpp"
 #include "plasticity/reference.hpp"
 
 namespace plasticity::cli {
@@ -17,22 +16,6 @@ struct ReferenceRunner : parity::Runner {
   void run(const parity::Case& c, parity::Buffers<double>& buffers) override { both(c, buffers); }
 };
 
-struct PlanRunner : parity::Runner {
-  PlanRunner(Device on, Precision with) : device(on), precision(with) {}
-  template <class Real>
-  void both(const parity::Case& c, parity::Buffers<Real>& buffers) const {
-    const Plan plan(c.spec, {.steps = c.steps, .batch = c.batch, .device = device, .precision = precision});
-    const HostMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
-    plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
-    plan.backward({}, buffers.backward, tape.as<Tape>(), scratch.as<Scratch>());
-  }
-  void run(const parity::Case& c, parity::Buffers<float>& buffers) override { both(c, buffers); }
-  void run(const parity::Case& c, parity::Buffers<double>& buffers) override { both(c, buffers); }
-
-  Device device;
-  Precision precision;
-};
-
 struct Options {
   std::string device = "cpu";
   Precision precision = Precision::f64;
@@ -46,7 +29,7 @@ int run(const Options& options) {
     ReferenceRunner runner;
     return parity::verify(options.files, options.precision, runner);
   }
-  PlanRunner runner(device_of(options.device, 0), options.precision);
+  parity::PlanRunner runner(device_of(options.device, 0), options.precision);
   return parity::verify(options.files, options.precision, runner);
 }
 

@@ -58,6 +58,10 @@ struct ParameterView {
 /// and carries the gradient of the state to the window before it, so that a sequence may be cut into windows.
 /// detach() forgets the windows and keeps the state (truncated backpropagation); reset() forgets both.
 ///
+/// On a GPU the state, the windows and their inputs are in its memory; the views that the calls take and give
+/// are the host's all the same, and are copied. Memory is kept from call to call. A call that is refused or
+/// finds too little memory has recorded nothing, and has changed neither the state nor a gradient.
+///
 /// Initial parameters: w and alpha .01 normal, eta .01 [2018]; w_in and b uniform in +-1/sqrt(I), the
 /// modulator in
 /// +-1/sqrt(N), the fan-out in +-1 [2019]; in an lstm w, w_gates, w_in and b uniform in +-1/sqrt(N).
@@ -104,7 +108,9 @@ class Network {
   /// Whether parameters() lists the parameter of that name; all are trained at first.
   void set_trainable(std::string_view name, bool trainable);
 
-  /// A tensor of the state by its name ("y", "c", "hebb", "eligibility"), to read or to set.
+  /// A tensor of the state by its name ("y", "c", "hebb", "eligibility"), to read or to set before the next
+  /// forward or infer. On a GPU the view shows the state as of this call: the state stays on the device and
+  /// is copied only when asked for. Ask again after forward or infer.
   std::span<float> state(std::string_view name);
 
   /// Puts the parameters into a file as "param.NAME", with the Spec in its metadata.

@@ -11,9 +11,9 @@ constexpr int block_warps = block_threads / 32;
 /// columns, one a lane, for all that touches vectors only.
 constexpr int tile_columns = 32;
 
-/// Blocks that a multiprocessor holds at once, by the registers that a thread then may use: 80 forward, 128
-/// backward. What a bfloat16 tape needs backward, eight columns a thread, would spill at 128.
-constexpr int forward_blocks = 3;
+/// Blocks that a multiprocessor holds at once, by the registers that a thread then may use (128).
+/// What a bfloat16 tape needs backward, eight columns a thread, would spill at 128.
+constexpr int forward_blocks = 2;
 template <class Trace, int V>
 constexpr int backward_blocks = sizeof(Trace) == sizeof(float) || V == 1 ? 2 : 1;
 

@@ -121,6 +121,8 @@ TEST_F(Tool, TimeGivesJson) {
     EXPECT_GT(json.at(key).get<double>(), 0) << key;
   for (const char* key : {"tape_bytes", "scratch_bytes", "peak_rss_bytes"})
     EXPECT_GT(json.at(key).get<std::int64_t>(), 0) << key;
+  EXPECT_GT(json.at("device_memory_bytes").get<std::int64_t>(),
+            json.at("tape_bytes").get<std::int64_t>() + json.at("scratch_bytes").get<std::int64_t>());
   EXPECT_EQ(json.at("configuration").at("rule"), "hard_clip");
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
 }

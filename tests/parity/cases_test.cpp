@@ -5,8 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "memory.hpp"
-#include "parity/case.hpp"
+#include "parity/plan_runner.hpp"
 #include "plasticity/reference.hpp"
 
 namespace plasticity::parity {
@@ -23,13 +22,7 @@ std::vector<std::filesystem::path> case_files() {
 
 template <class Real>
 void run_on_cpu(const Case& c, Buffers<Real>& buffers) {
-  const Plan plan(c.spec, {.steps = c.steps,
-                           .batch = c.batch,
-                           .device = Device::cpu(2),
-                           .precision = sizeof(Real) == 8 ? Precision::f64 : Precision::f32});
-  const HostMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
-  plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
-  plan.backward({}, buffers.backward, tape.as<Tape>(), scratch.as<Scratch>());
+  PlanRunner(Device::cpu(2), sizeof(Real) == 8 ? Precision::f64 : Precision::f32).run(c, buffers);
 }
 
 template <class Real>

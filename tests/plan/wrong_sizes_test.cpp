@@ -109,8 +109,9 @@ struct Calls {
   Buffers<float> buffers{problem};
   Buffers<double> doubles{problem};
   Plan plan{problem.spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};
-  HostMemory tape_memory{plan.tape_bytes() + 64}, scratch_memory{plan.scratch_bytes() + 64},
-      live_memory{plan.live_bytes() + 64};
+  DeviceMemory tape_memory{Device::cpu(1), plan.tape_bytes() + 64},
+      scratch_memory{Device::cpu(1), plan.scratch_bytes() + 64},
+      live_memory{Device::cpu(1), plan.live_bytes() + 64};
   Tape tape = tape_memory.as<Tape>();
   Scratch scratch = scratch_memory.as<Scratch>();
   Live live = live_memory.as<Live>();

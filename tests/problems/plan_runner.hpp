@@ -2,8 +2,7 @@
 
 #include <cstring>
 
-#include "memory.hpp"
-#include "plasticity/plan.hpp"
+#include "plasticity/device_memory.hpp"
 #include "problems/random_problem.hpp"
 
 namespace plasticity::testing {
@@ -18,7 +17,7 @@ struct RunOptions {
 /// Host memory between two canaries, filled with NaN patterns.
 class GuardedMemory {
  public:
-  explicit GuardedMemory(std::size_t bytes) : memory_(bytes + 128), bytes_(bytes) {
+  explicit GuardedMemory(std::size_t bytes) : memory_(Device::cpu(1), bytes + 128), bytes_(bytes) {
     std::memset(memory_.data(), 0xff, bytes + 128);
   }
   template <class Kind>
@@ -34,7 +33,7 @@ class GuardedMemory {
   }
 
  private:
-  HostMemory memory_;
+  DeviceMemory memory_;
   std::size_t bytes_;
 };
 

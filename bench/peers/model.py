@@ -1,0 +1,224 @@
+"""A differentiable plastic network as it is written in PyTorch: a module stepped in a Python loop, gradients by autograd.
+
+Written from the equations (README, papers in include/plasticity/spec.hpp) with their names: T B I N P, w, alpha, hebb.
+Where PyTorch offers the choice the cheaper form stands here, so that a comparison is with a careful user of it: the input
+currents of all steps are one matrix product, g_j x_i y_j is one outer product of x and g y, and an alpha that is the same
+for all presynaptic neurons multiplies the sum, not the matrix.
+"""
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+CELLS = ("feedforward", "rnn", "lstm")
+RULES = ("decay", "oja", "hard_clip", "soft_clip", "additive", "read_clip")
+RATES = ("fixed", "modulated", "fan_out", "external")
+ELIGIBILITIES = ("none", "before", "after")
+ALPHAS = ("scalar", "post", "connection")
+ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+    "identity": lambda a: a,
+    "softmax": lambda a: torch.softmax(a, dim=-1),
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a cell is; the fields, their values and the defaults are the library's."""
+
+    cell: str = "rnn"
+    rule: str = "decay"
+    rate: str = "fixed"
+    eligibility: str = "none"
+    alpha: str = "connection"
+    activation: str = "tanh"
+    modulator_source: str = "hidden"
+    inputs: int = 0
+    neurons: int = 1
+    clip: float = 1.0
+
+    def __post_init__(self):
+        for name, legal in (("cell", CELLS), ("rule", RULES), ("rate", RATES), ("eligibility", ELIGIBILITIES),
+                            ("alpha", ALPHAS), ("activation", tuple(ACTIVATIONS)),
+                            ("modulator_source", ("hidden", "cell"))):
+            if getattr(self, name) not in legal:
+                raise ValueError(f"{name}: expected one of {', '.join(legal)}, got {getattr(self, name)}")
+        if self.neurons < 1:
+            raise ValueError(f"neurons: expected at least 1, got {self.neurons}")
+        if self.inputs < (0 if self.cell == "rnn" else 1):
+            raise ValueError(f"inputs: expected at least 1 for cell {self.cell}, got {self.inputs}")
+        if self.eligibility != "none" and self.rate == "fixed":
+            raise ValueError("rate: expected modulated, fan_out or external with an eligibility trace, got fixed")
+        if self.cell == "lstm" and self.activation != "tanh":
+            raise ValueError(f"activation: expected tanh for cell lstm, got {self.activation}")
+        if self.cell != "lstm" and self.modulator_source == "cell":
+            raise ValueError(f"modulator_source: expected hidden for cell {self.cell}, got cell")
+
+    @property
+    def presynaptic(self):
+        return self.inputs if self.cell == "feedforward" else self.neurons
+
+    @property
+    def has_modulator(self):
+        return self.rate in ("modulated", "fan_out")
+
+    @property
+    def has_eta(self):
+        return self.rate == "fixed" or self.eligibility != "none"
+
+    def parameter_shapes(self):
+        n, p, gates = self.neurons, self.presynaptic, 4 if self.cell == "lstm" else 1
+        shapes = {"w": (p, n), "alpha": {"scalar": (1,), "post": (n,), "connection": (p, n)}[self.alpha]}
+        if self.cell != "feedforward" and self.inputs > 0:
+            shapes |= {"w_in": (self.inputs, gates * n), "b": (gates * n,)}
+        if self.cell == "lstm":
+            shapes["w_gates"] = (n, 3 * n)
+        if self.has_eta:
+            shapes["eta"] = (1,)
+        if self.has_modulator:
+            shapes |= {"modulator.weight": (n,), "modulator.bias": (1,)}
+        if self.rate == "fan_out":
+            shapes |= {"fan_out.weight": (n,), "fan_out.bias": (n,)}
+        return shapes
+
+    def input_shapes(self, steps, batch):
+        feedforward = self.cell == "feedforward"
+        shapes = {}
+        if not feedforward and self.inputs > 0:
+            shapes["x"] = (steps, batch, self.inputs)
+        if feedforward or self.inputs == 0:
+            shapes["u"] = (steps, batch, self.neurons)
+        if feedforward:
+            shapes["pre"] = (steps, batch, self.inputs)
+        if self.rate == "external":
+            shapes["rate"] = (steps, batch, self.neurons)
+        return shapes
+
+    def state_shapes(self, batch):
+        n, p = self.neurons, self.presynaptic
+        shapes = {"hebb": (batch, p, n)}
+        if self.cell != "feedforward":
+            shapes["y"] = (batch, n)
+        if self.cell == "lstm":
+            shapes["c"] = (batch, n)
+        if self.eligibility != "none":
+            shapes["eligibility"] = (batch, p, n)
+        return shapes
+
+
+def outer(x, y):
+    """x_i y_j: [B,P], [B,N] -> [B,P,N]"""
+    return x.unsqueeze(2) * y.unsqueeze(1)
+
+
+def where_rows(rows, there, elsewhere):
+    """`there` in the batch elements that `rows` [B] marks, else `elsewhere`."""
+    return torch.where(rows.view(-1, *[1] * (elsewhere.dim() - 1)), there, elsewhere)
+
+
+class PlasticCell(nn.Module):
+    """One plastic layer. `forward` runs a sequence; `step` is one step of it, and may be compiled."""
+
+    def __init__(self, spec, dtype=torch.float32, device=None):
+        super().__init__()
+        self.spec = spec
+        for name, shape in spec.parameter_shapes().items():
+            self.register_parameter(name.replace(".", "_"), nn.Parameter(torch.zeros(shape, dtype=dtype, device=device)))
+
+    def parameter(self, name):
+        return getattr(self, name.replace(".", "_"))
+
+    def read(self, x, hebb):
+        """s_j = sum_i x_i (w_ij + alpha_ij phi(H_ij))"""
+        spec = self.spec
+        if spec.rule == "read_clip":
+            hebb = hebb.clamp(-spec.clip, spec.clip)
+        x1 = x.unsqueeze(1)  # [B,1,P]
+        if spec.alpha == "connection":
+            return torch.bmm(x1, self.w + self.alpha * hebb).squeeze(1)
+        return x @ self.w + self.alpha * torch.bmm(x1, hebb).squeeze(1)
+
+    def update(self, hebb, rate, x, y, eligibility):
+        """The trace rule. `rate` is g, [1], [B,1] or [B,N]."""
+        spec, clip = self.spec, self.spec.clip
+        g = rate.unsqueeze(-2)                                                   # [...,1,N]: the same for all i
+        p = outer(x, rate * y) if eligibility is None else g * eligibility        # g_j X_ij
+        if spec.rule == "decay":
+            return (1 - g) * hebb + p
+        if spec.rule == "oja":
+            return hebb + p - (rate * y * y).unsqueeze(1) * hebb
+        if spec.rule == "hard_clip":
+            return (hebb + p).clamp(-clip, clip)
+        if spec.rule == "soft_clip":
+            return (hebb + p * torch.where(p >= 0, 1 - hebb, 1 + hebb)).clamp(-1, 1)
+        return hebb + p  # additive, read_clip
+
+    def step(self, current, pre, external_rate, state, clamp=None, clamp_value=None):
+        """One step from `state` (a dict). Gives the output [B,N], M [B,1] or None, and the new state."""
+        spec, hebb, eligibility = self.spec, state["hebb"], state.get("eligibility")
+        x = state["y"] if pre is None else pre
+        if spec.cell == "lstm":
+            u_ifo, u_g = self.gates(current)
+            i, f, o = torch.sigmoid(u_ifo + x @ self.w_gates).chunk(3, dim=-1)
+            y = torch.tanh(u_g + self.read(x, hebb))
+        else:
+            y = ACTIVATIONS[spec.activation](current + self.read(x, hebb))
+        if clamp is not None:
+            y = torch.where(clamp, clamp_value, y)
+        after = {}
+        if spec.cell == "lstm":
+            after["c"] = f * state["c"] + i * y
+            shown = o * torch.tanh(after["c"])
+        else:
+            shown = y
+
+        modulation = None
+        rate = self.eta if spec.rate == "fixed" else external_rate
+        if spec.has_modulator:
+            source = after["c"] if spec.modulator_source == "cell" else shown
+            modulation = torch.tanh(source @ self.modulator_weight.unsqueeze(1) + self.modulator_bias)  # [B,1]
+            rate = modulation
+        if spec.rate == "fan_out":
+            rate = modulation * self.fan_out_weight + self.fan_out_bias
+
+        drive = eligibility
+        if eligibility is not None:
+            after["eligibility"] = (1 - self.eta) * eligibility + outer(x, self.eta * y)
+            if spec.eligibility == "after":
+                drive = after["eligibility"]
+        after["hebb"] = self.update(hebb, rate, x, y, drive)
+        if spec.cell != "feedforward":
+            after["y"] = shown
+        return shown, modulation, after
+
+    def gates(self, current):
+        """[B,4N] in the order i, f, g, o -> i f o [B,3N], g [B,N]"""
+        i, f, g, o = current.chunk(4, dim=-1)
+        return torch.cat((i, f, o), dim=-1), g
+
+    def forward(self, inputs, state, masks=None):
+        """A sequence: `inputs` x, u, pre, rate, `state` y, c, hebb, eligibility, `masks` reset, length, clamp, clamp_value,
+        as dicts. Gives y [T,B,N], M [T,B] or None, and the final state."""
+        masks = masks or {}
+        current = inputs["x"] @ self.w_in + self.b if "x" in inputs else inputs["u"]
+        outputs, modulations = [], []
+        for t in range(current.shape[0]):
+            at = {name: sequence[t] for name, sequence in inputs.items()}
+            alive = t < masks["length"] if "length" in masks else None
+            if "reset" in masks:  # a batch element that has ended keeps its state
+                reset = masks["reset"][t] if alive is None else masks["reset"][t] & alive
+                state = {name: where_rows(reset, torch.zeros_like(s), s) for name, s in state.items()}
+            clamp = (masks["clamp"][t], masks["clamp_value"][t]) if "clamp" in masks else (None, None)
+            y, modulation, after = self.step(current[t], at.get("pre"), at.get("rate"), state, *clamp)
+            if alive is not None:
+                y = where_rows(alive, y, torch.zeros_like(y))
+                after = {name: where_rows(alive, after[name], state[name]) for name in after}
+                if modulation is not None:
+                    modulation = where_rows(alive, modulation, torch.zeros_like(modulation))
+            state = after
+            outputs.append(y)
+            modulations.append(modulation)
+        modulations = torch.stack(modulations).squeeze(-1) if self.spec.has_modulator else None
+        return torch.stack(outputs), modulations, state

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "fail.hpp"
+
+namespace plasticity {
+
+/// The element of that name. Throws Error(invalid_argument) that lists the names there are.
+template <class List>
+auto& by_name(List& list, std::string_view name) {
+  for (auto& element : list) {
+    if (element.name == name) return element;
+  }
+  std::string names;
+  for (auto& element : list) names += text(names.empty() ? "" : ", ", element.name);
+  bad_argument("name", text("one of ", names), text('\'', name, '\''));
+}
+
+}  // namespace plasticity
