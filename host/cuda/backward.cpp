@@ -50,6 +50,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
 void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
+  refuse_earlier_error();
   check_inputs(device, args);
   check_device_pointer(device, "", "dy", args.dy);
   check_group(device, "dfinal_state", args.dfinal_state);

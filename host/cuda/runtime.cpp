@@ -92,6 +92,14 @@ constexpr CudaPart part{unavailable_reason, unusable_reason, device_name, make_b
 
 }  // namespace
 
+void refuse_earlier_error() {
+  const cudaError_t earlier = cudaPeekAtLastError();
+  if (earlier == cudaSuccess) return;
+  fail(ErrorCode::device_unavailable, "CUDA's last error on this thread",
+       "none (cudaGetLastError() gives it out and clears it)",
+       text(cudaGetErrorName(earlier), " of an earlier call of the program's"));
+}
+
 void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer) {
   if (pointer == nullptr) return;
   cudaPointerAttributes attributes;

@@ -27,6 +27,10 @@ class CurrentDevice {
   bool changed_ = false;
 };
 
+/// Throws Error(device_unavailable) where CUDA's last error of this thread is one of the program's own: CUB
+/// looks at it after a launch and would take it for its own.
+void refuse_earlier_error();
+
 /// Throws Error(invalid_argument) that names `group`.`name` unless the pointer is null or memory of that
 /// device (or managed memory).
 void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer);

@@ -125,5 +125,42 @@ TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
   EXPECT_EQ(cuda_unavailable_reason(), "");
 }
 
+// A fault of a kernel is an error of whoever waits for it, and nothing else falls over it.
+TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
+  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
+  Buffers<float> buffers(problem);
+  simt::run([&] {
+    {
+      ProblemOnDevice there(problem, buffers);
+      simt::runtime::fail_next_kernel();
+      there.forward({});
+      try {
+        synchronize(Device::cuda(), {});
+        ADD_FAILURE() << "no error";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::device_unavailable) << error.what();
+      }
+    }
+    simt::runtime::reset();
+  });
+}
+
+// A plan that finds no memory for its handle says so; the next one is fine.
+TEST(CudaUnderTheExecutor, APlanWithoutMemory) {
+  simt::run([] {
+    const auto before = simt::runtime::live();
+    simt::runtime::fail_acquisition(0);
+    try {
+      Plan({.neurons = 5}, {.device = Device::cuda()});
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
+    }
+    EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+    Plan({.neurons = 5}, {.device = Device::cuda()});
+    EXPECT_EQ(simt::runtime::live(), before);
+  });
+}
+
 }  // namespace
 }  // namespace plasticity::testing

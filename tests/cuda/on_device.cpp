@@ -61,7 +61,10 @@ class Tensors {
     const std::size_t shift = sizeof(T) == 8 ? 2 * offset_ : offset_;
     const Guarded& memory = memory_.emplace_back(device_, bytes, shift);
     copy(device_, {}, memory.data(), pointer, bytes);
-    if constexpr (!std::is_const_v<T>) answers_.push_back({pointer, memory.data(), bytes});
+    if constexpr (!std::is_const_v<T>) {
+      const auto* first = reinterpret_cast<const std::byte*>(pointer);
+      answers_.push_back({pointer, memory.data(), {first, first + bytes}});
+    }
     pointer = static_cast<std::remove_const_t<T>*>(memory.data());
   }
   template <class Group, class ShapeOf>
@@ -71,14 +74,18 @@ class Tensors {
     }
   }
   bool fetch() const {
-    for (const Answer& answer : answers_) copy(device_, {}, answer.host, answer.device, answer.bytes);
+    for (const Answer& answer : answers_) copy(device_, {}, answer.host, answer.device, answer.first.size());
     return std::all_of(memory_.begin(), memory_.end(), [](const Guarded& memory) { return memory.intact(); });
+  }
+  void send_again() const {
+    for (const Answer& answer : answers_)
+      copy(device_, {}, answer.device, answer.first.data(), answer.first.size());
   }
 
  private:
   struct Answer {
     void *host, *device;
-    std::size_t bytes;
+    std::vector<std::byte> first;
   };
   Device device_;
   std::size_t offset_;
@@ -103,55 +110,104 @@ StepArgs<float> step_of(const ForwardArgs<float>& args, const Spec& spec, std::i
 
 }  // namespace
 
-bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options) {
-  const Spec& spec = problem.spec;
-  const std::int64_t T = problem.steps, B = problem.batch, TB = T * B, N = spec.neurons;
+struct ProblemOnDevice::Implementation {
+  const Spec spec;
+  const std::int64_t T, B;
   const Device device = Device::cuda();
-  const Plan plan(spec, {.steps = T, .batch = B, .device = device, .precision = options.precision});
-  ForwardArgs<float> forward = buffers.forward;
-  BackwardArgs<float> backward = buffers.backward;
-  Tensors there(device, options.offset);
-  const auto parameter = [&](std::string_view name) { return parameter_shape(spec, name); };
-  const auto input = [&](std::string_view name) { return input_shape(spec, T, B, name); };
-  const auto state = [&](std::string_view name) { return state_shape(spec, B, name); };
-  there.send_group(forward.parameters, parameter);
-  there.send_group(forward.inputs, input);
-  there.send_group(forward.initial_state, state);
-  there.send_group(forward.final_state, state);
-  there.send(forward.masks.reset, TB);
-  there.send(forward.masks.length, B);
-  there.send(forward.masks.clamp, TB * N);
-  there.send(forward.masks.clamp_value, TB * N);
-  there.send(forward.y, TB * N);
-  there.send(forward.modulation, TB);
-  backward.parameters = forward.parameters;
-  backward.inputs = forward.inputs;
-  backward.masks = forward.masks;
-  backward.initial_state = forward.initial_state;
-  there.send(backward.dy, TB * N);
-  there.send_group(backward.dfinal_state, state);
-  there.send_group(backward.dparameters, parameter);
-  there.send_group(backward.dinputs, input);
-  there.send_group(backward.dinitial_state, state);
+  const Plan plan;
+  ForwardArgs<float> forward;
+  BackwardArgs<float> backward;
+  Tensors tensors;
+  const Guarded tape, live, scratch, other_scratch;  // scratch dies with a call, so backward has its own
 
-  const Guarded scratch(device, plan.scratch_bytes(), 0);
-  if (options.live) {
-    const Guarded live(device, plan.live_bytes(), 0);
-    plan.load({}, forward.initial_state, live.as<Live>());
-    for (std::int64_t t = 0; t < T; ++t) {
-      plan.step({}, step_of(forward, spec, B, t), live.as<Live>(), scratch.as<Scratch>());
-    }
-    plan.store({}, live.as<Live>(), forward.final_state);
-    synchronize(device, {});
-    const bool intact = there.fetch();
-    return live.intact() && scratch.intact() && intact;
+  Implementation(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options)
+      : spec(problem.spec),
+        T(problem.steps),
+        B(problem.batch),
+        plan(spec, {.steps = T, .batch = B, .device = device, .precision = options.precision}),
+        forward(buffers.forward),
+        backward(buffers.backward),
+        tensors(device, options.offset),
+        tape(device, plan.tape_bytes(), 0),
+        live(device, plan.live_bytes(), 0),
+        scratch(device, plan.scratch_bytes(), 0),
+        other_scratch(device, plan.scratch_bytes(), 0) {
+    const std::int64_t TB = T * B, N = spec.neurons;
+    const auto parameter = [&](std::string_view name) { return parameter_shape(spec, name); };
+    const auto input = [&](std::string_view name) { return input_shape(spec, T, B, name); };
+    const auto state = [&](std::string_view name) { return state_shape(spec, B, name); };
+    tensors.send_group(forward.parameters, parameter);
+    tensors.send_group(forward.inputs, input);
+    tensors.send_group(forward.initial_state, state);
+    tensors.send_group(forward.final_state, state);
+    tensors.send(forward.masks.reset, TB);
+    tensors.send(forward.masks.length, B);
+    tensors.send(forward.masks.clamp, TB * N);
+    tensors.send(forward.masks.clamp_value, TB * N);
+    tensors.send(forward.y, TB * N);
+    tensors.send(forward.modulation, TB);
+    backward.parameters = forward.parameters;
+    backward.inputs = forward.inputs;
+    backward.masks = forward.masks;
+    backward.initial_state = forward.initial_state;
+    tensors.send(backward.dy, TB * N);
+    tensors.send_group(backward.dfinal_state, state);
+    tensors.send_group(backward.dparameters, parameter);
+    tensors.send_group(backward.dinputs, input);
+    tensors.send_group(backward.dinitial_state, state);
   }
-  const Guarded tape(device, plan.tape_bytes(), 0), other(device, plan.scratch_bytes(), 0);
-  plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
-  plan.backward({}, backward, tape.as<Tape>(), other.as<Scratch>());  // scratch dies with the call
-  synchronize(device, {});
-  const bool intact = there.fetch();
-  return tape.intact() && scratch.intact() && other.intact() && intact;
+};
+
+ProblemOnDevice::ProblemOnDevice(const Problem& problem, Buffers<float>& buffers,
+                                 const DeviceOptions& options)
+    : implementation_(std::make_unique<Implementation>(problem, buffers, options)) {}
+ProblemOnDevice::~ProblemOnDevice() = default;
+
+void ProblemOnDevice::send() { implementation_->tensors.send_again(); }
+
+void ProblemOnDevice::forward(Stream stream) const {
+  const Implementation& self = *implementation_;
+  self.plan.forward(stream, self.forward, self.tape.as<Tape>(), self.scratch.as<Scratch>());
+}
+
+void ProblemOnDevice::backward(Stream stream) const {
+  const Implementation& self = *implementation_;
+  self.plan.backward(stream, self.backward, self.tape.as<Tape>(), self.other_scratch.as<Scratch>());
+}
+
+void ProblemOnDevice::steps(Stream stream) const {
+  const Implementation& self = *implementation_;
+  const Live live = self.live.as<Live>();
+  self.plan.load(stream, self.forward.initial_state, live);
+  for (std::int64_t t = 0; t < self.T; ++t) {
+    self.plan.step(stream, step_of(self.forward, self.spec, self.B, t), live, self.scratch.as<Scratch>());
+  }
+  self.plan.store(stream, live, self.forward.final_state);
+}
+
+bool ProblemOnDevice::fetch(Stream stream) const {
+  const Implementation& self = *implementation_;
+  synchronize(self.device, stream);
+  const bool intact = self.tensors.fetch();
+  return self.tape.intact() && self.live.intact() && self.scratch.intact() && self.other_scratch.intact() &&
+         intact;
+}
+
+OwnStream::OwnStream() {
+  if (cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking) != cudaSuccess)
+    throw std::runtime_error("no stream");
+}
+OwnStream::~OwnStream() { cudaStreamDestroy(stream_); }
+
+bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options) {
+  const ProblemOnDevice there(problem, buffers, options);
+  if (options.live) {
+    there.steps({});
+  } else {
+    there.forward({});
+    there.backward({});
+  }
+  return there.fetch({});
 }
 
 }  // namespace plasticity::testing

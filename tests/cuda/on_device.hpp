@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 
 #include "plasticity/device_memory.hpp"
 #include "problems/random_problem.hpp"
@@ -28,8 +30,41 @@ struct DeviceOptions {
   bool live = false;       ///< forward by Plan::step, one call a step; no gradients then
 };
 
-/// Runs a problem forward and backward on CUDA device 0. Outputs, scratch and tape begin as NaN patterns;
-/// gives whether the bytes around every one of them are as they were.
+/// A problem on CUDA device 0: its plan, and all of its tensors and memory between canary words. Outputs,
+/// scratch and tape begin as NaN patterns.
+class ProblemOnDevice {
+ public:
+  ProblemOnDevice(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
+  ~ProblemOnDevice();
+
+  /// What the buffers held at first, again.
+  void send();
+  void forward(Stream stream) const;
+  void backward(Stream stream) const;
+  /// Plan::load, a Plan::step a step, Plan::store; in place of forward().
+  void steps(Stream stream) const;
+  /// Brings the answers into the buffers once the stream is done; gives whether the canaries live.
+  bool fetch(Stream stream) const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+/// A stream for a scope.
+class OwnStream {
+ public:
+  OwnStream();
+  ~OwnStream();
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  operator Stream() const { return {stream_}; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Runs a problem forward and backward; gives whether the bytes around every tensor are as they were.
 bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
 
 }  // namespace plasticity::testing

@@ -1,6 +1,6 @@
 // What must give the same bits on a device: a second run, a sample alone or in a batch, steps one by one, a
 // captured graph replayed.
-#include <cuda_runtime_api.h>
+#include <thread>
 
 #include "cuda/on_device.hpp"
 
@@ -75,53 +75,92 @@ TEST_F(CudaSameBits, ForStepsOneByOne) {
   }
 }
 
-TEST_F(CudaSameBits, ForACapturedGraph) {
-  const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated, .neurons = 36};
-  const Problem problem = make_problem(spec, 4, 2, 73);
-  Buffers<float> want(problem);
-  on_device([&] { run_cuda(problem, want); });
-  on_device([&] {
-    const Device device = Device::cuda();
-    const Plan plan(spec, {.steps = 4, .batch = 2, .device = device});
-    const auto upload = [&](const std::vector<float>& values) {
-      DeviceMemory memory(device, values.size() * sizeof(float));
-      copy(device, {}, memory.data(), values.data(), memory.bytes());
-      return memory;
-    };
-    std::map<std::string, DeviceMemory> inputs;
-    Buffers<float> host(problem);
-    for (const auto& [name, values] : host.inputs) inputs[name] = upload(values);
-    ForwardArgs<float> args;
-    for (const auto& member : Parameters<const float>::members()) {
-      const auto found = inputs.find("param." + std::string(member.name));
-      if (found != inputs.end())
-        args.parameters.*member.pointer = static_cast<const float*>(found->second.data());
-    }
-    args.inputs.u = static_cast<const float*>(inputs.at("input.u").data());
-    args.initial_state.y = static_cast<const float*>(inputs.at("state.y").data());
-    args.initial_state.hebb = static_cast<const float*>(inputs.at("state.hebb").data());
-    const DeviceMemory y(device, want.outputs.at("y").size() * sizeof(float)),
-        tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes());
-    args.y = static_cast<float*>(y.data());
+/// Runs a problem by itself.
+void run_alone(const Problem& problem, Buffers<float>& buffers) {
+  on_device([&] { EXPECT_TRUE(run_cuda(problem, buffers)) << "canary of " << problem.name(); });
+}
 
-    cudaStream_t stream = nullptr;
-    cudaGraph_t graph = nullptr;
-    cudaGraphExec_t executable = nullptr;
-    ASSERT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
-    ASSERT_EQ(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), cudaSuccess);
-    plan.forward({stream}, args, tape.as<Tape>(), scratch.as<Scratch>());
-    ASSERT_EQ(cudaStreamEndCapture(stream, &graph), cudaSuccess);
-    ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
-    for (int replay = 0; replay < 2; ++replay) {
-      std::vector<float> got(want.outputs.at("y").size());
-      ASSERT_EQ(cudaGraphLaunch(executable, stream), cudaSuccess);
-      copy(device, {stream}, got.data(), y.data(), y.bytes());
-      EXPECT_EQ(got, want.outputs.at("y"));
-    }
-    cudaGraphExecDestroy(executable);
-    cudaGraphDestroy(graph);
-    cudaStreamDestroy(stream);
-  });
+void expect_same(const Buffers<float>& got, const Buffers<float>& want, const std::string& what) {
+  EXPECT_EQ(got.outputs, want.outputs) << what;
+  EXPECT_EQ(got.gradients, want.gradients) << what;
+}
+
+// A whole training pass, the products of cuBLAS and the sums of CUB in it too.
+TEST_F(CudaSameBits, ForACapturedGraph) {
+  for (const Problem& problem : problems(73, 6)) {
+    Buffers<float> want(problem), got(problem);
+    run_alone(problem, want);
+    on_device([&] {
+      ProblemOnDevice there(problem, got);
+      const OwnStream stream;
+      const Stream on = stream;
+      cudaGraph_t graph = nullptr;
+      cudaGraphExec_t executable = nullptr;
+      ASSERT_EQ(cudaStreamBeginCapture(on.handle, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+      there.forward(stream);
+      there.backward(stream);
+      ASSERT_EQ(cudaStreamEndCapture(on.handle, &graph), cudaSuccess);
+      ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
+      for (int replay = 0; replay < 2; ++replay) {
+        there.send();
+        ASSERT_EQ(cudaGraphLaunch(executable, on.handle), cudaSuccess);
+        EXPECT_TRUE(there.fetch(stream));
+        expect_same(got, want, problem.name());
+      }
+      cudaGraphExecDestroy(executable);
+      cudaGraphDestroy(graph);
+    });
+  }
+}
+
+// Whatever else the device has to do.
+TEST_F(CudaSameBits, AHundredTimesOnABusyDevice) {
+#if defined(PLASTICITY_SIMT_TEST)
+  const int repeats = 3;  // the executor is slow
+#else
+  const int repeats = 100;
+#endif
+  for (const Problem& problem : problems(74, 3)) {
+    Buffers<float> want(problem), got(problem), others(problem);
+    run_alone(problem, want);
+    on_device([&] {
+      ProblemOnDevice there(problem, got), other(problem, others);
+      const OwnStream stream, busy;
+      for (int repeat = 0; repeat < repeats; ++repeat) {
+        there.send();
+        other.forward(busy);
+        there.forward(stream);
+        other.backward(busy);
+        there.backward(stream);
+        EXPECT_TRUE(there.fetch(stream));
+        expect_same(got, want, problem.name());
+      }
+      synchronize(Device::cuda(), busy);
+    });
+  }
+}
+
+// Distinct objects on distinct streams, from distinct threads.
+TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
+#if defined(PLASTICITY_SIMT_TEST)
+  GTEST_SKIP() << "the executor runs kernels on one thread";
+#else
+  const std::vector<Problem> all = problems(75, 4);
+  std::vector<std::thread> threads;
+  for (const Problem& problem : all) {
+    threads.emplace_back([&problem] {
+      Buffers<float> want(problem), got(problem);
+      run_alone(problem, want);
+      const ProblemOnDevice there(problem, got);
+      const OwnStream stream;
+      there.forward(stream);
+      there.backward(stream);
+      EXPECT_TRUE(there.fetch(stream));
+      expect_same(got, want, problem.name());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+#endif
 }
 
 }  // namespace

@@ -153,5 +153,127 @@ TEST_F(CudaValues, PaddingMayBeNan) {
   }
 }
 
+// What is not a number stays in its own sample, and is not hidden there.
+TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
+  std::mt19937_64 random(68);
+  for (const double bad :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+      Spec spec{.cell = cell, .rule = Rule::decay, .inputs = 4, .neurons = 9};
+      if (cell != Cell::lstm) spec.activation = Activation::identity;
+      const Problem clean = make_problem(spec, 4, 3, random());
+      Problem ill = clean;
+      std::vector<double>& hebb = ill.inputs.at("state.hebb");
+      const std::size_t sample = hebb.size() / 3;
+      hebb[sample + 5] = bad;  // of sample 1
+      Buffers<float> want(clean), got(ill);
+      on_device([&] {
+        run_cuda(clean, want);
+        run_cuda(ill, got);
+      });
+      const std::vector<float>&y = got.outputs.at("y"), &clean_y = want.outputs.at("y");
+      bool shows = false;
+      for (std::size_t k = 0; k < y.size(); ++k) {
+        const std::size_t b = k / 9 % 3;
+        if (b != 1) {
+          EXPECT_EQ(y[k], clean_y[k]) << clean.name();
+        } else {
+          shows = shows || y[k] != clean_y[k];
+        }
+      }
+      EXPECT_TRUE(shows) << clean.name();
+      const std::vector<float>& trace = got.outputs.at("state.hebb");
+      const auto finite = [](float value) { return std::isfinite(value); };
+      const auto begin = trace.begin();
+      const auto size = static_cast<std::ptrdiff_t>(sample);
+      EXPECT_TRUE(std::all_of(begin, begin + size, finite)) << clean.name();
+      EXPECT_FALSE(std::all_of(begin + size, begin + 2 * size, finite)) << clean.name();
+      EXPECT_TRUE(std::all_of(begin + 2 * size, trace.end(), finite)) << clean.name();
+    }
+  }
+}
+
+// The ends of what the numbers may be: no plasticity, no learning, all of it at once, currents that saturate,
+// and numbers so small that they are denormal.
+TEST_F(CudaValues, Corners) {
+  std::mt19937_64 random(69);
+  for (int trial = 0; trial < 40; ++trial) {
+    Problem problem = make_problem(random_spec(random, 8, 4), 4, 2, random(), random_masks(random));
+    const auto fill = [&](const char* name, double value) {
+      const auto found = problem.inputs.find(name);
+      if (found != problem.inputs.end()) std::fill(found->second.begin(), found->second.end(), value);
+    };
+    const auto scale = [&](const char* name, double factor) {
+      const auto found = problem.inputs.find(name);
+      if (found == problem.inputs.end()) return;
+      for (double& value : found->second) value = static_cast<float>(value * factor);
+    };
+    switch (trial % 5) {
+      case 0: fill("param.alpha", 0); break;
+      case 1: fill("param.eta", 0); break;
+      case 2: fill("param.eta", 1); break;
+      case 3:
+        scale("input.x", 300);
+        scale("input.u", 300);
+        break;
+      default: scale("state.hebb", 1e-39); break;
+    }
+    if (problem.spec.activation == Activation::relu || problem.spec.activation == Activation::identity) {
+      if (trial % 5 >= 2) continue;  // these grow without bound
+    }
+    expect_near(problem, 2e-5);
+  }
+}
+
+// A thousand steps. How far a chaotic network's trajectory strays says nothing, so this one is not.
+TEST_F(CudaValues, LongRuns) {
+  for (const Rule rule : {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip}) {
+    const Spec spec{.cell = Cell::rnn, .rule = rule, .neurons = 5};
+    expect_near(make_problem(spec, 1000, 2, 170), 1e-4);
+  }
+}
+
+// More than 2^31 elements of trace: the last sample of many gives the bits that it gives alone.
+TEST_F(CudaValues, MoreThanTwoToTheThirtyOneElements) {
+#if defined(PLASTICITY_SIMT_TEST)
+  GTEST_SKIP() << "needs 12 GB of device memory; under the executor: OffsetsBeyondTwoToTheThirtyOne";
+#else
+  const std::int64_t N = 64, B = 600000, T = 2;
+  std::size_t free_bytes = 0, total = 0;
+  ASSERT_EQ(cudaMemGetInfo(&free_bytes, &total), cudaSuccess);
+  if (free_bytes < (std::size_t{24} << 30)) GTEST_SKIP() << "needs 24 GB of free device memory";
+  const Device device = Device::cuda();
+  const Spec spec{.cell = Cell::rnn, .rule = Rule::decay, .alpha = Granularity::scalar, .neurons = N};
+  std::vector<float> parameters(static_cast<std::size_t>(N * N), .02f), u(static_cast<std::size_t>(N));
+  for (std::size_t j = 0; j < u.size(); ++j) u[j] = .01f * static_cast<float>(j) - .3f;
+  const auto run = [&](std::int64_t batch) {
+    const Plan plan(spec, {.steps = T, .batch = batch, .device = device});
+    const auto floats = [&](std::int64_t count) {
+      DeviceMemory memory(device, static_cast<std::size_t>(count) * sizeof(float));
+      fill_zero(device, {}, memory.data(), memory.bytes());
+      return memory;
+    };
+    const DeviceMemory w = floats(N * N), input = floats(T * batch * N), y = floats(T * batch * N),
+                       hebb = floats(batch * N * N), scratch(device, plan.scratch_bytes());
+    copy(device, {}, w.data(), parameters.data(), w.bytes());
+    for (std::int64_t t = 0; t < T; ++t) {
+      copy(device, {}, static_cast<float*>(input.data()) + (t * batch + batch - 1) * N, u.data(),
+           u.size() * sizeof(float));
+    }
+    ForwardArgs<float> args;
+    args.parameters.w = args.parameters.alpha = args.parameters.eta = static_cast<const float*>(w.data());
+    args.inputs.u = static_cast<const float*>(input.data());
+    args.y = static_cast<float*>(y.data());
+    args.final_state.hebb = static_cast<float*>(hebb.data());
+    plan.forward({}, args, {}, scratch.as<Scratch>());
+    std::vector<float> last(static_cast<std::size_t>(N + N * N));
+    copy(device, {}, last.data(), args.y + (T * batch - 1) * N, N * sizeof(float));
+    copy(device, {}, last.data() + N, args.final_state.hebb + (batch - 1) * N * N, N * N * sizeof(float));
+    return last;
+  };
+  EXPECT_EQ(run(B), run(1));
+#endif
+}
+
 }  // namespace
 }  // namespace plasticity::testing

@@ -74,5 +74,29 @@ TEST_F(CudaWrongCalls, OutOfMemory) {
   });
 }
 
+// The program's own earlier error is neither swallowed nor blamed on this library: forward does not see it,
+// and backward, where CUB would, says so and does nothing.
+TEST_F(CudaWrongCalls, AnEarlierErrorOfTheProgram) {
+  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 2, 1, 90);
+  Buffers<float> want(problem), got(problem);
+  on_device([&] {
+    run_cuda(problem, want);
+    ProblemOnDevice there(problem, got);
+    ASSERT_EQ(cudaSetDevice(12345), cudaErrorInvalidDevice);
+    there.forward({});
+    try {
+      there.backward({});
+      ADD_FAILURE() << "backward took no notice";
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("an earlier call"), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(cudaGetLastError(), cudaErrorInvalidDevice);
+    there.backward({});
+    EXPECT_TRUE(there.fetch({}));
+  });
+  EXPECT_EQ(got.outputs, want.outputs);
+  EXPECT_EQ(got.gradients, want.gradients);
+}
+
 }  // namespace
 }  // namespace plasticity::testing
