@@ -116,6 +116,60 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   }
 }
 
+// The same backward: ā, the sums of rows and the gradient of the trace of the last batch element.
+TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
+  const std::int64_t N = 64, B = 600000, b = B - 1, tiles = N / cuda::tile_columns;
+  const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
+  const auto sparse = [&](std::int64_t size) { return simt::SparseArray<float>(at(size)); };
+  auto hebb = sparse(B * N * N), G = sparse(B * N * N), dhebb = sparse(B * N * N), shown = sparse(2 * B * N),
+       dy = sparse(B * N), da = sparse(B * N), rows = sparse(3 * B * tiles * N), rates = sparse(2 * B * N),
+       dpost = sparse(2 * B * N), alpha_sums = sparse(B * N), eta_sums = sparse(B * N);
+  std::vector<float> w(at(N * N), .25f), alpha{.5f}, eta{.1f};
+  for (std::int64_t i = 0; i < N; ++i) {
+    shown[at(b * N + i)] = .01f * static_cast<float>(i);  // x; y, in the next slot, is 0
+    dy[at(b * N + i)] = .02f * static_cast<float>(i % 5);
+  }
+  for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
+  cuda::BackwardStep step{};
+  cuda::Problem& p = step.problem;
+  p.T = 1;
+  p.B = B;
+  p.N = p.P = N;
+  p.tiles = static_cast<int>(tiles);
+  p.cell = Cell::rnn;
+  p.clip = 1;
+  p.w = w.data();
+  p.alpha = alpha.data();
+  p.eta = eta.data();
+  step.record.shown = step.record.post = {shown.data(), B * N};
+  step.record.hebb = {hebb.data(), B * N * N};
+  step.dy = dy.data();
+  step.dinitial_hebb = dhebb.data();
+  step.da = da.data();
+  step.G = G.data();
+  step.rows = {rows.data(), B * tiles * N};
+  step.rates = {rates.data(), B * N};
+  step.dpost = {dpost.data(), B * N};
+  step.sum_alpha = alpha_sums.data();
+  step.sum_eta = eta_sums.data();
+  const simt::KeepConfig keep;
+  simt::run([&] {
+    simt::config().only_block = [&](auto block) { return block.x >= static_cast<unsigned>(b * tiles); };
+    cuda::launch_backward<Rule::decay>(step, {.bf16 = false, .wide = true}, nullptr);
+    synchronize(Device::cuda(), {});
+  });
+  for (std::int64_t i = 0; i < N; ++i) {
+    double dx = 0, got = 0;
+    for (std::int64_t j = 0; j < N; ++j) {
+      const double daj = .02 * static_cast<double>(j % 5), xi = .01 * static_cast<double>(i);
+      dx += (.25 + .5 * .001 * static_cast<double>((i * N + j) % 7)) * daj;
+      EXPECT_NEAR(dhebb[at((b * N + i) * N + j)], .5 * xi * daj, 1e-6);
+    }
+    for (std::int64_t tile = 0; tile < tiles; ++tile) got += rows[at((b * tiles + tile) * N + i)];
+    EXPECT_NEAR(got, dx, 1e-5);
+  }
+}
+
 TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
   simt::runtime::set_device_count(0, 35);
   EXPECT_NE(cuda_unavailable_reason().find("driver"), std::string::npos) << cuda_unavailable_reason();
