@@ -1,7 +1,15 @@
 # plasticity_kernel_sources(VARIABLE): the sources of the CUDA part that hold kernels. The step kernels are instantiated
-# rule by rule, each rule in files of its own, made from the templates kernels/<op>/<name>.cu.in: a new rule needs its
-# header in kernels/rules/, its place in AllRules, and its name here.
-set(PLASTICITY_RULES decay oja hard_clip soft_clip additive read_clip)
+# rule by rule, each rule of AllRules (kernels/rules/rules.hpp) in files of its own, made from the templates
+# kernels/<op>/<name>.cu.in.
+set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY
+  CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/rules/rules.hpp)
+file(READ ${PROJECT_SOURCE_DIR}/kernels/rules/rules.hpp PLASTICITY_RULES)
+string(REGEX MATCH "AllRules =[^;]*;" PLASTICITY_RULES "${PLASTICITY_RULES}")
+string(REGEX MATCHALL "Rule::[a-z_0-9]+" PLASTICITY_RULES "${PLASTICITY_RULES}")
+list(TRANSFORM PLASTICITY_RULES REPLACE "Rule::" "")
+if(NOT PLASTICITY_RULES)
+  message(FATAL_ERROR "kernels/rules/rules.hpp: expected a list AllRules = RuleList<Rule::..., ...>;")
+endif()
 
 function(plasticity_kernel_sources variable)
   set(kernels ${PROJECT_SOURCE_DIR}/kernels)
