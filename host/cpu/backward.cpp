@@ -1,185 +1,186 @@
-#include "cpu/cell.hpp"
-#include "cpu/cpu_plan.hpp"
-#include "cpu/parallel.hpp"
+#include "cpu/backward_pass.hpp"
 
 namespace plasticity::cpu {
 
+/// One batch element on its way back. A sweep reverses the read of step t and the update of step t-1
+/// together; what is open of step t when it begins stands in `dout`, `dc`, `dy`, `drate` and `dx_update[t %
+/// 2]`.
 template <class Real, class Trace>
-struct CpuPlan<Real, Trace>::BackwardPass {
-  const CpuPlan& plan;
-  const BackwardArgs<Real>& args;
-  Tape tape;
-  std::byte* spaces;  // one BackwardSpace for each thread
-  std::size_t space_bytes;
-  std::byte* sums;  // one GroupSums for each group
-  std::size_t sums_bytes;
-  Real* da;                      // [B,T,gates N] gradients of the currents
-  const Real* w_in_transposed;   // [gates N, I], where there is a projection
-  const Real* gates_transposed;  // [3N, N], in an lstm
-  Connection<Real> connection;
+struct CpuPlan<Real, Trace>::BackwardPass::Element {
+  const BackwardPass& pass;
+  std::int64_t b;
+  TapeElement<Real, Trace> record;
+  BackwardSpace<Real> space;
+  GroupSums<Real> group;
+  Team& team;
 
-  const Spec& spec = plan.spec_;
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = plan.options_.batch,
-                     T = plan.options_.steps;
-  const std::int64_t width = spec.gates() * N, PN = P * N;
-  const bool lstm = spec.cell == Cell::lstm, eligible = spec.has_eligibility();
+  const CpuPlan& plan = pass.plan;
+  const BackwardArgs<Real>& args = pass.args;
+  const Spec& spec = pass.spec;
+  const std::int64_t N = pass.N, P = pass.P, B = pass.B, S = pass.S, K = plan.interval_;
+  const bool lstm = pass.lstm, eligible = pass.eligible;
+  std::int64_t segment = 0;  // the first step of the segment whose traces are in `space`
 
-  GroupSums<Real> sums_of(std::int64_t group) const {
-    Carver carver(sums + static_cast<std::size_t>(group) * sums_bytes);
-    return GroupSums<Real>(spec, carver);
-  }
-  std::int64_t length_of(std::int64_t b) const {
-    return args.masks.length == nullptr ? T : args.masks.length[b];
-  }
-  bool resets(std::int64_t t, std::int64_t b) const {
-    return args.masks.reset != nullptr && args.masks.reset[t * B + b] != 0;
-  }
-  Real* da_of(std::int64_t t, std::int64_t b) const { return da + (b * T + t) * width; }
-
-  /// The presynaptic activity of step t; `zeros` is what a reset leaves of it.
-  const Real* pre_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b,
-                     const Real* zeros) const {
-    if (!spec.is_recurrent()) return args.inputs.pre + (t * B + b) * P;
-    if (resets(t, b)) return zeros;
-    return t == 0 ? record.y0 : record.out + (t - 1) * N;
-  }
-
-  void rate_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b, Real* rate) const {
-    const Real* external = args.inputs.rate == nullptr ? nullptr : args.inputs.rate + (t * B + b) * N;
-    fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0), external, rate);
-  }
-
-  /// Leaves the traces before the steps t0 .. t1-1 in `space`: the first from its checkpoint, the others
-  /// replayed.
-  void replay(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space, std::int64_t b,
-              std::int64_t t0, std::int64_t t1) const {
-    const std::int64_t checkpoint = t0 / plan.interval_;
-    convert(record.hebb + checkpoint * PN, space.hebb, PN);
-    if (eligible) convert(record.eligibility + checkpoint * PN, space.eligibility, PN);
-    for (std::int64_t t = t0; t + 1 < t1; ++t) {
-      Real* hebb = space.hebb + (t - t0) * PN;
-      Real* eligibility = eligible ? space.eligibility + (t - t0) * PN : nullptr;
-      if (resets(t + 1, b)) {
-        std::fill_n(hebb + PN, PN, Real(0));
-        if (eligible) std::fill_n(eligibility + PN, PN, Real(0));
-        continue;
-      }
-      rate_of(record, t, b, space.rates);
-      plan.sweeps_.update(spec.rule, spec.eligibility, connection,
-                          {.hebb_in = hebb,
-                           .hebb_out = hebb + PN,
-                           .eligibility_in = eligibility,
-                           .eligibility_out = eligible ? eligibility + PN : nullptr,
-                           .x = pre_of(record, t, b, space.zeros),
-                           .y = record.post + t * N,
-                           .rate = space.rates});
+  /// The traces before step t of the segment: the first is the checkpoint, on the tape if it has the same type,
+  /// the others stand in `space`.
+  Real* trace_before(std::int64_t t, Real* replayed, Trace* checkpoints) const {
+    if constexpr (std::is_same_v<Trace, Real>) {
+      if (t == segment) return checkpoints + segment / K * P * S;
     }
+    return replayed + (t - segment) * P * S;
   }
+  Real* hebb_before(std::int64_t t) const { return trace_before(t, space.hebb, record.hebb); }
+  Real* eligibility_before(std::int64_t t) const {
+    return eligible ? trace_before(t, space.eligibility, record.eligibility) : nullptr;
+  }
+  Real* rate_of(std::int64_t t) const { return space.rates + (t - segment) * S; }
+  const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b, space.zeros); }
 
-  void run(std::int64_t b, int worker) const {
-    Carver carver(spaces + static_cast<std::size_t>(worker) * space_bytes);
-    const BackwardSpace<Real> space(spec, plan.interval_, carver);
-    std::fill_n(space.zeros, std::max(P, N), Real(0));
-    const TapeElement<Real, Trace> record = plan.tape_element(tape, b);
-    const GroupSums<Real> group = sums_of(b / plan.group_size());
+  void run() {
     const State<const Real>& upstream = args.dfinal_state;
-    convert_or_zero(upstream.y, b * N, space.dout, N);
-    convert_or_zero(upstream.c, b * N, space.dc, N);
-    convert_or_zero(upstream.hebb, b * PN, space.G, PN);
-    if (eligible) convert_or_zero(upstream.eligibility, b * PN, space.GE, PN);
-
-    const std::int64_t length = length_of(b), K = plan.interval_;
-    for (std::int64_t t0 = (length - 1) / K * K; length > 0 && t0 >= 0; t0 -= K) {
-      const std::int64_t t1 = std::min(t0 + K, length);
-      replay(record, space, b, t0, t1);
-      for (std::int64_t t = t1 - 1; t >= t0; --t) {
-        reverse_step(record, space, group, b, t, space.hebb + (t - t0) * PN,
-                     eligible ? space.eligibility + (t - t0) * PN : nullptr);
+    const std::int64_t length = pass.length_of(b), PN = P * N;
+    std::fill_n(space.zeros, std::max(P, S), Real(0));
+    std::fill_n(space.rates, K * S, Real(0));
+    pad_rows(at(upstream.y, b * N), 1, N, space.dout);
+    pad_rows(at(upstream.c, b * N), 1, N, space.dc);
+    pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
+    if (eligible) pad_rows(at(upstream.eligibility, b * PN), P, N, space.GE);
+    if (length > 0) {
+      replay((length - 1) / K * K, length);
+      reverse_update(length - 1);
+    }
+    for (std::int64_t t = length - 1; t >= 0; --t) {
+      add_upstream(t);
+      reverse_rate(t);
+      reverse_cell(t);
+      if (t > 0 && !pass.resets(t, b)) {
+        if (t == segment) replay(t - K, t);
+        reverse_read_and_update(t);
+      } else {
+        reverse_read(t);
+      }
+      reverse_presynaptic(t);
+      if (pass.resets(t, b)) {
+        forget();
+        if (t > 0) {
+          if (t == segment) replay(t - K, t);
+          reverse_update(t - 1);
+        }
       }
     }
     const State<Real>& initial = args.dinitial_state;
-    if (initial.y != nullptr) std::copy_n(space.dout, N, initial.y + b * N);
-    if (initial.c != nullptr) std::copy_n(space.dc, N, initial.c + b * N);
-    if (initial.hebb != nullptr) std::copy_n(space.G, PN, initial.hebb + b * PN);
-    if (initial.eligibility != nullptr) std::copy_n(space.GE, PN, initial.eligibility + b * PN);
-    input_gradients(b, length);
+    unpad_rows(space.dout, 1, N, at(initial.y, b * N));
+    unpad_rows(space.dc, 1, N, at(initial.c, b * N));
+    unpad_rows(space.G, P, N, at(initial.hebb, b * PN));
+    unpad_rows(space.GE, P, N, at(initial.eligibility, b * PN));
   }
 
-  void reverse_step(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space,
-                    const GroupSums<Real>& group, std::int64_t b, std::int64_t t, const Real* hebb,
-                    const Real* eligibility) const {
-    const std::int64_t row = t * B + b;
-    const Real* x = pre_of(record, t, b, space.zeros);
-    const Real* post = record.post + t * N;
-    if (args.dy != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) space.dout[j] += args.dy[row * N + j];
+  /// Leaves the rates of the steps t0 .. t1-1 in `space`, and the traces before them: the first from its
+  /// checkpoint, the others replayed.
+  void replay(std::int64_t t0, std::int64_t t1) {
+    segment = t0;
+    for (std::int64_t t = t0; t < t1; ++t) {
+      fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0),
+                at(args.inputs.rate, (t * B + b) * N), rate_of(t));
     }
-    std::fill_n(space.dx_lanes, P * row_lanes<Real>, Real(0));
-    std::fill_n(space.dy, N, Real(0));
-    rate_of(record, t, b, space.rates);
-    plan.sweeps_.update_adjoint(spec.rule, spec.eligibility, connection,
-                                {.hebb = hebb,
-                                 .eligibility = eligibility,
-                                 .G = space.G,
-                                 .GE = space.GE,
-                                 .x = x,
-                                 .y = post,
-                                 .rate = space.rates,
-                                 .dx_lanes = space.dx_lanes,
-                                 .dy = space.dy,
-                                 .drate = space.drate,
-                                 .deta = group.eta});
-    reverse_rate(record, space, group, t, row);
+    if constexpr (!std::is_same_v<Trace, Real>) {
+      const std::int64_t checkpoint = t0 / K * P * S;
+      convert(record.hebb + checkpoint, space.hebb, P * S);
+      if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
+    }
+    team.run([&](std::int64_t share) {
+      const Columns columns = share_of<Real>(N, share);
+      for (std::int64_t t = t0; t + 1 < t1; ++t) {
+        if (pass.resets(t + 1, b)) {
+          clear(hebb_before(t + 1), columns);
+          if (eligible) clear(eligibility_before(t + 1), columns);
+          continue;
+        }
+        plan.sweeps_.update(spec.rule, spec.eligibility, pass.connection, columns,
+                            {.hebb_in = hebb_before(t),
+                             .hebb_out = hebb_before(t + 1),
+                             .eligibility_in = eligibility_before(t),
+                             .eligibility_out = eligibility_before(t + 1),
+                             .x = pre_of(t),
+                             .y = record.post + t * S,
+                             .rate = rate_of(t)});
+      }
+    });
+  }
 
-    Real* da_t = da_of(t, b);
-    Real* plastic = da_t + (lstm ? 2 * N : 0);
-    if (lstm) {
-      const Real* c_before = resets(t, b) ? space.zeros : t == 0 ? record.c0 : record.c + (t - 1) * N;
-      reverse_lstm(record, space, t, c_before, da_t);
-    } else {
-      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.dout[j];
+  void clear(Real* trace, Columns columns) const {
+    for (std::int64_t i = 0; i < P; ++i) std::fill_n(trace + i * S + columns.first, columns.count, Real(0));
+  }
+
+  ReadAdjoint<Real> read_of(std::int64_t t, std::int64_t share) const {
+    return {.x = pre_of(t),
+            .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
+            .dx = space.dx_read + share * P,
+            .dalpha = group.alpha};
+  }
+  UpdateAdjoint<Real> update_of(std::int64_t t, std::int64_t share) const {
+    return {.x = pre_of(t),
+            .y = record.post + t * S,
+            .rate = rate_of(t),
+            .dx = space.dx_update[t % 2] + share * P,
+            .dy = space.dy,
+            .drate = space.drate,
+            .deta = group.eta};
+  }
+  TraceGradients<Real> gradients() const { return {space.G, space.GE}; }
+
+  void reverse_update(std::int64_t t) {
+    team.run([&](std::int64_t share) {
+      plan.sweeps_.update_adjoint(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share),
+                                  hebb_before(t), eligibility_before(t), gradients(), update_of(t, share));
+    });
+  }
+
+  void reverse_read(std::int64_t t) {
+    std::fill_n(space.dx, P, Real(0));
+    team.run([&](std::int64_t share) {
+      const Columns columns = share_of<Real>(N, share);
+      plan.sweeps_.read_adjoint(spec.rule, pass.connection, columns, hebb_before(t), gradients(),
+                                read_of(t, share));
+      if (lstm) gate_adjoint(pass.da_of(t, b), columns);
+    });
+  }
+
+  void reverse_read_and_update(std::int64_t t) {
+    std::fill_n(space.dx, P, Real(0));
+    team.run([&](std::int64_t share) {
+      const Columns columns = share_of<Real>(N, share);
+      plan.sweeps_.read_and_update_adjoint(spec.rule, spec.eligibility, pass.connection, columns,
+                                           hebb_before(t - 1), eligibility_before(t - 1), gradients(),
+                                           read_of(t, share), update_of(t - 1, share));
+      if (lstm) gate_adjoint(pass.da_of(t, b), columns);
+    });
+  }
+
+  /// dh(t-1) += W_gates times the gradients of i, f and o, for some of its columns.
+  void gate_adjoint(const Real* da_t, Columns columns) const {
+    const std::int64_t rows[] = {0, 1, 3}, count = std::min(columns.count, N - columns.first);
+    for (std::int64_t gate = 0; gate < 3; ++gate) {
+      plan.products_.multiply(1, count, N, da_t + rows[gate] * S, S,
+                              pass.gates_transposed + gate * N * N + columns.first, N,
+                              space.dx + columns.first, N);
     }
-    activate_adjoint(spec.activation, record.activated + t * N,
-                     args.masks.clamp == nullptr ? nullptr : args.masks.clamp + row * N, space.dy, N);
-    std::copy_n(space.dy, N, plastic);
-    plan.sweeps_.read_adjoint(spec.rule, connection,
-                              {.hebb = hebb,
-                               .G = space.G,
-                               .x = x,
-                               .da = plastic,
-                               .dx_lanes = space.dx_lanes,
-                               .dalpha = group.alpha});
-    for (std::int64_t i = 0; i < P; ++i) {
-      Real sum = 0;
-      for (std::int64_t lane = 0; lane < row_lanes<Real>; ++lane)
-        sum += space.dx_lanes[i * row_lanes<Real> + lane];
-      space.dx[i] = sum;
-    }
-    if (!spec.is_recurrent()) {
-      if (args.dinputs.pre != nullptr) std::copy_n(space.dx, P, args.dinputs.pre + row * P);
-      std::fill_n(space.dout, N, Real(0));
-    } else {
-      if (lstm) gate_adjoint(da_t, space.dx);
-      std::copy_n(space.dx, N, space.dout);
-    }
-    if (resets(t, b)) {
-      std::fill_n(space.dout, N, Real(0));
-      std::fill_n(space.dc, N, Real(0));
-      std::fill_n(space.G, PN, Real(0));
-      if (eligible) std::fill_n(space.GE, PN, Real(0));
-    }
+  }
+
+  void add_upstream(std::int64_t t) const {
+    if (args.dy == nullptr) return;
+    for (std::int64_t j = 0; j < N; ++j) space.dout[j] += args.dy[(t * B + b) * N + j];
   }
 
   /// The gradient of the rate goes to eta, to the modulator (and through it to what it reads), or to the
   /// caller.
-  void reverse_rate(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space,
-                    const GroupSums<Real>& group, std::int64_t t, std::int64_t row) const {
+  void reverse_rate(std::int64_t t) const {
     const Real* drate = space.drate;
     if (spec.rate == Rate::fixed) {
       for (std::int64_t j = 0; j < N; ++j) group.eta[j] += drate[j];
     }
     if (spec.rate == Rate::external && args.dinputs.rate != nullptr) {
-      std::copy_n(drate, N, args.dinputs.rate + row * N);
+      std::copy_n(drate, N, args.dinputs.rate + (t * B + b) * N);
     }
     if (!spec.has_modulator()) return;
     const Real M = record.modulation[t];
@@ -194,7 +195,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
       for (std::int64_t j = 0; j < N; ++j) dM += drate[j];
     }
     const bool reads_cell = spec.modulator_source == ModulatorSource::cell;
-    const Real* read = (reads_cell ? record.c : record.out) + t * N;
+    const Real* read = (reads_cell ? record.c : record.out) + t * S;
     Real* dread = reads_cell ? space.dc : space.dout;
     const Real q = dM * (1 - M * M);
     *group.modulator_bias += q;
@@ -204,126 +205,61 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     }
   }
 
-  /// From dh and dc to the gradients of the gates' currents and of the candidate.
-  void reverse_lstm(const TapeElement<Real, Trace>& record, const BackwardSpace<Real>& space, std::int64_t t,
-                    const Real* c_before, Real* da_t) const {
-    const Real *i = record.gates + t * 3 * N, *f = i + N, *o = f + N;
-    const Real *c = record.c + t * N, *post = record.post + t * N;
-    for (std::int64_t j = 0; j < N; ++j) {
-      const Real squashed = std::tanh(c[j]);
-      const Real dc = space.dc[j] + space.dout[j] * o[j] * (1 - squashed * squashed);
-      da_t[j] = dc * post[j] * i[j] * (1 - i[j]);
-      da_t[N + j] = dc * c_before[j] * f[j] * (1 - f[j]);
-      da_t[3 * N + j] = space.dout[j] * squashed * o[j] * (1 - o[j]);
-      space.dy[j] += dc * i[j];
-      space.dc[j] = dc * f[j];
+  /// From the gradients of what step t shows to those of its currents, da.
+  void reverse_cell(std::int64_t t) const {
+    Real* const da_t = pass.da_of(t, b);
+    Real* const plastic = da_t + (lstm ? 2 * S : 0);
+    if (lstm) {
+      const Real* c_before = pass.resets(t, b) ? space.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
+      plan.cells_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
+                                   .post = record.post + t * S,
+                                   .c = record.c + t * S,
+                                   .c_before = c_before,
+                                   .dh = space.dout,
+                                   .dc = space.dc,
+                                   .dpost = space.dy,
+                                   .da = da_t});
+    } else {
+      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.dout[j];
+    }
+    activate_adjoint(spec.activation, record.activated + t * S, at(args.masks.clamp, (t * B + b) * N),
+                     space.dy, N);
+    std::copy_n(space.dy, N, plastic);
+    std::fill(plastic + N, plastic + S, Real(0));
+  }
+
+  /// The gradient of x(t), complete now, goes to the caller or becomes that of what step t-1 shows.
+  void reverse_presynaptic(std::int64_t t) const {
+    for (std::int64_t share = 0; share < share_count(N); ++share) {
+      const Real *read = space.dx_read + share * P, *update = space.dx_update[t % 2] + share * P;
+      for (std::int64_t i = 0; i < P; ++i) space.dx[i] += read[i] + update[i];
+    }
+    if (spec.is_recurrent()) {
+      std::copy_n(space.dx, N, space.dout);
+    } else {
+      if (args.dinputs.pre != nullptr) std::copy_n(space.dx, P, args.dinputs.pre + (t * B + b) * P);
+      std::fill_n(space.dout, N, Real(0));
     }
   }
 
-  /// dh(t-1) += W_gates times the gradients of i, f and o.
-  void gate_adjoint(const Real* da_t, Real* dh) const {
-    plan.products_.multiply(1, N, 2 * N, da_t, width, gates_transposed, N, dh, N);
-    plan.products_.multiply(1, N, N, da_t + 3 * N, width, gates_transposed + 2 * N * N, N, dh, N);
-  }
-
-  /// dx = da W_in^T, or du = da; zero beyond the length.
-  void input_gradients(std::int64_t b, std::int64_t length) const {
-    const Inputs<Real>& gradients = args.dinputs;
-    const std::int64_t I = spec.inputs;
-    for (const auto& member : Inputs<Real>::members()) {
-      Real* gradient = gradients.*member.pointer;
-      if (gradient == nullptr) continue;
-      const std::int64_t columns = input_shape(spec, T, B, member.name)->size[2];
-      const std::int64_t first = member.name == "x" ? 0 : length;  // x is added up below
-      for (std::int64_t t = first; t < T; ++t)
-        std::fill_n(gradient + (t * B + b) * columns, columns, Real(0));
-    }
-    if (gradients.x != nullptr) {
-      plan.products_.multiply(length, I, width, da_of(0, b), width, w_in_transposed, I, gradients.x + b * I,
-                              B * I);
-    }
-    if (gradients.u != nullptr) {
-      for (std::int64_t t = 0; t < length; ++t) std::copy_n(da_of(t, b), N, gradients.u + (t * B + b) * N);
-    }
-  }
-
-  /// C += the sum over all steps of outer products of `left` and the columns `first_column`.. of da.
-  void weight_gradient(Real* c, std::int64_t rows, std::int64_t columns, std::int64_t ldc,
-                       std::int64_t first_column, const Real** left, const Real** right,
-                       std::int64_t count) const {
-    for (std::int64_t k = 0; k < count; ++k) right[k] += first_column;
-    constexpr std::int64_t rows_at_once = 16;
-    parallel_for(plan.options_.device.threads(), (rows + rows_at_once - 1) / rows_at_once,
-                 [&](std::int64_t block, int) {
-                   const std::int64_t m = block * rows_at_once;
-                   plan.products_.outer(m, std::min(rows, m + rows_at_once), columns, count, left, right, c,
-                                        ldc);
-                 });
-    for (std::int64_t k = 0; k < count; ++k) right[k] -= first_column;
-  }
-
-  /// What is summed over all steps at once: the dense weights and the bias.
-  void weight_gradients(const Real* zeros, const Real** left, const Real** right) const {
-    const Parameters<Real>& gradients = args.dparameters;
-    const std::int64_t I = spec.inputs;
-    std::int64_t count = 0;
-    const auto list_steps = [&](auto left_of) {
-      count = 0;
-      for (std::int64_t b = 0; b < B; ++b) {
-        const TapeElement<Real, Trace> record = plan.tape_element(tape, b);
-        for (std::int64_t t = 0; t < length_of(b); ++t, ++count) {
-          left[count] = left_of(record, t, b);
-          right[count] = da_of(t, b);
-        }
-      }
-    };
-    list_steps(
-        [&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b, zeros); });
-    if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, N, lstm ? 2 * N : 0, left, right, count);
-    if (gradients.w_gates != nullptr) {
-      weight_gradient(gradients.w_gates, N, 2 * N, 3 * N, 0, left, right, count);
-      weight_gradient(gradients.w_gates + 2 * N, N, N, 3 * N, 3 * N, left, right, count);
-    }
-    if (gradients.w_in != nullptr) {
-      list_steps(
-          [&](const auto&, std::int64_t t, std::int64_t b) { return args.inputs.x + (t * B + b) * I; });
-      weight_gradient(gradients.w_in, I, width, width, 0, left, right, count);
-    }
-    if (gradients.b != nullptr) {
-      for (std::int64_t k = 0; k < count; ++k) {
-        for (std::int64_t j = 0; j < width; ++j) gradients.b[j] += right[k][j];
-      }
-    }
-  }
-
-  /// Adds up the groups' sums in their order.
-  void group_gradients() const {
-    const Parameters<Real>& gradients = args.dparameters;
-    const bool matrix = spec.alpha == Granularity::connection;
-    const auto add = [](Real* to, const Real* from, std::int64_t count) {
-      for (std::int64_t k = 0; to != nullptr && k < count; ++k) to[k] += from[k];
-    };
-    const auto add_total = [](Real* to, const Real* from, std::int64_t count) {
-      if (to == nullptr) return;
-      Real total = 0;
-      for (std::int64_t k = 0; k < count; ++k) total += from[k];
-      *to += total;
-    };
-    for (std::int64_t g = 0; g < plan.groups(); ++g) {
-      const GroupSums<Real> group = sums_of(g);
-      if (spec.alpha == Granularity::scalar) {
-        add_total(gradients.alpha, group.alpha, N);
-      } else {
-        add(gradients.alpha, group.alpha, matrix ? PN : N);
-      }
-      add_total(gradients.eta, group.eta, N);
-      add(gradients.modulator_weight, group.modulator_weight, N);
-      add(gradients.modulator_bias, group.modulator_bias, 1);
-      add(gradients.fan_out_weight, group.fan_out_weight, N);
-      add(gradients.fan_out_bias, group.fan_out_bias, N);
-    }
+  /// A reset lets nothing through to the steps before it.
+  void forget() const {
+    std::fill_n(space.dout, N, Real(0));
+    std::fill_n(space.dc, N, Real(0));
+    std::fill_n(space.G, P * S, Real(0));
+    if (eligible) std::fill_n(space.GE, P * S, Real(0));
   }
 };
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t b, std::int64_t slot, const GroupSums<Real>& group,
+                                             Team& team) const {
+  Carver carver(spaces + static_cast<std::size_t>(slot) * space_bytes);
+  Element element{*this, b,   plan.tape_element(tape, b), BackwardSpace<Real>(spec, plan.interval_, carver),
+                  group, team};
+  element.run();
+  input_gradients(b);
+}
 
 namespace {
 
@@ -339,18 +275,19 @@ void transpose(const Real* source, Real* destination, std::int64_t rows, std::in
 /// The scratch of a backward pass, carved in one place for counting and for use.
 template <class Real>
 struct BackwardScratch {
-  Real *alpha_row, *zeros, *w_in_transposed, *gates_transposed, *da;
+  ParameterCopies<Real> copies;
+  Real *zeros, *w_in_transposed, *gates_transposed, *da;
   const Real **left, **right;  // [T B] rows of a weight gradient's factors
   std::byte *sums, *spaces;
 
   BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
-                  std::int64_t spaces_bytes, Carver& carver) {
-    const std::int64_t N = spec.neurons, width = spec.gates() * N, rows = options.steps * options.batch;
-    alpha_row = carver.take<Real>(N);
-    zeros = carver.take<Real>(std::max(spec.presynaptic(), N));
-    w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * width : 0);
+                  std::int64_t spaces_bytes, Carver& carver)
+      : copies(spec, carver) {
+    const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
+    zeros = carver.take<Real>(std::max(spec.presynaptic(), S));
+    w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
     gates_transposed = carver.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
-    da = carver.take<Real>(rows * width);
+    da = carver.take<Real>(rows * spec.gates() * S);
     left = carver.take<const Real*>(rows);
     right = carver.take<const Real*>(rows);
     sums = carver.take<std::byte>(sums_bytes);
@@ -389,7 +326,7 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
   Carver carver(scratch.data);
   const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
                                      workers() * static_cast<std::int64_t>(space_bytes), carver);
-  std::fill_n(memory.zeros, std::max(spec_.presynaptic(), spec_.neurons), Real(0));
+  std::fill_n(memory.zeros, std::max(spec_.presynaptic(), padded<Real>(spec_.neurons)), Real(0));
   std::memset(memory.sums, 0, sums_bytes * static_cast<std::size_t>(groups()));
   if (args.dinputs.x != nullptr) {
     transpose(args.parameters.w_in, memory.w_in_transposed, spec_.inputs, spec_.gates() * spec_.neurons);
@@ -397,16 +334,19 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
   if (spec_.cell == Cell::lstm) {
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
-  Connection<Real> connected = connection(args.parameters, memory.alpha_row);
+  Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
   // A gradient that nobody wants is not worth a matrix: its column sums are cheap, and left where they fall.
   if (args.dparameters.alpha == nullptr) connected.alpha_per_connection = false;
   const BackwardPass pass{*this,       args,       tape,      memory.spaces,          space_bytes,
                           memory.sums, sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
                           connected};
-  parallel_for(workers(), groups(), [&](std::int64_t group, int worker) {
-    const std::int64_t first = group * group_size(), last = std::min(first + group_size(), options_.batch);
-    for (std::int64_t b = first; b < last; ++b) pass.run(b, worker);
-  });
+  parallel_for_teams(options_.device.threads(), groups(), share_count(spec_.neurons),
+                     [&](std::int64_t group, std::int64_t slot, Team& team) {
+                       const std::int64_t first = group * group_size();
+                       const std::int64_t last = std::min(first + group_size(), options_.batch);
+                       const GroupSums<Real> sums = pass.sums_of(group);
+                       for (std::int64_t b = first; b < last; ++b) pass.run(b, slot, sums, team);
+                     });
   pass.weight_gradients(memory.zeros, memory.left, memory.right);
   pass.group_gradients();
 }

@@ -3,31 +3,29 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 
+#include "cpu/cells.hpp"
+#include "cpu/layout.hpp"
 #include "plasticity/arguments.hpp"
 
 // The parts of a step that touch vectors of N only.
 namespace plasticity::cpu {
 
+/// y = f(a), padding included. `a` may be y.
 template <class Real>
-Real sigmoid(Real a) {
-  return 1 / (1 + std::exp(-a));
-}
-
-/// y = f(a).
-template <class Real>
-void activate(Activation activation, const Real* a, Real* y, std::int64_t N) {
+void activate(const Cells<Real>& cells, Activation activation, const Real* a, Real* y, std::int64_t N) {
+  const std::int64_t width = padded<Real>(N);
   switch (activation) {
-    case Activation::tanh: std::transform(a, a + N, y, [](Real value) { return std::tanh(value); }); return;
-    case Activation::sigmoid: std::transform(a, a + N, y, [](Real value) { return sigmoid(value); }); return;
+    case Activation::tanh: cells.tanh(width, a, y); return;
+    case Activation::sigmoid: cells.logistic(width, a, y); return;
     case Activation::relu:
-      std::transform(a, a + N, y, [](Real value) { return value < 0 ? Real(0) : value; });
+      std::transform(a, a + width, y, [](Real value) { return value < 0 ? Real(0) : value; });
       return;
-    case Activation::identity: std::copy_n(a, N, y); return;
+    case Activation::identity: std::copy_n(a, width, y); return;
     case Activation::softmax: {
-      const Real largest = *std::max_element(a, a + N);
-      Real sum = 0;
-      for (std::int64_t j = 0; j < N; ++j) sum += y[j] = std::exp(a[j] - largest);
+      cells.exp_below(width, *std::max_element(a, a + N), a, y);
+      const Real sum = std::accumulate(y, y + N, Real(0));
       for (std::int64_t j = 0; j < N; ++j) y[j] /= sum;
       return;
     }
@@ -88,39 +86,32 @@ void fill_rate(const Spec& spec, const Parameters<const Real>& parameters, Real 
 }
 
 /// One step from the finished currents (input current, plastic read and gate products added up) to what the
-/// network shows.
+/// network shows. Vectors of the CPU path's own are padded (layout.hpp), the caller's are not.
 template <class Real>
 struct CellStep {
-  const Real* current;        // [gates N]
-  const std::uint8_t* clamp;  // [N] or null
-  const Real* clamp_value;    // [N]
+  const Real* current;        // [gates,N]
+  const std::uint8_t* clamp;  // [N] or null, the caller's
+  const Real* clamp_value;    // [N] the caller's
   Real* activated;            // [N] f(current); may be the same memory as post
   Real* post;                 // [N] after the clamp
   Real* out;                  // [N] the same memory as post except in an lstm
-  Real* gates;                // [3N] lstm: i f o
-  Real* c;                    // [N] lstm: in and out
+  Real* gates;                // [3,N] lstm: i f o
+  const Real* c_before;       // [N] lstm
+  Real* c;                    // [N] lstm; may be c_before
 };
 
 template <class Real>
-void run_cell(const Spec& spec, const CellStep<Real>& step) {
-  const std::int64_t N = spec.neurons;
+void run_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
+  const std::int64_t N = spec.neurons, width = padded<Real>(N);
   const bool lstm = spec.cell == Cell::lstm;
-  activate(spec.activation, step.current + (lstm ? 2 * N : 0), step.activated, N);
-  if (step.post != step.activated) std::copy_n(step.activated, N, step.post);
+  activate(cells, spec.activation, step.current + (lstm ? 2 * width : 0), step.activated, N);
+  if (step.post != step.activated) std::copy_n(step.activated, width, step.post);
   if (step.clamp != nullptr) {
     for (std::int64_t j = 0; j < N; ++j) {
       if (step.clamp[j] != 0) step.post[j] = step.clamp_value[j];
     }
   }
-  if (!lstm) return;
-  Real *i = step.gates, *f = step.gates + N, *o = step.gates + 2 * N;
-  for (std::int64_t j = 0; j < N; ++j) {
-    i[j] = sigmoid(step.current[j]);
-    f[j] = sigmoid(step.current[N + j]);
-    o[j] = sigmoid(step.current[3 * N + j]);
-    step.c[j] = f[j] * step.c[j] + i[j] * step.post[j];
-    step.out[j] = o[j] * std::tanh(step.c[j]);
-  }
+  if (lstm) cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.out});
 }
 
 }  // namespace plasticity::cpu

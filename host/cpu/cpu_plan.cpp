@@ -6,10 +6,50 @@
 
 namespace plasticity::cpu {
 
+template <class Real>
+ParameterCopies<Real>::ParameterCopies(const Spec& spec, Carver& carver) {
+  const bool matrix = spec.alpha == Granularity::connection;
+  w_tail = carver.take<Real>(spec.presynaptic() * row_lanes<Real>);
+  alpha_tail = carver.take<Real>(matrix ? spec.presynaptic() * row_lanes<Real> : 0);
+  alpha_row = carver.take<Real>(matrix ? 0 : padded<Real>(spec.neurons));
+}
+
+template <class Real>
+Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
+                                                const Parameters<const Real>& parameters) const {
+  const std::int64_t P = spec.presynaptic(), N = spec.neurons, whole = N / row_lanes<Real> * row_lanes<Real>;
+  const auto matrix = [&](const Real* source, Real* tail) {
+    for (std::int64_t i = 0; whole < N && i < P; ++i) {
+      Real* row = tail + i * row_lanes<Real>;
+      std::copy_n(source + i * N + whole, N - whole, row);
+      std::fill(row + N - whole, row + row_lanes<Real>, Real(0));
+    }
+    return Rows<Real>{source, N, tail, row_lanes<Real>};
+  };
+  Connection<Real> connection{.P = P,
+                              .N = N,
+                              .w = matrix(parameters.w, w_tail),
+                              .alpha = {alpha_row, 0, alpha_row + whole, 0},
+                              .alpha_per_connection = spec.alpha == Granularity::connection,
+                              .eta = spec.has_eta() ? *parameters.eta : Real(0),
+                              .clip = static_cast<Real>(spec.clip)};
+  if (connection.alpha_per_connection) {
+    connection.alpha = matrix(parameters.alpha, alpha_tail);
+  } else {
+    std::fill_n(alpha_row, padded<Real>(N), Real(0));
+    if (spec.alpha == Granularity::scalar) {
+      std::fill_n(alpha_row, N, *parameters.alpha);
+    } else {
+      std::copy_n(parameters.alpha, N, alpha_row);
+    }
+  }
+  return connection;
+}
+
 template <class Real, class Trace>
 TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval,
                                       Carver& carver) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(),
+  const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
                      checkpoints = (steps + interval - 1) / interval;
   const bool lstm = spec.cell == Cell::lstm;
   y0 = carver.take<Real>(spec.is_recurrent() ? N : 0);
@@ -26,14 +66,15 @@ TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std:
 
 template <class Real>
 ForwardSpace<Real>::ForwardSpace(const Spec& spec, Carver& carver) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), width = spec.gates() * N;
+  const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
   const bool lstm = spec.cell == Cell::lstm;
   y0 = carver.take<Real>(N);
-  c = carver.take<Real>(lstm ? N : 0);
+  c0 = carver.take<Real>(lstm ? N : 0);
   zeros = carver.take<Real>(std::max(P, N));
-  currents = carver.take<Real>(chunk * width);
-  current = carver.take<Real>(width);
-  post = carver.take<Real>(lstm ? N : 0);
+  currents = carver.take<Real>(chunk * spec.gates() * N);
+  out = carver.take<Real>(ring * N);
+  post = lstm ? carver.take<Real>(ring * N) : out;
+  c = carver.take<Real>(lstm ? ring * N : 0);
   gates = carver.take<Real>(lstm ? 3 * N : 0);
   rate = carver.take<Real>(N);
   hebb = carver.take<Real>(P * N);
@@ -42,7 +83,7 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, Carver& carver) {
 
 template <class Real>
 GroupSums<Real>::GroupSums(const Spec& spec, Carver& carver) {
-  const std::int64_t N = spec.neurons;
+  const std::int64_t N = padded<Real>(spec.neurons);
   alpha = carver.take<Real>(spec.alpha == Granularity::connection ? spec.presynaptic() * N : N);
   eta = carver.take<Real>(N);
   modulator_weight = carver.take<Real>(N);
@@ -53,15 +94,17 @@ GroupSums<Real>::GroupSums(const Spec& spec, Carver& carver) {
 
 template <class Real>
 BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+  const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
+                     shares = share_count(spec.neurons);
   const bool eligible = spec.has_eligibility();
   zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
   hebb = carver.take<Real>(interval * P * N);
   eligibility = carver.take<Real>(eligible ? interval * P * N : 0);
-  rates = carver.take<Real>(N);
-  dx_lanes = carver.take<Real>(P * row_lanes<Real>);
+  rates = carver.take<Real>(interval * N);
+  dx_read = carver.take<Real>(shares * P);
+  for (Real*& part : dx_update) part = carver.take<Real>(shares * P);
   dx = carver.take<Real>(std::max(P, N));
   dout = carver.take<Real>(N);
   dc = carver.take<Real>(N);
@@ -74,6 +117,7 @@ CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options)
     : spec_(spec),
       options_(options),
       sweeps_(sweeps<Real>(instruction_set())),
+      cells_(cells<Real>(instruction_set())),
       products_(products<Real>(instruction_set())),
       interval_(choose_interval()),
       tape_bytes_(tape_element_bytes(interval_) * static_cast<std::size_t>(options.batch)),
@@ -121,25 +165,6 @@ std::int64_t CpuPlan<Real, Trace>::choose_interval() const {
   return low;
 }
 
-template <class Real, class Trace>
-Connection<Real> CpuPlan<Real, Trace>::connection(const Parameters<const Real>& parameters,
-                                                  Real* alpha_row) const {
-  const bool matrix = spec_.alpha == Granularity::connection;
-  const Real* alpha = parameters.alpha;
-  if (spec_.alpha == Granularity::scalar) {
-    std::fill_n(alpha_row, spec_.neurons, *alpha);
-    alpha = alpha_row;
-  }
-  return {.P = spec_.presynaptic(),
-          .N = spec_.neurons,
-          .w = parameters.w,
-          .alpha = alpha,
-          .alpha_stride = matrix ? spec_.neurons : 0,
-          .alpha_per_connection = matrix,
-          .eta = spec_.has_eta() ? *parameters.eta : Real(0),
-          .clip = static_cast<Real>(spec_.clip)};
-}
-
 #define PLASTICITY_INSTANTIATE(Real, Trace) \
   template struct TapeElement<Real, Trace>; \
   template class CpuPlan<Real, Trace>;
@@ -147,6 +172,8 @@ PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)
 PLASTICITY_INSTANTIATE(float, Bfloat16)
 #undef PLASTICITY_INSTANTIATE
+template struct ParameterCopies<float>;
+template struct ParameterCopies<double>;
 template struct ForwardSpace<float>;
 template struct ForwardSpace<double>;
 template struct BackwardSpace<float>;

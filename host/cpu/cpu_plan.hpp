@@ -6,12 +6,17 @@
 
 #include "backend.hpp"
 #include "cpu/bfloat16.hpp"
+#include "cpu/cells.hpp"
+#include "cpu/products.hpp"
 #include "cpu/sweeps.hpp"
+#include "cpu/team.hpp"
 
 // The CPU backend: the batch is shared out among threads, time runs inside, so that a batch element's trace
-// stays in the cache of one core for the whole sequence. The trace update of a step is folded into the sweep
-// that does the next step's plastic read. Backward keeps the trace of every K-th step on the tape and replays
-// the steps between.
+// stays in the cache of one core for the whole sequence; threads without an element share the sweeps of the
+// others' (team.hpp). The trace update of a step is folded into the sweep that does the next step's plastic
+// read, and on the way back the read's adjoint into the one of the update before it. Forward keeps the trace
+// of every K-th step on the tape, backward replays the steps between. Rows of N are padded (layout.hpp) in
+// all memory of its own.
 namespace plasticity::cpu {
 
 /// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
@@ -31,6 +36,19 @@ class Carver {
   std::size_t bytes_ = 0;
 };
 
+/// Padded copies of what the sweeps cannot read where it is: the ends of the rows of w and alpha, and an
+/// alpha that serves all rows.
+template <class Real>
+struct ParameterCopies {
+  Real* w_tail;      // [P,row_lanes]
+  Real* alpha_tail;  // [P,row_lanes] where alpha is per connection
+  Real* alpha_row;   // [N] elsewhere
+
+  ParameterCopies(const Spec& spec, Carver& carver);
+  /// Makes the copies.
+  Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
+};
+
 /// What forward leaves for backward, for one batch element. A pointer that the cell does not use is null.
 template <class Real, class Trace>
 struct TapeElement {
@@ -40,7 +58,7 @@ struct TapeElement {
   Real* post;          // [T,N] postsynaptic activity (the same memory as `out` except in an lstm)
   Real* activated;     // [T,N] softmax before the clamp (elsewhere the same memory as `post`)
   Real* c;             // [T,N] lstm
-  Real* gates;         // [T,3N] lstm: i f o after the sigmoid
+  Real* gates;         // [T,3,N] lstm: i f o after the sigmoid
   Real* modulation;    // [T]
   Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step
   Trace* eligibility;  // likewise
@@ -52,16 +70,18 @@ struct TapeElement {
 template <class Real>
 struct ForwardSpace {
   static constexpr std::int64_t chunk = 16;  // steps whose input currents are computed together
+  static constexpr std::int64_t ring = 2;    // steps whose vectors are kept when there is no tape
   Real* y0;                                  // [N]
-  Real* c;                                   // [N]
+  Real* c0;                                  // [N] lstm
   Real* zeros;                               // [max(P,N)]
-  Real* currents;                            // [chunk, gates N]
-  Real* current;                             // [gates N] of the step at hand
-  Real* post;         // [N] lstm: the candidate (elsewhere y is written where the caller wants it)
-  Real* gates;        // [3N]
-  Real* rate;         // [N] of the step whose update is pending
-  Real* hebb;         // [P,N]
-  Real* eligibility;  // [P,N]
+  Real* currents;                            // [chunk,gates,N]
+  Real* out;                                 // [ring,N]
+  Real* post;                                // [ring,N] (the same memory as `out` except in an lstm)
+  Real* c;                                   // [ring,N] lstm
+  Real* gates;                               // [3,N] lstm
+  Real* rate;                                // [N] of the step whose update is pending
+  Real* hebb;                                // [P,N]
+  Real* eligibility;                         // [P,N]
 
   ForwardSpace(const Spec& spec, Carver& carver);
 };
@@ -83,18 +103,19 @@ struct GroupSums {
 /// What one thread works in while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  Real* zeros;        // [max(P,N)]
-  Real* G;            // [P,N]
-  Real* GE;           // [P,N]
-  Real* hebb;         // [K,P,N] traces of a segment, from its checkpoint on
-  Real* eligibility;  // [K,P,N]
-  Real* rates;        // [N]
-  Real* dx_lanes;     // [P,row_lanes]
-  Real* dx;           // [max(P,N)]
-  Real* dout;         // [N]
-  Real* dc;           // [N]
-  Real* dy;           // [N]
-  Real* drate;        // [N]
+  Real* zeros;         // [max(P,N)]
+  Real* G;             // [P,N]
+  Real* GE;            // [P,N]
+  Real* hebb;          // [K,P,N] traces of a segment, from its checkpoint on
+  Real* eligibility;   // [K,P,N]
+  Real* rates;         // [K,N] of the segment's steps
+  Real* dx_read;       // [shares,P] by the read of the step at hand
+  Real* dx_update[2];  // [shares,P] by its update, and by that of the step before it
+  Real* dx;            // [max(P,N)]
+  Real* dout;          // [N]
+  Real* dc;            // [N]
+  Real* dy;            // [N]
+  Real* drate;         // [N]
 
   BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
 };
@@ -120,12 +141,12 @@ class CpuPlan final : public Backend {
   struct BackwardPass;  // a backward pass under way (backward.cpp)
   struct LiveElement;   // the state of a network that is stepped (step.cpp)
 
-  Connection<Real> connection(const Parameters<const Real>& parameters, Real* alpha_row) const;
-  /// The input currents of steps t0 .. t0+count-1 of element b, [count, gates N]: x W_in + b, or u.
+  /// The input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
-  /// h(t-1) W_gates, added to the currents of i, f and o.
-  void add_gate_products(const Parameters<const Real>& parameters, const Real* h, Real* current) const;
+  /// h(t-1) W_gates, added to the currents of i, f and o, at some columns.
+  void add_gate_products(const Parameters<const Real>& parameters, const Real* h, Columns columns,
+                         Real* current) const;
   LiveElement live_element(Live live, std::int64_t b) const;
 
   /// Groups of batch elements whose gradients are summed apart, and the elements in each but perhaps the
@@ -149,6 +170,7 @@ class CpuPlan final : public Backend {
   Spec spec_;
   PlanOptions options_;
   const Sweeps<Real>& sweeps_;
+  const Cells<Real>& cells_;
   const Products<Real>& products_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
@@ -166,14 +188,30 @@ void convert(const From* source, To* destination, std::int64_t count) {
   }
 }
 
-/// As convert(), from zeros where there is no source.
+/// From a caller's rows of N to padded ones; zeros where there is no source.
 template <class From, class To>
-void convert_or_zero(const From* source, std::int64_t offset, To* destination, std::int64_t count) {
-  if (source == nullptr) {
-    std::fill_n(destination, count, To{});
-  } else {
-    convert(source + offset, destination, count);
+void pad_rows(const From* source, std::int64_t rows, std::int64_t N, To* destination) {
+  const std::int64_t stride = padded<To>(N);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (source != nullptr) convert(source + row * N, destination + row * stride, N);
+    const std::int64_t known = source == nullptr ? 0 : N;
+    std::fill_n(destination + row * stride + known, stride - known, To{});
   }
+}
+
+/// From padded rows to a caller's; nothing where there is no destination.
+template <class Real>
+void unpad_rows(const Real* source, std::int64_t rows, std::int64_t N, Real* destination) {
+  if (destination == nullptr) return;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    std::copy_n(source + row * padded<Real>(N), N, destination + row * N);
+  }
+}
+
+/// A piece of a caller's tensor, or null where there is no tensor.
+template <class Real>
+Real* at(Real* tensor, std::int64_t offset) {
+  return tensor == nullptr ? nullptr : tensor + offset;
 }
 
 }  // namespace plasticity::cpu

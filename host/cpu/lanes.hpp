@@ -3,10 +3,11 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
-// Vectors of the instruction set that the including file is compiled for (compiler vector extensions), and
-// the same operations on a single number for what is left over at the end of a row. Everything is in an
-// unnamed namespace: a function compiled for AVX must never stand in for its baseline twin at link time.
+// Vectors of the instruction set that the including file is compiled for (compiler vector extensions).
+// Everything is in an unnamed namespace: a function compiled for AVX must never stand in for its baseline
+// twin at link time.
 namespace plasticity::cpu {
 namespace {
 
@@ -18,12 +19,16 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 
-template <class Real, int bytes = vector_bytes>
+template <class Number, int bytes = vector_bytes>
 struct VectorOf {
-  typedef Real type __attribute__((vector_size(bytes)));
+  typedef Number type __attribute__((vector_size(bytes)));
 };
-template <class Real>
-using Vector = typename VectorOf<Real>::type;
+template <class Number>
+struct VectorOf<Number, sizeof(Number)> {
+  using type = Number;
+};
+template <class Number>
+using Vector = typename VectorOf<Number>::type;
 
 template <class V>
 struct LanesOf {
@@ -67,6 +72,60 @@ inline void store(Real* destination, V value) {
 template <class V, int count, class Real>
 inline void load_block(V (&block)[count], const Real* source) {
   for (int k = 0; k < count; ++k) block[k] = load<V>(source + k * lanes<V>);
+}
+
+template <class V, int count, class Real>
+inline void store_block(Real* destination, const V (&block)[count]) {
+  for (int k = 0; k < count; ++k) store(destination + k * lanes<V>, block[k]);
+}
+
+template <class V, int count, class Real>
+inline void add_block(Real* destination, const V (&block)[count]) {
+  for (int k = 0; k < count; ++k) {
+    store(destination + k * lanes<V>, load<V>(destination + k * lanes<V>) + block[k]);
+  }
+}
+
+/// One half (`part` 0 or 1) of every block of `block` lanes, those of a before those of b.
+template <int block, int part, class V, std::size_t... lane>
+PLASTICITY_INLINE inline V half_blocks(V a, V b, std::index_sequence<lane...>) {
+  constexpr int half = block / 2;
+  return __builtin_shufflevector(
+      a, b, (static_cast<int>(lane) / half * block + static_cast<int>(lane) % half + part * half)...);
+}
+
+/// Adds the halves of every block of `block` lanes to each other: the results of a's blocks, then those of
+/// b's.
+template <int block, class V>
+PLASTICITY_INLINE inline V fold(V a, V b) {
+  constexpr std::make_index_sequence<static_cast<std::size_t>(lanes<V>)> all{};
+  return half_blocks<block, 0>(a, b, all) + half_blocks<block, 1>(a, b, all);
+}
+
+/// Folds the blocks of one vector until each is a single number; they then stand at its beginning.
+template <int block, class V>
+PLASTICITY_INLINE inline V fold_all(V value) {
+  if constexpr (block > 1) {
+    return fold_all<block / 2>(fold<block>(value, value));
+  } else {
+    return value;
+  }
+}
+
+/// Writes the sums over the lanes of four vectors, the first `count` of them.
+template <class V, class Real>
+PLASTICITY_INLINE inline void store_sums(Real* sums, const V (&value)[4], std::int64_t count) {
+  constexpr int n = lanes<V>;
+  Real each[4];
+  const V first = fold<n>(value[0], value[1]), second = fold<n>(value[2], value[3]);
+  if constexpr (n == 2) {
+    store(each, first);
+    store(each + 2, second);
+  } else {
+    const V all = fold_all<n / 4>(fold<n / 2>(first, second));
+    std::memcpy(each, &all, sizeof(each));
+  }
+  std::memcpy(sums, each, static_cast<std::size_t>(count) * sizeof(Real));
 }
 
 }  // namespace

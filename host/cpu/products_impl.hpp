@@ -1,7 +1,7 @@
 #pragma once
 
 #include "cpu/lanes.hpp"
-#include "cpu/sweeps.hpp"
+#include "cpu/products.hpp"
 
 // The dense products, for the instruction set that the including file is compiled for. Every element of C is
 // one chain of multiply-adds over k in order, whatever tile it falls into, so here the compiler may fuse
@@ -9,14 +9,14 @@
 namespace plasticity::cpu {
 namespace {
 
-/// A tile of C of `rows` x `count` vectors, kept in registers over all k; a(m, k) and b(k) say where the
-/// factors are.
+/// A tile of C of `rows` x `count` vectors, kept in registers over k_begin <= k < k_end; a(m, k) and b(k) say
+/// where the factors are.
 template <int rows, class V, int count, class Real, class A, class B>
-PLASTICITY_INLINE inline void product_tile(std::int64_t K, const A a, const B b, std::int64_t m,
-                                           std::int64_t n, Real* c, std::int64_t ldc) {
+PLASTICITY_INLINE inline void product_tile(std::int64_t k_begin, std::int64_t k_end, const A a, const B b,
+                                           std::int64_t m, std::int64_t n, Real* c, std::int64_t ldc) {
   V sum[rows][count];
   for (int r = 0; r < rows; ++r) load_block(sum[r], c + (m + r) * ldc + n);
-  for (std::int64_t k = 0; k < K; ++k) {
+  for (std::int64_t k = k_begin; k < k_end; ++k) {
     V right[count];
     load_block(right, b(k) + n);
     for (int r = 0; r < rows; ++r) {
@@ -24,25 +24,42 @@ PLASTICITY_INLINE inline void product_tile(std::int64_t K, const A a, const B b,
       for (int v = 0; v < count; ++v) sum[r][v] += left * right[v];
     }
   }
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < count; ++v) store(c + (m + r) * ldc + n + v * lanes<V>, sum[r][v]);
+  for (int r = 0; r < rows; ++r) store_block(c + (m + r) * ldc + n, sum[r]);
+}
+
+/// Calls body<V, count>(n) for blocks of `wide` vectors, then for single vectors, halves of one, and so on
+/// down to single columns.
+template <class Real, int wide, int bytes = vector_bytes, class Body>
+PLASTICITY_INLINE inline void for_columns(std::int64_t N, Body body, std::int64_t n = 0) {
+  using V = typename VectorOf<Real, bytes>::type;
+  for (; n + wide * lanes<V> <= N; n += wide * lanes<V>) body.template operator()<V, wide>(n);
+  if constexpr (wide > 1) {
+    for_columns<Real, wide / 2, bytes>(N, body, n);
+  } else if constexpr (bytes > static_cast<int>(sizeof(Real))) {
+    for_columns<Real, 1, bytes / 2>(N, body, n);
   }
 }
 
 template <class Real, class A, class B>
-inline void product(std::int64_t m, std::int64_t M, std::int64_t N, std::int64_t K, A a, B b, Real* c,
-                    std::int64_t ldc) {
-  using V = Vector<Real>;
-  constexpr int rows = 4, count = 2;
-  const auto columns = [&]<int tile_rows> {
-    std::int64_t n = 0;
-    for (; n + count * lanes<V> <= N; n += count * lanes<V>)
-      product_tile<tile_rows, V, count>(K, a, b, m, n, c, ldc);
-    for (; n + lanes<V> <= N; n += lanes<V>) product_tile<tile_rows, V, 1>(K, a, b, m, n, c, ldc);
-    for (; n < N; ++n) product_tile<tile_rows, Real, 1>(K, a, b, m, n, c, ldc);
-  };
-  for (; m + rows <= M; m += rows) columns.template operator()<rows>();
-  for (; m < M; ++m) columns.template operator()<1>();
+PLASTICITY_INLINE inline void product(std::int64_t m_begin, std::int64_t M, std::int64_t N, std::int64_t K,
+                                      A a, B b, Real* c, std::int64_t ldc) {
+  constexpr int rows = 4;
+  constexpr std::int64_t k_block = 256;  // as many rows of B, two vectors wide, stay in the first cache
+  for (std::int64_t k = 0; k < K; k += k_block) {
+    const std::int64_t k_end = k + k_block < K ? k + k_block : K;
+    const std::int64_t m_rows = m_begin + (M - m_begin) / rows * rows;
+    if (m_begin < m_rows) {
+      for_columns<Real, 2>(N, [=]<class V, int count>(std::int64_t n) PLASTICITY_INLINE {
+        for (std::int64_t m = m_begin; m < m_rows; m += rows)
+          product_tile<rows, V, count>(k, k_end, a, b, m, n, c, ldc);
+      });
+    }
+    for (std::int64_t m = m_rows; m < M; ++m) {
+      for_columns<Real, 8>(N, [=]<class V, int count>(std::int64_t n) PLASTICITY_INLINE {
+        product_tile<1, V, count>(k, k_end, a, b, m, n, c, ldc);
+      });
+    }
+  }
 }
 
 template <class Real>
@@ -56,10 +73,11 @@ constexpr Products<Real> product_table{
         },
     .outer =
         [](std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t K,
-           const Real* const* a_rows, const Real* const* b_rows, Real* c, std::int64_t ldc) {
+           const Real* const* a_rows, const Real* const* b_rows, std::int64_t b_first, Real* c,
+           std::int64_t ldc) {
           product(
               m_begin, m_end, N, K, [=](std::int64_t m, std::int64_t k) { return a_rows[k][m]; },
-              [=](std::int64_t k) { return b_rows[k]; }, c, ldc);
+              [=](std::int64_t k) { return b_rows[k] + b_first; }, c, ldc);
         },
 };
 

@@ -1,6 +1,5 @@
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
-#include "cpu/parallel.hpp"
 
 namespace plasticity::cpu {
 
@@ -19,7 +18,7 @@ struct CpuPlan<Real, Trace>::LiveElement {
   Real* eligibility;      // [P,N]
 
   LiveElement(const Spec& spec, Carver& carver) {
-    const std::int64_t N = spec.neurons, P = spec.presynaptic();
+    const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
     pending = carver.take<std::int64_t>(1);
     y = carver.take<Real>(N);
     c = carver.take<Real>(N);
@@ -51,59 +50,65 @@ auto CpuPlan<Real, Trace>::live_element(Live live, std::int64_t b) const -> Live
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::load(Stream, const State<const Real>& state, Live live) const {
-  const std::int64_t N = spec_.neurons, PN = spec_.presynaptic() * N;
+  const std::int64_t N = spec_.neurons, P = spec_.presynaptic();
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const LiveElement element = live_element(live, b);
     *element.pending = 0;
-    convert_or_zero(state.y, b * N, element.y, N);
-    convert_or_zero(state.c, b * N, element.c, N);
-    convert_or_zero(state.hebb, b * PN, element.hebb, PN);
-    if (spec_.has_eligibility()) convert_or_zero(state.eligibility, b * PN, element.eligibility, PN);
+    std::fill_n(element.rate_before, padded<Real>(N), Real(0));
+    pad_rows(at(state.y, b * N), 1, N, element.y);
+    pad_rows(at(state.c, b * N), 1, N, element.c);
+    pad_rows(at(state.hebb, b * P * N), P, N, element.hebb);
+    if (spec_.has_eligibility()) pad_rows(at(state.eligibility, b * P * N), P, N, element.eligibility);
   }
 }
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const {
-  const std::int64_t N = spec_.neurons, P = spec_.presynaptic(), I = spec_.inputs;
+  const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
   Carver shared(scratch.data);
-  const Connection<Real> connected = connection(args.parameters, shared.take<Real>(N));
+  const Connection<Real> connected = ParameterCopies<Real>(spec_, shared).connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
-  parallel_for(workers(), options_.batch, [&](std::int64_t b, int worker) {
+  const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
     const LiveElement element = live_element(live, b);
-    Carver carver(spaces + static_cast<std::size_t>(worker) * forward_space_bytes());
+    Carver carver(spaces + static_cast<std::size_t>(slot) * forward_space_bytes());
     const ForwardSpace<Real> space(spec_, carver);
     if (args.masks.reset != nullptr && args.masks.reset[b] != 0) {
       *element.pending = 0;
       std::fill_n(element.y, N, Real(0));
       std::fill_n(element.c, N, Real(0));
-      std::fill_n(element.hebb, P * N, Real(0));
-      if (spec_.has_eligibility()) std::fill_n(element.eligibility, P * N, Real(0));
+      std::fill_n(element.hebb, P * S, Real(0));
+      if (spec_.has_eligibility()) std::fill_n(element.eligibility, P * S, Real(0));
     }
-    input_currents(args.parameters, args.inputs, b, 0, 1, space.current);
+    input_currents(args.parameters, args.inputs, b, 0, 1, space.currents);
     const Real* x = spec_.is_recurrent() ? element.y : args.inputs.pre + b * I;
-    const PlasticRead<Real> read{x, space.current + (lstm ? 2 * N : 0)};
+    const PlasticRead<Real> read{x, space.currents + (lstm ? 2 * S : 0)};
     Connection<Real> c = connected;
-    if (*element.pending != 0) {
-      c.eta = *element.eta_before;  // the update is the step before's, with the parameters of that time
-      sweeps_.update_and_read(spec_.rule, spec_.eligibility, c, element.update(), read);
-    } else {
-      sweeps_.read(spec_.rule, c, element.hebb, read);
-    }
-    if (lstm) add_gate_products(args.parameters, x, space.current);
+    if (*element.pending != 0) c.eta = *element.eta_before;  // as it was when the step before ran
+    team.run([&](std::int64_t share) {
+      const Columns columns = share_of<Real>(N, share);
+      if (*element.pending != 0) {
+        sweeps_.update_and_read(spec_.rule, spec_.eligibility, c, columns, element.update(), read);
+      } else {
+        sweeps_.read(spec_.rule, c, columns, element.hebb, read);
+      }
+      if (lstm) add_gate_products(args.parameters, x, columns, space.currents);
+    });
 
     // The factors of this step's update: x is read for the last time here, before y moves on.
     std::copy_n(x, P, element.x_before);
     Real* out = lstm ? element.y : element.post_before;
-    run_cell<Real>(spec_, {.current = space.current,
-                           .clamp = args.masks.clamp == nullptr ? nullptr : args.masks.clamp + b * N,
-                           .clamp_value = args.masks.clamp_value + (args.masks.clamp == nullptr ? 0 : b * N),
-                           .activated = element.post_before,
-                           .post = element.post_before,
-                           .out = out,
-                           .gates = space.gates,
-                           .c = element.c});
+    run_cell<Real>(spec_, cells_,
+                   {.current = space.currents,
+                    .clamp = at(args.masks.clamp, b * N),
+                    .clamp_value = at(args.masks.clamp_value, b * N),
+                    .activated = element.post_before,
+                    .post = element.post_before,
+                    .out = out,
+                    .gates = space.gates,
+                    .c_before = element.c,
+                    .c = element.c});
     std::copy_n(out, N, args.y + b * N);
     if (!lstm) std::copy_n(out, N, element.y);
     Real modulation = 0;
@@ -112,31 +117,31 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
           modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : out, N);
       if (args.modulation != nullptr) args.modulation[b] = modulation;
     }
-    const Real* external = args.inputs.rate == nullptr ? nullptr : args.inputs.rate + b * N;
-    fill_rate(spec_, args.parameters, modulation, external, element.rate_before);
+    fill_rate(spec_, args.parameters, modulation, at(args.inputs.rate, b * N), element.rate_before);
     *element.eta_before = connected.eta;
     *element.pending = 1;
-  });
+  };
+  parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), run);
 }
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::store(Stream, Live live, const State<Real>& state) const {
-  const std::int64_t N = spec_.neurons, PN = spec_.presynaptic() * N;
+  const std::int64_t N = spec_.neurons, P = spec_.presynaptic();
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const LiveElement element = live_element(live, b);
     if (*element.pending != 0) {
-      Connection<Real> c{};
-      c.P = spec_.presynaptic();
+      Connection<Real> c{};  // an update looks at no weight
+      c.P = P;
       c.N = N;
       c.eta = *element.eta_before;
       c.clip = static_cast<Real>(spec_.clip);
-      sweeps_.update(spec_.rule, spec_.eligibility, c, element.update());
+      sweeps_.update(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)}, element.update());
       *element.pending = 0;
     }
-    if (state.y != nullptr) std::copy_n(element.y, N, state.y + b * N);
-    if (state.c != nullptr) std::copy_n(element.c, N, state.c + b * N);
-    if (state.hebb != nullptr) convert(element.hebb, state.hebb + b * PN, PN);
-    if (state.eligibility != nullptr) convert(element.eligibility, state.eligibility + b * PN, PN);
+    unpad_rows(element.y, 1, N, at(state.y, b * N));
+    unpad_rows(element.c, 1, N, at(state.c, b * N));
+    unpad_rows(element.hebb, P, N, at(state.hebb, b * P * N));
+    unpad_rows(element.eligibility, P, N, at(state.eligibility, b * P * N));
   }
 }
 

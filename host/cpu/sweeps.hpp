@@ -3,23 +3,30 @@
 #include <cstdint>
 
 #include "cpu/isa.hpp"
+#include "cpu/layout.hpp"
 #include "plasticity/spec.hpp"
 
-// The inner loops of the CPU path: each is one pass over the [P,N] matrices of one batch element. They are
-// compiled once for every instruction set (sweeps_impl.hpp) and reached through a table of function pointers.
+// The inner loops of the CPU path: each is one pass over some columns of the [P,N] matrices of one batch
+// element. They are compiled once for every instruction set (sweeps_impl.hpp) and reached through a table of
+// function pointers. Traces and their gradients are padded matrices (layout.hpp), and so are vectors over
+// columns; a vector over rows is not.
 namespace plasticity::cpu {
 
-/// Width of the partial row sums: a row's sum over j is kept in this many lanes and added up at the end.
+/// A caller's matrix, or one row that serves all: whole blocks of row_lanes columns are read where they are,
+/// the rest of each row from a padded copy.
 template <class Real>
-inline constexpr std::int64_t row_lanes = 64 / static_cast<std::int64_t>(sizeof(Real));
+struct Rows {
+  const Real* at;            // of row 0
+  std::int64_t stride;       // from row to row; 0: one row serves all
+  const Real* tail;          // of row 0, from its last whole block on; padded with zeros
+  std::int64_t tail_stride;  // row_lanes, or 0
+};
 
-/// The matrices' sizes, and what does not change from step to step.
+/// What does not change from step to step.
 template <class Real>
 struct Connection {
   std::int64_t P, N;
-  const Real* w;              // [P,N]
-  const Real* alpha;          // rows of N: of a [P,N] matrix, or one row that serves all
-  std::int64_t alpha_stride;  // N, or 0
+  Rows<Real> w, alpha;
   bool alpha_per_connection;  // whether the gradient of alpha is a matrix too
   Real eta, clip;
 };
@@ -43,58 +50,54 @@ struct PlasticRead {
   Real* s;        // [N]
 };
 
-/// The adjoint of the trace update of step t.
+/// The gradients of the traces, which a sweep carries from after what it reverses to before it.
 template <class Real>
-struct UpdateAdjoint {
-  const Real* hebb;         // [P,N] before the step
-  const Real* eligibility;  // [P,N] before the step, or null
-  Real* G;                  // [P,N] in: gradient of the trace after the step; out: before it
-  Real* GE;                 // [P,N] likewise, or null
-  const Real* x;            // [P]
-  const Real* y;            // [N]
-  const Real* rate;         // [N]
-  Real* dx_lanes;           // [P,row_lanes] added to
-  Real* dy;                 // [N] added to
-  Real* drate;              // [N] written
-  Real* deta;               // [N] added to: the eligibility constant's gradient, by column
+struct TraceGradients {
+  Real* G;   // [P,N] of H
+  Real* GE;  // [P,N] of E, or null
 };
 
-/// The adjoint of the plastic read of step t.
+/// The adjoint of a plastic read.
 template <class Real>
 struct ReadAdjoint {
-  const Real* hebb;  // [P,N] before the step
-  Real* G;           // [P,N] added to
+  const Real* x;   // [P]
+  const Real* da;  // [N] gradient of the plastic gate's current
+  Real* dx;        // [P] written: this share's part
+  Real* dalpha;    // added to: [P,N], or [N] where alpha is not per connection
+};
+
+/// The adjoint of a trace update.
+template <class Real>
+struct UpdateAdjoint {
   const Real* x;     // [P]
-  const Real* da;    // [N] gradient of the plastic gate's current
-  Real* dx_lanes;    // [P,row_lanes] added to
-  Real* dalpha;      // added to: [P,N], or [N] where alpha is not per connection
+  const Real* y;     // [N]
+  const Real* rate;  // [N]
+  Real* dx;          // [P] written: this share's part
+  Real* dy;          // [N] written
+  Real* drate;       // [N] written
+  Real* deta;        // [N] added to: the eligibility constant's gradient, by column
 };
 
 template <class Real>
 struct Sweeps {
-  void (*update)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real>&);
-  void (*read)(Rule, const Connection<Real>&, const Real* hebb, const PlasticRead<Real>&);
-  void (*update_and_read)(Rule, Eligibility, const Connection<Real>&, const TraceUpdate<Real>&,
+  void (*update)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceUpdate<Real>&);
+  void (*read)(Rule, const Connection<Real>&, Columns, const Real* hebb, const PlasticRead<Real>&);
+  void (*update_and_read)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceUpdate<Real>&,
                           const PlasticRead<Real>&);
-  void (*update_adjoint)(Rule, Eligibility, const Connection<Real>&, const UpdateAdjoint<Real>&);
-  void (*read_adjoint)(Rule, const Connection<Real>&, const ReadAdjoint<Real>&);
+  /// `hebb` and `eligibility` are the traces before the step whose update is reversed, or before the read
+  /// where there is no update.
+  void (*update_adjoint)(Rule, Eligibility, const Connection<Real>&, Columns, const Real* hebb,
+                         const Real* eligibility, const TraceGradients<Real>&, const UpdateAdjoint<Real>&);
+  void (*read_adjoint)(Rule, const Connection<Real>&, Columns, const Real* hebb, const TraceGradients<Real>&,
+                       const ReadAdjoint<Real>&);
+  /// The read of step t, then the update of step t-1; the trace between them is computed again.
+  void (*read_and_update_adjoint)(Rule, Eligibility, const Connection<Real>&, Columns, const Real* hebb,
+                                  const Real* eligibility, const TraceGradients<Real>&,
+                                  const ReadAdjoint<Real>&, const UpdateAdjoint<Real>&);
 };
 
-/// Dense products for what is not plastic: row-major, C is added to.
-template <class Real>
-struct Products {
-  /// C[m,n] += sum_k A[m,k] B[k,n], with row strides lda, ldb, ldc.
-  void (*multiply)(std::int64_t M, std::int64_t N, std::int64_t K, const Real* a, std::int64_t lda,
-                   const Real* b, std::int64_t ldb, Real* c, std::int64_t ldc);
-  /// C[m,n] += sum_k a_rows[k][m] b_rows[k][n] for m_begin <= m < m_end: outer products of K pairs of rows.
-  void (*outer)(std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t K,
-                const Real* const* a_rows, const Real* const* b_rows, Real* c, std::int64_t ldc);
-};
-
-/// The tables for the instruction set of this machine.
+/// The table for an instruction set.
 template <class Real>
 const Sweeps<Real>& sweeps(Isa isa);
-template <class Real>
-const Products<Real>& products(Isa isa);
 
 }  // namespace plasticity::cpu

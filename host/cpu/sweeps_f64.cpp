@@ -1,5 +1,5 @@
 #include "cpu/sweeps_impl.hpp"
-#include "cpu/sweeps_tables.hpp"
+#include "cpu/tables.hpp"
 
 // Compiled once for every instruction set, each time with another PLASTICITY_ISA.
 namespace plasticity::cpu::PLASTICITY_ISA {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/sweeps.hpp"
+#include "cpu/products.hpp"
 #include "fail.hpp"
 #include "random.hpp"
 

@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- H + g X.
 template <>
-struct TraceRule<Rule::additive> : PlainRead {
+struct TraceRule<Rule::additive> : PlainRead, ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
     return hebb + rate * drive;

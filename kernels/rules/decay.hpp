@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- (1 - g) H + g X [2016, 2018], computed as H + g (X - H).
 template <>
-struct TraceRule<Rule::decay> : PlainRead {
+struct TraceRule<Rule::decay> : PlainRead, OwnDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
     return hebb + rate * (drive - hebb);

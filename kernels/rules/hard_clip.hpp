@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- clamp(H + g X, -c, c) [2019]. A saturated entry passes no gradient, to nothing.
 template <>
-struct TraceRule<Rule::hard_clip> : PlainRead {
+struct TraceRule<Rule::hard_clip> : PlainRead, ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V clip) {
     return clamp(hebb + rate * drive, clip);

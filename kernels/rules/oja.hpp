@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- H + g (X - y^2 H) [2018]; with X = x y it is g y (x - y H).
 template <>
-struct TraceRule<Rule::oja> : PlainRead {
+struct TraceRule<Rule::oja> : PlainRead, OwnDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V y, V) {
     return hebb + rate * (drive - y * y * hebb);

@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- H + g X, clipped to +-c only where it is read [2019 LSTM code].
 template <>
-struct TraceRule<Rule::read_clip> {
+struct TraceRule<Rule::read_clip> : ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V y, V clip) {
     return TraceRule<Rule::additive>::update(hebb, drive, rate, y, clip);

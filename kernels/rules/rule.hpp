@@ -31,13 +31,14 @@ PLASTICITY_HOST_DEVICE inline V select(Mask mask, V a, V b) {
 /// min(max(value, -limit), limit); NaN stays NaN.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V clamp(V value, V limit) {
-  return select(value < -limit, -limit, select(value > limit, limit, value));
+  const V raised = select(value < -limit, -limit, value);
+  return select(raised > limit, limit, raised);
 }
 
 /// `gradient` where a clamp of `value` at +-limit lets it through (ends included), else zero.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
-  return select(value >= -limit, select(value <= limit, gradient, V{}), V{});
+  return select(clamp(value, limit) == value, gradient, V{});
 }
 
 /// The rule as a type; each specialisation stands in a file of its own. update() gives the trace after the
@@ -45,6 +46,15 @@ PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
 /// gradient that comes back from it.
 template <Rule rule>
 struct TraceRule;
+
+/// A rule that sees the rate and the drive in their product g X alone. Whoever knows may multiply the factors
+/// of g x_i y_j in another order.
+struct ScaledDrive {
+  static constexpr bool drive_is_scaled = true;
+};
+struct OwnDrive {
+  static constexpr bool drive_is_scaled = false;
+};
 
 /// A rule whose trace is read as it is.
 struct PlainRead {

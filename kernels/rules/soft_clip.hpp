@@ -7,7 +7,7 @@ namespace plasticity {
 /// p = g X; H <- clamp(H + p (1 - H) if p >= 0 else H + p (1 + H), -1, 1) [2019 code]. The nearer the bound,
 /// the smaller the step.
 template <>
-struct TraceRule<Rule::soft_clip> : PlainRead {
+struct TraceRule<Rule::soft_clip> : PlainRead, ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
     const V p = rate * drive;

@@ -56,6 +56,19 @@ TEST(CpuPlan, AgreesOnOddSizes) {
   }
 }
 
+// Rows long enough to be cut into shares of columns, with and without an end that fills no block.
+TEST(CpuPlan, AgreesWhereColumnsAreShared) {
+  std::mt19937_64 random(31);
+  for (const std::int64_t neurons : {256, 263, 515}) {
+    for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+      Spec spec = random_spec(random, neurons, 9);
+      while (spec.cell != cell) spec = random_spec(random, neurons, 9);
+      const Problem problem = make_problem(spec, 3, 2, random(), random_masks(random));
+      expect_near<double>(problem, reference_answers(problem), 1e-11, {.device = Device::cpu(3)});
+    }
+  }
+}
+
 TEST(CpuPlan, AgreesOverTheWholeMatrix) {
   std::mt19937_64 random(31);
   for (int repeat = 0; repeat < 2; ++repeat) {

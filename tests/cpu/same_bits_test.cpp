@@ -39,6 +39,21 @@ TEST(SameBits, ForAnyNumberOfThreads) {
   }
 }
 
+// Few samples and many neurons: here threads share the columns of a sweep.
+TEST(SameBits, WhereThreadsShareASample) {
+  std::mt19937_64 random(47);
+  for (const std::int64_t neurons : {256, 300, 517}) {
+    for (const std::int64_t batch : {1, 2, 3}) {
+      const Spec spec = random_spec(random, neurons, 5);
+      const Problem problem = make_problem(spec, 5, batch, random(), random_masks(random));
+      const Answers one = run(problem, {.device = Device::cpu(1)});
+      for (const int threads : {2, 3, 7}) {
+        EXPECT_EQ(one, run(problem, {.device = Device::cpu(threads)})) << problem.name() << " on " << threads;
+      }
+    }
+  }
+}
+
 TEST(SameBits, ForAnyCheckpointInterval) {
   for (const Problem& problem : problems(41, 25, 3)) {
     const Answers stored = run(problem, {.checkpoint_interval = 1});

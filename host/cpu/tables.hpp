@@ -1,5 +1,7 @@
 #pragma once
 
+#include "cpu/cells.hpp"
+#include "cpu/products.hpp"
 #include "cpu/sweeps.hpp"
 
 // The tables that sweeps_*.cpp define, one set for each instruction set of this build.
@@ -7,6 +9,8 @@
   namespace plasticity::cpu::isa {            \
   extern const Sweeps<float> sweeps_f32;      \
   extern const Sweeps<double> sweeps_f64;     \
+  extern const Cells<float> cells_f32;        \
+  extern const Cells<double> cells_f64;       \
   extern const Products<float> products_f32;  \
   extern const Products<double> products_f64; \
   }

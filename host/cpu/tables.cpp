@@ -1,6 +1,6 @@
-#include "cpu/sweeps.hpp"
+#include "cpu/tables.hpp"
 
-#include "cpu/sweeps_tables.hpp"
+#include "cpu/isa.hpp"
 
 namespace plasticity::cpu {
 
@@ -18,6 +18,14 @@ const Sweeps<float>& sweeps(Isa isa) {
 template <>
 const Sweeps<double>& sweeps(Isa isa) {
   return PLASTICITY_CHOOSE(sweeps_f64);
+}
+template <>
+const Cells<float>& cells(Isa isa) {
+  return PLASTICITY_CHOOSE(cells_f32);
+}
+template <>
+const Cells<double>& cells(Isa isa) {
+  return PLASTICITY_CHOOSE(cells_f64);
 }
 template <>
 const Products<float>& products(Isa isa) {

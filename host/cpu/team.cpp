@@ -1,0 +1,99 @@
+#include "cpu/team.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+
+#include "cpu/parallel.hpp"
+
+namespace plasticity::cpu {
+namespace {
+
+constexpr std::uint64_t dismissed = std::numeric_limits<std::uint64_t>::max();
+
+inline void pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Waits until `value` is no longer `old`, and gives what it is then.
+template <class T>
+T wait_while(const std::atomic<T>& value, T old) {
+  for (int look = 0; look < 2000; ++look) {
+    if (const T now = value.load(std::memory_order_acquire); now != old) return now;
+    pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+Team::Team(std::int64_t shares, bool shared)
+    : shares_(shares),
+      taken_(shared && shares > 1 ? std::make_unique<Taken[]>(static_cast<std::size_t>(shares)) : nullptr) {}
+
+void Team::run_shared(const void* work, Call call) {
+  work_ = work;
+  call_ = call;
+  left_.store(shares_, std::memory_order_relaxed);
+  const std::uint64_t run = run_.load(std::memory_order_relaxed) + 1;
+  run_.store(run, std::memory_order_release);
+  run_.notify_all();
+  take(run, 0);
+  for (std::int64_t left = left_.load(std::memory_order_acquire); left != 0;) left = wait_while(left_, left);
+}
+
+void Team::take(std::uint64_t run, std::int64_t first) {
+  for (std::int64_t k = 0; k < shares_; ++k) {
+    const std::int64_t share = (first + k) % shares_;
+    // Who comes late finds the share taken in this run or in a later one, and does not look at work_.
+    std::uint64_t before = run - 1;
+    if (!taken_[static_cast<std::size_t>(share)].run.compare_exchange_strong(before, run,
+                                                                             std::memory_order_acq_rel)) {
+      continue;
+    }
+    call_(work_, share);
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
+  }
+}
+
+void Team::dismiss() {
+  if (taken_ == nullptr) return;
+  run_.store(dismissed, std::memory_order_release);
+  run_.notify_all();
+}
+
+void Team::help(std::int64_t first) {
+  if (taken_ == nullptr) return;
+  std::uint64_t seen = 0;
+  for (;;) {
+    seen = wait_while(run_, seen);
+    if (seen == dismissed) return;
+    take(seen, first);
+  }
+}
+
+void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares,
+                        const std::function<void(std::int64_t, std::int64_t, Team&)>& body) {
+  const bool shared = threads > 1 && shares > 1;
+  std::deque<Team> teams;
+  for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, shared);
+  // The owners' places are given out first, so whoever helps finds every element begun or done.
+  const std::int64_t helpers = shared && count > 0 ? threads - 1 : 0;
+  parallel_for(threads, count + helpers, [&](std::int64_t index, int worker) {
+    if (index < count) {
+      Team& team = teams[static_cast<std::size_t>(index)];
+      body(index, count <= threads ? index : worker, team);
+      team.dismiss();
+      return;
+    }
+    const std::int64_t helper = index - count;
+    for (std::int64_t k = 0; k < count; ++k) {
+      teams[static_cast<std::size_t>((helper + k) % count)].help((helper + 1) * shares / threads);
+    }
+  });
+}
+
+}  // namespace plasticity::cpu
