@@ -1,5 +1,9 @@
 #include "plasticity/device_memory.hpp"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstring>
 #include <new>
 
@@ -10,7 +14,19 @@ namespace plasticity {
 namespace {
 
 constinit const CudaPart* registered = nullptr;
-constexpr std::align_val_t alignment{64};
+
+// Large memory begins on a huge page and asks for them: the traces of a batch element then lie together in
+// the cache, and the processor walks fewer page tables.
+constexpr std::size_t huge_page = std::size_t{2} << 20;
+std::align_val_t alignment_of(std::size_t bytes) {
+  return std::align_val_t{bytes >= 2 * huge_page ? huge_page : 64};
+}
+void ask_for_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#ifdef __linux__
+  // Whole pages only; a refusal costs nothing but speed.
+  if (bytes >= 2 * huge_page) madvise(data, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
+}
 
 const CudaPart& needed_part() {
   if (registered == nullptr) fail(ErrorCode::device_unavailable, "device", "a device of this build", "cuda");
@@ -29,8 +45,9 @@ DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
     data_ = needed_part().allocate(index_, bytes);
     return;
   }
-  data_ = ::operator new(bytes, alignment, std::nothrow);
+  data_ = ::operator new(bytes, alignment_of(bytes), std::nothrow);
   if (data_ == nullptr) fail(ErrorCode::out_of_memory, "host memory", text(bytes, " bytes"), "none");
+  ask_for_huge_pages(data_, bytes);
 }
 
 DeviceMemory::~DeviceMemory() {
@@ -38,7 +55,7 @@ DeviceMemory::~DeviceMemory() {
   if (kind_ == DeviceKind::cuda) {
     registered->release(index_, data_);
   } else {
-    ::operator delete(data_, alignment);
+    ::operator delete(data_, alignment_of(bytes_));
   }
 }
 
