@@ -21,8 +21,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   const bool lstm = pass.lstm, eligible = pass.eligible;
   std::int64_t segment = 0;  // the first step of the segment whose traces are in `space`
 
-  /// The traces before step t of the segment: the first is the checkpoint, on the tape if it has the same type,
-  /// the others stand in `space`.
+  /// The traces before step t of the segment: the first is the checkpoint, on the tape if it has the same
+  /// type, the others stand in `space`.
   Real* trace_before(std::int64_t t, Real* replayed, Trace* checkpoints) const {
     if constexpr (std::is_same_v<Trace, Real>) {
       if (t == segment) return checkpoints + segment / K * P * S;
@@ -280,9 +280,9 @@ struct BackwardScratch {
   const Real **left, **right;  // [T B] rows of a weight gradient's factors
   std::byte *sums, *spaces;
 
-  BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
+  BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t passes, std::int64_t sums_bytes,
                   std::int64_t spaces_bytes, Carver& carver)
-      : copies(spec, carver) {
+      : copies(spec, passes, carver) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
     zeros = carver.take<Real>(std::max(spec.presynaptic(), S));
     w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
@@ -314,7 +314,8 @@ std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   Carver counter(nullptr);
-  BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
+  BackwardScratch<Real>(spec_, options_, passes(),
+                        groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
                         workers() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
 }
@@ -324,7 +325,8 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
                                     Scratch scratch) const {
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
   Carver carver(scratch.data);
-  const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
+  const BackwardScratch<Real> memory(spec_, options_, passes(),
+                                     groups() * static_cast<std::int64_t>(sums_bytes),
                                      workers() * static_cast<std::int64_t>(space_bytes), carver);
   std::fill_n(memory.zeros, std::max(spec_.presynaptic(), padded<Real>(spec_.neurons)), Real(0));
   std::memset(memory.sums, 0, sums_bytes * static_cast<std::size_t>(groups()));

@@ -36,15 +36,17 @@ class Carver {
   std::size_t bytes_ = 0;
 };
 
-/// Padded copies of what the sweeps cannot read where it is: the ends of the rows of w and alpha, and an
-/// alpha that serves all rows.
+/// Padded copies of w and alpha: of their whole rows, where enough passes over them follow, else of the rows'
+/// ends, which the sweeps cannot read where they are. Rows that are not aligned cost two cache lines a load,
+/// and the pages of a caller's matrix may crowd in the second cache.
 template <class Real>
 struct ParameterCopies {
-  Real* w_tail;      // [P,row_lanes]
-  Real* alpha_tail;  // [P,row_lanes] where alpha is per connection
-  Real* alpha_row;   // [N] elsewhere
+  static constexpr std::int64_t worth_copying = 8;  // passes: a copy costs about one
+  std::int64_t width;                               // of a copied row: N padded, or row_lanes
+  Real* w;                                          // [P,width]
+  Real* alpha;                                      // [P,width]; [N] where one row serves all
 
-  ParameterCopies(const Spec& spec, Carver& carver);
+  ParameterCopies(const Spec& spec, std::int64_t passes, Carver& carver);
   /// Makes the copies.
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
@@ -161,6 +163,8 @@ class CpuPlan final : public Backend {
   int workers() const {
     return static_cast<int>(std::clamp<std::int64_t>(options_.batch, 1, options_.device.threads()));
   }
+  /// Passes over w and alpha in a sequence, or at least in a step.
+  std::int64_t passes() const { return std::max<std::int64_t>(options_.steps, 1) * options_.batch; }
   std::size_t forward_space_bytes() const;
   std::size_t backward_space_bytes() const;
   std::size_t forward_scratch_bytes() const;

@@ -67,7 +67,8 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
   Carver shared(scratch.data);
-  const Connection<Real> connected = ParameterCopies<Real>(spec_, shared).connect(spec_, args.parameters);
+  const Connection<Real> connected =
+      ParameterCopies<Real>(spec_, options_.batch, shared).connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
