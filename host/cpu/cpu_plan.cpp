@@ -104,9 +104,10 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carv
   zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
-  hebb = carver.take<Real>(interval * P * N);
-  eligibility = carver.take<Real>(eligible ? interval * P * N : 0);
+  hebb = carver.take<Real>(interval * trace_distance<Real>(spec));
+  eligibility = carver.take<Real>(eligible ? interval * trace_distance<Real>(spec) : 0);
   rates = carver.take<Real>(interval * N);
+  replay = carver.take<ReplayStep<Real>>(interval);
   dx_read = carver.take<Real>(shares * P);
   for (Real*& part : dx_update) part = carver.take<Real>(shares * P);
   dx = carver.take<Real>(std::max(P, N));
