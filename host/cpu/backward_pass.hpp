@@ -20,6 +20,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   Real* da;                      // [B,T,gates,N] gradients of the currents
   const Real* w_in_transposed;   // [gates,N,I], where there is a projection
   const Real* gates_transposed;  // [3,N,N], in an lstm
+  const Real* zero_trace;        // [P,N] where there are resets
   Connection<Real> connection;
 
   // Sizes under the names of the equations; S is N padded.

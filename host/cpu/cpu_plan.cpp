@@ -104,10 +104,11 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carv
   zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
-  hebb = carver.take<Real>(interval * trace_distance<Real>(spec));
-  eligibility = carver.take<Real>(eligible ? interval * trace_distance<Real>(spec) : 0);
+  const std::int64_t kept = (interval + kept_every - 1) / kept_every * trace_distance<Real>(spec);
+  hebb = carver.take<Real>(kept);
+  eligibility = carver.take<Real>(eligible ? kept : 0);
   rates = carver.take<Real>(interval * N);
-  replay = carver.take<ReplayStep<Real>>(interval);
+  updates = carver.take<UpdateFactors<Real>>(interval);
   dx_read = carver.take<Real>(shares * P);
   for (Real*& part : dx_update) part = carver.take<Real>(shares * P);
   dx = carver.take<Real>(std::max(P, N));

@@ -122,20 +122,21 @@ struct GroupSums {
 /// What one thread works in while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  Real* zeros;               // [max(P,N)]
-  Real* G;                   // [P,N]
-  Real* GE;                  // [P,N]
-  Real* hebb;                // [K,P,N] traces of a segment, from its checkpoint on, at trace_distance()
-  Real* eligibility;         // [K,P,N]
-  Real* rates;               // [K,N] of the segment's steps
-  ReplayStep<Real>* replay;  // [K]
-  Real* dx_read;             // [shares,P] by the read of the step at hand
-  Real* dx_update[2];        // [shares,P] by its update, and by that of the step before it
-  Real* dx;                  // [max(P,N)]
-  Real* dout;                // [N]
-  Real* dc;                  // [N]
-  Real* dy;                  // [N]
-  Real* drate;               // [N]
+  static constexpr std::int64_t kept_every = TraceSource<Real>::most;
+  Real* zeros;  // [max(P,N)]
+  Real* G;      // [P,N]
+  Real* GE;     // [P,N]
+  Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
+  Real* eligibility;             // likewise
+  Real* rates;                   // [K,N] of the segment's steps
+  UpdateFactors<Real>* updates;  // [K] of the segment's steps
+  Real* dx_read;                 // [shares,P] by the read of the step at hand
+  Real* dx_update[2];            // [shares,P] by its update, and by that of the step before it
+  Real* dx;                      // [max(P,N)]
+  Real* dout;                    // [N]
+  Real* dc;                      // [N]
+  Real* dy;                      // [N]
+  Real* drate;                   // [N]
 
   BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
 };

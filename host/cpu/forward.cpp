@@ -149,10 +149,10 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     if (state.c != nullptr) std::copy_n(c_before, N, state.c + b * N);
     if (state.hebb == nullptr && state.eligibility == nullptr) return;
     if (pending.x != nullptr) {
-      const ReplayStep<Real> last{pending, space.hebb, space.eligibility};
+      const TraceSource<Real> last{hebb, eligibility, &pending, 1};
       team.run([&](std::int64_t share) {
-        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), hebb,
-                            eligibility, &last, 1);
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), last,
+                            space.hebb, space.eligibility);
       });
       hebb = space.hebb;
       eligibility = space.eligibility;

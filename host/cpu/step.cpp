@@ -134,9 +134,9 @@ void CpuPlan<Real, Trace>::store(Stream, Live live, const State<Real>& state) co
       c.N = N;
       c.eta = *element.eta_before;
       c.clip = static_cast<Real>(spec_.clip);
-      const ReplayStep<Real> last{element.update(), element.hebb, element.eligibility};
-      sweeps_.replay(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)}, element.hebb,
-                     element.eligibility, &last, 1);
+      const UpdateFactors<Real> last = element.update();
+      sweeps_.replay(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)},
+                     {element.hebb, element.eligibility, &last, 1}, element.hebb, element.eligibility);
       *element.pending = 0;
     }
     unpad_rows(element.y, 1, N, at(state.y, b * N));

@@ -19,6 +19,24 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
   V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // of a tile's rows, by lane
   const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
+    // The traces of the tile: where they stand, or worked out.
+    constexpr std::int64_t block_width = count * lanes<V>;
+    alignas(64) Real h_tile[elements][tile_rows * block_width], e_tile[elements][tile_rows * block_width];
+    const Real *h_rows[elements], *e_rows[elements];
+    std::int64_t row_distance[elements];
+    for (int b = 0; b < elements; ++b) {
+      const TraceSource<Real>& before = at[b].before;
+      const std::int64_t first = i0 * stride + j;
+      h_rows[b] = before.hebb + first;
+      e_rows[b] = before.eligibility == nullptr ? nullptr : before.eligibility + first;
+      row_distance[b] = stride;
+      if (before.count > 0) {
+        advance<rule, kind, count>(c, before, j, i0, i1, h_tile[b], e_tile[b], block_width);
+        h_rows[b] = h_tile[b];
+        e_rows[b] = e_tile[b];
+        row_distance[b] = block_width;
+      }
+    }
     ColumnDrive<rule, kind, V> drive[elements][count];
     V da[elements][count]{}, dy[elements][count]{}, drate[elements][count]{}, deta[elements][count]{},
         dalpha[elements][count]{};
@@ -51,11 +69,12 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
           if constexpr (per_connection) dalpha_ij = load<V>(dalpha_rows + ij);
         }
         for (int b = 0; b < elements; ++b) {
-          h[b] = load<V>(at[b].hebb + ij);
+          const std::int64_t place = (i - i0) * row_distance[b] + k * lanes<V>;
+          h[b] = load<V>(h_rows[b] + place);
           G[b] = load<V>(at[b].G + ij);
           if constexpr (updates && kind != Eligibility::none) {
             GE[b] = load<V>(at[b].GE + ij);
-            e[b] = load<V>(at[b].eligibility + ij);
+            e[b] = load<V>(e_rows[b] + place);
           }
         }
         for (int b = 0; b < elements; ++b) {

@@ -57,35 +57,15 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
   for_tiles<Real, wide>(c.P, N, columns, block, [](std::int64_t, std::int64_t) {});
 }
 
-/// Goes through several updates while a connection's traces are in registers.
 template <Rule rule, Eligibility kind, class Real>
-void sweep_replay(const Connection<Real>& c, Columns columns, const Real* hebb, const Real* eligibility,
-                  const ReplayStep<Real>* steps, std::int64_t step_count) {
-  using V = Vector<Real>;
+void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
+                  Real* eligibility) {
   const std::int64_t stride = padded<Real>(c.N);
-  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
-  const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
+  const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
-    V h[tile_rows][count], e[tile_rows][count]{};
-    for (std::int64_t i = i0; i < i1; ++i) {
-      load_block(h[i - i0], hebb + i * stride + j);
-      if constexpr (kind != Eligibility::none) load_block(e[i - i0], eligibility + i * stride + j);
-    }
-    for (std::int64_t t = 0; t < step_count; ++t) {
-      const ReplayStep<Real> step = steps[t];
-      ColumnDrive<rule, kind, V> drive[count];
-      for (int k = 0; k < count; ++k) drive[k] = {step.update, j + k * lanes<V>};
-      for (std::int64_t i = i0; i < i1; ++i) {
-        const V x = splat<V>(step.update.x[i]);
-        V(&row)[count] = h[i - i0], (&eligible)[count] = e[i - i0];
-        for (int k = 0; k < count; ++k) {
-          const auto& d = drive[k];
-          update_traces<rule, kind>(row[k], eligible[k], d.product(x), d.rate, d.y, eta, clip);
-        }
-        store_block(step.hebb_out + i * stride + j, row);
-        if constexpr (kind != Eligibility::none) store_block(step.eligibility_out + i * stride + j, eligible);
-      }
-    }
+    const std::int64_t first = i0 * stride + j;
+    advance<rule, kind, count>(c, traces, j, i0, i1, hebb + first,
+                               kind == Eligibility::none ? nullptr : eligibility + first, stride);
   };
   for_tiles<Real, 2>(c.P, c.N, columns, block, [](std::int64_t, std::int64_t) {});
 }

@@ -75,6 +75,49 @@ struct ColumnDrive {
   }
 };
 
+/// The updates of a TraceSource for one block of one tile, `steps` of them; the traces after them go to
+/// `hebb` and `eligibility`, whose rows are `distance` apart. A function of its own: what it is called from
+/// has enough variants.
+template <Rule rule, Eligibility kind, int count, int steps, class Real>
+__attribute__((noinline)) void advance_steps(const Connection<Real>& c, const TraceSource<Real>& traces,
+                                             std::int64_t j, std::int64_t i0, std::int64_t i1, Real* hebb,
+                                             Real* eligibility, std::int64_t distance) {
+  using V = Vector<Real>;
+  const std::int64_t stride = padded<Real>(c.N);
+  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  ColumnDrive<rule, kind, V> drive[steps][count];
+  const Real* x[steps];
+  for (int step = 0; step < steps; ++step) {
+    const UpdateFactors<Real>& update = traces.updates[step];
+    x[step] = update.x;
+    for (int k = 0; k < count; ++k) drive[step][k] = {update, j + k * lanes<V>};
+  }
+  for (std::int64_t i = i0; i < i1; ++i) {
+    V h[count], e[count]{};
+    load_block(h, traces.hebb + i * stride + j);
+    if constexpr (kind != Eligibility::none) load_block(e, traces.eligibility + i * stride + j);
+    for (int step = 0; step < steps; ++step) {
+      const V x_i = splat<V>(x[step][i]);
+      for (int k = 0; k < count; ++k) {
+        const auto& d = drive[step][k];
+        update_traces<rule, kind>(h[k], e[k], d.product(x_i), d.rate, d.y, eta, clip);
+      }
+    }
+    store_block(hebb + (i - i0) * distance, h);
+    if constexpr (kind != Eligibility::none) store_block(eligibility + (i - i0) * distance, e);
+  }
+}
+
+template <Rule rule, Eligibility kind, int count, class Real>
+inline void advance(const Connection<Real>& c, const TraceSource<Real>& traces, std::int64_t j,
+                    std::int64_t i0, std::int64_t i1, Real* hebb, Real* eligibility, std::int64_t distance) {
+  static_assert(TraceSource<Real>::most == 3);
+  const auto run = traces.count == 1   ? advance_steps<rule, kind, count, 1, Real>
+                   : traces.count == 2 ? advance_steps<rule, kind, count, 2, Real>
+                                       : advance_steps<rule, kind, count, 3, Real>;
+  run(c, traces, j, i0, i1, hebb, eligibility, distance);
+}
+
 /// Copies of some sweeps, of which the compiler knows that no store changes them.
 template <class Sweep, int count>
 struct Together {

@@ -58,12 +58,14 @@ struct ForwardSweep {
   Real* s;        // [N]
 };
 
-/// One step of a replay: an update, and where the traces after it go.
+/// Traces that are known by those of some steps before, and by the updates since.
 template <class Real>
-struct ReplayStep {
-  UpdateFactors<Real> update;
-  Real* hebb_out;         // [P,N]
-  Real* eligibility_out;  // [P,N] or null
+struct TraceSource {
+  static constexpr std::int64_t most = 3;  // updates
+  const Real* hebb;                        // [P,N]
+  const Real* eligibility;                 // [P,N] or null
+  const UpdateFactors<Real>* updates;      // [count]
+  std::int64_t count;                      // at most `most`, perhaps 0
 };
 
 /// The adjoint of a plastic read.
@@ -89,10 +91,9 @@ struct UpdateAdjoint {
 /// is computed again.
 template <class Real>
 struct BackwardSweep {
-  const Real* hebb;         // [P,N] before the step whose update is reversed, else before the read
-  const Real* eligibility;  // [P,N] likewise, or null
-  Real* G;                  // [P,N] gradient of H: from after what is reversed to before it
-  Real* GE;                 // [P,N] of E, or null
+  TraceSource<Real> before;  // the step whose update is reversed, else the read
+  Real* G;                   // [P,N] gradient of H: from after what is reversed to before it
+  Real* GE;                  // [P,N] of E, or null
   ReadAdjoint<Real> read;
   UpdateAdjoint<Real> update;
 };
@@ -106,9 +107,9 @@ struct Sweeps {
   /// One element's or several elements'; each comes out with the bits that it has alone.
   void (*forward)(Rule, Eligibility, const Connection<Real>&, Columns, const ForwardSweep<Real>* sweeps,
                   int elements);
-  /// Steps that follow each other, from the traces before the first: in one pass.
-  void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const Real* hebb,
-                 const Real* eligibility, const ReplayStep<Real>* steps, std::int64_t step_count);
+  /// Writes traces down, in one pass whatever the number of updates.
+  void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
+                 Real* hebb, Real* eligibility);
   /// As forward; what the elements add to one sum, they add in their order.
   void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
                    int elements);

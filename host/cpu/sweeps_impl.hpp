@@ -77,11 +77,10 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
 }
 
 template <class Real>
-void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns, const Real* hebb,
-            const Real* eligibility, const ReplayStep<Real>* steps, std::int64_t step_count) {
+void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+            const TraceSource<Real>& traces, Real* hebb, Real* eligibility) {
   with_rule(rule, AllRules{}, [&]<Rule r> {
-    with_eligibility(
-        kind, [&]<Eligibility k> { sweep_replay<r, k>(c, columns, hebb, eligibility, steps, step_count); });
+    with_eligibility(kind, [&]<Eligibility k> { sweep_replay<r, k>(c, columns, traces, hebb, eligibility); });
   });
 }
 
