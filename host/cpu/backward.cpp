@@ -325,9 +325,9 @@ struct BackwardScratch {
   const Real **left, **right;  // [T B] rows of a weight gradient's factors
   std::byte *sums, *spaces;
 
-  BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t passes, std::int64_t sums_bytes,
+  BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
                   std::int64_t spaces_bytes, Carver& carver)
-      : copies(spec, passes, carver) {
+      : copies(spec, true, carver) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
     zeros = carver.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
     w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
@@ -359,8 +359,7 @@ std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   Carver counter(nullptr);
-  BackwardScratch<Real>(spec_, options_, passes(),
-                        groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
+  BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
                         workers() * together() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
 }
@@ -370,8 +369,7 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
                                     Scratch scratch) const {
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
   Carver carver(scratch.data);
-  const BackwardScratch<Real> memory(spec_, options_, passes(),
-                                     groups() * static_cast<std::int64_t>(sums_bytes),
+  const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
                                      workers() * together() * static_cast<std::int64_t>(space_bytes), carver);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));

@@ -7,8 +7,8 @@
 namespace plasticity::cpu {
 
 template <class Real>
-ParameterCopies<Real>::ParameterCopies(const Spec& spec, std::int64_t passes, Carver& carver)
-    : width(passes >= worth_copying ? padded<Real>(spec.neurons) : row_lanes<Real>) {
+ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, Carver& carver)
+    : width(whole ? padded<Real>(spec.neurons) : row_lanes<Real>) {
   const bool matrix = spec.alpha == Granularity::connection;
   w = carver.take<Real>(spec.presynaptic() * width);
   alpha = carver.take<Real>(matrix ? spec.presynaptic() * width : padded<Real>(spec.neurons));

@@ -53,17 +53,16 @@ std::int64_t trace_distance(const Spec& spec) {
   return size < large ? size : (size + page - 1) / page * page;
 }
 
-/// Padded copies of w and alpha: of their whole rows, where enough passes over them follow, else of the rows'
-/// ends, which the sweeps cannot read where they are. Rows that are not aligned cost two cache lines a load,
-/// and the pages of a caller's matrix may crowd in the second cache.
+/// Padded copies of w and alpha: of their whole rows, or only of the rows' ends, which the sweeps cannot read
+/// where they are. Rows that are not aligned cost two cache lines a load, and the pages of a caller's matrix
+/// may crowd in the second cache; so a sequence, which passes over them many times, has copies of the whole.
 template <class Real>
 struct ParameterCopies {
-  static constexpr std::int64_t worth_copying = 8;  // passes: a copy costs about one
-  std::int64_t width;                               // of a copied row: N padded, or row_lanes
-  Real* w;                                          // [P,width]
-  Real* alpha;                                      // [P,width]; [N] where one row serves all
+  std::int64_t width;  // of a copied row: N padded, or row_lanes
+  Real* w;             // [P,width]
+  Real* alpha;         // [P,width]; [N] where one row serves all
 
-  ParameterCopies(const Spec& spec, std::int64_t passes, Carver& carver);
+  ParameterCopies(const Spec& spec, bool whole, Carver& carver);
   /// Makes the copies.
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
@@ -176,16 +175,22 @@ class CpuPlan final : public Backend {
   std::int64_t groups() const {
     return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
   }
-  /// Elements of a group that go back step by step together.
-  std::int64_t together() const { return std::min<std::int64_t>(group_size(), elements_together); }
+  /// Elements of a group that go back step by step together: as long as what a step passes through, the
+  /// traces and their gradients, w, alpha and its gradient, fits into a second cache of common size. (The
+  /// size is a constant, since it decides in which order gradients are added up.)
+  std::int64_t together() const {
+    constexpr std::int64_t second_cache = 1 << 20;
+    const std::int64_t matrices = 2 * elements_together + (spec_.alpha == Granularity::connection ? 3 : 1);
+    const std::int64_t bytes =
+        matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
+    return bytes > second_cache ? 1 : std::min<std::int64_t>(group_size(), elements_together);
+  }
   std::size_t tape_element_bytes(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;
   std::int64_t choose_interval() const;
   int workers() const {
     return static_cast<int>(std::clamp<std::int64_t>(options_.batch, 1, options_.device.threads()));
   }
-  /// Passes over w and alpha in a sequence, or at least in a step.
-  std::int64_t passes() const { return std::max<std::int64_t>(options_.steps, 1) * options_.batch; }
   std::size_t forward_space_bytes() const;
   std::size_t backward_space_bytes() const;
   std::size_t forward_scratch_bytes() const;

@@ -245,14 +245,15 @@ std::size_t CpuPlan<Real, Trace>::forward_space_bytes() const {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_scratch_bytes() const {
   Carver counter(nullptr);
-  ParameterCopies<Real>(spec_, passes(), counter);
-  return counter.bytes() + static_cast<std::size_t>(workers() * elements_together) * forward_space_bytes();
+  ParameterCopies<Real>(spec_, true, counter);
+  counter.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers() * elements_together);
+  return counter.bytes();
 }
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const {
   Carver carver(scratch.data);
-  const ParameterCopies<Real> copies(spec_, passes(), carver);
+  const ParameterCopies<Real> copies(spec_, true, carver);
   const std::size_t bytes = forward_space_bytes();
   std::byte* spaces =
       carver.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);

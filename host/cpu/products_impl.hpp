@@ -2,12 +2,29 @@
 
 #include "cpu/lanes.hpp"
 #include "cpu/products.hpp"
+#include "rules/arithmetic.hpp"
 
 // The dense products, for the instruction set that the including file is compiled for. Every element of C is
-// one chain of multiply-adds over k in order, whatever tile it falls into, so here the compiler may fuse
-// them.
+// one chain of multiply-adds over k in order, each fused where there is an instruction for it, whatever tile
+// it falls into.
 namespace plasticity::cpu {
 namespace {
+
+/// a b + c, for parts of a vector and for single numbers too.
+template <class V>
+PLASTICITY_INLINE inline V fused(V a, V b, V c) {
+  return multiply_add(a, b, c);
+}
+#ifdef __FMA__
+PLASTICITY_INLINE inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+PLASTICITY_INLINE inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
+PLASTICITY_INLINE inline __m128 fused(__m128 a, __m128 b, __m128 c) { return _mm_fmadd_ps(a, b, c); }
+PLASTICITY_INLINE inline __m128d fused(__m128d a, __m128d b, __m128d c) { return _mm_fmadd_pd(a, b, c); }
+#endif
+#ifdef __AVX512F__
+PLASTICITY_INLINE inline __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+PLASTICITY_INLINE inline __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+#endif
 
 /// A tile of C of `rows` x `count` vectors, kept in registers over k_begin <= k < k_end; a(m, k), b(k) and
 /// c(m) say where the factors and the rows of C are.
@@ -21,7 +38,7 @@ PLASTICITY_INLINE inline void product_tile(std::int64_t k_begin, std::int64_t k_
     load_block(right, b(k) + n);
     for (int r = 0; r < rows; ++r) {
       const V left = splat<V>(a(m + r, k));
-      for (int v = 0; v < count; ++v) sum[r][v] += left * right[v];
+      for (int v = 0; v < count; ++v) sum[r][v] = fused(left, right[v], sum[r][v]);
     }
   }
   for (int r = 0; r < rows; ++r) store_block(c(m + r) + n, sum[r]);

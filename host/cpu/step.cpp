@@ -65,9 +65,10 @@ template <class Real, class Trace>
 void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
+  constexpr std::int64_t enough_passes = 8;  // over w and alpha: a copy costs about one
   Carver shared(scratch.data);
   const Connection<Real> connected =
-      ParameterCopies<Real>(spec_, options_.batch, shared).connect(spec_, args.parameters);
+      ParameterCopies<Real>(spec_, options_.batch >= enough_passes, shared).connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
