@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "cpu/backward_pass.hpp"
 
 namespace plasticity::cpu {
@@ -19,152 +21,150 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   const Spec& spec = pass.spec;
   const std::int64_t N = pass.N, P = pass.P, B = pass.B, S = pass.S, K = plan.interval_;
   const bool lstm = pass.lstm, eligible = pass.eligible;
+  const std::int64_t length = pass.length_of(b);
   std::int64_t segment = 0;  // the first step of the segment whose traces are in `space`
+  BackwardSweep<Real> sweep{};
 
-  /// The traces before step t of the segment: the first is the checkpoint, on the tape if it has the same type,
-  /// the others stand in `space`.
-  Real* trace_before(std::int64_t t, Real* replayed, Trace* checkpoints) const {
+  // A segment keeps the traces before every kept_every-th of its steps: the first is the checkpoint, on the
+  // tape if it has the same type, the others are replayed into `space`. From those to the traces before a
+  // step in between, the sweeps find their way anew: it costs less than the memory that all of them would
+  // pass through.
+  static constexpr std::int64_t kept_every = BackwardSpace<Real>::kept_every;
+
+  Real* kept_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
     if constexpr (std::is_same_v<Trace, Real>) {
       if (t == segment) return checkpoints + segment / K * P * S;
     }
-    return replayed + (t - segment) * P * S;
+    return replayed + (t - segment) / kept_every * trace_distance<Real>(spec);
   }
-  Real* hebb_before(std::int64_t t) const { return trace_before(t, space.hebb, record.hebb); }
-  Real* eligibility_before(std::int64_t t) const {
-    return eligible ? trace_before(t, space.eligibility, record.eligibility) : nullptr;
+  Real* kept_hebb(std::int64_t t) const { return kept_trace(t, space.hebb, record.hebb); }
+  Real* kept_eligibility(std::int64_t t) const {
+    return eligible ? kept_trace(t, space.eligibility, record.eligibility) : nullptr;
+  }
+  /// The last step up to t whose traces are there: kept, or zero after a reset.
+  std::int64_t known_before(std::int64_t t) const {
+    std::int64_t known = t;
+    while ((known - segment) % kept_every != 0 && !pass.resets(known, b)) --known;
+    return known;
+  }
+  TraceSource<Real> traces_before(std::int64_t t) const {
+    const std::int64_t known = known_before(t);
+    const bool zero = known != segment && pass.resets(known, b);
+    return {.hebb = zero ? pass.zero_trace : kept_hebb(known),
+            .eligibility = !eligible ? nullptr
+                           : zero    ? pass.zero_trace
+                                     : kept_eligibility(known),
+            .updates = space.updates + (known - segment),
+            .count = t - known};
   }
   Real* rate_of(std::int64_t t) const { return space.rates + (t - segment) * S; }
   const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b, space.zeros); }
 
-  void run() {
+  /// From behind the last step: what comes from the final state, and the last update.
+  void begin() {
     const State<const Real>& upstream = args.dfinal_state;
-    const std::int64_t length = pass.length_of(b), PN = P * N;
+    const std::int64_t PN = P * N;
     std::fill_n(space.zeros, std::max(P, S), Real(0));
     std::fill_n(space.rates, K * S, Real(0));
     pad_rows(at(upstream.y, b * N), 1, N, space.dout);
     pad_rows(at(upstream.c, b * N), 1, N, space.dc);
     pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
     if (eligible) pad_rows(at(upstream.eligibility, b * PN), P, N, space.GE);
-    if (length > 0) {
-      replay((length - 1) / K * K, length);
-      reverse_update(length - 1);
-    }
-    for (std::int64_t t = length - 1; t >= 0; --t) {
-      add_upstream(t);
-      reverse_rate(t);
-      reverse_cell(t);
-      if (t > 0 && !pass.resets(t, b)) {
-        if (t == segment) replay(t - K, t);
-        reverse_read_and_update(t);
-      } else {
-        reverse_read(t);
-      }
-      reverse_presynaptic(t);
-      if (pass.resets(t, b)) {
-        forget();
-        if (t > 0) {
-          if (t == segment) replay(t - K, t);
-          reverse_update(t - 1);
-        }
-      }
-    }
+    if (length == 0) return;
+    replay((length - 1) / K * K, length);
+    reverse_update(length - 1);
+  }
+
+  /// Works back to the currents of step t, and gets the sweep ready: its read, and the update before it.
+  void prepare(std::int64_t t) {
+    add_upstream(t);
+    reverse_rate(t);
+    reverse_cell(t);
+    const bool updates = t > 0 && !pass.resets(t, b);
+    if (updates && t == segment) replay(t - K, t);
+    const std::int64_t before = updates ? t - 1 : t;
+    sweep = {.before = traces_before(before),
+             .G = space.G,
+             .GE = space.GE,
+             .read = {.x = pre_of(t),
+                      .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
+                      .dx = space.dx_read,
+                      .dalpha = group.alpha},
+             .update = update_of(before)};
+    if (!updates) sweep.update.factors = {};
+    std::fill_n(space.dx, P, Real(0));
+  }
+
+  /// After the sweep: what step t-1 shows has its gradient.
+  void complete(std::int64_t t) {
+    reverse_presynaptic(t);
+    if (!pass.resets(t, b)) return;
+    forget();
+    if (t == 0) return;
+    if (t == segment) replay(t - K, t);
+    reverse_update(t - 1);
+  }
+
+  void finish() const {
     const State<Real>& initial = args.dinitial_state;
     unpad_rows(space.dout, 1, N, at(initial.y, b * N));
     unpad_rows(space.dc, 1, N, at(initial.c, b * N));
-    unpad_rows(space.G, P, N, at(initial.hebb, b * PN));
-    unpad_rows(space.GE, P, N, at(initial.eligibility, b * PN));
+    unpad_rows(space.G, P, N, at(initial.hebb, b * P * N));
+    unpad_rows(space.GE, P, N, at(initial.eligibility, b * P * N));
   }
 
-  /// Leaves the rates of the steps t0 .. t1-1 in `space`, and the traces before them: the first from its
-  /// checkpoint, the others replayed.
+  /// Leaves in `space` the rates and updates of the steps t0 .. t1-1, a segment, and the traces that it
+  /// keeps.
   void replay(std::int64_t t0, std::int64_t t1) {
     segment = t0;
     for (std::int64_t t = t0; t < t1; ++t) {
       fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0),
                 at(args.inputs.rate, (t * B + b) * N), rate_of(t));
+      space.updates[t - t0] = {.x = pre_of(t), .y = record.post + t * S, .rate = rate_of(t)};
     }
     if constexpr (!std::is_same_v<Trace, Real>) {
       const std::int64_t checkpoint = t0 / K * P * S;
       convert(record.hebb + checkpoint, space.hebb, P * S);
       if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
     }
-    team.run([&](std::int64_t share) {
-      const Columns columns = share_of<Real>(N, share);
-      for (std::int64_t t = t0; t + 1 < t1; ++t) {
-        if (pass.resets(t + 1, b)) {
-          clear(hebb_before(t + 1), columns);
-          if (eligible) clear(eligibility_before(t + 1), columns);
-          continue;
-        }
-        plan.sweeps_.update(spec.rule, spec.eligibility, pass.connection, columns,
-                            {.hebb_in = hebb_before(t),
-                             .hebb_out = hebb_before(t + 1),
-                             .eligibility_in = eligibility_before(t),
-                             .eligibility_out = eligibility_before(t + 1),
-                             .x = pre_of(t),
-                             .y = record.post + t * S,
-                             .rate = rate_of(t)});
-      }
-    });
+    for (std::int64_t t = t0 + kept_every; t < t1; t += kept_every) {
+      const TraceSource<Real> from = traces_before(t - 1);
+      const TraceSource<Real> before{from.hebb, from.eligibility, from.updates, from.count + 1};
+      if (pass.resets(t, b)) continue;
+      team.run([&](std::int64_t share) {
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
+                            kept_hebb(t), kept_eligibility(t));
+      });
+    }
   }
 
-  void clear(Real* trace, Columns columns) const {
-    for (std::int64_t i = 0; i < P; ++i) std::fill_n(trace + i * S + columns.first, columns.count, Real(0));
-  }
-
-  ReadAdjoint<Real> read_of(std::int64_t t, std::int64_t share) const {
-    return {.x = pre_of(t),
-            .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
-            .dx = space.dx_read + share * P,
-            .dalpha = group.alpha};
-  }
-  UpdateAdjoint<Real> update_of(std::int64_t t, std::int64_t share) const {
-    return {.x = pre_of(t),
-            .y = record.post + t * S,
-            .rate = rate_of(t),
-            .dx = space.dx_update[t % 2] + share * P,
+  UpdateAdjoint<Real> update_of(std::int64_t t) const {
+    return {.factors = space.updates[t - segment],
+            .dx = space.dx_update[t % 2],
             .dy = space.dy,
             .drate = space.drate,
             .deta = group.eta};
   }
-  TraceGradients<Real> gradients() const { return {space.G, space.GE}; }
 
   void reverse_update(std::int64_t t) {
+    sweep = {.before = traces_before(t),
+             .G = space.G,
+             .GE = space.GE,
+             .read = {.x = nullptr, .da = nullptr, .dx = space.dx_read, .dalpha = nullptr},
+             .update = update_of(t)};
     team.run([&](std::int64_t share) {
-      plan.sweeps_.update_adjoint(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share),
-                                  hebb_before(t), eligibility_before(t), gradients(), update_of(t, share));
+      const BackwardSweep<Real> alone = sweep_of(share);
+      plan.sweeps_.backward(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), &alone,
+                            1);
     });
   }
 
-  void reverse_read(std::int64_t t) {
-    std::fill_n(space.dx, P, Real(0));
-    team.run([&](std::int64_t share) {
-      const Columns columns = share_of<Real>(N, share);
-      plan.sweeps_.read_adjoint(spec.rule, pass.connection, columns, hebb_before(t), gradients(),
-                                read_of(t, share));
-      if (lstm) gate_adjoint(pass.da_of(t, b), columns);
-    });
-  }
-
-  void reverse_read_and_update(std::int64_t t) {
-    std::fill_n(space.dx, P, Real(0));
-    team.run([&](std::int64_t share) {
-      const Columns columns = share_of<Real>(N, share);
-      plan.sweeps_.read_and_update_adjoint(spec.rule, spec.eligibility, pass.connection, columns,
-                                           hebb_before(t - 1), eligibility_before(t - 1), gradients(),
-                                           read_of(t, share), update_of(t - 1, share));
-      if (lstm) gate_adjoint(pass.da_of(t, b), columns);
-    });
-  }
-
-  /// dh(t-1) += W_gates times the gradients of i, f and o, for some of its columns.
-  void gate_adjoint(const Real* da_t, Columns columns) const {
-    const std::int64_t rows[] = {0, 1, 3}, count = std::min(columns.count, N - columns.first);
-    for (std::int64_t gate = 0; gate < 3; ++gate) {
-      plan.products_.multiply(1, count, N, da_t + rows[gate] * S, S,
-                              pass.gates_transposed + gate * N * N + columns.first, N,
-                              space.dx + columns.first, N);
-    }
+  /// The sweep at hand, for a share of the columns: it has a place of its own for its sums over columns.
+  BackwardSweep<Real> sweep_of(std::int64_t share) const {
+    BackwardSweep<Real> part = sweep;
+    part.read.dx += share * P;
+    part.update.dx += share * P;
+    return part;
   }
 
   void add_upstream(std::int64_t t) const {
@@ -252,13 +252,58 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
 };
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t b, std::int64_t slot, const GroupSums<Real>& group,
-                                             Team& team) const {
-  Carver carver(spaces + static_cast<std::size_t>(slot) * space_bytes);
-  Element element{*this, b,   plan.tape_element(tape, b), BackwardSpace<Real>(spec, plan.interval_, carver),
-                  group, team};
-  element.run();
-  input_gradients(b);
+void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
+                                             const GroupSums<Real>& group, Team& team) const {
+  std::vector<Element> elements;
+  elements.reserve(static_cast<std::size_t>(count));
+  std::int64_t longest = 0;
+  for (std::int64_t k = 0; k < count; ++k) {
+    Carver carver(spaces + static_cast<std::size_t>(slot * plan.together() + k) * space_bytes);
+    const std::int64_t b = first + k;
+    elements.push_back({*this, b, plan.tape_element(tape, b),
+                        BackwardSpace<Real>(spec, plan.interval_, carver), group, team});
+    elements.back().begin();
+    longest = std::max(longest, elements.back().length);
+  }
+  for (std::int64_t t = longest - 1; t >= 0; --t) {
+    for (Element& element : elements) {
+      if (t < element.length) element.prepare(t);
+    }
+    team.run([&](std::int64_t share) {
+      const Columns columns = share_of<Real>(N, share);
+      BackwardSweep<Real> sweeps[elements_together];
+      const Real* da_rows[elements_together];
+      Real* dx_rows[elements_together];
+      int running = 0;
+      for (const Element& element : elements) {
+        if (t >= element.length) continue;
+        sweeps[running] = element.sweep_of(share);
+        da_rows[running] = da_of(t, element.b);
+        dx_rows[running++] = element.space.dx + columns.first;
+      }
+      plan.sweeps_.backward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
+      if (lstm) gate_adjoint(running, da_rows, dx_rows, columns);
+    });
+    for (Element& element : elements) {
+      if (t < element.length) element.complete(t);
+    }
+  }
+  for (const Element& element : elements) {
+    element.finish();
+    input_gradients(element.b);
+  }
+}
+
+/// dh(t-1) += W_gates times the gradients of i, f and o, for some of its columns.
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::gate_adjoint(int elements, const Real** da_rows,
+                                                      Real* const* dx_rows, Columns columns) const {
+  const std::int64_t count = std::min(columns.count, N - columns.first);
+  for (std::int64_t gate = 0; gate < 3; ++gate) {
+    plan.products_.multiply_rows(elements, count, N, da_rows, gates_transposed + gate * N * N + columns.first,
+                                 N, dx_rows);
+    for (int k = 0; k < elements; ++k) da_rows[k] += gate == 1 ? 2 * S : S;  // i, f and o among the currents
+  }
 }
 
 namespace {
@@ -282,9 +327,9 @@ struct BackwardScratch {
 
   BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
                   std::int64_t spaces_bytes, Carver& carver)
-      : copies(spec, carver) {
+      : copies(spec, true, carver) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
-    zeros = carver.take<Real>(std::max(spec.presynaptic(), S));
+    zeros = carver.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
     w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
     gates_transposed = carver.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
     da = carver.take<Real>(rows * spec.gates() * S);
@@ -315,7 +360,7 @@ template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   Carver counter(nullptr);
   BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
-                        workers() * static_cast<std::int64_t>(backward_space_bytes()), counter);
+                        workers() * together() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
 }
 
@@ -325,8 +370,9 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
   Carver carver(scratch.data);
   const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
-                                     workers() * static_cast<std::int64_t>(space_bytes), carver);
-  std::fill_n(memory.zeros, std::max(spec_.presynaptic(), padded<Real>(spec_.neurons)), Real(0));
+                                     workers() * together() * static_cast<std::int64_t>(space_bytes), carver);
+  const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
+  std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
   std::memset(memory.sums, 0, sums_bytes * static_cast<std::size_t>(groups()));
   if (args.dinputs.x != nullptr) {
     transpose(args.parameters.w_in, memory.w_in_transposed, spec_.inputs, spec_.gates() * spec_.neurons);
@@ -337,15 +383,17 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
   Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
   // A gradient that nobody wants is not worth a matrix: its column sums are cheap, and left where they fall.
   if (args.dparameters.alpha == nullptr) connected.alpha_per_connection = false;
-  const BackwardPass pass{*this,       args,       tape,      memory.spaces,          space_bytes,
-                          memory.sums, sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
-                          connected};
+  const BackwardPass pass{
+      *this,        args,       tape,      memory.spaces,          space_bytes,
+      memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
+      memory.zeros, connected};
   parallel_for_teams(options_.device.threads(), groups(), share_count(spec_.neurons),
                      [&](std::int64_t group, std::int64_t slot, Team& team) {
                        const std::int64_t first = group * group_size();
                        const std::int64_t last = std::min(first + group_size(), options_.batch);
                        const GroupSums<Real> sums = pass.sums_of(group);
-                       for (std::int64_t b = first; b < last; ++b) pass.run(b, slot, sums, team);
+                       for (std::int64_t b = first; b < last; b += together())
+                         pass.run(b, std::min(together(), last - b), slot, sums, team);
                      });
   pass.weight_gradients(memory.zeros, memory.left, memory.right);
   pass.group_gradients();

@@ -13,13 +13,14 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   const CpuPlan& plan;
   const BackwardArgs<Real>& args;
   Tape tape;
-  std::byte* spaces;  // one BackwardSpace for each slot
+  std::byte* spaces;  // plan.together() BackwardSpaces for each slot
   std::size_t space_bytes;
   std::byte* sums;  // one GroupSums for each group
   std::size_t sums_bytes;
   Real* da;                      // [B,T,gates,N] gradients of the currents
   const Real* w_in_transposed;   // [gates,N,I], where there is a projection
   const Real* gates_transposed;  // [3,N,N], in an lstm
+  const Real* zero_trace;        // [P,N] where there are resets
   Connection<Real> connection;
 
   // Sizes under the names of the equations; S is N padded.
@@ -51,7 +52,10 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     return t == 0 ? record.y0 : record.out + (t - 1) * S;
   }
 
-  void run(std::int64_t b, std::int64_t slot, const GroupSums<Real>& group, Team& team) const;
+  /// Elements first .. first+count-1, step by step together.
+  void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GroupSums<Real>& group,
+           Team& team) const;
+  void gate_adjoint(int elements, const Real** da_rows, Real* const* dx_rows, Columns columns) const;
   /// dx = da W_in^T, or du = da; zero beyond the length.
   void input_gradients(std::int64_t b) const;
   /// What is summed over all steps at once: the dense weights and the bias.

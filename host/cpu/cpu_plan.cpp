@@ -7,40 +7,44 @@
 namespace plasticity::cpu {
 
 template <class Real>
-ParameterCopies<Real>::ParameterCopies(const Spec& spec, Carver& carver) {
+ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, Carver& carver)
+    : width(whole ? padded<Real>(spec.neurons) : row_lanes<Real>) {
   const bool matrix = spec.alpha == Granularity::connection;
-  w_tail = carver.take<Real>(spec.presynaptic() * row_lanes<Real>);
-  alpha_tail = carver.take<Real>(matrix ? spec.presynaptic() * row_lanes<Real> : 0);
-  alpha_row = carver.take<Real>(matrix ? 0 : padded<Real>(spec.neurons));
+  w = carver.take<Real>(spec.presynaptic() * width);
+  alpha = carver.take<Real>(matrix ? spec.presynaptic() * width : padded<Real>(spec.neurons));
 }
 
 template <class Real>
 Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
                                                 const Parameters<const Real>& parameters) const {
   const std::int64_t P = spec.presynaptic(), N = spec.neurons, whole = N / row_lanes<Real> * row_lanes<Real>;
-  const auto matrix = [&](const Real* source, Real* tail) {
-    for (std::int64_t i = 0; whole < N && i < P; ++i) {
-      Real* row = tail + i * row_lanes<Real>;
-      std::copy_n(source + i * N + whole, N - whole, row);
-      std::fill(row + N - whole, row + row_lanes<Real>, Real(0));
+  const auto matrix = [&](const Real* source, Real* copy) {
+    if (width == padded<Real>(N)) {
+      pad_rows(source, P, N, copy);
+      return Rows<Real>{copy, width, copy + whole, width};
     }
-    return Rows<Real>{source, N, tail, row_lanes<Real>};
+    for (std::int64_t i = 0; whole < N && i < P; ++i) {
+      Real* row = copy + i * width;
+      std::copy_n(source + i * N + whole, N - whole, row);
+      std::fill(row + N - whole, row + width, Real(0));
+    }
+    return Rows<Real>{source, N, copy, width};
   };
   Connection<Real> connection{.P = P,
                               .N = N,
-                              .w = matrix(parameters.w, w_tail),
-                              .alpha = {alpha_row, 0, alpha_row + whole, 0},
+                              .w = matrix(parameters.w, w),
+                              .alpha = {alpha, 0, alpha + whole, 0},
                               .alpha_per_connection = spec.alpha == Granularity::connection,
                               .eta = spec.has_eta() ? *parameters.eta : Real(0),
                               .clip = static_cast<Real>(spec.clip)};
   if (connection.alpha_per_connection) {
-    connection.alpha = matrix(parameters.alpha, alpha_tail);
+    connection.alpha = matrix(parameters.alpha, alpha);
   } else {
-    std::fill_n(alpha_row, padded<Real>(N), Real(0));
+    std::fill_n(alpha, padded<Real>(N), Real(0));
     if (spec.alpha == Granularity::scalar) {
-      std::fill_n(alpha_row, N, *parameters.alpha);
+      std::fill_n(alpha, N, *parameters.alpha);
     } else {
-      std::copy_n(parameters.alpha, N, alpha_row);
+      std::copy_n(parameters.alpha, N, alpha);
     }
   }
   return connection;
@@ -100,9 +104,11 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carv
   zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
-  hebb = carver.take<Real>(interval * P * N);
-  eligibility = carver.take<Real>(eligible ? interval * P * N : 0);
+  const std::int64_t kept = (interval + kept_every - 1) / kept_every * trace_distance<Real>(spec);
+  hebb = carver.take<Real>(kept);
+  eligibility = carver.take<Real>(eligible ? kept : 0);
   rates = carver.take<Real>(interval * N);
+  updates = carver.take<UpdateFactors<Real>>(interval);
   dx_read = carver.take<Real>(shares * P);
   for (Real*& part : dx_update) part = carver.take<Real>(shares * P);
   dx = carver.take<Real>(std::max(P, N));

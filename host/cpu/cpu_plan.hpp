@@ -19,32 +19,50 @@
 // all memory of its own.
 namespace plasticity::cpu {
 
-/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
+/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts. Large
+/// pieces begin at different places within a page: the same element of several matrices then falls into
+/// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
+/// the same address.
 class Carver {
  public:
   explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
   template <class T>
   T* take(std::int64_t count) {
+    const std::size_t size = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    if (size >= large) bytes_ = (bytes_ + page - 1) / page * page + large_++ % (page / apart) * apart;
     T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+    bytes_ += size;
     return piece;
   }
-  std::size_t bytes() const { return bytes_; }
+  /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
+  std::size_t bytes() const { return large_ == 0 ? bytes_ : (bytes_ + page - 1) / page * page; }
+
+  static constexpr std::size_t page = 4096, large = 32 << 10, apart = 256;
 
  private:
   std::byte* memory_;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_ = 0, large_ = 0;
 };
 
-/// Padded copies of what the sweeps cannot read where it is: the ends of the rows of w and alpha, and an
-/// alpha that serves all rows.
+/// Numbers from one trace to the next where traces stand one behind the other: whole pages, if they are
+/// large.
+template <class Real>
+std::int64_t trace_distance(const Spec& spec) {
+  const std::int64_t size = spec.presynaptic() * padded<Real>(spec.neurons);
+  constexpr std::int64_t page = Carver::page / sizeof(Real), large = Carver::large / sizeof(Real);
+  return size < large ? size : (size + page - 1) / page * page;
+}
+
+/// Padded copies of w and alpha: of their whole rows, or only of the rows' ends, which the sweeps cannot read
+/// where they are. Rows that are not aligned cost two cache lines a load, and the pages of a caller's matrix
+/// may crowd in the second cache; so a sequence, which passes over them many times, has copies of the whole.
 template <class Real>
 struct ParameterCopies {
-  Real* w_tail;      // [P,row_lanes]
-  Real* alpha_tail;  // [P,row_lanes] where alpha is per connection
-  Real* alpha_row;   // [N] elsewhere
+  std::int64_t width;  // of a copied row: N padded, or row_lanes
+  Real* w;             // [P,width]
+  Real* alpha;         // [P,width]; [N] where one row serves all
 
-  ParameterCopies(const Spec& spec, Carver& carver);
+  ParameterCopies(const Spec& spec, bool whole, Carver& carver);
   /// Makes the copies.
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
@@ -103,19 +121,21 @@ struct GroupSums {
 /// What one thread works in while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  Real* zeros;         // [max(P,N)]
-  Real* G;             // [P,N]
-  Real* GE;            // [P,N]
-  Real* hebb;          // [K,P,N] traces of a segment, from its checkpoint on
-  Real* eligibility;   // [K,P,N]
-  Real* rates;         // [K,N] of the segment's steps
-  Real* dx_read;       // [shares,P] by the read of the step at hand
-  Real* dx_update[2];  // [shares,P] by its update, and by that of the step before it
-  Real* dx;            // [max(P,N)]
-  Real* dout;          // [N]
-  Real* dc;            // [N]
-  Real* dy;            // [N]
-  Real* drate;         // [N]
+  static constexpr std::int64_t kept_every = TraceSource<Real>::most;
+  Real* zeros;  // [max(P,N)]
+  Real* G;      // [P,N]
+  Real* GE;     // [P,N]
+  Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
+  Real* eligibility;             // likewise
+  Real* rates;                   // [K,N] of the segment's steps
+  UpdateFactors<Real>* updates;  // [K] of the segment's steps
+  Real* dx_read;                 // [shares,P] by the read of the step at hand
+  Real* dx_update[2];            // [shares,P] by its update, and by that of the step before it
+  Real* dx;                      // [max(P,N)]
+  Real* dout;                    // [N]
+  Real* dc;                      // [N]
+  Real* dy;                      // [N]
+  Real* drate;                   // [N]
 
   BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
 };
@@ -144,9 +164,9 @@ class CpuPlan final : public Backend {
   /// The input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
-  /// h(t-1) W_gates, added to the currents of i, f and o, at some columns.
-  void add_gate_products(const Parameters<const Real>& parameters, const Real* h, Columns columns,
-                         Real* current) const;
+  /// h(t-1) W_gates of `elements` elements, added to their currents of i, f and o, at some columns.
+  void add_gate_products(const Parameters<const Real>& parameters, int elements, const Real* const* h,
+                         Real* const* currents, Columns columns) const;
   LiveElement live_element(Live live, std::int64_t b) const;
 
   /// Groups of batch elements whose gradients are summed apart, and the elements in each but perhaps the
@@ -154,6 +174,16 @@ class CpuPlan final : public Backend {
   std::int64_t group_size() const { return (options_.batch + 15) / 16; }
   std::int64_t groups() const {
     return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
+  }
+  /// Elements of a group that go back step by step together: as long as what a step passes through, the
+  /// traces and their gradients, w, alpha and its gradient, fits into a second cache of common size. (The
+  /// size is a constant, since it decides in which order gradients are added up.)
+  std::int64_t together() const {
+    constexpr std::int64_t second_cache = 1 << 20;
+    const std::int64_t matrices = 2 * elements_together + (spec_.alpha == Granularity::connection ? 3 : 1);
+    const std::int64_t bytes =
+        matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
+    return bytes > second_cache ? 1 : std::min<std::int64_t>(group_size(), elements_together);
   }
   std::size_t tape_element_bytes(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;

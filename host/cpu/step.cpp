@@ -30,9 +30,8 @@ struct CpuPlan<Real, Trace>::LiveElement {
     eligibility = carver.take<Real>(spec.has_eligibility() ? P * N : 0);
   }
 
-  TraceUpdate<Real> update() const {
-    return {hebb, hebb, eligibility, eligibility, x_before, post_before, rate_before};
-  }
+  TraceMove<Real> traces() const { return {hebb, hebb, eligibility, eligibility}; }
+  UpdateFactors<Real> update() const { return {x_before, post_before, rate_before}; }
 };
 
 template <class Real, class Trace>
@@ -66,8 +65,10 @@ template <class Real, class Trace>
 void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
+  constexpr std::int64_t enough_passes = 8;  // over w and alpha: a copy costs about one
   Carver shared(scratch.data);
-  const Connection<Real> connected = ParameterCopies<Real>(spec_, shared).connect(spec_, args.parameters);
+  const Connection<Real> connected =
+      ParameterCopies<Real>(spec_, options_.batch >= enough_passes, shared).connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
@@ -83,17 +84,16 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
     }
     input_currents(args.parameters, args.inputs, b, 0, 1, space.currents);
     const Real* x = spec_.is_recurrent() ? element.y : args.inputs.pre + b * I;
-    const PlasticRead<Real> read{x, space.currents + (lstm ? 2 * S : 0)};
+    const ForwardSweep<Real> sweep{.traces = element.traces(),
+                                   .update = *element.pending != 0 ? element.update() : UpdateFactors<Real>{},
+                                   .x = x,
+                                   .s = space.currents + (lstm ? 2 * S : 0)};
     Connection<Real> c = connected;
     if (*element.pending != 0) c.eta = *element.eta_before;  // as it was when the step before ran
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
-      if (*element.pending != 0) {
-        sweeps_.update_and_read(spec_.rule, spec_.eligibility, c, columns, element.update(), read);
-      } else {
-        sweeps_.read(spec_.rule, c, columns, element.hebb, read);
-      }
-      if (lstm) add_gate_products(args.parameters, x, columns, space.currents);
+      sweeps_.forward(spec_.rule, spec_.eligibility, c, columns, &sweep, 1);
+      if (lstm) add_gate_products(args.parameters, 1, &x, &space.currents, columns);
     });
 
     // The factors of this step's update: x is read for the last time here, before y moves on.
@@ -135,7 +135,9 @@ void CpuPlan<Real, Trace>::store(Stream, Live live, const State<Real>& state) co
       c.N = N;
       c.eta = *element.eta_before;
       c.clip = static_cast<Real>(spec_.clip);
-      sweeps_.update(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)}, element.update());
+      const UpdateFactors<Real> last = element.update();
+      sweeps_.replay(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)},
+                     {element.hebb, element.eligibility, &last, 1}, element.hebb, element.eligibility);
       *element.pending = 0;
     }
     unpad_rows(element.y, 1, N, at(state.y, b * N));

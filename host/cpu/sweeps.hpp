@@ -31,36 +31,47 @@ struct Connection {
   Real eta, clip;
 };
 
-/// The update of step t-1: H and E of one place become those of another (or the same).
+/// The traces of one batch element, before a sweep and after it (perhaps the same memory).
 template <class Real>
-struct TraceUpdate {
+struct TraceMove {
   const Real* hebb_in;         // [P,N]
   Real* hebb_out;              // [P,N]
   const Real* eligibility_in;  // [P,N] or null
   Real* eligibility_out;       // [P,N] or null
-  const Real* x;               // [P] of the step whose update this is
-  const Real* y;               // [N]
-  const Real* rate;            // [N]
 };
 
-/// The plastic read of step t: s_j += sum_i x_i (w_ij + alpha_ij read(H_ij)).
+/// What a trace update is made of.
 template <class Real>
-struct PlasticRead {
-  const Real* x;  // [P]
+struct UpdateFactors {
+  const Real* x;     // [P] of the step whose update this is; null: there is none
+  const Real* y;     // [N]
+  const Real* rate;  // [N]
+};
+
+/// A batch element's sweep forward: the update of step t-1, if there is one, then the plastic read of step t,
+/// s_j += sum_i x_i (w_ij + alpha_ij read(H_ij)).
+template <class Real>
+struct ForwardSweep {
+  TraceMove<Real> traces;  // nothing is written to without an update
+  UpdateFactors<Real> update;
+  const Real* x;  // [P] of step t
   Real* s;        // [N]
 };
 
-/// The gradients of the traces, which a sweep carries from after what it reverses to before it.
+/// Traces that are known by those of some steps before, and by the updates since.
 template <class Real>
-struct TraceGradients {
-  Real* G;   // [P,N] of H
-  Real* GE;  // [P,N] of E, or null
+struct TraceSource {
+  static constexpr std::int64_t most = 3;  // updates
+  const Real* hebb;                        // [P,N]
+  const Real* eligibility;                 // [P,N] or null
+  const UpdateFactors<Real>* updates;      // [count]
+  std::int64_t count;                      // at most `most`, perhaps 0
 };
 
 /// The adjoint of a plastic read.
 template <class Real>
 struct ReadAdjoint {
-  const Real* x;   // [P]
+  const Real* x;   // [P]; null: no read is reversed
   const Real* da;  // [N] gradient of the plastic gate's current
   Real* dx;        // [P] written: this share's part
   Real* dalpha;    // added to: [P,N], or [N] where alpha is not per connection
@@ -69,31 +80,39 @@ struct ReadAdjoint {
 /// The adjoint of a trace update.
 template <class Real>
 struct UpdateAdjoint {
-  const Real* x;     // [P]
-  const Real* y;     // [N]
-  const Real* rate;  // [N]
-  Real* dx;          // [P] written: this share's part
-  Real* dy;          // [N] written
-  Real* drate;       // [N] written
-  Real* deta;        // [N] added to: the eligibility constant's gradient, by column
+  UpdateFactors<Real> factors;  // x null: no update is reversed
+  Real* dx;                     // [P] written: this share's part
+  Real* dy;                     // [N] written
+  Real* drate;                  // [N] written
+  Real* deta;                   // [N] added to: the eligibility constant's gradient, by column
 };
+
+/// A batch element's sweep backward: the read of step t, then the update of step t-1; the trace between them
+/// is computed again.
+template <class Real>
+struct BackwardSweep {
+  TraceSource<Real> before;  // the step whose update is reversed, else the read
+  Real* G;                   // [P,N] gradient of H: from after what is reversed to before it
+  Real* GE;                  // [P,N] of E, or null
+  ReadAdjoint<Real> read;
+  UpdateAdjoint<Real> update;
+};
+
+/// Batch elements whose sweeps are run together, so that w, alpha and its gradient pass through the cache
+/// once for all of them.
+inline constexpr int elements_together = 2;
 
 template <class Real>
 struct Sweeps {
-  void (*update)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceUpdate<Real>&);
-  void (*read)(Rule, const Connection<Real>&, Columns, const Real* hebb, const PlasticRead<Real>&);
-  void (*update_and_read)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceUpdate<Real>&,
-                          const PlasticRead<Real>&);
-  /// `hebb` and `eligibility` are the traces before the step whose update is reversed, or before the read
-  /// where there is no update.
-  void (*update_adjoint)(Rule, Eligibility, const Connection<Real>&, Columns, const Real* hebb,
-                         const Real* eligibility, const TraceGradients<Real>&, const UpdateAdjoint<Real>&);
-  void (*read_adjoint)(Rule, const Connection<Real>&, Columns, const Real* hebb, const TraceGradients<Real>&,
-                       const ReadAdjoint<Real>&);
-  /// The read of step t, then the update of step t-1; the trace between them is computed again.
-  void (*read_and_update_adjoint)(Rule, Eligibility, const Connection<Real>&, Columns, const Real* hebb,
-                                  const Real* eligibility, const TraceGradients<Real>&,
-                                  const ReadAdjoint<Real>&, const UpdateAdjoint<Real>&);
+  /// One element's or several elements'; each comes out with the bits that it has alone.
+  void (*forward)(Rule, Eligibility, const Connection<Real>&, Columns, const ForwardSweep<Real>* sweeps,
+                  int elements);
+  /// Writes traces down, in one pass whatever the number of updates.
+  void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
+                 Real* hebb, Real* eligibility);
+  /// As forward; what the elements add to one sum, they add in their order.
+  void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
+                   int elements);
 };
 
 /// The table for an instruction set.

@@ -9,7 +9,7 @@ template <>
 struct TraceRule<Rule::decay> : PlainRead, OwnDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
-    return hebb + rate * (drive - hebb);
+    return multiply_add(rate, drive - hebb, hebb);
   }
   template <class V>
   PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V) {

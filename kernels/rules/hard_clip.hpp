@@ -9,11 +9,11 @@ template <>
 struct TraceRule<Rule::hard_clip> : PlainRead, ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V clip) {
-    return clamp(hebb + rate * drive, clip);
+    return clamp(multiply_add(rate, drive, hebb), clip);
   }
   template <class V>
   PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V clip) {
-    const V kept = through_clamp(hebb + rate * drive, clip, G);
+    const V kept = through_clamp(multiply_add(rate, drive, hebb), clip, G);
     return {kept, rate * kept, kept * drive, V{}};  // adjoint
   }
 };

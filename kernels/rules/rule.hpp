@@ -1,16 +1,11 @@
 #pragma once
 
 #include "plasticity/spec.hpp"
-
-#ifdef __CUDACC__
-#define PLASTICITY_HOST_DEVICE __host__ __device__
-#else
-#define PLASTICITY_HOST_DEVICE
-#endif
+#include "rules/arithmetic.hpp"
 
 // A trace rule, its value and its adjoint, written once for every kernel and for the fast CPU path. `V` is a
 // float, a double, or on the CPU a vector of them (one connection a lane); a rule therefore uses operators
-// and select() only.
+// and what arithmetic.hpp has.
 namespace plasticity {
 
 /// What the adjoint of a rule gives for one connection, from G, the gradient of the trace after the step.
@@ -21,25 +16,6 @@ struct RuleAdjoint {
   V rate;   ///< gradient of g_j, to be summed over i
   V y;      ///< gradient of y_j beyond its part in X (oja), to be summed over i
 };
-
-/// `mask ? a : b`, lane by lane.
-template <class Mask, class V>
-PLASTICITY_HOST_DEVICE inline V select(Mask mask, V a, V b) {
-  return mask ? a : b;
-}
-
-/// min(max(value, -limit), limit); NaN stays NaN.
-template <class V>
-PLASTICITY_HOST_DEVICE inline V clamp(V value, V limit) {
-  const V raised = select(value < -limit, -limit, value);
-  return select(raised > limit, limit, raised);
-}
-
-/// `gradient` where a clamp of `value` at +-limit lets it through (ends included), else zero.
-template <class V>
-PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
-  return select(clamp(value, limit) == value, gradient, V{});
-}
 
 /// The rule as a type; each specialisation stands in a file of its own. update() gives the trace after the
 /// step; adjoint() goes back; read() is what the plastic read sees of the trace, and through_read() the

@@ -23,7 +23,7 @@ PLASTICITY_HOST_DEVICE inline void update_traces(V& hebb, V& eligibility, V prod
   V drive = product;
   if constexpr (kind != Eligibility::none) {
     const V before = eligibility;
-    eligibility = before + eta * (product - before);
+    eligibility = multiply_add(eta, product - before, before);
     drive = kind == Eligibility::before ? before : eligibility;
   }
   hebb = TraceRule<rule>::update(hebb, drive, rate, y, clip);
@@ -45,7 +45,7 @@ PLASTICITY_HOST_DEVICE inline TraceAdjoint<V> reverse_traces(V& G, V& GE, V hebb
                                                              V rate, V y, V eta, V clip) {
   V drive = product;
   if constexpr (kind == Eligibility::before) drive = eligibility;
-  if constexpr (kind == Eligibility::after) drive = eligibility + eta * (product - eligibility);
+  if constexpr (kind == Eligibility::after) drive = multiply_add(eta, product - eligibility, eligibility);
   const RuleAdjoint<V> adjoint = TraceRule<rule>::adjoint(G, hebb, drive, rate, y, clip);
   G = adjoint.hebb;
   if constexpr (kind == Eligibility::none) {

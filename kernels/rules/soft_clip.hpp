@@ -11,13 +11,13 @@ struct TraceRule<Rule::soft_clip> : PlainRead, ScaledDrive {
   template <class V>
   PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
     const V p = rate * drive;
-    return clamp(hebb + p * room(p, hebb), 1 - V{});
+    return clamp(multiply_add(p, room(p, hebb), hebb), 1 - V{});
   }
   template <class V>
   PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V) {
     const V p = rate * drive, left = room(p, hebb);
-    const V kept = through_clamp(hebb + p * left, 1 - V{}, G), dp = kept * left;
-    return {kept - kept * select(p >= V{}, p, -p), rate * dp, dp * drive, V{}};  // adjoint
+    const V kept = through_clamp(multiply_add(p, left, hebb), 1 - V{}, G), dp = kept * left;
+    return {multiply_add(kept, select(p >= V{}, -p, p), kept), rate * dp, dp * drive, V{}};  // adjoint
   }
 
  private:

@@ -1,0 +1,74 @@
+#pragma once
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+#ifdef __CUDACC__
+#define PLASTICITY_HOST_DEVICE __host__ __device__
+#else
+#define PLASTICITY_HOST_DEVICE
+#endif
+
+// What the rules compute with. `V` is a float or a double, or on the CPU a vector of them, one connection a
+// lane. Products that are added to something are written as multiply_add(), and the compiler is told to fuse
+// no others: an expression then has the same bits wherever it stands.
+namespace plasticity {
+
+/// `mask ? a : b`, lane by lane.
+template <class Mask, class V>
+PLASTICITY_HOST_DEVICE inline V select(Mask mask, V a, V b) {
+  return mask ? a : b;
+}
+
+/// a b + c, rounded once where the processor has an instruction for it.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V multiply_add(V a, V b, V c) {
+  return a * b + c;
+}
+#ifdef __CUDACC__
+PLASTICITY_HOST_DEVICE inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+#endif
+
+/// `value`, or `low` where that is larger; NaN stays NaN.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V at_least(V value, V low) {
+  return select(value < low, low, value);
+}
+/// `value`, or `high` where that is smaller; NaN stays NaN.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V at_most(V value, V high) {
+  return select(value > high, high, value);
+}
+
+// One instruction each. Of a minimum or maximum with a NaN in it the second operand is the result. (The masks
+// let all lanes through; g++ 12 warns of the plain functions' own definition.)
+#if defined(__AVX512F__)
+inline __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+inline __m512d multiply_add(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+inline __m512 at_least(__m512 value, __m512 low) { return _mm512_maskz_max_ps(__mmask16(-1), low, value); }
+inline __m512d at_least(__m512d value, __m512d low) { return _mm512_maskz_max_pd(__mmask8(-1), low, value); }
+inline __m512 at_most(__m512 value, __m512 high) { return _mm512_maskz_min_ps(__mmask16(-1), high, value); }
+inline __m512d at_most(__m512d value, __m512d high) { return _mm512_maskz_min_pd(__mmask8(-1), high, value); }
+#elif defined(__AVX2__) && defined(__FMA__)
+inline __m256 multiply_add(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+inline __m256d multiply_add(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+inline __m256 at_least(__m256 value, __m256 low) { return _mm256_max_ps(low, value); }
+inline __m256d at_least(__m256d value, __m256d low) { return _mm256_max_pd(low, value); }
+inline __m256 at_most(__m256 value, __m256 high) { return _mm256_min_ps(high, value); }
+inline __m256d at_most(__m256d value, __m256d high) { return _mm256_min_pd(high, value); }
+#endif
+
+/// min(max(value, -limit), limit); NaN stays NaN.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V clamp(V value, V limit) {
+  return at_most(at_least(value, -limit), limit);
+}
+
+/// `gradient` where a clamp of `value` at +-limit lets it through (ends included), else zero.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
+  return select(clamp(value, limit) == value, gradient, V{});
+}
+
+}  // namespace plasticity
