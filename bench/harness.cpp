@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "copy.hpp"
@@ -22,6 +23,7 @@ std::vector<Operation>& operations() {
 }
 
 bool failed = false;
+std::optional<double> tolerance;
 
 /// Pushes everything out of the caches: on a CPU every hardware thread writes more than they hold, a GPU
 /// writes more than its L2.
@@ -66,7 +68,9 @@ const Check& checked(const Operation& operation, const Case& c, Device device) {
   const std::string key = operation.name + operation.contender + c.group + c.name() + device.name();
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  return known[key] = operation.check(c, device);
+  Check& check = known[key] = operation.check(c, device);
+  if (tolerance) check.tolerance = *tolerance;
+  return check;
 }
 
 void run(benchmark::State& state, const Operation& operation, const Case& c, Device device, bool cold) {
@@ -116,17 +120,20 @@ bool add_operation(Operation operation) {
   return true;
 }
 
-void register_operations() {
+bool register_operations(const std::string& name) {
+  bool any = false;
   for (const Operation& operation : operations()) {
+    if (!name.empty() && operation.name != name) continue;
+    any = true;
     for (const Case& c : cases()) {
       for (const Device device : devices()) {
         if (!operation.applies(c, device)) continue;
         for (const bool cold : {false, true}) {
           if (cold && c.group != "experiments") continue;
-          const std::string name = operation.name + "/" + c.group + "/" + c.name() + "/" +
+          const std::string full = operation.name + "/" + c.group + "/" + c.name() + "/" +
                                    operation.contender + "/" + to_string(device.kind()) +
                                    (cold ? "/cold" : "/warm");
-          auto* one = benchmark::RegisterBenchmark(name.c_str(),
+          auto* one = benchmark::RegisterBenchmark(full.c_str(),
                                                    [&operation, &c, device, cold](benchmark::State& state) {
                                                      run(state, operation, c, device, cold);
                                                    });
@@ -139,8 +146,10 @@ void register_operations() {
       }
     }
   }
+  return any;
 }
 
+void set_tolerance(double value) { tolerance = value; }
 bool failures() { return failed; }
 
 std::vector<Device> devices() {

@@ -29,8 +29,11 @@ bool add_operation(Operation operation);
 
 /// As Google Benchmark registers: before a case is timed it is checked, and one that fails is not timed and
 /// makes failures() true. Cold benchmarks push everything out of the caches before every call.
-void register_operations();
+bool register_operations(const std::string& name);  // of that name, or all; false: there is none
 void register_copies();
+
+/// What every check may be off by, instead of its own tolerance.
+void set_tolerance(double tolerance);
 
 /// Whether a check has failed.
 bool failures();
