@@ -10,7 +10,7 @@ OPERATIONS = ("copy", "forward", "backward", "step", "training")
 COUNTERS = ("floor_ms_per_step", "percent_of_copy", "bytes", "flops", "gflops_per_second")
 TO_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 # What `--quick` and `--smoke` run, as patterns of names.
-QUICK = "^(copy/|[a-z]+/experiments/.*/warm|(forward|backward)/sweep_N/.*_N(32|64|128|256)_)"
+QUICK = "^(copy/|[a-z]+/experiments/.*/plasticity/.*/warm|(forward|backward)/sweep_N/.*_N(64|128|256)_)"
 SMOKE = "^(copy/32KiB|[a-z]+/cells/rnn_hard_clip_fan_out_N128_B8_T20/|[a-z]+/sweep_N/rnn_decay_N32_)"
 
 
@@ -58,11 +58,21 @@ def digest(report):
     return done, failed
 
 
+def read_report(path):
+    """The report of a run, or what there is of it when the run was cut short."""
+    text = path.read_text()
+    try:
+        return json.loads(text)
+    except ValueError:
+        return json.loads(text.rstrip().rstrip(",") + "]}")
+
+
 def measure(options, clock, results):
     """Runs the operations; adds `operations` and `context` to the results, and what failed."""
     results["operations"] = {}
     pattern = SMOKE if options.smoke else QUICK if options.quick else "."
-    for operation in OPERATIONS:
+    for number, operation in enumerate(OPERATIONS):
+        share = clock.share(1.6 / (len(OPERATIONS) - number) if number + 1 < len(OPERATIONS) else 1)
         if clock.left() < 2:
             results["left_out"].append(f"operations: {operation}: no time left")
             continue
@@ -73,14 +83,19 @@ def measure(options, clock, results):
                        f"--benchmark_filter={pattern}", f"--benchmark_out={out}", "--benchmark_out_format=json",
                        f"--benchmark_min_time={options.min_time}", f"--benchmark_repetitions={options.repetitions}",
                        "--benchmark_enable_random_interleaving=true"]
+            code, errors = 0, ""
             try:
-                code, _, errors = programs.run(command, clock.left(3600), {"PLASTICITY_THREADS": str(options.threads)})
-                report = json.loads(out.read_text())
+                code, _, errors = programs.run(command, share.left(3600), {"PLASTICITY_THREADS": str(options.threads)})
+            except programs.OutOfTime as problem:
+                results["left_out" if options.limit else "failures"].append(f"operations: {operation}: part of it, {problem}")
             except programs.Failed as problem:
                 results["failures"].append(f"operations: {operation}: {problem}")
                 continue
+            try:
+                report = read_report(out)
             except (OSError, ValueError):
-                results["failures"].append(f"operations: {operation}: {programs.last_line(errors) or f'exit code {code}'}")
+                if code != 0:
+                    results["failures"].append(f"operations: {operation}: {programs.last_line(errors) or f'exit code {code}'}")
                 continue
         done, failed = digest(report)
         results["operations"] |= done

@@ -14,6 +14,10 @@ class Failed(Exception):
     """A program that did not do what it should; the message says why."""
 
 
+class OutOfTime(Failed):
+    """A program that did not end in the time it had."""
+
+
 class Clock:
     """The time that is left of `limit` seconds; None: as much as is wanted."""
 
@@ -25,6 +29,10 @@ class Clock:
 
     def left(self, most=float("inf")):
         return most if self.limit is None else min(most, self.limit - self.spent())
+
+    def share(self, of):
+        """A clock over a share of the time that is left."""
+        return Clock(None if self.limit is None else max(0.0, of * self.left()))
 
 
 def last_line(text):
@@ -43,7 +51,7 @@ def run(command, seconds, environment=None, visible=False):
     try:
         output, errors = program.communicate(timeout=max(seconds, 0.1) if seconds != float("inf") else None)
     except subprocess.TimeoutExpired as late:
-        raise Failed(f"{pathlib.Path(command[0]).name}: not done after {seconds:.0f} s") from late
+        raise OutOfTime(f"{pathlib.Path(command[0]).name}: not done after {seconds:.0f} s") from late
     finally:
         end(program)
     return program.returncode, output, errors or ""
@@ -84,7 +92,7 @@ class Paced:
             ready, _, _ = select.select(list(streams), [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self.end()
-                raise Failed(f"{self.name}: not done after {seconds:.0f} s")
+                raise OutOfTime(f"{self.name}: not done after {seconds:.0f} s")
             for stream in ready:
                 piece = os.read(stream.fileno(), 1 << 16)
                 if not piece:

@@ -2,6 +2,7 @@
 from spread import digits
 
 OURS, EAGER = "plasticity", "torch eager"
+BUSY = 0.5  # of the processors
 MOST_MEMORY = 0.1  # of PyTorch eager's, for a case with a target
 
 
@@ -40,8 +41,9 @@ def ratio_lines(results, part="peers"):
             lines.append(f"{case['name']}, {case['device']}: no ratio, see what is missing")
             continue
         ratio, (low, high), _, memory = judged
+        rounds = case["contenders"][EAGER]["times_ours"]["both"]["repetitions"]
         line = f"{case['name']}, {case['device']}: {digits(ratio)} times as fast as PyTorch eager" \
-               f" [{digits(low)} to {digits(high)}]"
+               f" [{digits(low)} to {digits(high)}, {rounds} rounds]"
         if case["target"]:
             line += f", target {digits(case['target'])}: {'met' if ratio >= case['target'] else 'NOT MET'}"
         line += f"; memory {digits(memory)} of it"
@@ -133,6 +135,9 @@ def machine_line(results):
 def table(results):
     """Everything, as text; the ratio lines come last."""
     lines = [machine_line(results)]
+    if results["machine"]["load"] > BUSY * results["machine"]["processors"]:
+        lines.append(f"THE MACHINE WAS BUSY when this began (load {results['machine']['load']:.1f}): such times say little,"
+                     " and peers that spin while they wait suffer most")
     lines += [f"{name}: {version}" for name, version in results.get("versions", {}).items()]
     lines += [*copy_lines(results)]
     groups = ("experiments", "cells", "sweep_N", "sweep_B", "sweep_T")

@@ -3,7 +3,7 @@ import json
 import os
 
 import programs
-from programs import ROOT, Failed, Paced
+from programs import ROOT, Failed, OutOfTime, Paced
 from spread import paired_ratio, spread
 
 PEERS = ROOT / "bench/peers"
@@ -69,28 +69,32 @@ def commands(case, contenders, found, options, device):
 def take_turns(chosen, rounds, clock):
     """contender -> its rounds; and contender -> why it has none. One runs at a time, the others wait."""
     running, measured, missing = {}, {}, {}
+    longest = 0.0  # of a round of everyone
     try:
-        for number in range(rounds):
-            for name, (command, environment) in chosen.items():
-                if name in missing:
-                    continue
-                if number > 0 and clock.left() < 1:
-                    continue
+        for name, (command, environment) in chosen.items():  # the first round, which starts the programs
+            try:
+                if clock.left() < 5:
+                    raise OutOfTime("no time left")
+                running[name] = Paced(command, environment)
+                measured[name] = [running[name].round(clock.left(ROUND_LIMIT))]
+            except Failed as problem:
+                missing[name] = str(problem)
+                running.pop(name, None)
+        for _ in range(1, rounds):
+            start = clock.spent()
+            if clock.left() < longest:
+                break
+            for name, program in list(running.items()):
                 try:
-                    if number == 0:
-                        if clock.left() < 5:
-                            raise Failed("no time left")
-                        running[name] = Paced(command, environment)
-                    result = running[name].round(clock.left(ROUND_LIMIT))
-                    measured.setdefault(name, []).append(result)
-                except Failed as problem:
-                    if name not in measured:
-                        missing[name] = str(problem)
+                    measured[name].append(program.round(clock.left(ROUND_LIMIT)))
+                except Failed:  # what it has done stays
+                    del running[name]
+            longest = max(longest, clock.spent() - start)
     finally:
-        for each in running.values():
-            each.end()
+        for program in running.values():
+            program.end()
     whole = min((len(results) for results in measured.values()), default=0)
-    return {name: results[:max(whole, 1)] for name, results in measured.items()}, missing
+    return {name: results[:whole] for name, results in measured.items()}, missing
 
 
 def memory(result):
@@ -123,12 +127,13 @@ def measure(options, clock, results, cases, part, contenders, device="cpu"):
     """Times cases; adds them to results[part], and contenders that are not there to results["missing"]."""
     found = options.found
     results.setdefault(part, [])
-    for case in cases:
+    for number, case in enumerate(cases):
         if clock.left() < 8:
             results["left_out"].append(f"{part}: {case['name']}: no time left")
             continue
         print(f"== {case['name']}, {device}", flush=True)
-        measured, missing = take_turns(commands(case, contenders, found, options, device), options.rounds, clock)
+        measured, missing = take_turns(commands(case, contenders, found, options, device), options.rounds,
+                                       clock.share(1 / (len(cases) - number)))
         if OURS not in measured:
             results["failures"].append(f"{part}: {case['name']}: {missing.get(OURS, 'nothing measured')}")
         for name, why in missing.items():
