@@ -5,11 +5,19 @@
 namespace plasticity::bench::baseline {
 namespace {
 
-struct LoopsOnDevice : Loops {
-  explicit LoopsOnDevice(Device device) : Loops(device.threads()) {}
+class LoopsSequence {
+ public:
+  LoopsSequence(const Spec& spec, std::int64_t steps, std::int64_t batch, Device device)
+      : operations_(device.threads()), sequence_(spec, steps, batch, operations_) {}
+  void forward(const ForwardArgs<float>& args) { sequence_.forward(args); }
+  void backward(const BackwardArgs<float>& args) { sequence_.backward(args); }
+
+ private:
+  Loops operations_;
+  Sequence<Loops> sequence_;
 };
 
-const bool added = add_baseline<LoopsOnDevice>("loops", DeviceKind::cpu);
+const bool added = add_baseline<LoopsSequence>("loops", DeviceKind::cpu);
 
 }  // namespace
 }  // namespace plasticity::bench::baseline

@@ -7,11 +7,11 @@
 
 namespace plasticity::bench::baseline {
 
-/// A case by a baseline, its arguments and its memory. `Operations` is made from the device.
-template <class Operations>
+/// A case by a baseline, its arguments and its memory.
+template <class Implementation>
 struct BaselineRun {
   BaselineRun(const Case& c, std::int64_t steps, Device device)
-      : problem(c, steps, device), operations(device), sequence(c.spec, steps, c.batch, operations) {}
+      : problem(c, steps, device), sequence(c.spec, steps, c.batch, device) {}
 
   void forward() {
     sequence.forward(problem.forward);
@@ -23,14 +23,14 @@ struct BaselineRun {
   }
 
   Problem<float> problem;
-  Operations operations;
-  Sequence<Operations> sequence;
+  Implementation sequence;
 };
 
-/// Forward and backward of a baseline as benchmarks beside the library's.
-template <class Operations>
+/// Forward and backward of a baseline as benchmarks beside the library's. `Implementation` is made from a
+/// spec, T, B and a device.
+template <class Implementation>
 bool add_baseline(const std::string& name, DeviceKind kind) {
-  using Run = BaselineRun<Operations>;
+  using Run = BaselineRun<Implementation>;
   for (const bool gradients : {false, true}) {
     add_operation({.name = gradients ? "backward" : "forward",
                    .contender = name,
