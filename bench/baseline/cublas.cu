@@ -33,8 +33,9 @@ class Cublas {
  public:
   explicit Cublas(Index longest_sum) {
     check_blas(cublasCreate(&handle_), "cublasCreate");
+    const std::vector<float> all(static_cast<std::size_t>(longest_sum), 1.0f);
     float* const ones = allocate(longest_sum);
-    each(1, longest_sum, [=] BASELINE_DEVICE(Index, Index k) { ones[k] = 1; });
+    check(cudaMemcpy(ones, all.data(), all.size() * sizeof(float), cudaMemcpyHostToDevice));
     ones_ = ones;
   }
   ~Cublas() {
