@@ -51,6 +51,18 @@ def check_peers(found, clock):
     return checked
 
 
+def check_ours(options, clock, results, cases, device):
+    """The library's own outputs and gradients at the sizes of some cases, against the reference, before it is compared."""
+    names = "|".join(case["name"] for case in cases)
+    command = [options.build / "bench/plasticity_bench", "--benchmark_min_time=0",
+               f"--benchmark_filter=^(forward|backward)/{cases[0]['group']}/({names})/{OURS}/{device}/warm"]
+    code, output, errors = programs.run(command, clock.left(600), {"PLASTICITY_THREADS": str(options.threads)})
+    if code != 0:
+        wrong = [line for line in output.splitlines() if "ERROR" in line] or [programs.last_line(errors)]
+        results["failures"] += wrong
+    return code == 0
+
+
 def commands(case, contenders, found, options, device):
     """contender -> command and environment, the library first."""
     words = [word for name, value in case["options"].items() for word in (f"--{name}", str(value))]
@@ -127,6 +139,8 @@ def measure(options, clock, results, cases, part, contenders, device="cpu"):
     """Times cases; adds them to results[part], and contenders that are not there to results["missing"]."""
     found = options.found
     results.setdefault(part, [])
+    if cases and not check_ours(options, clock, results, cases, device):
+        return
     for number, case in enumerate(cases):
         if clock.left() < 8:
             results["left_out"].append(f"{part}: {case['name']}: no time left")
