@@ -128,8 +128,13 @@ def operation_rows(results, groups):
 
 def machine_line(results):
     machine = results["machine"]
-    return f"{machine['processor']}, {machine['processors']} processors, {machine['threads']} threads for everyone;" \
-           f" {results.get('context', {}).get('device', '')}; {machine['system']}; {results['date']}, commit {results['commit']}"
+    device = results.get("context", {}).get("device")
+    for case in (*results.get("peers", []), *results.get("sweep", [])):
+        if device is None and OURS in case["contenders"]:
+            device = case["contenders"][OURS].get("configuration", {}).get("device")
+    return "; ".join(filter(None, (
+        f"{machine['processor']}, {machine['processors']} processors, {machine['threads']} threads for everyone", device,
+        machine["system"], results["date"] + f", commit {results['commit']}")))
 
 
 def table(results):
@@ -167,7 +172,7 @@ def training_lines(results):
     training = results.get("training")
     if not training:
         return []
-    lines = ["", "Training on binary patterns (2018), N 1001, T 106, one episode at a time"]
+    lines = ["", f"Training on binary patterns (2018), N {training['neurons']} and a bias, T 106, one episode at a time"]
     for name, each in training["contenders"].items():
         reached = each.get("reached")
         done = f"sign error below {training['goal']:.0%} after {reached['episodes']} episodes, {digits(reached['seconds'])} s" \
