@@ -143,6 +143,7 @@ def table(results):
     if results["machine"]["load"] > BUSY * results["machine"]["processors"]:
         lines.append(f"THE MACHINE WAS BUSY when this began (load {results['machine']['load']:.1f}): such times say little,"
                      " and peers that spin while they wait suffer most")
+    lines.append("seconds: " + ", ".join(f"{part} {seconds:.0f}" for part, seconds in results["seconds"].items()))
     lines += [f"{name}: {version}" for name, version in results.get("versions", {}).items()]
     lines += [*copy_lines(results)]
     groups = ("experiments", "cells", "sweep_N", "sweep_B", "sweep_T")
