@@ -65,14 +65,15 @@ struct Check {
   double error = 0;
   std::string tensor = "(none)";
   double tolerance = 0;
-  bool passed() const { return error <= tolerance; }
+  bool passed() const { return error >= 0 && error <= tolerance; }  // below 0: nothing was compared
 };
 
 /// |got - want| / |want| in the 2-norm, of a tensor that is not all but zero; infinite where anything is NaN.
 double difference(std::span<const double> got, std::span<const double> want);
 
-/// Compares what `ran` holds with the reference, for the picked batch elements; where gradients are compared,
-/// no other element may have had any. `prefixes`: which tensors, "y", "final.", "grad.".
+/// Compares what `ran` holds with the reference, for the picked batch elements. Of gradients: those of the
+/// parameters are sums over the batch, so all other elements must have been muted. `prefixes`: which tensors,
+/// "y", "final.", "grad.".
 template <class Real>
 Check compare(const Problem<Real>& ran, std::span<const std::int64_t> picked,
               std::span<const std::string> prefixes);

@@ -9,6 +9,8 @@ from spread import spread
 OPERATIONS = ("copy", "forward", "backward", "step", "training")
 COUNTERS = ("floor_ms_per_step", "percent_of_copy", "bytes", "flops", "gflops_per_second")
 TO_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+# What is kept of a report's context: nothing that names a user or a folder.
+CONTEXT = ("device", "cuda", "compiler", "plasticity", "num_cpus", "mhz_per_cpu", "caches")
 # What `--quick` and `--smoke` run, as patterns of names.
 QUICK = "^(copy/|[a-z]+/experiments/.*/plasticity/.*/warm|(forward|backward)/sweep_N/.*_N(64|128|256)_)"
 SMOKE = "^(copy/32KiB|[a-z]+/cells/rnn_hard_clip_fan_out_N128_B8_T20/|[a-z]+/sweep_N/rnn_decay_N32_)"
@@ -99,7 +101,7 @@ def measure(options, clock, results):
                 continue
         done, failed = digest(report)
         results["operations"] |= done
-        results["context"] = report["context"]
+        results["context"] = {key: report["context"][key] for key in CONTEXT if key in report["context"]}
         results["failures"] += [f"{name}: {why}" for name, why in failed.items()]
         if code != 0 and not failed:
             results["failures"].append(f"operations: {operation}: {programs.last_line(errors)}")

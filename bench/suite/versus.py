@@ -1,6 +1,7 @@
 """The library and the peers side by side: they take turns, round by round, so that noise falls on all of them."""
 import json
 import os
+import pathlib
 
 import programs
 from programs import ROOT, Failed, OutOfTime, Paced
@@ -19,23 +20,22 @@ ROUND_LIMIT = 240  # seconds: torch.compile may take minutes before its first
 
 
 def find_frameworks(pythons, clock):
-    """framework -> (python, version), and for those that no Python has: framework -> why."""
+    """framework -> (python, version), and for those that no Python has: framework -> why. Paths are printed, not kept."""
     found, missing = {}, {}
     for framework in ("torch", "jax"):
-        reasons = []
         for python in pythons:
             try:
                 code, output, errors = programs.run(
                     [python, "-c", f"import {framework}; print({framework}.__version__)"], clock.left(90))
+                reason = programs.last_line(errors)
             except Failed as problem:
-                reasons.append(str(problem))
-                continue
+                code, reason = 1, str(problem).removeprefix(f"{python}: ")
             if code == 0:
                 found[framework] = (python, programs.last_line(output))
+                missing.pop(framework, None)
                 break
-            reasons.append(f"{python}: {programs.last_line(errors)}")
-        else:
-            missing[framework] = "; ".join(reasons)
+            print(f"   {framework}: {python}: {reason}", flush=True)
+            missing[framework] = f"{pathlib.Path(python).name}: {reason}"
     return found, missing
 
 

@@ -64,7 +64,10 @@ class Suite(unittest.TestCase):
 
     def test_missing_peers_are_named(self):
         self.assertEqual(set(self.results["missing"]), {"torch", "jax"})
-        self.assertIn("missing: torch: /nowhere/python", self.done.stdout)
+        self.assertIn("missing: torch: python: No such file or directory", self.done.stdout)
+
+    def test_results_name_no_folder(self):
+        self.assertNotIn(str(BUILD), (self.out / "bench.json").read_text())
 
     def test_the_library_has_a_time_and_a_picture(self):
         ours = self.results["sweep"][0]["contenders"]["plasticity"]
