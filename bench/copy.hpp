@@ -21,7 +21,8 @@ class Copier {
 
  private:
   struct Part {
-    DeviceMemory from, to;
+    DeviceMemory memory;
+    void *from, *to;
   };
   Device device_;
   std::size_t share_;
