@@ -130,7 +130,7 @@ bool register_operations(const std::string& name) {
       for (const Device device : devices()) {
         if (!operation.applies(c, device)) continue;
         for (const bool cold : {false, true}) {
-          if (cold && c.group != "experiments") continue;
+          if (cold && (c.group != "experiments" || operation.contender != "plasticity")) continue;
           const std::string full = operation.name + "/" + c.group + "/" + c.name() + "/" +
                                    operation.contender + "/" + to_string(device.kind()) +
                                    (cold ? "/cold" : "/warm");
