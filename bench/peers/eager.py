@@ -6,25 +6,15 @@ Modes: `eager`, the module as it stands; `graph`, the whole sequence captured in
 autograd recording, as in training, and backward apart, after it. A CUDA graph replays forward alone or both, so there
 backward is the difference. Exit code 3: a mode that is not possible here, with the reason on stderr.
 """
-import argparse
-import gc
-import json
 import math
-import resource
-import statistics
 import sys
-import time
 
 import torch
 
-from model import ACTIVATIONS, ALPHAS, CELLS, ELIGIBILITIES, RATES, RULES, PlasticCell, Spec
+import timing
+from model import PlasticCell
 
 MODES = ("eager", "graph", "compile")
-LEAST_REPETITIONS = 5
-
-
-class NotPossible(Exception):
-    """A mode that this machine or this PyTorch cannot run."""
 
 
 class Problem:
@@ -56,48 +46,31 @@ class Problem:
         y.backward(self.dy)
 
 
-def synchronize(device):
-    if device == "cuda":
-        torch.cuda.synchronize()
+def wait_for(device):
+    return (lambda result: torch.cuda.synchronize()) if device == "cuda" else (lambda result: None)
 
 
-def timed(device, work):
-    """What `work` gives, and the milliseconds it took."""
-    synchronize(device)
-    start = time.perf_counter()
-    result = work()
-    synchronize(device)
-    return result, (time.perf_counter() - start) * 1e3
+def eager(problem, device):
+    wait = wait_for(device)
 
-
-def repeat(seconds, once):
-    """Calls `once`, which gives a tuple of times, for about `seconds`; gives a list for each of its times."""
-    once()  # warms up
-    times, end = [], time.perf_counter() + seconds
-    while len(times) < LEAST_REPETITIONS or time.perf_counter() < end:
-        times.append(once())
-    return [sorted(column) for column in zip(*times)]
-
-
-def time_eager(problem, device, seconds):
     def once():
-        y, forward = timed(device, problem.forward)
-        _, backward = timed(device, lambda: problem.backward(y))
-        return forward, backward
+        y, forward = timing.milliseconds(problem.forward, wait)
+        _, backward = timing.milliseconds(lambda: problem.backward(y), wait)
+        return {"forward": forward, "backward": backward}
 
-    forward, backward = repeat(2 * seconds, once)
-    return {"forward": forward, "backward": backward}
+    return once
 
 
-def time_compiled(problem, device, seconds):
+def compiled(problem, device):
     if not hasattr(torch, "compile"):
-        raise NotPossible(f"mode compile needs PyTorch 2 or later, and this is {torch.__version__}")
+        raise timing.NotPossible(f"mode compile needs PyTorch 2 or later, and this is {torch.__version__}")
     try:
         problem.cell.step = torch.compile(problem.cell.step, dynamic=False)
         problem.backward(problem.forward())
     except Exception as error:  # whatever a compiler says
-        raise NotPossible(f"torch.compile failed: {type(error).__name__}: {str(error).strip().splitlines()[0]}") from error
-    return time_eager(problem, device, seconds)
+        first = (str(error).strip().splitlines() or [""])[0]
+        raise timing.NotPossible(f"torch.compile failed: {type(error).__name__}: {first}") from error
+    return eager(problem, device)
 
 
 def capture(work):
@@ -114,134 +87,53 @@ def capture(work):
     return graph, kept
 
 
-def time_graph(problem, device, seconds):
+def graph(problem, device):
     if device != "cuda":
-        raise NotPossible("mode graph needs --device cuda")
+        raise timing.NotPossible("mode graph needs --device cuda")
 
     def both():
         y = problem.forward()
         return y, torch.autograd.grad(y, problem.leaves, problem.dy, allow_unused=True)
 
-    times = {}
+    graphs = {}
     for name, work in (("forward", problem.forward), ("both", both)):
         try:
-            graph, kept = capture(work)
+            graphs[name] = capture(work)
         except RuntimeError as error:
-            raise NotPossible(f"the capture of {name} failed: {str(error).strip().splitlines()[0]}") from error
-        (times[name],) = repeat(seconds, lambda replay=graph.replay: (timed(device, replay)[1],))
-        del graph, kept
-        gc.collect()
-        torch.cuda.empty_cache()
-    return times
-
-
-def report(times, options, spec, mode):
-    """The JSON of one mode, from its times in milliseconds a sequence."""
-    per_step = 1 / max(options.steps, 1)
-    forward = statistics.median(times["forward"])
-    result = {"forward_ms_per_step": forward * per_step}
-    if "both" in times:
-        backward = [both - forward for both in times["both"]]
-        method = "the median of a graph of both less the median of a graph of forward alone"
-    else:
-        backward = times["backward"]
-        method = "timed apart from the forward before it"
-    result |= {
-        "backward_ms_per_step": statistics.median(backward) * per_step,
-        "forward_ms_per_step_range": [times["forward"][0] * per_step, times["forward"][-1] * per_step],
-        "backward_ms_per_step_range": [backward[0] * per_step, backward[-1] * per_step],
-        "repetitions": [len(times["forward"]), len(backward)],
-        "backward_method": method,
-    }
-    if options.device == "cuda":
-        result["peak_cuda_bytes"] = torch.cuda.max_memory_allocated()
-    result["peak_rss_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    result["configuration"] = {
-        "version": f"torch {torch.__version__}", "mode": mode, "cell": spec.cell, "rule": spec.rule, "rate": spec.rate,
-        "eligibility": spec.eligibility, "alpha": spec.alpha, "activation": spec.activation, "neurons": spec.neurons,
-        "inputs": spec.inputs, "batch": options.batch, "steps": options.steps, "precision": "f32",
-        "device": device_name(options.device), "threads": torch.get_num_threads()}
-    return result
-
-
-def device_name(device):
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-        return f"cpu ({names[0]})"
-    except (OSError, IndexError):
-        return "cpu"
-
-
-def time_mode(mode, spec, options):
-    if options.device == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    time_one = {"eager": time_eager, "graph": time_graph, "compile": time_compiled}[mode]
-    problem = Problem(spec, options.steps, options.batch, options.device)
-    return report(time_one(problem, options.device, options.seconds), options, spec, mode)
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value
-
-
-def modes(text):
-    chosen = text.split(",")
-    for mode in chosen:
-        if mode not in MODES:
-            raise argparse.ArgumentTypeError(f"expected {', '.join(MODES)}, got {mode}")
-    return chosen
-
-
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--cell", choices=CELLS, required=True)
-    parser.add_argument("--rule", choices=RULES, required=True)
-    parser.add_argument("--rate", choices=RATES, required=True)
-    parser.add_argument("--eligibility", choices=ELIGIBILITIES, default="none")
-    parser.add_argument("--alpha", choices=ALPHAS, default="connection")
-    parser.add_argument("--activation", choices=tuple(ACTIVATIONS), default="tanh")
-    parser.add_argument("--neurons", type=positive, required=True, help="N")
-    parser.add_argument("--batch", type=positive, required=True, help="B")
-    parser.add_argument("--steps", type=positive, required=True, help="T")
-    parser.add_argument("--inputs", type=int, default=0, help="I; an rnn of 0 gets its current directly")
-    parser.add_argument("--seconds", type=float, default=1, help="time spent on each direction, about")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: PyTorch chooses")
-    parser.add_argument("--mode", type=modes, default=["eager"], help="eager, graph, compile, or several: eager,graph")
-    options = parser.parse_args()
-    try:
-        spec = Spec(cell=options.cell, rule=options.rule, rate=options.rate, eligibility=options.eligibility,
-                    alpha=options.alpha, activation=options.activation, inputs=options.inputs, neurons=options.neurons)
-    except ValueError as error:
-        parser.error(str(error))
-    return options, spec
+            raise timing.NotPossible(f"the capture of {name} failed: {str(error).strip().splitlines()[0]}") from error
+    wait = wait_for(device)
+    return lambda: {name: timing.milliseconds(each.replay, wait)[1] for name, (each, _) in graphs.items()}
 
 
 def main():
-    options, spec = parse()
+    options, spec = timing.parse(__doc__.split("\n", maxsplit=1)[0], MODES)
     if options.device == "cuda" and not torch.cuda.is_available():
         print("eager.py: PyTorch sees no GPU" if torch.version.cuda else
               f"eager.py: PyTorch {torch.__version__} was built without CUDA", file=sys.stderr)
         return 3
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    results, impossible = [], False
-    for mode in options.mode:
-        try:
-            results.append(time_mode(mode, spec, options))
-        except NotPossible as error:
-            impossible = True
-            print(f"eager.py: {error}", file=sys.stderr)
-    if results:
-        print(json.dumps(results if len(options.mode) > 1 else results[0], indent=2), flush=True)
-    return 3 if impossible else 0
+    torch.ones(64, 64).mm(torch.ones(64, 64))  # so that what the libraries load does not count as the network's memory
+    idle = timing.memory_of_process("VmRSS")
+
+    def time_mode(mode):
+        on_gpu = options.device == "cuda"
+        if on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        problem = Problem(spec, options.steps, options.batch, options.device)
+        once = {"eager": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
+        device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
+
+        def told():
+            peak = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if on_gpu else {}
+            return peak | {"idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
+                           "configuration": timing.configuration(spec, options, mode, f"torch {torch.__version__}",
+                                                                 device, torch.get_num_threads())}
+
+        return timing.rounds(options, once, told)
+
+    return timing.run_modes("eager.py", options, time_mode)
 
 
 if __name__ == "__main__":

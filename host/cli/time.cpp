@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <iostream>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "cli/commands.hpp"
 #include "fail.hpp"
@@ -23,6 +26,7 @@ struct Options {
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
   double seconds = 1;
+  bool paced = false;
 };
 
 /// Tensors of random numbers on the host, filled on demand and kept.
@@ -51,15 +55,14 @@ struct Timing {
   std::int64_t repetitions;
 };
 
-/// Runs `work`, which returns when it is done, once to warm up, then for about `seconds` (at least 5 times).
+/// Runs `work`, which returns when it is done, for about `seconds`, and at least so many times.
 template <class Work>
-Timing measure(double seconds, Work work) {
+Timing measure(double seconds, std::size_t least, Work work) {
   using Clock = std::chrono::steady_clock;
-  work();
   std::vector<double> times;
   const Clock::time_point end =
       Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  while (times.size() < 5 || Clock::now() < end) {
+  while (times.size() < least || Clock::now() < end) {
     const Clock::time_point start = Clock::now();
     work();
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
@@ -68,14 +71,40 @@ Timing measure(double seconds, Work work) {
   return {times[times.size() / 2], times.front(), times.back(), static_cast<std::int64_t>(times.size())};
 }
 
-std::int64_t peak_rss_bytes() {
+/// A line of /proc/self/status in bytes ("VmRSS:", "VmHWM:"); where there is none, the peak of getrusage(),
+/// which on some systems begins with that of the parent process.
+std::int64_t memory_of_process(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::int64_t kilobytes = 0;
+    if (word == field && status >> kilobytes) return kilobytes * 1024;
+  }
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return usage.ru_maxrss * 1024;
 }
 
+nlohmann::ordered_json configuration(const Options& options, const Device& device) {
+  const Spec& spec = options.spec;
+  return {{"version", version()},
+          {"cell", to_string(spec.cell)},
+          {"rule", to_string(spec.rule)},
+          {"rate", to_string(spec.rate)},
+          {"eligibility", to_string(spec.eligibility)},
+          {"alpha", to_string(spec.alpha)},
+          {"activation", to_string(spec.activation)},
+          {"neurons", spec.neurons},
+          {"inputs", spec.inputs},
+          {"batch", options.batch},
+          {"steps", options.steps},
+          {"precision", to_string(options.precision)},
+          {"device", device.name()},
+          {"threads", device.threads()}};
+}
+
 template <class Real>
-nlohmann::ordered_json run(const Options& options, const Device& device) {
+void run(const Options& options, const Device& device) {
+  const std::int64_t idle = memory_of_process("VmRSS:");
   const Spec& spec = options.spec;
   const std::int64_t T = options.steps, B = options.batch, N = spec.neurons;
   const Plan plan(spec, {.steps = T,
@@ -124,47 +153,49 @@ nlohmann::ordered_json run(const Options& options, const Device& device) {
   backward.inputs = forward.inputs;
   const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes());
 
-  const Timing forth = measure(options.seconds, [&] {
+  const auto forward_once = [&] {
     plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
     synchronize(device, {});
-  });
-  const Timing back = measure(options.seconds, [&] {
+  };
+  const auto backward_once = [&] {
     plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
     synchronize(device, {});
-  });
-  const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(T, 1));
-  return {{"forward_ms_per_step", forth.median_ms * per_step},
-          {"backward_ms_per_step", back.median_ms * per_step},
-          {"forward_ms_per_step_range", {forth.least_ms * per_step, forth.most_ms * per_step}},
-          {"backward_ms_per_step_range", {back.least_ms * per_step, back.most_ms * per_step}},
-          {"repetitions", {forth.repetitions, back.repetitions}},
-          {"tape_bytes", plan.tape_bytes()},
-          {"scratch_bytes", plan.scratch_bytes()},
-          {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
-          {"checkpoint_interval", plan.checkpoint_interval()},
-          {"peak_rss_bytes", peak_rss_bytes()}};
+  };
+  const auto round = [&](std::size_t least) -> nlohmann::ordered_json {
+    const Timing forth = measure(options.seconds, least, forward_once);
+    const Timing back = measure(options.seconds, least, backward_once);
+    const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(T, 1));
+    return {{"forward_ms_per_step", forth.median_ms * per_step},
+            {"backward_ms_per_step", back.median_ms * per_step},
+            {"forward_ms_per_step_range", {forth.least_ms * per_step, forth.most_ms * per_step}},
+            {"backward_ms_per_step_range", {back.least_ms * per_step, back.most_ms * per_step}},
+            {"repetitions", {forth.repetitions, back.repetitions}},
+            {"tape_bytes", plan.tape_bytes()},
+            {"scratch_bytes", plan.scratch_bytes()},
+            {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
+            {"checkpoint_interval", plan.checkpoint_interval()},
+            {"idle_rss_bytes", idle},
+            {"peak_rss_bytes", memory_of_process("VmHWM:")},
+            {"configuration", configuration(options, device)}};
+  };
+  forward_once();  // warms up
+  backward_once();
+  if (!options.paced) {
+    std::printf("%s\n", round(5).dump(2).c_str());
+    return;
+  }
+  for (std::string line; std::getline(std::cin, line);) {
+    std::printf("%s\n", round(1).dump().c_str());
+    std::fflush(stdout);
+  }
 }
 
 void print_times(const Options& options) {
   const Device device = device_of(options.device, options.threads);
-  const Spec& spec = options.spec;
-  nlohmann::ordered_json result =
-      options.precision == Precision::f64 ? run<double>(options, device) : run<float>(options, device);
-  result["configuration"] = {{"version", version()},
-                             {"cell", to_string(spec.cell)},
-                             {"rule", to_string(spec.rule)},
-                             {"rate", to_string(spec.rate)},
-                             {"eligibility", to_string(spec.eligibility)},
-                             {"alpha", to_string(spec.alpha)},
-                             {"activation", to_string(spec.activation)},
-                             {"neurons", spec.neurons},
-                             {"inputs", spec.inputs},
-                             {"batch", options.batch},
-                             {"steps", options.steps},
-                             {"precision", to_string(options.precision)},
-                             {"device", device.name()},
-                             {"threads", device.threads()}};
-  std::printf("%s\n", result.dump(2).c_str());
+  if (options.precision == Precision::f64)
+    run<double>(options, device);
+  else
+    run<float>(options, device);
 }
 
 }  // namespace
@@ -201,6 +232,8 @@ void add_time(CLI::App& app, int& exit_code) {
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+  command->add_flag("--paced", options->paced,
+                    "Times once more for every line on stdin, a line of JSON each: to take turns");
   command->callback([options, &exit_code] {
     print_times(*options);
     exit_code = 0;

@@ -127,6 +127,23 @@ TEST_F(Tool, TimeGivesJson) {
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
 }
 
+TEST_F(Tool, TimeTakesTurns) {
+  const std::string command = std::string("printf 'go\\ngo\\n' | ") + PLASTICITY_TOOL_PATH +
+                              " time --cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 "
+                              "--device cpu --threads 1 --seconds 0 --paced > " +
+                              at("rounds");
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::ifstream file(at("rounds"));
+  int rounds = 0;
+  for (std::string line; std::getline(file, line); ++rounds) {
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_GT(json.at("backward_ms_per_step").get<double>(), 0);
+    EXPECT_EQ(json.at("repetitions"), nlohmann::json({1, 1}));
+    EXPECT_GE(json.at("peak_rss_bytes").get<std::int64_t>(), json.at("idle_rss_bytes").get<std::int64_t>());
+  }
+  EXPECT_EQ(rounds, 2);
+}
+
 TEST_F(Tool, SaysWhatItDecidesWhenAsked) {
   const std::string command = "verify --device cpu " + cases + "rnn_decay_2018.safetensors";
   EXPECT_FALSE(has(run(command), "plasticity: "));

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <plasticity/device_memory.hpp>
+#include <plasticity/plasticity.hpp>
+#include <string>
+#include <vector>
+
+namespace plasticity::bench {
+
+/// One configuration that is measured.
+struct Case {
+  std::string group;  // experiments, sweep_N, sweep_B, sweep_T, cells
+  Spec spec;
+  std::int64_t batch, steps;
+  double target =
+      0;  // how many times faster than PyTorch eager it is to be, forward and backward; 0: no target
+  Precision precision = Precision::f32;
+
+  std::string name() const;  // "rnn_hard_clip_fan_out_N200_B30_T100"
+};
+
+/// The papers' experiments, sweeps over N, B and T, and every cell with every rule, rate and eligibility.
+const std::vector<Case>& cases();
+
+/// The same for bench/run: JSON, with the options that `plasticity time` and the peers take.
+std::string cases_as_json();
+
+}  // namespace plasticity::bench

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Times one configuration in JAX, `jit` over `lax.scan`, forward and backward apart; options and JSON as `plasticity time`.
+
+Forward is compiled together with what it keeps for backward (`jax.vjp`), backward apart. On the CPU XLA takes its threads
+from the processors it may use, so --threads binds the process to that many. Exit code 3: JAX sees no GPU.
+"""
+import math
+import os
+import sys
+
+import timing
+
+MODES = ("scan",)
+
+
+def limit_threads(threads):
+    """Before JAX is imported, since XLA counts processors when it starts."""
+    if threads > 0 and hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, allowed[:threads])
+
+
+def main():
+    options, spec = timing.parse(__doc__.split("\n", maxsplit=1)[0], MODES)
+    if options.device == "cpu":
+        limit_threads(options.threads)
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+    import numpy
+
+    import jax_model
+
+    if options.device == "cuda" and jax.default_backend() != "gpu":
+        print(f"jax_scan.py: JAX sees no GPU, it has {jax.default_backend()}", file=sys.stderr)
+        return 3
+    jax.block_until_ready(jax.numpy.ones((64, 64)) @ jax.numpy.ones((64, 64)))
+    idle = timing.memory_of_process("VmRSS")
+    generator = numpy.random.default_rng(1)
+
+    def random(shape, scale):
+        return jax.numpy.asarray((generator.random(shape, dtype=numpy.float32) * 2 - 1) * numpy.float32(scale))
+
+    def time_mode(mode):
+        parameters = {name: random(shape, 0.1 if name == "eta" else 1 / math.sqrt(spec.neurons))
+                      for name, shape in spec.parameter_shapes().items()}
+        inputs = {name: random(shape, 0.1 if name == "rate" else 1)
+                  for name, shape in spec.input_shapes(options.steps, options.batch).items()}
+        state = {name: jax.numpy.zeros(shape) for name, shape in spec.state_shapes(options.batch).items()}
+        dy = random((options.steps, options.batch, spec.neurons), 1)
+        forward = jax.jit(lambda *leaves: jax.vjp(lambda p, i, s: jax_model.forward(spec, p, i, s)[0], *leaves))
+        backward = jax.jit(lambda pull, gradient: pull(gradient))
+
+        def once():
+            (_, pull), forth = timing.milliseconds(lambda: forward(parameters, inputs, state), jax.block_until_ready)
+            _, back = timing.milliseconds(lambda: backward(pull, dy), jax.block_until_ready)
+            return {"forward": forth, "backward": back}
+
+        def told():
+            device = jax.devices()[0]
+            threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+            name = f"cpu ({timing.processor()})" if device.platform == "cpu" else device.device_kind
+            peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
+            return ({"peak_cuda_bytes": peak} if peak else {}) | {
+                "idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
+                "configuration": timing.configuration(spec, options, mode, f"jax {jax.__version__}", name, threads)}
+
+        return timing.rounds(options, once, told)
+
+    return timing.run_modes("jax_scan.py", options, time_mode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""What the JAX network answers to a parity case, compiled as jax_scan.py compiles it."""
+import jax
+
+jax.config.update("jax_enable_x64", True)
+
+import jax_model  # noqa: E402
+
+
+def sees_gpu():
+    return jax.default_backend() == "gpu"
+
+
+def answers(case, device):
+    """name -> array, for every `expect.` and `grad.` tensor."""
+    where = jax.devices("gpu" if device == "cuda" else "cpu")[0]
+
+    def loss(parameters, inputs, state):
+        outputs = case.outputs(*jax_model.forward(case.spec, parameters, inputs, state, case.masks))
+        return sum((array * outputs[name]).sum() for name, array in case.upstream.items()), outputs
+
+    with jax.default_device(where):
+        gradients, outputs = jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(
+            case.parameters, case.inputs, case.state)
+    return {**{"expect." + name: value for name, value in outputs.items()}, **case.named_gradients(*gradients)}
