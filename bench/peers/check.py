@@ -56,17 +56,18 @@ def main():
         print(f"check.py: no cases in {CASES}", file=sys.stderr)
         return 1
     failed = 0
-    for path in files:
+    tried = [(path, form) for path in files for form in peer.FORMS]
+    for path, form in tried:
         try:
             case = parity.Case(path)
-            error, name = compare(peer.answers(case, options.device), case.tensors)
+            error, name = compare(peer.answers(case, options.device, form), case.tensors)
             passed = 0 <= error <= TOLERANCE
-            print(f"{'ok' if passed else 'FAIL'} {path.stem} worst {name} {error:.1e}")
+            print(f"{'ok' if passed else 'FAIL'} {path.stem} {form} worst {name} {error:.1e}")
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as problem:
             passed = False
-            print(f"FAIL {path.stem} {type(problem).__name__}: {problem}")
+            print(f"FAIL {path.stem} {form} {type(problem).__name__}: {problem}")
         failed += not passed
-    print(f"{len(files) - failed} passed, {failed} failed")
+    print(f"{len(tried) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times one configuration in PyTorch, forward and backward apart; the options and the JSON are those of `plasticity time`.
 
-Modes: `eager`, the module as it stands; `graph`, the whole sequence captured in a CUDA graph and replayed (CUDA);
+Modes: `eager`, the module in its careful form; `published`, in the form of the papers' modules (model.py); `graph`, the whole sequence captured in a CUDA graph and replayed (CUDA);
 `compile`, its step through torch.compile (PyTorch 2). Several, separated by commas, print a list. Forward is timed with
 autograd recording, as in training, and backward apart, after it. A CUDA graph replays forward alone or both, so there
 backward is the difference. Exit code 3: a mode that is not possible here, with the reason on stderr.
@@ -14,19 +14,19 @@ import torch
 import timing
 from model import PlasticCell
 
-MODES = ("eager", "graph", "compile")
+MODES = ("eager", "published", "graph", "compile")
 
 
 class Problem:
     """The module with random parameters and inputs, in the scales of `plasticity time`, and the upstream gradient."""
 
-    def __init__(self, spec, steps, batch, device):
+    def __init__(self, spec, steps, batch, device, published=False):
         generator = torch.Generator().manual_seed(1)
 
         def random(shape, scale):
             return ((torch.rand(shape, generator=generator) * 2 - 1) * scale).to(device)
 
-        self.cell = PlasticCell(spec, device=device)
+        self.cell = PlasticCell(spec, device=device, published=published)
         with torch.no_grad():
             for name, shape in spec.parameter_shapes().items():
                 self.cell.parameter(name).copy_(random(shape, 0.1 if name == "eta" else 1 / math.sqrt(spec.neurons)))
@@ -121,8 +121,8 @@ def main():
         if on_gpu:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-        problem = Problem(spec, options.steps, options.batch, options.device)
-        once = {"eager": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
+        problem = Problem(spec, options.steps, options.batch, options.device, mode == "published")
+        once = {"eager": eager, "published": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
         device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
 
         def told():

@@ -1,9 +1,10 @@
 """A differentiable plastic network as it is written in PyTorch: a module stepped in a Python loop, gradients by autograd.
 
 Written from the equations (README, papers in include/plasticity/spec.hpp) with their names: T B I N P, w, alpha, hebb.
-Where PyTorch offers the choice the cheaper form stands here, so that a comparison is with a careful user of it: the input
-currents of all steps are one matrix product, g_j x_i y_j is one outer product of x and g y, and an alpha that is the same
-for all presynaptic neurons multiplies the sum, not the matrix.
+The input currents of all steps are one matrix product. For the trace there are two forms: careful, the cheapest that
+PyTorch offers, where g_j x_i y_j is one outer product of x and g y, and an alpha that is the same for all presynaptic
+neurons multiplies the sum, not the matrix; and published, each equation as the papers' modules compute it, where w + alpha H
+is a matrix of its own for every batch element, and so is x y before g multiplies it.
 """
 import torch
 from torch import nn
@@ -32,9 +33,9 @@ def where_rows(rows, there, elsewhere):
 class PlasticCell(nn.Module):
     """One plastic layer. `forward` runs a sequence; `step` is one step of it, and may be compiled."""
 
-    def __init__(self, spec, dtype=torch.float32, device=None):
+    def __init__(self, spec, dtype=torch.float32, device=None, published=False):
         super().__init__()
-        self.spec = spec
+        self.spec, self.published = spec, published
         for name, shape in spec.parameter_shapes().items():
             self.register_parameter(name.replace(".", "_"), nn.Parameter(torch.zeros(shape, dtype=dtype, device=device)))
 
@@ -47,7 +48,7 @@ class PlasticCell(nn.Module):
         if spec.rule == "read_clip":
             hebb = hebb.clamp(-spec.clip, spec.clip)
         x1 = x.unsqueeze(1)  # [B,1,P]
-        if spec.alpha == "connection":
+        if spec.alpha == "connection" or self.published:
             return torch.bmm(x1, self.w + self.alpha * hebb).squeeze(1)
         return x @ self.w + self.alpha * torch.bmm(x1, hebb).squeeze(1)
 
@@ -55,7 +56,10 @@ class PlasticCell(nn.Module):
         """The trace rule. `rate` is g, [1], [B,1] or [B,N]."""
         spec, clip = self.spec, self.spec.clip
         g = rate.unsqueeze(-2)                                                   # [...,1,N]: the same for all i
-        p = outer(x, rate * y) if eligibility is None else g * eligibility        # g_j X_ij
+        if eligibility is None and not self.published:
+            p = outer(x, rate * y)                                               # g_j X_ij
+        else:
+            p = g * (outer(x, y) if eligibility is None else eligibility)
         if spec.rule == "decay":
             return (1 - g) * hebb + p
         if spec.rule == "oja":
@@ -96,7 +100,8 @@ class PlasticCell(nn.Module):
 
         drive = eligibility
         if eligibility is not None:
-            after["eligibility"] = (1 - self.eta) * eligibility + outer(x, self.eta * y)
+            mean = self.eta * outer(x, y) if self.published else outer(x, self.eta * y)
+            after["eligibility"] = (1 - self.eta) * eligibility + mean
             if spec.eligibility == "after":
                 drive = after["eligibility"]
         after["hebb"] = self.update(hebb, rate, x, y, drive)

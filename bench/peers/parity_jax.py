@@ -10,7 +10,10 @@ def sees_gpu():
     return jax.default_backend() == "gpu"
 
 
-def answers(case, device):
+FORMS = ("scan",)
+
+
+def answers(case, device, form):
     """name -> array, for every `expect.` and `grad.` tensor."""
     where = jax.devices("gpu" if device == "cuda" else "cpu")[0]
 

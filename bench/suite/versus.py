@@ -11,6 +11,7 @@ PEERS = ROOT / "bench/peers"
 OURS = "plasticity"
 # name -> framework, program, mode, device. `graph` needs a GPU.
 CONTENDERS = {
+    "torch published": ("torch", "eager.py", "published"),
     "torch eager": ("torch", "eager.py", "eager"),
     "torch compile": ("torch", "eager.py", "compile"),
     "torch graph": ("torch", "eager.py", "graph"),
