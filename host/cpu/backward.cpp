@@ -388,7 +388,7 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
       memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
       memory.zeros, connected};
   parallel_for_teams(options_.device.threads(), groups(), share_count(spec_.neurons),
-                     [&](std::int64_t group, std::int64_t slot, Team& team) {
+                     crowds(backward_matrices()), [&](std::int64_t group, std::int64_t slot, Team& team) {
                        const std::int64_t first = group * group_size();
                        const std::int64_t last = std::min(first + group_size(), options_.batch);
                        const GroupSums<Real> sums = pass.sums_of(group);

@@ -175,15 +175,26 @@ class CpuPlan final : public Backend {
   std::int64_t groups() const {
     return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
   }
-  /// Elements of a group that go back step by step together: as long as what a step passes through, the
-  /// traces and their gradients, w, alpha and its gradient, fits into a second cache of common size. (The
-  /// size is a constant, since it decides in which order gradients are added up.)
+  /// What a step passes through is best kept in the second cache, of which a thread commonly has this much.
+  /// (A constant, since it decides in which order gradients are added up.)
+  static constexpr std::int64_t second_cache = 1 << 20;
+  std::int64_t working_set(std::int64_t matrices) const {
+    return matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
+  }
+  /// Matrices that one element's step passes through: forward its trace, w and alpha; backward two traces
+  /// (the gradient's and the trace), w, alpha and alpha's gradient.
+  std::int64_t forward_matrices() const { return spec_.alpha == Granularity::connection ? 3 : 2; }
+  std::int64_t backward_matrices() const { return spec_.alpha == Granularity::connection ? 5 : 3; }
+  /// Whether elements side by side, one a thread, would crowd each other out of the last cache.
+  bool crowds(std::int64_t matrices) const {
+    constexpr std::int64_t last_cache = 16 << 20;  // a common size
+    return options_.device.threads() * working_set(matrices) > last_cache;
+  }
+  /// Elements of a group that go back step by step together.
   std::int64_t together() const {
-    constexpr std::int64_t second_cache = 1 << 20;
-    const std::int64_t matrices = 2 * elements_together + (spec_.alpha == Granularity::connection ? 3 : 1);
-    const std::int64_t bytes =
-        matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
-    return bytes > second_cache ? 1 : std::min<std::int64_t>(group_size(), elements_together);
+    return working_set(backward_matrices() + 2) > second_cache
+               ? 1
+               : std::min<std::int64_t>(group_size(), elements_together);
   }
   std::size_t tape_element_bytes(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;

@@ -148,17 +148,20 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     if (state.y != nullptr) std::copy_n(y_before, N, state.y + b * N);
     if (state.c != nullptr) std::copy_n(c_before, N, state.c + b * N);
     if (state.hebb == nullptr && state.eligibility == nullptr) return;
+    Real *const hebb_out = at(state.hebb, b * P * N), *const eligibility_out =
+                                                          at(state.eligibility, b * P * N);
     if (pending.x != nullptr) {
+      // Rows without padding go straight to the caller.
       const TraceSource<Real> last{hebb, eligibility, &pending, 1};
+      hebb = S == N && hebb_out != nullptr ? hebb_out : space.hebb;
+      eligibility = S == N && eligibility_out != nullptr ? eligibility_out : space.eligibility;
       team.run([&](std::int64_t share) {
         plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), last,
-                            space.hebb, space.eligibility);
+                            hebb, eligibility);
       });
-      hebb = space.hebb;
-      eligibility = space.eligibility;
     }
-    unpad_rows(hebb, P, N, at(state.hebb, b * P * N));
-    unpad_rows(eligibility, P, N, at(state.eligibility, b * P * N));
+    if (hebb != hebb_out) unpad_rows(hebb, P, N, hebb_out);
+    if (eligibility != eligibility_out) unpad_rows(eligibility, P, N, eligibility_out);
   }
 };
 
@@ -262,7 +265,7 @@ void CpuPlan<Real, Trace>::forward(Stream, const ForwardArgs<Real>& args, Tape t
   const std::int64_t B = options_.batch, threads = options_.device.threads();
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
   parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
-                     [&](std::int64_t index, std::int64_t slot, Team& team) {
+                     crowds(forward_matrices()), [&](std::int64_t index, std::int64_t slot, Team& team) {
                        const std::int64_t first = index * together;
                        pass.run(first, std::min(together, B - first), slot, team);
                      });

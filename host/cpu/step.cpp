@@ -121,7 +121,7 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
     *element.eta_before = connected.eta;
     *element.pending = 1;
   };
-  parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), run);
+  parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), false, run);
 }
 
 template <class Real, class Trace>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <vector>
 
 #include "cpu/parallel.hpp"
 
@@ -75,24 +76,34 @@ void Team::help(std::int64_t first) {
   }
 }
 
-void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares,
+void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
                         const std::function<void(std::int64_t, std::int64_t, Team&)>& body) {
   const bool shared = threads > 1 && shares > 1;
   std::deque<Team> teams;
   for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, shared);
-  // The owners' places are given out first, so whoever helps finds every element begun or done.
-  const std::int64_t helpers = shared && count > 0 ? threads - 1 : 0;
-  parallel_for(threads, count + helpers, [&](std::int64_t index, int worker) {
-    if (index < count) {
-      Team& team = teams[static_cast<std::size_t>(index)];
-      body(index, count <= threads ? index : worker, team);
-      team.dismiss();
-      return;
-    }
-    const std::int64_t helper = index - count;
+  // Places are given out in order: an element for each owner, then places to help from the start, then the
+  // other elements, then places to help at the end. Who owned an element goes on to the next one and does not
+  // help from the start; so an element that is waited for is begun by somebody.
+  const std::int64_t together = one_by_one ? std::min<std::int64_t>(threads, shares) : 1;
+  const std::int64_t owners = std::min((threads + together - 1) / together, count);
+  const std::int64_t early = shared && count > 0 && one_by_one ? threads - owners : 0;
+  const std::int64_t late = shared && count > 0 ? threads - 1 : 0;
+  std::vector<char> owned(static_cast<std::size_t>(threads));
+  const auto help = [&](std::int64_t helper) {
     for (std::int64_t k = 0; k < count; ++k) {
       teams[static_cast<std::size_t>((helper + k) % count)].help((helper + 1) * shares / threads);
     }
+  };
+  parallel_for(threads, owners + early + (count - owners) + late, [&](std::int64_t place, int worker) {
+    const bool is_early = place >= owners && place < owners + early;
+    if (is_early && owned[static_cast<std::size_t>(worker)]) return;
+    if (is_early) return help(place - owners);
+    if (place >= count + early) return help(place - count - early);
+    const std::int64_t index = place < owners ? place : place - early;
+    owned[static_cast<std::size_t>(worker)] = 1;
+    Team& team = teams[static_cast<std::size_t>(index)];
+    body(index, count <= threads ? index : worker, team);
+    team.dismiss();
   });
 }
 

@@ -50,9 +50,10 @@ class Team {
 };
 
 /// parallel_for() over batch elements, or groups of them, whose sweeps have `shares` shares: threads without
-/// an element of their own help with the others'. Calls body(index, slot, team); the slots of bodies that run
-/// at the same time differ, and are less than both `threads` and `count`.
-void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares,
+/// an element of their own help with the others'. `one_by_one`: as few elements are under way as leave each
+/// thread a share of one, for elements that are too large for a thread's cache. Calls body(index, slot,
+/// team); the slots of bodies that run at the same time differ, and are less than both `threads` and `count`.
+void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
                         const std::function<void(std::int64_t, std::int64_t, Team&)>& body);
 
 }  // namespace plasticity::cpu

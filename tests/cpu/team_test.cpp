@@ -8,29 +8,35 @@
 namespace plasticity::cpu {
 namespace {
 
-// Every share once in every run, and a run's shares are done before the next begins: a share reads what its
-// neighbour wrote a run ago, without atomics.
+/// Runs in which a share reads what its neighbour wrote a run ago, without atomics: right if every share runs
+/// once in every run, and a run's shares are done before the next begins.
+void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, bool one_by_one) {
+  std::vector<std::vector<std::int64_t>> results(static_cast<std::size_t>(count));
+  parallel_for_teams(
+      threads, count, shares, one_by_one, [&](std::int64_t index, std::int64_t slot, Team& team) {
+        EXPECT_LT(slot, std::min<std::int64_t>(threads, count));
+        std::vector<std::int64_t> values(static_cast<std::size_t>(shares), index), next(values);
+        for (int run = 0; run < 300; ++run) {
+          team.run([&](std::int64_t share) {
+            next[static_cast<std::size_t>(share)] =
+                values[static_cast<std::size_t>((share + 1) % shares)] + 1;
+          });
+          values.swap(next);
+        }
+        results[static_cast<std::size_t>(index)] = values;
+      });
+  for (std::int64_t index = 0; index < count; ++index) {
+    const std::vector<std::int64_t> want(static_cast<std::size_t>(shares), index + 300);
+    ASSERT_EQ(results[static_cast<std::size_t>(index)], want)
+        << threads << " threads, " << shares << " shares, one by one: " << one_by_one;
+  }
+}
+
 TEST(Team, RunsAreApart) {
   for (const int threads : {1, 2, 3, 8}) {
     for (const std::int64_t shares : {1, 2, 4, 16}) {
-      for (const std::int64_t count : {1, 2, 5}) {
-        std::vector<std::vector<std::int64_t>> results(static_cast<std::size_t>(count));
-        parallel_for_teams(threads, count, shares, [&](std::int64_t index, std::int64_t slot, Team& team) {
-          EXPECT_LT(slot, std::min<std::int64_t>(threads, count));
-          std::vector<std::int64_t> values(static_cast<std::size_t>(shares), index), next(values);
-          for (int run = 0; run < 300; ++run) {
-            team.run([&](std::int64_t share) {
-              next[static_cast<std::size_t>(share)] =
-                  values[static_cast<std::size_t>((share + 1) % shares)] + 1;
-            });
-            values.swap(next);
-          }
-          results[static_cast<std::size_t>(index)] = values;
-        });
-        for (std::int64_t index = 0; index < count; ++index) {
-          const std::vector<std::int64_t> want(static_cast<std::size_t>(shares), index + 300);
-          ASSERT_EQ(results[static_cast<std::size_t>(index)], want) << threads << " threads, " << shares;
-        }
+      for (const std::int64_t count : {1, 2, 5, 12}) {
+        for (const bool one_by_one : {false, true}) expect_runs_apart(threads, shares, count, one_by_one);
       }
     }
   }
@@ -39,7 +45,7 @@ TEST(Team, RunsAreApart) {
 // Threads without an element do help: the owner waits in its first share until another is taken.
 TEST(Team, HelpersTakeShares) {
   std::atomic<int> others = 0;
-  parallel_for_teams(2, 1, 2, [&](std::int64_t, std::int64_t, Team& team) {
+  parallel_for_teams(2, 1, 2, false, [&](std::int64_t, std::int64_t, Team& team) {
     const std::thread::id owner = std::this_thread::get_id();
     for (int run = 0; run < 2000 && others == 0; ++run) {
       team.run([&](std::int64_t) {
@@ -58,10 +64,10 @@ TEST(Team, SeveralCallersAtOnce) {
   std::vector<std::thread> callers;
   std::atomic<int> right = 0;
   for (int caller = 0; caller < 4; ++caller) {
-    callers.emplace_back([&right] {
+    callers.emplace_back([&right, caller] {
       for (int repeat = 0; repeat < 50; ++repeat) {
         std::atomic<int> done = 0;
-        parallel_for_teams(3, 2, 4, [&](std::int64_t, std::int64_t, Team& team) {
+        parallel_for_teams(3, 2, 4, caller % 2 == 0, [&](std::int64_t, std::int64_t, Team& team) {
           for (int run = 0; run < 5; ++run) team.run([&](std::int64_t) { ++done; });
         });
         right += done == 2 * 5 * 4;
