@@ -16,6 +16,9 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
   da = carver.take<float>(T * B * width);
   G = carver.take<float>(BN * P);
   GE = carver.take<float>(spec.has_eligibility() ? BN * P : 0);
+  const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
+  hebb = carver.take<float>(replayed);
+  eligibility = carver.take<float>(spec.has_eligibility() ? replayed : 0);
   rows = {carver.take<float>(3 * B * plan.tiles() * P), B * plan.tiles() * P};
   rates = {carver.take<float>(2 * BN), BN};
   dpost = {carver.take<float>(2 * BN), BN};
@@ -67,7 +70,7 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
   const State<const float>& upstream = args.dfinal_state;
   const State<float>& initial = args.dinitial_state;
   BackwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
-                    .record = record(recorded, true),
+                    .record = CudaPlan::tape(recorded, interval_),
                     .t = T,
                     .dy = args.dy,
                     .dfinal_y = upstream.y,
@@ -94,11 +97,25 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
                     .sum_fan = memory.fan,
                     .sum_fan_bias = memory.fan_bias};
   check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream.handle), "cudaMemsetAsync");
-  const Variant moved{.bf16 = bf16(),
-                      .wide = wide(columns_per_thread({bf16(), true}), args.parameters,
+  const Record on_tape = step.record;
+  const bool rounded = bf16() && !replays();
+  const Variant moved{.bf16 = rounded,
+                      .wide = wide(columns_per_thread({rounded, true}), args.parameters,
                                    {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
   with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    for (step.t = T; step.t >= 0; --step.t) launch_backward<rule>(step, moved, stream.handle);
+    std::int64_t held = -1;  // the segment whose traces are there
+    for (step.t = T; step.t >= 0; --step.t) {
+      const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
+      if (replays() && first != held) {
+        held = first;
+        launch_segment<rule>({step.problem, on_tape, first, memory.hebb, memory.eligibility}, stream.handle);
+        step.record.first = first;
+        step.record.hebb = {memory.hebb, trace_size()};
+        step.record.eligibility = {memory.eligibility, trace_size()};
+      }
+      launch_backward<rule>(step, moved, stream.handle);
+    }
+    step.record = on_tape;
   });
   if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
     launch_backward_finish(step, stream.handle);

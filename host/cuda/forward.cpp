@@ -7,6 +7,14 @@
 
 namespace plasticity::cuda {
 
+CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape) {
+  const std::int64_t T = std::max<std::int64_t>(plan.options_.steps, 1);
+  currents = work.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
+  Carver recorded(tape.data);
+  record = tape.bytes > 0 ? plan.tape(recorded, plan.interval_) : plan.ring(work);
+  if (tape.bytes > 0) plan.add_between(record, work);
+}
+
 void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
@@ -20,13 +28,12 @@ void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape,
   if (options_.batch == 0) return;
 
   const std::int64_t T = options_.steps;
-  Carver work(scratch.data), recorded(tape.data);
-  float* currents =
-      work.take<float>(projected() ? std::max<std::int64_t>(T, 1) * options_.batch * width() : 0);
-  const Record kept = tape.data != nullptr ? record(recorded, true) : record(work, false);
+  Carver work(scratch.data);
+  const ForwardMemory memory(*this, work, tape.data == nullptr ? Tape{} : tape);
+  const Record& kept = memory.record;
   launch_load(loading(args.initial_state, kept), stream.handle);
   const float* input =
-      T > 0 ? input_currents(args.parameters, args.inputs, T, currents, stream.handle) : nullptr;
+      T > 0 ? input_currents(args.parameters, args.inputs, T, memory.currents, stream.handle) : nullptr;
 
   ForwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
                    .record = kept,

@@ -13,10 +13,19 @@ struct CudaPlan::LiveMemory {
   LiveMemory(const CudaPlan& plan, Carver& carver);
 };
 
+/// The scratch of a forward pass, and where it leaves its record.
+struct CudaPlan::ForwardMemory {
+  float* currents;  // [T,B,width] input currents
+  Record record;    // on the tape, or without one in a ring
+
+  ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape);
+};
+
 /// The scratch of a backward pass.
 struct CudaPlan::BackwardMemory {
   float* da;                       // [T,B,width]
   float *G, *GE;                   // [B,P,N]
+  float *hebb, *eligibility;       // [K,B,P,N] traces of a segment, where they are replayed
   Rows<float> rows, rates, dpost;  // see BackwardStep
   float* dc;                       // [B,N]
   float* sums;                     // the sums below, in one piece that is cleared together

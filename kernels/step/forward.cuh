@@ -4,7 +4,7 @@
 //   s_j), the clamp, the LSTM cell     for the block's columns
 // Grid: one block of 256 threads for each tile of 32 post columns of each batch element; it walks down all P
 // rows. On chip: the sums, and each thread's share of the trace from its load to its store. Bytes: the trace
-// once read and once written, 8 B P N, and 2 B P N more for a tape in bfloat16 (it is the tape that is
+// once read and once written, 8 B P N, and 2 B P N more for a checkpoint in bfloat16 (it is the tape that is
 // rounded, not the trace that the steps work on); W and α from L2, 8 B P N, and in an LSTM the gate weights,
 // 12 B N N.
 #pragma once
@@ -53,17 +53,17 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
   const std::int64_t N = p.N, first = at.b * p.P * N + at.column;
   const Record& record = step.record;
   const std::int64_t slot_in = step.t == 0 ? 0 : step.t - 1;
-  const float* hebb_in = row_of(record.hebb, slot_in, first);
-  float* hebb_out = row_of(record.hebb, step.t, first);
+  const float* hebb_in = hebb_before(record, slot_in, first);
+  float* hebb_out = hebb_before(record, step.t, first);
   [[maybe_unused]] const float* eligibility_in = nullptr;
   [[maybe_unused]] float* eligibility_out = nullptr;
   if constexpr (kind != Eligibility::none) {
-    eligibility_in = row_of(record.eligibility, slot_in, first);
-    eligibility_out = row_of(record.eligibility, step.t, first);
+    eligibility_in = eligibility_before(record, slot_in, first);
+    eligibility_out = eligibility_before(record, step.t, first);
   }
   const bool changes = update.due || update.zeroes;
-  const bool rounds = record.hebb16 != nullptr;
-  const std::int64_t first16 = step.t * p.B * p.P * N + first;
+  const bool rounds = record.hebb16 != nullptr && step.t % record.interval == 0;
+  const std::int64_t first16 = step.t / record.interval * p.B * p.P * N + first;
   float shared_alpha[V];
   for (int k = 0; k < V; ++k)
     shared_alpha[k] = p.alpha_row == 0 ? p.alpha[(at.column + k) * p.alpha_column] : 0;

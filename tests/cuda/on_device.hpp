@@ -27,7 +27,9 @@ class CudaTest : public ::testing::Test {
 struct DeviceOptions {
   Precision precision = Precision::f32;
   std::size_t offset = 0;  ///< bytes by which every tensor is shifted off its alignment; a multiple of 4
-  bool live = false;       ///< forward by Plan::step, one call a step; no gradients then
+  std::int64_t checkpoint_interval = 0;
+  std::size_t memory_budget = 0;
+  bool live = false;  ///< forward by Plan::step, one call a step; no gradients then
 };
 
 /// A problem on CUDA device 0: its plan, and all of its tensors and memory between canary words. Outputs,

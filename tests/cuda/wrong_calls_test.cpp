@@ -26,9 +26,7 @@ TEST_F(CudaWrongCalls, RefusedPlans) {
     const Device device = Device::cuda();
     expect_error(ErrorCode::unsupported, "options.precision",
                  [&] { Plan(spec, {.device = device, .precision = Precision::f64}); });
-    expect_error(ErrorCode::unsupported, "options.checkpoint_interval",
-                 [&] { Plan(spec, {.steps = 9, .device = device, .checkpoint_interval = 3}); });
-    expect_error(ErrorCode::unsupported, "options.memory_budget",
+    expect_error(ErrorCode::invalid_argument, "options.memory_budget",
                  [&] { Plan(spec, {.steps = 9, .device = device, .memory_budget = 64}); });
     expect_error(ErrorCode::unsupported, "options.batch",
                  [&] { Plan(spec, {.batch = std::int64_t{1} << 32, .device = device}); });
