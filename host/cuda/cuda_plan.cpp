@@ -6,6 +6,7 @@
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
 #include "fail.hpp"
+#include "log.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -22,11 +23,13 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), 
     fail(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }
   check_grids();
+  const CurrentDevice current(options.device.index());
+  choice_ = choose();
+  log(Verbosity::dispatch, [&] { return text("cuda: ", describe(choice_)); });
   interval_ = choose_interval();
   Carver counter(nullptr);
   tape(counter, interval_);
   tape_bytes_ = counter.bytes();
-  const CurrentDevice current(options.device.index());
   blas_ = BlasHandles::of(options.device.index());
   Carver with_tape(nullptr), without(nullptr), backward(nullptr), live(nullptr);
   ForwardMemory(*this, with_tape, Tape{{nullptr, 1}});

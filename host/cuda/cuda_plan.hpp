@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend.hpp"
+#include "cuda/planner.hpp"
 #include "product/launch.hpp"
 #include "replay/launch.hpp"
 #include "step/launch.hpp"
@@ -35,6 +36,7 @@ class CudaPlan final : public Backend {
   CudaPlan(const Spec& spec, const PlanOptions& options);
 
   std::int64_t checkpoint_interval() const override { return interval_; }
+  Execution execution() const override { return choice_.execution; }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
   std::size_t live_bytes() const override { return live_bytes_; }
@@ -72,8 +74,15 @@ class CudaPlan final : public Backend {
 
   bool bf16() const { return options_.precision == Precision::bf16; }
   /// Whether backward reads traces that were replayed, not those on the tape.
-  bool replays() const { return interval_ > 1; }
+  bool replays() const { return interval_ > 1 || (bf16() && choice_.resident()); }
   std::int64_t choose_interval() const;
+  /// The planner's choice, as far as this device has room for it.
+  ExecutionChoice choose() const;
+  void resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory, const float* current,
+                        bool on_tape, cudaStream_t stream) const;
+  void resident_backward(const BackwardStep& step, const BackwardMemory& memory, cudaStream_t stream) const;
+  void backward_steps(BackwardStep step, const BackwardArgs<float>& args, const BackwardMemory& memory,
+                      cudaStream_t stream) const;
   std::int64_t trace_size() const { return options_.batch * spec_.presynaptic() * spec_.neurons; }
   bool projected() const { return spec_.is_recurrent() && spec_.inputs > 0; }
   std::int64_t width() const { return spec_.gates() * spec_.neurons; }
@@ -82,6 +91,7 @@ class CudaPlan final : public Backend {
 
   Spec spec_;
   PlanOptions options_;
+  ExecutionChoice choice_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
   std::shared_ptr<BlasHandles> blas_;

@@ -11,8 +11,16 @@ CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Carver& work, Tape 
   const std::int64_t T = std::max<std::int64_t>(plan.options_.steps, 1);
   currents = work.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
   Carver recorded(tape.data);
-  record = tape.bytes > 0 ? plan.tape(recorded, plan.interval_) : plan.ring(work);
-  if (tape.bytes > 0) plan.add_between(record, work);
+  const bool resident = plan.choice_.resident(), exchanges = plan.choice_.execution == Execution::grid;
+  exchange =
+      work.take<float>(exchanges ? plan.choice_.groups * forward_exchange(contents_of(plan.spec_)) : 0);
+  record = {};
+  if (tape.bytes > 0) {
+    record = plan.tape(recorded, plan.interval_);
+    if (!resident) plan.add_between(record, work);
+  } else if (!resident) {
+    record = plan.ring(work);
+  }
 }
 
 void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const {
@@ -31,9 +39,10 @@ void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape,
   Carver work(scratch.data);
   const ForwardMemory memory(*this, work, tape.data == nullptr ? Tape{} : tape);
   const Record& kept = memory.record;
-  launch_load(loading(args.initial_state, kept), stream.handle);
+  if (!choice_.resident()) launch_load(loading(args.initial_state, kept), stream.handle);
   const float* input =
       T > 0 ? input_currents(args.parameters, args.inputs, T, memory.currents, stream.handle) : nullptr;
+  if (choice_.resident()) return resident_forward(args, memory, input, tape.data != nullptr, stream.handle);
 
   ForwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
                    .record = kept,

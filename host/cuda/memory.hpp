@@ -16,7 +16,8 @@ struct CudaPlan::LiveMemory {
 /// The scratch of a forward pass, and where it leaves its record.
 struct CudaPlan::ForwardMemory {
   float* currents;  // [T,B,width] input currents
-  Record record;    // on the tape, or without one in a ring
+  Record record;    // on the tape, or without one in a ring; resident without one: none
+  float* exchange;  // of a cooperative launch
 
   ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape);
 };
@@ -26,6 +27,7 @@ struct CudaPlan::BackwardMemory {
   float* da;                       // [T,B,width]
   float *G, *GE;                   // [B,P,N]
   float *hebb, *eligibility;       // [K,B,P,N] traces of a segment, where they are replayed
+  float* exchange;                 // of a cooperative launch
   Rows<float> rows, rates, dpost;  // see BackwardStep
   float* dc;                       // [B,N]
   float* sums;                     // the sums below, in one piece that is cleared together

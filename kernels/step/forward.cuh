@@ -10,7 +10,7 @@
 #pragma once
 
 #include "rules/rules.hpp"
-#include "step/complete.cuh"
+#include "step/cell.cuh"
 #include "step/launch.hpp"
 #include "step/rounding.cuh"
 
@@ -135,17 +135,6 @@ __device__ void gate_product(const Problem& p, const Place<V>& at, const Activit
   }
 }
 
-__device__ inline float activate(Activation activation, float a) {
-  switch (activation) {
-    case Activation::tanh: return tanhf(a);
-    case Activation::sigmoid: return sigmoid(a);
-    case Activation::relu: return a < 0 ? 0 : a;
-    case Activation::identity:
-    case Activation::softmax: break;
-  }
-  return a;
-}
-
 /// From the finished current of column j to what the network shows. One thread a column.
 __device__ inline void run_cell(const ForwardStep& step, const Clock& clock, std::int64_t b, std::int64_t j,
                                 bool zeroed, const float (&sums)[4]) {
@@ -153,30 +142,29 @@ __device__ inline void run_cell(const ForwardStep& step, const Clock& clock, std
   const Record& record = step.record;
   const std::int64_t N = p.N, bj = b * N + j, tbj = step.t * p.B * N + bj;
   const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + j;
-  const auto total = [&](int gate) { return (current == nullptr ? 0 : current[gate * N]) + sums[gate]; };
-  const float a = p.lstm ? total(2) : total(0);
+  float totals[4] = {};
+#pragma unroll
+  for (int gate = 0; gate < 4; ++gate) {
+    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
+  }
+  const float before = p.lstm && !zeroed ? *row_of(record.c, clock.now, bj) : 0;
+  const CellStep cell = step_cell(p, totals, before, tbj);
   if (p.activation == Activation::softmax) {
-    *row_of(record.raw, clock.next, bj) = a;
+    *row_of(record.raw, clock.next, bj) = cell.raw;
     return;
   }
-  float y = activate(p.activation, a);
-  if (p.clamp != nullptr && p.clamp[tbj] != 0) y = p.clamp_value[tbj];
-  *row_of(record.post, clock.next, bj) = y;
+  *row_of(record.post, clock.next, bj) = cell.post;
   if (p.lstm) {
-    const float i = sigmoid(total(0)), f = sigmoid(total(1)), o = sigmoid(total(3));
-    const float before = zeroed ? 0 : *row_of(record.c, clock.now, bj);
-    const float c = f * before + i * y;
-    *row_of(record.c, clock.next, bj) = c;
+    *row_of(record.c, clock.next, bj) = cell.c;
     if (record.gates.base != nullptr) {
       float* gates = row_of(record.gates, clock.next, 3 * b * N + j);
-      gates[0] = i;
-      gates[N] = f;
-      gates[2 * N] = o;
+      gates[0] = cell.i;
+      gates[N] = cell.f;
+      gates[2 * N] = cell.o;
     }
-    y = o * tanhf(c);
-    *row_of(record.shown, clock.next, bj) = y;
+    *row_of(record.shown, clock.next, bj) = cell.shown;
   }
-  step.y[tbj] = y;
+  step.y[tbj] = cell.shown;
 }
 
 /// Remembers what the update of this live step will need.

@@ -29,6 +29,7 @@ struct DeviceOptions {
   std::size_t offset = 0;  ///< bytes by which every tensor is shifted off its alignment; a multiple of 4
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
+  Execution execution = Execution::automatic;
   bool live = false;  ///< forward by Plan::step, one call a step; no gradients then
 };
 
