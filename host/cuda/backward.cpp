@@ -70,6 +70,14 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
 
+  if (graphs_ == nullptr) return run_backward(args, tape, scratch, stream.handle);
+  const Graphs::Key<BackwardArgs<float>> key{args, tape.data, scratch.data};
+  graphs_->backward.run(key, stream.handle,
+                        [&](cudaStream_t captured) { run_backward(args, tape, scratch, captured); });
+}
+
+void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
+                            cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
   Carver recorded(tape.data), work(scratch.data);
   const BackwardMemory memory(*this, work);
@@ -102,15 +110,15 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
                     .sum_v0 = memory.v0,
                     .sum_fan = memory.fan,
                     .sum_fan_bias = memory.fan_bias};
-  check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream.handle), "cudaMemsetAsync");
+  check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream), "cudaMemsetAsync");
   if (choice_.resident()) {
-    resident_backward(step, memory, stream.handle);
+    resident_backward(step, memory, stream);
   } else {
-    backward_steps(step, args, memory, stream.handle);
+    backward_steps(step, args, memory, stream);
   }
 
-  const Blas blas(*blas_, stream.handle, memory.blas);
-  const ParameterGradients gradients{spec_, args, step, memory, blas, stream.handle};
+  const Blas blas(*blas_, stream, memory.blas);
+  const ParameterGradients gradients{spec_, args, step, memory, blas, stream};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();

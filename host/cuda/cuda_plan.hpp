@@ -52,6 +52,7 @@ class CudaPlan final : public Backend {
   struct LiveMemory;
   struct ForwardMemory;
   struct BackwardMemory;
+  struct Graphs;              // of forward and backward, under Execution::graph
   struct ParameterGradients;  // what is summed after the steps (gradients.cpp)
 
   Problem problem(std::int64_t steps, const Parameters<const float>& parameters,
@@ -78,6 +79,8 @@ class CudaPlan final : public Backend {
   std::int64_t choose_interval() const;
   /// The planner's choice, as far as this device has room for it.
   ExecutionChoice choose() const;
+  void run_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
+  void run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
   void resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory, const float* current,
                         bool on_tape, cudaStream_t stream) const;
   void resident_backward(const BackwardStep& step, const BackwardMemory& memory, cudaStream_t stream) const;
@@ -95,6 +98,7 @@ class CudaPlan final : public Backend {
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
   std::shared_ptr<BlasHandles> blas_;
+  std::shared_ptr<Graphs> graphs_;
 };
 
 /// Calls run<rule>() for the rule that the list holds at run time.

@@ -2,8 +2,19 @@
 
 #include "cuda/blas.hpp"
 #include "cuda/cuda_plan.hpp"
+#include "cuda/graph.hpp"
 
 namespace plasticity::cuda {
+
+/// A call's launches depend on its arguments, and on the caller's memory.
+struct CudaPlan::Graphs {
+  template <class Args>
+  struct Key {
+    Args args;
+    void *tape, *scratch;
+  };
+  SequenceGraph forward, backward;
+};
 
 /// The state of a network that is stepped, carved in one place for counting and for use.
 struct CudaPlan::LiveMemory {

@@ -166,6 +166,9 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
   if (const auto choice = attempt(Execution::cta, one_block, small)) return *choice;
   if (const auto choice = attempt(Execution::cluster, cluster, true)) return *choice;
   if (const auto choice = attempt(Execution::grid, whole_grid, true)) return *choice;
+  if (!small) {  // one block after all, rather than none
+    if (const auto choice = attempt(Execution::cta, one_block, true)) return *choice;
+  }
   ExecutionChoice choice;
   choice.execution = wanted;
   if (wanted == Execution::automatic)
