@@ -34,7 +34,10 @@ ExecutionChoice CudaPlan::choose() const {
     with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
       room = resident_groups<rule>(spec_.eligibility, contents_of(spec_), choice.shape);
     });
-    if (room > 0) return choice;
+    if (room > 0) {
+      choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
+      return choice;
+    }
     // The device has no place for it after all (a part of a GPU, say): what comes next?
     switch (choice.execution) {
       case Execution::cluster: limits.cluster_blocks = choice.shape.blocks / 2; break;

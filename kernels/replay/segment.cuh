@@ -57,7 +57,7 @@ __device__ void replay_rows_of_segment(const Segment& segment, std::int64_t b, s
       const std::int64_t at = s * BPN + begin + r * stride;
       segment.hebb[at] = h[r];
       if constexpr (kind != Eligibility::none) segment.eligibility[at] = e[r];
-      update_traces<rule, kind>(h[r], e[r], x[own.row + r * own.step] * y, rate, y, eta, p.clip);
+      update_traces<rule, kind>(h[r], e[r], drive_of(x[own.row + r * own.step], y), rate, y, eta, p.clip);
     }
   }
 }

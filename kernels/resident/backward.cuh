@@ -215,7 +215,7 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const Member& at
         now = 0;
       } else if (c.updates) {
         float e_now = e;
-        update_traces<rule, kind>(now, e_now, x_before * c.y, c.rate, c.y, c.eta, p.clip);
+        update_traces<rule, kind>(now, e_now, drive_of(x_before, c.y), c.rate, c.y, c.eta, p.clip);
       }
       if (c.hebb16 != nullptr) {
         const float recorded = to_float(c.hebb16[ij]);
@@ -237,7 +237,7 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const Member& at
       if (c.cut) G = GE = 0;
       if (c.updates) {
         const TraceAdjoint<float> adjoint =
-            reverse_traces<rule, kind>(G, GE, h, e, x_before * c.y, c.rate, c.y, c.eta, clip);
+            reverse_traces<rule, kind>(G, GE, h, e, drive_of(x_before, c.y), c.rate, c.y, c.eta, clip);
         into_x_before = adjoint.product * c.y;            // adjoint
         dpost += adjoint.product * x_before + adjoint.y;  // adjoint
         drate += adjoint.rate;                            // adjoint
@@ -467,7 +467,9 @@ __global__ void __launch_bounds__(resident_threads, 1)
   const Problem& p = run.step.problem;
   const Member at(p, run.shape);
   const BackwardSlices here{memory, run,
-                            run.exchange + at.group * backward_exchange(run.contents, run.shape)};
+                            at.kind == GroupKind::grid
+                                ? run.exchange + at.group * backward_exchange(run.contents, run.shape)
+                                : nullptr};
   const Weights weights(p, run.shape, at, memory + run.places.w, memory + run.places.alpha);
   const std::int64_t waves = (p.B + run.groups - 1) / run.groups;
   for (std::int64_t wave = 0; wave < waves; ++wave) {

@@ -150,7 +150,8 @@ __device__ void resident_pass(const ResidentForward& run, const Member& at, cons
     if constexpr (kind != Eligibility::none) e = update.zeroes ? 0 : here.eligibility()[place];
     if (update.due) {
       const float x_before = update.x_before == nullptr ? 0 : update.x_before[i];
-      update_traces<rule, kind>(h, e, x_before * update.y, update.rate, update.y, update.eta, p.clip);
+      update_traces<rule, kind>(h, e, drive_of(x_before, update.y), update.rate, update.y, update.eta,
+                                p.clip);
     }
     if (keeps) keep_traces<rule, kind>(run, t, (b * p.P + i) * p.N + at.column, last, h, e);
     if (last) continue;
@@ -285,7 +286,8 @@ __global__ void __launch_bounds__(resident_threads, 1)
   const Member at(p, run.shape);
   const ForwardSlices here{memory, run};
   const Weights weights(p, run.shape, at, memory + run.places.w, memory + run.places.alpha);
-  float* global = run.exchange + at.group * forward_exchange(run.contents);
+  float* global =
+      at.kind == GroupKind::grid ? run.exchange + at.group * forward_exchange(run.contents) : nullptr;
   const std::int64_t waves = (p.B + run.groups - 1) / run.groups;
   for (std::int64_t wave = 0; wave < waves; ++wave) {
     const std::int64_t b = wave * run.groups + at.group;

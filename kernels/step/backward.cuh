@@ -65,7 +65,8 @@ template <Rule rule, Eligibility kind, int V>
 __device__ __forceinline__ float trace_now(const Problem& p, const BackwardColumns<V>& c, int k, float h,
                                            float e, float x_before) {
   if (c.cut) return 0;
-  if (c.updates) update_traces<rule, kind>(h, e, x_before * c.y[k], c.rate[k], c.y[k], c.eta, p.clip);
+  if (c.updates)
+    update_traces<rule, kind>(h, e, drive_of(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, p.clip);
   return h;
 }
 
@@ -137,7 +138,7 @@ __device__ void reverse_rows(const BackwardStep& step, const Place<V>& at, const
         float clip = p.clip;
         if constexpr (rounded16) clip = clip_of_update<rule>(now16[k], clip);
         const TraceAdjoint<float> adjoint = reverse_traces<rule, kind>(
-            G[k], GE[k], h[k], e[k], x_before * c.y[k], c.rate[k], c.y[k], c.eta, clip);
+            G[k], GE[k], h[k], e[k], drive_of(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, clip);
         into_x_before += adjoint.product * c.y[k];             // adjoint
         c.dpost[k] += adjoint.product * x_before + adjoint.y;  // adjoint
         c.drate[k] += adjoint.rate;                            // adjoint

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
       eligibility = eligibility_before(record, slot, ij);
       e = *eligibility;
     }
-    if (pending) update_traces<rule, kind>(h, e, x[i] * y_j, rate, y_j, eta, p.clip);
+    if (pending) update_traces<rule, kind>(h, e, drive_of(x[i], y_j), rate, y_j, eta, p.clip);
     if (pending && is_live) {
       *hebb = h;
       if constexpr (kind != Eligibility::none) *eligibility = e;

@@ -91,8 +91,8 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
       for (int k = 0; k < V; ++k) {
         if (update.zeroes) h[r][k] = e[r][k] = 0;
         if (update.due) {
-          update_traces<rule, kind>(h[r][k], e[r][k], x_before[r] * update.y[k], update.rate[k], update.y[k],
-                                    update.eta, p.clip);
+          update_traces<rule, kind>(h[r][k], e[r][k], drive_of(x_before[r], update.y[k]), update.rate[k],
+                                    update.y[k], update.eta, p.clip);
         }
         const float factor = p.alpha_row != 0 ? alpha[r][k] : shared_alpha[k];
         s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(h[r][k], p.clip));

@@ -112,6 +112,33 @@ TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
   EXPECT_EQ(got.gradients, want.gradients);
 }
 
+// More elements than the device holds at once come in waves, to the same bits.
+TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
+  std::mt19937_64 random(84);
+  for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
+    for (int trial = 0; trial < 3; ++trial) {
+      Spec spec = random_spec(random, 3, 2);
+      if (trial == 0) {  // one with softmax
+        spec.cell = Cell::rnn;
+        spec.activation = Activation::softmax;
+        spec.modulator_source = ModulatorSource::hidden;
+      }
+      const bool many = execution != Execution::grid;  // a multiprocessor holds 32 small blocks of those
+      const Problem problem = make_problem(spec, 3, many ? 70 : 5, random(), random_masks(random));
+      const auto run = [&](int multiprocessors) {
+        Buffers<float> buffers(problem);
+        simt::run([&] {
+          simt::runtime::set_device(9, 0, multiprocessors);
+          EXPECT_TRUE(run_cuda(problem, buffers, {.execution = execution})) << problem.name();
+        });
+        return std::pair(buffers.outputs, buffers.gradients);
+      };
+      EXPECT_EQ(run(132), run(many ? 1 : 4)) << to_string(execution) << ' ' << problem.name();
+    }
+  }
+  simt::runtime::reset();
+}
+
 // Where a device has no clusters, the next kind serves; where nothing fits on chip, a graph.
 TEST(CudaUnderTheExecutor, TheNextKindServes) {
   const auto chosen = [](std::int64_t neurons, std::int64_t steps, int major = 9, int multiprocessors = 132) {
