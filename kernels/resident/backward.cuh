@@ -62,10 +62,18 @@ struct BackwardSlices {
   }
 };
 
-/// The owner's column, carried from step to step and over all of them.
+/// The owner's column, carried from step to step; and what it adds up over all of them, in shared memory.
 struct ColumnCarry {
   float dpost = 0, drate = 0, dc = 0;
-  float alpha = 0, eta = 0, v = 0, v0 = 0, fan = 0, fan_bias = 0;
+  float* sums;  // `stride` apart
+  int stride;
+
+  __device__ float& alpha() { return sums[0]; }
+  __device__ float& eta() { return sums[stride]; }
+  __device__ float& v() { return sums[2 * stride]; }
+  __device__ float& v0() { return sums[3 * stride]; }
+  __device__ float& fan() { return sums[4 * stride]; }
+  __device__ float& fan_bias() { return sums[5 * stride]; }
 };
 
 /// x̄ of step t for row `row` of this block's rows: what all blocks of the group found.
@@ -158,16 +166,16 @@ __device__ inline void add_resident_rates(const BackwardStep& step, const Member
                                           ColumnCarry& carry) {
   const Problem& p = step.problem;
   const std::int64_t t = moment.t, bj = moment.b * p.N + at.column;
-  if (p.rate == Rate::fixed) carry.eta += carry.drate;
+  if (p.rate == Rate::fixed) carry.eta() += carry.drate;
   if (step.drate != nullptr) step.drate[t * p.B * p.N + bj] = carry.drate;
   if (p.modulator_weight == nullptr) return;
   if (p.rate == Rate::fan_out) {
-    carry.fan += carry.drate * *row_of(step.record.modulation, t + 1, moment.b);  // adjoint
-    carry.fan_bias += carry.drate;                                                // adjoint
+    carry.fan() += carry.drate * *row_of(step.record.modulation, t + 1, moment.b);  // adjoint
+    carry.fan_bias() += carry.drate;                                                // adjoint
   }
   const bool reads_cell = p.modulator_source == ModulatorSource::cell;
-  carry.v += moment.q * *row_of(reads_cell ? step.record.c : step.record.shown, t + 1, bj);  // adjoint
-  carry.v0 += moment.q;                                                                      // adjoint
+  carry.v() += moment.q * *row_of(reads_cell ? step.record.c : step.record.shown, t + 1, bj);  // adjoint
+  carry.v0() += moment.q;                                                                      // adjoint
 }
 
 /// Where the thread finds the traces of a step, and the two parts of the step.
@@ -289,11 +297,11 @@ __device__ void send_sums(const BackwardStep& step, const Member& at, const Back
   }
   if (!at.owner) return;
   const int size = at.row_groups * at.width;
-  if (c.reads) carry.alpha += group_total(here.parts() + 3 * size, at);
+  if (c.reads) carry.alpha() += group_total(here.parts() + 3 * size, at);
   if (!c.updates) return;
   carry.dpost = group_total(here.parts(), at);
   carry.drate = group_total(here.parts() + size, at);
-  if constexpr (kind != Eligibility::none) carry.eta += group_total(here.parts() + 2 * size, at);
+  if constexpr (kind != Eligibility::none) carry.eta() += group_total(here.parts() + 2 * size, at);
   if (p.modulator_weight == nullptr) return;
   at.tell_all(here.rates(t - 1) + at.column, here.global_rates(t - 1) + at.column,
               p.rate == Rate::fan_out ? carry.drate * p.fan_out_weight[at.column] : carry.drate);
@@ -329,7 +337,7 @@ __device__ inline void clear_beyond(const BackwardStep& step, const Member& at, 
 
 /// The gradients of the state before step 0, and the sums of the columns.
 __device__ inline void end_reverse(const BackwardStep& step, const Member& at, std::int64_t b,
-                                   std::int64_t length, float dx, const ColumnCarry& carry) {
+                                   std::int64_t length, float dx, ColumnCarry& carry) {
   const Problem& p = step.problem;
   if (!at.owner) return;
   const std::int64_t bj = b * p.N + at.column;
@@ -341,12 +349,12 @@ __device__ inline void end_reverse(const BackwardStep& step, const Member& at, s
   if (p.cell != Cell::feedforward && step.dinitial_y != nullptr)
     step.dinitial_y[bj] = initial(dx, step.dfinal_y);
   if (step.dinitial_c != nullptr) step.dinitial_c[bj] = initial(carry.dc, step.dfinal_c);
-  step.sum_alpha[bj] = carry.alpha;
-  step.sum_eta[bj] = carry.eta;
-  step.sum_v[bj] = carry.v;
-  if (at.column == 0) step.sum_v0[b] = carry.v0;
-  step.sum_fan[bj] = carry.fan;
-  step.sum_fan_bias[bj] = carry.fan_bias;
+  step.sum_alpha[bj] = carry.alpha();
+  step.sum_eta[bj] = carry.eta();
+  step.sum_v[bj] = carry.v();
+  if (at.column == 0) step.sum_v0[b] = carry.v0();
+  step.sum_fan[bj] = carry.fan();
+  step.sum_fan_bias[bj] = carry.fan_bias();
 }
 
 /// The sums at the beginning of step t that need all columns. All threads of the block call it.
@@ -373,7 +381,8 @@ __device__ void reverse_element(const ResidentBackward& run, const Member& at, c
              softmax = p.activation == Activation::softmax;
   const std::int64_t length = there ? length_of(p, b) : 0;
   if (there) clear_beyond(step, at, here, b, length);
-  ColumnCarry carry;
+  ColumnCarry carry{.sums = here.memory + run.places.sums + at.own, .stride = at.width};
+  for (int k = 0; at.owner && k < column_sums; ++k) carry.sums[k * carry.stride] = 0;
   std::int64_t held = -1;  // the segment whose traces are there
   at.meet();               // all blocks have begun, or are done with the element before
   // The blocks of a grid meet as often as the longest element needs, whichever theirs is.
@@ -413,7 +422,7 @@ __device__ void reverse_element(const ResidentBackward& run, const Member& at, c
       const std::int64_t before = t > 0 ? t - 1 : 0, first = before / K * K;
       if (run.replays && first != held && at.inside) {
         const Segment segment{p, record, first, run.hebb, run.eligibility};
-        constexpr int rows = 8;
+        constexpr int rows = kind == Eligibility::none ? 8 : 4;  // what registers bear
         for (std::int64_t row = at.row_group; row < p.P; row += rows * at.row_groups)
           replay_rows_of_segment<rule, kind, rows>(segment, b, length, {row, at.row_groups, at.column});
       }

@@ -76,6 +76,9 @@ struct ForwardPlaces {
   }
 };
 
+/// What a column adds up over all steps, backward.
+constexpr int column_sums = 6;
+
 struct BackwardPlaces {
   int G, GE, w, alpha;  // [P,C]
   int x;                // [2,P] of the step at hand and the one before
@@ -86,6 +89,7 @@ struct BackwardPlaces {
   int inbox;            // [2,G,rows] of x̄, from each block of the group
   int rates;            // [2,N] what the rates' gradients give to the modulator's
   int inner;            // [N] softmax: ȳ f
+  int sums;             // [6,C] over all steps, see backward.cuh
   std::int64_t floats = 0;
 
   BackwardPlaces() = default;
@@ -103,6 +107,7 @@ struct BackwardPlaces {
     inbox = take(shape.kind == GroupKind::grid ? 0 : 2 * shape.blocks * shape.rows);
     rates = take(of.modulated ? 2 * of.N : 0);
     inner = take(of.softmax ? of.N : 0);
+    sums = take(column_sums * C);
   }
 
  private:
