@@ -6,9 +6,10 @@
 #include "replay/launch.hpp"
 #include "step/launch.hpp"
 
-// The CUDA backend: one launch a timestep for the whole batch, forward and backward. The trace update of a
-// step is folded into the next step's launch. The tape keeps the trace of every K-th step; backward replays
-// those between.
+// The CUDA backend. A sequence is run by one of three (planner.hpp chooses): one launch a timestep for the
+// whole batch, the trace update of a step folded into the next step's launch; the same launches as a graph
+// (graph.hpp); or one launch a sequence, an element's traces on chip (kernels/resident). The tape, the same
+// for all, keeps the trace of every K-th step; backward replays those between.
 namespace plasticity::cuda {
 
 /// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
