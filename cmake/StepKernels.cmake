@@ -16,7 +16,7 @@ function(plasticity_kernel_sources variable)
   set(sources
     ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu)
   foreach(rule IN LISTS PLASTICITY_RULES)
-    foreach(template step/forward step/backward replay/replay)
+    foreach(template step/forward step/backward replay/replay resident/resident)
       get_filename_component(name ${template} NAME)
       set(source ${PROJECT_BINARY_DIR}/kernels/${name}_${rule}.cu)
       configure_file(${kernels}/${template}.cu.in ${source} @ONLY)
@@ -28,7 +28,7 @@ endfunction()
 
 # The host's side of the CUDA part, plain C++ over the CUDA runtime's headers.
 function(plasticity_cuda_host_sources variable)
-  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp live.cpp runtime.cpp)
+  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp live.cpp planner.cpp resident.cpp runtime.cpp)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/host/cuda/)
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

@@ -13,6 +13,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::int64_t checkpoint_interval() const = 0;
+  virtual Execution execution() const { return Execution::automatic; }
   virtual std::size_t tape_bytes() const = 0;
   virtual std::size_t scratch_bytes() const = 0;
   virtual std::size_t live_bytes() const = 0;

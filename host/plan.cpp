@@ -43,7 +43,17 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
   if (options.checkpoint_interval < 0) {
     bad_argument("options.checkpoint_interval", "at least 0", text(options.checkpoint_interval));
   }
-  if (options.device.kind() == DeviceKind::cpu) return make_cpu_backend(spec, options);
+  if (options.execution < Execution::automatic || options.execution > Execution::grid) {
+    bad_argument("options.execution", "a value of its enumeration",
+                 text(static_cast<int>(options.execution)));
+  }
+  if (options.device.kind() == DeviceKind::cpu) {
+    if (options.execution != Execution::automatic) {
+      fail(ErrorCode::unsupported, "options.execution", "automatic on the CPU, which has one way only",
+           std::string(to_string(options.execution)));
+    }
+    return make_cpu_backend(spec, options);
+  }
   if (cuda_part() == nullptr) {
     fail(ErrorCode::device_unavailable, "options.device", "a device of this build",
          cuda_unavailable_reason());
@@ -63,6 +73,7 @@ Plan::Plan(const Spec& spec, const PlanOptions& options)
 }
 
 std::int64_t Plan::checkpoint_interval() const { return backend_->checkpoint_interval(); }
+Execution Plan::execution() const { return backend_->execution(); }
 std::size_t Plan::tape_bytes() const { return backend_->tape_bytes(); }
 std::size_t Plan::scratch_bytes() const { return backend_->scratch_bytes(); }
 std::size_t Plan::live_bytes() const { return backend_->live_bytes(); }

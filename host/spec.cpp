@@ -43,6 +43,11 @@ template <>
 struct Names<Precision> {
   static constexpr std::array<std::string_view, 3> list{"f64", "f32", "bf16"};
 };
+template <>
+struct Names<Execution> {
+  static constexpr std::array<std::string_view, 6> list{"automatic", "step",    "graph",
+                                                        "cta",       "cluster", "grid"};
+};
 
 template <class Enum>
 std::string_view name_of(Enum value) {
@@ -74,6 +79,7 @@ std::string_view to_string(Granularity value) { return name_of(value); }
 std::string_view to_string(Activation value) { return name_of(value); }
 std::string_view to_string(ModulatorSource value) { return name_of(value); }
 std::string_view to_string(Precision value) { return name_of(value); }
+std::string_view to_string(Execution value) { return name_of(value); }
 
 template <class Enum>
 std::span<const std::string_view> names() {
@@ -102,6 +108,7 @@ PLASTICITY_INSTANTIATE(Granularity)
 PLASTICITY_INSTANTIATE(Activation)
 PLASTICITY_INSTANTIATE(ModulatorSource)
 PLASTICITY_INSTANTIATE(Precision)
+PLASTICITY_INSTANTIATE(Execution)
 #undef PLASTICITY_INSTANTIATE
 
 void Spec::validate() const {

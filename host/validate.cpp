@@ -83,8 +83,7 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   // A plan counts bytes for one step and one element even where there is none.
   const std::int64_t T = std::max<std::int64_t>(steps, 1), B = std::max<std::int64_t>(batch, 1);
   check_product("size of a trace, batch * presynaptic * neurons", {B, P, N});
-  check_product("size of the traces of all steps, steps * batch * presynaptic * neurons",
-                {T, B, P, N});
+  check_product("size of the traces of all steps, steps * batch * presynaptic * neurons", {T, B, P, N});
   check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
   check_product("size of the input, steps * batch * inputs", {T, B, I});
   check_product("size of w_in, inputs * neurons", {I, G, N});

@@ -24,6 +24,7 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, Granularity&, co
 template CLI::Option* add_choice(CLI::App&, const std::string&, Activation&, const std::string&);
 template CLI::Option* add_choice(CLI::App&, const std::string&, ModulatorSource&, const std::string&);
 template CLI::Option* add_choice(CLI::App&, const std::string&, Precision&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, const std::string&);
 
 Device device_of(const std::string& name, int threads) {
   if (name == "cuda") return Device::cuda();

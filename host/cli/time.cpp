@@ -25,6 +25,7 @@ struct Options {
   Precision precision = Precision::f32;
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
+  Execution path = Execution::automatic;
   double seconds = 1;
   bool paced = false;
 };
@@ -112,7 +113,8 @@ void run(const Options& options, const Device& device) {
                          .device = device,
                          .precision = options.precision,
                          .checkpoint_interval = options.checkpoint_interval,
-                         .memory_budget = options.memory_budget});
+                         .memory_budget = options.memory_budget,
+                         .execution = options.path});
   Tensors<Real> tensors;
   ForwardArgs<Real> forward;
   BackwardArgs<Real> backward;
@@ -174,6 +176,7 @@ void run(const Options& options, const Device& device) {
             {"scratch_bytes", plan.scratch_bytes()},
             {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
             {"checkpoint_interval", plan.checkpoint_interval()},
+            {"path", to_string(plan.execution())},
             {"idle_rss_bytes", idle},
             {"peak_rss_bytes", memory_of_process("VmHWM:")},
             {"configuration", configuration(options, device)}};
@@ -229,6 +232,7 @@ void add_time(CLI::App& app, int& exit_code) {
   command->add_option("--checkpoint-interval", options->checkpoint_interval, "K; 0: the plan chooses")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
   command->add_option("--memory-budget", options->memory_budget, "Bytes of tape; 0: K = sqrt(T)");
+  add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();

@@ -19,17 +19,22 @@ struct ReferenceRunner : parity::Runner {
 struct Options {
   std::string device = "cpu";
   Precision precision = Precision::f64;
+  Execution path = Execution::automatic;
   std::vector<std::string> files;
 };
 
 int run(const Options& options) {
+  if (options.device != "cuda" && options.path != Execution::automatic) {
+    bad_argument("--path", text("automatic with --device ", options.device),
+                 std::string(to_string(options.path)));
+  }
   if (options.device == "reference") {
     if (options.precision == Precision::bf16)
       bad_argument("--precision", "f64 or f32 with --device reference", "bf16");
     ReferenceRunner runner;
     return parity::verify(options.files, options.precision, runner);
   }
-  parity::PlanRunner runner(device_of(options.device, 0), options.precision);
+  parity::PlanRunner runner(device_of(options.device, 0), options.precision, options.path);
   return parity::verify(options.files, options.precision, runner);
 }
 
@@ -44,6 +49,7 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_choice(*command, "--precision", options->precision,
              "Arithmetic; bf16: float with the traces stored as bfloat16");
+  add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }

@@ -1,7 +1,6 @@
 #include "cpu/cpu_plan.hpp"
 
-#include <cmath>
-
+#include "checkpoints.hpp"
 #include "fail.hpp"
 
 namespace plasticity::cpu {
@@ -146,29 +145,9 @@ TapeElement<Real, Trace> CpuPlan<Real, Trace>::tape_element(Tape tape, std::int6
 
 template <class Real, class Trace>
 std::int64_t CpuPlan<Real, Trace>::choose_interval() const {
-  const std::int64_t longest = std::max<std::int64_t>(options_.steps, 1);
-  if (options_.checkpoint_interval > 0) return std::min(options_.checkpoint_interval, longest);
-  if (options_.memory_budget == 0) {
-    return std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(longest)))));
-  }
-  const auto bytes = [&](std::int64_t interval) {
+  return choose_checkpoint_interval(options_, [&](std::int64_t interval) {
     return tape_element_bytes(interval) * static_cast<std::size_t>(options_.batch);
-  };
-  if (bytes(longest) > options_.memory_budget) {
-    bad_argument("options.memory_budget", text("at least ", bytes(longest), " bytes (one checkpoint)"),
-                 text(options_.memory_budget));
-  }
-  std::int64_t low = 1, high = longest;  // bytes() falls with the interval
-  while (low < high) {
-    const std::int64_t middle = low + (high - low) / 2;
-    if (bytes(middle) <= options_.memory_budget) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return low;
+  });
 }
 
 #define PLASTICITY_INSTANTIATE(Real, Trace) \

@@ -14,12 +14,21 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
                      P = spec.presynaptic(), I = spec.inputs, width = plan.width(), BN = B * N;
   const bool lstm = spec.cell == Cell::lstm;
   da = carver.take<float>(T * B * width);
-  G = carver.take<float>(BN * P);
-  GE = carver.take<float>(spec.has_eligibility() ? BN * P : 0);
-  rows = {carver.take<float>(3 * B * plan.tiles() * P), B * plan.tiles() * P};
-  rates = {carver.take<float>(2 * BN), BN};
-  dpost = {carver.take<float>(2 * BN), BN};
-  dc = carver.take<float>(lstm ? BN : 0);
+  const bool resident = plan.choice_.resident();  // then all of the steps' own is on chip
+  const std::int64_t stepped = resident ? 0 : 1;
+  G = carver.take<float>(stepped * BN * P);
+  GE = carver.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
+  const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
+  hebb = carver.take<float>(replayed);
+  eligibility = carver.take<float>(spec.has_eligibility() ? replayed : 0);
+  rows = {carver.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
+  rates = {carver.take<float>(stepped * 2 * BN), BN};
+  dpost = {carver.take<float>(stepped * 2 * BN), BN};
+  dc = carver.take<float>(lstm ? stepped * BN : 0);
+  exchange =
+      carver.take<float>(plan.choice_.execution == Execution::grid
+                             ? plan.choice_.groups * backward_exchange(contents_of(spec), plan.choice_.shape)
+                             : 0);
 
   const std::size_t begin = carver.bytes();
   alpha = sums = carver.take<float>(BN);
@@ -61,13 +70,21 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
 
+  if (graphs_ == nullptr) return run_backward(args, tape, scratch, stream.handle);
+  const Graphs::Key<BackwardArgs<float>> key{args, tape.data, scratch.data};
+  graphs_->backward.run(key, stream.handle,
+                        [&](cudaStream_t captured) { run_backward(args, tape, scratch, captured); });
+}
+
+void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
+                            cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
   Carver recorded(tape.data), work(scratch.data);
   const BackwardMemory memory(*this, work);
   const State<const float>& upstream = args.dfinal_state;
   const State<float>& initial = args.dinitial_state;
   BackwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
-                    .record = record(recorded, true),
+                    .record = CudaPlan::tape(recorded, interval_),
                     .t = T,
                     .dy = args.dy,
                     .dfinal_y = upstream.y,
@@ -93,22 +110,47 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
                     .sum_v0 = memory.v0,
                     .sum_fan = memory.fan,
                     .sum_fan_bias = memory.fan_bias};
-  check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream.handle), "cudaMemsetAsync");
-  const Variant moved{.bf16 = bf16(),
-                      .wide = wide(columns_per_thread({bf16(), true}), args.parameters,
-                                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    for (step.t = T; step.t >= 0; --step.t) launch_backward<rule>(step, moved, stream.handle);
-  });
-  if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
-    launch_backward_finish(step, stream.handle);
+  check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream), "cudaMemsetAsync");
+  if (choice_.resident()) {
+    resident_backward(step, memory, stream);
+  } else {
+    backward_steps(step, args, memory, stream);
+  }
 
-  const Blas blas(*blas_, stream.handle, memory.blas);
-  const ParameterGradients gradients{spec_, args, step, memory, blas, stream.handle};
+  const Blas blas(*blas_, stream, memory.blas);
+  const ParameterGradients gradients{spec_, args, step, memory, blas, stream};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();
   gradients.write_inputs();
+}
+
+void CudaPlan::backward_steps(BackwardStep step, const BackwardArgs<float>& args,
+                              const BackwardMemory& memory, cudaStream_t stream) const {
+  const State<const float>& upstream = args.dfinal_state;
+  const State<float>& initial = args.dinitial_state;
+  const Record on_tape = step.record;
+  const bool rounded = bf16() && !replays();
+  const Variant moved{.bf16 = rounded,
+                      .wide = wide(columns_per_thread({rounded, true}), args.parameters,
+                                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
+    std::int64_t held = -1;  // the segment whose traces are there
+    for (step.t = options_.steps; step.t >= 0; --step.t) {
+      const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
+      if (replays() && first != held) {
+        held = first;
+        launch_segment<rule>({step.problem, on_tape, first, memory.hebb, memory.eligibility}, stream);
+        step.record.first = first;
+        step.record.hebb = {memory.hebb, trace_size()};
+        step.record.eligibility = {memory.eligibility, trace_size()};
+      }
+      launch_backward<rule>(step, moved, stream);
+    }
+  });
+  step.t = 0;
+  if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
+    launch_backward_finish(step, stream);
 }
 
 }  // namespace plasticity::cuda

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "checkpoints.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
 #include "fail.hpp"
+#include "log.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -20,28 +22,22 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), 
   if (options.precision == Precision::f64) {
     fail(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }
-  if (options.checkpoint_interval > 1) {
-    fail(ErrorCode::unsupported, "options.checkpoint_interval",
-         "0 or 1 on a CUDA device, where the tape keeps every step's trace",
-         text(options.checkpoint_interval));
-  }
   check_grids();
-  Carver tape(nullptr);
-  record(tape, true);
-  tape_bytes_ = tape.bytes();
-  if (options.memory_budget > 0 && options.memory_budget < tape_bytes_) {
-    fail(ErrorCode::unsupported, "options.memory_budget",
-         text("at least ", tape_bytes_, " bytes on a CUDA device, where the tape keeps every step's trace"),
-         text(options.memory_budget));
-  }
   const CurrentDevice current(options.device.index());
+  choice_ = choose();
+  log(Verbosity::dispatch, [&] { return text("cuda: ", describe(choice_)); });
+  interval_ = choose_interval();
+  Carver counter(nullptr);
+  tape(counter, interval_);
+  tape_bytes_ = counter.bytes();
   blas_ = BlasHandles::of(options.device.index());
-  Carver forward(nullptr), backward(nullptr), live(nullptr);
-  forward.take<float>(projected() ? std::max<std::int64_t>(options.steps, 1) * options.batch * width() : 0);
-  record(forward, false);
+  if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();
+  Carver with_tape(nullptr), without(nullptr), backward(nullptr), live(nullptr);
+  ForwardMemory(*this, with_tape, Tape{{nullptr, 1}});
+  ForwardMemory(*this, without, Tape{});
   BackwardMemory(*this, backward);
   LiveMemory(*this, live);
-  scratch_bytes_ = std::max(forward.bytes(), backward.bytes());
+  scratch_bytes_ = std::max({with_tape.bytes(), without.bytes(), backward.bytes()});
   live_bytes_ = live.bytes();
 }
 
@@ -58,36 +54,76 @@ void CudaPlan::check_grids() const {
   };
   refuse("options.batch", B * tiles());
   refuse("options.steps", product_blocks(rows, std::max(width(), I)));
+  refuse("options.batch", segment_blocks(B, N, P));
   refuse("spec.neurons", replay_blocks(replay_groups(B, N, P), N, P));
 }
 
-Record CudaPlan::record(Carver& carver, bool on_tape) const {
-  const std::int64_t B = options_.batch, N = spec_.neurons, trace = B * spec_.presynaptic() * N;
-  const std::int64_t slots = on_tape ? options_.steps + 1 : ring_slots;
+std::int64_t CudaPlan::choose_interval() const {
+  // See step/rounding.cuh: a bfloat16 tape of every step knows on which side of a clip an entry was.
+  const bool clips =
+      spec_.rule == Rule::hard_clip || spec_.rule == Rule::soft_clip || spec_.rule == Rule::read_clip;
+  if (bf16() && clips && options_.checkpoint_interval == 0 && options_.memory_budget == 0) return 1;
+  return choose_checkpoint_interval(options_, [&](std::int64_t interval) {
+    Carver counter(nullptr);
+    tape(counter, interval);
+    return counter.bytes();
+  });
+}
+
+Record CudaPlan::vectors(Carver& carver, std::int64_t slots, bool on_tape) const {
+  const std::int64_t B = options_.batch, N = spec_.neurons;
   const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
-  const auto vectors = [&](bool there, std::int64_t width) {
+  const auto take = [&](bool there, std::int64_t width) {
     return Rows<float>{carver.take<float>(there ? slots * B * width : 0), B * width};
-  };
-  const std::int64_t kept = std::max<std::int64_t>(options_.steps, 1) * trace;
-  const bool slots32 = on_tape && !bf16(), slots16 = on_tape && bf16();
-  const auto traces = [&](bool there) {
-    return Rows<float>{carver.take<float>(there ? (slots32 ? kept : trace) : 0), slots32 ? trace : 0};
   };
   Record record{};
   record.ring = !on_tape;
-  record.shown = vectors(true, N);
-  record.post = lstm ? vectors(true, N) : record.shown;
-  record.activated = vectors(on_tape && softmax, N);
-  record.raw = vectors(softmax, N);
-  record.c = vectors(lstm, N);
-  record.gates = vectors(on_tape && lstm, 3 * N);
-  record.modulation = vectors(on_tape && spec_.has_modulator(), 1);
-  const std::int64_t rounded = slots16 ? (options_.steps + 1) * trace : 0;
-  record.hebb16 = carver.take<std::uint16_t>(rounded);
-  record.eligibility16 = carver.take<std::uint16_t>(spec_.has_eligibility() ? rounded : 0);
-  record.hebb = traces(true);
-  record.eligibility = traces(spec_.has_eligibility());
+  record.shown = take(true, N);
+  record.post = lstm ? take(true, N) : record.shown;
+  record.activated = take(on_tape && softmax, N);
+  record.raw = take(softmax, N);
+  record.c = take(lstm, N);
+  record.gates = take(on_tape && lstm, 3 * N);
+  record.modulation = take(on_tape && spec_.has_modulator(), 1);
   return record;
+}
+
+Record CudaPlan::ring(Carver& carver) const {
+  Record record = vectors(carver, ring_slots, false);
+  record.hebb = {carver.take<float>(trace_size()), 0};
+  record.eligibility = {carver.take<float>(spec_.has_eligibility() ? trace_size() : 0), 0};
+  return record;
+}
+
+Record CudaPlan::tape(Carver& carver, std::int64_t interval) const {
+  const std::int64_t T = options_.steps, trace = trace_size();
+  Record record = vectors(carver, T + 1, true);
+  record.interval = interval;
+  // A bfloat16 tape of every step has the trace after the last one too.
+  const std::int64_t checkpoints =
+      bf16() && interval == 1 ? T + 1 : std::max<std::int64_t>((T + interval - 1) / interval, 1);
+  const std::int64_t kept = checkpoints * trace, eligible = spec_.has_eligibility() ? kept : 0;
+  if (bf16()) {
+    record.hebb16 = carver.take<std::uint16_t>(kept);
+    record.eligibility16 = carver.take<std::uint16_t>(eligible);
+  } else {
+    record.hebb = {carver.take<float>(kept), trace};
+    record.eligibility = {carver.take<float>(eligible), trace};
+  }
+  return record;
+}
+
+void CudaPlan::add_between(Record& tape, Carver& work) const {
+  if (!bf16() && interval_ == 1) return;
+  float* hebb = work.take<float>(trace_size());
+  float* eligibility = work.take<float>(spec_.has_eligibility() ? trace_size() : 0);
+  if (bf16()) {
+    tape.hebb = {hebb, 0};
+    tape.eligibility = {eligibility, 0};
+  } else {
+    tape.between = hebb;
+    tape.eligibility_between = eligibility;
+  }
 }
 
 Problem CudaPlan::problem(std::int64_t steps, const Parameters<const float>& parameters,

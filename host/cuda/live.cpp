@@ -7,7 +7,7 @@ namespace plasticity::cuda {
 
 CudaPlan::LiveMemory::LiveMemory(const CudaPlan& plan, Carver& carver) {
   const std::int64_t B = plan.options_.batch, N = plan.spec_.neurons, P = plan.spec_.presynaptic(), slots = 3;
-  record = plan.record(carver, false);
+  record = plan.ring(carver);
   live.phase = carver.take<int>(B * plan.tiles());
   live.x = {carver.take<float>(slots * B * P), B * P};
   live.rate = {carver.take<float>(slots * B * N), B * N};

@@ -2,8 +2,19 @@
 
 #include "cuda/blas.hpp"
 #include "cuda/cuda_plan.hpp"
+#include "cuda/graph.hpp"
 
 namespace plasticity::cuda {
+
+/// A call's launches depend on its arguments, and on the caller's memory.
+struct CudaPlan::Graphs {
+  template <class Args>
+  struct Key {
+    Args args;
+    void *tape, *scratch;
+  };
+  SequenceGraph forward, backward;
+};
 
 /// The state of a network that is stepped, carved in one place for counting and for use.
 struct CudaPlan::LiveMemory {
@@ -13,10 +24,21 @@ struct CudaPlan::LiveMemory {
   LiveMemory(const CudaPlan& plan, Carver& carver);
 };
 
+/// The scratch of a forward pass, and where it leaves its record.
+struct CudaPlan::ForwardMemory {
+  float* currents;  // [T,B,width] input currents
+  Record record;    // on the tape, or without one in a ring; resident without one: none
+  float* exchange;  // of a cooperative launch
+
+  ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape);
+};
+
 /// The scratch of a backward pass.
 struct CudaPlan::BackwardMemory {
   float* da;                       // [T,B,width]
   float *G, *GE;                   // [B,P,N]
+  float *hebb, *eligibility;       // [K,B,P,N] traces of a segment, where they are replayed
+  float* exchange;                 // of a cooperative launch
   Rows<float> rows, rates, dpost;  // see BackwardStep
   float* dc;                       // [B,N]
   float* sums;                     // the sums below, in one piece that is cleared together

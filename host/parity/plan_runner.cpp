@@ -6,9 +6,11 @@ namespace plasticity::parity {
 namespace {
 
 template <class Real>
-void run_on(Device device, Precision precision, const Case& c, Buffers<Real>& buffers) {
+void run_on(Device device, Precision precision, Execution execution, const Case& c, Buffers<Real>& buffers) {
   const Spec& spec = c.spec;
-  const Plan plan(spec, {.steps = c.steps, .batch = c.batch, .device = device, .precision = precision});
+  const Plan plan(
+      spec,
+      {.steps = c.steps, .batch = c.batch, .device = device, .precision = precision, .execution = execution});
   ForwardArgs<Real> forward = buffers.forward;
   BackwardArgs<Real> backward = buffers.backward;
   DeviceMemory tensors;
@@ -29,7 +31,11 @@ void run_on(Device device, Precision precision, const Case& c, Buffers<Real>& bu
 
 }  // namespace
 
-void PlanRunner::run(const Case& c, Buffers<float>& buffers) { run_on(device, precision, c, buffers); }
-void PlanRunner::run(const Case& c, Buffers<double>& buffers) { run_on(device, precision, c, buffers); }
+void PlanRunner::run(const Case& c, Buffers<float>& buffers) {
+  run_on(device, precision, execution, c, buffers);
+}
+void PlanRunner::run(const Case& c, Buffers<double>& buffers) {
+  run_on(device, precision, execution, c, buffers);
+}
 
 }  // namespace plasticity::parity

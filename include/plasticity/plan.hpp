@@ -18,10 +18,16 @@ struct PlanOptions {
   Device device = Device::best();
   Precision precision = Precision::f32;
   /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
-  /// whatever K). 0: the plan chooses, from memory_budget.
+  /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. On a CUDA device in bf16, with a
+  /// rule that clips, and no budget, it chooses 1: then backward knows for every step on which side of the
+  /// clip an entry was.
   std::int64_t checkpoint_interval = 0;
   /// Bytes that the tape may take; the plan then chooses the smallest K that fits. 0: K = ceil(sqrt(T)).
   std::size_t memory_budget = 0;
+  /// The kernels of forward and backward on a CUDA device. The CPU has one way only, and takes `automatic`.
+  /// `automatic` does not look at T or B where bits depend on the choice: a sample alone gives the bits that
+  /// it gives in a batch, windows those of the whole.
+  Execution execution = Execution::automatic;
 };
 
 /// A piece of the caller's memory on the plan's device, 64-byte aligned.
@@ -35,7 +41,9 @@ struct Live : Memory {};     ///< the state of a network that is stepped
 
 /// A cell, its sizes and a device, made ready. Immutable; copies share it; calls from several threads are
 /// independent as long as their buffers are. The calls take the caller's buffers, on the plan's device, and
-/// never allocate device memory, synchronise or print. They throw Error(invalid_argument) for a missing or
+/// never allocate device memory, synchronise or print; with one exception: under Execution::graph the first
+/// forward and the first backward, and those whose pointers are not the ones of the call before, make CUDA
+/// capture a graph, for which it takes memory of its own. They throw Error(invalid_argument) for a missing or
 /// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
 /// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.
 class Plan {
@@ -46,6 +54,7 @@ class Plan {
   const Spec& spec() const { return spec_; }
   const PlanOptions& options() const { return options_; }
   std::int64_t checkpoint_interval() const;  ///< the K that was chosen, at least 1
+  Execution execution() const;               ///< what was chosen; on the CPU `automatic`
   std::size_t tape_bytes() const;
   std::size_t scratch_bytes() const;
   std::size_t live_bytes() const;

@@ -67,6 +67,17 @@ enum class ModulatorSource { hidden, cell };
 /// works on them.
 enum class Precision { f64, f32, bf16 };
 
+/// Which kernels run a sequence on a CUDA device. All compute the same, each with bits of its own; step and
+/// graph share theirs.
+enum class Execution {
+  automatic,  ///< the plan chooses by spec and device
+  step,       ///< one launch a step
+  graph,      ///< the same launches in a CUDA graph, which is captured at the first call and kept
+  cta,        ///< one launch a sequence: an element's traces stay in the shared memory of one block
+  cluster,    ///< the same over the blocks of a cluster, 2 to 16
+  grid,       ///< the same over blocks of a cooperative launch
+};
+
 /// The name of an enumerator, as it stands in the enumeration and in files: "hard_clip".
 std::string_view to_string(Cell value);
 std::string_view to_string(Rule value);
@@ -76,6 +87,7 @@ std::string_view to_string(Granularity value);
 std::string_view to_string(Activation value);
 std::string_view to_string(ModulatorSource value);
 std::string_view to_string(Precision value);
+std::string_view to_string(Execution value);
 
 /// All names of an enumeration, in its order.
 template <class Enum>

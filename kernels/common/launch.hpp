@@ -63,7 +63,74 @@ inline void check_launch(cudaError_t error, const LaunchConfig& c) {
         c.where);
 }
 
+inline void allow_shared_bytes(const void* function, const LaunchConfig& config) {
+  if (config.shared_bytes <= shared_bytes_without_asking) return;
+  check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(config.shared_bytes)),
+               config);
+}
+
+/// What CUDA wants beside the sizes of a launch, in memory that lives as long as this.
+class Attributes {
+ public:
+  Attributes(const void* function, const LaunchConfig& config) {
+    if (config.cooperative) {
+      values_[count_].id = cudaLaunchAttributeCooperative;
+      values_[count_++].val.cooperative = 1;
+    }
+    const unsigned cluster_size = config.cluster.x * config.cluster.y * config.cluster.z;
+    if (cluster_size == 1) return;
+    if (cluster_size > cluster_size_without_asking)
+      check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), config);
+    values_[count_].id = cudaLaunchAttributeClusterDimension;
+    values_[count_].val.clusterDim.x = config.cluster.x;
+    values_[count_].val.clusterDim.y = config.cluster.y;
+    values_[count_++].val.clusterDim.z = config.cluster.z;
+  }
+  cudaLaunchConfig_t fill(const LaunchConfig& config) {
+    cudaLaunchConfig_t result{};
+    result.gridDim = config.grid;
+    result.blockDim = config.block;
+    result.dynamicSmemBytes = config.shared_bytes;
+    result.stream = config.stream;
+    result.attrs = values_;
+    result.numAttrs = count_;
+    return result;
+  }
+
+ private:
+  cudaLaunchAttribute values_[2];
+  unsigned count_ = 0;
+};
+
 }  // namespace detail
+
+/// How many groups of blocks that need each other the current device holds at once: clusters, or the blocks
+/// of a cooperative or plain launch. `config` is that of one group.
+template <class... Parameters>
+std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& config) {
+  const auto function = reinterpret_cast<const void*>(kernel);
+#if !defined(__CUDACC__)
+  simt::register_kernel(kernel);
+#endif
+  detail::allow_shared_bytes(function, config);
+  const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
+  const std::int64_t size = std::int64_t{config.grid.x} * config.grid.y * config.grid.z;
+  int count = 0;
+  if (config.cluster.x * config.cluster.y * config.cluster.z == 1) {
+    int device = 0, multiprocessors = 0;
+    detail::check_launch(
+        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, function, threads, config.shared_bytes),
+        config);
+    check(cudaGetDevice(&device));
+    check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+    return std::int64_t{count} * multiprocessors / size;
+  }
+  detail::Attributes attributes(function, config);
+  cudaLaunchConfig_t cuda_config = attributes.fill(config);
+  detail::check_launch(cudaOccupancyMaxActiveClusters(&count, function, &cuda_config), config);
+  return count;
+}
 
 /// Puts one kernel on a stream. Throws plasticity::Error if CUDA refuses it; what goes wrong while it runs
 /// shows at the next synchronisation. Legal while the stream is captured.
@@ -73,35 +140,9 @@ void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments
 #if !defined(__CUDACC__)
   simt::register_kernel(kernel);
 #endif
-  if (config.shared_bytes > detail::shared_bytes_without_asking)
-    detail::check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                              static_cast<int>(config.shared_bytes)),
-                         config);
-
-  cudaLaunchAttribute attributes[2];
-  unsigned count = 0;
-  if (config.cooperative) {
-    attributes[count].id = cudaLaunchAttributeCooperative;
-    attributes[count++].val.cooperative = 1;
-  }
-  const unsigned cluster_size = config.cluster.x * config.cluster.y * config.cluster.z;
-  if (cluster_size != 1) {
-    if (cluster_size > detail::cluster_size_without_asking)
-      detail::check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1),
-                           config);
-    attributes[count].id = cudaLaunchAttributeClusterDimension;
-    attributes[count].val.clusterDim.x = config.cluster.x;
-    attributes[count].val.clusterDim.y = config.cluster.y;
-    attributes[count++].val.clusterDim.z = config.cluster.z;
-  }
-
-  cudaLaunchConfig_t cuda_config{};
-  cuda_config.gridDim = config.grid;
-  cuda_config.blockDim = config.block;
-  cuda_config.dynamicSmemBytes = config.shared_bytes;
-  cuda_config.stream = config.stream;
-  cuda_config.attrs = attributes;
-  cuda_config.numAttrs = count;
+  detail::allow_shared_bytes(function, config);
+  detail::Attributes attributes(function, config);
+  const cudaLaunchConfig_t cuda_config = attributes.fill(config);
   detail::check_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Arguments>(arguments)...),
                        config);
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "replay/replay.cuh"
+#include "replay/segment.cuh"
 
 namespace plasticity::cuda {
 namespace {
@@ -31,6 +32,10 @@ void launch_add_groups(const Replay& replay, float* alpha, cudaStream_t stream) 
 
 std::int64_t replay_blocks(std::int64_t groups, std::int64_t N, std::int64_t P) {
   return groups * ((N + tile_columns - 1) / tile_columns) * ((P + replay_tile_rows - 1) / replay_tile_rows);
+}
+
+std::int64_t segment_blocks(std::int64_t B, std::int64_t N, std::int64_t P) {
+  return B * ((N + tile_columns - 1) / tile_columns) * ((P + segment_tile_rows - 1) / segment_tile_rows);
 }
 
 std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P) {

@@ -16,6 +16,20 @@ struct Replay {
   float* partial;       // [groups,P,N] out
 };
 
+/// K steps between two checkpoints, whose traces backward needs again.
+struct Segment {
+  Problem problem;
+  Record record;              // the tape
+  std::int64_t first;         // the checkpoint's step, a multiple of K
+  float *hebb, *eligibility;  // [K,B,P,N] out: the traces before step first, first + 1, …
+};
+
+template <Rule rule>
+void launch_segment(const Segment& segment, cudaStream_t stream);
+
+/// Blocks of a launch.
+std::int64_t segment_blocks(std::int64_t B, std::int64_t N, std::int64_t P);
+
 /// How many groups keep the device busy; it bounds the memory of `partial`.
 std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P);
 

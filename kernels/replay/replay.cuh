@@ -52,7 +52,7 @@ __device__ void replay_element(const Replay& replay, std::int64_t b, std::int64_
       if (first_row + r >= p.P) continue;
       const float x_i = x[first_row + r];
       sums[r] += x_i * da * TraceRule<rule>::read(h[r], p.clip);
-      update_traces<rule, kind>(h[r], e[r], x_i * y, rate, y, eta, p.clip);
+      update_traces<rule, kind>(h[r], e[r], drive_of(x_i, y), rate, y, eta, p.clip);
     }
   }
 }

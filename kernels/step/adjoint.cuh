@@ -3,7 +3,7 @@
 // order.
 #pragma once
 
-#include "step/complete.cuh"
+#include "step/cell.cuh"
 
 namespace plasticity::cuda {
 
@@ -44,17 +44,6 @@ __device__ inline float gradient_of_post(const BackwardStep& step, const Moment&
   const Problem& p = step.problem;
   if (p.clamp != nullptr && p.clamp[(at.t * p.B + at.b) * p.N + j] != 0) return 0;
   return *row_of(step.dpost, at.t % 2, at.b * p.N + j) + gradient_of_shown(step, at, j);
-}
-
-__device__ inline float through_activation(Activation activation, float f, float dy, float inner) {
-  switch (activation) {
-    case Activation::tanh: return dy * (1 - f * f);     // adjoint
-    case Activation::sigmoid: return dy * f * (1 - f);  // adjoint
-    case Activation::relu: return f > 0 ? dy : 0 * dy;
-    case Activation::softmax: return f * (dy - inner);  // adjoint
-    case Activation::identity: break;
-  }
-  return dy;
 }
 
 /// The sums that need all columns. All threads of the block call it.
@@ -122,17 +111,15 @@ __device__ inline void column_gradients(const BackwardStep& step, const Moment& 
     dc += at.q * p.modulator_weight[j];  // adjoint
   }
   const float* gates = row_of(record.gates, slot, 3 * at.b * p.N + j);
-  const float i = gates[0], f = gates[p.N], o = gates[2 * p.N], post = *row_of(record.post, slot, bj);
+  CellStep cell{};
+  cell.i = gates[0];
+  cell.f = gates[p.N];
+  cell.o = gates[2 * p.N];
+  cell.post = *row_of(record.post, slot, bj);
+  cell.c = *row_of(record.c, slot, bj);
   const float c_before = resets(p, at.t, at.b) ? 0 : *row_of(record.c, at.t, bj);
-  const float squashed = tanhf(*row_of(record.c, slot, bj));
-  dc += dh * o * (1 - squashed * squashed);  // adjoint
-  da[0] = dc * post * i * (1 - i);           // adjoint
-  da[1] = dc * c_before * f * (1 - f);       // adjoint
-  da[3] = dh * squashed * o * (1 - o);       // adjoint
   const bool clamped = p.clamp != nullptr && p.clamp[(at.t * p.B + at.b) * p.N + j] != 0;
-  const float dpost = clamped ? 0 : *row_of(step.dpost, at.t % 2, bj) + dc * i;
-  da[2] = through_activation(Activation::tanh, post, dpost, 0);
-  step.dc[bj] = dc * f;  // adjoint
+  step.dc[bj] = reverse_lstm(cell, c_before, clamped, dh, dc, *row_of(step.dpost, at.t % 2, bj), da);
 }
 
 }  // namespace plasticity::cuda

@@ -2,14 +2,15 @@
 //   ā of step t from what the launches before left (adjoint.cuh)
 //   G += α x ā;  x̄_i += Σ_j (W + α φ(H)) ā_j;  ᾱ_j += Σ_i x_i ā_j φ(H)         the plastic read of step t
 //   G ← adjoint of the trace rule;  x̄(t−1)_i += …;  ȳ(t−1)_j, ḡ(t−1)_j = Σ_i … the trace update of step t−1
-// where H is worked out anew from the trace before step t−1 (a bfloat16 tape is asked for it: see
-// rounding.cuh). The launch at t = length[b] has only the second part, with the upstream gradient of the
-// final trace; the one at t = 0 only the first, and gives G out. Grid: one block of 256 threads for each tile
-// of 32 post columns of each batch element, as in forward. On chip: the sums over rows. Sums over columns are
-// added up in a tile and left in memory, one number a row and tile; the launch after adds the tiles in order.
-// No two threads write the same place: the same bits every time. Bytes: G read and written, 8 B P N; the
-// trace read, 4 B P N (once in float, twice in bfloat16); with eligibility as much again; W and α from L2, 8
-// B P N, and the gate weights of an LSTM, 12 B N N.
+// where H is worked out anew from the trace before step t−1, which is on the tape or was replayed from a
+// checkpoint (a bfloat16 tape of every step is asked for it: see rounding.cuh). The launch at t = length[b]
+// has only the second part, with the upstream gradient of the final trace; the one at t = 0 only the first,
+// and gives G out. Grid: one block of 256 threads for each tile of 32 post columns of each batch element, as
+// in forward. On chip: the sums over rows. Sums over columns are added up in a tile and left in memory, one
+// number a row and tile; the launch after adds the tiles in order. No two threads write the same place: the
+// same bits every time. Bytes: G read and written, 8 B P N; the trace read, 4 B P N (once in float, twice in
+// bfloat16); with eligibility as much again; W and α from L2, 8 B P N, and the gate weights of an LSTM, 12 B
+// N N.
 #pragma once
 
 #include "rules/rules.hpp"
@@ -64,7 +65,8 @@ template <Rule rule, Eligibility kind, int V>
 __device__ __forceinline__ float trace_now(const Problem& p, const BackwardColumns<V>& c, int k, float h,
                                            float e, float x_before) {
   if (c.cut) return 0;
-  if (c.updates) update_traces<rule, kind>(h, e, x_before * c.y[k], c.rate[k], c.y[k], c.eta, p.clip);
+  if (c.updates)
+    update_traces<rule, kind>(h, e, drive_of(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, p.clip);
   return h;
 }
 
@@ -73,7 +75,7 @@ __device__ void reverse_rows(const BackwardStep& step, const Place<V>& at, const
                              const float (&gates)[4][tile_columns], BackwardColumns<V>& c) {
   constexpr bool eligible = kind != Eligibility::none;
   const Problem& p = step.problem;
-  const std::int64_t N = p.N, slot = c.updates && step.t > 0 ? step.t - 1 : 0;
+  const std::int64_t N = p.N, slot = (c.updates && step.t > 0 ? step.t - 1 : 0) - step.record.first;
   const std::int64_t first = at.b * p.P * N + at.column;
   const Trace* hebb = recorded_hebb<Trace>(step.record) + slot * p.B * p.P * N + first;
   [[maybe_unused]] const Trace* eligibility = nullptr;
@@ -136,7 +138,7 @@ __device__ void reverse_rows(const BackwardStep& step, const Place<V>& at, const
         float clip = p.clip;
         if constexpr (rounded16) clip = clip_of_update<rule>(now16[k], clip);
         const TraceAdjoint<float> adjoint = reverse_traces<rule, kind>(
-            G[k], GE[k], h[k], e[k], x_before * c.y[k], c.rate[k], c.y[k], c.eta, clip);
+            G[k], GE[k], h[k], e[k], drive_of(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, clip);
         into_x_before += adjoint.product * c.y[k];             // adjoint
         c.dpost[k] += adjoint.product * x_before + adjoint.y;  // adjoint
         c.drate[k] += adjoint.rate;                            // adjoint

@@ -123,6 +123,10 @@ __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
   }
 }
 
+/// D = x y of a trace update, rounded: were it fused with what follows in one kernel and not in another, a
+/// trace that is worked out again would not have the bits of the first time.
+__device__ __forceinline__ float drive_of(float x, float y) { return __fmul_rn(x, y); }
+
 __device__ inline float sigmoid(float a) { return 1 / (1 + expf(-a)); }
 
 }  // namespace plasticity::cuda

@@ -17,7 +17,7 @@ __device__ T* row_of(const Rows<T>& rows, std::int64_t slot, std::int64_t offset
   return rows.base + slot * rows.stride + offset;
 }
 
-/// The traces on a tape, [T,B,P,N].
+/// The traces on a tape, [slots,B,P,N].
 template <class Trace>
 __device__ const Trace* recorded_hebb(const Record& record) {
   if constexpr (sizeof(Trace) == sizeof(float))
@@ -31,6 +31,17 @@ __device__ const Trace* recorded_eligibility(const Record& record) {
     return record.eligibility.base;
   else
     return static_cast<const Trace*>(record.eligibility16);
+}
+
+/// Forward, where the trace before step t is: in its checkpoint, or between two of them.
+__device__ inline float* hebb_before(const Record& record, std::int64_t t, std::int64_t offset) {
+  if (record.between != nullptr && t % record.interval != 0) return record.between + offset;
+  return row_of(record.hebb, t / record.interval, offset);
+}
+__device__ inline float* eligibility_before(const Record& record, std::int64_t t, std::int64_t offset) {
+  if (record.eligibility_between != nullptr && t % record.interval != 0)
+    return record.eligibility_between + offset;
+  return row_of(record.eligibility, t / record.interval, offset);
 }
 
 __device__ inline std::int64_t length_of(const Problem& p, std::int64_t b) {

@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
   }
   __syncthreads();  // every thread has read the block's phase
   if (is_live && threadIdx.x == 0) live.phase[blockIdx.x] = static_cast<int>(now);
-  const bool rounds = record.hebb16 != nullptr && pending;
+  const bool rounds = record.hebb16 != nullptr && record.interval == 1 && pending;
   const bool wanted = flush.final_hebb != nullptr || flush.final_eligibility != nullptr || is_live || rounds;
   if (!at.inside || !wanted) return;
 
@@ -58,14 +58,14 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
   const std::int64_t slot = last < 0 ? 0 : last;
   for (std::int64_t i = at.group; i < p.P; i += Place<1>::groups) {
     const std::int64_t ij = (b * p.P + i) * N + j;
-    float* hebb = row_of(record.hebb, slot, ij);
+    float* hebb = hebb_before(record, slot, ij);
     [[maybe_unused]] float* eligibility = nullptr;
     float h = *hebb, e = 0;
     if constexpr (kind != Eligibility::none) {
-      eligibility = row_of(record.eligibility, slot, ij);
+      eligibility = eligibility_before(record, slot, ij);
       e = *eligibility;
     }
-    if (pending) update_traces<rule, kind>(h, e, x[i] * y_j, rate, y_j, eta, p.clip);
+    if (pending) update_traces<rule, kind>(h, e, drive_of(x[i], y_j), rate, y_j, eta, p.clip);
     if (pending && is_live) {
       *hebb = h;
       if constexpr (kind != Eligibility::none) *eligibility = e;

@@ -4,13 +4,13 @@
 //   s_j), the clamp, the LSTM cell     for the block's columns
 // Grid: one block of 256 threads for each tile of 32 post columns of each batch element; it walks down all P
 // rows. On chip: the sums, and each thread's share of the trace from its load to its store. Bytes: the trace
-// once read and once written, 8 B P N, and 2 B P N more for a tape in bfloat16 (it is the tape that is
+// once read and once written, 8 B P N, and 2 B P N more for a checkpoint in bfloat16 (it is the tape that is
 // rounded, not the trace that the steps work on); W and α from L2, 8 B P N, and in an LSTM the gate weights,
 // 12 B N N.
 #pragma once
 
 #include "rules/rules.hpp"
-#include "step/complete.cuh"
+#include "step/cell.cuh"
 #include "step/launch.hpp"
 #include "step/rounding.cuh"
 
@@ -53,17 +53,17 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
   const std::int64_t N = p.N, first = at.b * p.P * N + at.column;
   const Record& record = step.record;
   const std::int64_t slot_in = step.t == 0 ? 0 : step.t - 1;
-  const float* hebb_in = row_of(record.hebb, slot_in, first);
-  float* hebb_out = row_of(record.hebb, step.t, first);
+  const float* hebb_in = hebb_before(record, slot_in, first);
+  float* hebb_out = hebb_before(record, step.t, first);
   [[maybe_unused]] const float* eligibility_in = nullptr;
   [[maybe_unused]] float* eligibility_out = nullptr;
   if constexpr (kind != Eligibility::none) {
-    eligibility_in = row_of(record.eligibility, slot_in, first);
-    eligibility_out = row_of(record.eligibility, step.t, first);
+    eligibility_in = eligibility_before(record, slot_in, first);
+    eligibility_out = eligibility_before(record, step.t, first);
   }
   const bool changes = update.due || update.zeroes;
-  const bool rounds = record.hebb16 != nullptr;
-  const std::int64_t first16 = step.t * p.B * p.P * N + first;
+  const bool rounds = record.hebb16 != nullptr && step.t % record.interval == 0;
+  const std::int64_t first16 = step.t / record.interval * p.B * p.P * N + first;
   float shared_alpha[V];
   for (int k = 0; k < V; ++k)
     shared_alpha[k] = p.alpha_row == 0 ? p.alpha[(at.column + k) * p.alpha_column] : 0;
@@ -91,8 +91,8 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
       for (int k = 0; k < V; ++k) {
         if (update.zeroes) h[r][k] = e[r][k] = 0;
         if (update.due) {
-          update_traces<rule, kind>(h[r][k], e[r][k], x_before[r] * update.y[k], update.rate[k], update.y[k],
-                                    update.eta, p.clip);
+          update_traces<rule, kind>(h[r][k], e[r][k], drive_of(x_before[r], update.y[k]), update.rate[k],
+                                    update.y[k], update.eta, p.clip);
         }
         const float factor = p.alpha_row != 0 ? alpha[r][k] : shared_alpha[k];
         s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(h[r][k], p.clip));
@@ -135,17 +135,6 @@ __device__ void gate_product(const Problem& p, const Place<V>& at, const Activit
   }
 }
 
-__device__ inline float activate(Activation activation, float a) {
-  switch (activation) {
-    case Activation::tanh: return tanhf(a);
-    case Activation::sigmoid: return sigmoid(a);
-    case Activation::relu: return a < 0 ? 0 : a;
-    case Activation::identity:
-    case Activation::softmax: break;
-  }
-  return a;
-}
-
 /// From the finished current of column j to what the network shows. One thread a column.
 __device__ inline void run_cell(const ForwardStep& step, const Clock& clock, std::int64_t b, std::int64_t j,
                                 bool zeroed, const float (&sums)[4]) {
@@ -153,30 +142,29 @@ __device__ inline void run_cell(const ForwardStep& step, const Clock& clock, std
   const Record& record = step.record;
   const std::int64_t N = p.N, bj = b * N + j, tbj = step.t * p.B * N + bj;
   const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + j;
-  const auto total = [&](int gate) { return (current == nullptr ? 0 : current[gate * N]) + sums[gate]; };
-  const float a = p.lstm ? total(2) : total(0);
+  float totals[4] = {};
+#pragma unroll
+  for (int gate = 0; gate < 4; ++gate) {
+    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
+  }
+  const float before = p.lstm && !zeroed ? *row_of(record.c, clock.now, bj) : 0;
+  const CellStep cell = step_cell(p, totals, before, tbj);
   if (p.activation == Activation::softmax) {
-    *row_of(record.raw, clock.next, bj) = a;
+    *row_of(record.raw, clock.next, bj) = cell.raw;
     return;
   }
-  float y = activate(p.activation, a);
-  if (p.clamp != nullptr && p.clamp[tbj] != 0) y = p.clamp_value[tbj];
-  *row_of(record.post, clock.next, bj) = y;
+  *row_of(record.post, clock.next, bj) = cell.post;
   if (p.lstm) {
-    const float i = sigmoid(total(0)), f = sigmoid(total(1)), o = sigmoid(total(3));
-    const float before = zeroed ? 0 : *row_of(record.c, clock.now, bj);
-    const float c = f * before + i * y;
-    *row_of(record.c, clock.next, bj) = c;
+    *row_of(record.c, clock.next, bj) = cell.c;
     if (record.gates.base != nullptr) {
       float* gates = row_of(record.gates, clock.next, 3 * b * N + j);
-      gates[0] = i;
-      gates[N] = f;
-      gates[2 * N] = o;
+      gates[0] = cell.i;
+      gates[N] = cell.f;
+      gates[2 * N] = cell.o;
     }
-    y = o * tanhf(c);
-    *row_of(record.shown, clock.next, bj) = y;
+    *row_of(record.shown, clock.next, bj) = cell.shown;
   }
-  step.y[tbj] = y;
+  step.y[tbj] = cell.shown;
 }
 
 /// Remembers what the update of this live step will need.

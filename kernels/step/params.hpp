@@ -48,19 +48,21 @@ struct Problem {
 
 /// What the steps leave behind: for the next step, and, on a tape, for backward.
 struct Record {
-  bool ring;               // slots of vectors are taken modulo 3
-  Rows<float> shown;       // [B,N] y, in an lstm h
-  Rows<float> post;        // [B,N] postsynaptic activity (the same memory as `shown` except in an lstm)
-  Rows<float> activated;   // [B,N] softmax, on a tape: before the clamp
-  Rows<float> raw;         // [B,N] softmax: what goes into it
-  Rows<float> c;           // [B,N] lstm
-  Rows<float> gates;       // [B,3N] lstm, on a tape: i f o after the sigmoid
-  Rows<float> modulation;  // [B] on a tape: M
-  Rows<float>
-      hebb;  // [B,P,N] slot t the trace before step t, or one slot (stride 0) where it is kept in place
-  Rows<float> eligibility;  // likewise
-  void* hebb16;             // [T+1,B,P,N] a tape in bfloat16: the traces before each step, rounded. Else null
-  void* eligibility16;      // likewise
+  bool ring;                  // slots of vectors are taken modulo 3
+  Rows<float> shown;          // [B,N] y, in an lstm h
+  Rows<float> post;           // [B,N] postsynaptic activity (the same memory as `shown` except in an lstm)
+  Rows<float> activated;      // [B,N] softmax, on a tape: before the clamp
+  Rows<float> raw;            // [B,N] softmax: what goes into it
+  Rows<float> c;              // [B,N] lstm
+  Rows<float> gates;          // [B,3N] lstm, on a tape: i f o after the sigmoid
+  Rows<float> modulation;     // [B] on a tape: M
+  std::int64_t interval = 1;  // K: the tape has the traces before every K-th step
+  std::int64_t first = 0;     // the step of slot 0 of the traces, where a segment of them is at hand
+  Rows<float> hebb;           // [B,P,N] slot s the trace before step s K, or one slot (stride 0) in place
+  Rows<float> eligibility;    // likewise
+  float *between, *eligibility_between;  // [B,P,N] where the traces are between checkpoints. Null: in place
+  void* hebb16;         // [slots,B,P,N] a tape in bfloat16: the traces of the checkpoints, rounded. Else null
+  void* eligibility16;  // likewise
 };
 
 /// What a network that is stepped call by call remembers of its last step (Plan::step). All slots are of a

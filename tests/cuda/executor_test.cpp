@@ -14,11 +14,12 @@ namespace {
 
 // Same bits under any order of threads and blocks; and no race, where the program is built with
 // ThreadSanitizer.
-TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
-  std::mt19937_64 random(80);
+void expect_any_schedule_gives_the_same(Execution execution, std::uint64_t seed, std::int64_t neurons,
+                                        int trials) {
+  std::mt19937_64 random(seed);
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
-    for (int trial = 0; trial < 2; ++trial) {
-      Spec spec = random_spec(random, 36, 5);
+    for (int trial = 0; trial < trials; ++trial) {
+      Spec spec = random_spec(random, neurons, 5);
       if (cell == Cell::lstm) spec.activation = Activation::tanh;
       if (cell != Cell::lstm) spec.modulator_source = ModulatorSource::hidden;
       if (cell == Cell::rnn && trial == 0) spec.activation = Activation::softmax, spec.rate = Rate::modulated;
@@ -26,24 +27,149 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
       spec.inputs = 5;
       const Problem problem = make_problem(spec, 3, 2, random(), {.reset = true, .clamp = true});
       Buffers<float> want(problem);
-      simt::run([&] { run_cuda(problem, want); });
+      const DeviceOptions options{.execution = execution};
+      simt::run([&] { run_cuda(problem, want, options); });
       const simt::Outcome outcome = simt::try_schedules(4, [&] {
         Buffers<float> got(problem);
-        return run_cuda(problem, got) && got.outputs == want.outputs && got.gradients == want.gradients;
+        return run_cuda(problem, got, options) && got.outputs == want.outputs &&
+               got.gradients == want.gradients;
       });
-      EXPECT_EQ(outcome.failures, 0) << problem.name() << ": " << outcome.first_failure;
+      EXPECT_EQ(outcome.failures, 0) << to_string(execution) << ' ' << problem.name() << ": "
+                                     << outcome.first_failure;
     }
   }
 }
 
-// One launch a step, no allocation and no wait; and the rest does not grow with T.
+TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
+  expect_any_schedule_gives_the_same(Execution::step, 80, 36, 2);
+}
+
+// Small enough for what ThreadSanitizer bears of blocks that wait for each other.
+TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
+  expect_any_schedule_gives_the_same(Execution::cta, 81, 13, 2);
+  expect_any_schedule_gives_the_same(Execution::cluster, 82, 13, 2);
+  expect_any_schedule_gives_the_same(Execution::grid, 83, 13, 2);
+}
+
+// A graph is captured once, launched again while the pointers are the same, and updated when they are not.
+TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
+  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
+  Buffers<float> want(problem), got(problem);
+  simt::run([&] {
+    run_cuda(problem, want);
+    const auto before = simt::runtime::live();
+    {
+      const OwnStream stream;
+      ProblemOnDevice there(problem, got, {.execution = Execution::graph});
+      const auto pass = [&](Stream on) {
+        const auto start = simt::runtime::calls();
+        there.forward(on);
+        there.backward(on);
+        EXPECT_EQ(simt::runtime::calls().graph_launches - start.graph_launches, 2u);
+        EXPECT_EQ(simt::runtime::calls().synchronisations, start.synchronisations);
+        EXPECT_TRUE(there.fetch(on));
+        EXPECT_EQ(got.outputs, want.outputs);
+        EXPECT_EQ(got.gradients, want.gradients);
+        return simt::runtime::calls().launches - start.launches;
+      };
+      EXPECT_GT(pass(stream), 0u);
+      const auto kept = simt::runtime::live();
+      for (int repeat = 0; repeat < 2; ++repeat) {
+        there.send();
+        EXPECT_EQ(pass(repeat == 0 ? stream : Stream{}), 0u);
+      }
+      there.move_scratch();
+      there.send();
+      EXPECT_GT(pass(stream), 0u);
+      EXPECT_EQ(simt::runtime::live(), kept);
+    }
+    EXPECT_EQ(simt::runtime::live(), before);
+  });
+}
+
+// A graph that found no memory is captured at the next call.
+TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
+  const Problem problem = make_problem({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
+  Buffers<float> want(problem), got(problem);
+  simt::run([&] {
+    run_cuda(problem, want);
+    ProblemOnDevice there(problem, got, {.execution = Execution::graph});
+    for (std::uint64_t k = 0; k < 3; ++k) {  // the stream, the graph, what is instantiated from it
+      simt::runtime::fail_acquisition(k == 0 ? 0 : k - 1);
+      try {
+        there.forward({});
+        ADD_FAILURE() << "no error at acquisition " << k;
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
+      }
+      EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+    }
+    there.forward({});
+    there.backward({});
+    EXPECT_TRUE(there.fetch({}));
+  });
+  EXPECT_EQ(got.outputs, want.outputs);
+  EXPECT_EQ(got.gradients, want.gradients);
+}
+
+// More elements than the device holds at once come in waves, to the same bits.
+TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
+  std::mt19937_64 random(84);
+  for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
+    for (int trial = 0; trial < 3; ++trial) {
+      Spec spec = random_spec(random, 3, 2);
+      if (trial == 0) {  // one with softmax
+        spec.cell = Cell::rnn;
+        spec.activation = Activation::softmax;
+        spec.modulator_source = ModulatorSource::hidden;
+      }
+      const bool many = execution != Execution::grid;  // a multiprocessor holds 32 small blocks of those
+      const Problem problem = make_problem(spec, 3, many ? 70 : 5, random(), random_masks(random));
+      const auto run = [&](int multiprocessors) {
+        Buffers<float> buffers(problem);
+        simt::run([&] {
+          simt::runtime::set_device(9, 0, multiprocessors);
+          EXPECT_TRUE(run_cuda(problem, buffers, {.execution = execution})) << problem.name();
+        });
+        return std::pair(buffers.outputs, buffers.gradients);
+      };
+      EXPECT_EQ(run(132), run(many ? 1 : 4)) << to_string(execution) << ' ' << problem.name();
+    }
+  }
+  simt::runtime::reset();
+}
+
+// Where a device has no clusters, the next kind serves; where nothing fits on chip, a graph.
+TEST(CudaUnderTheExecutor, TheNextKindServes) {
+  const auto chosen = [](std::int64_t neurons, std::int64_t steps, int major = 9, int multiprocessors = 132) {
+    Execution execution{};
+    simt::run([&] {
+      simt::runtime::set_device(major, 0, multiprocessors);
+      const Plan plan({.neurons = neurons}, {.steps = steps, .device = Device::cuda()});
+      execution = plan.execution();
+    });
+    return execution;
+  };
+  EXPECT_EQ(chosen(20, 9), Execution::cta);
+  EXPECT_EQ(chosen(200, 9), Execution::cluster);
+  EXPECT_EQ(chosen(1000, 9), Execution::grid);
+  EXPECT_EQ(chosen(4000, 9), Execution::graph);
+  EXPECT_EQ(chosen(4000, 1), Execution::step);
+  EXPECT_EQ(chosen(200, 9, 8, 108), Execution::grid);
+  EXPECT_EQ(chosen(200, 9, 8, 1), Execution::cta);  // in 227 KiB
+  EXPECT_EQ(chosen(300, 9, 8, 1), Execution::graph);
+  simt::runtime::reset();
+}
+
+// One launch a step, no allocation and no wait; and the rest does not grow with T. Of a resident kernel one
+// launch a sequence.
 TEST(CudaUnderTheExecutor, OneLaunchAStep) {
-  const auto launches = [](std::int64_t steps, bool backward) {
+  const auto launches = [](std::int64_t steps, bool backward, Execution execution = Execution::step) {
     std::uint64_t count = 0;
     simt::run([&] {
       const Spec spec{.cell = Cell::rnn, .rate = Rate::modulated, .inputs = 3, .neurons = 5};
       const Device device = Device::cuda();
-      const Plan plan(spec, {.steps = steps, .batch = 2, .device = device});
+      const Plan plan(spec, {.steps = steps, .batch = 2, .device = device, .execution = execution});
       const DeviceMemory data(device, 1 << 16), tape(device, plan.tape_bytes()),
           scratch(device, plan.scratch_bytes());
       fill_zero(device, {}, data.data(), data.bytes());
@@ -70,8 +196,13 @@ TEST(CudaUnderTheExecutor, OneLaunchAStep) {
     return count;
   };
   EXPECT_EQ(launches(9, false) - launches(4, false), 5u);
-  EXPECT_EQ(launches(9, true) - launches(4, true), 10u);
+  EXPECT_EQ(launches(9, true) - launches(4, true), 10u + 1u);  // K is 3 and 2: a segment more to replay
   EXPECT_EQ(launches(4, false), 4u + 3u);  // the steps; the state, the input currents, the flush
+  for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
+    EXPECT_EQ(launches(4, false, execution), 2u);  // the input currents, the sequence
+    EXPECT_EQ(launches(9, false, execution), 2u);
+    EXPECT_EQ(launches(9, true, execution), launches(4, true, execution));
+  }
 }
 
 // The last of many batch elements, whose trace begins beyond 2^31 elements.

@@ -119,12 +119,19 @@ struct ProblemOnDevice::Implementation {
   BackwardArgs<float> backward;
   Tensors tensors;
   const Guarded tape, live, scratch, other_scratch;  // scratch dies with a call, so backward has its own
+  const Guarded *forward_scratch = &scratch, *backward_scratch = &other_scratch;
 
   Implementation(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options)
       : spec(problem.spec),
         T(problem.steps),
         B(problem.batch),
-        plan(spec, {.steps = T, .batch = B, .device = device, .precision = options.precision}),
+        plan(spec, {.steps = T,
+                    .batch = B,
+                    .device = device,
+                    .precision = options.precision,
+                    .checkpoint_interval = options.checkpoint_interval,
+                    .memory_budget = options.memory_budget,
+                    .execution = options.execution}),
         forward(buffers.forward),
         backward(buffers.backward),
         tensors(device, options.offset),
@@ -167,12 +174,16 @@ void ProblemOnDevice::send() { implementation_->tensors.send_again(); }
 
 void ProblemOnDevice::forward(Stream stream) const {
   const Implementation& self = *implementation_;
-  self.plan.forward(stream, self.forward, self.tape.as<Tape>(), self.scratch.as<Scratch>());
+  self.plan.forward(stream, self.forward, self.tape.as<Tape>(), self.forward_scratch->as<Scratch>());
 }
 
 void ProblemOnDevice::backward(Stream stream) const {
   const Implementation& self = *implementation_;
-  self.plan.backward(stream, self.backward, self.tape.as<Tape>(), self.other_scratch.as<Scratch>());
+  self.plan.backward(stream, self.backward, self.tape.as<Tape>(), self.backward_scratch->as<Scratch>());
+}
+
+void ProblemOnDevice::move_scratch() {
+  std::swap(implementation_->forward_scratch, implementation_->backward_scratch);
 }
 
 void ProblemOnDevice::steps(Stream stream) const {

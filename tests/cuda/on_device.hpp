@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 #include <memory>
 
@@ -24,10 +25,17 @@ class CudaTest : public ::testing::Test {
   }
 };
 
+/// All kinds of kernels, automatic excepted.
+inline constexpr std::array all_executions{Execution::step, Execution::graph, Execution::cta,
+                                           Execution::cluster, Execution::grid};
+
 struct DeviceOptions {
   Precision precision = Precision::f32;
   std::size_t offset = 0;  ///< bytes by which every tensor is shifted off its alignment; a multiple of 4
-  bool live = false;       ///< forward by Plan::step, one call a step; no gradients then
+  std::int64_t checkpoint_interval = 0;
+  std::size_t memory_budget = 0;
+  Execution execution = Execution::step;
+  bool live = false;  ///< forward by Plan::step, one call a step; no gradients then
 };
 
 /// A problem on CUDA device 0: its plan, and all of its tensors and memory between canary words. Outputs,
@@ -41,6 +49,8 @@ class ProblemOnDevice {
   void send();
   void forward(Stream stream) const;
   void backward(Stream stream) const;
+  /// Lets forward and backward use each other's scratch.
+  void move_scratch();
   /// Plan::load, a Plan::step a step, Plan::store; in place of forward().
   void steps(Stream stream) const;
   /// Brings the answers into the buffers once the stream is done; gives whether the canaries live.

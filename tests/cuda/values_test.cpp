@@ -50,10 +50,13 @@ TEST_F(CudaValues, ParityCases) {
     ++cases;
     const parity::Case c = parity::load_case(entry.path());
     for (const Precision precision : {Precision::f32, Precision::bf16}) {
-      parity::Buffers<float> buffers(c);
-      on_device([&] { parity::PlanRunner(Device::cuda(), precision).run(c, buffers); });
-      const auto comparison = parity::compare(c, buffers, parity::tolerance(precision, c.steps));
-      EXPECT_TRUE(comparison.passed) << c.name << ' ' << to_string(precision) << ' ' << comparison.detail;
+      for (const Execution execution : all_executions) {
+        parity::Buffers<float> buffers(c);
+        on_device([&] { parity::PlanRunner(Device::cuda(), precision, execution).run(c, buffers); });
+        const auto comparison = parity::compare(c, buffers, parity::tolerance(precision, c.steps));
+        EXPECT_TRUE(comparison.passed) << c.name << ' ' << to_string(precision) << ' ' << to_string(execution)
+                                       << ' ' << comparison.detail;
+      }
     }
   }
   EXPECT_GT(cases, 0) << "no parity case in " PLASTICITY_TEST_DATA "/parity";
@@ -132,7 +135,7 @@ TEST_F(CudaValues, EmptySizes) {
 // What stands in the inputs beyond a sample's length is not looked at.
 TEST_F(CudaValues, PaddingMayBeNan) {
   std::mt19937_64 random(67);
-  for (int trial = 0; trial < 24; ++trial) {
+  for (std::size_t trial = 0; trial < 36; ++trial) {
     const Problem clean = make_problem(random_spec(random, 9, 4), 5, 3, random(), {.length = true});
     Problem padded = clean;
     for (auto& [name, values] : padded.inputs) {
@@ -144,9 +147,10 @@ TEST_F(CudaValues, PaddingMayBeNan) {
       }
     }
     Buffers<float> want(clean), got(padded);
+    const DeviceOptions options{.execution = all_executions[trial % all_executions.size()]};
     on_device([&] {
-      run_cuda(clean, want);
-      run_cuda(padded, got);
+      run_cuda(clean, want, options);
+      run_cuda(padded, got, options);
     });
     EXPECT_EQ(got.outputs, want.outputs) << clean.name();
     EXPECT_EQ(got.gradients, want.gradients) << clean.name();
@@ -158,7 +162,10 @@ TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
   std::mt19937_64 random(68);
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-    for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    for (int trial = 0; trial < 9; ++trial) {
+      constexpr Execution executions[] = {Execution::step, Execution::cta, Execution::cluster};
+      const DeviceOptions options{.execution = executions[trial / 3]};
+      const Cell cell = static_cast<Cell>(trial % 3);
       Spec spec{.cell = cell, .rule = Rule::decay, .inputs = 4, .neurons = 9};
       if (cell != Cell::lstm) spec.activation = Activation::identity;
       const Problem clean = make_problem(spec, 4, 3, random());
@@ -168,8 +175,8 @@ TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
       hebb[sample + 5] = bad;  // of sample 1
       Buffers<float> want(clean), got(ill);
       on_device([&] {
-        run_cuda(clean, want);
-        run_cuda(ill, got);
+        run_cuda(clean, want, options);
+        run_cuda(ill, got, options);
       });
       const std::vector<float>&y = got.outputs.at("y"), &clean_y = want.outputs.at("y");
       bool shows = false;

@@ -26,10 +26,22 @@ TEST_F(CudaWrongCalls, RefusedPlans) {
     const Device device = Device::cuda();
     expect_error(ErrorCode::unsupported, "options.precision",
                  [&] { Plan(spec, {.device = device, .precision = Precision::f64}); });
-    expect_error(ErrorCode::unsupported, "options.checkpoint_interval",
-                 [&] { Plan(spec, {.steps = 9, .device = device, .checkpoint_interval = 3}); });
-    expect_error(ErrorCode::unsupported, "options.memory_budget",
+    expect_error(ErrorCode::invalid_argument, "options.memory_budget",
                  [&] { Plan(spec, {.steps = 9, .device = device, .memory_budget = 64}); });
+    const auto forced = [&](std::int64_t neurons, Execution execution, const char* reason) {
+      expect_error(ErrorCode::unsupported, reason, [&] {
+        Plan({.neurons = neurons}, {.steps = 9, .device = device, .execution = execution});
+      });
+    };
+    forced(600, Execution::cta,
+           "options.execution: expected one that fits spec and device, got cta (600 col");
+    forced(400, Execution::cta, "shared memory");
+    forced(3000, Execution::cluster, "options.execution");
+    forced(6000, Execution::grid, "options.execution");
+    expect_error(ErrorCode::unsupported, "options.execution",
+                 [&] { Plan(spec, {.device = Device::cpu(), .execution = Execution::step}); });
+    expect_error(ErrorCode::invalid_argument, "options.execution",
+                 [&] { Plan(spec, {.device = device, .execution = static_cast<Execution>(17)}); });
     expect_error(ErrorCode::unsupported, "options.batch",
                  [&] { Plan(spec, {.batch = std::int64_t{1} << 32, .device = device}); });
     expect_error(ErrorCode::device_unavailable, "Device::cuda(99)", [] { Device::cuda(99); });

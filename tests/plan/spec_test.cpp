@@ -31,6 +31,7 @@ TEST(Spec, NamesGoBothWays) {
   expect_names<Activation>({"tanh", "sigmoid", "relu", "identity", "softmax"});
   expect_names<ModulatorSource>({"hidden", "cell"});
   expect_names<Precision>({"f64", "f32", "bf16"});
+  expect_names<Execution>({"automatic", "step", "graph", "cta", "cluster", "grid"});
   EXPECT_EQ(parse<Cell>("lstm", "cell"), Cell::lstm);
   EXPECT_EQ(parse<Rule>("read_clip", "rule"), Rule::read_clip);
   EXPECT_EQ(parse<Rate>("external", "rate"), Rate::external);

@@ -111,6 +111,10 @@ TEST(BadInput, PlanOptions) {
       {"overflow", bad_argument, "2^48", plan({.steps = huge, .batch = huge})},
       {"precision", bad_argument, "options.precision: expected f64, f32 or bf16, got 9",
        plan({.precision = static_cast<Precision>(9)})},
+      {"execution", ErrorCode::unsupported, "options.execution: expected automatic on the CPU",
+       plan({.execution = Execution::graph})},
+      {"no execution", bad_argument, "options.execution: expected a value of its enumeration, got 9",
+       plan({.execution = static_cast<Execution>(9)})},
       {"trace overflow", bad_argument, "size of a trace",
        [] { Plan({.neurons = std::int64_t{1} << 31}, {.batch = 4, .device = Device::cpu(1)}); }},
   };

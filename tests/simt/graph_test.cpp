@@ -216,5 +216,37 @@ TEST_F(Graph, ABranchThatIsNotOrderedShows) {
   check(cudaStreamDestroy(other));
 }
 
+// An executable takes what it does from another capture of the same form, and refuses one of another.
+TEST_F(Graph, Updates) {
+  begin();
+  check(cudaMemsetAsync(device, 1, 4, stream));
+  ASSERT_EQ(end(), cudaSuccess);
+  const auto launched = [&] {
+    int host = 0;
+    check(cudaGraphLaunch(executable, stream));
+    check(cudaMemcpyAsync(&host, device, 4, cudaMemcpyDeviceToHost, stream));
+    check(cudaStreamSynchronize(stream));
+    return host;
+  };
+  const auto update = [&](int memsets) {
+    cudaGraph_t other = nullptr;
+    cudaGraphExecUpdateResultInfo result{};
+    begin();
+    for (int k = 0; k < memsets; ++k) check(cudaMemsetAsync(device, 5, 4, stream));
+    check(cudaStreamEndCapture(stream, &other));
+    const cudaError_t error = cudaGraphExecUpdate(executable, other, &result);
+    check(cudaGraphDestroy(other));
+    EXPECT_EQ(error == cudaSuccess, result.result == cudaGraphExecUpdateSuccess);
+    return error;
+  };
+  EXPECT_EQ(launched(), 0x01010101);
+  EXPECT_EQ(update(2), cudaErrorGraphExecUpdateFailure);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorGraphExecUpdateFailure);
+  EXPECT_EQ(launched(), 0x01010101);
+  EXPECT_EQ(update(1), cudaSuccess);
+  EXPECT_EQ(launched(), 0x05050505);
+  drop();
+}
+
 }  // namespace
 }  // namespace simt::runtime

@@ -126,6 +126,7 @@ const char* cudaGetErrorName(cudaError_t error) {
     SIMT_NAME(cudaErrorStreamCaptureWrongThread);
     SIMT_NAME(cudaErrorCapturedEvent);
     SIMT_NAME(cudaErrorInvalidClusterSize);
+    SIMT_NAME(cudaErrorGraphExecUpdateFailure);
 #undef SIMT_NAME
     default: return "cudaError";
   }

@@ -1,6 +1,5 @@
 // Stream capture and graphs. A node knows what it comes after, and a launch runs the nodes in any order that
-// respects this. Not here: memory nodes (cudaMallocAsync under capture), graphs built by hand, updates of an
-// executable graph.
+// respects this. Not here: memory nodes (cudaMallocAsync under capture), graphs built by hand.
 #include <algorithm>
 
 #include "simt/runtime/state.hpp"
@@ -171,6 +170,34 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   if (const cudaError_t error = acquire()) return done(error);
   state().executables.push_back(std::make_unique<CUgraphExec_st>(*graph, current_device));
   *executable = state().executables.back().get();
+  return cudaSuccess;
+}
+
+/// The nodes take what they do from another graph of the same form; a launch under way is not touched.
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
+                                cudaGraphExecUpdateResultInfo* result) {
+  auto guard = lock();
+  if (const cudaError_t error = broken()) return done(error);
+  if (!find(state().executables, executable) || !find(state().graphs, graph))
+    return done(cudaErrorInvalidValue);
+  const auto same_form = [&] {
+    const auto &old = executable->graph.nodes, &now = graph->nodes;
+    std::map<cudaGraphNode_t, cudaGraphNode_t> twin;
+    if (old.size() != now.size()) return false;
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      if (old[i]->type != now[i]->type || old[i]->after.size() != now[i]->after.size()) return false;
+      for (std::size_t k = 0; k < old[i]->after.size(); ++k)
+        if (twin[old[i]->after[k]] != now[i]->after[k]) return false;
+      twin[old[i].get()] = now[i].get();
+    }
+    return true;
+  };
+  if (!same_form()) {
+    if (result) result->result = cudaGraphExecUpdateErrorTopologyChanged;
+    return done(cudaErrorGraphExecUpdateFailure);
+  }
+  if (result) result->result = cudaGraphExecUpdateSuccess;
+  executable->graph = *graph;
   return cudaSuccess;
 }
 

@@ -1,0 +1,88 @@
+// The resident kernels: a plan's sequences in one launch each.
+#include "resident/launch.hpp"
+
+#include <algorithm>
+
+#include "cuda/memory.hpp"
+#include "cuda/runtime.hpp"
+#include "rules/rules.hpp"
+
+namespace plasticity::cuda {
+
+DeviceLimits DeviceLimits::of_device(int index) {
+  const auto attribute = [&](cudaDeviceAttr which) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, index), "cudaDeviceGetAttribute");
+    return value;
+  };
+  constexpr int most_cluster_blocks = 16;  // beyond 8 a kernel has to ask, and the device may have no room
+  DeviceLimits limits;
+  limits.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
+  limits.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  limits.cluster_blocks = attribute(cudaDevAttrClusterLaunch) != 0 ? most_cluster_blocks : 0;
+  limits.cooperative = attribute(cudaDevAttrCooperativeLaunch) != 0;
+  return limits;
+}
+
+ExecutionChoice CudaPlan::choose() const {
+  DeviceLimits limits = DeviceLimits::of_device(options_.device.index());
+  while (true) {
+    ExecutionChoice choice =
+        choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
+    if (!choice.resident()) return choice;
+    std::int64_t room = 0;
+    with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
+      room = resident_groups<rule>(spec_.eligibility, contents_of(spec_), choice.shape);
+    });
+    if (room > 0) {
+      choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
+      return choice;
+    }
+    // The device has no place for it after all (a part of a GPU, say): what comes next?
+    switch (choice.execution) {
+      case Execution::cluster: limits.cluster_blocks = choice.shape.blocks / 2; break;
+      case Execution::grid: limits.cooperative = false; break;
+      default: limits.shared_bytes = std::max(choice.forward_bytes, choice.backward_bytes) - 1; break;
+    }
+  }
+}
+
+void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory,
+                                const float* current, bool on_tape, cudaStream_t stream) const {
+  const ResidentForward run{.problem = problem(options_.steps, args.parameters, args.inputs, args.masks),
+                            .contents = contents_of(spec_),
+                            .shape = choice_.shape,
+                            .groups = choice_.groups,
+                            .on_tape = on_tape,
+                            .record = memory.record,
+                            .current = current,
+                            .initial_y = args.initial_state.y,
+                            .initial_c = args.initial_state.c,
+                            .initial_hebb = args.initial_state.hebb,
+                            .initial_eligibility = args.initial_state.eligibility,
+                            .y = args.y,
+                            .modulation = args.modulation,
+                            .final_y = args.final_state.y,
+                            .final_c = args.final_state.c,
+                            .final_hebb = args.final_state.hebb,
+                            .final_eligibility = args.final_state.eligibility,
+                            .exchange = memory.exchange,
+                            .places = {}};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_forward<rule>(run, stream); });
+}
+
+void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory& memory,
+                                 cudaStream_t stream) const {
+  const ResidentBackward run{.step = step,
+                             .contents = contents_of(spec_),
+                             .shape = choice_.shape,
+                             .groups = choice_.groups,
+                             .replays = replays(),
+                             .hebb = memory.hebb,
+                             .eligibility = memory.eligibility,
+                             .exchange = memory.exchange,
+                             .places = {}};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_backward<rule>(run, stream); });
+}
+
+}  // namespace plasticity::cuda

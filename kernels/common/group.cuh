@@ -1,0 +1,40 @@
+// Barriers over more than a block, and the shared memory of a cluster's other blocks.
+#pragma once
+
+#include "common/launch.hpp"
+// after launch.hpp
+#include <cooperative_groups.h>
+
+namespace plasticity {
+
+#if defined(__CUDACC__) && (!defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900)
+#define PLASTICITY_HAS_CLUSTERS 1
+#elif !defined(__CUDACC__)
+#define PLASTICITY_HAS_CLUSTERS 1
+#else
+#define PLASTICITY_HAS_CLUSTERS 0  // an architecture without: no launch asks for them there
+#endif
+
+/// All threads of all blocks of the cluster; what they wrote before is seen after.
+__device__ inline void sync_cluster() {
+#if PLASTICITY_HAS_CLUSTERS
+  cooperative_groups::this_cluster().sync();
+#endif
+}
+
+/// The same variable of shared memory in block `rank` of the cluster.
+template <class T>
+__device__ T* of_peer(T* shared, int rank) {
+#if PLASTICITY_HAS_CLUSTERS
+  return cooperative_groups::this_cluster().map_shared_rank(shared, rank);
+#else
+  return shared;
+#endif
+}
+
+/// All threads of a cooperative launch.
+__device__ inline void sync_grid() { cooperative_groups::this_grid().sync(); }
+
+#undef PLASTICITY_HAS_CLUSTERS
+
+}  // namespace plasticity

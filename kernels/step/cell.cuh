@@ -1,0 +1,72 @@
+// What a cell makes of the finished currents of one column, and the way back. Values only: whoever calls
+// knows where they stand.
+#pragma once
+
+#include "step/complete.cuh"
+
+namespace plasticity::cuda {
+
+__device__ inline float activate(Activation activation, float a) {
+  switch (activation) {
+    case Activation::tanh: return tanhf(a);
+    case Activation::sigmoid: return sigmoid(a);
+    case Activation::relu: return a < 0 ? 0 : a;
+    case Activation::identity:
+    case Activation::softmax: break;
+  }
+  return a;
+}
+
+/// One column after a step. Under softmax `raw` alone is known.
+struct CellStep {
+  float raw, post, shown;
+  float c, i, f, o;  // lstm
+};
+
+/// `totals` are the currents, in an LSTM in the order i f g o; `tbj` is where the clamp of step, batch
+/// element and column stands.
+__device__ inline CellStep step_cell(const Problem& p, const float (&totals)[4], float c_before,
+                                     std::int64_t tbj) {
+  CellStep cell{};
+  cell.raw = p.lstm ? totals[2] : totals[0];
+  if (p.activation == Activation::softmax) return cell;
+  cell.post = activate(p.activation, cell.raw);
+  if (p.clamp != nullptr && p.clamp[tbj] != 0) cell.post = p.clamp_value[tbj];
+  cell.shown = cell.post;
+  if (p.lstm) {
+    cell.i = sigmoid(totals[0]);
+    cell.f = sigmoid(totals[1]);
+    cell.o = sigmoid(totals[3]);
+    cell.c = cell.f * c_before + cell.i * cell.post;
+    cell.shown = cell.o * tanhf(cell.c);
+  }
+  return cell;
+}
+
+__device__ inline float through_activation(Activation activation, float f, float dy, float inner) {
+  switch (activation) {
+    case Activation::tanh: return dy * (1 - f * f);     // adjoint
+    case Activation::sigmoid: return dy * f * (1 - f);  // adjoint
+    case Activation::relu: return f > 0 ? dy : 0 * dy;
+    case Activation::softmax: return f * (dy - inner);  // adjoint
+    case Activation::identity: break;
+  }
+  return dy;
+}
+
+/// Back through an LSTM's cell: from the gradients of h and of c after the step to ā of the currents, in the
+/// order i f g o, and the gradient of c before the step, which is returned. `dpost` is the gradient of the
+/// candidate from its own trace update.
+__device__ inline float reverse_lstm(const CellStep& cell, float c_before, bool clamped, float dh, float dc,
+                                     float dpost, float (&da)[4]) {
+  const float squashed = tanhf(cell.c);
+  dc += dh * cell.o * (1 - squashed * squashed);   // adjoint
+  da[0] = dc * cell.post * cell.i * (1 - cell.i);  // adjoint
+  da[1] = dc * c_before * cell.f * (1 - cell.f);   // adjoint
+  da[3] = dh * squashed * cell.o * (1 - cell.o);   // adjoint
+  const float into_post = clamped ? 0 : dpost + dc * cell.i;
+  da[2] = through_activation(Activation::tanh, cell.post, into_post, 0);
+  return dc * cell.f;  // adjoint
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,226 @@
+// Every kind of kernel against the reference, and what must give the same bits on each: a sample alone, any
+// checkpoint interval, windows of a sequence. The step kernels have tests of their own beside this; here they
+// stand in a graph.
+#include "cuda/on_device.hpp"
+#include "plasticity/reference.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+class CudaPaths : public ::testing::WithParamInterface<Execution>, public CudaTest {
+ protected:
+  DeviceOptions options(std::int64_t interval = 0) const {
+    return {.checkpoint_interval = interval, .execution = GetParam()};
+  }
+  std::uint64_t seed(std::uint64_t base) const {
+    return base + 1000 * static_cast<std::uint64_t>(GetParam());
+  }
+};
+
+struct Answers {
+  std::map<std::string, std::vector<float>> outputs, gradients;
+  bool operator==(const Answers&) const = default;
+};
+
+Answers run(const Problem& problem, const DeviceOptions& options) {
+  Buffers<float> buffers(problem);
+  on_device([&] { EXPECT_TRUE(run_cuda(problem, buffers, options)) << "canary of " << problem.name(); });
+  return {buffers.outputs, buffers.gradients};
+}
+
+template <class Real>
+void run_reference(const Problem& problem, Buffers<Real>& buffers) {
+  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
+  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+}
+
+void expect_near(const Problem& problem, double tolerance, const DeviceOptions& options) {
+  Buffers<double> want(problem);
+  run_reference(problem, want);
+  if (options.precision == Precision::f32) {  // as far off as the problem is ill-conditioned
+    Buffers<float> single(problem);
+    run_reference(problem, single);
+    tolerance += 4 * std::max(worst(single.outputs, want.outputs).first,
+                              worst(single.gradients, want.gradients).first);
+  }
+  const Answers got = run(problem, options);
+  const auto [output_error, output] = worst(got.outputs, want.outputs);
+  const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);
+  EXPECT_LT(output_error, tolerance) << output << " of " << problem.name();
+  EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
+}
+
+TEST_P(CudaPaths, OddSizes) {
+  std::mt19937_64 random(seed(140));
+  const std::uint64_t share = GetParam() == Execution::graph ? 12 : 6;
+  for (const std::int64_t neurons : {1, 2, 3, 5, 8, 17, 31, 33, 65, 130, 151}) {
+    for (const std::int64_t batch : {1, 3, 5}) {
+      for (const std::int64_t steps : {1, 2, 6}) {
+        if (neurons * neurons * batch * steps > 20000 && random() % share != 0)
+          continue;  // a share of the slow ones
+        const std::int64_t inputs = random() % 2 == 0 ? 7 : 40;
+        const Spec spec = random_spec(random, neurons, inputs);
+        expect_near(make_problem(spec, steps, batch, random(), random_masks(random)), 2e-5, options());
+      }
+    }
+  }
+}
+
+TEST_P(CudaPaths, WholeMatrix) {
+  std::mt19937_64 random(seed(141));
+  int trial = 0;
+  for (const Spec& spec : every_mix(random, 7, 4)) {
+    if (++trial % 2 == 0 && GetParam() != Execution::cluster) continue;
+    expect_near(make_problem(spec, 5, 3, random(), random_masks(random)), 2e-5, options(trial % 4));
+  }
+}
+
+TEST_P(CudaPaths, Softmax) {
+  std::mt19937_64 random(seed(142));
+  for (int trial = 0; trial < 12; ++trial) {
+    Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 35, 6);
+    if (spec.cell == Cell::lstm) spec.cell = Cell::rnn, spec.modulator_source = ModulatorSource::hidden;
+    spec.activation = Activation::softmax;
+    expect_near(make_problem(spec, 5, 2, random(), random_masks(random)), 2e-5, options());
+  }
+}
+
+TEST_P(CudaPaths, BfloatTapeStaysClose) {
+  std::mt19937_64 random(seed(143));
+  for (int trial = 0; trial < 20; ++trial) {
+    Spec spec = random_spec(random, trial % 2 == 0 ? 16 : 11, 6);
+    if (spec.rule == Rule::soft_clip) spec.rule = Rule::hard_clip;  // see values_test.cpp
+    DeviceOptions rounded = options();
+    rounded.precision = Precision::bf16;
+    expect_near(make_problem(spec, 7, 3, random(), random_masks(random)), 3e-2, rounded);
+  }
+}
+
+TEST_P(CudaPaths, EmptySizes) {
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
+    const Problem still = make_problem(spec, 0, 2, 144), none = make_problem(spec, 3, 0, 145);
+    const Answers kept = run(still, options()), nothing = run(none, options());
+    for (const auto& [name, values] : kept.outputs) {
+      if (name.starts_with("state.")) {
+        EXPECT_EQ(difference(values, still.inputs.at(name)), 0) << name;
+      }
+    }
+    for (const auto& [name, values] : kept.gradients) {
+      if (name.starts_with("state.")) {
+        EXPECT_EQ(difference(values, still.upstream.at(name)), 0) << name;
+      }
+    }
+    for (const float value : nothing.gradients.at("param.w")) EXPECT_EQ(value, 0);
+  }
+}
+
+TEST_P(CudaPaths, SameBitsForAnyInterval) {
+  std::mt19937_64 random(seed(146));
+  for (int trial = 0; trial < 8; ++trial) {
+    const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
+    const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
+    const Answers stored = run(problem, options(1));
+    for (const std::int64_t interval : {0, 1, 2, 3, 7})
+      EXPECT_EQ(stored, run(problem, options(interval))) << problem.name() << " K=" << interval;
+  }
+}
+
+void expect_row(const std::vector<float>& all, const std::vector<float>& own, std::int64_t b, std::int64_t B,
+                std::int64_t outer, const std::string& what) {
+  const std::int64_t columns = static_cast<std::int64_t>(own.size()) / outer;
+  for (std::int64_t t = 0; t < outer; ++t) {
+    for (std::int64_t k = 0; k < columns; ++k) {
+      ASSERT_EQ(all[static_cast<std::size_t>((t * B + b) * columns + k)],
+                own[static_cast<std::size_t>(t * columns + k)])
+          << what;
+    }
+  }
+}
+
+TEST_P(CudaPaths, SameBitsForASampleAlone) {
+  constexpr std::int64_t T = 4, B = 3;
+  std::mt19937_64 random(seed(147));
+  for (int trial = 0; trial < 6; ++trial) {
+    const Spec spec = random_spec(random, trial % 2 == 0 ? 36 : 9, 5);
+    const Problem problem = make_problem(spec, T, B, random(), random_masks(random));
+    const Answers batch = run(problem, options());
+    for (std::int64_t b = 0; b < B; b += 2) {
+      const Answers single = run(alone(problem, b), options());
+      for (const auto& [name, values] : single.outputs)
+        expect_row(batch.outputs.at(name), values, b, B, name.starts_with("state.") ? 1 : T, name);
+      for (const auto& [name, values] : single.gradients) {
+        if (name.starts_with("param.")) continue;  // summed over the batch
+        expect_row(batch.gradients.at(name), values, b, B, name.starts_with("state.") ? 1 : T, name);
+      }
+    }
+  }
+}
+
+/// `group` of two windows one after the other, but for what belongs to the parameters.
+void expect_joined(const std::map<std::string, std::vector<float>>& whole,
+                   const std::map<std::string, std::vector<float>>& first,
+                   const std::map<std::string, std::vector<float>>& second, bool state_of_second,
+                   const std::string& what) {
+  for (const auto& [name, values] : whole) {
+    if (name.starts_with("param.")) continue;
+    std::vector<float> joined = first.at(name);
+    if (!name.starts_with("state.")) {
+      joined.insert(joined.end(), second.at(name).begin(), second.at(name).end());
+    } else if (state_of_second) {
+      joined = second.at(name);
+    }
+    EXPECT_EQ(joined, values) << name << " of " << what;
+  }
+}
+
+TEST_P(CudaPaths, WindowsGiveTheBitsOfTheWhole) {
+  constexpr std::int64_t T = 6;
+  std::mt19937_64 random(seed(148));
+  for (int trial = 0; trial < 6; ++trial) {
+    const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
+    const Problem problem =
+        make_problem(spec, T, 2, random(), {.reset = trial % 3 == 0, .clamp = trial % 3 == 1});
+    const Answers whole = run(problem, options());
+    const std::int64_t cut = 1 + static_cast<std::int64_t>(random() % (T - 1));
+    Problem first = window(problem, 0, cut), second = window(problem, cut, T);
+    const Answers forward = run(first, options());
+    for (auto& [name, values] : second.inputs) {
+      if (!name.starts_with("state.")) continue;
+      const std::vector<float>& state = forward.outputs.at(name);
+      values.assign(state.begin(), state.end());
+    }
+    const Answers after = run(second, options());
+    expect_joined(whole.outputs, forward.outputs, after.outputs, true, problem.name());
+    for (auto& [name, values] : first.upstream) {
+      if (!name.starts_with("state.")) continue;
+      const std::vector<float>& gradient = after.gradients.at(name);
+      values.assign(gradient.begin(), gradient.end());
+    }
+    const Answers before = run(first, options());
+    expect_joined(whole.gradients, before.gradients, after.gradients, false, problem.name());
+  }
+}
+
+// Shapes that the small sizes do not have: more than one tile of columns a block, weights beyond the chip.
+TEST_P(CudaPaths, LargerShapes) {
+  std::mt19937_64 random(seed(149));
+  struct Shape {
+    std::int64_t inputs, neurons;
+  };
+  for (const Shape shape : {Shape{300, 70}, Shape{3, 160}}) {
+    Spec spec = random_spec(random, shape.neurons, shape.inputs);
+    spec.cell = shape.inputs > 100 ? Cell::feedforward : Cell::rnn;
+    spec.modulator_source = ModulatorSource::hidden;
+    spec.alpha = Granularity::connection;
+    expect_near(make_problem(spec, 2, 1, random()), 2e-5, options());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, CudaPaths,
+                         ::testing::Values(Execution::graph, Execution::cta, Execution::cluster,
+                                           Execution::grid),
+                         [](const auto& one) { return std::string(to_string(one.param)); });
+
+}  // namespace
+}  // namespace plasticity::testing
