@@ -25,7 +25,8 @@ struct CudaPart {
 /// Null where the program is not linked with the CUDA part.
 const CudaPart* cuda_part();
 
-/// `part` lives as long as the program.
-void register_cuda_part(const CudaPart& part);
+/// `part` lives as long as the program. The one internal function that a shared library shows: the CUDA part
+/// is one of its own.
+PLASTICITY_API void register_cuda_part(const CudaPart& part);
 
 }  // namespace plasticity

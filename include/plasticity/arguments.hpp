@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "plasticity/config.h"
 #include "plasticity/spec.hpp"
 
 // The argument structs of the core calls (Plan) and of the reference: plain pointers into the caller's
@@ -142,9 +143,9 @@ struct StepArgs {
 
 /// The shape of a tensor by its name in files ("w_in", "fan_out.weight"; "x"; "hebb"); empty when the spec
 /// has none such.
-std::optional<Shape> parameter_shape(const Spec& spec, std::string_view name);
-std::optional<Shape> input_shape(const Spec& spec, std::int64_t steps, std::int64_t batch,
-                                 std::string_view name);
-std::optional<Shape> state_shape(const Spec& spec, std::int64_t batch, std::string_view name);
+PLASTICITY_API std::optional<Shape> parameter_shape(const Spec& spec, std::string_view name);
+PLASTICITY_API std::optional<Shape> input_shape(const Spec& spec, std::int64_t steps, std::int64_t batch,
+                                                std::string_view name);
+PLASTICITY_API std::optional<Shape> state_shape(const Spec& spec, std::int64_t batch, std::string_view name);
 
 }  // namespace plasticity

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "plasticity/config.h"
+
 struct CUstream_st;  // *cudaStream_t, without a CUDA header
 
 namespace plasticity {
@@ -9,7 +11,7 @@ namespace plasticity {
 enum class DeviceKind { cpu, cuda };
 
 /// Where a plan runs: a small value. Asking for one that is not there throws, and says why.
-class Device {
+class PLASTICITY_API Device {
  public:
   /// The first CUDA device if this build and machine have one, otherwise the CPU.
   static Device best();
@@ -36,11 +38,11 @@ class Device {
 };
 
 /// Why Device::cuda() would throw; empty where it would not.
-std::string cuda_unavailable_reason();
+PLASTICITY_API std::string cuda_unavailable_reason();
 
 /// The instruction set that the CPU path runs with here: "avx512", "avx2" or "baseline". PLASTICITY_ISA in
 /// the environment chooses a lower one.
-std::string cpu_instruction_set();
+PLASTICITY_API std::string cpu_instruction_set();
 
 /// The caller's CUDA stream. The CPU path is synchronous and does not look at it.
 struct Stream {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/plan.hpp"
 
@@ -11,7 +12,7 @@
 namespace plasticity {
 
 /// Memory on a device, owned, aligned to 64 bytes or more; not cleared. Moves, does not copy.
-class DeviceMemory {
+class PLASTICITY_API DeviceMemory {
  public:
   DeviceMemory() = default;
 
@@ -48,12 +49,12 @@ class DeviceMemory {
 
 /// Copies between the host and the device, or within either, after the work put on the stream so far; returns
 /// when the bytes are there. On the CPU: an ordinary copy.
-void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes);
+PLASTICITY_API void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes);
 
 /// Puts zeros there, as work on the stream.
-void fill_zero(Device device, Stream stream, void* data, std::size_t bytes);
+PLASTICITY_API void fill_zero(Device device, Stream stream, void* data, std::size_t bytes);
 
 /// Waits until all work on the stream is done. Throws Error(device_unavailable) for a fault of that work.
-void synchronize(Device device, Stream stream);
+PLASTICITY_API void synchronize(Device device, Stream stream);
 
 }  // namespace plasticity

@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "plasticity/config.h"
 #include "plasticity/network.hpp"
 
 namespace plasticity {
 
 /// A plain linear readout, y = x W + b, with W [inputs, outputs] and b [outputs], uniform in +-1/sqrt(inputs)
 /// at first. Its parameters are called NAME.weight and NAME.bias.
-class Linear {
+class PLASTICITY_API Linear {
  public:
   Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear");
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plasticity/arguments.hpp"
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/io/safetensors.hpp"
 
@@ -68,7 +69,7 @@ struct ParameterView {
 ///
 /// Errors: Error(invalid_argument) for a tensor of the wrong size (named, with what was expected), also as in
 /// Plan.
-class Network {
+class PLASTICITY_API Network {
  public:
   explicit Network(const Spec& spec, const NetworkOptions& options = {});
   ~Network();
@@ -126,6 +127,6 @@ class Network {
 };
 
 /// The Spec that Network::save() wrote into a file's metadata. Throws Error(format).
-Spec load_spec(const io::TensorFile& file);
+PLASTICITY_API Spec load_spec(const io::TensorFile& file);
 
 }  // namespace plasticity

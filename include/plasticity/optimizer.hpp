@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "plasticity/config.h"
 #include "plasticity/network.hpp"
 
 namespace plasticity {
@@ -19,7 +20,7 @@ struct AdamOptions {
 
 /// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
 /// parameters' names.
-class Adam {
+class PLASTICITY_API Adam {
  public:
   /// Throws Error(invalid_argument) for an option out of its range.
   explicit Adam(const AdamOptions& options = {});
@@ -48,6 +49,6 @@ class Adam {
 
 /// Scales all gradients down so that their global 2-norm is at most `most`; gives the norm as it was. Throws
 /// Error(invalid_argument) for `most` <= 0.
-double clip_gradients(std::span<const ParameterView> parameters, double most);
+PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double most);
 
 }  // namespace plasticity

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "plasticity/arguments.hpp"
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 
 namespace plasticity {
@@ -38,7 +39,7 @@ struct Live : Memory {};     ///< the state of a network that is stepped
 /// never allocate device memory, synchronise or print. They throw Error(invalid_argument) for a missing or
 /// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
 /// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.
-class Plan {
+class PLASTICITY_API Plan {
  public:
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported).
   Plan(const Spec& spec, const PlanOptions& options);

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "plasticity/config.h"
+
 namespace plasticity {
 
 // The vocabulary of differentiable plastic networks. The papers:
@@ -68,26 +70,26 @@ enum class ModulatorSource { hidden, cell };
 enum class Precision { f64, f32, bf16 };
 
 /// The name of an enumerator, as it stands in the enumeration and in files: "hard_clip".
-std::string_view to_string(Cell value);
-std::string_view to_string(Rule value);
-std::string_view to_string(Rate value);
-std::string_view to_string(Eligibility value);
-std::string_view to_string(Granularity value);
-std::string_view to_string(Activation value);
-std::string_view to_string(ModulatorSource value);
-std::string_view to_string(Precision value);
+PLASTICITY_API std::string_view to_string(Cell value);
+PLASTICITY_API std::string_view to_string(Rule value);
+PLASTICITY_API std::string_view to_string(Rate value);
+PLASTICITY_API std::string_view to_string(Eligibility value);
+PLASTICITY_API std::string_view to_string(Granularity value);
+PLASTICITY_API std::string_view to_string(Activation value);
+PLASTICITY_API std::string_view to_string(ModulatorSource value);
+PLASTICITY_API std::string_view to_string(Precision value);
 
 /// All names of an enumeration, in its order.
 template <class Enum>
-std::span<const std::string_view> names();
+PLASTICITY_API std::span<const std::string_view> names();
 
 /// The enumerator of that name. Throws Error(invalid_argument) that names `argument` and lists the legal
 /// names.
 template <class Enum>
-Enum parse(std::string_view name, std::string_view argument);
+PLASTICITY_API Enum parse(std::string_view name, std::string_view argument);
 
 /// What a plastic cell is: a small value, comparable, the first argument of everything.
-struct Spec {
+struct PLASTICITY_API Spec {
   Cell cell = Cell::rnn;
   Rule rule = Rule::decay;
   Rate rate = Rate::fixed;
@@ -120,6 +122,6 @@ struct Spec {
 };
 
 /// One line for logs: "rnn decay fixed alpha=connection tanh I=0 N=200".
-std::string to_string(const Spec& spec);
+PLASTICITY_API std::string to_string(const Spec& spec);
 
 }  // namespace plasticity

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "plasticity/config.h"
+
 namespace plasticity::io {
 
 /// An image of 8 bits a sample, sRGB, row by row from the top, the channels of a pixel side by side.
@@ -17,6 +19,6 @@ struct Image {
 /// Writes an image as PNG, without loss. The file is there completely or not at all, as with save().
 /// Throws Error: invalid_argument (a size or the number of channels out of range, or not matching `pixels`),
 /// io (cannot be written), out_of_memory. The message names the file.
-void write_png(const std::filesystem::path& path, const Image& image);
+PLASTICITY_API void write_png(const std::filesystem::path& path, const Image& image);
 
 }  // namespace plasticity::io
