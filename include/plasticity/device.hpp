@@ -8,6 +8,7 @@ struct CUstream_st;  // *cudaStream_t, without a CUDA header
 
 namespace plasticity {
 
+/// What kinds of devices there are.
 enum class DeviceKind { cpu, cuda };
 
 /// Where a plan runs: a small value. Asking for one that is not there throws, and says why.
@@ -24,11 +25,11 @@ class PLASTICITY_API Device {
   /// CUDA device `index`. Throws Error(device_unavailable) with the reason where there is none.
   static Device cuda(int index = 0);
 
-  DeviceKind kind() const { return kind_; }
-  int threads() const { return threads_; }  ///< CPU: at least 1
-  int index() const { return index_; }      ///< CUDA: the device's number
-  std::string name() const;                 ///< "cpu, 2 threads, avx2"
-  bool operator==(const Device&) const = default;
+  DeviceKind kind() const { return kind_; }        ///< the CPU or a GPU
+  int threads() const { return threads_; }         ///< CPU: at least 1
+  int index() const { return index_; }             ///< CUDA: the device's number
+  std::string name() const;                        ///< "cpu, 2 threads, avx2"
+  bool operator==(const Device&) const = default;  ///< the same kind, threads and index
 
  private:
   Device(DeviceKind kind, int threads, int index) : kind_(kind), threads_(threads), index_(index) {}
@@ -46,7 +47,7 @@ PLASTICITY_API std::string cpu_instruction_set();
 
 /// The caller's CUDA stream. The CPU path is synchronous and does not look at it.
 struct Stream {
-  CUstream_st* handle = nullptr;
+  CUstream_st* handle = nullptr;  ///< a cudaStream_t; null: the default stream
 };
 
 }  // namespace plasticity

@@ -14,19 +14,20 @@ namespace plasticity {
 /// Memory on a device, owned, aligned to 64 bytes or more; not cleared. Moves, does not copy.
 class PLASTICITY_API DeviceMemory {
  public:
-  DeviceMemory() = default;
+  DeviceMemory() = default;  ///< none
 
   /// Throws Error(out_of_memory) with nothing changed, or Error(device_unavailable).
   DeviceMemory(Device device, std::size_t bytes);
   ~DeviceMemory();
-  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }  ///< `other` is left with none
+  /// What was held is released, `other` is left with none.
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     DeviceMemory(std::move(other)).swap(*this);
     return *this;
   }
 
-  void* data() const { return data_; }
-  std::size_t bytes() const { return bytes_; }
+  void* data() const { return data_; }          ///< null when there are no bytes
+  std::size_t bytes() const { return bytes_; }  ///< as asked for
 
   /// As an argument of a Plan call: `memory.as<Tape>()`.
   template <class Kind>

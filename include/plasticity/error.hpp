@@ -25,8 +25,9 @@ PLASTICITY_API std::string_view to_string(ErrorCode code);
 /// The one exception type of the library.
 class PLASTICITY_API Error : public std::runtime_error {
  public:
+  /// `message`: "argument: expected …, got …".
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  ErrorCode code() const noexcept { return code_; }
+  ErrorCode code() const noexcept { return code_; }  ///< the kind; what() is the message
 
  private:
   ErrorCode code_;

@@ -11,11 +11,12 @@
 
 namespace plasticity {
 
+/// The constants of Adam, under the names of the paper.
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
+  double learning_rate = 1e-3;  ///< the paper's alpha, >= 0
+  double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;         ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;        ///< > 0
 };
 
 /// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
@@ -29,9 +30,10 @@ class PLASTICITY_API Adam {
   /// throws Error(invalid_argument) when a name occurs twice or a size changed, before anything is changed.
   void step(std::span<const ParameterView> parameters);
 
-  double learning_rate() const { return options_.learning_rate; }
+  double learning_rate() const { return options_.learning_rate; }  ///< that of the next step
+  /// For schedules. Throws Error(invalid_argument) for a negative or infinite one.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const { return steps_; }
+  std::int64_t steps() const { return steps_; }  ///< taken so far
 
   /// The moments and the step count, as "adam.NAME.m", "adam.NAME.v" and the metadata "adam.steps".
   void save(io::TensorFile& file) const;

@@ -13,11 +13,12 @@ namespace plasticity {
 
 class Backend;
 
+/// The sizes a plan is made for, and how it uses memory.
 struct PlanOptions {
-  std::int64_t steps = 1;  ///< T >= 0
-  std::int64_t batch = 1;  ///< B >= 0
-  Device device = Device::best();
-  Precision precision = Precision::f32;
+  std::int64_t steps = 1;                ///< T >= 0
+  std::int64_t batch = 1;                ///< B >= 0
+  Device device = Device::best();        ///< where it runs, and where its buffers are
+  Precision precision = Precision::f32;  ///< f64: double arguments; f32 and bf16: float arguments
   /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
   /// whatever K). 0: the plan chooses, from memory_budget.
   std::int64_t checkpoint_interval = 0;
@@ -27,8 +28,8 @@ struct PlanOptions {
 
 /// A piece of the caller's memory on the plan's device, 64-byte aligned.
 struct Memory {
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  void* data = nullptr;   ///< its beginning
+  std::size_t bytes = 0;  ///< its size
 };
 struct Tape : Memory {};     ///< what forward records for backward; lives until backward is done
 struct Scratch : Memory {};  ///< dies with the call
@@ -44,22 +45,27 @@ class PLASTICITY_API Plan {
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported).
   Plan(const Spec& spec, const PlanOptions& options);
 
-  const Spec& spec() const { return spec_; }
-  const PlanOptions& options() const { return options_; }
-  std::int64_t checkpoint_interval() const;  ///< the K that was chosen, at least 1
-  std::size_t tape_bytes() const;
-  std::size_t scratch_bytes() const;
-  std::size_t live_bytes() const;
+  const Spec& spec() const { return spec_; }               ///< as it was made
+  const PlanOptions& options() const { return options_; }  ///< as it was made
+  std::int64_t checkpoint_interval() const;                ///< the K that was chosen, at least 1
+  std::size_t tape_bytes() const;                          ///< that forward and backward need
+  std::size_t scratch_bytes() const;                       ///< that every call needs
+  std::size_t live_bytes() const;                          ///< that load, step and store need
 
+  /// @{
   /// T steps. With an empty tape nothing is recorded and backward is not possible.
   void forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const;
+  /// @}
 
+  /// @{
   /// The gradients of the forward pass that wrote the tape. The tape is only read: backward may be called
   /// again.
   void backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const;
+  /// @}
 
+  /// @{
   /// One step of a network that acts; the plan's T plays no part. `load` puts a state (null tensors: zero)
   /// into live memory, `step` moves it on, `store` takes it out again (null tensors: not wanted); live goes
   /// on from there.
@@ -69,6 +75,7 @@ class PLASTICITY_API Plan {
   void step(Stream stream, const StepArgs<double>& args, Live live, Scratch scratch) const;
   void store(Stream stream, Live live, const State<float>& state) const;
   void store(Stream stream, Live live, const State<double>& state) const;
+  /// @}
 
  private:
   Spec spec_;

@@ -64,8 +64,8 @@ enum {
 
 /** The type of an element. Laid out as DLDataType. */
 typedef struct plasticity_dtype {
-  uint8_t code; /**< one of the codes below */
-  uint8_t bits;
+  uint8_t code;   /**< one of the codes below */
+  uint8_t bits;   /**< of one element */
   uint16_t lanes; /**< 1 */
 } plasticity_dtype;
 
@@ -81,27 +81,27 @@ enum {
 /** A view of a tensor in somebody's memory. Laid out as DLTensor, so that a pointer to one may be passed as a
    pointer to the other. The library takes dense row-major tensors only, and says so when given another. */
 typedef struct plasticity_tensor {
-  void* data; /**< may be NULL when there are no elements */
-  plasticity_device device;
-  int32_t ndim;
-  plasticity_dtype dtype;
-  int64_t* shape;   /**< [ndim] */
-  int64_t* strides; /**< [ndim], in elements; NULL: dense, row-major */
-  uint64_t byte_offset;
+  void* data;               /**< may be NULL when there are no elements */
+  plasticity_device device; /**< where the data is */
+  int32_t ndim;             /**< number of axes */
+  plasticity_dtype dtype;   /**< of an element */
+  int64_t* shape;           /**< [ndim] */
+  int64_t* strides;         /**< [ndim], in elements; NULL: dense, row-major */
+  uint64_t byte_offset;     /**< from `data` to the first element */
 } plasticity_tensor;
 
 /** A tensor under the name that the C++ argument structs have for it: "parameters.w", "inputs.x",
    "masks.reset", "initial_state.hebb", "y". Types: float32, in a plan of precision f64 float64; masks uint8
    or bool; masks.length int64. */
 typedef struct plasticity_argument {
-  const char* name;
+  const char* name;                /**< "GROUP.TENSOR" */
   const plasticity_tensor* tensor; /**< NULL: as if it were not in the list */
 } plasticity_argument;
 
 /** 64-byte aligned memory of the caller's, on the device of the plan. */
 typedef struct plasticity_memory {
-  void* data;
-  size_t bytes;
+  void* data;   /**< its beginning */
+  size_t bytes; /**< its size */
 } plasticity_memory;
 
 /* ---- What a network is: spec.hpp
@@ -158,16 +158,16 @@ typedef enum plasticity_precision { PLASTICITY_F64, PLASTICITY_F32, PLASTICITY_B
 
 /** What a plastic cell is; as Spec. */
 typedef struct plasticity_spec {
-  plasticity_cell cell;
-  plasticity_rule rule;
-  plasticity_rate rate;
-  plasticity_eligibility eligibility;
-  plasticity_granularity alpha;
-  plasticity_activation activation;
-  plasticity_modulator_source modulator_source;
-  int64_t inputs;  /**< I */
-  int64_t neurons; /**< N */
-  double clip;
+  plasticity_cell cell;                         /**< what the plastic connection sits in */
+  plasticity_rule rule;                         /**< how its trace changes */
+  plasticity_rate rate;                         /**< how fast */
+  plasticity_eligibility eligibility;           /**< what drives it */
+  plasticity_granularity alpha;                 /**< how many plasticity coefficients there are */
+  plasticity_activation activation;             /**< of the postsynaptic neurons */
+  plasticity_modulator_source modulator_source; /**< what the modulator reads */
+  int64_t inputs;                               /**< I */
+  int64_t neurons;                              /**< N */
+  double clip;                                  /**< of hard_clip and read_clip */
 } plasticity_spec;
 
 /** The defaults of Spec. */
@@ -184,13 +184,13 @@ PLASTICITY_API plasticity_status plasticity_device_best(plasticity_device* devic
 
 /** As PlanOptions. */
 typedef struct plasticity_plan_options {
-  int64_t steps; /**< T */
-  int64_t batch; /**< B */
-  plasticity_device device;
-  int32_t threads; /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
-  plasticity_precision precision;
-  int64_t checkpoint_interval;
-  uint64_t memory_budget;
+  int64_t steps;                  /**< T */
+  int64_t batch;                  /**< B */
+  plasticity_device device;       /**< where it runs, and where its tensors are */
+  int32_t threads;                /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
+  plasticity_precision precision; /**< f64: float64 tensors; f32 and bf16: float32 */
+  int64_t checkpoint_interval;    /**< K: the tape keeps every K-th trace; 0: chosen */
+  uint64_t memory_budget;         /**< bytes that the tape may take; 0: no limit */
 } plasticity_plan_options;
 
 /** The defaults of PlanOptions: one step, one sample, the CPU, f32. */
@@ -206,8 +206,10 @@ PLASTICITY_API void plasticity_plan_destroy(plasticity_plan* plan);
 
 /** Bytes of memory that the calls below need, and the checkpoint interval that was chosen. */
 typedef struct plasticity_plan_needs {
-  size_t tape_bytes, scratch_bytes, live_bytes;
-  int64_t checkpoint_interval;
+  size_t tape_bytes;           /**< for forward and backward */
+  size_t scratch_bytes;        /**< for every call */
+  size_t live_bytes;           /**< for load, step and store */
+  int64_t checkpoint_interval; /**< K */
 } plasticity_plan_needs;
 PLASTICITY_API plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan,
                                                           plasticity_plan_needs* needs);
@@ -245,13 +247,13 @@ PLASTICITY_API plasticity_status plasticity_plan_store(const plasticity_plan* pl
 
 /** As NetworkOptions. */
 typedef struct plasticity_network_options {
-  int64_t batch; /**< B */
-  plasticity_device device;
-  int32_t threads;
+  int64_t batch;                  /**< B */
+  plasticity_device device;       /**< where it runs */
+  int32_t threads;                /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
   plasticity_precision precision; /**< f32 or bf16 */
-  uint64_t seed;
-  int64_t checkpoint_interval;
-  uint64_t memory_budget;
+  uint64_t seed;                  /**< of the initial parameters */
+  int64_t checkpoint_interval;    /**< as in plasticity_plan_options */
+  uint64_t memory_budget;         /**< as in plasticity_plan_options */
 } plasticity_network_options;
 
 /** The defaults of NetworkOptions, on the CPU. */
@@ -292,8 +294,9 @@ PLASTICITY_API plasticity_status plasticity_network_zero_gradients(plasticity_ne
 
 /** A parameter and its gradient: views of the network's memory, valid as long as the network. */
 typedef struct plasticity_parameter {
-  const char* name;
-  plasticity_tensor value, gradient;
+  const char* name;           /**< "w", "alpha", "modulator.weight" */
+  plasticity_tensor value;    /**< float32 */
+  plasticity_tensor gradient; /**< what backward adds to */
 } plasticity_parameter;
 
 /** The most parameters that a network has. */
@@ -323,7 +326,10 @@ PLASTICITY_API plasticity_status plasticity_network_state(plasticity_network* ne
 
 /** As AdamOptions. */
 typedef struct plasticity_adam_options {
-  double learning_rate, beta1, beta2, epsilon;
+  double learning_rate; /**< the paper's alpha, >= 0 */
+  double beta1;         /**< in [0, 1) */
+  double beta2;         /**< in [0, 1) */
+  double epsilon;       /**< > 0 */
 } plasticity_adam_options;
 PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* options);
 

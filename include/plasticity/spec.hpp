@@ -90,24 +90,25 @@ PLASTICITY_API Enum parse(std::string_view name, std::string_view argument);
 
 /// What a plastic cell is: a small value, comparable, the first argument of everything.
 struct PLASTICITY_API Spec {
-  Cell cell = Cell::rnn;
-  Rule rule = Rule::decay;
-  Rate rate = Rate::fixed;
-  Eligibility eligibility = Eligibility::none;
-  Granularity alpha = Granularity::connection;
-  Activation activation = Activation::tanh;
-  ModulatorSource modulator_source = ModulatorSource::hidden;
-  std::int64_t inputs =
-      0;  ///< I. rnn: 0 means that the input current is given directly. feedforward, lstm: >= 1
+  Cell cell = Cell::rnn;                                       ///< what the plastic connection sits in
+  Rule rule = Rule::decay;                                     ///< how its trace changes
+  Rate rate = Rate::fixed;                                     ///< how fast
+  Eligibility eligibility = Eligibility::none;                 ///< what drives it
+  Granularity alpha = Granularity::connection;                 ///< how many plasticity coefficients there are
+  Activation activation = Activation::tanh;                    ///< f; an lstm has only tanh
+  ModulatorSource modulator_source = ModulatorSource::hidden;  ///< what the modulator reads
+  /// I. rnn: 0 means that the input current is given directly. feedforward, lstm: >= 1.
+  std::int64_t inputs = 0;
   std::int64_t neurons = 1;  ///< N >= 1
   double clip = 1.0;         ///< c > 0 of hard_clip and read_clip; the other rules do not look at it
 
-  bool operator==(const Spec&) const = default;
+  bool operator==(const Spec&) const = default;  ///< field by field
 
   /// P, the number of presynaptic neurons: I in a feedforward cell, N in a recurrent one.
   std::int64_t presynaptic() const { return cell == Cell::feedforward ? inputs : neurons; }
   /// Whether there is a modulator head M (rate modulated or fan_out).
   bool has_modulator() const { return rate == Rate::modulated || rate == Rate::fan_out; }
+  /// Whether there is an eligibility trace.
   bool has_eligibility() const { return eligibility != Eligibility::none; }
   /// Whether there is an eta: the fixed rate, or the constant of the eligibility trace.
   bool has_eta() const { return rate == Rate::fixed || has_eligibility(); }

@@ -13,7 +13,7 @@ struct Images {
   std::int64_t count = 0;            ///< 0 is possible
   std::int64_t rows = 0;             ///< pixels, at least 1
   std::int64_t columns = 0;          ///< pixels, at least 1
-  std::vector<std::uint8_t> pixels;  // [count,rows,columns]
+  std::vector<std::uint8_t> pixels;  ///< [count,rows,columns]
 };
 
 /// Reads images of the IDX format (MNIST, Fashion-MNIST): magic 0x00000803, count, rows and columns as

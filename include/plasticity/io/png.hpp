@@ -13,7 +13,7 @@ struct Image {
   std::int64_t width = 0;            ///< pixels, 1 to 1,000,000
   std::int64_t height = 0;           ///< pixels, 1 to 1,000,000
   int channels = 1;                  ///< 1 grey, 3 red green blue
-  std::vector<std::uint8_t> pixels;  // [height,width,channels], at most 2^30 samples
+  std::vector<std::uint8_t> pixels;  ///< [height,width,channels], at most 2^30 samples
 };
 
 /// Writes an image as PNG, without loss. The file is there completely or not at all, as with save().

@@ -29,12 +29,13 @@ PLASTICITY_API std::size_t element_bytes(DType dtype);
 /// the empty shape; a dimension may be 0. Comparison is by bits, so that equal NaNs are equal and 0.0 is not
 /// -0.0.
 struct Tensor {
-  DType dtype = DType::f32;
-  std::vector<std::int64_t> shape;
-  std::vector<std::byte> data;
-  bool operator==(const Tensor&) const = default;
+  DType dtype = DType::f32;                        ///< of its elements
+  std::vector<std::int64_t> shape;                 ///< empty: a scalar
+  std::vector<std::byte> data;                     ///< its elements, row-major
+  bool operator==(const Tensor&) const = default;  ///< by bits
 };
 
+/// @{
 /// A tensor with a copy of `values`, row-major, of the matching type: F64, F32, I64, I32, U8.
 /// Throws Error(invalid_argument) when `values` is not as long as the product of `shape`.
 PLASTICITY_API Tensor make_tensor(std::vector<std::int64_t> shape, std::span<const double> values);
@@ -42,16 +43,19 @@ PLASTICITY_API Tensor make_tensor(std::vector<std::int64_t> shape, std::span<con
 PLASTICITY_API Tensor make_tensor(std::vector<std::int64_t> shape, std::span<const std::int64_t> values);
 PLASTICITY_API Tensor make_tensor(std::vector<std::int64_t> shape, std::span<const std::int32_t> values);
 PLASTICITY_API Tensor make_tensor(std::vector<std::int64_t> shape, std::span<const std::uint8_t> values);
+/// @}
 
 /// The number of elements, the product of the shape (1 for a scalar).
 /// Throws Error(invalid_argument) when a dimension is negative, or when the product has no place in 64 bits.
 PLASTICITY_API std::int64_t elements(const Tensor& tensor);
 
+/// @{
 /// The values, converted from any type. Every type but I64 is exact in double; float rounds F64, I64 and I32
 /// to nearest (too large a F64 becomes infinite). BOOL gives 0 or 1, where any byte but 0 counts as 1. NaNs
 /// stay NaNs. Throws Error(invalid_argument) when `data` does not have the length that shape and type demand.
 PLASTICITY_API std::vector<double> to_doubles(const Tensor& tensor);
 PLASTICITY_API std::vector<float> to_floats(const Tensor& tensor);
+/// @}
 
 /// The content of one file.
 struct PLASTICITY_API TensorFile {
@@ -59,6 +63,7 @@ struct PLASTICITY_API TensorFile {
   std::map<std::string, std::string> metadata;  ///< free text, the `__metadata__` of the format
   std::string source;  ///< the path it was loaded from, for messages; not part of a file
 
+  /// Whether there is a tensor of that name.
   bool contains(const std::string& name) const { return tensors.contains(name); }
 
   /// The tensor of that name. Throws Error(format), with the names that there are, when there is none.
