@@ -7,6 +7,7 @@
 #include "cuda_part.hpp"
 #include "fail.hpp"
 #include "log.hpp"
+#include "range.hpp"
 #include "validate.hpp"
 
 namespace plasticity {
@@ -93,6 +94,7 @@ class ProfileLine {
 template <class Real>
 void run_forward(const Plan& plan, const Backend& backend, Stream stream, const ForwardArgs<Real>& args,
                  Tape tape, Scratch scratch) {
+  const Range range("plasticity::Plan::forward");
   check_type(plan.options(), sizeof(Real) == 8);
   check_forward(plan.spec(), plan.options().steps, plan.options().batch, args);
   check_host_lengths(plan.options(), args.masks.length);
@@ -105,6 +107,7 @@ void run_forward(const Plan& plan, const Backend& backend, Stream stream, const 
 template <class Real>
 void run_backward(const Plan& plan, const Backend& backend, Stream stream, const BackwardArgs<Real>& args,
                   Tape tape, Scratch scratch) {
+  const Range range("plasticity::Plan::backward");
   check_type(plan.options(), sizeof(Real) == 8);
   check_backward(plan.spec(), plan.options().steps, plan.options().batch, args);
   check_host_lengths(plan.options(), args.masks.length);
@@ -142,11 +145,13 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
 
 #define PLASTICITY_STEPPING(Real)                                                                \
   void Plan::load(Stream stream, const State<const Real>& state, Live live) const {              \
+    const Range range("plasticity::Plan::load");                                                 \
     check_state_tensors(*this, state);                                                           \
     check_memory("live", live, live_bytes());                                                    \
     backend_->load(stream, state, live);                                                         \
   }                                                                                              \
   void Plan::step(Stream stream, const StepArgs<Real>& args, Live live, Scratch scratch) const { \
+    const Range range("plasticity::Plan::step");                                                 \
     check_type(options_, sizeof(Real) == 8);                                                     \
     check_step(spec_, options_.batch, args);                                                     \
     check_memory("live", live, live_bytes());                                                    \
@@ -154,6 +159,7 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
     backend_->step(stream, args, live, scratch);                                                 \
   }                                                                                              \
   void Plan::store(Stream stream, Live live, const State<Real>& state) const {                   \
+    const Range range("plasticity::Plan::store");                                                \
     check_state_tensors(*this, state);                                                           \
     check_memory("live", live, live_bytes());                                                    \
     backend_->store(stream, live, state);                                                        \
