@@ -142,8 +142,8 @@ void check_device_pointer(int index, const char* group, const std::string& name,
 }  // namespace plasticity::cuda
 
 // The linker is told to look for this symbol (`-u`), which brings this file, and with it the registration,
-// out of a static library.
+// out of a static library, and makes a shared one needed.
 extern "C" {
-extern const int plasticity_cuda_registration;
+extern PLASTICITY_API const int plasticity_cuda_registration;
 const int plasticity_cuda_registration = (plasticity::register_cuda_part(plasticity::cuda::part), 1);
 }
