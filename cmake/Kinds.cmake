@@ -1,10 +1,14 @@
-# plasticity_kinds(TARGET NAME): both kinds of a library, compiled once.
+# plasticity_kinds(TARGET NAME [SYMBOL name]): both kinds of a library, compiled once.
 #
 # TARGET is a library of the kind that BUILD_SHARED_LIBS says. This makes TARGET_static and TARGET_shared: one is TARGET
 # itself, the other is made of the same objects. What reaches into the library (tests, the tool) links TARGET_static,
 # since a shared library hides what is not public. The second one belongs to the build where PLASTICITY_BOTH_KINDS is
 # on, and otherwise is made where something links it. Both are plasticity::NAME in an installed package.
+#
+# SYMBOL is for a library that registers itself and that nothing refers to: who links it takes it all the same. The symbol
+# brings its object out of the static library; the shared one is named once more where the linker may not leave it out.
 function(plasticity_kinds target name)
+  cmake_parse_arguments(arg "" "SYMBOL" "" ${ARGN})
   get_target_property(type ${target} TYPE)
   if(type STREQUAL "SHARED_LIBRARY")
     set(shared ${target})
@@ -28,7 +32,7 @@ function(plasticity_kinds target name)
   if(NOT PLASTICITY_BOTH_KINDS)
     set_target_properties(${other} PROPERTIES EXCLUDE_FROM_ALL ON)
   endif()
-  foreach(property INTERFACE_COMPILE_FEATURES INTERFACE_INCLUDE_DIRECTORIES INTERFACE_LINK_OPTIONS)
+  foreach(property INTERFACE_COMPILE_FEATURES INTERFACE_INCLUDE_DIRECTORIES)
     get_target_property(value ${target} ${property})
     if(value)
       set_target_properties(${other} PROPERTIES ${property} "${value}")
@@ -43,6 +47,12 @@ function(plasticity_kinds target name)
   list(REMOVE_ITEM private ${public})
   list(TRANSFORM public REPLACE "^plasticity$" "plasticity_${kind}")
   target_link_libraries(${other} PUBLIC ${public} PRIVATE ${private})
+
+  if(arg_SYMBOL)
+    target_link_options(${static} INTERFACE LINKER:-u,${arg_SYMBOL})
+    target_link_libraries(${shared} INTERFACE
+      -Wl,--push-state,--no-as-needed,$<TARGET_FILE:$<TARGET_NAME:${shared}>>,--pop-state)
+  endif()
 
   set_target_properties(${static} ${shared} PROPERTIES OUTPUT_NAME ${target} EXPORT_NAME ${name})
   # Before 1.0.0 every minor version is an interface of its own.

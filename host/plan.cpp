@@ -7,6 +7,7 @@
 #include "cuda_part.hpp"
 #include "fail.hpp"
 #include "log.hpp"
+#include "overlap.hpp"
 #include "range.hpp"
 #include "validate.hpp"
 
@@ -100,6 +101,7 @@ void run_forward(const Plan& plan, const Backend& backend, Stream stream, const 
   check_host_lengths(plan.options(), args.masks.length);
   if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  check_overlap(plan.spec(), plan.options().steps, plan.options().batch, args, tape, scratch);
   const ProfileLine line(plan, "forward");
   backend.forward(stream, args, tape, scratch);
 }
@@ -113,6 +115,7 @@ void run_backward(const Plan& plan, const Backend& backend, Stream stream, const
   check_host_lengths(plan.options(), args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  check_overlap(plan.spec(), plan.options().steps, plan.options().batch, args, tape, scratch);
   const ProfileLine line(plan, "backward");
   backend.backward(stream, args, tape, scratch);
 }
@@ -156,6 +159,7 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
     check_step(spec_, options_.batch, args);                                                     \
     check_memory("live", live, live_bytes());                                                    \
     check_memory("scratch", scratch, scratch_bytes());                                           \
+    check_overlap(spec_, options_.batch, args, live, scratch);                                   \
     backend_->step(stream, args, live, scratch);                                                 \
   }                                                                                              \
   void Plan::store(Stream stream, Live live, const State<Real>& state) const {                   \
