@@ -68,6 +68,8 @@ endfunction()
 if(PLASTICITY_INSTALL)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/plasticity DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     COMPONENT plasticity FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md ${PROJECT_SOURCE_DIR}/CITATION.cff
+    DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plasticity)
   configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/plasticity-config.cmake.in
     ${PROJECT_BINARY_DIR}/package/plasticity-config.cmake INSTALL_DESTINATION ${PLASTICITY_PACKAGE_DIR})
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/plasticity-config-version.cmake
