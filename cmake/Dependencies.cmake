@@ -1,6 +1,7 @@
 # The libraries the project stands on: the system's where they are installed (Debian packages, see ./run), otherwise
 # fetched and built by CMake. Every one ends up behind the same find_package() name.
 include(FetchContent)
+set(PLASTICITY_FETCHED)  # what an installed static library would have to bring along
 
 # plasticity_dependency(NAME find_package-arguments... FETCH FetchContent-arguments...)
 macro(plasticity_dependency name)
@@ -8,6 +9,9 @@ macro(plasticity_dependency name)
   find_package(${name} ${_dep_UNPARSED_ARGUMENTS} QUIET)
   if(NOT ${name}_FOUND)
     message(STATUS "${name} is not installed: fetching it")
+    if("${name}" MATCHES "^(PNG|ZLIB)$")
+      list(APPEND PLASTICITY_FETCHED ${name})
+    endif()
     FetchContent_Declare(${name} ${_dep_FETCH} OVERRIDE_FIND_PACKAGE)
     find_package(${name} REQUIRED)
   endif()

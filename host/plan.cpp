@@ -7,6 +7,8 @@
 #include "cuda_part.hpp"
 #include "fail.hpp"
 #include "log.hpp"
+#include "overlap.hpp"
+#include "range.hpp"
 #include "validate.hpp"
 
 namespace plasticity {
@@ -104,11 +106,13 @@ class ProfileLine {
 template <class Real>
 void run_forward(const Plan& plan, const Backend& backend, Stream stream, const ForwardArgs<Real>& args,
                  Tape tape, Scratch scratch) {
+  const Range range("plasticity::Plan::forward");
   check_type(plan.options(), sizeof(Real) == 8);
   check_forward(plan.spec(), plan.options().steps, plan.options().batch, args);
   check_host_lengths(plan.options(), args.masks.length);
   if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  check_overlap(plan.spec(), plan.options().steps, plan.options().batch, args, tape, scratch);
   const ProfileLine line(plan, "forward");
   backend.forward(stream, args, tape, scratch);
 }
@@ -116,11 +120,13 @@ void run_forward(const Plan& plan, const Backend& backend, Stream stream, const 
 template <class Real>
 void run_backward(const Plan& plan, const Backend& backend, Stream stream, const BackwardArgs<Real>& args,
                   Tape tape, Scratch scratch) {
+  const Range range("plasticity::Plan::backward");
   check_type(plan.options(), sizeof(Real) == 8);
   check_backward(plan.spec(), plan.options().steps, plan.options().batch, args);
   check_host_lengths(plan.options(), args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
+  check_overlap(plan.spec(), plan.options().steps, plan.options().batch, args, tape, scratch);
   const ProfileLine line(plan, "backward");
   backend.backward(stream, args, tape, scratch);
 }
@@ -153,18 +159,22 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
 
 #define PLASTICITY_STEPPING(Real)                                                                \
   void Plan::load(Stream stream, const State<const Real>& state, Live live) const {              \
+    const Range range("plasticity::Plan::load");                                                 \
     check_state_tensors(*this, state);                                                           \
     check_memory("live", live, live_bytes());                                                    \
     backend_->load(stream, state, live);                                                         \
   }                                                                                              \
   void Plan::step(Stream stream, const StepArgs<Real>& args, Live live, Scratch scratch) const { \
+    const Range range("plasticity::Plan::step");                                                 \
     check_type(options_, sizeof(Real) == 8);                                                     \
     check_step(spec_, options_.batch, args);                                                     \
     check_memory("live", live, live_bytes());                                                    \
     check_memory("scratch", scratch, scratch_bytes());                                           \
+    check_overlap(spec_, options_.batch, args, live, scratch);                                   \
     backend_->step(stream, args, live, scratch);                                                 \
   }                                                                                              \
   void Plan::store(Stream stream, Live live, const State<Real>& state) const {                   \
+    const Range range("plasticity::Plan::store");                                                \
     check_state_tensors(*this, state);                                                           \
     check_memory("live", live, live_bytes());                                                    \
     backend_->store(stream, live, state);                                                        \

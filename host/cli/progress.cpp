@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 
 namespace plasticity::cli {
 
 std::string duration(double seconds) {
-  const auto total = static_cast<long>(seconds + 0.5);
+  const auto total = std::lround(seconds);
   char text[32];
   if (total < 60) {
     std::snprintf(text, sizeof text, "%ld s", total);

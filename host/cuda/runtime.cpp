@@ -1,6 +1,7 @@
 #include "cuda/runtime.hpp"
 
 #include "cuda/cuda_plan.hpp"
+#include "cuda/ranges.hpp"
 #include "cuda_part.hpp"
 #include "fail.hpp"
 #include "step/launch.hpp"
@@ -40,6 +41,31 @@ std::string device_name(int index) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, index), "the properties of a CUDA device");
   return properties.name;
+}
+
+std::string version_text(int version) { return text(version / 1000, '.', version % 1000 / 10); }
+
+#ifndef PLASTICITY_ARCHITECTURES
+#define PLASTICITY_ARCHITECTURES "none, the kernels run on the CPU"
+#endif
+
+std::string description() {
+  int driver = 0, count = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
+  cudaGetLastError();
+  std::string lines = text("toolkit CUDA ", version_text(CUDART_VERSION), ", driver ",
+                           driver == 0 ? "none" : text("for CUDA up to ", version_text(driver)),
+                           "\narchitectures ", PLASTICITY_ARCHITECTURES);
+  for (int index = 0; index < count; ++index) {
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, index), "the properties of a CUDA device");
+    const std::string unusable = unusable_reason(index);
+    lines += text("\ndevice ", index, ' ', properties.name, ", compute capability ", properties.major, '.',
+                  properties.minor, ", ", properties.totalGlobalMem >> 20, " MiB",
+                  unusable.empty() ? "" : ": " + unusable);
+  }
+  return lines;
 }
 
 void* allocate(int index, std::size_t bytes) {
@@ -86,9 +112,9 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
   return std::make_shared<CudaPlan>(spec, options);
 }
 
-constexpr CudaPart part{unavailable_reason, unusable_reason, device_name, make_backend,
-                        allocate,           release,         copy,        fill_zero,
-                        synchronize};
+constexpr CudaPart part{unavailable_reason, unusable_reason, device_name, description,
+                        make_backend,       allocate,        release,     copy,
+                        fill_zero,          synchronize,     begin_range, end_range};
 
 }  // namespace
 
@@ -116,8 +142,8 @@ void check_device_pointer(int index, const char* group, const std::string& name,
 }  // namespace plasticity::cuda
 
 // The linker is told to look for this symbol (`-u`), which brings this file, and with it the registration,
-// out of a static library.
+// out of a static library, and makes a shared one needed.
 extern "C" {
-extern const int plasticity_cuda_registration;
+extern PLASTICITY_API const int plasticity_cuda_registration;
 const int plasticity_cuda_registration = (plasticity::register_cuda_part(plasticity::cuda::part), 1);
 }

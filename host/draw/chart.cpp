@@ -122,7 +122,7 @@ void Chart::collect_end_labels() {
   if (has_reference() && !options_.reference->label.empty())
     ends_.push_back({options_.reference->label, muted, place({x_->low(), options_.reference->y}).y, true});
 
-  const auto room = static_cast<std::size_t>((plot_.height - 3 * s_) / pitch() + 1);
+  const auto room = static_cast<std::size_t>((plot_.height - 3 * s_) / pitch()) + 1;
   if (ends_.size() > room) {
     const std::size_t more = ends_.size() - (room - 1);
     ends_.resize(room - 1);

@@ -195,7 +195,7 @@ Header parse_header(std::string_view json, const std::string& file) {
   if (!json.starts_with('{'))
     fail(ErrorCode::format, file, "a header that starts with {", in_quotes(json.substr(0, 8)));
   // The parser takes a zero byte for the end of its input, and would not see what follows.
-  if (const auto zero = json.find('\0'); zero != json.npos) {
+  if (const auto zero = json.find('\0'); zero != std::string_view::npos) {
     fail(ErrorCode::format, file, "a header in JSON", text("a zero at its byte ", zero + 1));
   }
   HeaderReader reader(file);

@@ -9,6 +9,7 @@
 #include "network/carried_state.hpp"
 #include "network/parameters.hpp"
 #include "plasticity/plan.hpp"
+#include "range.hpp"
 #include "spec_metadata.hpp"
 #include "staging.hpp"
 #include "validate.hpp"
@@ -201,6 +202,7 @@ const Spec& Network::spec() const { return implementation_->spec; }
 const NetworkOptions& Network::options() const { return implementation_->options; }
 
 std::span<const float> Network::forward(const Sequence& sequence) {
+  const Range range("plasticity::Network::forward");
   Implementation& self = *implementation_;
   if (self.chained && self.recorded > 0) {
     bad_argument("forward", "backward for every window, or detach(), before new steps are recorded",
@@ -215,6 +217,7 @@ std::span<const float> Network::forward(const Sequence& sequence) {
 }
 
 std::span<const float> Network::infer(const Sequence& sequence) {
+  const Range range("plasticity::Network::infer");
   implementation_->run(implementation_->inferred, sequence, false);
   return implementation_->inferred.y;
 }
@@ -222,6 +225,7 @@ std::span<const float> Network::infer(const Sequence& sequence) {
 std::span<const float> Network::modulation() const { return implementation_->last_modulation; }
 
 void Network::backward(std::span<const float> dy, const SequenceGradients& gradients) {
+  const Range range("plasticity::Network::backward");
   Implementation& self = *implementation_;
   if (self.recorded == 0) bad_argument("backward", "a window recorded by forward", "none");
   const Window& window = self.windows[self.recorded - 1];

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "fail.hpp"
+#include "range.hpp"
 
 namespace plasticity {
 namespace {
@@ -32,6 +33,7 @@ void Adam::set_learning_rate(double learning_rate) {
 }
 
 void Adam::step(std::span<const ParameterView> parameters) {
+  const Range range("plasticity::Adam::step");
   std::set<std::string> seen;
   for (const ParameterView& parameter : parameters) {
     const std::string argument = text("parameter '", parameter.name, "'");

@@ -21,14 +21,12 @@ void initialise(Parameter& parameter, const Spec& spec, Random random) {
     for (float& value : parameter.value) value = static_cast<float>(deviation * random.normal());
   };
   const bool dense = name == "w" || name == "w_gates" || name == "w_in" || name == "b";
-  if (spec.cell == Cell::lstm && dense) {
+  if ((spec.cell == Cell::lstm && dense) || name.starts_with("modulator")) {
     uniform(bound(spec.neurons));
   } else if (name == "w" || name == "alpha") {
     normal(.01);
   } else if (name == "eta") {
     parameter.value[0] = .01f;
-  } else if (name.starts_with("modulator")) {
-    uniform(bound(spec.neurons));
   } else if (name.starts_with("fan_out")) {
     uniform(1);
   } else {

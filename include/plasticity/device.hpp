@@ -2,14 +2,17 @@
 
 #include <string>
 
+#include "plasticity/config.h"
+
 struct CUstream_st;  // *cudaStream_t, without a CUDA header
 
 namespace plasticity {
 
+/// What kinds of devices there are.
 enum class DeviceKind { cpu, cuda };
 
 /// Where a plan runs: a small value. Asking for one that is not there throws, and says why.
-class Device {
+class PLASTICITY_API Device {
  public:
   /// The first CUDA device if this build and machine have one, otherwise the CPU.
   static Device best();
@@ -22,11 +25,11 @@ class Device {
   /// CUDA device `index`. Throws Error(device_unavailable) with the reason where there is none.
   static Device cuda(int index = 0);
 
-  DeviceKind kind() const { return kind_; }
-  int threads() const { return threads_; }  ///< CPU: at least 1
-  int index() const { return index_; }      ///< CUDA: the device's number
-  std::string name() const;                 ///< "cpu, 2 threads, avx2"
-  bool operator==(const Device&) const = default;
+  DeviceKind kind() const { return kind_; }        ///< the CPU or a GPU
+  int threads() const { return threads_; }         ///< CPU: at least 1
+  int index() const { return index_; }             ///< CUDA: the device's number
+  std::string name() const;                        ///< "cpu, 2 threads, avx2"
+  bool operator==(const Device&) const = default;  ///< the same kind, threads and index
 
  private:
   Device(DeviceKind kind, int threads, int index) : kind_(kind), threads_(threads), index_(index) {}
@@ -36,15 +39,15 @@ class Device {
 };
 
 /// Why Device::cuda() would throw; empty where it would not.
-std::string cuda_unavailable_reason();
+PLASTICITY_API std::string cuda_unavailable_reason();
 
 /// The instruction set that the CPU path runs with here: "avx512", "avx2" or "baseline". PLASTICITY_ISA in
 /// the environment chooses a lower one.
-std::string cpu_instruction_set();
+PLASTICITY_API std::string cpu_instruction_set();
 
 /// The caller's CUDA stream. The CPU path is synchronous and does not look at it.
 struct Stream {
-  CUstream_st* handle = nullptr;
+  CUstream_st* handle = nullptr;  ///< a cudaStream_t; null: the default stream
 };
 
 }  // namespace plasticity

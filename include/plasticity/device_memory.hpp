@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/plan.hpp"
 
@@ -11,21 +12,22 @@
 namespace plasticity {
 
 /// Memory on a device, owned, aligned to 64 bytes or more; not cleared. Moves, does not copy.
-class DeviceMemory {
+class PLASTICITY_API DeviceMemory {
  public:
-  DeviceMemory() = default;
+  DeviceMemory() = default;  ///< none
 
   /// Throws Error(out_of_memory) with nothing changed, or Error(device_unavailable).
   DeviceMemory(Device device, std::size_t bytes);
   ~DeviceMemory();
-  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }  ///< `other` is left with none
+  /// What was held is released, `other` is left with none.
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     DeviceMemory(std::move(other)).swap(*this);
     return *this;
   }
 
-  void* data() const { return data_; }
-  std::size_t bytes() const { return bytes_; }
+  void* data() const { return data_; }          ///< null when there are no bytes
+  std::size_t bytes() const { return bytes_; }  ///< as asked for
 
   /// As an argument of a Plan call: `memory.as<Tape>()`.
   template <class Kind>
@@ -48,12 +50,12 @@ class DeviceMemory {
 
 /// Copies between the host and the device, or within either, after the work put on the stream so far; returns
 /// when the bytes are there. On the CPU: an ordinary copy.
-void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes);
+PLASTICITY_API void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes);
 
 /// Puts zeros there, as work on the stream.
-void fill_zero(Device device, Stream stream, void* data, std::size_t bytes);
+PLASTICITY_API void fill_zero(Device device, Stream stream, void* data, std::size_t bytes);
 
 /// Waits until all work on the stream is done. Throws Error(device_unavailable) for a fault of that work.
-void synchronize(Device device, Stream stream);
+PLASTICITY_API void synchronize(Device device, Stream stream);
 
 }  // namespace plasticity

@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "plasticity/config.h"
+
 namespace plasticity {
 
 /// What kind of thing went wrong. The message of the Error says which argument, what was expected, what came.
@@ -18,13 +20,14 @@ enum class ErrorCode {
 };
 
 /// The name of a code as it stands in the enumeration: "invalid_argument", …
-std::string_view to_string(ErrorCode code);
+PLASTICITY_API std::string_view to_string(ErrorCode code);
 
 /// The one exception type of the library.
-class Error : public std::runtime_error {
+class PLASTICITY_API Error : public std::runtime_error {
  public:
+  /// `message`: "argument: expected …, got …".
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  ErrorCode code() const noexcept { return code_; }
+  ErrorCode code() const noexcept { return code_; }  ///< the kind; what() is the message
 
  private:
   ErrorCode code_;

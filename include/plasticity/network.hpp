@@ -8,47 +8,50 @@
 #include <vector>
 
 #include "plasticity/arguments.hpp"
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/io/safetensors.hpp"
 
 namespace plasticity {
 
+/// How a Network is made.
 struct NetworkOptions {
-  std::int64_t batch = 1;  ///< B
-  Device device = Device::best();
+  std::int64_t batch = 1;                ///< B
+  Device device = Device::best();        ///< where it runs
   Precision precision = Precision::f32;  ///< f32 or bf16
   std::uint64_t seed = 0;                ///< of the initial parameters
-  /// As in PlanOptions: how often the trace is kept for backward, or the bytes that the tape of a window may
-  /// take.
-  std::int64_t checkpoint_interval = 0;
-  std::size_t memory_budget = 0;
+  std::int64_t checkpoint_interval = 0;  ///< as in PlanOptions: how often the trace is kept for backward
+  std::size_t memory_budget = 0;         ///< as in PlanOptions: the bytes that the tape of a window may take
 };
 
 /// T steps of input: views of the caller's memory (the host's), row-major; an empty view is an absent tensor.
 /// What forward is given must stay as it is until backward is done.
 struct Sequence {
-  std::int64_t steps = 1;
-  std::span<const float> x{};              // [T,B,I] rnn with inputs > 0, lstm
-  std::span<const float> u{};              // [T,B,N] input current: rnn with inputs = 0, feedforward
-  std::span<const float> pre{};            // [T,B,I] feedforward: presynaptic activity
-  std::span<const float> rate{};           // [T,B,N] rate external
-  std::span<const std::uint8_t> reset{};   // [T,B] 1: the state of b is zero before step t
-  std::span<const std::int64_t> length{};  // [B] steps of each batch element
-  std::span<const std::uint8_t> clamp{};   // [T,B,N] 1: the activity is clamp_value
-  std::span<const float> clamp_value{};    // [T,B,N]
+  std::int64_t steps = 1;                  ///< T >= 0
+  std::span<const float> x{};              ///< [T,B,I] rnn with inputs > 0, lstm
+  std::span<const float> u{};              ///< [T,B,N] input current: rnn with inputs = 0, feedforward
+  std::span<const float> pre{};            ///< [T,B,I] feedforward: presynaptic activity
+  std::span<const float> rate{};           ///< [T,B,N] rate external
+  std::span<const std::uint8_t> reset{};   ///< [T,B] 1: the state of b is zero before step t
+  std::span<const std::int64_t> length{};  ///< [B] steps of each batch element
+  std::span<const std::uint8_t> clamp{};   ///< [T,B,N] 1: the activity is clamp_value
+  std::span<const float> clamp_value{};    ///< [T,B,N]
 };
 
 /// Where the gradients of a Sequence go; an empty view is not wanted.
 struct SequenceGradients {
-  std::span<float> x{}, u{}, pre{}, rate{};  // as in Sequence
+  std::span<float> x{};     ///< [T,B,I]
+  std::span<float> u{};     ///< [T,B,N]
+  std::span<float> pre{};   ///< [T,B,I]
+  std::span<float> rate{};  ///< [T,B,N]
 };
 
 /// A trainable tensor and its gradient, in the memory of the module that owns them.
 struct ParameterView {
-  std::string name;
-  Shape shape;
-  std::span<float> value;
-  std::span<float> gradient;
+  std::string name;           ///< "w", "alpha", "modulator.weight"
+  Shape shape;                ///< of both views
+  std::span<float> value;     ///< row-major
+  std::span<float> gradient;  ///< what backward adds to
 };
 
 /// A plastic cell that owns its parameters, their gradients, its state and its tape: what a short program
@@ -68,15 +71,16 @@ struct ParameterView {
 ///
 /// Errors: Error(invalid_argument) for a tensor of the wrong size (named, with what was expected), also as in
 /// Plan.
-class Network {
+class PLASTICITY_API Network {
  public:
+  /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory).
   explicit Network(const Spec& spec, const NetworkOptions& options = {});
   ~Network();
-  Network(Network&&) noexcept;
-  Network& operator=(Network&&) noexcept;
+  Network(Network&&) noexcept;             ///< what is moved from may only be destroyed or assigned to
+  Network& operator=(Network&&) noexcept;  ///< the same
 
-  const Spec& spec() const;
-  const NetworkOptions& options() const;
+  const Spec& spec() const;               ///< as it was made
+  const NetworkOptions& options() const;  ///< as it was made
 
   /// Runs and records T steps from the state at hand. Gives y [T,B,N], valid until its window is gone.
   std::span<const float> forward(const Sequence& sequence);
@@ -97,7 +101,7 @@ class Network {
   void reset();   ///< the state becomes zero, the windows are forgotten
   void detach();  ///< the windows are forgotten, the state stays
 
-  void zero_gradients();
+  void zero_gradients();  ///< of the parameters; backward adds to them
 
   /// The parameters that are trained, in a fixed order.
   std::vector<ParameterView> parameters();
@@ -126,6 +130,6 @@ class Network {
 };
 
 /// The Spec that Network::save() wrote into a file's metadata. Throws Error(format).
-Spec load_spec(const io::TensorFile& file);
+PLASTICITY_API Spec load_spec(const io::TensorFile& file);
 
 }  // namespace plasticity

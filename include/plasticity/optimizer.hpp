@@ -6,20 +6,22 @@
 #include <string>
 #include <vector>
 
+#include "plasticity/config.h"
 #include "plasticity/network.hpp"
 
 namespace plasticity {
 
+/// The constants of Adam, under the names of the paper.
 struct AdamOptions {
-  double learning_rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
+  double learning_rate = 1e-3;  ///< the paper's alpha, >= 0
+  double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)
+  double beta2 = 0.999;         ///< decay of the second moment, in [0, 1)
+  double epsilon = 1e-8;        ///< > 0
 };
 
 /// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
 /// parameters' names.
-class Adam {
+class PLASTICITY_API Adam {
  public:
   /// Throws Error(invalid_argument) for an option out of its range.
   explicit Adam(const AdamOptions& options = {});
@@ -28,9 +30,10 @@ class Adam {
   /// throws Error(invalid_argument) when a name occurs twice or a size changed, before anything is changed.
   void step(std::span<const ParameterView> parameters);
 
-  double learning_rate() const { return options_.learning_rate; }
+  double learning_rate() const { return options_.learning_rate; }  ///< that of the next step
+  /// For schedules. Throws Error(invalid_argument) for a negative or infinite one.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const { return steps_; }
+  std::int64_t steps() const { return steps_; }  ///< taken so far
 
   /// The moments and the step count, as "adam.NAME.m", "adam.NAME.v" and the metadata "adam.steps".
   void save(io::TensorFile& file) const;
@@ -48,6 +51,6 @@ class Adam {
 
 /// Scales all gradients down so that their global 2-norm is at most `most`; gives the norm as it was. Throws
 /// Error(invalid_argument) for `most` <= 0.
-double clip_gradients(std::span<const ParameterView> parameters, double most);
+PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double most);
 
 }  // namespace plasticity

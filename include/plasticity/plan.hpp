@@ -6,17 +6,19 @@
 #include <string_view>
 
 #include "plasticity/arguments.hpp"
+#include "plasticity/config.h"
 #include "plasticity/device.hpp"
 
 namespace plasticity {
 
 class Backend;
 
+/// The sizes a plan is made for, and how it uses memory.
 struct PlanOptions {
-  std::int64_t steps = 1;  ///< T >= 0
-  std::int64_t batch = 1;  ///< B >= 0
-  Device device = Device::best();
-  Precision precision = Precision::f32;
+  std::int64_t steps = 1;                ///< T >= 0
+  std::int64_t batch = 1;                ///< B >= 0
+  Device device = Device::best();        ///< where it runs, and where its buffers are
+  Precision precision = Precision::f32;  ///< f64: double arguments; f32 and bf16: float arguments
   /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
   /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. On a CUDA device in bf16, with a
   /// rule that clips, and no budget, it chooses 1: then backward knows for every step on which side of the
@@ -32,8 +34,8 @@ struct PlanOptions {
 
 /// A piece of the caller's memory on the plan's device, 64-byte aligned.
 struct Memory {
-  void* data = nullptr;
-  std::size_t bytes = 0;
+  void* data = nullptr;   ///< its beginning
+  std::size_t bytes = 0;  ///< its size
 };
 struct Tape : Memory {};     ///< what forward records for backward; lives until backward is done
 struct Scratch : Memory {};  ///< dies with the call
@@ -46,28 +48,33 @@ struct Live : Memory {};     ///< the state of a network that is stepped
 /// capture a graph, for which it takes memory of its own. They throw Error(invalid_argument) for a missing or
 /// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
 /// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.
-class Plan {
+class PLASTICITY_API Plan {
  public:
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported).
   Plan(const Spec& spec, const PlanOptions& options);
 
-  const Spec& spec() const { return spec_; }
-  const PlanOptions& options() const { return options_; }
-  std::int64_t checkpoint_interval() const;  ///< the K that was chosen, at least 1
-  Execution execution() const;               ///< what was chosen; on the CPU `automatic`
-  std::size_t tape_bytes() const;
-  std::size_t scratch_bytes() const;
-  std::size_t live_bytes() const;
+  const Spec& spec() const { return spec_; }               ///< as it was made
+  const PlanOptions& options() const { return options_; }  ///< as it was made
+  std::int64_t checkpoint_interval() const;                ///< the K that was chosen, at least 1
+  Execution execution() const;                             ///< what was chosen; on the CPU `automatic`
+  std::size_t tape_bytes() const;                          ///< that forward and backward need
+  std::size_t scratch_bytes() const;                       ///< that every call needs
+  std::size_t live_bytes() const;                          ///< that load, step and store need
 
+  /// @{
   /// T steps. With an empty tape nothing is recorded and backward is not possible.
   void forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const;
+  /// @}
 
+  /// @{
   /// The gradients of the forward pass that wrote the tape. The tape is only read: backward may be called
   /// again.
   void backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const;
+  /// @}
 
+  /// @{
   /// One step of a network that acts; the plan's T plays no part. `load` puts a state (null tensors: zero)
   /// into live memory, `step` moves it on, `store` takes it out again (null tensors: not wanted); live goes
   /// on from there.
@@ -77,6 +84,7 @@ class Plan {
   void step(Stream stream, const StepArgs<double>& args, Live live, Scratch scratch) const;
   void store(Stream stream, Live live, const State<float>& state) const;
   void store(Stream stream, Live live, const State<double>& state) const;
+  /// @}
 
  private:
   Spec spec_;

@@ -3,6 +3,7 @@
 // The whole library. Start at Network; go down to Plan for buffers and streams of your own.
 #include "plasticity/arguments.hpp"
 #include "plasticity/device.hpp"
+#include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/io/idx.hpp"
 #include "plasticity/io/png.hpp"

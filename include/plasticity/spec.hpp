@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "plasticity/config.h"
+
 namespace plasticity {
 
 // The vocabulary of differentiable plastic networks. The papers:
@@ -79,45 +81,46 @@ enum class Execution {
 };
 
 /// The name of an enumerator, as it stands in the enumeration and in files: "hard_clip".
-std::string_view to_string(Cell value);
-std::string_view to_string(Rule value);
-std::string_view to_string(Rate value);
-std::string_view to_string(Eligibility value);
-std::string_view to_string(Granularity value);
-std::string_view to_string(Activation value);
-std::string_view to_string(ModulatorSource value);
-std::string_view to_string(Precision value);
-std::string_view to_string(Execution value);
+PLASTICITY_API std::string_view to_string(Cell value);
+PLASTICITY_API std::string_view to_string(Rule value);
+PLASTICITY_API std::string_view to_string(Rate value);
+PLASTICITY_API std::string_view to_string(Eligibility value);
+PLASTICITY_API std::string_view to_string(Granularity value);
+PLASTICITY_API std::string_view to_string(Activation value);
+PLASTICITY_API std::string_view to_string(ModulatorSource value);
+PLASTICITY_API std::string_view to_string(Precision value);
+PLASTICITY_API std::string_view to_string(Execution value);
 
 /// All names of an enumeration, in its order.
 template <class Enum>
-std::span<const std::string_view> names();
+PLASTICITY_API std::span<const std::string_view> names();
 
 /// The enumerator of that name. Throws Error(invalid_argument) that names `argument` and lists the legal
 /// names.
 template <class Enum>
-Enum parse(std::string_view name, std::string_view argument);
+PLASTICITY_API Enum parse(std::string_view name, std::string_view argument);
 
 /// What a plastic cell is: a small value, comparable, the first argument of everything.
-struct Spec {
-  Cell cell = Cell::rnn;
-  Rule rule = Rule::decay;
-  Rate rate = Rate::fixed;
-  Eligibility eligibility = Eligibility::none;
-  Granularity alpha = Granularity::connection;
-  Activation activation = Activation::tanh;
-  ModulatorSource modulator_source = ModulatorSource::hidden;
-  std::int64_t inputs =
-      0;  ///< I. rnn: 0 means that the input current is given directly. feedforward, lstm: >= 1
+struct PLASTICITY_API Spec {
+  Cell cell = Cell::rnn;                                       ///< what the plastic connection sits in
+  Rule rule = Rule::decay;                                     ///< how its trace changes
+  Rate rate = Rate::fixed;                                     ///< how fast
+  Eligibility eligibility = Eligibility::none;                 ///< what drives it
+  Granularity alpha = Granularity::connection;                 ///< how many plasticity coefficients there are
+  Activation activation = Activation::tanh;                    ///< f; an lstm has only tanh
+  ModulatorSource modulator_source = ModulatorSource::hidden;  ///< what the modulator reads
+  /// I. rnn: 0 means that the input current is given directly. feedforward, lstm: >= 1.
+  std::int64_t inputs = 0;
   std::int64_t neurons = 1;  ///< N >= 1
   double clip = 1.0;         ///< c > 0 of hard_clip and read_clip; the other rules do not look at it
 
-  bool operator==(const Spec&) const = default;
+  bool operator==(const Spec&) const = default;  ///< field by field
 
   /// P, the number of presynaptic neurons: I in a feedforward cell, N in a recurrent one.
   std::int64_t presynaptic() const { return cell == Cell::feedforward ? inputs : neurons; }
   /// Whether there is a modulator head M (rate modulated or fan_out).
   bool has_modulator() const { return rate == Rate::modulated || rate == Rate::fan_out; }
+  /// Whether there is an eligibility trace.
   bool has_eligibility() const { return eligibility != Eligibility::none; }
   /// Whether there is an eta: the fixed rate, or the constant of the eligibility trace.
   bool has_eta() const { return rate == Rate::fixed || has_eligibility(); }
@@ -132,6 +135,6 @@ struct Spec {
 };
 
 /// One line for logs: "rnn decay fixed alpha=connection tanh I=0 N=200".
-std::string to_string(const Spec& spec);
+PLASTICITY_API std::string to_string(const Spec& spec);
 
 }  // namespace plasticity

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "plasticity/config.h"
+
 namespace plasticity {
 
 /// The version of the library that is linked: "0.1.0".
-const char* version();
+PLASTICITY_API const char* version();
 
 }  // namespace plasticity

@@ -62,8 +62,12 @@ class Tool : public ::testing::Test {
 TEST_F(Tool, InfoNamesTheDevices) {
   const Outcome outcome = run("info");
   EXPECT_EQ(outcome.exit_code, 0);
-  EXPECT_TRUE(has(outcome, "plasticity ") && has(outcome, "cpu, ") && has(outcome, "cuda "))
-      << outcome.output;
+  for (const char* subject :
+       {"plasticity ", "\nbuild ", "\ncpu ", "\nthreads ", "\nisa ", "\ncuda ", "\nbest ",
+        "\nPLASTICITY_VERBOSE ", "\nPLASTICITY_THREADS ", "\nPLASTICITY_ISA "}) {
+    EXPECT_TRUE(has(outcome, subject)) << subject << " in " << outcome.output;
+  }
+  EXPECT_FALSE(has(outcome, "build          ,")) << "no build type: " << outcome.output;
 }
 
 TEST_F(Tool, VerifyPassesAllCases) {

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "plasticity/config.h"
+
 namespace plasticity::io {
 
 /// Grey images of one size, 8 bits a pixel.
@@ -11,7 +13,7 @@ struct Images {
   std::int64_t count = 0;            ///< 0 is possible
   std::int64_t rows = 0;             ///< pixels, at least 1
   std::int64_t columns = 0;          ///< pixels, at least 1
-  std::vector<std::uint8_t> pixels;  // [count,rows,columns]
+  std::vector<std::uint8_t> pixels;  ///< [count,rows,columns]
 };
 
 /// Reads images of the IDX format (MNIST, Fashion-MNIST): magic 0x00000803, count, rows and columns as
@@ -19,6 +21,6 @@ struct Images {
 /// Memory in use follows the data that is there, not the numbers in the header. Throws Error: io (cannot be
 /// read), format (not such a file, damaged, cut off, or with data left over), unsupported (IDX with elements
 /// that are not bytes), out_of_memory. The message names the file.
-Images read_idx_images(const std::filesystem::path& path);
+PLASTICITY_API Images read_idx_images(const std::filesystem::path& path);
 
 }  // namespace plasticity::io

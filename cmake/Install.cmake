@@ -1,0 +1,81 @@
+# What `cmake --install` puts where: libraries, public headers, the CMake package and the pkg-config files. Components:
+# plasticity (the core and the CPU), cuda, tool.
+#
+# The package holds an export set for each library and kind, plasticity-LIBRARY-KIND.cmake, and its config takes those
+# that are there and fit.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(PLASTICITY_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/plasticity)
+
+# A static library drags in the libraries it stands on; those that CMake fetched are not installed with it.
+if(PLASTICITY_INSTALL AND PLASTICITY_FETCHED AND NOT (BUILD_SHARED_LIBS AND NOT PLASTICITY_BOTH_KINDS))
+  list(JOIN PLASTICITY_FETCHED ", " _fetched)
+  message(STATUS "Nothing will be installed, since CMake fetched ${_fetched}: install them, or take "
+    "-DBUILD_SHARED_LIBS=ON -DPLASTICITY_BOTH_KINDS=OFF")
+  set(PLASTICITY_INSTALL OFF)
+endif()
+
+# plasticity_install_kinds(NAME STATIC SHARED): the targets that are plasticity::NAME.
+function(plasticity_install_kinds name static shared)
+  if(NOT PLASTICITY_INSTALL)
+    return()
+  endif()
+  set(kinds static)
+  if(PLASTICITY_BOTH_KINDS)
+    set(kinds static shared)
+  elseif(BUILD_SHARED_LIBS)
+    set(kinds shared)
+  endif()
+  foreach(kind IN LISTS kinds)
+    install(TARGETS ${${kind}} EXPORT plasticity-${name}-${kind}
+      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${name}
+      LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT ${name} NAMELINK_COMPONENT ${name}
+      INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(EXPORT plasticity-${name}-${kind} NAMESPACE plasticity::
+      DESTINATION ${PLASTICITY_PACKAGE_DIR} COMPONENT ${name})
+  endforeach()
+  set(static_only ON)
+  if("shared" IN_LIST kinds)
+    set(static_only OFF)
+  endif()
+  plasticity_install_pkg_config(${name} ${static_only})
+endfunction()
+
+# plasticity_install_pkg_config(NAME STATIC_ONLY): plasticity.pc or plasticity-cuda.pc, which finds the prefix from its
+# own place. Where there is no shared library, the plain flags are those of the static one.
+function(plasticity_install_pkg_config name static_only)
+  file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(file plasticity)
+  set(libraries "-L\${libdir} -lplasticity")
+  if(name STREQUAL "cuda")
+    set(file plasticity-cuda)
+    set(libraries "-L\${libdir} -Wl,-u,plasticity_cuda_registration")
+    string(APPEND libraries " -Wl,--push-state,--no-as-needed -lplasticity_cuda -Wl,--pop-state")
+    list(GET CUDAToolkit_LIBRARY_DIR 0 cuda_libraries)
+  endif()
+  set(private .private)
+  set(lines "Libs: ${libraries}\nLibs.private: \${stands_on}")
+  if(static_only)
+    set(private)
+    set(lines "Libs: ${libraries} \${stands_on}")
+  endif()
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${file}.pc.in ${PROJECT_BINARY_DIR}/package/${file}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/package/${file}.pc
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT ${name})
+endfunction()
+
+if(PLASTICITY_INSTALL)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/plasticity DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    COMPONENT plasticity FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+  install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md ${PROJECT_SOURCE_DIR}/CITATION.cff
+    DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT plasticity)
+  configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/plasticity-config.cmake.in
+    ${PROJECT_BINARY_DIR}/package/plasticity-config.cmake INSTALL_DESTINATION ${PLASTICITY_PACKAGE_DIR})
+  write_basic_package_version_file(${PROJECT_BINARY_DIR}/package/plasticity-config-version.cmake
+    COMPATIBILITY SameMinorVersion)
+  install(FILES
+    ${PROJECT_BINARY_DIR}/package/plasticity-config.cmake
+    ${PROJECT_BINARY_DIR}/package/plasticity-config-version.cmake
+    DESTINATION ${PLASTICITY_PACKAGE_DIR} COMPONENT plasticity)
+endif()

@@ -1,0 +1,129 @@
+#include <array>
+#include <cstring>
+
+#include "c/adam.hpp"
+#include "c/network.hpp"
+#include "c/spec.hpp"
+#include "plasticity/io/safetensors.hpp"
+
+struct plasticity_file {
+  plasticity::io::TensorFile file;
+};
+
+namespace plasticity::c {
+namespace {
+
+struct Type {
+  io::DType in_file;
+  plasticity_dtype in_memory;
+};
+constexpr std::array<Type, 8> types{{{io::DType::f64, {PLASTICITY_FLOAT, 64, 1}},
+                                     {io::DType::f32, {PLASTICITY_FLOAT, 32, 1}},
+                                     {io::DType::f16, {PLASTICITY_FLOAT, 16, 1}},
+                                     {io::DType::bf16, {PLASTICITY_BFLOAT, 16, 1}},
+                                     {io::DType::i64, {PLASTICITY_INT, 64, 1}},
+                                     {io::DType::i32, {PLASTICITY_INT, 32, 1}},
+                                     {io::DType::u8, {PLASTICITY_UINT, 8, 1}},
+                                     {io::DType::boolean, {PLASTICITY_BOOL, 8, 1}}}};
+
+io::DType type_in_file(const std::string& name, plasticity_dtype dtype) {
+  for (const Type& type : types) {
+    const plasticity_dtype each = type.in_memory;
+    if (each.code == dtype.code && each.bits == dtype.bits && each.lanes == dtype.lanes) return type.in_file;
+  }
+  bad_argument(text(name, ".dtype"), "float16, 32 or 64, bfloat16, int32 or 64, uint8 or bool8",
+               to_string(dtype));
+}
+
+plasticity_dtype type_in_memory(io::DType dtype) {
+  for (const Type& type : types) {
+    if (type.in_file == dtype) return type.in_memory;
+  }
+  return {};
+}
+
+io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
+  check_dense(name, tensor);
+  if (tensor.device.kind == PLASTICITY_CUDA)
+    bad_argument(text(name, ".device"), "the host's memory", "a GPU's");
+  io::Tensor copy;
+  copy.dtype = type_in_file(name, tensor.dtype);
+  copy.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
+  copy.data.resize(static_cast<std::size_t>(io::elements(copy)) * io::element_bytes(copy.dtype));
+  if (!copy.data.empty()) std::memcpy(copy.data.data(), data_of(tensor), copy.data.size());
+  return copy;
+}
+
+}  // namespace
+}  // namespace plasticity::c
+
+using namespace plasticity;
+using c::guarded, c::not_null;
+
+plasticity_status plasticity_file_create(plasticity_file** file) {
+  return guarded([&] { not_null(file, "file") = new plasticity_file; });
+}
+
+plasticity_status plasticity_file_load(const char* path, plasticity_file** file) {
+  return guarded([&] {
+    plasticity_file*& out = not_null(file, "file");
+    out = new plasticity_file{io::load(&not_null(path, "path"))};
+  });
+}
+
+plasticity_status plasticity_file_save(const plasticity_file* file, const char* path) {
+  return guarded([&] { io::save(&not_null(path, "path"), not_null(file, "file").file); });
+}
+
+void plasticity_file_destroy(plasticity_file* file) { delete file; }
+
+plasticity_status plasticity_file_set_tensor(plasticity_file* file, const char* name,
+                                             const plasticity_tensor* tensor) {
+  return guarded([&] {
+    const std::string as = &not_null(name, "name");
+    not_null(file, "file").file.tensors[as] = c::to_tensor(as, not_null(tensor, "tensor"));
+  });
+}
+
+plasticity_status plasticity_file_tensor(const plasticity_file* file, const char* name,
+                                         plasticity_tensor* tensor) {
+  return guarded([&] {
+    const io::Tensor& found = not_null(file, "file").file.at(&not_null(name, "name"));
+    not_null(tensor, "tensor") =
+        c::host_view(const_cast<std::byte*>(found.data.data()), c::type_in_memory(found.dtype), found.shape);
+  });
+}
+
+plasticity_status plasticity_file_set_metadata(plasticity_file* file, const char* key, const char* value) {
+  return guarded(
+      [&] { not_null(file, "file").file.metadata[&not_null(key, "key")] = &not_null(value, "value"); });
+}
+
+plasticity_status plasticity_file_metadata(const plasticity_file* file, const char* key, const char** value) {
+  return guarded([&] {
+    const io::TensorFile& of = not_null(file, "file").file;
+    const auto found = of.metadata.find(&not_null(key, "key"));
+    if (found == of.metadata.end()) fail(ErrorCode::format, text("metadata '", key, '\''), "a value", "none");
+    not_null(value, "value") = found->second.c_str();
+  });
+}
+
+plasticity_status plasticity_network_save(const plasticity_network* network, plasticity_file* file) {
+  return guarded([&] { not_null(network, "network").network.save(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_network_load(plasticity_network* network, const plasticity_file* file) {
+  return guarded([&] { not_null(network, "network").network.load(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file) {
+  return guarded([&] { not_null(adam, "adam").adam.save(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file) {
+  return guarded([&] { not_null(adam, "adam").adam.load(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec) {
+  return guarded([&] { not_null(spec, "spec") = c::from_spec(load_spec(not_null(file, "file").file)); });
+}

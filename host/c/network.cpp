@@ -1,0 +1,243 @@
+#include "c/network.hpp"
+
+#include <algorithm>
+
+#include "c/spec.hpp"
+
+namespace plasticity::c {
+namespace {
+
+std::vector<std::int64_t> dimensions(const Shape& shape) {
+  return {shape.size.begin(), shape.size.begin() + shape.rank};
+}
+
+/// The shapes of a network's tensors: parameters by their names, the state's as "state.NAME".
+std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes_of(const Spec& spec,
+                                                                        std::int64_t batch) {
+  std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;
+  for (const auto& member : Parameters<float>::members()) {
+    if (const auto shape = parameter_shape(spec, member.name))
+      shapes[std::string(member.name)] = dimensions(*shape);
+  }
+  for (const auto& member : State<float>::members()) {
+    if (const auto shape = state_shape(spec, batch, member.name)) {
+      shapes[text("state.", member.name)] = dimensions(*shape);
+    }
+  }
+  return shapes;
+}
+
+template <class T>
+std::span<T> span_of(T* data, std::int64_t elements) {
+  return data == nullptr ? std::span<T>{} : std::span<T>(data, static_cast<std::size_t>(elements));
+}
+
+/// The inputs, or their gradients, of T steps as views.
+template <class Views, class Real>
+void take_inputs(Arguments& arguments, const char* group, const Network& network, std::int64_t steps,
+                 Views& views) {
+  Inputs<Real> inputs;
+  const auto shape_of = [&](std::string_view name) {
+    return input_shape(network.spec(), steps, network.options().batch, name);
+  };
+  arguments.take_group(group, inputs, shape_of);
+  const auto view = [&](Real* data, std::string_view name) {
+    return span_of(data, data == nullptr ? 0 : shape_of(name)->elements());
+  };
+  views.x = view(inputs.x, "x");
+  views.u = view(inputs.u, "u");
+  views.pre = view(inputs.pre, "pre");
+  views.rate = view(inputs.rate, "rate");
+}
+
+plasticity_status run(plasticity_network* handle, std::int64_t steps, const plasticity_argument* list,
+                      std::size_t count, bool records) {
+  return guarded([&] {
+    plasticity_network& of = not_null(handle, "network");
+    Network& network = of.network;
+    if (steps < 0) bad_argument("steps", "at least 0", text(steps));
+    const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
+    Arguments arguments(list, count, Device::cpu(1));
+    Sequence sequence{.steps = steps};
+    take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);
+    const Shape rows{{T, B}, 2}, all{{T, B, N}, 3};
+    sequence.reset = span_of(arguments.take<const std::uint8_t>("masks.reset", rows), T * B);
+    sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
+    sequence.clamp = span_of(arguments.take<const std::uint8_t>("masks.clamp", all), T * B * N);
+    sequence.clamp_value = span_of(arguments.take<const float>("masks.clamp_value", all), T * B * N);
+    float* y = arguments.take<float>("y", all);
+    float* modulation = arguments.take<float>("modulation", rows);
+    if (modulation != nullptr && !network.spec().has_modulator()) {
+      bad_argument("modulation", "none for a network without it", "a tensor");
+    }
+    arguments.refuse_others();
+    of.recorded.reserve(of.recorded.size() + 1);
+    const std::span<const float> answer = records ? network.forward(sequence) : network.infer(sequence);
+    if (records) of.recorded.push_back(steps);
+    if (y != nullptr) std::copy(answer.begin(), answer.end(), y);
+    const std::span<const float> signal = network.modulation();
+    if (modulation != nullptr) std::copy(signal.begin(), signal.end(), modulation);
+  });
+}
+
+/// The static text that holds a parameter's name.
+const char* constant_name(std::string_view name) {
+  for (const auto& member : Parameters<float>::members()) {
+    if (member.name == name) return member.name.data();
+  }
+  return "";
+}
+
+}  // namespace
+
+std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
+  if (count > 0 && parameters == nullptr) bad_argument("parameters", text("a list of ", count), "null");
+  std::vector<ParameterView> views;
+  for (std::size_t k = 0; k < count; ++k) {
+    const plasticity_parameter& parameter = parameters[k];
+    if (parameter.name == nullptr) bad_argument(text("parameters[", k, "].name"), "a name", "null");
+    const auto floats = [&](const char* part, const plasticity_tensor& tensor) {
+      const std::string name = text("parameter '", parameter.name, "' ", part);
+      Shape flat{{1}, 1};
+      check_dense(name, tensor);
+      for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) flat.size[0] *= tensor.shape[axis];
+      std::int64_t elements = flat.size[0];
+      plasticity_tensor list = tensor;
+      list.ndim = 1;
+      list.shape = &elements;
+      list.strides = nullptr;
+      const plasticity_argument argument{name.c_str(), &list};
+      return span_of(Arguments(&argument, 1, Device::cpu(1)).take<float>(name, flat), elements);
+    };
+    const std::span<float> value = floats("value", parameter.value),
+                           gradient = floats("gradient", parameter.gradient);
+    views.push_back({parameter.name, Shape{{static_cast<std::int64_t>(value.size())}, 1}, value, gradient});
+  }
+  return views;
+}
+
+}  // namespace plasticity::c
+
+using namespace plasticity;
+using c::dtype_of, c::guarded, c::host_view, c::not_null;
+
+void plasticity_network_options_init(plasticity_network_options* options) {
+  if (options == nullptr) return;
+  *options = {.batch = 1,
+              .device = {PLASTICITY_CPU, 0},
+              .threads = 0,
+              .precision = PLASTICITY_F32,
+              .seed = 0,
+              .checkpoint_interval = 0,
+              .memory_budget = 0};
+}
+
+plasticity_status plasticity_network_create(const plasticity_spec* spec,
+                                            const plasticity_network_options* options,
+                                            plasticity_network** network) {
+  return guarded([&] {
+    plasticity_network*& out = not_null(network, "network");
+    const plasticity_network_options& with = not_null(options, "options");
+    const Spec of = c::to_spec(not_null(spec, "spec"));
+    out = new plasticity_network{Network(of, {.batch = with.batch,
+                                              .device = c::to_device(with.device, with.threads),
+                                              .precision = c::to_precision(with.precision),
+                                              .seed = with.seed,
+                                              .checkpoint_interval = with.checkpoint_interval,
+                                              .memory_budget = with.memory_budget}),
+                                 c::shapes_of(of, with.batch)};
+  });
+}
+
+void plasticity_network_destroy(plasticity_network* network) { delete network; }
+
+plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
+                                             const plasticity_argument* arguments, size_t count) {
+  return c::run(network, steps, arguments, count, true);
+}
+
+plasticity_status plasticity_network_infer(plasticity_network* network, int64_t steps,
+                                           const plasticity_argument* arguments, size_t count) {
+  return c::run(network, steps, arguments, count, false);
+}
+
+plasticity_status plasticity_network_backward(plasticity_network* network,
+                                              const plasticity_argument* arguments, size_t count) {
+  return guarded([&] {
+    std::vector<std::int64_t>& recorded = not_null(network, "network").recorded;
+    Network& of = network->network;
+    if (recorded.empty()) of.backward({});  // says what is missing
+    const std::int64_t T = recorded.back(), B = of.options().batch, N = of.spec().neurons;
+    c::Arguments list(arguments, count, Device::cpu(1));
+    const auto dy = c::span_of(list.take<const float>("dy", Shape{{T, B, N}, 3}), T * B * N);
+    SequenceGradients gradients;
+    c::take_inputs<SequenceGradients, float>(list, "dinputs", of, T, gradients);
+    list.refuse_others();
+    of.backward(dy, gradients);
+    recorded.pop_back();
+  });
+}
+
+plasticity_status plasticity_network_windows(const plasticity_network* network, int64_t* windows) {
+  return guarded([&] { not_null(windows, "windows") = not_null(network, "network").network.windows(); });
+}
+
+plasticity_status plasticity_network_reset(plasticity_network* network) {
+  return guarded([&] {
+    not_null(network, "network").network.reset();
+    network->recorded.clear();
+  });
+}
+
+plasticity_status plasticity_network_detach(plasticity_network* network) {
+  return guarded([&] {
+    not_null(network, "network").network.detach();
+    network->recorded.clear();
+  });
+}
+
+plasticity_status plasticity_network_zero_gradients(plasticity_network* network) {
+  return guarded([&] { not_null(network, "network").network.zero_gradients(); });
+}
+
+plasticity_status plasticity_network_parameters(plasticity_network* network, plasticity_parameter* parameters,
+                                                size_t capacity, size_t* count) {
+  return guarded([&] {
+    plasticity_network& of = not_null(network, "network");
+    const std::vector<ParameterView> views = of.network.parameters();
+    not_null(count, "count") = views.size();
+    if (capacity < views.size()) bad_argument("capacity", text("at least ", views.size()), text(capacity));
+    for (std::size_t k = 0; k < views.size(); ++k) {
+      const ParameterView& view = views[k];
+      const auto& shape = of.shapes.find(view.name)->second;
+      (&not_null(parameters, "parameters"))[k] = {c::constant_name(view.name),
+                                                  host_view(view.value.data(), dtype_of<float>(), shape),
+                                                  host_view(view.gradient.data(), dtype_of<float>(), shape)};
+    }
+  });
+}
+
+plasticity_status plasticity_network_parameter(plasticity_network* network, const char* name,
+                                               plasticity_tensor* value) {
+  return guarded([&] {
+    plasticity_network& of = not_null(network, "network");
+    float* data = of.network.parameter(&not_null(name, "name")).data();
+    not_null(value, "value") = host_view(data, dtype_of<float>(), of.shapes.find(name)->second);
+  });
+}
+
+plasticity_status plasticity_network_set_trainable(plasticity_network* network, const char* name,
+                                                   int trainable) {
+  return guarded(
+      [&] { not_null(network, "network").network.set_trainable(&not_null(name, "name"), trainable != 0); });
+}
+
+plasticity_status plasticity_network_state(plasticity_network* network, const char* name,
+                                           plasticity_tensor* state) {
+  return guarded([&] {
+    plasticity_network& of = not_null(network, "network");
+    float* data = of.network.state(&not_null(name, "name")).data();
+    not_null(state, "state") =
+        host_view(data, dtype_of<float>(), of.shapes.find(text("state.", name))->second);
+  });
+}

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "c/arguments.hpp"
+#include "plasticity/network.hpp"
+
+/// A network, and what its C interface needs to know besides.
+struct plasticity_network {
+  plasticity::Network network;
+  std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;  // that views of its tensors point to
+  std::vector<std::int64_t> recorded{};  // steps of the windows, the last one last
+};
+
+namespace plasticity::c {
+
+/// Parameters as the optimiser takes them. Throws Error(invalid_argument) for one that is not dense float32
+/// of the host's.
+std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count);
+
+}  // namespace plasticity::c

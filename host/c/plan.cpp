@@ -1,0 +1,214 @@
+#include "plasticity/plan.hpp"
+
+#include "c/arguments.hpp"
+#include "c/spec.hpp"
+
+struct plasticity_plan {
+  plasticity::Plan plan;
+};
+
+namespace plasticity::c {
+namespace {
+
+/// A call on a plan: its arguments, taken group by group in their shapes.
+template <class Real>
+struct Call {
+  const Plan& plan;
+  Arguments& arguments;
+  std::int64_t T, B = plan.options().batch, N = plan.spec().neurons;
+
+  template <class Element>
+  void take(const char* group, Parameters<Element>& tensors) {
+    arguments.take_group(group, tensors,
+                         [&](std::string_view name) { return parameter_shape(plan.spec(), name); });
+  }
+  template <class Element>
+  void take(const char* group, Inputs<Element>& tensors) {
+    arguments.take_group(group, tensors,
+                         [&](std::string_view name) { return input_shape(plan.spec(), T, B, name); });
+  }
+  template <class Element>
+  void take(const char* group, State<Element>& tensors) {
+    arguments.take_group(group, tensors,
+                         [&](std::string_view name) { return state_shape(plan.spec(), B, name); });
+  }
+  void take(Masks<Real>& masks) {
+    masks.reset = arguments.take<const std::uint8_t>("masks.reset", Shape{{T, B}, 2});
+    masks.length = arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1});
+    masks.clamp = arguments.take<const std::uint8_t>("masks.clamp", Shape{{T, B, N}, 3});
+    masks.clamp_value = arguments.take<const Real>("masks.clamp_value", Shape{{T, B, N}, 3});
+  }
+  Real* y() { return arguments.take<Real>("y", Shape{{T, B, N}, 3}); }
+  Real* modulation() { return arguments.take<Real>("modulation", Shape{{T, B}, 2}); }
+};
+
+template <class Kind>
+Kind piece(plasticity_memory memory) {
+  return Kind{{memory.data, memory.bytes}};
+}
+
+template <class Real>
+void forward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, Scratch scratch) {
+  Call<Real> call{plan, arguments, plan.options().steps};
+  ForwardArgs<Real> args;
+  call.take("parameters", args.parameters);
+  call.take("inputs", args.inputs);
+  call.take(args.masks);
+  call.take("initial_state", args.initial_state);
+  args.y = call.y();
+  args.modulation = call.modulation();
+  call.take("final_state", args.final_state);
+  arguments.refuse_others();
+  plan.forward(stream, args, tape, scratch);
+}
+
+template <class Real>
+void backward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, Scratch scratch) {
+  const std::int64_t T = plan.options().steps, B = plan.options().batch, N = plan.spec().neurons;
+  Call<Real> call{plan, arguments, T};
+  BackwardArgs<Real> args;
+  call.take("parameters", args.parameters);
+  call.take("inputs", args.inputs);
+  call.take(args.masks);
+  call.take("initial_state", args.initial_state);
+  args.dy = arguments.take<const Real>("dy", Shape{{T, B, N}, 3});
+  call.take("dfinal_state", args.dfinal_state);
+  call.take("dparameters", args.dparameters);
+  call.take("dinputs", args.dinputs);
+  call.take("dinitial_state", args.dinitial_state);
+  arguments.refuse_others();
+  plan.backward(stream, args, tape, scratch);
+}
+
+template <class Real>
+void load(const Plan& plan, Stream stream, Arguments& arguments, Live live) {
+  State<const Real> state;
+  Call<Real>{plan, arguments, 1}.take("state", state);
+  arguments.refuse_others();
+  plan.load(stream, state, live);
+}
+
+template <class Real>
+void step(const Plan& plan, Stream stream, Arguments& arguments, Live live, Scratch scratch) {
+  arguments.allow_missing_leading_one();
+  Call<Real> call{plan, arguments, 1};
+  StepArgs<Real> args;
+  call.take("parameters", args.parameters);
+  call.take("inputs", args.inputs);
+  call.take(args.masks);
+  args.y = call.y();
+  args.modulation = call.modulation();
+  arguments.refuse_others();
+  plan.step(stream, args, live, scratch);
+}
+
+template <class Real>
+void store(const Plan& plan, Stream stream, Arguments& arguments, Live live) {
+  State<Real> state;
+  Call<Real>{plan, arguments, 1}.take("state", state);
+  arguments.refuse_others();
+  plan.store(stream, live, state);
+}
+
+/// Runs `run.operator()<Real>(plan, stream, arguments)` in the type of the plan.
+template <class Run>
+plasticity_status on(const plasticity_plan* handle, void* stream, const plasticity_argument* list,
+                     std::size_t count, Run run) {
+  return guarded([&] {
+    const Plan& plan = not_null(handle, "plan").plan;
+    Arguments arguments(list, count, plan.options().device);
+    const Stream on_stream{static_cast<CUstream_st*>(stream)};
+    if (plan.options().precision == Precision::f64) {
+      run.template operator()<double>(plan, on_stream, arguments);
+    } else {
+      run.template operator()<float>(plan, on_stream, arguments);
+    }
+  });
+}
+
+}  // namespace
+}  // namespace plasticity::c
+
+using namespace plasticity;
+using c::guarded, c::not_null, c::piece;
+
+void plasticity_plan_options_init(plasticity_plan_options* options) {
+  if (options == nullptr) return;
+  *options = {.steps = 1,
+              .batch = 1,
+              .device = {PLASTICITY_CPU, 0},
+              .threads = 0,
+              .precision = PLASTICITY_F32,
+              .checkpoint_interval = 0,
+              .memory_budget = 0};
+}
+
+plasticity_status plasticity_plan_create(const plasticity_spec* spec, const plasticity_plan_options* options,
+                                         plasticity_plan** plan) {
+  return guarded([&] {
+    plasticity_plan*& out = not_null(plan, "plan");
+    const plasticity_plan_options& with = not_null(options, "options");
+    out = new plasticity_plan{
+        Plan(c::to_spec(not_null(spec, "spec")), {.steps = with.steps,
+                                                  .batch = with.batch,
+                                                  .device = c::to_device(with.device, with.threads),
+                                                  .precision = c::to_precision(with.precision),
+                                                  .checkpoint_interval = with.checkpoint_interval,
+                                                  .memory_budget = with.memory_budget})};
+  });
+}
+
+void plasticity_plan_destroy(plasticity_plan* plan) { delete plan; }
+
+plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan, plasticity_plan_needs* needs) {
+  return guarded([&] {
+    const Plan& of = not_null(plan, "plan").plan;
+    not_null(needs, "needs") = {of.tape_bytes(), of.scratch_bytes(), of.live_bytes(),
+                                of.checkpoint_interval()};
+  });
+}
+
+plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* stream,
+                                          const plasticity_argument* arguments, size_t count,
+                                          plasticity_memory tape, plasticity_memory scratch) {
+  return c::on(plan, stream, arguments, count,
+               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
+                 c::forward<Real>(of, on, list, piece<Tape>(tape), piece<Scratch>(scratch));
+               });
+}
+
+plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* stream,
+                                           const plasticity_argument* arguments, size_t count,
+                                           plasticity_memory tape, plasticity_memory scratch) {
+  return c::on(plan, stream, arguments, count,
+               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
+                 c::backward<Real>(of, on, list, piece<Tape>(tape), piece<Scratch>(scratch));
+               });
+}
+
+plasticity_status plasticity_plan_load(const plasticity_plan* plan, void* stream,
+                                       const plasticity_argument* arguments, size_t count,
+                                       plasticity_memory live) {
+  return c::on(plan, stream, arguments, count,
+               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
+                 c::load<Real>(of, on, list, piece<Live>(live));
+               });
+}
+
+plasticity_status plasticity_plan_step(const plasticity_plan* plan, void* stream,
+                                       const plasticity_argument* arguments, size_t count,
+                                       plasticity_memory live, plasticity_memory scratch) {
+  return c::on(plan, stream, arguments, count,
+               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
+                 c::step<Real>(of, on, list, piece<Live>(live), piece<Scratch>(scratch));
+               });
+}
+
+plasticity_status plasticity_plan_store(const plasticity_plan* plan, void* stream,
+                                        const plasticity_argument* arguments, size_t count,
+                                        plasticity_memory live) {
+  return c::on(plan, stream, arguments, count,
+               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
+                 c::store<Real>(of, on, list, piece<Live>(live));
+               });
+}

@@ -1,0 +1,104 @@
+#include "c/spec.hpp"
+
+#include "c/status.hpp"
+
+namespace plasticity::c {
+namespace {
+
+// Both interfaces number the same enumerators the same way.
+template <class Enum>
+constexpr bool same(int number, Enum value) {
+  return number == static_cast<int>(value);
+}
+static_assert(same(PLASTICITY_CELL_FEEDFORWARD, Cell::feedforward) && same(PLASTICITY_CELL_RNN, Cell::rnn) &&
+              same(PLASTICITY_CELL_LSTM, Cell::lstm));
+static_assert(same(PLASTICITY_RULE_DECAY, Rule::decay) && same(PLASTICITY_RULE_OJA, Rule::oja) &&
+              same(PLASTICITY_RULE_HARD_CLIP, Rule::hard_clip) &&
+              same(PLASTICITY_RULE_SOFT_CLIP, Rule::soft_clip) &&
+              same(PLASTICITY_RULE_ADDITIVE, Rule::additive) &&
+              same(PLASTICITY_RULE_READ_CLIP, Rule::read_clip));
+static_assert(same(PLASTICITY_RATE_FIXED, Rate::fixed) && same(PLASTICITY_RATE_MODULATED, Rate::modulated) &&
+              same(PLASTICITY_RATE_FAN_OUT, Rate::fan_out) && same(PLASTICITY_RATE_EXTERNAL, Rate::external));
+static_assert(same(PLASTICITY_ELIGIBILITY_NONE, Eligibility::none) &&
+              same(PLASTICITY_ELIGIBILITY_BEFORE, Eligibility::before) &&
+              same(PLASTICITY_ELIGIBILITY_AFTER, Eligibility::after));
+static_assert(same(PLASTICITY_ALPHA_SCALAR, Granularity::scalar) &&
+              same(PLASTICITY_ALPHA_POST, Granularity::post) &&
+              same(PLASTICITY_ALPHA_CONNECTION, Granularity::connection));
+static_assert(same(PLASTICITY_ACTIVATION_TANH, Activation::tanh) &&
+              same(PLASTICITY_ACTIVATION_SIGMOID, Activation::sigmoid) &&
+              same(PLASTICITY_ACTIVATION_RELU, Activation::relu) &&
+              same(PLASTICITY_ACTIVATION_IDENTITY, Activation::identity) &&
+              same(PLASTICITY_ACTIVATION_SOFTMAX, Activation::softmax));
+static_assert(same(PLASTICITY_MODULATOR_HIDDEN, ModulatorSource::hidden) &&
+              same(PLASTICITY_MODULATOR_CELL, ModulatorSource::cell));
+static_assert(same(PLASTICITY_F64, Precision::f64) && same(PLASTICITY_F32, Precision::f32) &&
+              same(PLASTICITY_BF16, Precision::bf16));
+
+}  // namespace
+
+Spec to_spec(const plasticity_spec& spec) {
+  return {.cell = static_cast<Cell>(spec.cell),
+          .rule = static_cast<Rule>(spec.rule),
+          .rate = static_cast<Rate>(spec.rate),
+          .eligibility = static_cast<Eligibility>(spec.eligibility),
+          .alpha = static_cast<Granularity>(spec.alpha),
+          .activation = static_cast<Activation>(spec.activation),
+          .modulator_source = static_cast<ModulatorSource>(spec.modulator_source),
+          .inputs = spec.inputs,
+          .neurons = spec.neurons,
+          .clip = spec.clip};
+}
+
+plasticity_spec from_spec(const Spec& spec) {
+  return {.cell = static_cast<plasticity_cell>(spec.cell),
+          .rule = static_cast<plasticity_rule>(spec.rule),
+          .rate = static_cast<plasticity_rate>(spec.rate),
+          .eligibility = static_cast<plasticity_eligibility>(spec.eligibility),
+          .alpha = static_cast<plasticity_granularity>(spec.alpha),
+          .activation = static_cast<plasticity_activation>(spec.activation),
+          .modulator_source = static_cast<plasticity_modulator_source>(spec.modulator_source),
+          .inputs = spec.inputs,
+          .neurons = spec.neurons,
+          .clip = spec.clip};
+}
+
+Precision to_precision(plasticity_precision precision) {
+  const int number = static_cast<int>(precision), most = static_cast<int>(names<Precision>().size()) - 1;
+  if (number < 0 || number > most) {
+    bad_argument("options.precision", text("a value of its enumeration (0 to ", most, ")"), text(number));
+  }
+  return static_cast<Precision>(precision);
+}
+
+Device to_device(plasticity_device device, std::int32_t threads) {
+  if (device.kind == PLASTICITY_CPU) {
+    if (device.index != 0) bad_argument("options.device.index", "0 on the CPU", text(device.index));
+    return Device::cpu(threads);
+  }
+  if (device.kind == PLASTICITY_CUDA) return Device::cuda(device.index);
+  bad_argument("options.device.kind", text(+PLASTICITY_CPU, " (the CPU) or ", +PLASTICITY_CUDA, " (CUDA)"),
+               text(device.kind));
+}
+
+plasticity_device from_device(Device device) {
+  if (device.kind() == DeviceKind::cpu) return {PLASTICITY_CPU, 0};
+  return {PLASTICITY_CUDA, device.index()};
+}
+
+}  // namespace plasticity::c
+
+using namespace plasticity;
+using c::guarded, c::not_null;
+
+void plasticity_spec_init(plasticity_spec* spec) {
+  if (spec != nullptr) *spec = c::from_spec(Spec{});
+}
+
+plasticity_status plasticity_spec_validate(const plasticity_spec* spec) {
+  return guarded([&] { c::to_spec(not_null(spec, "spec")).validate(); });
+}
+
+plasticity_status plasticity_device_best(plasticity_device* device) {
+  return guarded([&] { not_null(device, "device") = c::from_device(Device::best()); });
+}

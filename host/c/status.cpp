@@ -1,0 +1,60 @@
+#include "c/status.hpp"
+
+#include <string>
+
+#include "plasticity/version.hpp"
+
+namespace plasticity::c {
+namespace {
+
+struct LastError {
+  std::string text;
+  const char* shown = "";
+};
+thread_local LastError last_error;
+
+}  // namespace
+
+plasticity_status remember(plasticity_status status, const char* message) noexcept {
+  try {
+    last_error.text = message;
+    last_error.shown = last_error.text.c_str();
+  } catch (...) {
+    last_error.shown = "host memory: expected enough of it for an error message, got none";
+  }
+  return status;
+}
+
+plasticity_status status_of(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::invalid_argument: return PLASTICITY_INVALID_ARGUMENT;
+    case ErrorCode::invalid_spec: return PLASTICITY_INVALID_SPEC;
+    case ErrorCode::unsupported: return PLASTICITY_UNSUPPORTED;
+    case ErrorCode::device_unavailable: return PLASTICITY_DEVICE_UNAVAILABLE;
+    case ErrorCode::out_of_memory: return PLASTICITY_OUT_OF_MEMORY;
+    case ErrorCode::io: return PLASTICITY_IO;
+    case ErrorCode::format: return PLASTICITY_FORMAT;
+  }
+  return PLASTICITY_INTERNAL;
+}
+
+}  // namespace plasticity::c
+
+const char* plasticity_status_name(plasticity_status status) {
+  switch (status) {
+    case PLASTICITY_OK: return "ok";
+    case PLASTICITY_INVALID_ARGUMENT: return "invalid_argument";
+    case PLASTICITY_INVALID_SPEC: return "invalid_spec";
+    case PLASTICITY_UNSUPPORTED: return "unsupported";
+    case PLASTICITY_DEVICE_UNAVAILABLE: return "device_unavailable";
+    case PLASTICITY_OUT_OF_MEMORY: return "out_of_memory";
+    case PLASTICITY_IO: return "io";
+    case PLASTICITY_FORMAT: return "format";
+    case PLASTICITY_INTERNAL: return "internal";
+  }
+  return "(no such status)";
+}
+
+const char* plasticity_last_error(void) { return plasticity::c::last_error.shown; }
+
+const char* plasticity_version(void) { return plasticity::version(); }

@@ -1,0 +1,42 @@
+#include "c/check.h"
+
+int failures = 0;
+
+static plasticity_tensor dense(void* data, uint8_t code, uint8_t bits, int32_t ndim, int64_t shape[]) {
+  const plasticity_tensor tensor = {data, {PLASTICITY_CPU, 0}, ndim, {code, bits, 1}, shape, NULL, 0};
+  return tensor;
+}
+
+plasticity_tensor floats(float* data, int32_t ndim, int64_t shape[]) {
+  return dense(data, PLASTICITY_FLOAT, 32, ndim, shape);
+}
+plasticity_tensor doubles(double* data, int32_t ndim, int64_t shape[]) {
+  return dense(data, PLASTICITY_FLOAT, 64, ndim, shape);
+}
+plasticity_tensor bytes(uint8_t* data, int32_t ndim, int64_t shape[]) {
+  return dense(data, PLASTICITY_UINT, 8, ndim, shape);
+}
+
+float noise(uint64_t* state) {
+  *state = *state * 6364136223846793005u + 1442695040888963407u;
+  return (float)(*state >> 40) / 8388608.0f - 1.0f;
+}
+
+int main(int count, char** arguments) {
+  static const struct {
+    const char* name;
+    void (*run)(void);
+  } tests[] = {{"layout", layout},           {"plans", plans},
+               {"stepping", stepping},       {"gradients", gradients},
+               {"networks", networks},       {"learning", learning},
+               {"saving", saving},           {"wrong_tensors", wrong_tensors},
+               {"wrong_calls", wrong_calls}, {"threads", threads}};
+  int ran = 0;
+  for (size_t k = 0; k < sizeof tests / sizeof tests[0]; ++k) {
+    if (count > 1 && strcmp(arguments[1], tests[k].name) != 0) continue;
+    tests[k].run();
+    ++ran;
+  }
+  if (ran == 0) printf("no such test\n");
+  return ran > 0 && failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,185 @@
+/* Networks, training and files through the C interface. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "c/check.h"
+
+enum { T = 7, B = 8, N = 24 };
+
+static plasticity_network* make(uint64_t seed) {
+  plasticity_spec spec;
+  plasticity_network_options options;
+  plasticity_spec_init(&spec);
+  plasticity_network_options_init(&options);
+  spec.neurons = N;
+  options.batch = B;
+  options.threads = 1;
+  options.seed = seed;
+  plasticity_network* network = NULL;
+  OK(plasticity_network_create(&spec, &options, &network));
+  return network;
+}
+
+static plasticity_adam* make_adam(double learning_rate) {
+  plasticity_adam_options options;
+  plasticity_adam_options_init(&options);
+  options.learning_rate = learning_rate;
+  plasticity_adam* adam = NULL;
+  OK(plasticity_adam_create(&options, &adam));
+  return adam;
+}
+
+/* One episode of recall: a pattern for four steps, then half of it. Gives the squared error at the free half.
+ */
+static float train(plasticity_network* network, plasticity_adam* adam, uint64_t* random) {
+  static float pattern[T * B * N], y[T * B * N], dy[T * B * N];
+  static uint8_t clamp[T * B * N];
+  int64_t tbn[] = {T, B, N};
+  for (size_t k = 0; k < T * B * N; ++k) {
+    pattern[k] = k < B * N ? (noise(random) > 0 ? 1.0f : -1.0f) : pattern[k % (B * N)];
+    clamp[k] = k < 4 * B * N || k % 2 == 0;
+  }
+  const plasticity_tensor clamp_ = bytes(clamp, 3, tbn), pattern_ = floats(pattern, 3, tbn);
+  const plasticity_tensor y_ = floats(y, 3, tbn), dy_ = floats(dy, 3, tbn);
+  const plasticity_argument in[] = {{"masks.clamp", &clamp_}, {"masks.clamp_value", &pattern_}, {"y", &y_}};
+  const plasticity_argument back[] = {{"dy", &dy_}};
+  OK(plasticity_network_reset(network));
+  OK(plasticity_network_forward(network, T, in, 3));
+  float error = 0;
+  const float asked = B * N / 2;
+  for (size_t k = 0; k < T * B * N; ++k) {
+    const int wanted = k >= (T - 1) * B * N && k % 2 != 0;
+    const float off = wanted ? y[k] - pattern[k] : 0;
+    error += off * off / asked;
+    dy[k] = 2 * off / asked;
+  }
+  OK(plasticity_network_zero_gradients(network));
+  OK(plasticity_network_backward(network, back, 1));
+  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  size_t count = 0;
+  double norm = -1;
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_clip_gradients(parameters, count, 5, &norm));
+  CHECK(norm >= 0);
+  OK(plasticity_adam_step(adam, parameters, count));
+  return error;
+}
+
+void learning(void) {
+  plasticity_network* network = make(1);
+  plasticity_adam* adam = make_adam(1e-2);
+  uint64_t random = 1;
+  const float first = train(network, adam, &random);
+  float last = first;
+  for (int episode = 1; episode < 300; ++episode) last = train(network, adam, &random);
+  CHECK(first > .9f && last < .1f);
+  plasticity_adam_destroy(adam);
+  plasticity_network_destroy(network);
+}
+
+/* Windows, state, and what is trained. */
+void networks(void) {
+  plasticity_network* network = make(2);
+  float u[2 * B * N], y[2 * B * N], two[2 * B * N];
+  uint64_t random = 2;
+  for (size_t k = 0; k < 2 * B * N; ++k) u[k] = noise(&random);
+  int64_t both[] = {2, B, N}, one[] = {1, B, N};
+  const plasticity_tensor u_ = floats(u, 3, both), y_ = floats(y, 3, both);
+  const plasticity_argument whole[] = {{"inputs.u", &u_}, {"y", &y_}};
+  OK(plasticity_network_infer(network, 2, whole, 2));
+  OK(plasticity_network_reset(network));
+  for (size_t t = 0; t < 2; ++t) {
+    const plasticity_tensor u_t = floats(u + t * B * N, 3, one), y_t = floats(two + t * B * N, 3, one);
+    const plasticity_argument window[] = {{"inputs.u", &u_t}, {"y", &y_t}};
+    OK(plasticity_network_forward(network, 1, window, 2));
+  }
+  CHECK(memcmp(y, two, sizeof y) == 0);
+  int64_t windows = 0;
+  OK(plasticity_network_windows(network, &windows));
+  CHECK(windows == 2);
+
+  plasticity_tensor state;
+  OK(plasticity_network_state(network, "y", &state));
+  CHECK(state.ndim == 2 && state.shape[0] == B && state.shape[1] == N);
+  CHECK(memcmp(state.data, y + B * N, B * N * sizeof(float)) == 0);
+  OK(plasticity_network_detach(network));
+  FAILS(plasticity_network_backward(network, NULL, 0), PLASTICITY_INVALID_ARGUMENT,
+        "a window recorded by forward");
+
+  size_t count = 0;
+  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  OK(plasticity_network_set_trainable(network, "eta", 0));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  CHECK(count == 2 && strcmp(parameters[0].name, "w") == 0 && strcmp(parameters[1].name, "alpha") == 0);
+  FAILS(plasticity_network_parameters(network, parameters, 1, &count), PLASTICITY_INVALID_ARGUMENT,
+        "capacity");
+  plasticity_tensor eta;
+  OK(plasticity_network_parameter(network, "eta", &eta));
+  CHECK(eta.ndim == 1 && eta.shape[0] == 1);
+  FAILS(plasticity_network_parameter(network, "gain", &eta), PLASTICITY_INVALID_ARGUMENT,
+        "one of w, alpha, eta");
+  plasticity_network_destroy(network);
+}
+
+/* A training that was saved and loaded goes on with the same bits. */
+void saving(void) {
+  char path[64];
+  snprintf(path, sizeof path, "plasticity_c_test_%ld.safetensors", (long)getpid());
+  plasticity_network* straight = make(1);
+  plasticity_adam* adam = make_adam(1e-2);
+  uint64_t random = 1;
+  for (int episode = 0; episode < 3; ++episode) train(straight, adam, &random);
+
+  plasticity_file* file = NULL;
+  char iteration[32];
+  snprintf(iteration, sizeof iteration, "%llu", (unsigned long long)random);
+  OK(plasticity_file_create(&file));
+  OK(plasticity_network_save(straight, file));
+  OK(plasticity_adam_save(adam, file));
+  OK(plasticity_file_set_metadata(file, "random", iteration));
+  OK(plasticity_file_save(file, path));
+  plasticity_file_destroy(file);
+  for (int episode = 0; episode < 3; ++episode) train(straight, adam, &random);
+
+  plasticity_network* resumed = make(99);
+  plasticity_adam* resumed_adam = make_adam(1e-2);
+  const char* text = "";
+  plasticity_spec spec;
+  int64_t steps = 0;
+  OK(plasticity_file_load(path, &file));
+  OK(plasticity_file_spec(file, &spec));
+  CHECK(spec.neurons == N && spec.cell == PLASTICITY_CELL_RNN);
+  OK(plasticity_network_load(resumed, file));
+  OK(plasticity_adam_load(resumed_adam, file));
+  OK(plasticity_adam_steps(resumed_adam, &steps));
+  CHECK(steps == 3);
+  OK(plasticity_file_metadata(file, "random", &text));
+  uint64_t again = strtoull(text, NULL, 10);
+  for (int episode = 0; episode < 3; ++episode) train(resumed, resumed_adam, &again);
+  plasticity_tensor a, b;
+  OK(plasticity_network_parameter(straight, "w", &a));
+  OK(plasticity_network_parameter(resumed, "w", &b));
+  CHECK(memcmp(a.data, b.data, N * N * sizeof(float)) == 0);
+
+  plasticity_tensor stored;
+  OK(plasticity_file_tensor(file, "param.w", &stored));
+  CHECK(stored.ndim == 2 && stored.dtype.code == PLASTICITY_FLOAT && stored.dtype.bits == 32);
+  FAILS(plasticity_file_tensor(file, "param.gain", &stored), PLASTICITY_FORMAT, "param.gain");
+  int64_t three[] = {3};
+  uint8_t flags[] = {1, 0, 1};
+  plasticity_tensor mask = bytes(flags, 1, three);
+  OK(plasticity_file_set_tensor(file, "mask", &mask));
+  OK(plasticity_file_tensor(file, "mask", &stored));
+  CHECK(memcmp(stored.data, flags, sizeof flags) == 0);
+  mask.dtype.bits = 16;
+  FAILS(plasticity_file_set_tensor(file, "mask", &mask), PLASTICITY_INVALID_ARGUMENT, "mask.dtype");
+  FAILS(plasticity_file_metadata(file, "colour", &text), PLASTICITY_FORMAT, "colour");
+  plasticity_file_destroy(file);
+  remove(path);
+  FAILS(plasticity_file_load(path, &file), PLASTICITY_IO, path);
+
+  plasticity_adam_destroy(adam);
+  plasticity_adam_destroy(resumed_adam);
+  plasticity_network_destroy(straight);
+  plasticity_network_destroy(resumed);
+}

@@ -1,0 +1,143 @@
+/* What is wrong is named: the tensor, its field, what was expected, what came. */
+#include <pthread.h>
+
+#include "c/check.h"
+
+enum { B = 2, N = 3 };
+
+static plasticity_network* make(void) {
+  plasticity_spec spec;
+  plasticity_network_options options;
+  plasticity_spec_init(&spec);
+  plasticity_network_options_init(&options);
+  spec.neurons = N;
+  options.batch = B;
+  options.threads = 1;
+  plasticity_network* network = NULL;
+  OK(plasticity_network_create(&spec, &options, &network));
+  return network;
+}
+
+void wrong_tensors(void) {
+  plasticity_network* network = make();
+  float u[B * N + 1] = {0};
+  int64_t shape[] = {1, B, N}, other[] = {1, N, B}, strides[] = {B * N, N, 1}, columns[] = {B * N, 1, B};
+  const plasticity_tensor right = floats(u, 3, shape);
+#define WITH(change, text)                                                                              \
+  do {                                                                                                  \
+    plasticity_tensor tensor = right;                                                                   \
+    tensor.change;                                                                                      \
+    const plasticity_argument list[] = {{"inputs.u", &tensor}};                                         \
+    FAILS(plasticity_network_infer(network, 1, list, 1), PLASTICITY_INVALID_ARGUMENT, "inputs.u" text); \
+  } while (0)
+  WITH(dtype.code = PLASTICITY_INT, ".dtype: expected float32, got int32");
+  WITH(dtype.bits = 16, ".dtype: expected float32, got float16");
+  WITH(dtype.lanes = 4, ".dtype: expected float32, got float32 x 4");
+  WITH(shape = other, ".shape: expected [1,2,3], got [1,3,2]");
+  WITH(ndim = 2, ".shape: expected [1,2,3], got [1,2]");
+  WITH(ndim = -1, ".ndim: expected at least 0, got -1");
+  WITH(shape = NULL, ".shape: expected a pointer, got null");
+  WITH(strides = columns, ".strides: expected those of a dense row-major tensor, or null, got [6,1,2]");
+  WITH(device.kind = PLASTICITY_CUDA, ".device: expected the CPU, got CUDA device 0");
+  WITH(device.kind = 7, ".device: expected the CPU, got a device of kind 7");
+  WITH(data = NULL, ".data: expected a pointer, got null");
+#undef WITH
+
+  plasticity_tensor tensor = right;
+  tensor.strides = strides;
+  tensor.byte_offset = sizeof(float);  // the first element is the second
+  u[1] = 1;
+  float y[B * N];
+  plasticity_tensor y_ = floats(y, 3, shape);
+  const plasticity_argument list[] = {{"inputs.u", &tensor}, {"y", &y_}};
+  OK(plasticity_network_infer(network, 1, list, 2));
+  CHECK(y[0] > .7f && y[1] > -1e-6f && y[1] < 1e-6f);
+  tensor.device.kind = PLASTICITY_CUDA_HOST;
+  OK(plasticity_network_infer(network, 1, list, 2));
+
+  const plasticity_argument twice[] = {{"inputs.u", &right}, {"inputs.u", &right}};
+  FAILS(plasticity_network_infer(network, 1, twice, 2), PLASTICITY_INVALID_ARGUMENT,
+        "inputs.u: expected once");
+  const plasticity_argument unknown[] = {{"inputs.z", &right}};
+  FAILS(plasticity_network_infer(network, 1, unknown, 1), PLASTICITY_INVALID_ARGUMENT, "got 'inputs.z'");
+  const plasticity_argument without[] = {{"inputs.x", &right}};
+  FAILS(plasticity_network_infer(network, 1, without, 1), PLASTICITY_INVALID_ARGUMENT,
+        "inputs.x: expected none");
+  const plasticity_argument nameless[] = {{NULL, &right}};
+  FAILS(plasticity_network_infer(network, 1, nameless, 1), PLASTICITY_INVALID_ARGUMENT, "arguments[0].name");
+  FAILS(plasticity_network_infer(network, 1, NULL, 1), PLASTICITY_INVALID_ARGUMENT, "arguments");
+  FAILS(plasticity_network_infer(network, -1, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
+  plasticity_network_destroy(network);
+}
+
+void wrong_calls(void) {
+  plasticity_spec spec;
+  plasticity_plan_options options;
+  plasticity_plan* plan = NULL;
+  plasticity_spec_init(&spec);
+  plasticity_plan_options_init(&options);
+  FAILS(plasticity_plan_create(NULL, &options, &plan), PLASTICITY_INVALID_ARGUMENT,
+        "spec: expected a pointer");
+  FAILS(plasticity_plan_create(&spec, NULL, &plan), PLASTICITY_INVALID_ARGUMENT,
+        "options: expected a pointer");
+  FAILS(plasticity_plan_create(&spec, &options, NULL), PLASTICITY_INVALID_ARGUMENT,
+        "plan: expected a pointer");
+  FAILS(plasticity_network_reset(NULL), PLASTICITY_INVALID_ARGUMENT, "network: expected a pointer");
+  FAILS(plasticity_adam_steps(NULL, NULL), PLASTICITY_INVALID_ARGUMENT, "expected a pointer");
+  FAILS(plasticity_spec_validate(NULL), PLASTICITY_INVALID_ARGUMENT, "spec: expected a pointer");
+  spec.neurons = 0;
+  FAILS(plasticity_spec_validate(&spec), PLASTICITY_INVALID_SPEC, "spec.neurons: expected at least 1, got 0");
+  spec.neurons = 2;
+  spec.rule = (plasticity_rule)17;
+  FAILS(plasticity_plan_create(&spec, &options, &plan), PLASTICITY_INVALID_SPEC, "spec.rule");
+  spec.rule = PLASTICITY_RULE_DECAY;
+  options.steps = -1;
+  FAILS(plasticity_plan_create(&spec, &options, &plan), PLASTICITY_INVALID_ARGUMENT, "steps");
+  options.steps = 1;
+  options.precision = (plasticity_precision)5;
+  FAILS(plasticity_plan_create(&spec, &options, &plan), PLASTICITY_INVALID_ARGUMENT, "options.precision");
+  options.precision = PLASTICITY_F32;
+  options.device.kind = 9;
+  FAILS(plasticity_plan_create(&spec, &options, &plan), PLASTICITY_INVALID_ARGUMENT, "options.device.kind");
+  options.device.kind = PLASTICITY_CUDA;
+  FAILS(plasticity_plan_create(&spec, &options, &plan), PLASTICITY_DEVICE_UNAVAILABLE, "Device::cuda(0)");
+  CHECK(plan == NULL);
+  plasticity_adam_options adam;
+  plasticity_adam* made = NULL;
+  plasticity_adam_options_init(&adam);
+  adam.beta1 = 1;
+  FAILS(plasticity_adam_create(&adam, &made), PLASTICITY_INVALID_ARGUMENT, "beta1");
+  plasticity_plan_destroy(NULL);
+  plasticity_network_destroy(NULL);
+  plasticity_adam_destroy(NULL);
+  plasticity_file_destroy(NULL);
+  plasticity_spec_init(NULL);
+
+  plasticity_device best = {0, 7};
+  OK(plasticity_device_best(&best));
+  CHECK(best.kind == PLASTICITY_CPU || best.kind == PLASTICITY_CUDA);
+  char version[32];
+  snprintf(version, sizeof version, "%d.%d.%d", PLASTICITY_VERSION_MAJOR, PLASTICITY_VERSION_MINOR,
+           PLASTICITY_VERSION_PATCH);
+  CHECK(strcmp(plasticity_version(), version) == 0);
+  for (int status = PLASTICITY_OK; status <= PLASTICITY_INTERNAL; ++status) {
+    CHECK(plasticity_status_name((plasticity_status)status)[0] != '(');
+  }
+}
+
+static void* fail_elsewhere(void* got) {
+  CHECK(plasticity_last_error()[0] == '\0');
+  FAILS(plasticity_network_reset(NULL), PLASTICITY_INVALID_ARGUMENT, "network");
+  *(int*)got = 1;
+  return NULL;
+}
+
+/* An error belongs to the thread that made it. */
+void threads(void) {
+  FAILS(plasticity_spec_validate(NULL), PLASTICITY_INVALID_ARGUMENT, "spec");
+  pthread_t thread;
+  int ran = 0;
+  CHECK(pthread_create(&thread, NULL, fail_elsewhere, &ran) == 0);
+  CHECK(pthread_join(thread, NULL) == 0);
+  CHECK(ran == 1 && strstr(plasticity_last_error(), "spec") != NULL);
+}

@@ -1,0 +1,147 @@
+// Uses what the public headers declare and the library defines, so that a shared library that hides one of
+// them does not link, and catches an exception from inside it.
+#include <plasticity/plasticity.hpp>
+
+#include <array>
+#include <complex>
+#include <cstdio>
+#include <cstring>
+
+using namespace plasticity;
+
+namespace {
+
+template <class Function>
+bool there(Function* function) {
+  return function != nullptr;
+}
+
+template <class Enum>
+bool names_and_parses() {
+  for (const std::string_view name : names<Enum>()) {
+    if (to_string(parse<Enum>(name, "name")) != name) return false;
+  }
+  return true;
+}
+
+template <class Real>
+bool reference_is_there() {
+  return there(&reference::forward<Real>) && there(&reference::backward<Real>);
+}
+
+bool an_error_arrives() {
+  try {
+    Network network(Spec{.neurons = 0}, {.device = Device::cpu(1)});
+  } catch (const Error& error) {
+    return error.code() == ErrorCode::invalid_spec && std::strstr(error.what(), "neurons") != nullptr;
+  }
+  return false;
+}
+
+bool modules_work() {
+  const Spec spec{.rate = Rate::modulated, .inputs = 2, .neurons = 3};
+  const Device device = Device::cpu(1);
+  Network network(spec, {.batch = 1, .device = device});
+  std::array<float, 4> x{1, 2, 3, 4};
+  std::array<float, 6> dy{1, 1, 1, 1, 1, 1};
+  (void)network.infer({.steps = 2, .x = x});
+  const bool modulated = network.modulation().size() == 2;
+  network.forward({.steps = 2, .x = x});
+  network.backward(dy);
+  Linear linear(3, 2, 1);
+  std::array<float, 4> logits{}, dlogits{};
+  linear.forward(network.infer({.steps = 2, .x = x}), logits);
+  const std::array<std::int64_t, 2> labels{0, 1};
+  const double loss = softmax_cross_entropy(logits, labels, 2, dlogits) + mse_loss(logits, dlogits, {});
+  Adam adam;
+  clip_gradients(network.parameters(), 1);
+  adam.step(network.parameters());
+  io::TensorFile file;
+  network.save(file);
+  adam.save(file);
+  network.load(file);
+  adam.load(file);
+  network.set_trainable("w", false);
+  network.detach();
+  network.reset();
+  network.zero_gradients();
+  return modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
+         network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1;
+}
+
+bool a_plan_works() {
+  const Spec spec{.neurons = 3};
+  const Device device = Device::cpu(1);
+  const Plan plan(spec, {.steps = 1, .batch = 1, .device = device});
+  const DeviceMemory live(device, plan.live_bytes()), scratch(device, plan.scratch_bytes());
+  fill_zero(device, {}, live.data(), live.bytes());
+  std::array<float, 9> w{}, alpha{};
+  std::array<float, 3> u{1, 2, 3}, y{};
+  float eta = .1f;
+  StepArgs<float> args;
+  args.parameters = {.w = w.data(), .alpha = alpha.data(), .eta = &eta};
+  args.inputs.u = u.data();
+  args.y = y.data();
+  plan.load({}, State<const float>{}, live.as<Live>());
+  plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+  std::array<float, 3> taken{};
+  State<float> state;
+  state.y = taken.data();
+  plan.store({}, live.as<Live>(), state);
+  std::array<float, 3> copied{};
+  copy(device, {}, copied.data(), taken.data(), sizeof copied);
+  synchronize(device, {});
+  return copied == y && y[0] > .7f && plan.checkpoint_interval() >= 1 && plan.tape_bytes() > 0;
+}
+
+bool files_are_there() {
+  const io::Tensor tensor = io::make_tensor({2}, std::span<const float>(std::array<float, 2>{1, 2}));
+  return io::elements(tensor) == 2 && io::to_floats(tensor)[1] == 2 && io::to_doubles(tensor)[0] == 1 &&
+         io::element_bytes(tensor.dtype) == 4 && io::to_string(tensor.dtype) == "F32" && there(&io::load) &&
+         there(&io::save) && there(&io::read_idx_images) && there(&io::write_png);
+}
+
+bool device_is_as_linked() {
+  const std::string reason = cuda_unavailable_reason();
+#ifdef WITH_CUDA
+  const bool linked = reason.find("does not link plasticity::cuda") == std::string::npos;
+#else
+  const bool linked = reason.find("does not link plasticity::cuda") != std::string::npos;
+#endif
+  if (!linked) std::printf("cuda_unavailable_reason(): '%s'\n", reason.c_str());
+  return linked && !Device::best().name().empty() && !cpu_instruction_set().empty();
+}
+
+bool version_is_that_of_the_headers() {
+  char headers[32];
+  std::snprintf(headers, sizeof headers, "%d.%d.%d", PLASTICITY_VERSION_MAJOR, PLASTICITY_VERSION_MINOR,
+                PLASTICITY_VERSION_PATCH);
+  return std::strcmp(version(), headers) == 0;
+}
+
+}  // namespace
+
+int main() {
+  int failures = 0;
+  const auto expect = [&](const char* what, bool holds) {
+    if (!holds) std::printf("failed: %s\n", what);
+    failures += holds ? 0 : 1;
+  };
+  expect("names", names_and_parses<Cell>() && names_and_parses<Rule>() && names_and_parses<Rate>() &&
+                      names_and_parses<Eligibility>() && names_and_parses<Granularity>() &&
+                      names_and_parses<Activation>() && names_and_parses<ModulatorSource>() &&
+                      names_and_parses<Precision>() && !to_string(Spec{}).empty() &&
+                      to_string(ErrorCode::io) == "io");
+  expect("reference", reference_is_there<float>() && reference_is_there<double>() &&
+                          reference_is_there<std::complex<double>>());
+  expect("shapes",
+         parameter_shape(Spec{}, "w") && state_shape(Spec{}, 1, "hebb") && input_shape(Spec{}, 1, 1, "u"));
+  expect("an error", an_error_arrives());
+  expect("modules", modules_work());
+  expect("a plan", a_plan_works());
+  expect("files", files_are_there());
+  expect("devices", device_is_as_linked());
+  expect("the version", version_is_that_of_the_headers());
+  std::printf("plasticity %s: %d failures\n", version(), failures);
+  return failures == 0 ? 0 : 1;
+}

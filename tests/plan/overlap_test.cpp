@@ -1,0 +1,153 @@
+// What a call writes may not lie in another of its tensors: each is put there, the call is refused, the
+// message names both. The documented exceptions work (cpu/arguments_test.cpp runs them).
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "plasticity/error.hpp"
+#include "problems/plan_runner.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+constexpr std::int64_t T = 3, B = 2;
+
+/// A pointer of a call's arguments, by its name in messages.
+struct Slot {
+  std::string name;
+  const void* shows;
+  std::function<void(const void*)> point;
+  bool written;
+};
+
+template <class T>
+void add(std::vector<Slot>& slots, const std::string& name, T*& pointer) {
+  if (pointer == nullptr) return;
+  const auto point = [&pointer](const void* to) { pointer = static_cast<T*>(const_cast<void*>(to)); };
+  slots.push_back({name, pointer, point, !std::is_const_v<T>});
+}
+
+template <class Group>
+void add_group(std::vector<Slot>& slots, const std::string& group, Group& tensors) {
+  for (const auto& member : Group::members()) {
+    add(slots, group + "." + std::string(member.name), tensors.*member.pointer);
+  }
+}
+
+template <class Real>
+void add_masks(std::vector<Slot>& slots, Masks<Real>& masks) {
+  add(slots, "masks.reset", masks.reset);
+  add(slots, "masks.length", masks.length);
+  add(slots, "masks.clamp", masks.clamp);
+  add(slots, "masks.clamp_value", masks.clamp_value);
+}
+
+bool are_twins(const std::string& a, const std::string& b) {
+  const auto is = [](const std::string& name, const char* group) { return name.starts_with(group); };
+  const bool states =
+      (is(a, "initial_state") && is(b, "final_state")) || (is(a, "dfinal_state") && is(b, "dinitial_state"));
+  return states && a.substr(a.find('.')) == b.substr(b.find('.'));
+}
+
+/// Every written slot in the place of every other: refused, and both are named.
+template <class Call>
+int expect_refusals(const std::vector<Slot>& slots, Call call) {
+  int refused = 0, named = 0;
+  for (const Slot& out : slots) {
+    if (!out.written) continue;
+    for (const Slot& other : slots) {
+      if (&out == &other || are_twins(other.name, out.name)) continue;
+      out.point(other.shows);
+      try {
+        call();
+        ADD_FAILURE() << out.name << " was allowed in " << other.name;
+      } catch (const Error& error) {
+        const std::string what = error.what();
+        EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+        EXPECT_NE(what.find(out.name), std::string::npos) << what;
+        named += what.find(other.name) != std::string::npos ? 1 : 0;  // or else the one that lies behind it
+        ++refused;
+      }
+      out.point(out.shows);
+    }
+  }
+  EXPECT_GT(named, refused * 3 / 4);
+  return refused;
+}
+
+class Overlap : public ::testing::Test {
+ protected:
+  static constexpr Spec spec{.cell = Cell::lstm,
+                             .rate = Rate::fan_out,
+                             .eligibility = Eligibility::after,
+                             .inputs = 2,
+                             .neurons = 3};
+  const Problem problem = make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
+  Buffers<double> buffers{problem};
+  const Plan plan{spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}};
+  GuardedMemory tape{plan.tape_bytes()}, scratch{plan.scratch_bytes()}, live{plan.live_bytes()};
+};
+
+TEST_F(Overlap, Forward) {
+  std::vector<Slot> slots;
+  ForwardArgs<double>& args = buffers.forward;
+  add_group(slots, "parameters", args.parameters);
+  add_group(slots, "inputs", args.inputs);
+  add_masks(slots, args.masks);
+  add_group(slots, "initial_state", args.initial_state);
+  add_group(slots, "final_state", args.final_state);
+  add(slots, "y", args.y);
+  add(slots, "modulation", args.modulation);
+  const auto call = [&] { plan.forward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };
+  EXPECT_NO_THROW(call());
+  EXPECT_GT(expect_refusals(slots, call), 100);
+  args.y = static_cast<double*>(scratch.as<Scratch>().data);
+  EXPECT_THROW(call(), Error) << "y in the scratch";
+}
+
+TEST_F(Overlap, Backward) {
+  std::vector<Slot> slots;
+  plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
+  BackwardArgs<double>& args = buffers.backward;
+  add_group(slots, "parameters", args.parameters);
+  add_group(slots, "inputs", args.inputs);
+  add_masks(slots, args.masks);
+  add(slots, "dy", args.dy);
+  add_group(slots, "dfinal_state", args.dfinal_state);
+  add_group(slots, "dparameters", args.dparameters);
+  add_group(slots, "dinputs", args.dinputs);
+  add_group(slots, "dinitial_state", args.dinitial_state);
+  const auto call = [&] { plan.backward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };
+  EXPECT_NO_THROW(call());
+  EXPECT_GT(expect_refusals(slots, call), 300);
+}
+
+TEST_F(Overlap, Stepping) {
+  std::vector<Slot> slots;
+  StepArgs<double> args;
+  args.parameters = buffers.forward.parameters;
+  args.inputs = buffers.forward.inputs;
+  args.y = buffers.forward.y;
+  add_group(slots, "parameters", args.parameters);
+  add_group(slots, "inputs", args.inputs);
+  add(slots, "y", args.y);
+  plan.load({}, State<const double>{}, live.as<Live>());
+  const auto call = [&] { plan.step({}, args, live.as<Live>(), scratch.as<Scratch>()); };
+  EXPECT_NO_THROW(call());
+  EXPECT_GT(expect_refusals(slots, call), 5);
+}
+
+// The last byte of one tensor is the first of another.
+TEST_F(Overlap, ByOneElement) {
+  std::vector<double> both(static_cast<std::size_t>(T * B * 3) * 2);
+  ForwardArgs<double>& args = buffers.forward;
+  const auto call = [&] { plan.forward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };
+  args.masks.clamp_value = both.data();
+  args.y = both.data() + T * B * 3;
+  EXPECT_NO_THROW(call());
+  args.y = both.data() + T * B * 3 - 1;
+  EXPECT_THROW(call(), Error);
+}
+
+}  // namespace
+}  // namespace plasticity::testing

@@ -1,0 +1,96 @@
+// Every public call is one range in a profiler's timeline, closed again when it throws. A program of its own:
+// it puts its own CUDA part where the real one would be.
+#include "range.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "plasticity/plasticity.hpp"
+
+namespace plasticity {
+namespace {
+
+std::vector<std::string> begun;
+int open_ranges = 0;
+
+const CudaPart part = [] {
+  CudaPart fake{};
+  fake.unavailable_reason = [] { return std::string("no device in this test"); };
+  fake.begin_range = [](const char* name) noexcept {
+    begun.emplace_back(name);
+    ++open_ranges;
+  };
+  fake.end_range = []() noexcept { --open_ranges; };
+  return fake;
+}();
+
+/// The ranges that a call begins.
+template <class Call>
+std::vector<std::string> ranges(Call call) {
+  register_cuda_part(part);
+  begun.clear();
+  call();
+  EXPECT_EQ(open_ranges, 0);
+  return begun;
+}
+
+TEST(Ranges, EveryCallIsOne) {
+  const Spec spec{.neurons = 3};
+  const Device device = Device::cpu(1);
+  const Plan plan(spec, {.device = device});
+  const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes()),
+      live(device, plan.live_bytes());
+  std::vector<float> w(9), alpha(9), eta(1), u(3), y(3);
+  ForwardArgs<float> forward;
+  forward.parameters = {.w = w.data(), .alpha = alpha.data(), .eta = eta.data()};
+  forward.inputs.u = u.data();
+  forward.y = y.data();
+  BackwardArgs<float> backward;
+  backward.parameters = forward.parameters;
+  backward.inputs = forward.inputs;
+  StepArgs<float> step;
+  step.parameters = forward.parameters;
+  step.inputs = forward.inputs;
+  step.y = y.data();
+  EXPECT_EQ(ranges([&] {
+              plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
+              plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
+              plan.load({}, State<const float>{}, live.as<Live>());
+              plan.step({}, step, live.as<Live>(), scratch.as<Scratch>());
+              plan.store({}, live.as<Live>(), State<float>{});
+            }),
+            (std::vector<std::string>{"plasticity::Plan::forward", "plasticity::Plan::backward",
+                                      "plasticity::Plan::load", "plasticity::Plan::step",
+                                      "plasticity::Plan::store"}));
+}
+
+TEST(Ranges, ThoseOfTheModulesHoldThoseOfThePlan) {
+  Network network({.neurons = 3}, {.device = Device::cpu(1)});
+  Adam adam;
+  const std::vector<float> u(3);
+  EXPECT_EQ(ranges([&] {
+              network.infer({.steps = 1, .u = u});
+              network.forward({.steps = 1, .u = u});
+              network.backward({});
+              adam.step(network.parameters());
+            }),
+            (std::vector<std::string>{"plasticity::Network::infer", "plasticity::Plan::forward",
+                                      "plasticity::Network::forward", "plasticity::Plan::forward",
+                                      "plasticity::Network::backward", "plasticity::Plan::backward",
+                                      "plasticity::Adam::step"}));
+}
+
+TEST(Ranges, AreClosedByAnError) {
+  Network network({.neurons = 3}, {.device = Device::cpu(1)});
+  const std::vector<float> wrong(4);
+  EXPECT_EQ(ranges([&] {
+              EXPECT_THROW(network.forward({.steps = 1, .u = wrong}), Error);
+              EXPECT_THROW(network.backward({}), Error);
+            }),
+            (std::vector<std::string>{"plasticity::Network::forward", "plasticity::Network::backward"}));
+}
+
+}  // namespace
+}  // namespace plasticity
