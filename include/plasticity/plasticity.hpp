@@ -4,6 +4,7 @@
 #include "plasticity/arguments.hpp"
 #include "plasticity/device.hpp"
 #include "plasticity/error.hpp"
+#include "plasticity/io/chart.hpp"
 #include "plasticity/io/idx.hpp"
 #include "plasticity/io/png.hpp"
 #include "plasticity/io/safetensors.hpp"
