@@ -138,6 +138,7 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.terminal_ = isatty(STDERR_FILENO) != 0;
     trial.iterations_ = iterations_ > 0 ? iterations_ : quick_ ? description_.quick : description_.iterations;
     trial.device_ = device;
+    trial.chance_ = description_.chance;
     train(trial);
     trial.end_progress();
   }
@@ -157,14 +158,14 @@ void Experiment::write_curves(const std::vector<Trial>& trials) const {
                                .x_label = description_.x_label,
                                .y_label = description_.metric,
                                .log_y = description_.log_y,
-                               .reference = {description_.chance},
+                               .reference = {trials.front().chance_},
                                .reference_label = "chance"});
 }
 
 bool Experiment::report(const std::vector<Trial>& trials, const std::string& command, double seconds) const {
   Outcomes outcomes{description_.name,
                     description_.metric,
-                    description_.chance,
+                    trials.front().chance_,
                     description_.x_label,
                     trials.front().iterations(),
                     trials.front().device().name(),

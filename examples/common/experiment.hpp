@@ -17,7 +17,7 @@ struct Description {
   std::string about;               ///< for --help, and the title of the chart
   std::string metric;              ///< what is measured: "sign error"
   std::string x_label;             ///< what an iteration is: "episodes"
-  double chance = 0;               ///< the metric's value without an idea; a dashed line in the chart
+  double chance = 0;               ///< the metric's value without an idea (see also Trial::set_chance)
   std::int64_t iterations = 1000;  ///< of training, in full
   std::int64_t quick = 100;        ///< and with --quick
   bool log_y = false;
@@ -40,6 +40,9 @@ class Trial {
   bool quick() const { return quick_; }
   std::int64_t iterations() const { return iterations_; }
   plasticity::Device device() const { return device_; }
+
+  /// The metric's value without an idea, where it depends on the data. A dashed line in the chart.
+  void set_chance(double chance) { chance_ = chance; }
 
   /// A learner has done an iteration, and the metric was `value` (not a number: not known this time). Moves
   /// the progress bar on a terminal, and is a point of the learner's curve.
@@ -77,6 +80,7 @@ class Trial {
   std::uint64_t seed_ = 1;
   bool quick_ = false, first_ = true, terminal_ = false, line_open_ = false;
   std::int64_t iterations_ = 0;
+  double chance_ = 0;
   plasticity::Device device_ = plasticity::Device::cpu(1);
   std::vector<std::string> learners_;  // in the order of their first step
   std::map<std::string, Record> records_;
