@@ -43,6 +43,8 @@ class ActorCritic {
   plasticity::Network& network() { return network_; }
   std::vector<plasticity::ParameterView> readouts() { return readouts_; }
   std::size_t parameters() const;  ///< how many numbers are trained
+  /// The values that the last episode's steps were given, [T,B].
+  std::span<const float> values() const { return values_; }
 
  private:
   void play(Worlds& worlds, Random& random);

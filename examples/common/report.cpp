@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <stdexcept>
 
 namespace examples {
 namespace {
@@ -94,7 +95,8 @@ bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file
     if (!outcome.met) missed += "; " + outcome.name + " was expected " + outcome.expected;
     all_met = all_met && outcome.met;
   }
-  std::ofstream(file) << json.dump(2) << '\n';
+  std::ofstream out(file);
+  if (!(out << json.dump(2) << std::endl)) throw std::runtime_error(file.string() + " cannot be written");
   std::printf("%s; chance %.3g; %lld %s, %zu seed%s, %.0f s%s\n", line.c_str(), outcomes.chance,
               static_cast<long long>(outcomes.iterations), outcomes.iteration.c_str(), outcomes.seeds.size(),
               outcomes.seeds.size() == 1 ? "" : "s", outcomes.seconds, missed.c_str());
