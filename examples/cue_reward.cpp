@@ -125,12 +125,8 @@ void start_lively(Network& network) {
 }
 
 void learn(Trial& trial, const Variant& variant, ActorCriticOptions options, bool in_turn) {
-  // As many parameters without plasticity: where others have w and alpha, it has more neurons.
-  if (!variant.plastic) {
-    options.neurons =
-        static_cast<std::int64_t>(std::lround(std::sqrt(2.0) * static_cast<double>(options.neurons)));
-  }
   CueReward worlds(static_cast<std::size_t>(options.batch), trial.quick() ? 8 : 20, in_turn);
+  if (!variant.plastic) options.neurons = neurons_without_plasticity(options.neurons, worlds);
   ActorCritic agent(variant.spec, worlds, options, trial.device(), trial.seed());
   start_lively(agent.network());
   if (!variant.plastic) remove_plasticity(agent.network());

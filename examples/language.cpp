@@ -107,8 +107,8 @@ class Reader {
 };
 
 void learn(Trial& trial, Variant variant, const Text& text, std::int64_t neurons) {
-  // A trace has no parameters of its own: only alpha (N), and the modulator (3 N + 1). The plain LSTM's one
-  // neuron more makes up for it.
+  // Plasticity costs 4 N + 1 parameters (alpha, the modulator and its fan-out). As published, the plain LSTM
+  // has one neuron more, which is rather more than makes up for it.
   variant.spec.neurons = neurons + (variant.plastic ? 0 : 1);
   const std::int64_t batch = trial.quick() ? 8 : 16, steps = trial.quick() ? 25 : 50;
   Reader reader(variant.spec, text, batch, steps, trial.device(), trial.seed());

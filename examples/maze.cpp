@@ -5,7 +5,6 @@
 // parameters are trained by A2C (common/actor_critic); the environments of a batch are stepped together in
 // C++.
 #include <algorithm>
-#include <cmath>
 
 #include "common/actor_critic.hpp"
 #include "common/experiment.hpp"
@@ -136,12 +135,8 @@ double reward_of_chance(Mazes& mazes, const ActorCriticOptions& options, Random&
 }
 
 void learn(Trial& trial, const Variant& variant, ActorCriticOptions options, std::size_t interior) {
-  // As many parameters without plasticity: where others have w and alpha, it has more neurons.
-  if (!variant.plastic) {
-    options.neurons =
-        static_cast<std::int64_t>(std::lround(std::sqrt(2.0) * static_cast<double>(options.neurons)));
-  }
   Mazes mazes(static_cast<std::size_t>(options.batch), interior);
+  if (!variant.plastic) options.neurons = neurons_without_plasticity(options.neurons, mazes);
   ActorCritic agent(variant.spec, mazes, options, trial.device(), trial.seed());
   if (!variant.plastic) remove_plasticity(agent.network());
   Random random(trial.seed());

@@ -2,11 +2,12 @@
 // pauses; then one of them with half of its bits zeroed, and it must give the missing ones. Patterns enter as
 // strong input currents (gain 20), so a missing bit can only come from the Hebbian traces. Chance is 25 % of
 // wrong signs: half of the bits are given, and half of the others are right by luck.
-//   full:    five patterns of 1000 bits, shown twice for six steps: a plastic network against fixed weights.
-//   --small: two patterns of 50 bits, shown once for three steps: also against networks that have other means
-//   to
-//            remember, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison). --quick is
-//            this one.
+//
+// As published: five patterns of 1000 bits, shown twice for six steps; a plastic network against fixed
+// weights.
+//
+// --small, and --quick: two patterns of 50 bits, shown once for three steps; also against networks that have
+// other means to remember, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison).
 #include "common/experiment.hpp"
 #include "common/random.hpp"
 

@@ -1,9 +1,12 @@
 // Miconi 2016: three tasks in which a small feed-forward network must remember, within an episode, what it
 // was shown moments ago. Its first layer is plastic (Hebbian decay, fixed rate); what backpropagation trains
 // is how it stores and uses memories, never the memories themselves.
-//   completion: a pattern of 8 bits; then one bit of it, and the other seven must come back.
-//   one-shot:   two patterns, each shown once with its label; then 18 times one of them, and the label is
-//   asked. reversal:   as one-shot, but half-way the labels change places, shown once each.
+//
+// completion: a pattern of 8 bits; then one bit of it, and the other seven must come back.
+//
+// one-shot: two patterns, each shown once with its label; then 18 times one of them, and the label is asked.
+//
+// reversal: as one-shot, but half-way the labels change places, shown once each.
 #include <cmath>
 
 #include "common/experiment.hpp"

@@ -127,6 +127,14 @@ std::size_t ActorCritic::parameters() const {
   return count;
 }
 
+std::int64_t neurons_without_plasticity(std::int64_t neurons, const Worlds& worlds) {
+  // w_in, b, policy and value grow with N; w, and alpha if there is one, with N^2.
+  const auto linear = static_cast<std::int64_t>(worlds.observations() + worlds.actions() + 2);
+  std::int64_t more = neurons;
+  while (more * (more + linear) < neurons * (2 * neurons + linear)) ++more;
+  return more;
+}
+
 void remove_plasticity(plasticity::Network& network) {
   for (float& alpha : network.parameter("alpha")) alpha = 0;
   for (const char* name : {"alpha", "eta"}) network.set_trainable(name, false);

@@ -62,6 +62,10 @@ class ActorCritic {
   std::vector<float> dlogits_, dvalues_, dy_, dy_value_;
 };
 
+/// How many neurons a network without plasticity must have, to have as many parameters as a plastic one of
+/// `neurons` (which has an alpha beside each w).
+std::int64_t neurons_without_plasticity(std::int64_t neurons, const Worlds& worlds);
+
 /// Without plasticity: alpha is zero and stays.
 void remove_plasticity(plasticity::Network& network);
 

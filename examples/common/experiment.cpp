@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 
 #include "common/report.hpp"
@@ -123,6 +124,7 @@ int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& tr
 int Experiment::train_all(const std::function<void(Trial&)>& train, const std::string& command) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
+  const std::clock_t start_of_work = std::clock();
   const plasticity::Device device = device_ == "cuda"  ? plasticity::Device::cuda()
                                     : device_ == "cpu" ? plasticity::Device::cpu()
                                                        : plasticity::Device::best();
@@ -143,7 +145,9 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.end_progress();
   }
   write_curves(trials);
-  return report(trials, command, std::chrono::duration<double>(Clock::now() - start).count()) ? 0 : 1;
+  const double processor = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
+  return report(trials, command, std::chrono::duration<double>(Clock::now() - start).count(), processor) ? 0
+                                                                                                         : 1;
 }
 
 void Experiment::write_curves(const std::vector<Trial>& trials) const {
@@ -162,7 +166,8 @@ void Experiment::write_curves(const std::vector<Trial>& trials) const {
                                .reference_label = "chance"});
 }
 
-bool Experiment::report(const std::vector<Trial>& trials, const std::string& command, double seconds) const {
+bool Experiment::report(const std::vector<Trial>& trials, const std::string& command, double seconds,
+                        double processor_seconds) const {
   Outcomes outcomes{description_.name,
                     description_.metric,
                     trials.front().chance_,
@@ -171,6 +176,7 @@ bool Experiment::report(const std::vector<Trial>& trials, const std::string& com
                     trials.front().device().name(),
                     command,
                     seconds,
+                    processor_seconds,
                     {},
                     {}};
   for (const Trial& trial : trials) outcomes.seeds.push_back(trial.seed());

@@ -72,12 +72,17 @@ plasticity::io::Curve median_curve(const std::string& name, const std::vector<st
 }
 
 bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file) {
-  nlohmann::ordered_json json{
-      {"experiment", outcomes.experiment}, {"command", outcomes.command},
-      {"metric", outcomes.metric},         {"chance", outcomes.chance},
-      {"iteration", outcomes.iteration},   {"iterations", outcomes.iterations},
-      {"seeds", outcomes.seeds},           {"device", outcomes.device},
-      {"seconds", outcomes.seconds},       {"learners", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json{{"experiment", outcomes.experiment},
+                              {"command", outcomes.command},
+                              {"metric", outcomes.metric},
+                              {"chance", outcomes.chance},
+                              {"iteration", outcomes.iteration},
+                              {"iterations", outcomes.iterations},
+                              {"seeds", outcomes.seeds},
+                              {"device", outcomes.device},
+                              {"seconds", outcomes.seconds},
+                              {"processor_seconds", outcomes.processor_seconds},
+                              {"learners", nlohmann::ordered_json::array()}};
   bool all_met = true;
   std::string line = outcomes.experiment + ": " + outcomes.metric, missed;
   for (const Outcome& outcome : outcomes.learners) {

@@ -21,7 +21,7 @@ struct Outcomes {
   std::string iteration;
   std::int64_t iterations;
   std::string device, command;
-  double seconds;
+  double seconds, processor_seconds;  // of all seeds; processor time is over all threads
   std::vector<std::uint64_t> seeds;
   std::vector<Outcome> learners;
 };

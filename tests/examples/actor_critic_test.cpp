@@ -109,5 +109,23 @@ TEST(ActorCritic, WithoutPlasticityAlphaStaysZero) {
   EXPECT_EQ(agent.parameters(), 2u * 8 + 8 + 8 * 8 + (8 * 2 + 2) + (8 + 1));  // w_in b w policy value
 }
 
+TEST(ActorCritic, ParametersAreMatched) {
+  Told worlds(2, 0);
+  for (const std::int64_t neurons : {5, 40, 100}) {
+    const auto count = [&](const Spec& spec, std::int64_t of, bool plastic) {
+      ActorCritic agent(spec, worlds, {.batch = 2, .steps = 2, .neurons = of}, Device::cpu(1), 1);
+      if (!plastic) remove_plasticity(agent.network());
+      Random random(1);
+      agent.train(worlds, random);
+      return static_cast<double>(agent.parameters());
+    };
+    const double with = count({.cell = Cell::rnn}, neurons, true);
+    const double without = count({.cell = Cell::rnn, .alpha = Granularity::scalar},
+                                 neurons_without_plasticity(neurons, worlds), false);
+    EXPECT_GE(without, with - 1);                                 // eta
+    EXPECT_LT(without, with + 4 * static_cast<double>(neurons));  // less than one neuron more
+  }
+}
+
 }  // namespace
 }  // namespace examples
