@@ -37,7 +37,7 @@ endif()
 plasticity_dependency(nlohmann_json 3.11 FETCH
   URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 
-if(PLASTICITY_TOOL)
+if(PLASTICITY_TOOL OR PLASTICITY_EXAMPLES)
   plasticity_dependency(CLI11 2.1 FETCH
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz)
 endif()

@@ -56,6 +56,7 @@ class Chart {
   void collect_end_labels();
   void draw_titles();
   void draw_grid();
+  void draw_band(const Series& series);
   void draw_curves();
   void draw_end_labels();
 
@@ -76,6 +77,10 @@ bool Chart::lay_out() {
       if (!shown(p)) continue;
       xs.push_back(p.first);
       ys.push_back(p.second);
+    }
+    for (const auto& [low, high] : series.band) {
+      ys.push_back(low);
+      ys.push_back(high);
     }
   }
   if (has_reference()) ys.push_back(options_.reference->y);
@@ -179,12 +184,38 @@ void Chart::draw_grid() {
   canvas_.fill_rectangle({plot_.x, bottom, plot_.width, s_}, axis);
 }
 
+/// Column by column; where one of its ends cannot be shown, the band has a gap.
+void Chart::draw_band(const Series& series) {
+  const auto edges = [&](std::size_t k) {
+    const double x = series.points[k].first;
+    return std::pair{place({x, series.band[k].second}), place({x, series.band[k].first})};
+  };
+  const auto known = [&](std::size_t k) {
+    return shown({series.points[k].first, series.band[k].first}) &&
+           shown({series.points[k].first, series.band[k].second});
+  };
+  const std::size_t count = std::min(series.points.size(), series.band.size());
+  for (std::size_t k = 1; k < count; ++k) {
+    if (!known(k - 1) || !known(k)) continue;
+    const auto [top, bottom] = edges(k - 1);
+    const auto [next_top, next_bottom] = edges(k);
+    const int first = static_cast<int>(std::floor(top.x)), last = static_cast<int>(std::floor(next_top.x));
+    for (int x = first; x < last; ++x) {
+      const double part = (x - top.x) / (next_top.x - top.x);
+      const int y = static_cast<int>(std::lround(top.y + part * (next_top.y - top.y)));
+      const int end = static_cast<int>(std::lround(bottom.y + part * (next_bottom.y - bottom.y)));
+      canvas_.fill_rectangle({x, y, 1, end - y}, series.colour, 0.16);
+    }
+  }
+}
+
 void Chart::draw_curves() {
   if (has_reference()) {
     const int y = static_cast<int>(std::floor(place({x_->low(), options_.reference->y}).y));
     for (int x = 0; x < plot_.width; x += 7 * s_)
       canvas_.fill_rectangle({plot_.x + x, y, std::min(4 * s_, plot_.width - x), s_}, muted);
   }
+  for (const Series& series : series_) draw_band(series);
   bool any = false;
   for (const Series& series : series_) {
     std::vector<Point> run;

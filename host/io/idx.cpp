@@ -12,13 +12,15 @@ namespace plasticity::io {
 namespace {
 
 constexpr std::uint64_t pixel_limit = std::uint64_t{1} << 32;
+constexpr std::uint32_t image_magic = 0x803, label_magic = 0x801;
 constexpr std::size_t first_piece = std::size_t{1} << 20;
 
-std::uint32_t read_number(ByteSource& in) {
+std::uint32_t read_number(ByteSource& in, int header) {
   std::array<std::byte, 4> bytes;
   const std::size_t got = in.read(bytes);
   if (got < bytes.size()) {
-    fail(ErrorCode::format, in.name(), "an IDX header of 16 bytes", "the end of the data in it");
+    fail(ErrorCode::format, in.name(), text("an IDX header of ", header, " bytes"),
+         "the end of the data in it");
   }
   std::uint32_t number = 0;
   for (const std::byte byte : bytes) number = number << 8 | std::to_integer<std::uint32_t>(byte);
@@ -26,36 +28,43 @@ std::uint32_t read_number(ByteSource& in) {
 }
 
 /// The magic number is two zero bytes, the element type and the number of dimensions.
-void check_magic(const std::string& file, std::uint32_t magic) {
-  if (magic == 0x803) return;
+void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t expected) {
+  if (magic == expected) return;
   std::ostringstream hex;
   hex << "0x" << std::hex << magic;
   const std::uint32_t type = magic >> 8;
   const bool other_type =
       type == 0x09 || (type >= 0x0b && type <= 0x0e);  // signed bytes, 16 and 32 bits, floats, doubles
   fail(other_type ? ErrorCode::unsupported : ErrorCode::format, file,
-       "the magic number 0x803 of IDX images (bytes, 3 dimensions)",
-       hex.str() + (magic == 0x801 ? ", IDX labels"
-                    : other_type   ? ", IDX with another element type"
-                                   : ""));
+       expected == image_magic ? "the magic number 0x803 of IDX images (bytes, 3 dimensions)"
+                               : "the magic number 0x801 of IDX labels (bytes, 1 dimension)",
+       hex.str() + (magic == image_magic   ? ", IDX images"
+                    : magic == label_magic ? ", IDX labels"
+                    : other_type           ? ", IDX with another element type"
+                                           : ""));
 }
 
 /// Reads `total` bytes, in pieces that grow with what has come, so that a header cannot ask for more memory
 /// than the data is worth.
-std::vector<std::uint8_t> read_pixels(ByteSource& in, std::size_t total) {
-  std::vector<std::uint8_t> pixels;
-  while (pixels.size() < total) {
-    const std::size_t have = pixels.size();
+std::vector<std::uint8_t> read_bytes(ByteSource& in, std::size_t total, const char* what) {
+  std::vector<std::uint8_t> bytes;
+  while (bytes.size() < total) {
+    const std::size_t have = bytes.size();
     const std::size_t piece = std::min(total - have, std::max(have, first_piece));
-    pixels.reserve(have + piece);  // exactly: resize alone may take more than it needs
-    pixels.resize(have + piece);
-    const std::size_t got = in.read(std::as_writable_bytes(std::span(pixels)).subspan(have));
+    bytes.reserve(have + piece);  // exactly: resize alone may take more than it needs
+    bytes.resize(have + piece);
+    const std::size_t got = in.read(std::as_writable_bytes(std::span(bytes)).subspan(have));
     if (got < piece) {
-      fail(ErrorCode::format, in.name(), text(total, " bytes of pixels, as its header says"),
+      fail(ErrorCode::format, in.name(), text(total, " bytes of ", what, ", as its header says"),
            text(have + got));
     }
   }
-  return pixels;
+  return bytes;
+}
+
+void check_end(ByteSource& in, const std::string& data) {
+  std::byte more;
+  if (in.read({&more, 1}) != 0) fail(ErrorCode::format, in.name(), "no data after the " + data, "more");
 }
 
 }  // namespace
@@ -63,8 +72,9 @@ std::vector<std::uint8_t> read_pixels(ByteSource& in, std::size_t total) {
 Images read_idx_images(const std::filesystem::path& path) {
   return as_errors(path.string(), [&] {
     ByteSource in(path);
-    check_magic(in.name(), read_number(in));
-    const std::uint64_t count = read_number(in), rows = read_number(in), columns = read_number(in);
+    check_magic(in.name(), read_number(in, 16), image_magic);
+    const std::uint64_t count = read_number(in, 16), rows = read_number(in, 16),
+                        columns = read_number(in, 16);
     const std::string sizes = text(count, " x ", rows, " x ", columns);
     if (rows == 0 || columns == 0) {
       fail(ErrorCode::format, in.name(), "images of at least one row and column", sizes);
@@ -76,12 +86,20 @@ Images read_idx_images(const std::filesystem::path& path) {
     }
     Images images{static_cast<std::int64_t>(count), static_cast<std::int64_t>(rows),
                   static_cast<std::int64_t>(columns),
-                  read_pixels(in, static_cast<std::size_t>(count * rows * columns))};
-    std::byte more;
-    if (in.read({&more, 1}) != 0) {
-      fail(ErrorCode::format, in.name(), text("no data after the ", images.pixels.size(), " pixels"), "more");
-    }
+                  read_bytes(in, static_cast<std::size_t>(count * rows * columns), "pixels")};
+    check_end(in, text(images.pixels.size(), " pixels"));
     return images;
+  });
+}
+
+std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path) {
+  return as_errors(path.string(), [&] {
+    ByteSource in(path);
+    check_magic(in.name(), read_number(in, 8), label_magic);
+    const std::uint64_t count = read_number(in, 8);
+    std::vector<std::uint8_t> labels = read_bytes(in, static_cast<std::size_t>(count), "labels");
+    check_end(in, text(count, " labels"));
+    return labels;
   });
 }
 

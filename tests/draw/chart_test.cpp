@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "draw/labels.hpp"
 #include "plasticity/error.hpp"
+#include "plasticity/io/chart.hpp"
 
 namespace plasticity::draw {
 namespace {
@@ -152,6 +154,63 @@ TEST(Shortened, FitsItsWidth) {
     EXPECT_TRUE(cut.empty() || cut == text || cut.ends_with("..."));
     EXPECT_EQ(cut.find("\xc3."), std::string::npos);
   }
+}
+
+/// Pixels of a light red: the band, not the curve.
+int pink_pixels(const Canvas& canvas) {
+  int n = 0;
+  for (int y = 0; y < canvas.height(); ++y) {
+    for (int x = 0; x < canvas.width(); ++x) {
+      const Colour at = canvas.at(x, y);
+      n += at.r > 230 && at.g == at.b && at.g > 180 && at.g < at.r - 20 ? 1 : 0;
+    }
+  }
+  return n;
+}
+
+TEST(Chart, ABandIsFilledFromLowToHigh) {
+  Series series{"", red, {{0, 1}, {1, 1}, {2, 1}}, {{0, 2}, {0, 2}, {0, 2}}};
+  const auto drawn = [&] { return line_chart(400, 300, std::vector{series}, {}); };
+  const int full = pink_pixels(drawn());
+  EXPECT_GT(full, 400 * 300 / 3);
+  series.band = {{0.5, 1.5}, {0.5, 1.5}, {0, 2}};  // the axis still goes from 0 to 2
+  const int smaller = pink_pixels(drawn());
+  EXPECT_GT(smaller, full / 3);
+  EXPECT_LT(smaller, full * 3 / 4);
+  series.band = {{nan, 2}, {0, 2}, {0, nan}};  // gaps
+  EXPECT_EQ(pink_pixels(drawn()), 0);
+  series.band = {{0, 2}};  // one point has no width
+  EXPECT_EQ(pink_pixels(drawn()), 0);
+}
+
+TEST(WriteChart, RefusesCurvesOfDifferentLengths) {
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / "plasticity_write_chart_test.png";
+  std::filesystem::remove(file);
+  io::Curve curve{"a", {1, 2, 3}, {1, 2, 3}, {0, 1, 2}, {2, 3, 4}};
+  const auto refused = [&](const std::string& what, const io::ChartOptions& options = {}) {
+    try {
+      io::write_chart(file, {&curve, 1}, options);
+      ADD_FAILURE() << "not refused: " << what;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      EXPECT_TRUE(std::string(error.what()).starts_with(what)) << error.what();
+    }
+    EXPECT_FALSE(std::filesystem::exists(file));
+  };
+  curve.y.pop_back();
+  refused("curve 'a' y: expected 3 values, one for each x, got 2");
+  curve.y.push_back(3);
+  curve.low.pop_back();
+  refused("curve 'a' low: ");
+  curve.low.clear();
+  refused("curve 'a' low: ");
+  curve.high.clear();
+  refused("width and height: ", {.width = 10});
+  refused("reference: ", {.reference = {1, 2}});
+  io::write_chart(file, {&curve, 1}, {.title = "t", .reference = {2}, .reference_label = "chance"});
+  EXPECT_GT(std::filesystem::file_size(file), 1000u);
+  std::filesystem::remove(file);
 }
 
 }  // namespace

@@ -130,6 +130,45 @@ TEST(Idx, FilesThatCannotBeRead) {
   expect_error(error_of(read("/")), ErrorCode::io, "expected a regular file");
 }
 
+std::string labels_file(std::uint32_t count, const std::string& data) {
+  return big_endian(0x801) + big_endian(count) + data;
+}
+
+TEST(Idx, Labels) {
+  const Scratch scratch;
+  for (const std::uint32_t count : {0u, 1u, 60'000u, 3'000'000u}) {
+    SCOPED_TRACE(count);
+    const std::string data = pattern(count);
+    put(scratch / "plain", labels_file(count, data));
+    put(scratch / "gz", gzip(labels_file(count, data)));
+    const std::vector<std::uint8_t> expected(data.begin(), data.end());
+    EXPECT_TRUE(io::read_idx_labels(scratch / "plain") == expected);
+    EXPECT_TRUE(io::read_idx_labels(scratch / "gz") == expected);
+  }
+}
+
+TEST(Idx, WrongLabels) {
+  const Scratch scratch;
+  const std::string magic = "expected the magic number 0x801 of IDX labels (bytes, 1 dimension), got ";
+  for (const auto& [bytes, message] : {
+           std::pair{std::string(),
+                     std::string("expected an IDX header of 8 bytes, got the end of the data in it")},
+           {labels_file(2, "").substr(0, 7),
+            "expected an IDX header of 8 bytes, got the end of the data in it"},
+           {idx(2, 3, 4, pattern(24)), magic + "0x803, IDX images"},
+           {"This is not IDX.", magic + "0x54686973"},
+           {labels_file(3, "ab"), "3 bytes of labels, as its header says, got 2"},
+           {labels_file(UINT32_MAX, ""), "4294967295 bytes of labels, as its header says, got 0"},
+           {labels_file(1, "ab"), "expected no data after the 1 labels, got more"},
+       }) {
+    SCOPED_TRACE(message);
+    put(scratch / "wrong", bytes);
+    expect_error(error_of([&] { io::read_idx_labels(scratch / "wrong"); }), ErrorCode::format,
+                 (scratch / "wrong").string() + ": " +
+                     (message.starts_with("expected") ? message : "expected " + message));
+  }
+}
+
 TEST(Idx, FashionMnist) {
   const std::filesystem::path folder = "/usr/share/datasets/fashion-mnist";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no " << folder;

@@ -173,6 +173,15 @@ Outcome try_idx(const std::filesystem::path& folder, const std::string& bytes) {
   if (outcome.memory > 3 * most + (1 << 20) + (1 << 16)) {
     failed("too much memory: " + std::to_string(outcome.memory));
   }
+  if (bytes.size() >= 4) {  // the same as labels: sizes are their first bytes
+    std::vector<std::uint8_t> labels;
+    write(folder / "labels", big_endian(0x801) + bytes.substr(4));
+    const Outcome other =
+        attempt(folder / "labels", labels, [&] { return io::read_idx_labels(folder / "labels"); });
+    if (other.memory > 3 * bytes.size() + (1 << 20) + (1 << 16)) {
+      failed("too much memory for labels: " + std::to_string(other.memory));
+    }
+  }
   if (!outcome.loaded) return outcome;
   if (images.pixels.size() != static_cast<std::size_t>(images.count * images.rows * images.columns)) {
     failed("another number of pixels than its sizes say");

@@ -23,4 +23,8 @@ struct Images {
 /// that are not bytes), out_of_memory. The message names the file.
 PLASTICITY_API Images read_idx_images(const std::filesystem::path& path);
 
+/// Reads the labels that belong to such images, one byte each: magic 0x00000801, count, then the labels;
+/// plain or compressed with gzip, at most 4 GiB. Throws as read_idx_images().
+PLASTICITY_API std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path);
+
 }  // namespace plasticity::io

@@ -1,0 +1,201 @@
+#include "common/experiment.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+#include "common/report.hpp"
+
+namespace examples {
+
+std::vector<plasticity::ParameterView> together(
+    std::initializer_list<std::vector<plasticity::ParameterView>> modules) {
+  std::vector<plasticity::ParameterView> all;
+  for (const auto& module : modules) all.insert(all.end(), module.begin(), module.end());
+  return all;
+}
+
+Record& Trial::record(const std::string& learner) {
+  if (records_.find(learner) == records_.end()) {
+    learners_.push_back(learner);
+    since_ = Clock::now();
+  }
+  return records_[learner];
+}
+
+void Trial::step(const std::string& learner, double value) {
+  Record& its = record(learner);
+  its.values.push_back(value);
+  if (terminal_) draw_progress(learner, its);
+}
+
+void Trial::draw_progress(const std::string& learner, const Record& its) {
+  const Clock::time_point now = Clock::now();
+  if (now - drawn_ < std::chrono::milliseconds(100)) return;
+  drawn_ = now;
+  const double part = static_cast<double>(its.values.size()) / static_cast<double>(iterations_);
+  const double elapsed = std::chrono::duration<double>(now - since_).count();
+  std::string bar(24, '.');
+  std::fill_n(bar.begin(), std::min<std::size_t>(static_cast<std::size_t>(part * 24), 24), '#');
+  std::fprintf(stderr, "\r[%s] %3.0f %%  seed %llu, %s: %.3g  %.0f s left\x1b[K", bar.c_str(), 100 * part,
+               static_cast<unsigned long long>(seed_), learner.c_str(), recent(learner, 50),
+               std::max(0.0, elapsed / part - elapsed));
+  std::fflush(stderr);
+  line_open_ = true;
+}
+
+void Trial::end_progress() {
+  if (line_open_) std::fputs("\r\x1b[K", stderr);
+  line_open_ = false;
+}
+
+double Trial::recent(const std::string& learner, std::size_t count) const {
+  const auto found = records_.find(learner);
+  if (found == records_.end()) return std::nan("");
+  const std::vector<double>& values = found->second.values;
+  double sum = 0, known = 0;
+  for (std::size_t k = values.size() - std::min(count, values.size()); k < values.size(); ++k) {
+    if (!std::isfinite(values[k])) continue;
+    sum += values[k];
+    ++known;
+  }
+  return sum / known;
+}
+
+void Trial::result(const std::string& learner, double value) {
+  Record& its = record(learner);
+  its.result = value;
+  its.seconds = std::chrono::duration<double>(Clock::now() - since_).count();
+  end_progress();
+}
+
+void Trial::save(const std::string& learner, const plasticity::Network& network,
+                 std::vector<plasticity::ParameterView> readouts) {
+  if (!first_) return;
+  plasticity::io::TensorFile file;
+  network.save(file);
+  for (const plasticity::ParameterView& view : readouts) {
+    const std::span<const std::int64_t> sizes(view.shape.size);
+    file.tensors["param." + view.name] = plasticity::io::make_tensor(
+        {sizes.begin(), sizes.begin() + view.shape.rank}, std::span<const float>(view.value));
+  }
+  std::string part = learner;
+  std::replace(part.begin(), part.end(), ' ', '_');
+  plasticity::io::save(std::filesystem::path(out_) / (name_ + "." + part + ".safetensors"), file);
+}
+
+Experiment::Experiment(Description description)
+    : description_(std::move(description)), app_(description_.about, description_.name) {
+  app_.add_option("--seed", seed_, "Of the parameters and of what happens")->capture_default_str();
+  app_.add_option("--seeds", seeds_, "How many seeds are run, from --seed on")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app_.add_option("--iterations", iterations_,
+                  "Training " + description_.x_label +
+                      "; default: " + std::to_string(description_.iterations) + ", with --quick " +
+                      std::to_string(description_.quick))
+      ->check(CLI::Range(1, 1'000'000'000));
+  app_.add_option("--device", device_, "Where it runs")
+      ->check(CLI::IsMember({"best", "cpu", "cuda"}))
+      ->capture_default_str();
+  app_.add_flag("--quick", quick_, "A small version of seconds, which must beat chance");
+  app_.add_option("--out", out_, "Folder for the curve, the networks and the outcomes")
+      ->capture_default_str();
+}
+
+int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& train) {
+  std::string command = description_.name;
+  for (int k = 1; k < argc; ++k) command += std::string(" ") + argv[k];
+  try {
+    app_.parse(argc, argv);
+    return train_all(train, command);
+  } catch (const CLI::ParseError& error) {
+    return app_.exit(error) == 0 ? 0 : 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", description_.name.c_str(), error.what());
+    return 2;
+  }
+}
+
+int Experiment::train_all(const std::function<void(Trial&)>& train, const std::string& command) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  const std::clock_t start_of_work = std::clock();
+  const plasticity::Device device = device_ == "cuda"  ? plasticity::Device::cuda()
+                                    : device_ == "cpu" ? plasticity::Device::cpu()
+                                                       : plasticity::Device::best();
+  std::filesystem::create_directories(out_);
+  std::vector<Trial> trials;
+  for (std::int64_t k = 0; k < seeds_; ++k) {
+    Trial& trial = trials.emplace_back();
+    trial.name_ = description_.name;
+    trial.out_ = out_;
+    trial.seed_ = seed_ + static_cast<std::uint64_t>(k);
+    trial.quick_ = quick_;
+    trial.first_ = k == 0;
+    trial.terminal_ = isatty(STDERR_FILENO) != 0;
+    trial.iterations_ = iterations_ > 0 ? iterations_ : quick_ ? description_.quick : description_.iterations;
+    trial.device_ = device;
+    trial.chance_ = description_.chance;
+    train(trial);
+    trial.end_progress();
+  }
+  write_curves(trials);
+  const double processor = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
+  return report(trials, command, std::chrono::duration<double>(Clock::now() - start).count(), processor) ? 0
+                                                                                                         : 1;
+}
+
+void Experiment::write_curves(const std::vector<Trial>& trials) const {
+  std::vector<plasticity::io::Curve> curves;
+  for (const std::string& learner : trials.front().learners_) {
+    std::vector<std::vector<double>> runs;
+    for (const Trial& trial : trials) runs.push_back(trial.records_.at(learner).values);
+    curves.push_back(median_curve(learner, runs));
+  }
+  plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
+                              {.title = description_.about,
+                               .x_label = description_.x_label,
+                               .y_label = description_.metric,
+                               .log_y = description_.log_y,
+                               .reference = {trials.front().chance_},
+                               .reference_label = "chance"});
+}
+
+bool Experiment::report(const std::vector<Trial>& trials, const std::string& command, double seconds,
+                        double processor_seconds) const {
+  Outcomes outcomes{description_.name,
+                    description_.metric,
+                    trials.front().chance_,
+                    description_.x_label,
+                    trials.front().iterations(),
+                    trials.front().device().name(),
+                    command,
+                    seconds,
+                    processor_seconds,
+                    {},
+                    {}};
+  for (const Trial& trial : trials) outcomes.seeds.push_back(trial.seed());
+  for (const std::string& learner : trials.front().learners_) {
+    Outcome& outcome = outcomes.learners.emplace_back(Outcome{learner, {}, {}, {}, true});
+    for (const Trial& trial : trials) {
+      outcome.values.push_back(trial.records_.at(learner).result);
+      outcome.seconds.push_back(trial.records_.at(learner).seconds);
+    }
+    const auto& expected = trials.front().expected_;
+    if (const auto found = expected.find(learner); found != expected.end()) {
+      char text[48];
+      std::snprintf(text, sizeof text, "%s %.4g", found->second.above ? "above" : "below",
+                    found->second.limit);
+      outcome.expected = text;
+      outcome.met = found->second.met(mean(outcome.values));
+    }
+  }
+  return print_and_write(outcomes, std::filesystem::path(out_) / (description_.name + ".json"));
+}
+
+}  // namespace examples

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <plasticity/plasticity.hpp>
+#include <string>
+#include <vector>
+
+namespace examples {
+
+/// What one learner reached, seed by seed.
+struct Outcome {
+  std::string name;
+  std::vector<double> values, seconds;
+  std::string expected;  // "below 0.1", or empty
+  bool met = true;
+};
+
+struct Outcomes {
+  std::string experiment, metric;
+  double chance;
+  std::string iteration;
+  std::int64_t iterations;
+  std::string device, command;
+  double seconds, processor_seconds;  // of all seeds; processor time is over all threads
+  std::vector<std::uint64_t> seeds;
+  std::vector<Outcome> learners;
+};
+
+double mean(const std::vector<double>& values);
+
+/// The median over runs and the quartiles as its band, in at most 60 blocks of iterations. Each run is the
+/// metric at every iteration; what is not a number is left out.
+plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
+
+/// Prints the result line, writes everything as JSON. Gives whether every expectation is met.
+bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file);
+
+}  // namespace examples

@@ -1,0 +1,187 @@
+// Miconi et al. 2018 and 2019, maze: a grid with pillars, and a place in it that gives a reward. The place is
+// drawn for each episode and cannot be seen; whoever steps on it is rewarded and thrown to a random place. So
+// the agent must find it once, remember where it is, and go back as often as it can. It sees the 3x3 places
+// around it, what it did last and whether that was rewarded. Six networks of about the same number of
+// parameters are trained by A2C (common/actor_critic); the environments of a batch are stepped together in
+// C++.
+#include <algorithm>
+
+#include "common/actor_critic.hpp"
+#include "common/experiment.hpp"
+
+namespace {
+
+using namespace examples;
+using namespace plasticity;
+
+class Mazes final : public Worlds {
+ public:
+  /// `interior` places a side, an odd number; every second place of every second row is a pillar.
+  Mazes(std::size_t batch, std::size_t interior) : side_(interior + 2), agents_(batch) {}
+
+  // The 3x3 places around it (1: wall), the last action, the last reward, a constant.
+  std::size_t observations() const override { return 9 + 4 + 2; }
+  std::size_t actions() const override { return 4; }
+
+  void begin(Random& random) override {
+    for (Agent& agent : agents_) {
+      agent = Agent();
+      agent.goal = free_place(random);
+      agent.place = away_from(agent.goal, random);
+    }
+  }
+
+  void observe(std::span<float> x) const override {
+    std::fill(x.begin(), x.end(), 0.0f);
+    for (std::size_t b = 0; b < agents_.size(); ++b) {
+      const Agent& agent = agents_[b];
+      float* seen = x.data() + b * observations();
+      for (std::size_t k = 0; k < 9; ++k) {
+        seen[k] = is_wall({agent.place.row + k / 3 - 1, agent.place.column + k % 3 - 1}) ? 1 : 0;
+      }
+      if (agent.moved) seen[9 + agent.action] = 1;
+      seen[13] = agent.reward;
+      seen[14] = 1;
+    }
+  }
+
+  void act(std::span<const std::size_t> actions, std::span<float> rewards, Random& random) override {
+    for (std::size_t b = 0; b < agents_.size(); ++b) {
+      Agent& agent = agents_[b];
+      Place to = agent.place;
+      switch (actions[b]) {
+        case 0: --to.row; break;
+        case 1: ++to.row; break;
+        case 2: --to.column; break;
+        default: ++to.column;
+      }
+      if (!is_wall(to)) agent.place = to;
+      agent.moved = true;
+      agent.action = actions[b];
+      agent.reward = agent.place == agent.goal ? 1.0f : 0.0f;
+      if (agent.reward > 0) agent.place = away_from(agent.goal, random);
+      rewards[b] = agent.reward;
+    }
+  }
+
+ private:
+  struct Place {
+    std::size_t row = 1, column = 1;
+    bool operator==(const Place&) const = default;
+  };
+  struct Agent {
+    Place place, goal;
+    bool moved = false;
+    std::size_t action = 0;
+    float reward = 0;
+  };
+
+  bool is_wall(Place at) const {
+    return at.row == 0 || at.column == 0 || at.row + 1 == side_ || at.column + 1 == side_ ||
+           (at.row % 2 == 0 && at.column % 2 == 0);
+  }
+  Place free_place(Random& random) const {
+    Place place;
+    do {
+      place = {1 + random.below(side_ - 2), 1 + random.below(side_ - 2)};
+    } while (is_wall(place));
+    return place;
+  }
+  Place away_from(Place goal, Random& random) const {
+    Place place;
+    do {
+      place = free_place(random);
+    } while (place == goal);
+    return place;
+  }
+
+  std::size_t side_;
+  std::vector<Agent> agents_;
+};
+
+struct Variant {
+  const char* name;
+  Spec spec;
+  bool plastic = true;
+};
+const Variant variants[] = {
+    {"plain RNN", {.cell = Cell::rnn, .alpha = Granularity::scalar}, false},
+    {"decay", {.cell = Cell::rnn, .rule = Rule::decay}},
+    {"Oja", {.cell = Cell::rnn, .rule = Rule::oja}},
+    {"modulated", {.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated}},
+    {"fan-out", {.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::fan_out, .clip = 2}},
+    {"retroactive",
+     {.cell = Cell::rnn,
+      .rule = Rule::hard_clip,
+      .rate = Rate::modulated,
+      .eligibility = Eligibility::before}},
+};
+
+/// What an agent gets that moves at random: what a policy without an idea is worth.
+double reward_of_chance(Mazes& mazes, const ActorCriticOptions& options, Random& random) {
+  std::vector<std::size_t> actions(static_cast<std::size_t>(options.batch));
+  std::vector<float> rewards(actions.size());
+  double sum = 0;
+  constexpr int episodes = 20;
+  for (int episode = 0; episode < episodes; ++episode) {
+    mazes.begin(random);
+    for (std::int64_t t = 0; t < options.steps; ++t) {
+      for (std::size_t& action : actions) action = random.below(4);
+      mazes.act(actions, rewards, random);
+      for (const float reward : rewards) sum += reward;
+    }
+  }
+  return sum / episodes / static_cast<double>(options.batch);
+}
+
+void learn(Trial& trial, const Variant& variant, ActorCriticOptions options, std::size_t interior) {
+  Mazes mazes(static_cast<std::size_t>(options.batch), interior);
+  if (!variant.plastic) options.neurons = neurons_without_plasticity(options.neurons, mazes);
+  ActorCritic agent(variant.spec, mazes, options, trial.device(), trial.seed());
+  if (!variant.plastic) remove_plasticity(agent.network());
+  Random random(trial.seed());
+  const double chance = reward_of_chance(mazes, options, random);
+  for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
+    trial.step(variant.name, agent.train(mazes, random) / chance);
+  }
+  trial.result(variant.name,
+               trial.recent(variant.name, static_cast<std::size_t>(trial.iterations() / 20 + 1)));
+  trial.save(variant.name, agent.network(), agent.readouts());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Experiment experiment({.name = "maze",
+                         .about = "Going back to a hidden reward in a maze (Miconi et al. 2018, 2019)",
+                         .metric = "reward of an episode, in those of a random walk",
+                         .x_label = "iterations",
+                         .chance = 1,
+                         .iterations = 3000,
+                         .quick = 250});
+  std::string only;
+  std::int64_t neurons = 0;
+  std::size_t interior = 0;
+  double learning_rate = 1e-3;  // published: 1e-4, for ten times as many episodes
+  std::vector<std::string> names;
+  for (const Variant& variant : variants) names.emplace_back(variant.name);
+  experiment.app().add_option("--only", only, "One of the networks alone")->check(CLI::IsMember(names));
+  experiment.app()
+      .add_option("--neurons", neurons, "Default: 100, with --quick 40")
+      ->check(CLI::Range(1, 10'000));
+  experiment.app()
+      .add_option("--interior", interior, "Places a side, odd. Default: 9, with --quick 5")
+      ->check(CLI::IsMember({3, 5, 7, 9, 11, 13, 15}));
+  experiment.app().add_option("--learning-rate", learning_rate)->capture_default_str();
+  return experiment.run(argc, argv, [&](Trial& trial) {
+    ActorCriticOptions options{.steps = 200, .neurons = 100, .learning_rate = learning_rate, .entropy = .03};
+    if (trial.quick()) options = {.steps = 60, .neurons = 40, .learning_rate = 2e-3, .entropy = .03};
+    if (neurons > 0) options.neurons = neurons;
+    if (interior == 0) interior = trial.quick() ? 5 : 9;
+    for (const Variant& variant : variants) {
+      if (!only.empty() && only != variant.name) continue;
+      learn(trial, variant, options, interior);
+      trial.expect_above(variant.name, 1.5);
+    }
+  });
+}

@@ -1,0 +1,161 @@
+// Miconi et al. 2018, binary patterns: a recurrent network is shown a few random patterns in turn, with
+// pauses; then one of them with half of its bits zeroed, and it must give the missing ones. Patterns enter as
+// strong input currents (gain 20), so a missing bit can only come from the Hebbian traces. Chance is 25 % of
+// wrong signs: half of the bits are given, and half of the others are right by luck.
+//
+// As published: five patterns of 1000 bits, shown twice for six steps; a plastic network against fixed
+// weights.
+//
+// --small, and --quick: two patterns of 50 bits, shown once for three steps; also against networks that have
+// other means to remember, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison).
+#include "common/experiment.hpp"
+#include "common/random.hpp"
+
+namespace {
+
+using namespace examples;
+using namespace plasticity;
+
+struct Task {
+  std::size_t bits, patterns, cycles, on, off, test;
+  std::size_t steps() const { return patterns * cycles * (on + off) + test; }
+};
+constexpr Task full{1000, 5, 2, 6, 4, 6}, small{50, 2, 1, 3, 1, 3};
+
+/// What is shown, [T,bits] of -1, 0 and 1, and the pattern that must come back.
+struct Episode {
+  std::vector<float> shown, target;
+};
+
+Episode make_episode(const Task& task, Random& random) {
+  Episode episode{std::vector<float>(task.steps() * task.bits), {}};
+  std::vector<std::vector<float>> patterns(task.patterns, std::vector<float>(task.bits, 1));
+  for (std::vector<float>& pattern : patterns) {  // as many -1 as 1
+    const std::vector<std::size_t> order = random.permutation(task.bits);
+    for (std::size_t k = 0; k < task.bits / 2; ++k) pattern[order[k]] = -1;
+  }
+  auto at = episode.shown.begin();
+  for (std::size_t cycle = 0; cycle < task.cycles; ++cycle) {
+    for (const std::size_t k : random.permutation(task.patterns)) {
+      for (std::size_t t = 0; t < task.on; ++t) at = std::copy(patterns[k].begin(), patterns[k].end(), at);
+      at += static_cast<std::ptrdiff_t>(task.off * task.bits);
+    }
+  }
+  episode.target = patterns[random.below(task.patterns)];
+  std::vector<float> cue = episode.target;
+  const std::vector<std::size_t> order = random.permutation(task.bits);
+  for (std::size_t k = 0; k < task.bits / 2; ++k) cue[order[k]] = 0;
+  for (std::size_t t = 0; t < task.test; ++t) at = std::copy(cue.begin(), cue.end(), at);
+  return episode;
+}
+
+/// The share of wrong signs among `y`.
+double sign_error(std::span<const float> y, std::span<const float> target) {
+  double wrong = 0;
+  for (std::size_t k = 0; k < target.size(); ++k) wrong += (y[k] > 0) != (target[k] > 0) ? 1 : 0;
+  return wrong / static_cast<double>(target.size());
+}
+
+void take_away_plasticity(Network& network) {
+  network.parameter("alpha")[0] = 0;
+  network.set_trainable("alpha", false);
+  network.set_trainable("eta", false);
+}
+
+/// The paper's network: one neuron a bit, the patterns are input currents, the answer is the neurons'
+/// activity. `bias`: one neuron more, whose input is always on.
+void learn_directly(Trial& trial, const Task& task, const std::string& name, bool plastic, bool bias) {
+  constexpr float gain = 20;
+  const std::size_t T = task.steps(), N = task.bits + (bias ? 1 : 0);
+  Network network({.cell = Cell::rnn,
+                   .alpha = plastic ? Granularity::connection : Granularity::scalar,
+                   .neurons = static_cast<std::int64_t>(N)},
+                  {.device = trial.device(), .seed = trial.seed()});
+  if (!plastic) take_away_plasticity(network);
+  Adam adam({.learning_rate = task.bits == full.bits ? 3e-4 : 3e-3});
+  Random random(trial.seed());
+  std::vector<float> u(T * N), dy(T * N);
+  for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
+    const Episode episode = make_episode(task, random);
+    for (std::size_t t = 0; t < T; ++t) {
+      for (std::size_t j = 0; j < N; ++j) {
+        u[t * N + j] = gain * (j < task.bits ? episode.shown[t * task.bits + j] : 1);
+      }
+    }
+    network.reset();
+    const std::span<const float> y =
+        network.forward({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
+    mse_loss(y, episode.target, std::span(dy).subspan((T - 1) * N, task.bits));
+    for (float& value : dy)
+      value *= static_cast<float>(task.bits);  // the sum: Adam's epsilon knows the difference
+    trial.step(name, sign_error(y, episode.target));
+    network.zero_gradients();
+    network.backward(dy);
+    adam.step(network.parameters());
+  }
+  trial.result(name, trial.recent(name, task.bits == full.bits ? 20 : 200));
+  trial.save(name, network);
+}
+
+/// A network without plasticity that has hidden neurons: patterns go through input weights, a linear layer
+/// answers.
+void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string& name, Cell cell,
+                               std::int64_t neurons) {
+  const std::size_t T = task.steps(), N = static_cast<std::size_t>(neurons);
+  const auto bits = static_cast<std::int64_t>(task.bits);
+  Network network({.cell = cell, .alpha = Granularity::scalar, .inputs = bits, .neurons = neurons},
+                  {.device = trial.device(), .seed = trial.seed()});
+  take_away_plasticity(network);
+  Linear readout(neurons, bits, trial.seed() + 1, "readout");
+  const std::vector<ParameterView> parameters = together({network.parameters(), readout.parameters()});
+  Adam adam({.learning_rate = 1e-3});
+  Random random(trial.seed());
+  std::vector<float> dy(T * N), answer(task.bits), danswer(task.bits);
+  for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
+    const Episode episode = make_episode(task, random);
+    network.reset();
+    const std::span<const float> last =
+        network.forward({.steps = static_cast<std::int64_t>(T), .x = episode.shown}).subspan((T - 1) * N);
+    readout.forward(last, answer);
+    mse_loss(answer, episode.target, danswer);
+    trial.step(name, sign_error(answer, episode.target));
+    network.zero_gradients();
+    readout.zero_gradients();
+    readout.backward(last, danswer, std::span(dy).subspan((T - 1) * N));
+    network.backward(dy);
+    adam.step(parameters);
+  }
+  trial.result(name, trial.recent(name, 200));
+  trial.save(name, network, readout.parameters());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Experiment experiment({.name = "patterns",
+                         .about = "Completing binary patterns (Miconi et al. 2018)",
+                         .metric = "share of wrong signs",
+                         .x_label = "episodes",
+                         .chance = .25,
+                         .iterations = 250,
+                         .quick = 1500});
+  bool is_small = false, bias = false;
+  std::int64_t hidden = 200;
+  experiment.app().add_flag("--small", is_small, "50 bits, beside a plain RNN and a plain LSTM");
+  experiment.app().add_flag("--bias", bias, "One neuron more that is always on (N = 1001)");
+  experiment.app()
+      .add_option("--hidden", hidden, "Neurons of the plain RNN and LSTM (the paper has 2050)")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  return experiment.run(argc, argv, [&](Trial& trial) {
+    const bool use_small = is_small || trial.quick();
+    const Task& task = use_small ? small : full;
+    learn_directly(trial, task, "plastic", true, bias);
+    learn_directly(trial, task, "fixed weights", false, bias);
+    if (use_small) {
+      learn_with_hidden_neurons(trial, task, "plain RNN", Cell::rnn, hidden);
+      learn_with_hidden_neurons(trial, task, "plain LSTM", Cell::lstm, hidden);
+    }
+    trial.expect_below("plastic", use_small ? .10 : .05);
+  });
+}

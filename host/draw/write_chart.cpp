@@ -1,0 +1,47 @@
+#include "plasticity/io/chart.hpp"
+
+#include "draw/chart.hpp"
+#include "fail.hpp"
+#include "plasticity/io/png.hpp"
+
+namespace plasticity::io {
+namespace {
+
+void check(const Curve& curve) {
+  const std::string name = text("curve '", curve.name, "' ");
+  const std::string expected = text(curve.x.size(), " values, one for each x");
+  if (curve.y.size() != curve.x.size()) bad_argument(name + "y", expected, text(curve.y.size()));
+  if (curve.low.empty() && curve.high.empty()) return;
+  if (curve.low.size() != curve.x.size()) bad_argument(name + "low", expected, text(curve.low.size()));
+  if (curve.high.size() != curve.x.size()) bad_argument(name + "high", expected, text(curve.high.size()));
+}
+
+}  // namespace
+
+void write_chart(const std::filesystem::path& path, std::span<const Curve> curves,
+                 const ChartOptions& options) {
+  for (const int size : {options.width, options.height}) {
+    if (size < 64 || size > 16384) bad_argument("width and height", "64 to 16384 pixels", text(size));
+  }
+  if (options.reference.size() > 1) {
+    bad_argument("reference", "at most one value", text(options.reference.size()));
+  }
+  std::vector<draw::Series> series;
+  for (const Curve& curve : curves) {
+    check(curve);
+    series.push_back({curve.name, draw::series_colours[series.size() % draw::series_colours.size()], {}});
+    for (std::size_t k = 0; k < curve.x.size(); ++k) {
+      series.back().points.emplace_back(curve.x[k], curve.y[k]);
+      if (!curve.low.empty()) series.back().band.emplace_back(curve.low[k], curve.high[k]);
+    }
+  }
+  draw::ChartOptions drawn{.title = options.title,
+                           .x_label = options.x_label,
+                           .y_label = options.y_label,
+                           .log_y = options.log_y,
+                           .reference = {}};
+  if (!options.reference.empty()) drawn.reference = {options.reference[0], options.reference_label};
+  write_png(path, draw::line_chart(options.width, options.height, series, drawn).image());
+}
+
+}  // namespace plasticity::io

@@ -1,0 +1,104 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+#include <plasticity/plasticity.hpp>
+#include <stdexcept>
+
+#include "common/pictures.hpp"
+#include "common/text.hpp"
+
+namespace examples {
+namespace {
+
+std::filesystem::path fresh_folder(const char* name) {
+  const std::filesystem::path folder = std::filesystem::temp_directory_path() / name;
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+/// A picture with one bright pixel near its top left corner.
+Pictures one_pixel(std::size_t row, std::size_t column) {
+  Pictures pictures{1, std::vector<std::uint8_t>(28 * 28), {0}, ""};
+  pictures.pixels[row * 28 + column] = 200;
+  return pictures;
+}
+
+std::size_t brightest(const std::vector<float>& values) {
+  return static_cast<std::size_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+TEST(Pictures, AreCentredScaledAndTurned) {
+  std::vector<float> large(28 * 28), small(14 * 14);
+  const Pictures picture = one_pixel(2, 7);
+  picture.load(0, large);
+  EXPECT_EQ(brightest(large), 2u * 28 + 7);
+  EXPECT_EQ(large[2 * 28 + 7], 1);
+  EXPECT_NEAR(std::accumulate(large.begin(), large.end(), 0.0), 0, 1e-4);
+  std::vector<std::size_t> places;
+  for (std::size_t quarter = 0; quarter < 4; ++quarter) {
+    picture.load(0, large, quarter);
+    places.push_back(brightest(large));
+  }
+  // Quarter turns, each further than the one before by the same: (2,7) (7,25) (25,20) (20,2), in one sense or
+  // the other.
+  EXPECT_EQ(places[2], (27u - 2) * 28 + 27 - 7);
+  EXPECT_EQ(places[1] % 28 + places[3] % 28, 27u);
+  EXPECT_EQ(places[1] / 28 + places[3] / 28, 27u);
+  EXPECT_NE(places[1], places[3]);
+  picture.load(0, small);
+  EXPECT_EQ(brightest(small), 1u * 14 + 3);
+}
+
+TEST(Pictures, OmniglotIsReadFromFoldersOfPng) {
+  const std::filesystem::path folder = fresh_folder("plasticity_omniglot_test");
+  for (const char* character :
+       {"images/Latin/character02", "images/Latin/character01", "images/Greek/character01"}) {
+    std::filesystem::create_directories(folder / character);
+    for (int k = 0; k < 3; ++k) {
+      plasticity::io::Image image{105, 105, 1, std::vector<std::uint8_t>(105 * 105, 255)};
+      for (int y = 0; y < 20; ++y) std::fill_n(image.pixels.begin() + y * 105, 50, std::uint8_t{0});
+      plasticity::io::write_png(folder / character / (std::to_string(k) + ".png"), image);
+    }
+  }
+  const Pictures pictures = omniglot(folder);
+  EXPECT_EQ(pictures.classes, 3u);
+  EXPECT_EQ(pictures.labels, (std::vector<std::size_t>{0, 0, 0, 1, 1, 1, 2, 2, 2}));
+  EXPECT_EQ(pictures.pixels[0], 255);  // ink is bright
+  EXPECT_EQ(pictures.pixels[27 * 28 + 27], 0);
+  EXPECT_EQ(pictures.by_class()[1], (std::vector<std::size_t>{3, 4, 5}));
+  std::ofstream(folder / "images/Latin/character02/9.png") << "not a picture";
+  EXPECT_THROW(omniglot(folder), std::runtime_error);
+  EXPECT_THROW(omniglot(folder / "none"), std::runtime_error);
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directories(folder);
+  EXPECT_THROW(omniglot(folder), std::runtime_error);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Text, SymbolsSplitAndChance) {
+  const std::filesystem::path folder = fresh_folder("plasticity_text_test");
+  std::string all;
+  for (int k = 0; k < 6000; ++k) all += "ab";
+  std::ofstream(folder / "text") << all;
+  const Text text((folder / "text").string());
+  EXPECT_EQ(text.symbols(), 2u);
+  EXPECT_EQ(text.train().size() + text.test().size(), all.size());
+  EXPECT_EQ(text.test().size(), all.size() / 12);
+  EXPECT_NEAR(text.bits_without_context(), 1, 1e-6);
+  std::ofstream(folder / "short") << "abc";
+  EXPECT_THROW(Text((folder / "short").string()), std::runtime_error);
+  EXPECT_THROW(Text((folder / "none").string()), std::runtime_error);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(Text, MadeUpTextIsTheSameEveryTime) {
+  const Text a("generated"), b("generated");
+  EXPECT_GT(a.train().size(), 200'000u);
+  EXPECT_TRUE(std::equal(a.train().begin(), a.train().end(), b.train().begin(), b.train().end()));
+}
+
+}  // namespace
+}  // namespace examples
