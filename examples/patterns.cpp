@@ -86,8 +86,7 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
     const std::span<const float> y =
         network.forward({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
     mse_loss(y, episode.target, std::span(dy).subspan((T - 1) * N, task.bits));
-    for (float& value : dy)
-      value *= static_cast<float>(task.bits);  // the sum: Adam's epsilon knows the difference
+    for (float& value : dy) value *= static_cast<float>(task.bits);  // the published loss is the sum
     trial.step(name, sign_error(y, episode.target));
     network.zero_gradients();
     network.backward(dy);

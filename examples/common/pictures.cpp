@@ -132,11 +132,14 @@ Pictures omniglot(const std::filesystem::path& folder) {
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
     if (entry.path().extension() == ".png") characters[entry.path().parent_path()].push_back(entry.path());
   }
-  if (characters.empty())
-    throw std::runtime_error(folder.string() + ": expected folders of PNG pictures, got none");
+  if (characters.size() < 20) {
+    throw std::runtime_error(folder.string() + ": expected at least 20 folders of PNG pictures, got " +
+                             std::to_string(characters.size()));
+  }
   Pictures pictures{characters.size(), {}, {}, "Omniglot"};
   std::size_t label = 0;
   for (auto& [name, files] : characters) {
+    if (files.size() < 2) throw std::runtime_error(name + ": expected at least two pictures of a character");
     std::sort(files.begin(), files.end());
     for (const std::filesystem::path& file : files) {
       const std::vector<std::uint8_t> picture = read_png(file);

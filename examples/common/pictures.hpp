@@ -32,7 +32,8 @@ struct Pictures {
 Pictures fashion_mnist(bool test);
 
 /// Omniglot as it is distributed: every folder below `folder` that holds PNG pictures is a class (a
-/// character). Averaged down to 28x28, ink bright. Throws std::runtime_error where there are none.
+/// character). Averaged down to 28x28, ink bright. Throws std::runtime_error where there are fewer than 20
+/// classes, a class of one picture, or a PNG file that is not one.
 Pictures omniglot(const std::filesystem::path& folder);
 
 }  // namespace examples

@@ -54,27 +54,31 @@ TEST(Pictures, AreCentredScaledAndTurned) {
 
 TEST(Pictures, OmniglotIsReadFromFoldersOfPng) {
   const std::filesystem::path folder = fresh_folder("plasticity_omniglot_test");
-  for (const char* character :
-       {"images/Latin/character02", "images/Latin/character01", "images/Greek/character01"}) {
-    std::filesystem::create_directories(folder / character);
-    for (int k = 0; k < 3; ++k) {
+  const auto character = [&](int k) {
+    return folder / (k < 10 ? "images/Greek" : "images/Latin") / ("character" + std::to_string(10 + k % 10));
+  };
+  for (int k = 0; k < 20; ++k) {
+    std::filesystem::create_directories(character(k));
+    for (int drawer = 0; drawer < 3; ++drawer) {
       plasticity::io::Image image{105, 105, 1, std::vector<std::uint8_t>(105 * 105, 255)};
       for (int y = 0; y < 20; ++y) std::fill_n(image.pixels.begin() + y * 105, 50, std::uint8_t{0});
-      plasticity::io::write_png(folder / character / (std::to_string(k) + ".png"), image);
+      plasticity::io::write_png(character(k) / (std::to_string(drawer) + ".png"), image);
     }
   }
   const Pictures pictures = omniglot(folder);
-  EXPECT_EQ(pictures.classes, 3u);
-  EXPECT_EQ(pictures.labels, (std::vector<std::size_t>{0, 0, 0, 1, 1, 1, 2, 2, 2}));
+  EXPECT_EQ(pictures.classes, 20u);
+  EXPECT_EQ(pictures.count(), 60u);
   EXPECT_EQ(pictures.pixels[0], 255);  // ink is bright
   EXPECT_EQ(pictures.pixels[27 * 28 + 27], 0);
   EXPECT_EQ(pictures.by_class()[1], (std::vector<std::size_t>{3, 4, 5}));
-  std::ofstream(folder / "images/Latin/character02/9.png") << "not a picture";
+  std::ofstream(character(0) / "9.png") << "not a picture";
   EXPECT_THROW(omniglot(folder), std::runtime_error);
+  std::filesystem::remove(character(0) / "9.png");
+  for (const char* name : {"0.png", "1.png"}) std::filesystem::remove(character(0) / name);
+  EXPECT_THROW(omniglot(folder), std::runtime_error);  // one picture is left
+  std::filesystem::remove_all(character(0));
+  EXPECT_THROW(omniglot(folder), std::runtime_error);  // 19 characters are left
   EXPECT_THROW(omniglot(folder / "none"), std::runtime_error);
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  EXPECT_THROW(omniglot(folder), std::runtime_error);
   std::filesystem::remove_all(folder);
 }
 
