@@ -129,7 +129,8 @@ void plasticity_network_options_init(plasticity_network_options* options) {
               .precision = PLASTICITY_F32,
               .seed = 0,
               .checkpoint_interval = 0,
-              .memory_budget = 0};
+              .memory_budget = 0,
+              .execution = PLASTICITY_EXECUTION_AUTOMATIC};
 }
 
 plasticity_status plasticity_network_create(const plasticity_spec* spec,
@@ -144,7 +145,8 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
                                               .precision = c::to_precision(with.precision),
                                               .seed = with.seed,
                                               .checkpoint_interval = with.checkpoint_interval,
-                                              .memory_budget = with.memory_budget}),
+                                              .memory_budget = with.memory_budget,
+                                              .execution = c::to_execution(with.execution)}),
                                  c::shapes_of(of, with.batch)};
   });
 }

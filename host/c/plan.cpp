@@ -140,7 +140,8 @@ void plasticity_plan_options_init(plasticity_plan_options* options) {
               .threads = 0,
               .precision = PLASTICITY_F32,
               .checkpoint_interval = 0,
-              .memory_budget = 0};
+              .memory_budget = 0,
+              .execution = PLASTICITY_EXECUTION_AUTOMATIC};
 }
 
 plasticity_status plasticity_plan_create(const plasticity_spec* spec, const plasticity_plan_options* options,
@@ -154,7 +155,8 @@ plasticity_status plasticity_plan_create(const plasticity_spec* spec, const plas
                                                   .device = c::to_device(with.device, with.threads),
                                                   .precision = c::to_precision(with.precision),
                                                   .checkpoint_interval = with.checkpoint_interval,
-                                                  .memory_budget = with.memory_budget})};
+                                                  .memory_budget = with.memory_budget,
+                                                  .execution = c::to_execution(with.execution)})};
   });
 }
 

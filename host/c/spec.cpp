@@ -34,6 +34,22 @@ static_assert(same(PLASTICITY_MODULATOR_HIDDEN, ModulatorSource::hidden) &&
               same(PLASTICITY_MODULATOR_CELL, ModulatorSource::cell));
 static_assert(same(PLASTICITY_F64, Precision::f64) && same(PLASTICITY_F32, Precision::f32) &&
               same(PLASTICITY_BF16, Precision::bf16));
+static_assert(same(PLASTICITY_EXECUTION_AUTOMATIC, Execution::automatic) &&
+              same(PLASTICITY_EXECUTION_STEP, Execution::step) &&
+              same(PLASTICITY_EXECUTION_GRAPH, Execution::graph) &&
+              same(PLASTICITY_EXECUTION_CTA, Execution::cta) &&
+              same(PLASTICITY_EXECUTION_CLUSTER, Execution::cluster) &&
+              same(PLASTICITY_EXECUTION_GRID, Execution::grid));
+
+/// A number that came as an enumerator of C, which may be any.
+template <class Enum>
+Enum checked(int number, const char* argument) {
+  const int most = static_cast<int>(names<Enum>().size()) - 1;
+  if (number < 0 || number > most) {
+    bad_argument(argument, text("a value of its enumeration (0 to ", most, ")"), text(number));
+  }
+  return static_cast<Enum>(number);
+}
 
 }  // namespace
 
@@ -64,11 +80,11 @@ plasticity_spec from_spec(const Spec& spec) {
 }
 
 Precision to_precision(plasticity_precision precision) {
-  const int number = static_cast<int>(precision), most = static_cast<int>(names<Precision>().size()) - 1;
-  if (number < 0 || number > most) {
-    bad_argument("options.precision", text("a value of its enumeration (0 to ", most, ")"), text(number));
-  }
-  return static_cast<Precision>(precision);
+  return checked<Precision>(static_cast<int>(precision), "options.precision");
+}
+
+Execution to_execution(plasticity_execution execution) {
+  return checked<Execution>(static_cast<int>(execution), "options.execution");
 }
 
 Device to_device(plasticity_device device, std::int32_t threads) {

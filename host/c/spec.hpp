@@ -11,6 +11,7 @@ plasticity_spec from_spec(const Spec& spec);
 
 /// Throws Error(invalid_argument) for a number that is none of the enumeration.
 Precision to_precision(plasticity_precision precision);
+Execution to_execution(plasticity_execution execution);
 
 /// The device to run on. Throws Error(invalid_argument | device_unavailable).
 Device to_device(plasticity_device device, std::int32_t threads);

@@ -90,7 +90,8 @@ struct Network::Implementation {
                        .device = options.device,
                        .precision = options.precision,
                        .checkpoint_interval = options.checkpoint_interval,
-                       .memory_budget = options.memory_budget});
+                       .memory_budget = options.memory_budget,
+                       .execution = options.execution});
   }
 
   const Plan& plan(std::int64_t steps) {

@@ -156,6 +156,15 @@ typedef enum plasticity_modulator_source {
 
 typedef enum plasticity_precision { PLASTICITY_F64, PLASTICITY_F32, PLASTICITY_BF16 } plasticity_precision;
 
+typedef enum plasticity_execution {
+  PLASTICITY_EXECUTION_AUTOMATIC,
+  PLASTICITY_EXECUTION_STEP,
+  PLASTICITY_EXECUTION_GRAPH,
+  PLASTICITY_EXECUTION_CTA,
+  PLASTICITY_EXECUTION_CLUSTER,
+  PLASTICITY_EXECUTION_GRID
+} plasticity_execution;
+
 /** What a plastic cell is; as Spec. */
 typedef struct plasticity_spec {
   plasticity_cell cell;                         /**< what the plastic connection sits in */
@@ -191,6 +200,7 @@ typedef struct plasticity_plan_options {
   plasticity_precision precision; /**< f64: float64 tensors; f32 and bf16: float32 */
   int64_t checkpoint_interval;    /**< K: the tape keeps every K-th trace; 0: chosen */
   uint64_t memory_budget;         /**< bytes that the tape may take; 0: no limit */
+  plasticity_execution execution; /**< which kernels run a sequence on a GPU; automatic on the CPU */
 } plasticity_plan_options;
 
 /** The defaults of PlanOptions: one step, one sample, the CPU, f32. */
@@ -254,6 +264,7 @@ typedef struct plasticity_network_options {
   uint64_t seed;                  /**< of the initial parameters */
   int64_t checkpoint_interval;    /**< as in plasticity_plan_options */
   uint64_t memory_budget;         /**< as in plasticity_plan_options */
+  plasticity_execution execution; /**< as in plasticity_plan_options */
 } plasticity_network_options;
 
 /** The defaults of NetworkOptions, on the CPU. */
