@@ -21,9 +21,8 @@ struct NetworkOptions {
   Precision precision = Precision::f32;  ///< f32 or bf16
   std::uint64_t seed = 0;                ///< of the initial parameters
   std::int64_t checkpoint_interval = 0;  ///< as in PlanOptions: how often the trace is kept for backward
-  std::size_t memory_budget = 0;
-  Execution execution = Execution::automatic;  ///< as in PlanOptions         ///< as in PlanOptions: the
-                                               ///< bytes that the tape of a window may take
+  std::size_t memory_budget = 0;         ///< as in PlanOptions: the bytes that the tape of a window may take
+  Execution execution = Execution::automatic;  ///< as in PlanOptions
 };
 
 /// T steps of input: views of the caller's memory (the host's), row-major; an empty view is an absent tensor.
