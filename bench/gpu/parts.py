@@ -75,14 +75,16 @@ def tests(part, options, results):
 
 def steps(part, options, results):
     results["steps"] = []
-    for precision in ("f32", "bf16"):
+    for precision, paths in (("f32", ("automatic", "step", "graph")), ("bf16", ("automatic",))):
         for each in configurations():
-            result, problem = part.json(
-                f"{each['name']} {precision}".replace(" ", "_"),
-                [options.build / "plasticity", "time", "--device", "cuda", *each["arguments"], "--precision", precision,
-                 "--seconds", str(options.seconds)], 30)
-            entry = {"name": each["name"], "neurons": each["neurons"], "batch": each["batch"], "precision": precision}
-            results["steps"].append(entry | ({"result": result} if result else {"error": problem}))
+            for path in paths:
+                result, problem = part.json(
+                    f"{each['name']} {precision} {path}".replace(" ", "_"),
+                    [options.build / "plasticity", "time", "--device", "cuda", *each["arguments"], "--precision", precision,
+                     "--path", path, "--seconds", str(options.seconds)], 30)
+                entry = {"name": each["name"], "neurons": each["neurons"], "batch": each["batch"], "precision": precision,
+                         "path": path}
+                results["steps"].append(entry | ({"result": result} if result else {"error": problem}))
 
 
 def python_with_torch(part):
@@ -116,7 +118,7 @@ def peers(part, options, results):
     for each in configurations():
         name = each["name"].replace(" ", "_")
         done = part.run(name, [python, ROOT / "bench/peers/eager.py", "--device", "cuda", *each["arguments"],
-                               "--seconds", str(options.seconds), "--mode", "eager,graph"], 40)
+                               "--seconds", str(options.seconds), "--mode", "published,eager,graph"], 60)
         entry = {"name": each["name"]}
         if done is None:
             entry["error"] = "out of time"

@@ -30,7 +30,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   const std::int64_t width = spec.gates() * S;
   const bool lstm = spec.cell == Cell::lstm, eligible = spec.has_eligibility();
 
-  struct Element;  // one batch element on its way back
+  struct Element;  // one batch element on its way back (backward_element.hpp)
 
   GroupSums<Real> sums_of(std::int64_t group) const {
     Carver carver(sums + static_cast<std::size_t>(group) * sums_bytes);

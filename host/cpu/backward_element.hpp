@@ -1,0 +1,254 @@
+#pragma once
+
+#include "cpu/backward_pass.hpp"
+
+namespace plasticity::cpu {
+
+/// One batch element on its way back. A sweep reverses the read of step t and the update of step t-1
+/// together; what is open of step t when it begins stands in `dout`, `dc`, `dy`, `drate` and `dx_update[t %
+/// 2]`.
+template <class Real, class Trace>
+struct CpuPlan<Real, Trace>::BackwardPass::Element {
+  const BackwardPass& pass;
+  std::int64_t b;
+  TapeElement<Real, Trace> record;
+  BackwardSpace<Real> space;
+  GroupSums<Real> group;
+  Team& team;
+
+  const CpuPlan& plan = pass.plan;
+  const BackwardArgs<Real>& args = pass.args;
+  const Spec& spec = pass.spec;
+  const std::int64_t N = pass.N, P = pass.P, B = pass.B, S = pass.S, K = plan.interval_;
+  const bool lstm = pass.lstm, eligible = pass.eligible;
+  const std::int64_t length = pass.length_of(b);
+  std::int64_t segment = 0;  // the first step of the segment whose traces are in `space`
+  BackwardSweep<Real> sweep{};
+
+  // A segment keeps the traces before every kept_every-th of its steps: the first is the checkpoint, on the
+  // tape if it has the same type, the others are replayed into `space`. From those to the traces before a
+  // step in between, the sweeps find their way anew: it costs less than the memory that all of them would
+  // pass through.
+  static constexpr std::int64_t kept_every = BackwardSpace<Real>::kept_every;
+
+  Real* kept_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
+    if constexpr (std::is_same_v<Trace, Real>) {
+      if (t == segment) return checkpoints + segment / K * P * S;
+    }
+    return replayed + (t - segment) / kept_every * trace_distance<Real>(spec);
+  }
+  Real* kept_hebb(std::int64_t t) const { return kept_trace(t, space.hebb, record.hebb); }
+  Real* kept_eligibility(std::int64_t t) const {
+    return eligible ? kept_trace(t, space.eligibility, record.eligibility) : nullptr;
+  }
+  /// The last step up to t whose traces are there: kept, or zero after a reset.
+  std::int64_t known_before(std::int64_t t) const {
+    std::int64_t known = t;
+    while ((known - segment) % kept_every != 0 && !pass.resets(known, b)) --known;
+    return known;
+  }
+  TraceSource<Real> traces_before(std::int64_t t) const {
+    const std::int64_t known = known_before(t);
+    const bool zero = known != segment && pass.resets(known, b);
+    return {.hebb = zero ? pass.zero_trace : kept_hebb(known),
+            .eligibility = !eligible ? nullptr
+                           : zero    ? pass.zero_trace
+                                     : kept_eligibility(known),
+            .updates = space.updates + (known - segment),
+            .count = t - known};
+  }
+  Real* rate_of(std::int64_t t) const { return space.rates + (t - segment) * S; }
+  const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b, space.zeros); }
+
+  /// From behind the last step: what comes from the final state, and the last update.
+  void begin() {
+    const State<const Real>& upstream = args.dfinal_state;
+    const std::int64_t PN = P * N;
+    std::fill_n(space.zeros, std::max(P, S), Real(0));
+    std::fill_n(space.rates, K * S, Real(0));
+    pad_rows(at(upstream.y, b * N), 1, N, space.dout);
+    pad_rows(at(upstream.c, b * N), 1, N, space.dc);
+    pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
+    if (eligible) pad_rows(at(upstream.eligibility, b * PN), P, N, space.GE);
+    if (length == 0) return;
+    replay((length - 1) / K * K, length);
+    reverse_update(length - 1);
+  }
+
+  /// Works back to the currents of step t, and gets the sweep ready: its read, and the update before it.
+  void prepare(std::int64_t t) {
+    add_upstream(t);
+    reverse_rate(t);
+    reverse_cell(t);
+    const bool updates = t > 0 && !pass.resets(t, b);
+    if (updates && t == segment) replay(t - K, t);
+    const std::int64_t before = updates ? t - 1 : t;
+    sweep = {.before = traces_before(before),
+             .G = space.G,
+             .GE = space.GE,
+             .read = {.x = pre_of(t),
+                      .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
+                      .dx = space.dx_read,
+                      .dalpha = group.alpha},
+             .update = update_of(before)};
+    if (!updates) sweep.update.factors = {};
+    std::fill_n(space.dx, P, Real(0));
+  }
+
+  /// After the sweep: what step t-1 shows has its gradient.
+  void complete(std::int64_t t) {
+    reverse_presynaptic(t);
+    if (!pass.resets(t, b)) return;
+    forget();
+    if (t == 0) return;
+    if (t == segment) replay(t - K, t);
+    reverse_update(t - 1);
+  }
+
+  void finish() const {
+    const State<Real>& initial = args.dinitial_state;
+    unpad_rows(space.dout, 1, N, at(initial.y, b * N));
+    unpad_rows(space.dc, 1, N, at(initial.c, b * N));
+    unpad_rows(space.G, P, N, at(initial.hebb, b * P * N));
+    unpad_rows(space.GE, P, N, at(initial.eligibility, b * P * N));
+  }
+
+  /// Leaves in `space` the rates and updates of the steps t0 .. t1-1, a segment, and the traces that it
+  /// keeps.
+  void replay(std::int64_t t0, std::int64_t t1) {
+    segment = t0;
+    for (std::int64_t t = t0; t < t1; ++t) {
+      fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0),
+                at(args.inputs.rate, (t * B + b) * N), rate_of(t));
+      space.updates[t - t0] = {.x = pre_of(t), .y = record.post + t * S, .rate = rate_of(t)};
+    }
+    if constexpr (!std::is_same_v<Trace, Real>) {
+      const std::int64_t checkpoint = t0 / K * P * S;
+      convert(record.hebb + checkpoint, space.hebb, P * S);
+      if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
+    }
+    for (std::int64_t t = t0 + kept_every; t < t1; t += kept_every) {
+      const TraceSource<Real> from = traces_before(t - 1);
+      const TraceSource<Real> before{from.hebb, from.eligibility, from.updates, from.count + 1};
+      if (pass.resets(t, b)) continue;
+      team.run([&](std::int64_t share) {
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
+                            kept_hebb(t), kept_eligibility(t));
+      });
+    }
+  }
+
+  UpdateAdjoint<Real> update_of(std::int64_t t) const {
+    return {.factors = space.updates[t - segment],
+            .dx = space.dx_update[t % 2],
+            .dy = space.dy,
+            .drate = space.drate,
+            .deta = group.eta};
+  }
+
+  void reverse_update(std::int64_t t) {
+    sweep = {.before = traces_before(t),
+             .G = space.G,
+             .GE = space.GE,
+             .read = {.x = nullptr, .da = nullptr, .dx = space.dx_read, .dalpha = nullptr},
+             .update = update_of(t)};
+    team.run([&](std::int64_t share) {
+      const BackwardSweep<Real> alone = sweep_of(share);
+      plan.sweeps_.backward(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), &alone,
+                            1);
+    });
+  }
+
+  /// The sweep at hand, for a share of the columns: it has a place of its own for its sums over columns.
+  BackwardSweep<Real> sweep_of(std::int64_t share) const {
+    BackwardSweep<Real> part = sweep;
+    part.read.dx += share * P;
+    part.update.dx += share * P;
+    return part;
+  }
+
+  void add_upstream(std::int64_t t) const {
+    if (args.dy == nullptr) return;
+    for (std::int64_t j = 0; j < N; ++j) space.dout[j] += args.dy[(t * B + b) * N + j];
+  }
+
+  /// The gradient of the rate goes to eta, to the modulator (and through it to what it reads), or to the
+  /// caller.
+  void reverse_rate(std::int64_t t) const {
+    const Real* drate = space.drate;
+    if (spec.rate == Rate::fixed) {
+      for (std::int64_t j = 0; j < N; ++j) group.eta[j] += drate[j];
+    }
+    if (spec.rate == Rate::external && args.dinputs.rate != nullptr) {
+      std::copy_n(drate, N, args.dinputs.rate + (t * B + b) * N);
+    }
+    if (!spec.has_modulator()) return;
+    const Real M = record.modulation[t];
+    Real dM = 0;
+    if (spec.rate == Rate::fan_out) {
+      for (std::int64_t j = 0; j < N; ++j) {
+        group.fan_out_weight[j] += drate[j] * M;
+        group.fan_out_bias[j] += drate[j];
+        dM += drate[j] * args.parameters.fan_out_weight[j];
+      }
+    } else {
+      for (std::int64_t j = 0; j < N; ++j) dM += drate[j];
+    }
+    const bool reads_cell = spec.modulator_source == ModulatorSource::cell;
+    const Real* read = (reads_cell ? record.c : record.out) + t * S;
+    Real* dread = reads_cell ? space.dc : space.dout;
+    const Real q = dM * (1 - M * M);
+    *group.modulator_bias += q;
+    for (std::int64_t j = 0; j < N; ++j) {
+      group.modulator_weight[j] += q * read[j];
+      dread[j] += q * args.parameters.modulator_weight[j];
+    }
+  }
+
+  /// From the gradients of what step t shows to those of its currents, da.
+  void reverse_cell(std::int64_t t) const {
+    Real* const da_t = pass.da_of(t, b);
+    Real* const plastic = da_t + (lstm ? 2 * S : 0);
+    if (lstm) {
+      const Real* c_before = pass.resets(t, b) ? space.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
+      plan.cells_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
+                                   .post = record.post + t * S,
+                                   .c = record.c + t * S,
+                                   .c_before = c_before,
+                                   .dh = space.dout,
+                                   .dc = space.dc,
+                                   .dpost = space.dy,
+                                   .da = da_t});
+    } else {
+      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.dout[j];
+    }
+    activate_adjoint(spec.activation, record.activated + t * S, at(args.masks.clamp, (t * B + b) * N),
+                     space.dy, N);
+    std::copy_n(space.dy, N, plastic);
+    std::fill(plastic + N, plastic + S, Real(0));
+  }
+
+  /// The gradient of x(t), complete now, goes to the caller or becomes that of what step t-1 shows.
+  void reverse_presynaptic(std::int64_t t) const {
+    for (std::int64_t share = 0; share < share_count(N); ++share) {
+      const Real *read = space.dx_read + share * P, *update = space.dx_update[t % 2] + share * P;
+      for (std::int64_t i = 0; i < P; ++i) space.dx[i] += read[i] + update[i];
+    }
+    if (spec.is_recurrent()) {
+      std::copy_n(space.dx, N, space.dout);
+    } else {
+      if (args.dinputs.pre != nullptr) std::copy_n(space.dx, P, args.dinputs.pre + (t * B + b) * P);
+      std::fill_n(space.dout, N, Real(0));
+    }
+  }
+
+  /// A reset lets nothing through to the steps before it.
+  void forget() const {
+    std::fill_n(space.dout, N, Real(0));
+    std::fill_n(space.dc, N, Real(0));
+    std::fill_n(space.G, P * S, Real(0));
+    if (eligible) std::fill_n(space.GE, P * S, Real(0));
+  }
+};
+
+}  // namespace plasticity::cpu
