@@ -1,5 +1,9 @@
 #include "cpu/team.hpp"
 
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include <algorithm>
 #include <deque>
 #include <limits>
@@ -17,6 +21,25 @@ inline void pause() {
   __builtin_ia32_pause();
 #endif
 }
+
+#ifdef __linux__
+int current_cpu() { return sched_getcpu(); }
+
+/// Leaves the processor `cpu`, if the thread may run elsewhere. A scheduler likes to wake a thread where it
+/// was woken from, which here is where the owner runs; the two would then take turns.
+void leave(int cpu) {
+  cpu_set_t allowed;
+  if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(static_cast<unsigned>(cpu), &others);
+  if (CPU_COUNT(&others) == 0) return;
+  sched_setaffinity(0, sizeof(others), &others);
+  sched_setaffinity(0, sizeof(allowed), &allowed);
+}
+#else
+int current_cpu() { return -1; }
+void leave(int) {}
+#endif
 
 /// Waits until `value` is no longer `old`, and gives what it is then.
 template <class T>
@@ -39,6 +62,7 @@ void Team::run_shared(const void* work, Call call) {
   work_ = work;
   call_ = call;
   left_.store(shares_, std::memory_order_relaxed);
+  owner_cpu_.store(current_cpu(), std::memory_order_relaxed);
   const std::uint64_t run = run_.load(std::memory_order_relaxed) + 1;
   run_.store(run, std::memory_order_release);
   run_.notify_all();
@@ -72,6 +96,8 @@ void Team::help(std::int64_t first) {
   for (;;) {
     seen = wait_while(run_, seen);
     if (seen == dismissed) return;
+    if (const int cpu = current_cpu(); cpu >= 0 && cpu == owner_cpu_.load(std::memory_order_relaxed))
+      leave(cpu);
     take(seen, first);
   }
 }

@@ -45,6 +45,7 @@ class Team {
   std::unique_ptr<Taken[]> taken_;  // null: the owner is alone
   const void* work_ = nullptr;
   Call call_ = nullptr;
+  std::atomic<int> owner_cpu_{-1};
   alignas(64) std::atomic<std::uint64_t> run_{0};  // the number of the run under way, or `dismissed`
   alignas(64) std::atomic<std::int64_t> left_{0};  // shares of it that are not done
 };
