@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "plasticity/plan.hpp"
 
@@ -14,6 +15,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::int64_t checkpoint_interval() const = 0;
   virtual Execution execution() const { return Execution::automatic; }
+  /// How it runs a sequence, for logs; empty where there is one way only.
+  virtual std::string way() const { return {}; }
   virtual std::size_t tape_bytes() const = 0;
   virtual std::size_t scratch_bytes() const = 0;
   virtual std::size_t live_bytes() const = 0;

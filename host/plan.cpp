@@ -68,9 +68,11 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
 Plan::Plan(const Spec& spec, const PlanOptions& options)
     : spec_(spec), options_(options), backend_(make_backend(spec, options)) {
   log(Verbosity::dispatch, [&] {
+    const std::string way = backend_->way();
     return text("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
-                to_string(options.precision), " on ", options.device.name(), ", K=", checkpoint_interval(),
-                ", tape ", tape_bytes(), " bytes, scratch ", scratch_bytes(), " bytes");
+                to_string(options.precision), " on ", options.device.name(), way.empty() ? "" : ", ", way,
+                ", K=", checkpoint_interval(), ", tape ", tape_bytes(), " bytes, scratch ", scratch_bytes(),
+                " bytes");
   });
 }
 

@@ -6,7 +6,6 @@
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
 #include "fail.hpp"
-#include "log.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -25,7 +24,6 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), 
   check_grids();
   const CurrentDevice current(options.device.index());
   choice_ = choose();
-  log(Verbosity::dispatch, [&] { return text("cuda: ", describe(choice_)); });
   interval_ = choose_interval();
   Carver counter(nullptr);
   tape(counter, interval_);

@@ -38,6 +38,7 @@ class CudaPlan final : public Backend {
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   Execution execution() const override { return choice_.execution; }
+  std::string way() const override { return describe(choice_); }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
   std::size_t live_bytes() const override { return live_bytes_; }
