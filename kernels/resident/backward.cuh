@@ -199,7 +199,7 @@ __device__ void reverse_element(const ResidentBackward& run, const Member& at, c
       const std::int64_t before = t > 0 ? t - 1 : 0, first = before / K * K;
       if (run.replays && first != held && at.inside) {
         const Segment segment{p, record, first, run.hebb, run.eligibility};
-        constexpr int rows = kind == Eligibility::none ? 8 : 4;  // what registers bear
+        constexpr int rows = kind == Eligibility::none ? 6 : 4;  // what registers bear
         for (std::int64_t row = at.row_group; row < p.P; row += rows * at.row_groups)
           replay_rows_of_segment<rule, kind, rows>(segment, b, length, {row, at.row_groups, at.column});
       }
