@@ -148,7 +148,7 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
                        for (std::int64_t b = first; b < last; b += together())
                          pass.run(b, std::min(together(), last - b), slot, sums, team);
                      });
-  pass.weight_gradients(memory.zeros, memory.left, memory.right);
+  pass.weight_gradients(memory.left, memory.right);
   pass.group_gradients();
 }
 

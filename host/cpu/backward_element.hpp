@@ -50,21 +50,20 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   TraceSource<Real> traces_before(std::int64_t t) const {
     const std::int64_t known = known_before(t);
     const bool zero = known != segment && pass.resets(known, b);
-    return {.hebb = zero ? pass.zero_trace : kept_hebb(known),
+    return {.hebb = zero ? pass.zeros : kept_hebb(known),
             .eligibility = !eligible ? nullptr
-                           : zero    ? pass.zero_trace
+                           : zero    ? pass.zeros
                                      : kept_eligibility(known),
             .updates = space.updates + (known - segment),
             .count = t - known};
   }
   Real* rate_of(std::int64_t t) const { return space.rates + (t - segment) * S; }
-  const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b, space.zeros); }
+  const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b); }
 
   /// From behind the last step: what comes from the final state, and the last update.
   void begin() {
     const State<const Real>& upstream = args.dfinal_state;
     const std::int64_t PN = P * N;
-    std::fill_n(space.zeros, std::max(P, S), Real(0));
     std::fill_n(space.rates, K * S, Real(0));
     pad_rows(at(upstream.y, b * N), 1, N, space.dout);
     pad_rows(at(upstream.c, b * N), 1, N, space.dc);
@@ -210,7 +209,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     Real* const da_t = pass.da_of(t, b);
     Real* const plastic = da_t + (lstm ? 2 * S : 0);
     if (lstm) {
-      const Real* c_before = pass.resets(t, b) ? space.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
+      const Real* c_before = pass.resets(t, b) ? pass.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
       plan.cells_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
                                    .post = record.post + t * S,
                                    .c = record.c + t * S,

@@ -20,7 +20,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   Real* da;                      // [B,T,gates,N] gradients of the currents
   const Real* w_in_transposed;   // [gates,N,I], where there is a projection
   const Real* gates_transposed;  // [3,N,N], in an lstm
-  const Real* zero_trace;        // [P,N] where there are resets
+  const Real* zeros;             // [max(P,N)]; where there are resets [P,N]
   Connection<Real> connection;
 
   // Sizes under the names of the equations; S is N padded.
@@ -45,8 +45,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   Real* da_of(std::int64_t t, std::int64_t b) const { return da + (b * T + t) * width; }
 
   /// The presynaptic activity of step t; `zeros` is what a reset leaves of it.
-  const Real* pre_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b,
-                     const Real* zeros) const {
+  const Real* pre_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b) const {
     if (!spec.is_recurrent()) return args.inputs.pre + (t * B + b) * P;
     if (resets(t, b)) return zeros;
     return t == 0 ? record.y0 : record.out + (t - 1) * S;
@@ -59,7 +58,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   /// dx = da W_in^T, or du = da; zero beyond the length.
   void input_gradients(std::int64_t b) const;
   /// What is summed over all steps at once: the dense weights and the bias.
-  void weight_gradients(const Real* zeros, const Real** left, const Real** right) const;
+  void weight_gradients(const Real** left, const Real** right) const;
   /// Adds up the groups' sums in their order.
   void group_gradients() const;
 

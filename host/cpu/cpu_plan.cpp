@@ -100,7 +100,6 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carv
   const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
                      shares = share_count(spec.neurons);
   const bool eligible = spec.has_eligibility();
-  zeros = carver.take<Real>(std::max(P, N));
   G = carver.take<Real>(P * N);
   GE = carver.take<Real>(eligible ? P * N : 0);
   const std::int64_t kept = (interval + kept_every - 1) / kept_every * trace_distance<Real>(spec);

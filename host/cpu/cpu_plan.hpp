@@ -122,9 +122,8 @@ struct GroupSums {
 template <class Real>
 struct BackwardSpace {
   static constexpr std::int64_t kept_every = TraceSource<Real>::most;
-  Real* zeros;  // [max(P,N)]
-  Real* G;      // [P,N]
-  Real* GE;     // [P,N]
+  Real* G;     // [P,N]
+  Real* GE;    // [P,N]
   Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
   Real* eligibility;             // likewise
   Real* rates;                   // [K,N] of the segment's steps

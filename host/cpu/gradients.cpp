@@ -38,8 +38,7 @@ void CpuPlan<Real, Trace>::BackwardPass::weight_gradient(Real* c, std::int64_t r
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real* zeros, const Real** left,
-                                                          const Real** right) const {
+void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real** left, const Real** right) const {
   const Parameters<Real>& gradients = args.dparameters;
   const std::int64_t I = spec.inputs, gates = spec.gates();
   std::int64_t count = 0;
@@ -53,7 +52,7 @@ void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real* zeros, con
       }
     }
   };
-  list_steps([&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b, zeros); });
+  list_steps([&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b); });
   if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, left, right, count);
   if (gradients.w_gates != nullptr) {
     const std::int64_t rows[] = {0, 1, 3};  // i, f and o among the currents
@@ -102,10 +101,9 @@ void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const {
   }
 }
 
-#define PLASTICITY_INSTANTIATE(Real, Trace)                                                     \
-  template void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t) const;        \
-  template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real*, const Real**, \
-                                                                     const Real**) const;       \
+#define PLASTICITY_INSTANTIATE(Real, Trace)                                                             \
+  template void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t) const;                \
+  template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real**, const Real**) const; \
   template void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const;
 PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)
