@@ -121,7 +121,7 @@ struct GroupSums {
 /// What one thread works in while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  static constexpr std::int64_t kept_every = TraceSource<Real>::most;
+  static constexpr std::int64_t kept_every = 3;
   Real* G;     // [P,N]
   Real* GE;    // [P,N]
   Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
@@ -177,6 +177,8 @@ class CpuPlan final : public Backend {
   /// What a step passes through is best kept in the second cache, of which a thread commonly has this much.
   /// (A constant, since it decides in which order gradients are added up.)
   static constexpr std::int64_t second_cache = 1 << 20;
+  /// And all threads together this much of the last one.
+  static constexpr std::int64_t last_cache = 16 << 20;
   std::int64_t working_set(std::int64_t matrices) const {
     return matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
   }
@@ -186,9 +188,11 @@ class CpuPlan final : public Backend {
   std::int64_t backward_matrices() const { return spec_.alpha == Granularity::connection ? 5 : 3; }
   /// Whether elements side by side, one a thread, would crowd each other out of the last cache.
   bool crowds(std::int64_t matrices) const {
-    constexpr std::int64_t last_cache = 16 << 20;  // a common size
     return options_.device.threads() * working_set(matrices) > last_cache;
   }
+  /// Whether a checkpoint leaves the last cache before backward comes to it. It is then copied past the
+  /// caches; if it stays, the sweeps go on where it stands.
+  bool outgrows_cache() const { return tape_bytes_ > static_cast<std::size_t>(last_cache); }
   /// Elements of a group that go back step by step together.
   std::int64_t together() const {
     return working_set(backward_matrices() + 2) > second_cache

@@ -51,10 +51,14 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   UpdateFactors<Real> pending{};
   ForwardSweep<Real> sweep{};  // of the step at hand
 
-  /// The traces before step t stand in a checkpoint, if there is one of the same type.
+  /// Whether the traces before step t are worked on in a checkpoint, not copied there.
+  bool works_in_checkpoint(std::int64_t t) const {
+    return std::is_same_v<Trace, Real> && !plan.outgrows_cache() && records && t < pass.T &&
+           t % plan.interval_ == 0;
+  }
   Real* trace_of(std::int64_t t, Real* working, Trace* checkpoints) const {
     if constexpr (std::is_same_v<Trace, Real>) {
-      if (records && t < pass.T && t % plan.interval_ == 0) return checkpoints + t / plan.interval_ * P * S;
+      if (works_in_checkpoint(t)) return checkpoints + t / plan.interval_ * P * S;
     }
     return working;
   }
@@ -102,8 +106,10 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
 
   /// From the finished currents of step t to what it shows, and to the update that then waits.
   void complete(std::int64_t t) {
-    if constexpr (!std::is_same_v<Trace, Real>) {
-      if (records && t % plan.interval_ == 0) keep_checkpoint(t / plan.interval_);
+    if (records && t % plan.interval_ == 0 && !works_in_checkpoint(t)) {
+      const std::int64_t checkpoint = t / plan.interval_ * P * S;
+      keep(hebb, record.hebb + checkpoint);
+      if (eligible) keep(eligibility, record.eligibility + checkpoint);
     }
     const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
     Real* const out = (records ? record.out : space.out) + kept;
@@ -132,10 +138,12 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     c_before = c;
   }
 
-  /// Traces of another type on the tape: copies, not where the sweeps work.
-  void keep_checkpoint(std::int64_t checkpoint) const {
-    convert(hebb, record.hebb + checkpoint * P * S, P * S);
-    if (eligible) convert(eligibility, record.eligibility + checkpoint * P * S, P * S);
+  void keep(const Real* trace, Trace* checkpoint) const {
+    if constexpr (std::is_same_v<Trace, Real>) {
+      plan.sweeps_.keep(P * S, trace, checkpoint);
+    } else {
+      convert(trace, checkpoint, P * S);
+    }
   }
 
   /// What is zero beyond the length, and the final state with the last update in it.

@@ -1,5 +1,10 @@
 #pragma once
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -63,6 +68,27 @@ inline V load(const Real* source) {
 template <class V, class Real>
 inline void store(Real* destination, V value) {
   std::memcpy(destination, &value, sizeof(V));
+}
+
+/// store() to an aligned place that is not read soon: where the processor can, the caches keep what they
+/// have, and the place is not read first.
+template <class V, class Real>
+inline void store_past_caches(Real* destination, V value) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(destination), std::bit_cast<__m512i>(value));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(destination), std::bit_cast<__m256i>(value));
+#elif defined(__SSE2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(destination), std::bit_cast<__m128i>(value));
+#else
+  store(destination, value);
+#endif
+}
+/// Other threads see these stores in their order with others only after this.
+inline void finish_stores_past_caches() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
 }
 
 // Without this a loop body would be a function of its own, and would read its pointers again after every

@@ -31,6 +31,9 @@ inline std::int64_t share_count(std::int64_t N) {
       std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(N / 128, 1))));
 }
 
+/// Columns of the widest share, padding included.
+inline constexpr std::int64_t widest_share = 256;
+
 template <class Real>
 Columns share_of(std::int64_t N, std::int64_t share) {
   const std::int64_t blocks = padded<Real>(N) / row_lanes<Real>, shares = share_count(N);

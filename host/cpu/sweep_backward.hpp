@@ -17,26 +17,23 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
   const Together<BackwardSweep<Real>, elements> at(sweeps);
   Real* const dalpha_rows = at[0].read.dalpha;
   V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // of a tile's rows, by lane
-  const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
-                                               std::int64_t i1) PLASTICITY_INLINE {
-    // The traces of the tile: where they stand, or worked out.
-    constexpr std::int64_t block_width = count * lanes<V>;
-    alignas(64) Real h_tile[elements][tile_rows * block_width], e_tile[elements][tile_rows * block_width];
-    const Real *h_rows[elements], *e_rows[elements];
-    std::int64_t row_distance[elements];
+  // The traces of a tile, from the share's first column on: where they stand, or worked out.
+  constexpr std::int64_t tile_size = tile_rows * widest_share;
+  constexpr bool eligible = updates && kind != Eligibility::none;
+  alignas(64) Real h_tile[elements][tile_size], e_tile[elements][eligible ? tile_size : 1];
+  TraceRows<const Real> traces[elements];
+  const auto prepare_traces = [&](std::int64_t i0, std::int64_t i1) {
     for (int b = 0; b < elements; ++b) {
       const TraceSource<Real>& before = at[b].before;
-      const std::int64_t first = i0 * stride + j;
-      h_rows[b] = before.hebb + first;
-      e_rows[b] = before.eligibility == nullptr ? nullptr : before.eligibility + first;
-      row_distance[b] = stride;
-      if (before.count > 0) {
-        advance<rule, kind, count>(c, before, j, i0, i1, h_tile[b], e_tile[b], block_width);
-        h_rows[b] = h_tile[b];
-        e_rows[b] = e_tile[b];
-        row_distance[b] = block_width;
-      }
+      const std::int64_t first = i0 * stride + columns.first;
+      traces[b] = {before.hebb + first, eligible ? before.eligibility + first : nullptr, stride};
+      if (before.count == 0) continue;
+      advance<rule, kind>(c, columns, before, i0, i1, {h_tile[b], e_tile[b], columns.count});
+      traces[b] = {h_tile[b], e_tile[b], columns.count};
     }
+  };
+  const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
+                                               std::int64_t i1) PLASTICITY_INLINE {
     ColumnDrive<rule, kind, V> drive[elements][count];
     V da[elements][count]{}, dy[elements][count]{}, drate[elements][count]{}, deta[elements][count]{},
         dalpha[elements][count]{};
@@ -69,12 +66,12 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
           if constexpr (per_connection) dalpha_ij = load<V>(dalpha_rows + ij);
         }
         for (int b = 0; b < elements; ++b) {
-          const std::int64_t place = (i - i0) * row_distance[b] + k * lanes<V>;
-          h[b] = load<V>(h_rows[b] + place);
+          const std::int64_t place = (i - i0) * traces[b].distance + column - columns.first;
+          h[b] = load<V>(traces[b].hebb + place);
           G[b] = load<V>(at[b].G + ij);
-          if constexpr (updates && kind != Eligibility::none) {
+          if constexpr (eligible) {
             GE[b] = load<V>(at[b].GE + ij);
-            e[b] = load<V>(e_rows[b] + place);
+            e[b] = load<V>(traces[b].eligibility + place);
           }
         }
         for (int b = 0; b < elements; ++b) {
@@ -124,7 +121,11 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
       if constexpr (reads && !per_connection) add_block(at[b].read.dalpha + j, dalpha[b]);
     }
   };
-  for_tiles<Real, 2>(c.P, N, columns, block, [&](std::int64_t i0, std::int64_t i1) {
+  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+    prepare_traces(i0, i1);
+    for_columns<Real, 2>(N, columns, [&]<int count, bool tail>(std::int64_t j) PLASTICITY_INLINE {
+      block.template operator()<count, tail>(j, i0, i1);
+    });
     for (int b = 0; b < elements; ++b) {
       if constexpr (reads) store_sums(at[b].read.dx + i0, dx_read[b], i1 - i0);
       if constexpr (updates) store_sums(at[b].update.dx + i0, dx_update[b], i1 - i0);

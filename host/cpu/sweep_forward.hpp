@@ -54,20 +54,22 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
     }
     for (int b = 0; b < elements; ++b) store_block(at[b].s + j, s[b]);
   };
-  for_tiles<Real, wide>(c.P, N, columns, block, [](std::int64_t, std::int64_t) {});
+  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+    for_columns<Real, wide>(N, columns, [&]<int count, bool tail>(std::int64_t j) PLASTICITY_INLINE {
+      block.template operator()<count, tail>(j, i0, i1);
+    });
+  });
 }
 
 template <Rule rule, Eligibility kind, class Real>
 void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
                   Real* eligibility) {
   const std::int64_t stride = padded<Real>(c.N);
-  const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
-                                               std::int64_t i1) PLASTICITY_INLINE {
-    const std::int64_t first = i0 * stride + j;
-    advance<rule, kind, count>(c, traces, j, i0, i1, hebb + first,
-                               kind == Eligibility::none ? nullptr : eligibility + first, stride);
-  };
-  for_tiles<Real, 2>(c.P, c.N, columns, block, [](std::int64_t, std::int64_t) {});
+  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) {
+    const std::int64_t first = i0 * stride + columns.first;
+    advance<rule, kind>(c, columns, traces, i0, i1,
+                        {hebb + first, kind == Eligibility::none ? nullptr : eligibility + first, stride});
+  });
 }
 
 }  // namespace

@@ -25,23 +25,24 @@ PLASTICITY_INLINE inline void for_blocks(std::int64_t begin, std::int64_t end, B
   if constexpr (wide > 1) for_blocks<Real, wide / 2>(j, end, body);
 }
 
-/// Calls body<count, tail>(j, first_row, last_row) for all blocks of all tiles. The tail is what stands
-/// behind the last whole block of row_lanes columns, padding included.
-template <class Real, int wide, class Tile, class Body>
-PLASTICITY_INLINE inline void for_tiles(std::int64_t P, std::int64_t N, Columns columns, Body body,
-                                        Tile after_tile) {
+/// Calls tile(first_row, last_row) for all tiles.
+template <class Tile>
+PLASTICITY_INLINE inline void for_tiles(std::int64_t P, Tile tile) {
+  for (std::int64_t i0 = 0; i0 < P; i0 += tile_rows) tile(i0, i0 + tile_rows < P ? i0 + tile_rows : P);
+}
+
+/// Calls body<count, tail>(j) for all blocks of the columns. The tail is what stands behind the last whole
+/// block of row_lanes columns, padding included.
+template <class Real, int wide, class Body>
+PLASTICITY_INLINE inline void for_columns(std::int64_t N, Columns columns, Body body) {
   const std::int64_t end = columns.first + columns.count, whole = N / row_lanes<Real> * row_lanes<Real>;
   const std::int64_t middle = whole < end ? whole : end;
-  for (std::int64_t i0 = 0; i0 < P; i0 += tile_rows) {
-    const std::int64_t i1 = i0 + tile_rows < P ? i0 + tile_rows : P;
-    for_blocks<Real, wide>(columns.first, middle, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
-      body.template operator()<count, false>(j, i0, i1);
-    });
-    for_blocks<Real, 1>(middle, end, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
-      body.template operator()<count, true>(j, i0, i1);
-    });
-    after_tile(i0, i1);
-  }
+  for_blocks<Real, wide>(columns.first, middle, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    body.template operator()<count, false>(j);
+  });
+  for_blocks<Real, 1>(middle, end, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    body.template operator()<count, true>(j);
+  });
 }
 
 /// Row i of a caller's matrix, so that [j] is column j of it.
@@ -75,47 +76,69 @@ struct ColumnDrive {
   }
 };
 
-/// The updates of a TraceSource for one block of one tile, `steps` of them; the traces after them go to
-/// `hebb` and `eligibility`, whose rows are `distance` apart. A function of its own: what it is called from
-/// has enough variants.
-template <Rule rule, Eligibility kind, int count, int steps, class Real>
-__attribute__((noinline)) void advance_steps(const Connection<Real>& c, const TraceSource<Real>& traces,
-                                             std::int64_t j, std::int64_t i0, std::int64_t i1, Real* hebb,
-                                             Real* eligibility, std::int64_t distance) {
+/// Some rows of a trace, and of its eligibility (or null), from a share's first column on.
+template <class Real>
+struct TraceRows {
+  Real *hebb, *eligibility;
+  std::int64_t distance;  // from row to row
+};
+
+/// Most updates that advance() does in one pass, and rows that it asks the memory for before it comes to
+/// them.
+constexpr std::int64_t updates_at_once = 3, rows_ahead = 2 * tile_rows;
+
+/// `steps` updates of a tile's traces, from one place to another or in place. A function of its own: what it
+/// is called from has enough variants.
+template <Rule rule, Eligibility kind, int steps, class Real>
+__attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns columns, std::int64_t i0,
+                                             std::int64_t i1, const UpdateFactors<Real>* updates,
+                                             TraceRows<const Real> from, TraceRows<Real> to) {
   using V = Vector<Real>;
-  const std::int64_t stride = padded<Real>(c.N);
   const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
-  ColumnDrive<rule, kind, V> drive[steps][count];
-  const Real* x[steps];
-  for (int step = 0; step < steps; ++step) {
-    const UpdateFactors<Real>& update = traces.updates[step];
-    x[step] = update.x;
-    for (int k = 0; k < count; ++k) drive[step][k] = {update, j + k * lanes<V>};
-  }
-  for (std::int64_t i = i0; i < i1; ++i) {
-    V h[count], e[count]{};
-    load_block(h, traces.hebb + i * stride + j);
-    if constexpr (kind != Eligibility::none) load_block(e, traces.eligibility + i * stride + j);
+  const bool in_place = from.hebb == to.hebb;
+  for_blocks<Real, 4>(0, columns.count, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    ColumnDrive<rule, kind, V> drive[steps][count];
     for (int step = 0; step < steps; ++step) {
-      const V x_i = splat<V>(x[step][i]);
-      for (int k = 0; k < count; ++k) {
-        const auto& d = drive[step][k];
-        update_traces<rule, kind>(h[k], e[k], d.product(x_i), d.rate, d.y, eta, clip);
-      }
+      for (int k = 0; k < count; ++k) drive[step][k] = {updates[step], columns.first + j + k * lanes<V>};
     }
-    store_block(hebb + (i - i0) * distance, h);
-    if constexpr (kind != Eligibility::none) store_block(eligibility + (i - i0) * distance, e);
-  }
+    for (std::int64_t i = i0; i < i1; ++i) {
+      const std::int64_t source = (i - i0) * from.distance + j, destination = (i - i0) * to.distance + j;
+      V h[count], e[count]{};
+      load_block(h, from.hebb + source);
+      if constexpr (kind != Eligibility::none) load_block(e, from.eligibility + source);
+      for (int k = 0; k < count && !in_place; ++k) {
+        const std::int64_t later = source + rows_ahead * from.distance + k * lanes<V>;
+        __builtin_prefetch(from.hebb + later);
+        if constexpr (kind != Eligibility::none) __builtin_prefetch(from.eligibility + later);
+      }
+      for (int step = 0; step < steps; ++step) {
+        const V x_i = splat<V>(updates[step].x[i]);
+        for (int k = 0; k < count; ++k) {
+          const auto& d = drive[step][k];
+          update_traces<rule, kind>(h[k], e[k], d.product(x_i), d.rate, d.y, eta, clip);
+        }
+      }
+      store_block(to.hebb + destination, h);
+      if constexpr (kind != Eligibility::none) store_block(to.eligibility + destination, e);
+    }
+  });
 }
 
-template <Rule rule, Eligibility kind, int count, class Real>
-inline void advance(const Connection<Real>& c, const TraceSource<Real>& traces, std::int64_t j,
-                    std::int64_t i0, std::int64_t i1, Real* hebb, Real* eligibility, std::int64_t distance) {
-  static_assert(TraceSource<Real>::most == 3);
-  const auto run = traces.count == 1   ? advance_steps<rule, kind, count, 1, Real>
-                   : traces.count == 2 ? advance_steps<rule, kind, count, 2, Real>
-                                       : advance_steps<rule, kind, count, 3, Real>;
-  run(c, traces, j, i0, i1, hebb, eligibility, distance);
+/// The traces of a tile after all updates of a TraceSource, of which there is at least one.
+template <Rule rule, Eligibility kind, class Real>
+inline void advance(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces,
+                    std::int64_t i0, std::int64_t i1, TraceRows<Real> to) {
+  const std::int64_t stride = padded<Real>(c.N), first = i0 * stride + columns.first;
+  TraceRows<const Real> from{traces.hebb + first,
+                             kind == Eligibility::none ? nullptr : traces.eligibility + first, stride};
+  for (std::int64_t done = 0; done < traces.count; done += updates_at_once) {
+    const std::int64_t left = traces.count - done;
+    const auto run = left == 1   ? advance_steps<rule, kind, 1, Real>
+                     : left == 2 ? advance_steps<rule, kind, 2, Real>
+                                 : advance_steps<rule, kind, updates_at_once, Real>;
+    run(c, columns, i0, i1, traces.updates + done, from, to);
+    from = {to.hebb, to.eligibility, to.distance};
+  }
 }
 
 /// Copies of some sweeps, of which the compiler knows that no store changes them.

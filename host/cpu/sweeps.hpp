@@ -61,11 +61,10 @@ struct ForwardSweep {
 /// Traces that are known by those of some steps before, and by the updates since.
 template <class Real>
 struct TraceSource {
-  static constexpr std::int64_t most = 3;  // updates
-  const Real* hebb;                        // [P,N]
-  const Real* eligibility;                 // [P,N] or null
-  const UpdateFactors<Real>* updates;      // [count]
-  std::int64_t count;                      // at most `most`, perhaps 0
+  const Real* hebb;                    // [P,N]
+  const Real* eligibility;             // [P,N] or null
+  const UpdateFactors<Real>* updates;  // [count]
+  std::int64_t count;                  // perhaps 0
 };
 
 /// The adjoint of a plastic read.
@@ -110,6 +109,8 @@ struct Sweeps {
   /// Writes traces down, in one pass whatever the number of updates.
   void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
                  Real* hebb, Real* eligibility);
+  /// Copies a trace, or part of it, to where it is not read soon: past the caches, if the processor can.
+  void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
   /// As forward; what the elements add to one sum, they add in their order.
   void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
                    int elements);

@@ -85,6 +85,13 @@ void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns colu
 }
 
 template <class Real>
+void keep(std::int64_t count, const Real* trace, Real* checkpoint) {
+  using V = Vector<Real>;
+  for (std::int64_t k = 0; k < count; k += lanes<V>) store_past_caches(checkpoint + k, load<V>(trace + k));
+  finish_stores_past_caches();
+}
+
+template <class Real>
 void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
               const BackwardSweep<Real>* sweeps, int elements) {
   const auto reads = [](const BackwardSweep<Real>& sweep) { return sweep.read.x != nullptr; };
@@ -118,7 +125,7 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
 
 template <class Real>
 constexpr Sweeps<Real> sweep_table{
-    .forward = forward<Real>, .replay = replay<Real>, .backward = backward<Real>};
+    .forward = forward<Real>, .replay = replay<Real>, .keep = keep<Real>, .backward = backward<Real>};
 
 }  // namespace
 }  // namespace plasticity::cpu
