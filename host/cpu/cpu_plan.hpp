@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "backend.hpp"
+#include "carver.hpp"
 #include "cpu/bfloat16.hpp"
 #include "cpu/cells.hpp"
 #include "cpu/products.hpp"
@@ -23,25 +24,22 @@ namespace plasticity::cpu {
 /// pieces begin at different places within a page: the same element of several matrices then falls into
 /// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
 /// the same address.
-class Carver {
+class Carver : public plasticity::Carver {
  public:
-  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
+  using plasticity::Carver::Carver;
   template <class T>
   T* take(std::int64_t count) {
-    const std::size_t size = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    if (size >= large) bytes_ = (bytes_ + page - 1) / page * page + large_++ % (page / apart) * apart;
-    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += size;
-    return piece;
+    if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / apart) * apart);
+    return plasticity::Carver::take<T>(count);
   }
   /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
-  std::size_t bytes() const { return large_ == 0 ? bytes_ : (bytes_ + page - 1) / page * page; }
+  std::size_t bytes() const { return large_ == 0 ? plasticity::Carver::bytes() : whole_pages(); }
 
   static constexpr std::size_t page = 4096, large = 32 << 10, apart = 256;
 
  private:
-  std::byte* memory_;
-  std::size_t bytes_ = 0, large_ = 0;
+  std::size_t whole_pages() const { return (plasticity::Carver::bytes() + page - 1) / page * page; }
+  std::size_t large_ = 0;
 };
 
 /// Numbers from one trace to the next where traces stand one behind the other: whole pages, if they are
