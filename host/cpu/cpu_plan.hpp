@@ -20,8 +20,7 @@
 // all memory of its own.
 namespace plasticity::cpu {
 
-/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts. Large
-/// pieces begin at different places within a page: the same element of several matrices then falls into
+/// Large pieces begin at different places within a page: the same element of several matrices then falls into
 /// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
 /// the same address.
 class Carver : public plasticity::Carver {
@@ -151,7 +150,7 @@ class CpuPlan final : public Backend {
   void backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
   void load(Stream, const State<const Real>& state, Live live) const override;
   void step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const override;
-  void store(Stream, Live live, const State<Real>& state) const override;
+  void store(Stream, const State<Real>& state, Live live) const override;
 
  private:
   struct ForwardPass;   // a forward pass under way (forward.cpp)

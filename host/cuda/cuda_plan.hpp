@@ -31,7 +31,7 @@ class CudaPlan final : public Backend {
   void backward(Stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const override;
   void load(Stream, const State<const float>& state, Live live) const override;
   void step(Stream, const StepArgs<float>& args, Live live, Scratch scratch) const override;
-  void store(Stream, Live live, const State<float>& state) const override;
+  void store(Stream, const State<float>& state, Live live) const override;
 
  private:
   struct LiveMemory;

@@ -169,9 +169,9 @@ TEST(SameBits, ForStepsOneByOne) {
       if (spec.has_modulator()) args.modulation = stepped.forward.modulation + t * B;
       plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
       if (t == 2)
-        plan.store({}, live.as<Live>(), stepped.forward.final_state);  // taking the state out changes nothing
+        plan.store({}, stepped.forward.final_state, live.as<Live>());  // taking the state out changes nothing
     }
-    plan.store({}, live.as<Live>(), stepped.forward.final_state);
+    plan.store({}, stepped.forward.final_state, live.as<Live>());
     EXPECT_TRUE(whole.outputs == stepped.outputs) << problem.name();
     EXPECT_TRUE(live.intact() && scratch.intact());
   }

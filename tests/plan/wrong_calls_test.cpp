@@ -273,10 +273,10 @@ TEST(BadInput, SteppingAndTypes) {
        [&] {
          call.plan.load({}, State<const float>{}, Live{{call.live.data, 64}});
        }},
-      {"state without c", bad_argument, "state.c: expected null for cell rnn",
+      {"state without c", bad_argument, "state.c: expected null for a network without it (rnn ",
        [&] { call.plan.load({}, State<const float>{.c = call.spare.data()}, call.live); }},
       {"store c", bad_argument, "state.c: expected null",
-       [&] { call.plan.store({}, call.live, State<float>{.c = call.spare.data()}); }},
+       [&] { call.plan.store({}, State<float>{.c = call.spare.data()}, call.live); }},
   };
   for (const Row& row : rows) expect_refused(row);
 }
