@@ -78,6 +78,28 @@ TEST_F(CudaValues, OddSizes) {
 }
 
 TEST_F(CudaValues, WholeMatrix) {
+// hard_clip's gradient stops where the clip cut the update, whatever the update was: here -1 exactly, which
+// is also what a clip looks like that was taken for "let through nothing".
+TEST_F(CudaValues, AClippedUpdateOfExactlyMinusOne) {
+  const Spec spec{.cell = Cell::feedforward,
+                  .rule = Rule::hard_clip,
+                  .rate = Rate::external,
+                  .activation = Activation::identity,
+                  .inputs = 2,
+                  .neurons = 2,
+                  .clip = 0.5};
+  Problem problem = make_problem(spec, 1, 1, 71);
+  for (auto& [name, values] : problem.inputs) std::fill(values.begin(), values.end(), 0.0);
+  problem.inputs.at("input.pre").assign(2, 1);
+  problem.inputs.at("param.w").assign(4, 0.5);    // y = 1
+  problem.inputs.at("input.rate").assign(2, -1);  // so that each entry of the trace becomes 0 - 1 · 1 · 1
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    for (const Execution execution : all_executions) {
+      expect_near(problem, 1e-6, {.precision = precision, .execution = execution});
+    }
+  }
+}
+
   std::mt19937_64 random(61);
   for (int trial = 0; trial < 150; ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, trial % 3 == 0 ? 9 : 4);
