@@ -162,7 +162,7 @@ void Experiment::write_curves(const std::vector<Trial>& trials) const {
                                .x_label = description_.x_label,
                                .y_label = description_.metric,
                                .log_y = description_.log_y,
-                               .reference = trials.front().chance_,
+                               .reference = {trials.front().chance_},
                                .reference_label = "chance"});
 }
 
