@@ -104,5 +104,33 @@ TEST(Reference, NanStaysNan) {
   for (const double value : row(result.outputs.at("y"), 1, 2, 1, 3)) EXPECT_FALSE(std::isnan(value));
 }
 
+// The ends of a clip are within it, in every type: the float nearest to .2 lies above .2 itself.
+template <class Real>
+void expect_through_clip(Rule rule) {
+  const Spec spec{.cell = Cell::feedforward, .rule = rule, .inputs = 2, .neurons = 3, .clip = .2};
+  Problem problem = make_problem(spec, 1, 1, 5);
+  problem.inputs.at("state.hebb").assign(6, spec.clip);
+  problem.inputs.at("param.eta").assign(1, 0);                                 // so that it stays where it is
+  if (rule == Rule::hard_clip) problem.inputs.at("param.alpha").assign(6, 0);  // through the update alone
+  const Answers<Real> answers = reference_answers<Real>(problem);
+  for (std::size_t k = 0; k < 6; ++k) {
+    EXPECT_EQ(answers.outputs.at("state.hebb")[k], static_cast<Real>(spec.clip));
+    const Real got = answers.gradients.at("state.hebb")[k];
+    const auto update = static_cast<Real>(problem.upstream.at("state.hebb")[k]);
+    if (rule == Rule::hard_clip) {
+      EXPECT_EQ(got, update);
+    } else {
+      EXPECT_NE(got, update);  // the read has a part in it
+    }
+  }
+}
+
+TEST(Reference, WhatStandsAtItsClipPassesItsGradient) {
+  for (const Rule rule : {Rule::hard_clip, Rule::read_clip}) {
+    expect_through_clip<float>(rule);
+    expect_through_clip<double>(rule);
+  }
+}
+
 }  // namespace
 }  // namespace plasticity::testing
