@@ -13,15 +13,19 @@ class Carver {
 
   template <class T>
   T* take(std::int64_t count) {
-    if (count == 0) return nullptr;
-    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += rounded<T>(count);
-    return piece;
+    return count == 0 ? nullptr : place<T>(count);
   }
   /// From the beginning to the end of the last piece.
   std::size_t bytes() const { return bytes_; }
 
  protected:
+  /// As take(), but a piece of no elements has a place, the next one's.
+  template <class T>
+  T* place(std::int64_t count) {
+    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
+    bytes_ += rounded<T>(count);
+    return piece;
+  }
   /// Bytes of a piece.
   template <class T>
   static std::size_t rounded(std::int64_t count) {

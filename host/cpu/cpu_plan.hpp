@@ -22,14 +22,15 @@ namespace plasticity::cpu {
 
 /// Large pieces begin at different places within a page: the same element of several matrices then falls into
 /// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
-/// the same address.
+/// the same address. A piece of no elements is not null: where a step's row would begin is worked out for
+/// what a cell does not have, too.
 class Carver : public plasticity::Carver {
  public:
   using plasticity::Carver::Carver;
   template <class T>
   T* take(std::int64_t count) {
     if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / apart) * apart);
-    return plasticity::Carver::take<T>(count);
+    return place<T>(count);
   }
   /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
   std::size_t bytes() const { return large_ == 0 ? plasticity::Carver::bytes() : whole_pages(); }
@@ -64,7 +65,7 @@ struct ParameterCopies {
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
 
-/// What forward leaves for backward, for one batch element. A pointer that the cell does not use is null.
+/// What forward leaves for backward, for one batch element. What the cell does not use has no elements.
 template <class Real, class Trace>
 struct TapeElement {
   Real* y0;            // [N] the state that the sequence began with; lstm: h
