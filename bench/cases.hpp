@@ -12,8 +12,8 @@ struct Case {
   std::string group;  // experiments, sweep_N, sweep_B, sweep_T, cells
   Spec spec;
   std::int64_t batch, steps;
-  double target =
-      0;  // how many times faster than PyTorch eager it is to be, forward and backward; 0: no target
+  // How many times faster than PyTorch eager it is to be, forward and backward; 0: no target.
+  double target = 0;
   Precision precision = Precision::f32;
 
   std::string name() const;  // "rnn_hard_clip_fan_out_N200_B30_T100"

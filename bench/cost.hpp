@@ -8,8 +8,8 @@ namespace plasticity::bench {
 struct Cost {
   double bytes = 0;  // read and written, at least
   double flops = 0;  // additions, multiplications, comparisons on entries of [P,N] matrices
-  std::size_t footprint =
-      0;  // bytes that are worked on again and again, the size whose copy rate is the ceiling
+  // Bytes that are worked on again and again: the size whose copy rate is the ceiling.
+  std::size_t footprint = 0;
 
   Cost operator+(const Cost& other) const {
     return {bytes + other.bytes, flops + other.flops, std::max(footprint, other.footprint)};

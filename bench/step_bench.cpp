@@ -44,7 +44,7 @@ template <class Real>
 Check check(const Case& c, Device device) {
   Stepper<Real> stepper(c, checked_steps, device);
   stepper();
-  stepper.plan.store({}, stepper.live.template as<Live>(), stepper.problem.forward.final_state);
+  stepper.plan.store({}, stepper.problem.forward.final_state, stepper.live.template as<Live>());
   const std::vector<std::string> prefixes{"y", "modulation", "final."};
   return compare(stepper.problem, checked_elements(c.batch), prefixes);
 }

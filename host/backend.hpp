@@ -28,8 +28,8 @@ class Backend {
   virtual void load(Stream, const State<const double>&, Live) const {}
   virtual void step(Stream, const StepArgs<float>&, Live, Scratch) const {}
   virtual void step(Stream, const StepArgs<double>&, Live, Scratch) const {}
-  virtual void store(Stream, Live, const State<float>&) const {}
-  virtual void store(Stream, Live, const State<double>&) const {}
+  virtual void store(Stream, const State<float>&, Live) const {}
+  virtual void store(Stream, const State<double>&, Live) const {}
 };
 
 std::shared_ptr<const Backend> make_cpu_backend(const Spec& spec, const PlanOptions& options);

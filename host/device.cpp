@@ -1,5 +1,6 @@
 #include "plasticity/device.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -25,8 +26,7 @@ int default_threads() {
     }
     return threads;
   }
-  const unsigned hardware = std::thread::hardware_concurrency();
-  return hardware == 0 ? 1 : static_cast<int>(hardware);
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, unsigned{most_threads}));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #endif
 
+#include <cstdint>
 #include <cstring>
 #include <new>
 
@@ -45,7 +46,8 @@ DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
     data_ = needed_part().allocate(index_, bytes);
     return;
   }
-  data_ = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+  // More than half of all addresses nobody has; rounded up to the alignment it could even come to nothing.
+  if (bytes <= PTRDIFF_MAX) data_ = ::operator new(bytes, alignment_of(bytes), std::nothrow);
   if (data_ == nullptr) fail(ErrorCode::out_of_memory, "host memory", text(bytes, " bytes"), "none");
   ask_for_huge_pages(data_, bytes);
 }

@@ -1,6 +1,7 @@
 #include "overlap.hpp"
 
 #include <array>
+#include <cstdint>
 #include <type_traits>
 
 #include "fail.hpp"
@@ -21,7 +22,8 @@ class Pieces {
   void add(const char* group, const Inputs<Real>& tensors) {
     add_group(group, tensors, [&](std::string_view name) { return input_shape(spec_, T_, B_, name); });
   }
-  /// What comes in and what goes out of one state share a `twin`, and may share their memory.
+  /// What comes in and what goes out of one state share a `twin`, and may share their memory; 0: there is
+  /// none.
   template <class Real>
   void add(const char* group, const State<Real>& tensors, int twin) {
     twin_ = twin;
@@ -143,12 +145,23 @@ void check_overlap(const Spec& spec, std::int64_t batch, const StepArgs<Real>& a
   pieces.check();
 }
 
+template <class Real>
+void check_overlap(const Spec& spec, std::int64_t batch, const State<Real>& state, const Memory& live) {
+  Pieces pieces(spec, 1, batch);
+  pieces.add("state.", state, 0);
+  pieces.add("live", live);
+  pieces.check();
+}
+
 #define PLASTICITY_INSTANTIATE(Real)                                                              \
   template void check_overlap(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&,  \
                               const Memory&, const Memory&);                                      \
   template void check_overlap(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&, \
                               const Memory&, const Memory&);                                      \
-  template void check_overlap(const Spec&, std::int64_t, const StepArgs<Real>&, const Memory&, const Memory&);
+  template void check_overlap(const Spec&, std::int64_t, const StepArgs<Real>&, const Memory&,    \
+                              const Memory&);                                                     \
+  template void check_overlap(const Spec&, std::int64_t, const State<Real>&, const Memory&);      \
+  template void check_overlap(const Spec&, std::int64_t, const State<const Real>&, const Memory&);
 PLASTICITY_INSTANTIATE(float)
 PLASTICITY_INSTANTIATE(double)
 #undef PLASTICITY_INSTANTIATE

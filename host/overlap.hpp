@@ -18,5 +18,7 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
 template <class Real>
 void check_overlap(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args, const Memory& live,
                    const Memory& scratch);
+template <class Real>
+void check_overlap(const Spec& spec, std::int64_t batch, const State<Real>& state, const Memory& live);
 
 }  // namespace plasticity

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 
 #include "backend.hpp"
 #include "cuda_part.hpp"
@@ -89,7 +90,19 @@ namespace {
 class ProfileLine {
  public:
   ProfileLine(const Plan& plan, const char* call) : plan_(plan), call_(call) {}
+  ProfileLine(const ProfileLine&) = delete;
+  ProfileLine& operator=(const ProfileLine&) = delete;
   ~ProfileLine() {
+    try {
+      write();
+    } catch (const std::exception&) {
+      // No memory for the words, or a GPU that no longer tells its name: then there is no line.
+    }
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void write() const {
     log(Verbosity::profile, [&] {
       const std::chrono::duration<double, std::milli> taken = Clock::now() - start_;
       return text(call_, ": ", taken.count(), " ms for T=", plan_.options().steps,
@@ -98,8 +111,6 @@ class ProfileLine {
     });
   }
 
- private:
-  using Clock = std::chrono::steady_clock;
   const Plan& plan_;
   const char* call_;
   Clock::time_point start_ = Clock::now();
@@ -133,15 +144,14 @@ void run_backward(const Plan& plan, const Backend& backend, Stream stream, const
   backend.backward(stream, args, tape, scratch);
 }
 
+/// What load and store have in common.
 template <class Real>
-void check_state_tensors(const Plan& plan, const State<Real>& state) {
+void check_state_and_live(const Plan& plan, const State<Real>& state, const Live& live) {
+  const std::int64_t batch = plan.options().batch;
   check_type(plan.options(), sizeof(Real) == 8);
-  for (const auto& member : State<Real>::members()) {
-    if (state.*member.pointer != nullptr && !state_shape(plan.spec(), plan.options().batch, member.name)) {
-      bad_argument(text("state.", member.name), text("null for cell ", to_string(plan.spec().cell)),
-                   "a tensor");
-    }
-  }
+  check_state(plan.spec(), batch, "state", state);
+  check_memory("live", live, plan.live_bytes());
+  check_overlap(plan.spec(), batch, state, live);
 }
 
 }  // namespace
@@ -162,8 +172,7 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
 #define PLASTICITY_STEPPING(Real)                                                                \
   void Plan::load(Stream stream, const State<const Real>& state, Live live) const {              \
     const Range range("plasticity::Plan::load");                                                 \
-    check_state_tensors(*this, state);                                                           \
-    check_memory("live", live, live_bytes());                                                    \
+    check_state_and_live(*this, state, live);                                                    \
     backend_->load(stream, state, live);                                                         \
   }                                                                                              \
   void Plan::step(Stream stream, const StepArgs<Real>& args, Live live, Scratch scratch) const { \
@@ -175,11 +184,10 @@ void Plan::backward(Stream stream, const BackwardArgs<double>& args, Tape tape, 
     check_overlap(spec_, options_.batch, args, live, scratch);                                   \
     backend_->step(stream, args, live, scratch);                                                 \
   }                                                                                              \
-  void Plan::store(Stream stream, Live live, const State<Real>& state) const {                   \
+  void Plan::store(Stream stream, const State<Real>& state, Live live) const {                   \
     const Range range("plasticity::Plan::store");                                                \
-    check_state_tensors(*this, state);                                                           \
-    check_memory("live", live, live_bytes());                                                    \
-    backend_->store(stream, live, state);                                                        \
+    check_state_and_live(*this, state, live);                                                    \
+    backend_->store(stream, state, live);                                                        \
   }
 PLASTICITY_STEPPING(float)
 PLASTICITY_STEPPING(double)

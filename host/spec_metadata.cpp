@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <string_view>
 
 #include "fail.hpp"
 
@@ -9,7 +10,7 @@ namespace plasticity {
 namespace {
 
 std::string place(const io::TensorFile& file, const std::string& key) {
-  return text(file.source, " metadata '", key, "'");
+  return text(file.source, file.source.empty() ? "" : " ", "metadata '", key, "'");
 }
 
 template <class Enum>
@@ -58,7 +59,7 @@ void write_spec(const Spec& spec, io::TensorFile& file) {
   file.metadata["clip"] = exact_text(spec.clip);
 }
 
-Spec read_spec(const io::TensorFile& file) {
+Spec read_spec(const io::TensorFile& file) try {
   Spec spec;
   spec.cell = read_choice<Cell>(file, "cell");
   spec.rule = read_choice<Rule>(file, "rule");
@@ -72,6 +73,10 @@ Spec read_spec(const io::TensorFile& file) {
   spec.clip = read_number<double>(file, "clip");
   spec.validate();
   return spec;
+} catch (const Error& error) {
+  // A name that is none, or a mix that cannot be, is here a mistake of the file's.
+  const bool named = file.source.empty() || std::string_view(error.what()).starts_with(file.source);
+  throw Error(ErrorCode::format, named ? error.what() : text(file.source, ": ", error.what()));
 }
 
 }  // namespace plasticity

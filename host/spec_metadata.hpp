@@ -9,8 +9,7 @@ namespace plasticity {
 
 void write_spec(const Spec& spec, io::TensorFile& file);
 
-/// The Spec, validated. Throws Error(format | invalid_argument | invalid_spec) that names the file and the
-/// entry.
+/// The Spec, validated. Throws Error(format) that names the file, and the entry or the field.
 Spec read_spec(const io::TensorFile& file);
 
 /// One entry. Throws Error(format) when it is not there, or (read_number) not a number.

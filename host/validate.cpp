@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <complex>
+#include <initializer_list>
 
 #include "fail.hpp"
 
@@ -45,14 +46,6 @@ void check_inputs(const Spec& spec, std::int64_t steps, std::int64_t batch, cons
 }
 
 template <class Real>
-void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
-  for (const auto& member : State<Real>::members()) {
-    check_tensor(spec, group, member.name, state.*member.pointer, state_shape(spec, batch, member.name),
-                 false);
-  }
-}
-
-template <class Real>
 void check_masks(const Masks<Real>& masks) {
   if (masks.clamp != nullptr && masks.clamp_value == nullptr) {
     bad_argument("masks.clamp_value", "a tensor when masks.clamp is given", "null");
@@ -87,6 +80,14 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
   check_product("size of the input, steps * batch * inputs", {T, B, I});
   check_product("size of w_in, inputs * neurons", {I, G, N});
+}
+
+template <class Real>
+void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
+  for (const auto& member : State<Real>::members()) {
+    check_tensor(spec, group, member.name, state.*member.pointer, state_shape(spec, batch, member.name),
+                 false);
+  }
 }
 
 template <class Real>
@@ -137,6 +138,8 @@ void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* l
 }
 
 #define PLASTICITY_INSTANTIATE(Real)                                                                \
+  template void check_state(const Spec&, std::int64_t, const char*, const State<Real>&);            \
+  template void check_state(const Spec&, std::int64_t, const char*, const State<const Real>&);      \
   template void check_forward(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&);   \
   template void check_backward(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&); \
   template void check_step(const Spec&, std::int64_t, const StepArgs<Real>&);

@@ -16,6 +16,10 @@ void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch, co
 template <class Real>
 void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args);
 
+/// A group of state tensors, of which any may be null; messages call it `group`.
+template <class Real>
+void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state);
+
 /// Every length in 0..steps. For lengths that the host can read.
 void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length);
 

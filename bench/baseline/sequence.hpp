@@ -2,7 +2,7 @@
 // the trace of every step kept for backward. The same driver over two sets of operations: plain loops
 // (loops.hpp), and cuBLAS with elementwise kernels (cublas.cu). Cells rnn and lstm, rules decay and
 // hard_clip, rates fixed, modulated and fan_out, tanh, no eligibility and no masks; the initial state is
-// zero.
+// zero, and no gradient comes from the final one.
 //
 // `Operations` offers, on pointers of its device, row-major:
 //   allocate(n)                                 n floats that live as long as it

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Times one configuration in PyTorch, forward and backward apart; the options and the JSON are those of `plasticity time`.
 
-Modes: `eager`, the module in its careful form; `published`, in the form of the papers' modules (model.py); `graph`, the whole sequence captured in a CUDA graph and replayed (CUDA);
-`compile`, its step through torch.compile (PyTorch 2). Several, separated by commas, print a list. Forward is timed with
-autograd recording, as in training, and backward apart, after it. A CUDA graph replays forward alone or both, so there
-backward is the difference. Exit code 3: a mode that is not possible here, with the reason on stderr.
+Modes: `eager`, the module in its careful form; `published`, in the form of the papers' modules (model.py); `graph`, the
+whole sequence captured in a CUDA graph and replayed (CUDA); `compile`, its step through torch.compile (PyTorch 2). Several,
+separated by commas, print a list. Forward is timed with autograd recording, as in training, and backward apart, after it.
+A CUDA graph replays forward alone or both, so there backward is the difference. Exit code 3: a mode that is not possible
+here, with the reason on stderr.
 """
 import math
 import sys

@@ -9,7 +9,7 @@ from spread import paired_ratio, spread
 
 PEERS = ROOT / "bench/peers"
 OURS = "plasticity"
-# name -> framework, program, mode, device. `graph` needs a GPU.
+# name -> framework, program, mode. `graph` needs a GPU.
 CONTENDERS = {
     "torch published": ("torch", "eager.py", "published"),
     "torch eager": ("torch", "eager.py", "eager"),

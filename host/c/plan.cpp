@@ -107,7 +107,7 @@ void store(const Plan& plan, Stream stream, Arguments& arguments, Live live) {
   State<Real> state;
   Call<Real>{plan, arguments, 1}.take("state", state);
   arguments.refuse_others();
-  plan.store(stream, live, state);
+  plan.store(stream, state, live);
 }
 
 /// Runs `run.operator()<Real>(plan, stream, arguments)` in the type of the plan.

@@ -126,7 +126,7 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
                                      workers() * together() * static_cast<std::int64_t>(space_bytes), carver);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
-  std::memset(memory.sums, 0, sums_bytes * static_cast<std::size_t>(groups()));
+  std::fill_n(memory.sums, static_cast<std::int64_t>(sums_bytes) * groups(), std::byte{0});
   if (args.dinputs.x != nullptr) {
     transpose(args.parameters.w_in, memory.w_in_transposed, spec_.inputs, spec_.gates() * spec_.neurons);
   }

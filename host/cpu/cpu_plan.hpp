@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "backend.hpp"
+#include "carver.hpp"
 #include "cpu/bfloat16.hpp"
 #include "cpu/cells.hpp"
 #include "cpu/products.hpp"
@@ -19,29 +20,26 @@
 // all memory of its own.
 namespace plasticity::cpu {
 
-/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts. Large
-/// pieces begin at different places within a page: the same element of several matrices then falls into
+/// Large pieces begin at different places within a page: the same element of several matrices then falls into
 /// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
-/// the same address.
-class Carver {
+/// the same address. A piece of no elements is not null: where a step's row would begin is worked out for
+/// what a cell does not have, too.
+class Carver : public plasticity::Carver {
  public:
-  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
+  using plasticity::Carver::Carver;
   template <class T>
   T* take(std::int64_t count) {
-    const std::size_t size = (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    if (size >= large) bytes_ = (bytes_ + page - 1) / page * page + large_++ % (page / apart) * apart;
-    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += size;
-    return piece;
+    if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / apart) * apart);
+    return place<T>(count);
   }
   /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
-  std::size_t bytes() const { return large_ == 0 ? bytes_ : (bytes_ + page - 1) / page * page; }
+  std::size_t bytes() const { return large_ == 0 ? plasticity::Carver::bytes() : whole_pages(); }
 
   static constexpr std::size_t page = 4096, large = 32 << 10, apart = 256;
 
  private:
-  std::byte* memory_;
-  std::size_t bytes_ = 0, large_ = 0;
+  std::size_t whole_pages() const { return (plasticity::Carver::bytes() + page - 1) / page * page; }
+  std::size_t large_ = 0;
 };
 
 /// Numbers from one trace to the next where traces stand one behind the other: whole pages, if they are
@@ -67,7 +65,7 @@ struct ParameterCopies {
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
 
-/// What forward leaves for backward, for one batch element. A pointer that the cell does not use is null.
+/// What forward leaves for backward, for one batch element. What the cell does not use has no elements.
 template <class Real, class Trace>
 struct TapeElement {
   Real* y0;            // [N] the state that the sequence began with; lstm: h
@@ -153,7 +151,7 @@ class CpuPlan final : public Backend {
   void backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
   void load(Stream, const State<const Real>& state, Live live) const override;
   void step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const override;
-  void store(Stream, Live live, const State<Real>& state) const override;
+  void store(Stream, const State<Real>& state, Live live) const override;
 
  private:
   struct ForwardPass;   // a forward pass under way (forward.cpp)

@@ -13,7 +13,7 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
     const std::int64_t first = member.name == "x" ? 0 : length;  // x is added up below
     for (std::int64_t t = first; t < T; ++t) std::fill_n(gradient + (t * B + b) * columns, columns, Real(0));
   }
-  for (std::int64_t gate = 0; gradients.x != nullptr && gate < spec.gates(); ++gate) {
+  for (std::int64_t gate = 0; gradients.x != nullptr && length > 0 && gate < spec.gates(); ++gate) {
     plan.products_.multiply(length, I, N, da_of(0, b) + gate * S, width, w_in_transposed + gate * N * I, I,
                             gradients.x + b * I, B * I);
   }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -12,7 +13,8 @@
 namespace plasticity::cpu {
 namespace {
 
-/// One parallel_for: indices are handed out one by one.
+/// One parallel_for: indices are handed out one by one, all of them, even where a body has thrown: another
+/// one may wait for what has not begun.
 struct Job {
   std::int64_t count;
   const std::function<void(std::int64_t, int)>* body;
@@ -20,11 +22,20 @@ struct Job {
   std::atomic<int> workers{1};  // the caller is worker 0
   std::mutex mutex;
   std::condition_variable finished;
-  int running = 0;      // helpers at work, under the mutex
-  bool closed = false;  // no helper may start any more, under the mutex
+  // Under the mutex:
+  int running = 0;             // helpers at work
+  bool closed = false;         // no helper may start any more
+  std::exception_ptr failure;  // what the first body threw that did
 
-  void work(int worker) {
-    for (std::int64_t index = next++; index < count; index = next++) (*body)(index, worker);
+  void work(int worker) noexcept {
+    for (std::int64_t index = next++; index < count; index = next++) {
+      try {
+        (*body)(index, worker);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (failure == nullptr) failure = std::current_exception();
+      }
+    }
   }
 
   void help() {
@@ -51,20 +62,26 @@ class Pool {
   }
 
   void run(int threads, const std::shared_ptr<Job>& job) {
-    {
-      const std::lock_guard lock(mutex_);
-      for (int helper = 1; helper < threads; ++helper) jobs_.push_back(job);
-      while (threads_.size() + 1 < static_cast<std::size_t>(threads))
-        threads_.emplace_back([this] { serve(); });
+    try {
+      call_helpers(threads - 1, job);
+    } catch (const std::exception&) {
+      // The system has no thread or no memory to give: those that there are do the work, or the caller alone.
     }
     wake_.notify_all();
     job->work(0);
     std::unique_lock lock(job->mutex);
     job->closed = true;
     job->finished.wait(lock, [&] { return job->running == 0; });
+    if (job->failure != nullptr) std::rethrow_exception(job->failure);
   }
 
  private:
+  void call_helpers(int count, const std::shared_ptr<Job>& job) {
+    const std::lock_guard lock(mutex_);
+    for (int helper = 0; helper < count; ++helper) jobs_.push_back(job);
+    while (threads_.size() < static_cast<std::size_t>(count)) threads_.emplace_back([this] { serve(); });
+  }
+
   void serve() {
     for (;;) {
       std::shared_ptr<Job> job;

@@ -125,7 +125,7 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::store(Stream, Live live, const State<Real>& state) const {
+void CpuPlan<Real, Trace>::store(Stream, const State<Real>& state, Live live) const {
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic();
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const LiveElement element = live_element(live, b);

@@ -102,6 +102,16 @@ void Team::help(std::int64_t first) {
   }
 }
 
+namespace {
+
+/// Sends a team's helpers away at the end of a scope, however it ends: they would wait forever.
+struct Dismissal {
+  Team& team;
+  ~Dismissal() { team.dismiss(); }
+};
+
+}  // namespace
+
 void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
                         const std::function<void(std::int64_t, std::int64_t, Team&)>& body) {
   const bool shared = threads > 1 && shares > 1;
@@ -127,9 +137,8 @@ void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bo
     if (place >= count + early) return help(place - count - early);
     const std::int64_t index = place < owners ? place : place - early;
     owned[static_cast<std::size_t>(worker)] = 1;
-    Team& team = teams[static_cast<std::size_t>(index)];
-    body(index, count <= threads ? index : worker, team);
-    team.dismiss();
+    const Dismissal at_the_end{teams[static_cast<std::size_t>(index)]};
+    body(index, count <= threads ? index : worker, at_the_end.team);
   });
 }
 

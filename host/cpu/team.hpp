@@ -15,7 +15,7 @@ class Team {
  public:
   explicit Team(std::int64_t shares, bool shared);
 
-  /// For the owner: calls work(share) for every share, and returns when all are done.
+  /// For the owner: calls work(share), which does not throw, for every share, and returns when all are done.
   template <class Work>
   void run(const Work& work) {
     if (taken_ == nullptr) {
@@ -54,6 +54,7 @@ class Team {
 /// an element of their own help with the others'. `one_by_one`: as few elements are under way as leave each
 /// thread a share of one, for elements that are too large for a thread's cache. Calls body(index, slot,
 /// team); the slots of bodies that run at the same time differ, and are less than both `threads` and `count`.
+/// What a body throws outside of team.run() goes on to the caller, as from parallel_for().
 void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
                         const std::function<void(std::int64_t, std::int64_t, Team&)>& body);
 

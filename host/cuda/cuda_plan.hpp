@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backend.hpp"
+#include "carver.hpp"
 #include "cuda/planner.hpp"
 #include "product/launch.hpp"
 #include "replay/launch.hpp"
@@ -11,24 +12,6 @@
 // (graph.hpp); or one launch a sequence, an element's traces on chip (kernels/resident). The tape, the same
 // for all, keeps the trace of every K-th step; backward replays those between.
 namespace plasticity::cuda {
-
-/// Hands out pieces of a block of memory, each aligned to 64 bytes; with no block it only counts.
-class Carver {
- public:
-  explicit Carver(void* memory) : memory_(static_cast<std::byte*>(memory)) {}
-  template <class T>
-  T* take(std::int64_t count) {
-    if (count == 0) return nullptr;
-    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
-    bytes_ += (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return piece;
-  }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  std::byte* memory_;
-  std::size_t bytes_ = 0;
-};
 
 class BlasHandles;
 
@@ -48,7 +31,7 @@ class CudaPlan final : public Backend {
   void backward(Stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const override;
   void load(Stream, const State<const float>& state, Live live) const override;
   void step(Stream, const StepArgs<float>& args, Live live, Scratch scratch) const override;
-  void store(Stream, Live live, const State<float>& state) const override;
+  void store(Stream, const State<float>& state, Live live) const override;
 
  private:
   struct LiveMemory;

@@ -54,7 +54,7 @@ void CudaPlan::step(Stream stream, const StepArgs<float>& args, Live live, Scrat
     launch_live_finish(step, stream.handle);
 }
 
-void CudaPlan::store(Stream stream, Live live, const State<float>& state) const {
+void CudaPlan::store(Stream stream, const State<float>& state, Live live) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
   check_group(device, "state", state);

@@ -44,7 +44,7 @@ Contents contents_of(const Spec& spec);
 /// options.execution, with the reason, where what is wanted does not fit.
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits, Execution wanted);
 
-/// One line: "cluster of 4 blocks of 50 columns, 512 threads, w and alpha on chip, …".
+/// One line: "cluster: 4 blocks of 50 columns and 512 threads an element, 30 elements at once, w on chip, …".
 std::string describe(const ExecutionChoice& choice);
 
 }  // namespace plasticity::cuda

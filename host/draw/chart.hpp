@@ -16,8 +16,8 @@ struct Series {
   std::string name;  ///< at the end of the curve; none where empty
   Colour colour;
   std::vector<std::pair<double, double>> points;
-  std::vector<std::pair<double, double>> band =
-      {};  ///< low and high at each point, lightly filled; may be empty
+  /// Low and high at each point, lightly filled; may be empty.
+  std::vector<std::pair<double, double>> band = {};
 };
 
 /// A dashed line across the chart, of a value to compare with.

@@ -16,16 +16,16 @@ void check(const Curve& curve) {
   if (curve.high.size() != curve.x.size()) bad_argument(name + "high", expected, text(curve.high.size()));
 }
 
+void check_side(const char* name, int size) {
+  if (size < 64 || size > 16384) bad_argument(name, "64 to 16384 pixels", text(size));
+}
+
 }  // namespace
 
 void write_chart(const std::filesystem::path& path, std::span<const Curve> curves,
                  const ChartOptions& options) {
-  for (const int size : {options.width, options.height}) {
-    if (size < 64 || size > 16384) bad_argument("width and height", "64 to 16384 pixels", text(size));
-  }
-  if (options.reference.size() > 1) {
-    bad_argument("reference", "at most one value", text(options.reference.size()));
-  }
+  check_side("options.width", options.width);
+  check_side("options.height", options.height);
   std::vector<draw::Series> series;
   for (const Curve& curve : curves) {
     check(curve);
@@ -40,7 +40,7 @@ void write_chart(const std::filesystem::path& path, std::span<const Curve> curve
                            .y_label = options.y_label,
                            .log_y = options.log_y,
                            .reference = {}};
-  if (!options.reference.empty()) drawn.reference = {options.reference[0], options.reference_label};
+  if (options.reference) drawn.reference = {*options.reference, options.reference_label};
   write_png(path, draw::line_chart(options.width, options.height, series, drawn).image());
 }
 

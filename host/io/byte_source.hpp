@@ -33,12 +33,12 @@ class ByteSource {
   void refill();
 
   InputFile file_;
-  std::array<std::byte, 1 << 16>
-      buffer_;  // bytes of the file; stream_.next_in and avail_in say which are still to be read
+  // Bytes of the file; stream_.next_in and avail_in say which are still to be read.
+  std::array<std::byte, 1 << 16> buffer_;
   z_stream stream_{};
   bool gzip_ = false;
-  bool between_members_ =
-      false;  // a gzip member is complete; the file may end here, or go on with another one
+  // A gzip member is complete; the file may end here, or go on with another one.
+  bool between_members_ = false;
 };
 
 }  // namespace plasticity::io

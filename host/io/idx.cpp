@@ -33,8 +33,8 @@ void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t exp
   std::ostringstream hex;
   hex << "0x" << std::hex << magic;
   const std::uint32_t type = magic >> 8;
-  const bool other_type =
-      type == 0x09 || (type >= 0x0b && type <= 0x0e);  // signed bytes, 16 and 32 bits, floats, doubles
+  // Signed bytes, 16 and 32 bits, floats, doubles.
+  const bool other_type = type == 0x09 || (type >= 0x0b && type <= 0x0e);
   fail(other_type ? ErrorCode::unsupported : ErrorCode::format, file,
        expected == image_magic ? "the magic number 0x803 of IDX images (bytes, 3 dimensions)"
                                : "the magic number 0x801 of IDX labels (bytes, 1 dimension)",

@@ -1,5 +1,8 @@
 #include "parity/case.hpp"
 
+#include <cmath>
+#include <optional>
+
 #include "fail.hpp"
 #include "spec_metadata.hpp"
 
@@ -82,6 +85,19 @@ void check_tensors(const Case& c) {
   (void)c.file.at("expect.y");
 }
 
+/// mask.length as whole numbers in 0..T, whatever type they are stored in.
+std::vector<std::int64_t> lengths_of(const Case& c) {
+  std::vector<std::int64_t> lengths;
+  for (const double value : io::to_doubles(c.file.at("mask.length"))) {
+    if (!(value >= 0 && value <= static_cast<double>(c.steps) && value == std::floor(value))) {
+      fail(ErrorCode::format, text(c.file.source, " tensor 'mask.length'"),
+           text("whole numbers from 0 to ", c.steps), text(value));
+    }
+    lengths.push_back(static_cast<std::int64_t>(value));
+  }
+  return lengths;
+}
+
 }  // namespace
 
 Case load_case(const std::filesystem::path& path) {
@@ -140,8 +156,7 @@ Buffers<Real>::Buffers(const Case& c) {
   forward.masks.clamp = flags("mask.clamp", clamp_);
   forward.masks.clamp_value = input(c, "mask.clamp_value");
   if (c.file.contains("mask.length")) {
-    for (const double value : io::to_doubles(c.file.at("mask.length")))
-      length_.push_back(static_cast<std::int64_t>(value));
+    length_ = lengths_of(c);
     forward.masks.length = length_.data();
   }
   backward.parameters = forward.parameters;

@@ -73,18 +73,24 @@ inline float real_part(float value) { return value; }
 inline double real_part(double value) { return value; }
 inline double real_part(const std::complex<double>& value) { return value.real(); }
 
+/// `limit` as a Real has it: an entry that was clamped there stands at its limit, not beyond.
+template <class Real>
+auto rounded(double limit) {
+  return real_part(static_cast<Real>(limit));
+}
+
 /// min(max(value, -limit), limit); NaN stays NaN.
 template <class Real>
 Real clamp(Real value, double limit) {
-  if (real_part(value) < -limit) return Real(-limit);
-  if (real_part(value) > limit) return Real(limit);
+  if (real_part(value) < -rounded<Real>(limit)) return Real(-limit);
+  if (real_part(value) > rounded<Real>(limit)) return Real(limit);
   return value;
 }
 
 /// Whether a clamp at +-limit lets the gradient through: ends included.
 template <class Real>
 bool passes(Real value, double limit) {
-  return real_part(value) >= -limit && real_part(value) <= limit;
+  return real_part(value) >= -rounded<Real>(limit) && real_part(value) <= rounded<Real>(limit);
 }
 
 }  // namespace plasticity::reference

@@ -147,11 +147,13 @@ struct StepArgs {
   Real* modulation = nullptr;         ///< [B] out, or null
 };
 
+/// @{
 /// The shape of a tensor by its name in files ("w_in", "fan_out.weight"; "x"; "hebb"); empty when the spec
-/// has none such.
+/// has none such. The spec is a valid one, and its sizes are such that a Plan takes them.
 PLASTICITY_API std::optional<Shape> parameter_shape(const Spec& spec, std::string_view name);
 PLASTICITY_API std::optional<Shape> input_shape(const Spec& spec, std::int64_t steps, std::int64_t batch,
                                                 std::string_view name);
 PLASTICITY_API std::optional<Shape> state_shape(const Spec& spec, std::int64_t batch, std::string_view name);
+/// @}
 
 }  // namespace plasticity

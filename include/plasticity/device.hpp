@@ -17,9 +17,9 @@ class PLASTICITY_API Device {
   /// The first CUDA device if this build and machine have one, otherwise the CPU.
   static Device best();
 
-  /// The CPU with that many threads; 0 takes PLASTICITY_THREADS from the environment, or else one per
-  /// hardware thread. The number of threads never changes a result. Throws Error(invalid_argument) for a
-  /// negative or absurd number.
+  /// The CPU with that many threads, at most 1024; 0 takes PLASTICITY_THREADS from the environment, or else
+  /// one per hardware thread. The number of threads never changes a result. Throws Error(invalid_argument)
+  /// for a number out of range, here or in the environment.
   static Device cpu(int threads = 0);
 
   /// CUDA device `index`. Throws Error(device_unavailable) with the reason where there is none.

@@ -22,7 +22,8 @@ enum class ErrorCode {
 /// The name of a code as it stands in the enumeration: "invalid_argument", …
 PLASTICITY_API std::string_view to_string(ErrorCode code);
 
-/// The one exception type of the library.
+/// The one exception type of the library (beside std::bad_alloc, where the host has no memory left for a few
+/// words of its own).
 class PLASTICITY_API Error : public std::runtime_error {
  public:
   /// `message`: "argument: expected …, got …".

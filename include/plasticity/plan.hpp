@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string_view>
 
 #include "plasticity/arguments.hpp"
 #include "plasticity/config.h"
@@ -82,8 +81,8 @@ class PLASTICITY_API Plan {
   void load(Stream stream, const State<const double>& state, Live live) const;
   void step(Stream stream, const StepArgs<float>& args, Live live, Scratch scratch) const;
   void step(Stream stream, const StepArgs<double>& args, Live live, Scratch scratch) const;
-  void store(Stream stream, Live live, const State<float>& state) const;
-  void store(Stream stream, Live live, const State<double>& state) const;
+  void store(Stream stream, const State<float>& state, Live live) const;
+  void store(Stream stream, const State<double>& state, Live live) const;
   /// @}
 
  private:

@@ -16,8 +16,8 @@ namespace {
 
 constexpr int tile = 64, depth = 16, threads = 256, own = 4;
 
-using Slice =
-    float[depth][tile + 4];  // padded: 16-byte rows, and fewer bank conflicts where k runs along the lanes
+// Padded: rows of whole 16 bytes, and fewer bank conflicts where k runs along the lanes.
+using Slice = float[depth][tile + 4];
 
 /// slice[k][m] = matrix(first + m, k0 + k), zero outside. Neighbouring threads read along the smaller stride.
 __device__ void fill(const Matrix& matrix, std::int64_t first, std::int64_t size, std::int64_t k0,

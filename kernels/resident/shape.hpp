@@ -46,14 +46,24 @@ struct Contents {
 /// Slots of what is exchanged forward: a step reads two and writes the third.
 constexpr int exchange_slots = 3;
 
-/// Places in shared memory, counted in floats.
-struct ForwardPlaces {
+/// Places in shared memory, counted in floats; each piece begins at 16 bytes.
+struct Places {
+  std::int64_t floats = 0;  ///< so far
+
+ protected:
+  int take(std::int64_t count) {
+    const std::int64_t place = floats;
+    floats += (count + 3) / 4 * 4;
+    return static_cast<int>(place);  // of more than there is room for, nobody asks
+  }
+};
+
+struct ForwardPlaces : Places {
   int hebb, eligibility, w, alpha;  // [P,C]
   int x;                            // [3,P] feedforward; elsewhere the exchange
   int exchange;                     // [3,channels,N] y (softmax: its current), c
   int post;                         // [C] lstm
   int parts;                        // [4 or 1,R,C]
-  std::int64_t floats = 0;
 
   ForwardPlaces() = default;
   ForwardPlaces(const Contents& of, const GroupShape& shape) {
@@ -67,19 +77,12 @@ struct ForwardPlaces {
     post = take(of.lstm ? C : 0);
     parts = take((of.lstm ? 4 : 1) * shape.row_groups() * C);
   }
-
- private:
-  int take(std::int64_t count) {
-    const std::int64_t place = floats;
-    floats += (count + 3) / 4 * 4;
-    return static_cast<int>(place);  // of more than there is room for, nobody asks
-  }
 };
 
 /// What a column adds up over all steps, backward.
 constexpr int column_sums = 6;
 
-struct BackwardPlaces {
+struct BackwardPlaces : Places {
   int G, GE, w, alpha;  // [P,C]
   int x;                // [2,P] of the step at hand and the one before
   int da;               // [4 or 1,C]
@@ -89,8 +92,7 @@ struct BackwardPlaces {
   int inbox;            // [2,G,rows] of x̄, from each block of the group
   int rates;            // [2,N] what the rates' gradients give to the modulator's
   int inner;            // [N] softmax: ȳ f
-  int sums;             // [6,C] over all steps, see backward.cuh
-  std::int64_t floats = 0;
+  int sums;             // [6,C] over all steps, see ColumnCarry in adjoint.cuh
 
   BackwardPlaces() = default;
   BackwardPlaces(const Contents& of, const GroupShape& shape) {
@@ -102,19 +104,12 @@ struct BackwardPlaces {
     x = take(2 * of.P);
     da = take((of.lstm ? 4 : 1) * C);
     carry = take(of.P);
-    row_parts = take(2 * shape.tiles * of.P);
+    row_parts = take(std::int64_t{2} * shape.tiles * of.P);
     parts = take(4 * shape.row_groups() * C);
-    inbox = take(shape.kind == GroupKind::grid ? 0 : 2 * shape.blocks * shape.rows);
+    inbox = take(shape.kind == GroupKind::grid ? 0 : std::int64_t{2} * shape.blocks * shape.rows);
     rates = take(of.modulated ? 2 * of.N : 0);
     inner = take(of.softmax ? of.N : 0);
     sums = take(column_sums * C);
-  }
-
- private:
-  int take(std::int64_t count) {
-    const std::int64_t place = floats;
-    floats += (count + 3) / 4 * 4;
-    return static_cast<int>(place);  // of more than there is room for, nobody asks
   }
 };
 

@@ -1,7 +1,7 @@
 // One step of the whole batch:
-//   H ← rule(H, g, x(t−1) y(t−1)) and E likewise     the update of the step before, which had to wait for all
-//   of its y s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of this step y_j = f(u_j +
-//   s_j), the clamp, the LSTM cell     for the block's columns
+//   H ← rule(H, g, x(t−1) y(t−1)) and E likewise     the update of the step before: it had to wait for all y
+//   s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of this step
+//   y_j = f(u_j + s_j), the clamp, the LSTM cell     for the block's columns
 // Grid: one block of 256 threads for each tile of 32 post columns of each batch element; it walks down all P
 // rows. On chip: the sums, and each thread's share of the trace from its load to its store. Bytes: the trace
 // once read and once written, 8 B P N, and 2 B P N more for a checkpoint in bfloat16 (it is the tape that is
@@ -113,13 +113,13 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
   }
 }
 
-/// The gate product of an LSTM stays in the step's launch for all sizes. By the bytes: each batch element
-/// reads the gate weights, 12 N N from L2, where a GEMM a step would read them once for the batch; that is 14
-/// MB, some 3 us, at N = 200 and B = 30, the cost of a launch, and 200 MB, some 36 us beside 45 us of trace,
-/// at 1024 and 16, where a GEMM would win. It is not taken there either: cuBLAS's bits depend on the number
-/// of rows, and a sample would no longer give in a batch what it gives alone. (Calculated from H100 figures,
-/// not measured.)
-///
+// The gate product of an LSTM stays in the step's launch for all sizes. By the bytes: each batch element
+// reads the gate weights, 12 N N from L2, where a GEMM a step would read them once for the batch; that is 14
+// MB, some 3 us, at N = 200 and B = 30, the cost of a launch, and 200 MB, some 36 us beside 45 us of trace,
+// at 1024 and 16, where a GEMM would win. It is not taken there either: cuBLAS's bits depend on the number of
+// rows, and a sample would no longer give in a batch what it gives alone. (Calculated from H100 figures, not
+// measured.)
+
 /// h(t−1) W_gates for the thread's columns of one gate.
 template <int V>
 __device__ void gate_product(const Problem& p, const Place<V>& at, const Activities& x, int gate,

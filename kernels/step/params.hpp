@@ -68,8 +68,8 @@ struct Record {
 /// What a network that is stepped call by call remembers of its last step (Plan::step). All slots are of a
 /// ring.
 struct LiveRecord {
-  int* phase =
-      nullptr;       // [B,tiles] slot of the state, plus `pending` if an update waits; each block has its own
+  // [B,tiles] slot of the state, plus `pending` if an update waits; each block has its own.
+  int* phase = nullptr;
   Rows<float> x;     // [B,P] presynaptic activity of the update that waits
   Rows<float> rate;  // [B,N] its rate
   Rows<float> eta;   // [B] its eta

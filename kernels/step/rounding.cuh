@@ -43,10 +43,10 @@ __device__ float restored(float h, float clip) {
 }
 
 /// The clip with which the adjoint of the update that led to the recorded trace `after` lets through what
-/// forward let through: everything, or nothing.
+/// forward let through: everything, or nothing (but an update to minus infinity).
 template <Rule rule>
 __device__ float clip_of_update(float after, float clip) {
-  if constexpr (rule == Rule::hard_clip) return fabsf(after) >= rounded_clip(clip) ? -1.0f : INFINITY;
+  if constexpr (rule == Rule::hard_clip) return fabsf(after) >= rounded_clip(clip) ? -INFINITY : INFINITY;
   return clip;
 }
 

@@ -1,6 +1,7 @@
 // The kernels around the steps that touch no trace twice: beginning, the end of a live step, the end of
 // backward.
 #include "step/adjoint.cuh"
+#include "step/instantiate.cuh"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
@@ -87,18 +88,12 @@ void launch_load(const Load& load, cudaStream_t stream) {
 }
 
 void launch_live_finish(const ForwardStep& step, cudaStream_t stream) {
-  launch(live_finish_kernel,
-         {.grid = static_cast<unsigned>(step.problem.B * step.problem.tiles),
-          .block = block_threads,
-          .stream = stream},
+  launch(live_finish_kernel, {.grid = blocks_of(step.problem), .block = block_threads, .stream = stream},
          step);
 }
 
 void launch_backward_finish(const BackwardStep& step, cudaStream_t stream) {
-  launch(backward_finish_kernel,
-         {.grid = static_cast<unsigned>(step.problem.B * step.problem.tiles),
-          .block = block_threads,
-          .stream = stream},
+  launch(backward_finish_kernel, {.grid = blocks_of(step.problem), .block = block_threads, .stream = stream},
          step);
 }
 

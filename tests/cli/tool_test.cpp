@@ -74,7 +74,7 @@ TEST_F(Tool, VerifyPassesAllCases) {
   for (const char* options : {"--device reference", "--device cpu", "--device cpu --precision f32"}) {
     const Outcome outcome = run(std::string("verify ") + options + " " + cases + "*.safetensors");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
-    EXPECT_EQ(last_line(outcome.output), "19 passed, 0 failed") << options;
+    EXPECT_EQ(last_line(outcome.output), "22 passed, 0 failed") << options;
     EXPECT_TRUE(outcome.output.starts_with("ok ff_decay_2016 worst ")) << outcome.output;
   }
 }

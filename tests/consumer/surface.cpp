@@ -87,7 +87,7 @@ bool a_plan_works() {
   std::array<float, 3> taken{};
   State<float> state;
   state.y = taken.data();
-  plan.store({}, live.as<Live>(), state);
+  plan.store({}, state, live.as<Live>());
   std::array<float, 3> copied{};
   copy(device, {}, copied.data(), taken.data(), sizeof copied);
   synchronize(device, {});

@@ -2,32 +2,18 @@
 // memory.
 #include <gtest/gtest.h>
 
-#include "plasticity/reference.hpp"
+#include "problems/answers.hpp"
 #include "problems/plan_runner.hpp"
 
 namespace plasticity::testing {
 namespace {
 
-struct Answers {
-  std::map<std::string, std::vector<double>> outputs, gradients;
-};
-
-Answers reference_answers(const Problem& problem) {
-  Buffers<double> buffers(problem);
-  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
-  return {buffers.outputs, buffers.gradients};
-}
-
 template <class Real>
-void expect_near(const Problem& problem, const Answers& want, double tolerance,
+void expect_near(const Problem& problem, const Answers<double>& want, double tolerance,
                  const RunOptions& options = {}) {
   Buffers<Real> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << "canary of " << problem.name();
-  const auto [output_error, output] = worst(buffers.outputs, want.outputs);
-  const auto [gradient_error, gradient] = worst(buffers.gradients, want.gradients);
-  EXPECT_LT(output_error, tolerance) << output << " of " << problem.name();
-  EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
+  expect_close(problem, answers_in(buffers), want, tolerance);
 }
 
 TEST(CpuPlan, AgreesOnOddSizes) {
@@ -40,16 +26,9 @@ TEST(CpuPlan, AgreesOnOddSizes) {
         for (int trial = 0; trial < specs; ++trial) {
           const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
           const Problem problem = make_problem(spec, steps, batch, random(), random_masks(random));
-          const Answers want = reference_answers(problem);
+          const Answers<double> want = reference_answers<double>(problem);
           expect_near<double>(problem, want, 1e-11);
-          // A float result is as far off as the problem is ill-conditioned: the reference in float shows how
-          // far.
-          Buffers<float> single(problem);
-          reference::forward(spec, steps, batch, single.forward);
-          reference::backward(spec, steps, batch, single.backward);
-          const double inherent = std::max(worst(single.outputs, want.outputs).first,
-                                           worst(single.gradients, want.gradients).first);
-          expect_near<float>(problem, want, 2e-5 + 4 * inherent);
+          expect_near<float>(problem, want, 2e-5 + 4 * inherent_error(problem, want));
         }
       }
     }
@@ -64,7 +43,7 @@ TEST(CpuPlan, AgreesWhereColumnsAreShared) {
       Spec spec = random_spec(random, neurons, 9);
       while (spec.cell != cell) spec = random_spec(random, neurons, 9);
       const Problem problem = make_problem(spec, 3, 2, random(), random_masks(random));
-      expect_near<double>(problem, reference_answers(problem), 1e-11, {.device = Device::cpu(3)});
+      expect_near<double>(problem, reference_answers<double>(problem), 1e-11, {.device = Device::cpu(3)});
     }
   }
 }
@@ -74,7 +53,7 @@ TEST(CpuPlan, AgreesOverTheWholeMatrix) {
   for (int repeat = 0; repeat < 2; ++repeat) {
     for (const Spec& spec : every_mix(random, 13, 6)) {
       const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
-      expect_near<double>(problem, reference_answers(problem), 1e-12);
+      expect_near<double>(problem, reference_answers<double>(problem), 1e-12);
     }
   }
 }
@@ -88,7 +67,7 @@ TEST(CpuPlan, BfloatCheckpointsStayClose) {
     Spec spec = random_spec(random, 19, 6);
     if (spec.rule != Rule::decay && spec.rule != Rule::oja) spec.rule = Rule::additive;
     const Problem problem = make_problem(spec, 9, 3, random(), random_masks(random));
-    expect_near<float>(problem, reference_answers(problem), 3e-2, {.precision = Precision::bf16});
+    expect_near<float>(problem, reference_answers<double>(problem), 3e-2, {.precision = Precision::bf16});
   }
 }
 

@@ -3,8 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/resource.h>
+#include <unistd.h>
+#endif
 
 namespace plasticity::cpu {
 namespace {
@@ -56,6 +64,43 @@ TEST(ParallelFor, WithinItself) {
   parallel_for(3, 6, [&](std::int64_t, int) { parallel_for(3, 5, [&](std::int64_t, int) { ++calls; }); });
   EXPECT_EQ(calls, 30);
 }
+
+// Whichever thread it is thrown on, an exception comes to the caller, and the other bodies have run.
+TEST(ParallelFor, WhatABodyThrowsComesToTheCaller) {
+  for (const int threads : {1, 2, 4}) {
+    for (const std::int64_t thrower : {0, 7, 63}) {
+      std::atomic<int> calls = 0;
+      try {
+        parallel_for(threads, 64, [&](std::int64_t index, int) {
+          ++calls;
+          if (index == thrower) throw std::runtime_error("body " + std::to_string(index));
+        });
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), "body " + std::to_string(thrower));
+      }
+      EXPECT_EQ(calls, threads == 1 ? thrower + 1 : 64);
+    }
+  }
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// Without room for another stack there is no thread to be had; the work is done all the same.
+TEST(ParallelForDeathTest, WithoutMoreThreads) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto work = [] {
+    std::int64_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const auto bytes = static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE) + (1 << 20));
+    const rlimit limit{bytes, bytes};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) std::exit(2);
+    std::atomic<std::int64_t> sum = 0;
+    parallel_for(64, 1000, [&](std::int64_t index, int) { sum += index; });
+    std::exit(sum == 999 * 1000 / 2 ? 0 : 1);
+  };
+  EXPECT_EXIT(work(), ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 }  // namespace
 }  // namespace plasticity::cpu

@@ -5,29 +5,17 @@
 #include <set>
 
 #include "cpu/bfloat16.hpp"
-#include "plasticity/reference.hpp"
+#include "problems/answers.hpp"
 #include "problems/model.hpp"
 #include "problems/plan_runner.hpp"
 
 namespace plasticity::testing {
 namespace {
 
-template <class Real>
-struct Answers {
-  std::map<std::string, std::vector<Real>> outputs, gradients;
-};
-
-Answers<double> reference_answers(const Problem& problem) {
-  Buffers<double> buffers(problem);
-  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
-  return {buffers.outputs, buffers.gradients};
-}
-
 Answers<float> run(const Problem& problem, const RunOptions& options) {
   Buffers<float> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
-  return {buffers.outputs, buffers.gradients};
+  return answers_in(buffers);
 }
 
 // 168 units in the last place of a norm, at any size. Problems that come near a corner are left out: there a
@@ -48,7 +36,7 @@ TEST(Precision, FloatIsExactToItsLastBits) {
           ++compared;
           rules.insert(spec.rule);
           activations.insert(spec.activation);
-          const Answers<double> want = reference_answers(problem);
+          const Answers<double> want = reference_answers<double>(problem);
           const Answers<float> got = run(problem, {.device = Device::cpu(2)});
           const auto [output_error, output] = worst(got.outputs, want.outputs);
           const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);

@@ -4,20 +4,16 @@
 
 #include <thread>
 
+#include "problems/answers.hpp"
 #include "problems/plan_runner.hpp"
 
 namespace plasticity::testing {
 namespace {
 
-struct Answers {
-  std::map<std::string, std::vector<float>> outputs, gradients;
-  bool operator==(const Answers&) const = default;
-};
-
-Answers run(const Problem& problem, const RunOptions& options) {
+Answers<float> run(const Problem& problem, const RunOptions& options) {
   Buffers<float> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
-  return {buffers.outputs, buffers.gradients};
+  return answers_in(buffers);
 }
 
 /// Random problems of a size that several threads and groups have work with.
@@ -33,7 +29,7 @@ std::vector<Problem> problems(std::uint64_t seed, int count, std::int64_t batch)
 
 TEST(SameBits, ForAnyNumberOfThreads) {
   for (const Problem& problem : problems(40, 25, 19)) {
-    const Answers one = run(problem, {.device = Device::cpu(1)});
+    const Answers<float> one = run(problem, {.device = Device::cpu(1)});
     EXPECT_EQ(one, run(problem, {.device = Device::cpu(2)})) << problem.name();
     EXPECT_EQ(one, run(problem, {.device = Device::cpu(5)})) << problem.name();
   }
@@ -46,7 +42,7 @@ TEST(SameBits, WhereThreadsShareASample) {
     for (const std::int64_t batch : {1, 2, 3}) {
       const Spec spec = random_spec(random, neurons, 5);
       const Problem problem = make_problem(spec, 5, batch, random(), random_masks(random));
-      const Answers one = run(problem, {.device = Device::cpu(1)});
+      const Answers<float> one = run(problem, {.device = Device::cpu(1)});
       for (const int threads : {2, 3, 7}) {
         EXPECT_EQ(one, run(problem, {.device = Device::cpu(threads)})) << problem.name() << " on " << threads;
       }
@@ -56,7 +52,7 @@ TEST(SameBits, WhereThreadsShareASample) {
 
 TEST(SameBits, ForAnyCheckpointInterval) {
   for (const Problem& problem : problems(41, 25, 3)) {
-    const Answers stored = run(problem, {.checkpoint_interval = 1});
+    const Answers<float> stored = run(problem, {.checkpoint_interval = 1});
     for (const std::int64_t interval : {2, 5, 11, 100}) {
       EXPECT_EQ(stored, run(problem, {.checkpoint_interval = interval}))
           << problem.name() << " K=" << interval;
@@ -67,7 +63,7 @@ TEST(SameBits, ForAnyCheckpointInterval) {
 
 TEST(SameBits, ForAnyMemoryBudget) {
   for (const Problem& problem : problems(46, 20, 3)) {
-    const Answers stored = run(problem, {.checkpoint_interval = 1});
+    const Answers<float> stored = run(problem, {.checkpoint_interval = 1});
     for (const std::int64_t interval : {1, 3, 11}) {
       const PlanOptions options{
           .steps = problem.steps, .batch = 3, .device = Device::cpu(1), .checkpoint_interval = interval};
@@ -101,28 +97,9 @@ TEST(SameBits, TheTapeKeepsToItsBudget) {
 
 TEST(SameBits, ForASampleAlone) {
   for (const Problem& problem : problems(42, 15, 4)) {
-    const Answers batch = run(problem, {});
+    const Answers<float> batch = run(problem, {});
     for (std::int64_t b = 0; b < 4; ++b) {
-      const Problem one = alone(problem, b);
-      const Answers single = run(one, {});
-      const auto expect_row = [&](const std::vector<float>& all, const std::vector<float>& own,
-                                  std::int64_t outer, const std::string& name) {
-        const std::int64_t columns = static_cast<std::int64_t>(own.size()) / outer;
-        for (std::int64_t t = 0; t < outer; ++t) {
-          for (std::int64_t k = 0; k < columns; ++k) {
-            ASSERT_EQ(all[static_cast<std::size_t>((t * 4 + b) * columns + k)],
-                      own[static_cast<std::size_t>(t * columns + k)])
-                << name << " of " << problem.name();
-          }
-        }
-      };
-      for (const auto& [name, values] : single.outputs) {
-        expect_row(batch.outputs.at(name), values, name.starts_with("state.") ? 1 : 11, name);
-      }
-      for (const auto& [name, values] : single.gradients) {
-        if (name.starts_with("param.")) continue;  // summed over the batch
-        expect_row(batch.gradients.at(name), values, name.starts_with("state.") ? 1 : 11, name);
-      }
+      expect_same_alone(problem, batch, b, run(alone(problem, b), {}));
     }
   }
 }
@@ -169,9 +146,9 @@ TEST(SameBits, ForStepsOneByOne) {
       if (spec.has_modulator()) args.modulation = stepped.forward.modulation + t * B;
       plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
       if (t == 2)
-        plan.store({}, live.as<Live>(), stepped.forward.final_state);  // taking the state out changes nothing
+        plan.store({}, stepped.forward.final_state, live.as<Live>());  // taking the state out changes nothing
     }
-    plan.store({}, live.as<Live>(), stepped.forward.final_state);
+    plan.store({}, stepped.forward.final_state, live.as<Live>());
     EXPECT_TRUE(whole.outputs == stepped.outputs) << problem.name();
     EXPECT_TRUE(live.intact() && scratch.intact());
   }
@@ -179,7 +156,7 @@ TEST(SameBits, ForStepsOneByOne) {
 
 TEST(SameBits, FromSeveralThreadsAtOnce) {
   const std::vector<Problem> list = problems(45, 4, 9);
-  std::vector<Answers> want, got(list.size());
+  std::vector<Answers<float>> want, got(list.size());
   for (const Problem& problem : list) want.push_back(run(problem, {.device = Device::cpu(1)}));
   std::vector<std::thread> threads;
   for (std::size_t k = 0; k < list.size(); ++k) {

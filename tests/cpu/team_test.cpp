@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -58,6 +59,19 @@ TEST(Team, HelpersTakeShares) {
     }
   });
   EXPECT_GT(others, 0);
+}
+
+// An element that ends by an exception lets its helpers go, and the other elements end as they would.
+TEST(Team, AnExceptionLeavesNobodyWaiting) {
+  for (const int threads : {1, 2, 4}) {
+    std::atomic<int> done = 0;
+    const auto body = [&](std::int64_t index, std::int64_t, Team& team) {
+      if (index == 1) throw std::runtime_error("element 1");
+      for (int run = 0; run < 20; ++run) team.run([&](std::int64_t) { ++done; });
+    };
+    EXPECT_THROW(parallel_for_teams(threads, 3, 4, threads == 4, body), std::runtime_error);
+    EXPECT_EQ(done, (threads == 1 ? 1 : 2) * 20 * 4);
+  }
 }
 
 TEST(Team, SeveralCallersAtOnce) {

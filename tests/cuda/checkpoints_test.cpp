@@ -1,7 +1,7 @@
 // The tape of checkpoints on a device: the same bits whatever K, and K from a budget.
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
-#include "plasticity/reference.hpp"
+#include "problems/answers.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -65,16 +65,13 @@ TEST_F(CudaCheckpoints, BfloatReplayStaysClose) {
     constexpr Rule rules[] = {Rule::decay, Rule::oja, Rule::additive};
     spec.rule = rules[trial % 3];
     const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
-    Buffers<double> want(problem);
-    reference::forward(problem.spec, problem.steps, problem.batch, want.forward);
-    reference::backward(problem.spec, problem.steps, problem.batch, want.backward);
+    const Answers<double> want = reference_answers<double>(problem);
     Buffers<float> got(problem);
     on_device([&] {
       EXPECT_TRUE(
           run_cuda(problem, got, {.precision = Precision::bf16, .checkpoint_interval = 2 + 5 * (trial % 2)}));
     });
-    EXPECT_LT(worst(got.outputs, want.outputs).first, 3e-2) << problem.name();
-    EXPECT_LT(worst(got.gradients, want.gradients).first, 3e-2) << problem.name();
+    expect_close(problem, answers_in(got), want, 3e-2);
   }
 }
 

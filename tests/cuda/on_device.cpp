@@ -193,7 +193,7 @@ void ProblemOnDevice::steps(Stream stream) const {
   for (std::int64_t t = 0; t < self.T; ++t) {
     self.plan.step(stream, step_of(self.forward, self.spec, self.B, t), live, self.scratch.as<Scratch>());
   }
-  self.plan.store(stream, live, self.forward.final_state);
+  self.plan.store(stream, self.forward.final_state, live);
 }
 
 bool ProblemOnDevice::fetch(Stream stream) const {

@@ -2,7 +2,7 @@
 // checkpoint interval, windows of a sequence. The step kernels have tests of their own beside this; here they
 // stand in a graph.
 #include "cuda/on_device.hpp"
-#include "plasticity/reference.hpp"
+#include "problems/answers.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -17,37 +17,16 @@ class CudaPaths : public ::testing::WithParamInterface<Execution>, public CudaTe
   }
 };
 
-struct Answers {
-  std::map<std::string, std::vector<float>> outputs, gradients;
-  bool operator==(const Answers&) const = default;
-};
-
-Answers run(const Problem& problem, const DeviceOptions& options) {
+Answers<float> run(const Problem& problem, const DeviceOptions& options) {
   Buffers<float> buffers(problem);
   on_device([&] { EXPECT_TRUE(run_cuda(problem, buffers, options)) << "canary of " << problem.name(); });
-  return {buffers.outputs, buffers.gradients};
-}
-
-template <class Real>
-void run_reference(const Problem& problem, Buffers<Real>& buffers) {
-  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
+  return answers_in(buffers);
 }
 
 void expect_near(const Problem& problem, double tolerance, const DeviceOptions& options) {
-  Buffers<double> want(problem);
-  run_reference(problem, want);
-  if (options.precision == Precision::f32) {  // as far off as the problem is ill-conditioned
-    Buffers<float> single(problem);
-    run_reference(problem, single);
-    tolerance += 4 * std::max(worst(single.outputs, want.outputs).first,
-                              worst(single.gradients, want.gradients).first);
-  }
-  const Answers got = run(problem, options);
-  const auto [output_error, output] = worst(got.outputs, want.outputs);
-  const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);
-  EXPECT_LT(output_error, tolerance) << output << " of " << problem.name();
-  EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
+  const Answers<double> want = reference_answers<double>(problem);
+  if (options.precision == Precision::f32) tolerance += 4 * inherent_error(problem, want);
+  expect_close(problem, run(problem, options), want, tolerance);
 }
 
 TEST_P(CudaPaths, OddSizes) {
@@ -100,7 +79,7 @@ TEST_P(CudaPaths, EmptySizes) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
     const Problem still = make_problem(spec, 0, 2, 144), none = make_problem(spec, 3, 0, 145);
-    const Answers kept = run(still, options()), nothing = run(none, options());
+    const Answers<float> kept = run(still, options()), nothing = run(none, options());
     for (const auto& [name, values] : kept.outputs) {
       if (name.starts_with("state.")) {
         EXPECT_EQ(difference(values, still.inputs.at(name)), 0) << name;
@@ -120,21 +99,9 @@ TEST_P(CudaPaths, SameBitsForAnyInterval) {
   for (int trial = 0; trial < 8; ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
     const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
-    const Answers stored = run(problem, options(1));
+    const Answers<float> stored = run(problem, options(1));
     for (const std::int64_t interval : {0, 1, 2, 3, 7})
       EXPECT_EQ(stored, run(problem, options(interval))) << problem.name() << " K=" << interval;
-  }
-}
-
-void expect_row(const std::vector<float>& all, const std::vector<float>& own, std::int64_t b, std::int64_t B,
-                std::int64_t outer, const std::string& what) {
-  const std::int64_t columns = static_cast<std::int64_t>(own.size()) / outer;
-  for (std::int64_t t = 0; t < outer; ++t) {
-    for (std::int64_t k = 0; k < columns; ++k) {
-      ASSERT_EQ(all[static_cast<std::size_t>((t * B + b) * columns + k)],
-                own[static_cast<std::size_t>(t * columns + k)])
-          << what;
-    }
   }
 }
 
@@ -144,15 +111,9 @@ TEST_P(CudaPaths, SameBitsForASampleAlone) {
   for (int trial = 0; trial < 6; ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 36 : 9, 5);
     const Problem problem = make_problem(spec, T, B, random(), random_masks(random));
-    const Answers batch = run(problem, options());
+    const Answers<float> batch = run(problem, options());
     for (std::int64_t b = 0; b < B; b += 2) {
-      const Answers single = run(alone(problem, b), options());
-      for (const auto& [name, values] : single.outputs)
-        expect_row(batch.outputs.at(name), values, b, B, name.starts_with("state.") ? 1 : T, name);
-      for (const auto& [name, values] : single.gradients) {
-        if (name.starts_with("param.")) continue;  // summed over the batch
-        expect_row(batch.gradients.at(name), values, b, B, name.starts_with("state.") ? 1 : T, name);
-      }
+      expect_same_alone(problem, batch, b, run(alone(problem, b), options()));
     }
   }
 }
@@ -181,23 +142,23 @@ TEST_P(CudaPaths, WindowsGiveTheBitsOfTheWhole) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
     const Problem problem =
         make_problem(spec, T, 2, random(), {.reset = trial % 3 == 0, .clamp = trial % 3 == 1});
-    const Answers whole = run(problem, options());
+    const Answers<float> whole = run(problem, options());
     const std::int64_t cut = 1 + static_cast<std::int64_t>(random() % (T - 1));
     Problem first = window(problem, 0, cut), second = window(problem, cut, T);
-    const Answers forward = run(first, options());
+    const Answers<float> forward = run(first, options());
     for (auto& [name, values] : second.inputs) {
       if (!name.starts_with("state.")) continue;
       const std::vector<float>& state = forward.outputs.at(name);
       values.assign(state.begin(), state.end());
     }
-    const Answers after = run(second, options());
+    const Answers<float> after = run(second, options());
     expect_joined(whole.outputs, forward.outputs, after.outputs, true, problem.name());
     for (auto& [name, values] : first.upstream) {
       if (!name.starts_with("state.")) continue;
       const std::vector<float>& gradient = after.gradients.at(name);
       values.assign(gradient.begin(), gradient.end());
     }
-    const Answers before = run(first, options());
+    const Answers<float> before = run(first, options());
     expect_joined(whole.gradients, before.gradients, after.gradients, false, problem.name());
   }
 }

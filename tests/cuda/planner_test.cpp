@@ -96,6 +96,16 @@ TEST(CudaPlanner, HoldsItsPromises) {
   }
 }
 
+// Rows beyond what an int can count are too many for any block, not few.
+TEST(CudaPlanner, BillionsOfRowsDoNotFit) {
+  for (const std::int64_t inputs :
+       {std::int64_t{1} << 29, std::int64_t{1} << 30, (std::int64_t{1} << 32) + 1}) {
+    const Spec spec{.cell = Cell::feedforward, .rule = Rule::oja, .inputs = inputs, .neurons = 2};
+    EXPECT_FALSE(choose_execution(spec, {1, 8}, h100, Execution::automatic).resident()) << inputs;
+    EXPECT_THROW(choose_execution(spec, {1, 8}, h100, Execution::grid), Error) << inputs;
+  }
+}
+
 TEST(CudaPlanner, SaysWhyAKindDoesNotFit) {
   const auto reason = [](std::int64_t neurons, const DeviceLimits& limits, Execution wanted) -> std::string {
     try {

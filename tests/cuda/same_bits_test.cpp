@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "cuda/on_device.hpp"
+#include "problems/answers.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -30,18 +31,6 @@ TEST_F(CudaSameBits, ForASecondRun) {
   }
 }
 
-void expect_row(const std::vector<float>& all, const std::vector<float>& own, std::int64_t b,
-                std::int64_t outer, const std::string& what) {
-  const std::int64_t columns = static_cast<std::int64_t>(own.size()) / outer;
-  for (std::int64_t t = 0; t < outer; ++t) {
-    for (std::int64_t k = 0; k < columns; ++k) {
-      ASSERT_EQ(all[static_cast<std::size_t>((t * 4 + b) * columns + k)],
-                own[static_cast<std::size_t>(t * columns + k)])
-          << what;
-    }
-  }
-}
-
 TEST_F(CudaSameBits, ForASampleAlone) {
   for (const Problem& problem : problems(71, 10)) {
     Buffers<float> batch(problem);
@@ -50,15 +39,7 @@ TEST_F(CudaSameBits, ForASampleAlone) {
       const Problem one = alone(problem, b);
       Buffers<float> single(one);
       on_device([&] { run_cuda(one, single); });
-      for (const auto& [name, values] : single.outputs) {
-        expect_row(batch.outputs.at(name), values, b, name.starts_with("state.") ? 1 : 5,
-                   name + problem.name());
-      }
-      for (const auto& [name, values] : single.gradients) {
-        if (name.starts_with("param.")) continue;  // summed over the batch
-        expect_row(batch.gradients.at(name), values, b, name.starts_with("state.") ? 1 : 5,
-                   name + problem.name());
-      }
+      expect_same_alone(problem, answers_in(batch), b, answers_in(single));
     }
   }
 }

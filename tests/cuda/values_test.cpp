@@ -3,34 +3,15 @@
 
 #include "cuda/on_device.hpp"
 #include "parity/plan_runner.hpp"
-#include "plasticity/reference.hpp"
+#include "problems/answers.hpp"
 
 namespace plasticity::testing {
 namespace {
 
 class CudaValues : public CudaTest {};
 
-struct Answers {
-  std::map<std::string, std::vector<double>> outputs, gradients;
-};
-
-Answers reference_answers(const Problem& problem) {
-  Buffers<double> buffers(problem);
-  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
-  return {buffers.outputs, buffers.gradients};
-}
-
-/// How far off the reference is in float: as far as the problem is ill-conditioned.
-double inherent_error(const Problem& problem, const Answers& want) {
-  Buffers<float> single(problem);
-  reference::forward(problem.spec, problem.steps, problem.batch, single.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, single.backward);
-  return std::max(worst(single.outputs, want.outputs).first, worst(single.gradients, want.gradients).first);
-}
-
 void expect_near(const Problem& problem, double tolerance, const DeviceOptions& options = {}) {
-  const Answers want = reference_answers(problem);
+  const Answers<double> want = reference_answers<double>(problem);
   if (options.precision == Precision::f32) tolerance += 4 * inherent_error(problem, want);
   Buffers<float> buffers(problem);
   bool intact = false;
@@ -94,6 +75,28 @@ TEST_F(CudaValues, BfloatTapeStaysClose) {
     if (spec.rule == Rule::soft_clip) spec.rule = Rule::hard_clip;
     const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
     expect_near(problem, 3e-2, {.precision = Precision::bf16});
+  }
+}
+
+// hard_clip's gradient stops where the clip cut the update, whatever the update was: here -1 exactly, which
+// is also what a clip looks like that was taken for "let through nothing".
+TEST_F(CudaValues, AClippedUpdateOfExactlyMinusOne) {
+  const Spec spec{.cell = Cell::feedforward,
+                  .rule = Rule::hard_clip,
+                  .rate = Rate::external,
+                  .activation = Activation::identity,
+                  .inputs = 2,
+                  .neurons = 2,
+                  .clip = 0.5};
+  Problem problem = make_problem(spec, 1, 1, 71);
+  for (auto& [name, values] : problem.inputs) std::fill(values.begin(), values.end(), 0.0);
+  problem.inputs.at("input.pre").assign(2, 1);
+  problem.inputs.at("param.w").assign(4, 0.5);    // y = 1
+  problem.inputs.at("input.rate").assign(2, -1);  // so that each entry of the trace becomes 0 - 1 · 1 · 1
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    for (const Execution execution : all_executions) {
+      expect_near(problem, 1e-6, {.precision = precision, .execution = execution});
+    }
   }
 }
 

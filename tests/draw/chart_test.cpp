@@ -206,9 +206,9 @@ TEST(WriteChart, RefusesCurvesOfDifferentLengths) {
   curve.low.clear();
   refused("curve 'a' low: ");
   curve.high.clear();
-  refused("width and height: ", {.width = 10});
-  refused("reference: ", {.reference = {1, 2}});
-  io::write_chart(file, {&curve, 1}, {.title = "t", .reference = {2}, .reference_label = "chance"});
+  refused("options.width: expected 64 to 16384 pixels, got 10", {.width = 10});
+  refused("options.height: expected 64 to 16384 pixels, got 20000", {.height = 20000});
+  io::write_chart(file, {&curve, 1}, {.title = "t", .reference = 2, .reference_label = "chance"});
   EXPECT_GT(std::filesystem::file_size(file), 1000u);
   std::filesystem::remove(file);
 }

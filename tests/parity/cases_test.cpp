@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "parity/plan_runner.hpp"
+#include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
 
 namespace plasticity::parity {
@@ -58,7 +59,25 @@ TEST_P(Parity, CpuFloat) {
 INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(case_files()),
                          [](const auto& test) { return test.param.stem().string(); });
 
-TEST(ParityFiles, AreThere) { EXPECT_GE(case_files().size(), 19u); }
+TEST(ParityFiles, AreThere) { EXPECT_GE(case_files().size(), 22u); }
+
+TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
+  Case c = load_case(PLASTICITY_TEST_DATA "/parity/rnn_lengths.safetensors");
+  for (const double wrong : {-1.0, static_cast<double>(c.steps) + 1, 0.5, 1e300, std::nan("")}) {
+    std::vector<double> lengths(static_cast<std::size_t>(c.batch), 1);
+    lengths.back() = wrong;
+    c.file.tensors.at("mask.length") = io::make_tensor({c.batch}, std::span<const double>(lengths));
+    try {
+      const Buffers<double> buffers(c);
+      ADD_FAILURE() << "accepted: " << wrong;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::format);
+      EXPECT_NE(std::string(error.what()).find("tensor 'mask.length': expected whole numbers from 0 to"),
+                std::string::npos)
+          << error.what();
+    }
+  }
+}
 
 // The comparison can fail, says where, and is not fooled by NaN.
 TEST(ParityFiles, AWrongAnswerIsNamed) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <optional>
 
+#include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
 
 namespace plasticity {
@@ -73,6 +75,19 @@ TEST(Device, RubbishInTheEnvironmentIsRefused) {
     }
     EXPECT_EQ(Device::cpu(2).threads(), 2);
   }
+}
+
+// Sizes that come out of a subtraction too many: no wrapping around to a small piece of memory.
+TEST(DeviceMemory, MoreThanThereAreAddressesIsRefused) {
+  for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX - 63, SIZE_MAX / 2 + 1}) {
+    try {
+      const DeviceMemory memory(Device::cpu(1), bytes);
+      ADD_FAILURE() << bytes << " bytes at " << memory.data();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
+    }
+  }
+  EXPECT_EQ(DeviceMemory(Device::cpu(1), 0).data(), nullptr);
 }
 
 TEST(Device, BestIsTheCpuWhereThereIsNoOther) {

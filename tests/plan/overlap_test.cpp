@@ -137,6 +137,33 @@ TEST_F(Overlap, Stepping) {
   EXPECT_GT(expect_refusals(slots, call), 5);
 }
 
+// A state that is loaded or stored does not lie in the live memory.
+TEST_F(Overlap, LoadAndStore) {
+  const Live memory = live.as<Live>();
+  State<double> store = buffers.forward.final_state;
+  State<const double> load = buffers.forward.initial_state;
+  EXPECT_NO_THROW(plan.load({}, load, memory));
+  EXPECT_NO_THROW(plan.store({}, store, memory));
+  const auto refused = [](const std::string& message, const auto& call) {
+    try {
+      call();
+      ADD_FAILURE() << "accepted: " << message;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      EXPECT_EQ(std::string(error.what()), message);
+    }
+  };
+  load.hebb = static_cast<const double*>(memory.data) + 8;
+  refused("live: expected memory of its own, got some that state.hebb is in too",
+          [&] { plan.load({}, load, memory); });
+  store.c = static_cast<double*>(memory.data);
+  refused("live: expected memory of its own, got some that state.c is in too",
+          [&] { plan.store({}, store, memory); });
+  store.c = store.hebb;
+  refused("state.hebb: expected memory of its own, got some that state.c is in too",
+          [&] { plan.store({}, store, memory); });
+}
+
 // The last byte of one tensor is the first of another.
 TEST_F(Overlap, ByOneElement) {
   std::vector<double> both(static_cast<std::size_t>(T * B * 3) * 2);

@@ -59,7 +59,7 @@ TEST(Ranges, EveryCallIsOne) {
               plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
               plan.load({}, State<const float>{}, live.as<Live>());
               plan.step({}, step, live.as<Live>(), scratch.as<Scratch>());
-              plan.store({}, live.as<Live>(), State<float>{});
+              plan.store({}, State<float>{}, live.as<Live>());
             }),
             (std::vector<std::string>{"plasticity::Plan::forward", "plasticity::Plan::backward",
                                       "plasticity::Plan::load", "plasticity::Plan::step",

@@ -273,10 +273,10 @@ TEST(BadInput, SteppingAndTypes) {
        [&] {
          call.plan.load({}, State<const float>{}, Live{{call.live.data, 64}});
        }},
-      {"state without c", bad_argument, "state.c: expected null for cell rnn",
+      {"state without c", bad_argument, "state.c: expected null for a network without it (rnn ",
        [&] { call.plan.load({}, State<const float>{.c = call.spare.data()}, call.live); }},
       {"store c", bad_argument, "state.c: expected null",
-       [&] { call.plan.store({}, call.live, State<float>{.c = call.spare.data()}); }},
+       [&] { call.plan.store({}, State<float>{.c = call.spare.data()}, call.live); }},
   };
   for (const Row& row : rows) expect_refused(row);
 }
@@ -289,6 +289,12 @@ TEST(BadInput, Modules) {
   std::vector<std::int64_t> labels{0, 5};
   io::TensorFile other;
   Network({.neurons = 5}, {.device = Device::cpu(1)}).save(other);
+  const auto load_with = [&](const char* key, const char* value) {
+    io::TensorFile wrong = other;
+    wrong.source = "saved.safetensors";
+    wrong.metadata[key] = value;
+    network.load(wrong);
+  };
   std::vector<ParameterView> twice = network.parameters();
   twice.push_back(twice.front());
   const Row rows[] = {
@@ -316,6 +322,11 @@ TEST(BadInput, Modules) {
       {"f64 network", bad_argument, "options.precision: expected f32 or bf16",
        [] { Network({}, {.precision = Precision::f64}); }},
       {"other spec", ErrorCode::format, "N=4, got rnn", [&] { network.load(other); }},
+      {"unknown cell in file", ErrorCode::format,
+       "saved.safetensors metadata 'cell': expected one of feedforward rnn lstm, got 'gru'",
+       [&] { load_with("cell", "gru"); }},
+      {"no neurons in file", ErrorCode::format, "saved.safetensors: spec.neurons: expected at least 1, got 0",
+       [&] { load_with("N", "0"); }},
       {"nothing to load", ErrorCode::format, "metadata 'cell'", [&] { network.load(io::TensorFile{}); }},
       {"learning rate", bad_argument, "learning_rate: expected", [] { Adam({.learning_rate = -1}); }},
       {"beta", bad_argument, "beta2: expected a value in [0, 1), got 1", [] { Adam({.beta2 = 1}); }},

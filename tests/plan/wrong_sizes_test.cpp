@@ -130,7 +130,7 @@ struct Calls {
   void backward() { plan.backward({}, buffers.backward, tape, scratch); }
   void load() { plan.load({}, buffers.forward.initial_state, live); }
   void take_step() { plan.step({}, step, live, scratch); }
-  void store() { plan.store({}, live, buffers.forward.final_state); }
+  void store() { plan.store({}, buffers.forward.final_state, live); }
   void all() { forward(), backward(), load(), take_step(), store(); }
 };
 
@@ -207,7 +207,7 @@ TEST(WrongSizes, TypesThatDoNotFit) {
   expect_refused(message,
                  [&] { calls.plan.backward({}, calls.doubles.backward, calls.tape, calls.scratch); });
   expect_refused(message, [&] { calls.plan.load({}, calls.doubles.forward.initial_state, calls.live); });
-  expect_refused(message, [&] { calls.plan.store({}, calls.live, calls.doubles.forward.final_state); });
+  expect_refused(message, [&] { calls.plan.store({}, calls.doubles.forward.final_state, calls.live); });
   expect_refused(message, [&] { calls.plan.step({}, StepArgs<double>{}, calls.live, calls.scratch); });
   const Plan half(calls.problem.spec,
                   {.steps = 4, .batch = 2, .device = Device::cpu(1), .precision = Precision::bf16});

@@ -179,7 +179,7 @@ TEST_P(WrongTensors, Stepping) {
   const auto step = [&] {
     calls.plan.step({}, calls.step, calls.live.as<Live>(), calls.scratch.as<Scratch>());
   };
-  const auto store = [&] { calls.plan.store({}, calls.live.as<Live>(), calls.store); };
+  const auto store = [&] { calls.plan.store({}, calls.store, calls.live.as<Live>()); };
   refused += expect_all_refused(calls, calls.load, "state", false, state(), load);
   refused += expect_all_refused(calls, calls.store, "state", false, state(), store);
   refused += expect_all_refused(calls, calls.step.parameters, "parameters", true, parameters(), step);

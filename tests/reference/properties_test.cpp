@@ -1,8 +1,7 @@
 // What the equations say in words: resets, lengths and clamps.
 #include <gtest/gtest.h>
 
-#include "plasticity/reference.hpp"
-#include "problems/random_problem.hpp"
+#include "problems/answers.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -14,16 +13,7 @@ const Spec retroactive{.rule = Rule::hard_clip,
                        .neurons = 4,
                        .clip = .5};
 
-struct Result {
-  std::map<std::string, std::vector<double>> outputs, gradients;
-};
-
-Result run(const Problem& problem) {
-  Buffers<double> buffers(problem);
-  reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
-  reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
-  return {buffers.outputs, buffers.gradients};
-}
+Answers<double> run(const Problem& problem) { return reference_answers<double>(problem); }
 
 /// Row (t, b) of a sequence [T,B,columns].
 std::vector<double> row(const std::vector<double>& values, std::int64_t t, std::int64_t B, std::int64_t b,
@@ -35,7 +25,7 @@ std::vector<double> row(const std::vector<double>& values, std::int64_t t, std::
 TEST(Reference, BeyondItsLengthAnElementIsStill) {
   Problem problem = make_problem(retroactive, 6, 3, 1);
   problem.length = {6, 2, 0};
-  const Result result = run(problem);
+  const Answers<double> result = run(problem);
   for (std::int64_t t = 2; t < 6; ++t) {
     for (const double value : row(result.outputs.at("y"), t, 3, 1, 4)) EXPECT_EQ(value, 0);
     for (const double value : row(result.gradients.at("input.x"), t, 3, 1, 3)) EXPECT_EQ(value, 0);
@@ -44,7 +34,7 @@ TEST(Reference, BeyondItsLengthAnElementIsStill) {
   // The state of element 1 is that of step 1, that of element 2 what it began with.
   Problem shorter = make_problem(retroactive, 6, 3, 1);
   shorter.length = {2, 2, 2};
-  const Result until = run(shorter);
+  const Answers<double> until = run(shorter);
   for (std::size_t k = 16; k < 32; ++k) {
     EXPECT_EQ(result.outputs.at("state.hebb")[k], until.outputs.at("state.hebb")[k]);
   }
@@ -59,7 +49,7 @@ TEST(Reference, AResetCutsTheGradientOfWhatCameBefore) {
   problem.reset = {0, 0, 0, 0, 1, 0, 0, 0};  // element 0 before step 2
   std::fill(problem.upstream.at("y").begin(), problem.upstream.at("y").begin() + 2 * 2 * 4,
             0.0);  // steps 0 and 1
-  const Result result = run(problem);
+  const Answers<double> result = run(problem);
   for (std::int64_t t = 0; t < 2; ++t) {
     for (const double value : row(result.gradients.at("input.x"), t, 2, 0, 3)) EXPECT_EQ(value, 0);
   }
@@ -71,7 +61,7 @@ TEST(Reference, AResetCutsTheGradientOfWhatCameBefore) {
 
 TEST(Reference, AClampedUnitShowsItsValueAndHasNoGradient) {
   const Problem problem = make_problem({.neurons = 5}, 4, 2, 3, {.clamp = true});
-  const Result result = run(problem);
+  const Answers<double> result = run(problem);
   for (std::size_t k = 0; k < problem.clamp.size(); ++k) {
     if (problem.clamp[k] == 0) continue;
     EXPECT_EQ(result.outputs.at("y")[k], problem.inputs.at("clamp_value")[k]);
@@ -84,7 +74,7 @@ TEST(Reference, TheClampOfAnLstmHoldsTheCandidate) {
   problem.clamp = {1, 1, 1};
   problem.inputs["clamp_value"] = {.5, -.25, 0};
   problem.inputs.at("state.c") = {0, 0, 0};
-  const Result result = run(problem);
+  const Answers<double> result = run(problem);
   const auto& c = result.outputs.at("state.c");
   EXPECT_GT(c[0], 0);  // i g with i in (0, 1)
   EXPECT_LT(c[0], .5);
@@ -108,10 +98,38 @@ TEST(Reference, NanStaysNan) {
   Problem problem =
       make_problem({.rule = Rule::hard_clip, .activation = Activation::relu, .neurons = 3}, 2, 2, 6);
   problem.inputs.at("input.u")[0] = std::numeric_limits<double>::quiet_NaN();
-  const Result result = run(problem);
+  const Answers<double> result = run(problem);
   EXPECT_TRUE(std::isnan(result.outputs.at("y")[0]));
   for (const double value : row(result.outputs.at("y"), 1, 2, 0, 3)) EXPECT_TRUE(std::isnan(value));
   for (const double value : row(result.outputs.at("y"), 1, 2, 1, 3)) EXPECT_FALSE(std::isnan(value));
+}
+
+// The ends of a clip are within it, in every type: the float nearest to .2 lies above .2 itself.
+template <class Real>
+void expect_through_clip(Rule rule) {
+  const Spec spec{.cell = Cell::feedforward, .rule = rule, .inputs = 2, .neurons = 3, .clip = .2};
+  Problem problem = make_problem(spec, 1, 1, 5);
+  problem.inputs.at("state.hebb").assign(6, spec.clip);
+  problem.inputs.at("param.eta").assign(1, 0);                                 // so that it stays where it is
+  if (rule == Rule::hard_clip) problem.inputs.at("param.alpha").assign(6, 0);  // through the update alone
+  const Answers<Real> answers = reference_answers<Real>(problem);
+  for (std::size_t k = 0; k < 6; ++k) {
+    EXPECT_EQ(answers.outputs.at("state.hebb")[k], static_cast<Real>(spec.clip));
+    const Real got = answers.gradients.at("state.hebb")[k];
+    const auto update = static_cast<Real>(problem.upstream.at("state.hebb")[k]);
+    if (rule == Rule::hard_clip) {
+      EXPECT_EQ(got, update);
+    } else {
+      EXPECT_NE(got, update);  // the read has a part in it
+    }
+  }
+}
+
+TEST(Reference, WhatStandsAtItsClipPassesItsGradient) {
+  for (const Rule rule : {Rule::hard_clip, Rule::read_clip}) {
+    expect_through_clip<float>(rule);
+    expect_through_clip<double>(rule);
+  }
 }
 
 }  // namespace

@@ -4,9 +4,8 @@
 #include "simt/samples/samples.hpp"
 #include "simt/testing.hpp"
 
-extern "C" const char* __tsan_default_options() {
-  return "exitcode=0";
-}  // TSan asks; the tests count races themselves
+// TSan asks; the tests count races themselves.
+extern "C" const char* __tsan_default_options() { return "exitcode=0"; }
 
 namespace simt {
 namespace {
@@ -31,9 +30,8 @@ TEST(Race, NoSyncwarp) { expect_race(Misuse::no_syncwarp); }
 TEST(Race, NoReuseBarrier) { expect_race(Misuse::no_reuse_barrier); }
 TEST(Race, NoGridSync) { expect_race(Misuse::no_grid_sync); }
 TEST(Race, NoClusterSync) { expect_race(Misuse::no_cluster_sync); }
-TEST(Race, NoFence) {
-  expect_race(Misuse::no_fence);
-}  // no schedule shows this one: memory is sequentially consistent
+// No schedule shows this one: memory is sequentially consistent.
+TEST(Race, NoFence) { expect_race(Misuse::no_fence); }
 
 TEST(Race, NoneWhereThereIsNone) {
   const int before = races();

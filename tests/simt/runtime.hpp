@@ -26,8 +26,8 @@ struct Calls {
   std::uint64_t launches = 0;      ///< kernels and GEMMs put on a stream or into a graph
   std::uint64_t graph_launches = 0;
   std::uint64_t copies = 0;  ///< copies and memsets
-  std::uint64_t synchronisations =
-      0;  ///< calls that wait on the host, those that do so implicitly (cudaFree) too
+  /// Calls that wait on the host, those that do so implicitly (cudaFree) too.
+  std::uint64_t synchronisations = 0;
 };
 Calls calls();
 

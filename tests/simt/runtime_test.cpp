@@ -72,6 +72,11 @@ TEST_F(Runtime, MemoryIsFiniteAndStartsAsNan) {
   EXPECT_EQ(cudaMemGetInfo(&free_bytes, &total), cudaSuccess);
   EXPECT_EQ(free_bytes, 600u);
   EXPECT_EQ(total, 1000u);
+  set_memory_limit(300);  // less than is in use
+  void* more = nullptr;
+  EXPECT_EQ(cudaMalloc(&more, 1), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaMemGetInfo(&free_bytes, &total), cudaSuccess);
+  EXPECT_EQ(free_bytes, 0u);
   float host = 0;
   EXPECT_EQ(cudaMemcpy(&host, p + 99, 4, cudaMemcpyDeviceToHost), cudaSuccess);
   EXPECT_NE(host, host);

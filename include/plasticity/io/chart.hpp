@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,19 +22,19 @@ struct Curve {
 
 /// What stands around the curves.
 struct ChartOptions {
-  std::string title{};              ///< may be empty
-  std::string x_label{};            ///< may be empty
-  std::string y_label{};            ///< may be empty
-  bool log_y = false;               ///< values that are not positive are then left out
-  std::vector<double> reference{};  ///< empty, or one value: a dashed line across the chart
-  std::string reference_label{};    ///< of that line
-  int width = 800;                  ///< pixels, 64 to 16384
-  int height = 480;                 ///< pixels, 64 to 16384
+  std::string title{};                ///< may be empty
+  std::string x_label{};              ///< may be empty
+  std::string y_label{};              ///< may be empty
+  bool log_y = false;                 ///< values that are not positive are then left out
+  std::optional<double> reference{};  ///< of a dashed line across the chart
+  std::string reference_label{};      ///< of that line
+  int width = 800;                    ///< pixels, 64 to 16384
+  int height = 480;                   ///< pixels, 64 to 16384
 };
 
 /// Draws the curves as a line chart (axes that fit the data, each name at the end of its curve) and writes it
-/// as PNG, as write_png() does. Throws Error: invalid_argument (vectors of a curve of different length, more
-/// than one reference, a size out of range), io, out_of_memory.
+/// as PNG, as write_png() does. Throws Error: invalid_argument (vectors of a curve of different length, a
+/// size out of range), io, out_of_memory.
 PLASTICITY_API void write_chart(const std::filesystem::path& path, std::span<const Curve> curves,
                                 const ChartOptions& options = {});
 

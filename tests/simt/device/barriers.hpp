@@ -22,9 +22,8 @@ inline int __syncthreads_or(int predicate, SIMT_HERE) {
 inline void __threadfence_block() { simt::device::fence(); }
 inline void __threadfence() { simt::device::fence(); }
 inline void __threadfence_system() { simt::device::fence(); }
-inline void __nanosleep(unsigned) {
-  simt::device::yield();
-}  // a loop that spins must contain this or an atomic
+// A loop that spins must contain this or an atomic.
+inline void __nanosleep(unsigned) { simt::device::yield(); }
 [[noreturn]] inline void __trap(SIMT_HERE) { simt::device::trap("__trap()", where); }
 
 inline void __pipeline_memcpy_async(void* shared, const void* global, std::size_t bytes,

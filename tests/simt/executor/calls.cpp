@@ -49,8 +49,8 @@ void copy_wait(unsigned newest_allowed_pending) {
 void yield() {
   Quiet quiet;
   CudaThread* thread = self();
-  thread->priority =
-      current_group->ready.random() & 0xffff;  // to the back, or a spinning thread starves the others
+  // To the back, or a spinning thread starves the others.
+  thread->priority = current_group->ready.random() & 0xffff;
   current_group->make_ready(thread);
   wait_for_turn();
 }

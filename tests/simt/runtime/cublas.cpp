@@ -1,8 +1,9 @@
 // The little of cuBLAS that the library calls, fp32, as work on a stream. Column-major, like the real one.
 #include <cublas_v2.h>
 
-#include <memory>
-#include <optional>
+#include <algorithm>
+#include <cstdint>
+#include <functional>
 
 #include "simt/runtime/state.hpp"
 

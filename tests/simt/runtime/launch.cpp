@@ -20,8 +20,8 @@ std::map<const void*, KernelSignature>& signatures() {
 int blocks_per_multiprocessor_at_once(std::uint64_t threads, std::size_t shared_bytes) {
   const std::uint64_t whole_warps = (threads + 31) / 32 * 32;
   const std::uint64_t by_threads = threads_per_multiprocessor / whole_warps;
-  const std::uint64_t by_shared =
-      shared_bytes_per_multiprocessor / (shared_bytes + 1024);  // CUDA keeps 1 KiB a block
+  constexpr std::size_t reserved = 1024;  // of each block, for CUDA itself
+  const std::uint64_t by_shared = shared_bytes_per_multiprocessor / (shared_bytes + reserved);
   return int(std::min({by_threads, by_shared, std::uint64_t(blocks_per_multiprocessor)}));
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -17,6 +18,12 @@ Found find_allocation(const void* p) {
 
 namespace {
 
+/// None where a test has set the limit below what is in use.
+std::size_t free_device_bytes() {
+  const State& s = state();
+  return s.model.memory - std::min(s.model.memory, s.device_bytes);
+}
+
 cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
   auto guard = lock();
   State& s = state();
@@ -26,8 +33,7 @@ cudaError_t allocate(void** p, std::size_t bytes, Memory kind) {
   *p = nullptr;
   if (const cudaError_t error = acquire()) return done(error);
   if (bytes == 0) return cudaSuccess;
-  if (kind == Memory::device && bytes > s.model.memory - s.device_bytes)
-    return done(cudaErrorMemoryAllocation);
+  if (kind == Memory::device && bytes > free_device_bytes()) return done(cudaErrorMemoryAllocation);
   if (posix_memalign(p, 256, bytes)) return done(cudaErrorMemoryAllocation);
   Quiet quiet;
   std::memset(*p, 0xff, bytes);  // reads as NaN; never zero by luck
@@ -95,7 +101,7 @@ cudaError_t cudaMemGetInfo(size_t* free_bytes, size_t* total) {
   if (const cudaError_t error = broken()) return done(error);
   const State& s = state();
   *total = s.model.memory;
-  *free_bytes = s.model.memory - s.device_bytes;
+  *free_bytes = free_device_bytes();
   return cudaSuccess;
 }
 

@@ -62,9 +62,8 @@ struct CUstream_st {
   std::vector<cudaGraphNode_t> last_nodes;  // while captured: what the next node comes after
 
   bool legacy() const { return kind == Kind::legacy; }
-  bool blocking() const {
-    return !(flags & cudaStreamNonBlocking);
-  }  // ordered with the legacy default stream
+  /// Ordered with the legacy default stream.
+  bool blocking() const { return !(flags & cudaStreamNonBlocking); }
 };
 
 struct CUevent_st {

@@ -68,8 +68,8 @@ void warp_operations(int* out, int threads);
 void block_votes(int* out, int threads, int limit);
 /// out[t] of each tile of 8: the ballot of odd ranks, and the rank's meta group, and so on.
 void tile_operations(int* out, int threads);
-/// out[0] += the number of threads, out[1] = max, out[2] = min, out[3] = or, out[4] = exchanges by CAS, of
-/// all threads.
+/// Of all threads: out[0] += their number, out[1] = max, out[2] = min, out[3] = or, out[4] += 2 each by CAS,
+/// out[5] -= their number, out[6] = and, out[7] = exclusive or, and the float in out[8] += 0.5 each.
 void atomics(int* out, int blocks, int threads);
 /// out[b] = what shared memory, static and dynamic, holds at first, and blockDim and gridDim.
 void first_sight(float* out, int* dims, int shared_bytes);
