@@ -49,9 +49,13 @@ void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor>
   check_device_pointer(index, "scratch", "data", scratch.data);
   auto* const partial = static_cast<double*>(scratch.data);
   const std::vector<TensorTable> tables = tables_of(tensors);
-  for (const TensorTable& table : tables) launch_squares(table, partial, &table != &tables[0], stream.handle);
+  int partials = 1;
+  for (const TensorTable& table : tables) partials = std::max(partials, squares_partials(table));
   for (const TensorTable& table : tables) {
-    launch_clip(table, partial, most, &table == &tables[0] ? norm : nullptr, stream.handle);
+    launch_squares(table, partial, partials, &table != &tables[0], stream.handle);
+  }
+  for (const TensorTable& table : tables) {
+    launch_clip(table, partial, partials, most, &table == &tables[0] ? norm : nullptr, stream.handle);
   }
 }
 

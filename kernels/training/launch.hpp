@@ -31,12 +31,15 @@ static_assert(sizeof(TensorTable) < 3072);  // a kernel's parameters are at most
 
 constexpr int chunk_elements = 1024;
 
-/// partial[k] = (or, where it `adds`, +=) a part of Σ gradient²; all of most_summing_blocks are written.
-void launch_squares(const TensorTable& table, double* partial, bool adds, cudaStream_t stream);
+/// Partial sums of the squares of a table's gradients: one a chunk, up to most_summing_blocks.
+int squares_partials(const TensorTable& table);
+
+/// partial[k] = (or, where it `adds`, +=) a part of Σ gradient², for all k below `partials`.
+void launch_squares(const TensorTable& table, double* partial, int partials, bool adds, cudaStream_t stream);
 
 /// gradient *= most / norm, where the norm, the root of the sum of the partials, is above `most`. `norm`:
 /// out, or null.
-void launch_clip(const TensorTable& table, const double* partial, double most, double* norm,
+void launch_clip(const TensorTable& table, const double* partial, int partials, double most, double* norm,
                  cudaStream_t stream);
 
 /// One launch; none where there is nothing in the table.

@@ -41,10 +41,11 @@ __global__ void __launch_bounds__(sum_threads)
 }
 
 __global__ void __launch_bounds__(sum_threads)
-    clip_kernel(const __grid_constant__ TensorTable table, const double* partial, double most, double* norm) {
+    clip_kernel(const __grid_constant__ TensorTable table, const double* partial, int partials, double most,
+                double* norm) {
   PLASTICITY_SHARED(double, words, [sum_threads]);
   double sum = 0;
-  for (int k = static_cast<int>(threadIdx.x); k < most_summing_blocks; k += sum_threads) sum += partial[k];
+  for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sum += partial[k];
   const double found = std::sqrt(block_sum(sum, words));
   if (norm != nullptr && blockIdx.x == 0 && threadIdx.x == 0) *norm = found;
   if (!(found > most)) return;
@@ -92,15 +93,19 @@ unsigned blocks_of(const TensorTable& table) {
 
 }  // namespace
 
-void launch_squares(const TensorTable& table, double* partial, bool adds, cudaStream_t stream) {
-  launch(squares_kernel, {.grid = most_summing_blocks, .block = sum_threads, .stream = stream}, table,
-         partial, adds);
+int squares_partials(const TensorTable& table) {
+  return static_cast<int>(std::clamp<std::int64_t>(table.first_chunk[table.count], 1, most_summing_blocks));
 }
 
-void launch_clip(const TensorTable& table, const double* partial, double most, double* norm,
+void launch_squares(const TensorTable& table, double* partial, int partials, bool adds, cudaStream_t stream) {
+  launch(squares_kernel, {.grid = static_cast<unsigned>(partials), .block = sum_threads, .stream = stream},
+         table, partial, adds);
+}
+
+void launch_clip(const TensorTable& table, const double* partial, int partials, double most, double* norm,
                  cudaStream_t stream) {
   launch(clip_kernel, {.grid = std::max(blocks_of(table), 1u), .block = sum_threads, .stream = stream}, table,
-         partial, most, norm);
+         partial, partials, most, norm);
 }
 
 void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,
