@@ -2,11 +2,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "backend.hpp"
 #include "launch_graph.hpp"
-#include "training/elements.hpp"
+#include "plasticity/training.hpp"
 
 // The core library knows no CUDA. What the CUDA part (target plasticity::cuda) offers, it registers here when
 // the program starts.
@@ -32,7 +33,7 @@ struct CudaPart {
   void (*clip_gradients)(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
                          double* norm, Scratch scratch);
   void (*adam_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                    const AdamConstants& constants, const AdamScales* scales);
+                    const AdamOptions& options, const AdamScales* scales);
   void (*begin_range)(const char* name) noexcept;  // in the timeline of a profiler
   void (*end_range)() noexcept;
 };

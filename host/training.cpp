@@ -128,12 +128,10 @@ void adam_step(Device device, Stream stream, std::span<const TrainedTensor> tens
     check_there(name + ".second", tensor.second, tensor.elements);
   }
   if (scales == nullptr) bad_argument("scales", "those of the step", "null");
-  const AdamConstants constants{static_cast<float>(options.beta1), static_cast<float>(options.beta2),
-                                static_cast<float>(options.epsilon)};
   if (const CudaPart* part = part_of(device)) {
-    part->adam_step(device.index(), stream, tensors, constants, scales);
+    part->adam_step(device.index(), stream, tensors, options, scales);
   } else {
-    on_cpu(tensors, constants, *scales);
+    on_cpu(tensors, constants_of(options), *scales);
   }
 }
 

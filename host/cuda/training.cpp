@@ -60,7 +60,7 @@ void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor>
 }
 
 void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                   const AdamConstants& constants, const AdamScales* scales) {
+                   const AdamOptions& options, const AdamScales* scales) {
   const CurrentDevice current(index);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     const std::string name = text("tensors[", k, "]");
@@ -70,7 +70,8 @@ void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tens
     check_device_pointer(index, name.c_str(), "second", tensors[k].second);
   }
   check_device_pointer(index, "", "scales", scales);
-  for (const TensorTable& table : tables_of(tensors)) launch_adam(table, constants, scales, stream.handle);
+  for (const TensorTable& table : tables_of(tensors))
+    launch_adam(table, constants_of(options), scales, stream.handle);
 }
 
 }  // namespace plasticity::cuda

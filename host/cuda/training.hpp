@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <span>
 
-#include "training/elements.hpp"
+#include "plasticity/training.hpp"
 
 // The calls of plasticity/training.hpp on a GPU. Sizes and what must be there are checked already; here it is
 // seen whether a pointer is the device's.
@@ -14,6 +14,6 @@ void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, S
 void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
                         double* norm, Scratch scratch);
 void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                   const AdamConstants& constants, const AdamScales* scales);
+                   const AdamOptions& options, const AdamScales* scales);
 
 }  // namespace plasticity::cuda

@@ -47,6 +47,11 @@ struct AdamConstants {
   float beta1, beta2, epsilon;
 };
 
+inline AdamConstants constants_of(const AdamOptions& options) {
+  return {static_cast<float>(options.beta1), static_cast<float>(options.beta2),
+          static_cast<float>(options.epsilon)};
+}
+
 PLASTICITY_HOST_DEVICE inline void adam_update(const AdamConstants& adam, const AdamScales& scales,
                                                float gradient, float& first, float& second, float& value) {
   first += (1 - adam.beta1) * (gradient - first);
