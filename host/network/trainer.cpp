@@ -1,8 +1,11 @@
 #include "plasticity/trainer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <initializer_list>
 #include <map>
+#include <utility>
 
 #include "cuda_part.hpp"
 #include "fail.hpp"
@@ -27,12 +30,9 @@ struct DeviceMoments {
 };
 using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
 
-/// Which launches an iteration has: two of one form differ in pointers alone.
-struct Form {
-  std::int64_t steps = 0;
-  std::uint64_t present = 0;  // a bit for each tensor that may be absent
-  auto operator<=>(const Form&) const = default;
-};
+/// Which launches an iteration has: T, and a bit for each tensor that may be absent. Two of one form differ
+/// in pointers alone.
+using Form = std::pair<std::int64_t, std::uint64_t>;
 
 /// The tensors and memory of one iteration.
 struct Iteration {
@@ -121,10 +121,10 @@ void Trainer::Implementation::put(const Plan& plan, const Iteration& it, Stream 
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   if (on_cpu()) return put(plan, it, stream());
-  Form form{.steps = plan.options().steps};
+  std::uint64_t present = 0;
   LaunchKey key;
   const auto note = [&](const auto* pointer) {
-    form.present = form.present << 1 | (pointer == nullptr ? 0 : 1);
+    present = present << 1 | (pointer == nullptr ? 0U : 1U);
     key.add(pointer);
   };
   const auto note_group = [&]<class Group>(const Group& group) {
@@ -132,21 +132,15 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   };
   note_group(it.forward.inputs);
   note_group(it.backward.dparameters);
-  for (const void* pointer :
-       {static_cast<const void*>(it.forward.masks.reset), static_cast<const void*>(it.forward.masks.length),
-        static_cast<const void*>(it.forward.masks.clamp),
-        static_cast<const void*>(it.forward.masks.clamp_value), static_cast<const void*>(it.error.mask)}) {
-    note(pointer);
-  }
-  for (const void* pointer :
-       {static_cast<const void*>(it.forward.y), static_cast<const void*>(it.forward.modulation),
-        static_cast<const void*>(it.error.dy), static_cast<const void*>(it.error.target),
-        static_cast<const void*>(it.error.loss), static_cast<const void*>(it.scales),
-        static_cast<const void*>(it.tape.data), static_cast<const void*>(it.scratch.data)}) {
-    key.add(pointer);
-  }
+  using Pointers = std::initializer_list<const void*>;
+  const Masks<float>& masks = it.forward.masks;
+  for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask})
+    note(each);
+  for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
+                                   it.error.loss, it.scales, it.tape.data, it.scratch.data})
+    key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
-  std::unique_ptr<LaunchGraph>& graph = graphs[form];
+  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
   if (graph == nullptr) graph = cuda_part()->make_graph(device().index());
   graph->run(key, stream(), [&](Stream captured) { put(plan, it, captured); });
 }
