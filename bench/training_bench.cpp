@@ -1,4 +1,4 @@
-// An iteration of training as a program writes it: Network::forward, a squared error, backward, Adam.
+// An iteration of training, by the Trainer: forward, a squared error, backward, Adam.
 #include <algorithm>
 #include <cmath>
 
@@ -15,8 +15,7 @@ class Training {
       : data(c, steps, Device::cpu(1)),
         network(c.spec, {.batch = c.batch, .device = device, .precision = c.precision, .seed = 1}),
         target(data.values("dy")),
-        adam_({.learning_rate = learning_rate, .epsilon = epsilon}),
-        gradient_(target.size()) {
+        trainer_(network, {.adam = {.learning_rate = learning_rate, .epsilon = epsilon}}) {
     const auto input = [&](const char* name) {
       return data.tensors().contains(name) ? data.values(name) : std::vector<float>{};
     };
@@ -24,22 +23,18 @@ class Training {
     sequence_ = {.steps = steps, .x = x_, .u = u_, .pre = pre_, .rate = rate_};
   }
 
-  void gradients() {
+  void iteration() {
     network.reset();
-    const std::span<const float> y = network.forward(sequence_);
-    mse_loss(y, target, gradient_);
-    network.zero_gradients();
-    network.backward(gradient_);
+    trainer_.step(sequence_, target);
   }
-  void update() { adam_.step(network.parameters()); }
 
   Problem<float> data;
   Network network;
   std::vector<float> target;
 
  private:
-  Adam adam_;
-  std::vector<float> x_, u_, pre_, rate_, gradient_;
+  Trainer trainer_;
+  std::vector<float> x_, u_, pre_, rate_;
   Sequence sequence_;
 };
 
@@ -60,26 +55,25 @@ Check check(const Case& c, Device device) {
   oracle.set("dy", dy);
   reference::backward(c.spec, checked_steps, c.batch, oracle.backward);
 
-  training.gradients();
   std::vector<std::vector<double>> expected;
-  for (const ParameterView& p : training.network.parameters()) {
-    std::vector<double>& values = expected.emplace_back(p.value.begin(), p.value.end());
-    for (std::size_t k = 0; k < values.size(); ++k) {
-      const auto g = static_cast<double>(p.gradient[k]);
-      values[k] -= learning_rate * g / (std::abs(g) + epsilon);
-    }
-  }
+  for (const ParameterView& p : training.network.parameters())
+    expected.emplace_back(p.value.begin(), p.value.end());
+  training.iteration();
   Check worst{-1, "(none)", c.precision == Precision::bf16 ? 3e-2 : 1e-4};
   const auto note = [&](const std::string& name, std::span<const float> got, std::span<const double> want) {
     const double error = difference(std::vector<double>(got.begin(), got.end()), want);
     if (error > worst.error) worst = {error, name, worst.tolerance};
   };
-  for (const ParameterView& p : training.network.parameters())
-    note("grad." + p.name, p.gradient, oracle.values("grad." + p.name));
-  training.update();
   std::size_t index = 0;
-  for (const ParameterView& p : training.network.parameters())
-    note("after Adam, " + p.name, p.value, expected[index++]);
+  for (const ParameterView& p : training.network.parameters()) {
+    note("grad." + p.name, p.gradient, oracle.values("grad." + p.name));
+    std::vector<double>& values = expected[index++];
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      const auto g = static_cast<double>(p.gradient[k]);
+      values[k] -= learning_rate * g / (std::abs(g) + epsilon);
+    }
+    note("after Adam, " + p.name, p.value, values);
+  }
   return worst;
 }
 
@@ -90,7 +84,7 @@ const bool added = add_operation(
      .check = check,
      .prepare = [](const Case& c, Device d) -> Work {
        auto training = std::make_shared<Training>(c, c.steps, d);
-       return [training] { training->gradients(), training->update(); };
+       return [training] { training->iteration(); };
      },
      .cost =
          [](const Case& c, Device d) {

@@ -14,7 +14,8 @@ endif()
 function(plasticity_kernel_sources variable)
   set(kernels ${PROJECT_SOURCE_DIR}/kernels)
   set(sources
-    ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu)
+    ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu
+    ${kernels}/training/optimizer.cu ${kernels}/training/squared_error.cu)
   foreach(rule IN LISTS PLASTICITY_RULES)
     foreach(template step/forward step/backward replay/replay resident/resident)
       get_filename_component(name ${template} NAME)
@@ -28,7 +29,8 @@ endfunction()
 
 # The host's side of the CUDA part, plain C++ over the CUDA runtime's headers.
 function(plasticity_cuda_host_sources variable)
-  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp live.cpp planner.cpp resident.cpp runtime.cpp)
+  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp live.cpp planner.cpp resident.cpp runtime.cpp
+    training.cpp)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/host/cuda/)
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

@@ -2,9 +2,12 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "backend.hpp"
+#include "launch_graph.hpp"
+#include "plasticity/training.hpp"
 
 // The core library knows no CUDA. What the CUDA part (target plasticity::cuda) offers, it registers here when
 // the program starts.
@@ -21,6 +24,16 @@ struct CudaPart {
   void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
   void (*fill_zero)(int index, Stream stream, void* data, std::size_t bytes);
   void (*synchronize)(int index, Stream stream);
+  void* (*allocate_page_locked)(int index, std::size_t bytes);
+  void (*release_page_locked)(void* data) noexcept;
+  void (*copy_asynchronously)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
+  std::unique_ptr<LaunchGraph> (*make_graph)(int index);
+  std::size_t (*training_scratch_bytes)();
+  void (*squared_error)(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
+  void (*clip_gradients)(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
+                         double* norm, Scratch scratch);
+  void (*adam_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                    const AdamOptions& options, const AdamScales* scales);
   void (*begin_range)(const char* name) noexcept;  // in the timeline of a profiler
   void (*end_range)() noexcept;
 };

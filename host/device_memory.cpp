@@ -10,6 +10,7 @@
 
 #include "cuda_part.hpp"
 #include "fail.hpp"
+#include "page_locked.hpp"
 
 namespace plasticity {
 namespace {
@@ -59,6 +60,20 @@ DeviceMemory::~DeviceMemory() {
   } else {
     ::operator delete(data_, alignment_of(bytes_));
   }
+}
+
+PageLocked::PageLocked(Device device, std::size_t bytes) : bytes_(bytes) {
+  if (bytes > 0 && device.kind() == DeviceKind::cuda) {
+    data_ = static_cast<std::byte*>(needed_part().allocate_page_locked(device.index(), bytes));
+  }
+}
+
+PageLocked::~PageLocked() {
+  if (data_ != nullptr) registered->release_page_locked(data_);
+}
+
+void copy_from(const PageLocked& memory, Device device, Stream stream, void* to, std::size_t bytes) {
+  if (bytes > 0) needed_part().copy_asynchronously(device.index(), stream, to, memory.data(), bytes);
 }
 
 void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes) {

@@ -1,5 +1,7 @@
 #include "staging.hpp"
 
+#include <cstring>
+
 namespace plasticity {
 
 void make_room(DeviceMemory& memory, Device device, std::size_t bytes) {
@@ -14,15 +16,32 @@ void* Staging::data(const Tensor& tensor) const {
 
 void Staging::send() {
   make_room(memory_, device_, bytes_);
-  for (const Tensor& tensor : tensors_) {
-    if (tensor.from != nullptr) copy(device_, {}, data(tensor), tensor.from, tensor.bytes);
-    tensor.show(tensor.pointer, data(tensor));
+  if (upload_ != nullptr) {
+    send_gathered();
+  } else {
+    for (const Tensor& tensor : tensors_) {
+      if (tensor.from != nullptr) copy(device_, stream_, data(tensor), tensor.from, tensor.bytes);
+    }
   }
+  for (const Tensor& tensor : tensors_) tensor.show(tensor.pointer, data(tensor));
+}
+
+void Staging::send_gathered() {
+  std::size_t end = 0;
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.from != nullptr) end = tensor.offset + tensor.bytes;
+  }
+  if (upload_->bytes() < end) *upload_ = PageLocked(device_, end);
+  for (const Tensor& tensor : tensors_) {
+    if (tensor.from != nullptr && tensor.bytes > 0)
+      std::memcpy(upload_->data() + tensor.offset, tensor.from, tensor.bytes);
+  }
+  copy_from(*upload_, device_, stream_, memory_.data(), end);
 }
 
 void Staging::fetch() const {
   for (const Tensor& tensor : tensors_) {
-    if (tensor.to != nullptr) copy(device_, {}, tensor.to, data(tensor), tensor.bytes);
+    if (tensor.to != nullptr) copy(device_, stream_, tensor.to, data(tensor), tensor.bytes);
   }
 }
 

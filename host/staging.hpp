@@ -3,6 +3,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "page_locked.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
 
@@ -17,7 +18,12 @@ void make_room(DeviceMemory& memory, Device device, std::size_t bytes);
 class Staging {
  public:
   /// The tensors take their places in `memory`, which grows where needed and outlives the call.
-  Staging(Device device, DeviceMemory& memory) : device_(device), memory_(memory) {}
+  Staging(Device device, Stream stream, DeviceMemory& memory)
+      : device_(device), stream_(stream), memory_(memory) {}
+  /// What is read is gathered in `upload`, which grows too, and sent in one copy that nobody waits for: it
+  /// must stay as it is until the stream has done it. Name what is read before all else.
+  Staging(Device device, Stream stream, DeviceMemory& memory, PageLocked& upload)
+      : device_(device), stream_(stream), memory_(memory), upload_(&upload) {}
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
@@ -78,9 +84,12 @@ class Staging {
     }
   }
   void* data(const Tensor& tensor) const;
+  void send_gathered();
 
   Device device_;
+  Stream stream_;
   DeviceMemory& memory_;
+  PageLocked* upload_ = nullptr;
   std::vector<Tensor> tensors_;
   std::size_t bytes_ = 0;
 };

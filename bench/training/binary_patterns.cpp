@@ -83,8 +83,10 @@ class Training {
       : N_(N),
         network_({.cell = Cell::rnn, .rule = Rule::decay, .neurons = static_cast<std::int64_t>(N + 1)},
                  {.device = device}),
-        adam_({.learning_rate = 3e-4}),
-        gradient_(T * (N + 1)) {
+        trainer_(network_, {.adam = {.learning_rate = 3e-4}, .reduction = Reduction::sum}),
+        target_(T * (N + 1)),
+        asked_(T * (N + 1)) {
+    std::fill_n(asked_.begin() + static_cast<std::ptrdiff_t>((T - 1) * (N + 1)), N, std::uint8_t{1});
     std::uint64_t stream = parameters_at;
     for (const char* name : {"w", "alpha"}) {
       const std::span<float> values = network_.parameter(name);
@@ -102,19 +104,12 @@ class Training {
     const Episode episode = make_episode(episodes_++, N_);
     const Clock::time_point start = Clock::now();
     network_.reset();
-    const std::span<const float> y = network_.forward({.steps = T, .u = episode.u});
-    double loss = 0;
+    std::copy(episode.target.begin(), episode.target.end(),
+              target_.begin() + static_cast<std::ptrdiff_t>((T - 1) * (N_ + 1)));
+    const double loss = trainer_.step({.steps = T, .u = episode.u}, target_, asked_);
+    const std::span<const float> y = trainer_.y().subspan((T - 1) * (N_ + 1), N_);
     std::size_t wrong = 0;
-    for (std::size_t j = 0; j < N_; ++j) {
-      const std::size_t k = (T - 1) * (N_ + 1) + j;
-      const float off_by = y[k] - episode.target[j];
-      loss += static_cast<double>(off_by) * static_cast<double>(off_by);
-      gradient_[k] = 2 * off_by;
-      wrong += (y[k] > 0) != (episode.target[j] > 0);
-    }
-    network_.zero_gradients();
-    network_.backward(gradient_);
-    adam_.step(network_.parameters());
+    for (std::size_t j = 0; j < N_; ++j) wrong += (y[j] > 0) != (episode.target[j] > 0);
     seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
     losses_.push_back(loss);
     errors_.push_back(static_cast<double>(wrong) / static_cast<double>(N_));
@@ -135,8 +130,9 @@ class Training {
  private:
   std::size_t N_;
   Network network_;
-  Adam adam_;
-  std::vector<float> gradient_;  // [T,N+1], zero but for the last step
+  Trainer trainer_;
+  std::vector<float> target_;        // [T,N+1]
+  std::vector<std::uint8_t> asked_;  // [T,N+1]: the bits of the last step
   std::uint64_t episodes_ = 0;
   double seconds_ = 0;
   std::vector<double> losses_, errors_;

@@ -4,6 +4,7 @@
 #include "c/adam.hpp"
 #include "c/network.hpp"
 #include "c/spec.hpp"
+#include "c/trainer.hpp"
 #include "plasticity/io/safetensors.hpp"
 
 struct plasticity_file {
@@ -122,6 +123,14 @@ plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_f
 
 plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file) {
   return guarded([&] { not_null(adam, "adam").adam.load(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer, plasticity_file* file) {
+  return guarded([&] { not_null(trainer, "trainer").trainer.save(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_trainer_load(plasticity_trainer* trainer, const plasticity_file* file) {
+  return guarded([&] { not_null(trainer, "trainer").trainer.load(not_null(file, "file").file); });
 }
 
 plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec) {

@@ -55,28 +55,15 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
   return guarded([&] {
     plasticity_network& of = not_null(handle, "network");
     Network& network = of.network;
-    if (steps < 0) bad_argument("steps", "at least 0", text(steps));
-    const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
     Arguments arguments(list, count, Device::cpu(1));
-    Sequence sequence{.steps = steps};
-    take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);
-    const Shape rows{{T, B}, 2}, all{{T, B, N}, 3};
-    sequence.reset = span_of(arguments.take<const std::uint8_t>("masks.reset", rows), T * B);
-    sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
-    sequence.clamp = span_of(arguments.take<const std::uint8_t>("masks.clamp", all), T * B * N);
-    sequence.clamp_value = span_of(arguments.take<const float>("masks.clamp_value", all), T * B * N);
-    float* y = arguments.take<float>("y", all);
-    float* modulation = arguments.take<float>("modulation", rows);
-    if (modulation != nullptr && !network.spec().has_modulator()) {
-      bad_argument("modulation", "none for a network without it", "a tensor");
-    }
+    const Sequence sequence = take_sequence(arguments, network, steps);
+    const Answers answers(arguments, network, steps);
     arguments.refuse_others();
     of.recorded.reserve(of.recorded.size() + 1);
-    const std::span<const float> answer = records ? network.forward(sequence) : network.infer(sequence);
+    const std::span<const float> y = records ? network.forward(sequence) : network.infer(sequence);
     if (records) of.recorded.push_back(steps);
-    if (y != nullptr) std::copy(answer.begin(), answer.end(), y);
-    const std::span<const float> signal = network.modulation();
-    if (modulation != nullptr) std::copy(signal.begin(), signal.end(), modulation);
+    if (answers.wants_y()) answers.give_y(y);
+    if (answers.wants_modulation()) answers.give_modulation(network.modulation());
   });
 }
 
@@ -89,6 +76,33 @@ const char* constant_name(std::string_view name) {
 }
 
 }  // namespace
+
+Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps) {
+  if (steps < 0) bad_argument("steps", "at least 0", text(steps));
+  const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
+  Sequence sequence{.steps = steps};
+  take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);
+  const Shape rows{{T, B}, 2}, all{{T, B, N}, 3};
+  sequence.reset = span_of(arguments.take<const std::uint8_t>("masks.reset", rows), T * B);
+  sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
+  sequence.clamp = span_of(arguments.take<const std::uint8_t>("masks.clamp", all), T * B * N);
+  sequence.clamp_value = span_of(arguments.take<const float>("masks.clamp_value", all), T * B * N);
+  return sequence;
+}
+
+Answers::Answers(Arguments& arguments, const Network& network, std::int64_t steps) {
+  const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
+  y_ = arguments.take<float>("y", Shape{{T, B, N}, 3});
+  modulation_ = arguments.take<float>("modulation", Shape{{T, B}, 2});
+  if (modulation_ != nullptr && !network.spec().has_modulator()) {
+    bad_argument("modulation", "none for a network without it", "a tensor");
+  }
+}
+
+void Answers::give_y(std::span<const float> y) const { std::copy(y.begin(), y.end(), y_); }
+void Answers::give_modulation(std::span<const float> modulation) const {
+  std::copy(modulation.begin(), modulation.end(), modulation_);
+}
 
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
   if (count > 0 && parameters == nullptr) bad_argument("parameters", text("a list of ", count), "null");
@@ -130,7 +144,8 @@ void plasticity_network_options_init(plasticity_network_options* options) {
               .seed = 0,
               .checkpoint_interval = 0,
               .memory_budget = 0,
-              .execution = PLASTICITY_EXECUTION_AUTOMATIC};
+              .execution = PLASTICITY_EXECUTION_AUTOMATIC,
+              .stream = nullptr};
 }
 
 plasticity_status plasticity_network_create(const plasticity_spec* spec,
@@ -146,7 +161,8 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
                                               .seed = with.seed,
                                               .checkpoint_interval = with.checkpoint_interval,
                                               .memory_budget = with.memory_budget,
-                                              .execution = c::to_execution(with.execution)}),
+                                              .execution = c::to_execution(with.execution),
+                                              .stream = {static_cast<CUstream_st*>(with.stream)}}),
                                  c::shapes_of(of, with.batch)};
   });
 }

@@ -147,7 +147,7 @@ void run(const Options& options, const Device& device) {
   backward.dy = tensors.random(T * B * N, 1);
 
   DeviceMemory tensors_there;
-  Staging staging(device, tensors_there);
+  Staging staging(device, {}, tensors_there);
   stage_forward(staging, spec, T, B, forward);
   stage_gradients(staging, spec, T, B, backward);
   staging.send();

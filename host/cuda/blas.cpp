@@ -17,7 +17,23 @@ void check_blas(cublasStatus_t status, const char* what) {
        cublasGetStatusString(status));
 }
 
+/// Lets this thread allocate while it captures a graph: what a handle needs is no part of the graph.
+class BesideCapture {
+ public:
+  BesideCapture() { exchange(); }
+  ~BesideCapture() { exchange(); }
+  BesideCapture(const BesideCapture&) = delete;
+  BesideCapture& operator=(const BesideCapture&) = delete;
+
+ private:
+  void exchange() noexcept {
+    if (cudaThreadExchangeStreamCaptureMode(&mode_) != cudaSuccess) cudaGetLastError();
+  }
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
 cublasHandle_t create() {
+  const BesideCapture beside;
   cublasHandle_t handle = nullptr;
   check_blas(cublasCreate(&handle), "cublasCreate");
   return handle;

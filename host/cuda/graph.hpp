@@ -30,9 +30,11 @@ class SequenceGraph {
     run_bytes(bytes, stream, work);
   }
 
- private:
+  /// The same with a key of bytes.
   void run_bytes(const std::vector<std::byte>& key, cudaStream_t stream,
                  const std::function<void(cudaStream_t)>& work);
+
+ private:
   cudaGraph_t capture(const std::function<void(cudaStream_t)>& work);
   void take(cudaGraph_t graph);
 

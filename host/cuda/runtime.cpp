@@ -1,7 +1,9 @@
 #include "cuda/runtime.hpp"
 
 #include "cuda/cuda_plan.hpp"
+#include "cuda/graph.hpp"
 #include "cuda/ranges.hpp"
+#include "cuda/training.hpp"
 #include "cuda_part.hpp"
 #include "fail.hpp"
 #include "step/launch.hpp"
@@ -108,13 +110,61 @@ void synchronize(int index, Stream stream) {
   check(cudaStreamSynchronize(stream.handle), "synchronize");
 }
 
+void* allocate_page_locked(int index, std::size_t bytes) {
+  const CurrentDevice current(index);
+  void* data = nullptr;
+  check(cudaMallocHost(&data, bytes), text(bytes, " bytes of page-locked memory of the host"));
+  return data;
+}
+
+void release_page_locked(void* data) noexcept {
+  if (cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
+}
+
+void copy_asynchronously(int index, Stream stream, void* to, const void* from, std::size_t bytes) {
+  const CurrentDevice current(index);
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream.handle), "copy");
+}
+
+class DeviceGraph final : public LaunchGraph {
+ public:
+  explicit DeviceGraph(int index) : index_(index) {}
+  void run(const LaunchKey& key, Stream stream, const std::function<void(Stream)>& work) override {
+    const CurrentDevice current(index_);
+    graph_.run_bytes(key.bytes(), stream.handle, [&](cudaStream_t captured) { work({captured}); });
+  }
+
+ private:
+  int index_;
+  SequenceGraph graph_;
+};
+
+std::unique_ptr<LaunchGraph> make_graph(int index) { return std::make_unique<DeviceGraph>(index); }
+
 std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
   return std::make_shared<CudaPlan>(spec, options);
 }
 
-constexpr CudaPart part{unavailable_reason, unusable_reason, device_name, description,
-                        make_backend,       allocate,        release,     copy,
-                        fill_zero,          synchronize,     begin_range, end_range};
+constexpr CudaPart part{.unavailable_reason = unavailable_reason,
+                        .unusable_reason = unusable_reason,
+                        .device_name = device_name,
+                        .description = description,
+                        .make_backend = make_backend,
+                        .allocate = allocate,
+                        .release = release,
+                        .copy = copy,
+                        .fill_zero = fill_zero,
+                        .synchronize = synchronize,
+                        .allocate_page_locked = allocate_page_locked,
+                        .release_page_locked = release_page_locked,
+                        .copy_asynchronously = copy_asynchronously,
+                        .make_graph = make_graph,
+                        .training_scratch_bytes = training_scratch,
+                        .squared_error = run_squared_error,
+                        .clip_gradients = run_clip_gradients,
+                        .adam_step = run_adam_step,
+                        .begin_range = begin_range,
+                        .end_range = end_range};
 
 }  // namespace
 

@@ -7,7 +7,8 @@
 
 namespace plasticity {
 
-CarriedState::CarriedState(const Spec& spec, std::int64_t batch, Device device) : device_(device) {
+CarriedState::CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream)
+    : device_(device), stream_(stream) {
   for (const auto& member : State<float>::members()) {
     const std::optional<Shape> shape = state_shape(spec, batch, member.name);
     if (!shape) continue;
@@ -21,7 +22,7 @@ State<float> CarriedState::values() {
   State<float> pointers;
   for (Tensor& tensor : tensors_) {
     pointers.*tensor.member = static_cast<float*>(tensor.value.data());
-    if (tensor.host_is_newer) copy(device_, {}, tensor.value.data(), tensor.host.data(), tensor.bytes);
+    if (tensor.host_is_newer) copy(device_, stream_, tensor.value.data(), tensor.host.data(), tensor.bytes);
   }
   return pointers;
 }
@@ -41,7 +42,7 @@ State<float> CarriedState::gradients() {
 
 void CarriedState::set_zero() {
   for (Tensor& tensor : tensors_) {
-    fill_zero(device_, {}, tensor.value.data(), tensor.bytes);
+    fill_zero(device_, stream_, tensor.value.data(), tensor.bytes);
     if (tensor.host_is_newer) std::fill(tensor.host.begin(), tensor.host.end(), 0.0f);
   }
 }
@@ -52,7 +53,7 @@ std::span<float> CarriedState::on_host(std::string_view name) {
   if (device_.kind() == DeviceKind::cpu) return {static_cast<float*>(tensor.value.data()), elements};
   if (!tensor.host_is_newer) {
     tensor.host.resize(elements);
-    copy(device_, {}, tensor.host.data(), tensor.value.data(), tensor.bytes);
+    copy(device_, stream_, tensor.host.data(), tensor.value.data(), tensor.bytes);
     tensor.host_is_newer = true;
   }
   return tensor.host;

@@ -13,8 +13,8 @@ namespace plasticity {
 /// from a window to the one before it.
 class CarriedState {
  public:
-  /// The state is zero.
-  CarriedState(const Spec& spec, std::int64_t batch, Device device);
+  /// The state is zero. All work goes onto the stream.
+  CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream);
 
   /// The state on the device, with what the host set in it.
   State<float> values();
@@ -41,6 +41,7 @@ class CarriedState {
     bool host_is_newer = false;  // it was handed out, and may have been set
   };
   Device device_;
+  Stream stream_;
   std::vector<Tensor> tensors_;
 };
 

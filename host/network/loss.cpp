@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "fail.hpp"
+#include "plasticity/training.hpp"
 
 namespace plasticity {
 namespace {
@@ -20,20 +21,16 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
   check_size("target", target.size(), y.size(), false);
   check_size("dy", dy.size(), y.size(), true);
   check_size("mask", mask.size(), y.size(), true);
-  const auto counts = [&](std::size_t k) { return mask.empty() || mask[k] != 0; };
-  std::size_t count = 0;
-  double sum = 0;
-  for (std::size_t k = 0; k < y.size(); ++k) {
-    if (!counts(k)) continue;
-    const double difference = static_cast<double>(y[k]) - target[k];
-    sum += difference * difference;
-    ++count;
-  }
-  const double scale = count == 0 ? 0 : 1 / static_cast<double>(count);
-  for (std::size_t k = 0; k < dy.size(); ++k) {
-    dy[k] = counts(k) ? static_cast<float>(2 * scale * (static_cast<double>(y[k]) - target[k])) : 0.0f;
-  }
-  return sum * scale;
+  double loss = 0;
+  squared_error(Device::cpu(1), {},
+                {.elements = static_cast<std::int64_t>(y.size()),
+                 .y = y.data(),
+                 .target = target.data(),
+                 .mask = mask.empty() ? nullptr : mask.data(),
+                 .dy = dy.empty() ? nullptr : dy.data(),
+                 .loss = &loss},
+                {});
+  return loss;
 }
 
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,

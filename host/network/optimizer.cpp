@@ -1,10 +1,11 @@
 #include "plasticity/optimizer.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "fail.hpp"
+#include "network/adam_file.hpp"
+#include "network/adam_options.hpp"
 #include "range.hpp"
 
 namespace plasticity {
@@ -14,18 +15,20 @@ void check_range(const char* name, double value, bool legal, const char* expecte
   if (!legal || !std::isfinite(value)) bad_argument(name, expected, text(value));
 }
 
+}  // namespace
+
 void check_learning_rate(double value) {
   check_range("learning_rate", value, value >= 0, "a finite value of at least 0");
 }
 
-}  // namespace
-
-Adam::Adam(const AdamOptions& options) : options_(options) {
+void check_adam_options(const AdamOptions& options) {
   check_learning_rate(options.learning_rate);
   check_range("beta1", options.beta1, options.beta1 >= 0 && options.beta1 < 1, "a value in [0, 1)");
   check_range("beta2", options.beta2, options.beta2 >= 0 && options.beta2 < 1, "a value in [0, 1)");
   check_range("epsilon", options.epsilon, options.epsilon > 0, "a finite value above 0");
 }
+
+Adam::Adam(const AdamOptions& options) : options_(options) { check_adam_options(options); }
 
 void Adam::set_learning_rate(double learning_rate) {
   check_learning_rate(learning_rate);
@@ -48,74 +51,43 @@ void Adam::step(std::span<const ParameterView> parameters) {
                    text(parameter.value.size()));
     }
   }
-  ++steps_;
-  const auto correction = [&](double beta) { return 1 - std::pow(beta, static_cast<double>(steps_)); };
-  const auto scale = static_cast<float>(options_.learning_rate / correction(options_.beta1));
-  const auto second_scale = static_cast<float>(1 / std::sqrt(correction(options_.beta2)));
-  const auto beta1 = static_cast<float>(options_.beta1), beta2 = static_cast<float>(options_.beta2);
-  const auto epsilon = static_cast<float>(options_.epsilon);
+  std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
     Moments& moments = moments_[parameter.name];
     moments.first.resize(parameter.value.size());
     moments.second.resize(parameter.value.size());
-    for (std::size_t k = 0; k < parameter.value.size(); ++k) {
-      const float gradient = parameter.gradient[k];
-      float &first = moments.first[k], &second = moments.second[k];
-      first += (1 - beta1) * (gradient - first);
-      second += (1 - beta2) * (gradient * gradient - second);
-      parameter.value[k] -= scale * first / (std::sqrt(second) * second_scale + epsilon);
-    }
+    tensors.push_back({parameter.value.data(), parameter.gradient.data(), moments.first.data(),
+                       moments.second.data(), static_cast<std::int64_t>(parameter.value.size())});
   }
+  ++steps_;
+  const AdamScales scales = adam_scales(options_, steps_);
+  adam_step(Device::cpu(1), {}, tensors, options_, &scales);
 }
 
 void Adam::save(io::TensorFile& file) const {
-  for (const auto& [name, moments] : moments_) {
-    const auto size = static_cast<std::int64_t>(moments.first.size());
-    file.tensors["adam." + name + ".m"] = io::make_tensor({size}, std::span<const float>(moments.first));
-    file.tensors["adam." + name + ".v"] = io::make_tensor({size}, std::span<const float>(moments.second));
-  }
-  file.metadata["adam.steps"] = std::to_string(steps_);
+  AdamRecord record{.steps = steps_};
+  for (const auto& [name, moments] : moments_) record.moments[name] = {moments.first, moments.second};
+  write_adam(record, file);
 }
 
 void Adam::load(const io::TensorFile& file) {
-  const auto found = file.metadata.find("adam.steps");
-  if (found == file.metadata.end()) fail(ErrorCode::format, file.source, "metadata 'adam.steps'", "none");
-  const std::string& value = found->second;
-  std::int64_t steps = 0;
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), steps);
-  if (error != std::errc() || end != value.data() + value.size() || steps < 0) {
-    fail(ErrorCode::format, text(file.source, " metadata 'adam.steps'"), "a number of steps",
-         text('\'', value, '\''));
-  }
+  AdamRecord record = read_adam(file);
   std::map<std::string, Moments> moments;
-  for (const auto& [key, tensor] : file.tensors) {
-    if (!key.starts_with("adam.") || !key.ends_with(".m")) continue;
-    const std::string name = key.substr(5, key.size() - 7);
-    Moments& pair = moments[name];
-    pair.first = io::to_floats(tensor);
-    pair.second = io::to_floats(file.at("adam." + name + ".v"));
-    if (pair.first.size() != pair.second.size()) {
-      fail(ErrorCode::format, text(file.source, " tensor 'adam.", name, ".v'"),
-           text(pair.first.size(), " elements"), text(pair.second.size()));
-    }
+  for (auto& [name, pair] : record.moments) {
+    moments[name] = {std::move(pair.first), std::move(pair.second)};
   }
   moments_ = std::move(moments);
-  steps_ = steps;
+  steps_ = record.steps;
 }
 
 double clip_gradients(std::span<const ParameterView> parameters, double most) {
-  if (!(most > 0)) bad_argument("most", "a norm above 0", text(most));
-  double squares = 0;
+  std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
-    for (const float gradient : parameter.gradient) squares += static_cast<double>(gradient) * gradient;
+    tensors.push_back({.gradient = parameter.gradient.data(),
+                       .elements = static_cast<std::int64_t>(parameter.gradient.size())});
   }
-  const double norm = std::sqrt(squares);
-  if (norm > most) {
-    const auto factor = static_cast<float>(most / norm);
-    for (const ParameterView& parameter : parameters) {
-      for (float& gradient : parameter.gradient) gradient *= factor;
-    }
-  }
+  double norm = 0;
+  clip_gradients(Device::cpu(1), {}, tensors, most, &norm, {});
   return norm;
 }
 

@@ -4,21 +4,22 @@
 #include <cmath>
 
 #include "fail.hpp"
+#include "network/by_name.hpp"
 #include "random.hpp"
+#include "staging.hpp"
 
 namespace plasticity {
 namespace {
 
-void initialise(Parameter& parameter, const Spec& spec, Random random) {
-  const std::string_view name = parameter.name;
+void initialise(std::string_view name, std::span<float> values, const Spec& spec, Random random) {
   const auto bound = [](std::int64_t size) {
     return 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(size, 1)));
   };
   const auto uniform = [&](double limit) {
-    for (float& value : parameter.value) value = static_cast<float>(random.uniform(-limit, limit));
+    for (float& value : values) value = static_cast<float>(random.uniform(-limit, limit));
   };
   const auto normal = [&](double deviation) {
-    for (float& value : parameter.value) value = static_cast<float>(deviation * random.normal());
+    for (float& value : values) value = static_cast<float>(deviation * random.normal());
   };
   const bool dense = name == "w" || name == "w_gates" || name == "w_in" || name == "b";
   if ((spec.cell == Cell::lstm && dense) || name.starts_with("modulator")) {
@@ -26,7 +27,7 @@ void initialise(Parameter& parameter, const Spec& spec, Random random) {
   } else if (name == "w" || name == "alpha") {
     normal(.01);
   } else if (name == "eta") {
-    parameter.value[0] = .01f;
+    values[0] = .01f;
   } else if (name.starts_with("fan_out")) {
     uniform(1);
   } else {
@@ -38,34 +39,156 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
   return {shape.size.begin(), shape.size.begin() + shape.rank};
 }
 
+constexpr std::size_t alignment = 16;  // of a parameter's place, in floats
+
 }  // namespace
 
-std::vector<Parameter> initial_parameters(const Spec& spec, std::uint64_t seed) {
+NetworkParameters::NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream)
+    : device_(device), stream_(stream) {
   constexpr auto members = Parameters<float>::members();
   constexpr auto const_members = Parameters<const float>::members();
-  std::vector<Parameter> parameters;
+  std::size_t floats = 0;
   for (std::size_t k = 0; k < members.size(); ++k) {
     const std::optional<Shape> shape = parameter_shape(spec, members[k].name);
     if (!shape) continue;
-    const auto size = static_cast<std::size_t>(shape->elements());
-    const std::uint64_t stream = parameters.size();
-    parameters.push_back({members[k].name, *shape, const_members[k].pointer, members[k].pointer,
-                          std::vector<float>(size), std::vector<float>(size)});
-    initialise(parameters.back(), spec, Random(seed, stream));
+    parameters_.push_back({members[k].name, *shape, const_members[k].pointer, members[k].pointer, floats});
+    floats += (parameters_.back().size() + alignment - 1) / alignment * alignment;
   }
-  return parameters;
+  values_ = DeviceMemory(device, floats * sizeof(float));
+  for (std::size_t k = 0; k < parameters_.size(); ++k) {
+    Parameter& parameter = parameters_[k];
+    std::span<float> first{value_at(parameter), parameter.size()};
+    if (!on_cpu()) {
+      parameter.value.host.resize(parameter.size());
+      parameter.value.is_newer = true;
+      first = parameter.value.host;
+    }
+    initialise(parameter.name, first, spec, Random(seed, k));
+  }
 }
 
-void save_parameters(const std::vector<Parameter>& parameters, io::TensorFile& file) {
-  for (const Parameter& parameter : parameters) {
-    file.tensors[text("param.", parameter.name)] =
-        io::make_tensor(dimensions(parameter.shape), std::span<const float>(parameter.value));
+float* NetworkParameters::value_at(const Parameter& parameter) const {
+  return static_cast<float*>(values_.data()) + parameter.offset;
+}
+float* NetworkParameters::gradient_at(const Parameter& parameter) const {
+  return static_cast<float*>(gradients_.data()) + parameter.offset;
+}
+
+void NetworkParameters::make_gradients() {
+  if (gradients_.bytes() > 0) return;
+  gradients_ = DeviceMemory(device_, values_.bytes());
+  fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
+}
+
+void NetworkParameters::send(Copy& copy_of, float* there) {
+  if (!copy_of.handed_out && !copy_of.is_newer) return;
+  copy(device_, stream_, there, copy_of.host.data(), copy_of.host.size() * sizeof(float));
+  copy_of.is_newer = false;
+}
+
+void NetworkParameters::fetch(std::vector<float>& host, const float* there, std::size_t size) const {
+  host.resize(size);
+  copy(device_, stream_, host.data(), there, size * sizeof(float));
+}
+
+std::span<float> NetworkParameters::hand_out(Copy& copy_of, float* there, std::size_t size) {
+  if (on_cpu()) return {there, size};
+  if (!copy_of.handed_out && !copy_of.is_newer) fetch(copy_of.host, there, size);
+  copy_of.handed_out = true;
+  return copy_of.host;
+}
+
+Parameters<const float> NetworkParameters::values() {
+  Parameters<const float> pointers;
+  for (Parameter& parameter : parameters_) {
+    send(parameter.value, value_at(parameter));
+    pointers.*parameter.value_member = value_at(parameter);
+  }
+  return pointers;
+}
+
+Parameters<float> NetworkParameters::gradients() {
+  make_gradients();
+  Parameters<float> pointers;
+  for (Parameter& parameter : parameters_) {
+    if (!parameter.trainable) continue;
+    send(parameter.gradient, gradient_at(parameter));
+    pointers.*parameter.gradient_member = gradient_at(parameter);
+  }
+  return pointers;
+}
+
+void NetworkParameters::gradients_written() {
+  for (Parameter& parameter : parameters_) {
+    if (parameter.trainable && parameter.gradient.handed_out)
+      fetch(parameter.gradient.host, gradient_at(parameter), parameter.size());
   }
 }
 
-void load_parameters(std::vector<Parameter>& parameters, const io::TensorFile& file) {
+void NetworkParameters::zero_gradients() {
+  fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
+  for (Parameter& parameter : parameters_) {
+    std::fill(parameter.gradient.host.begin(), parameter.gradient.host.end(), 0.0f);
+  }
+}
+
+std::vector<ParameterView> NetworkParameters::views() {
+  make_gradients();
+  std::vector<ParameterView> views;
+  for (Parameter& parameter : parameters_) {
+    if (!parameter.trainable) continue;
+    views.push_back({std::string(parameter.name), parameter.shape,
+                     hand_out(parameter.value, value_at(parameter), parameter.size()),
+                     hand_out(parameter.gradient, gradient_at(parameter), parameter.size())});
+  }
+  return views;
+}
+
+std::span<float> NetworkParameters::value(std::string_view name) {
+  Parameter& parameter = by_name(parameters_, name);
+  return hand_out(parameter.value, value_at(parameter), parameter.size());
+}
+
+void NetworkParameters::set_trainable(std::string_view name, bool trainable) {
+  by_name(parameters_, name).trainable = trainable;
+}
+
+std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
+  std::vector<Trained> list;
+  for (const Parameter& parameter : parameters_) {
+    if (!parameter.trainable) continue;
+    list.push_back({parameter.name,
+                    {.value = value_at(parameter),
+                     .gradient = gradient_at(parameter),
+                     .elements = parameter.shape.elements()}});
+  }
+  return list;
+}
+
+void NetworkParameters::step_written() {
+  for (Parameter& parameter : parameters_) {
+    for (Copy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
+  }
+}
+
+void NetworkParameters::save(io::TensorFile& file) const {
+  for (const Parameter& parameter : parameters_) {
+    const Copy& here = parameter.value;
+    std::vector<float> fetched;
+    std::span<const float> values{value_at(parameter), parameter.size()};
+    if (here.handed_out || here.is_newer) {
+      values = here.host;
+    } else if (!on_cpu()) {
+      fetch(fetched, value_at(parameter), parameter.size());
+      values = fetched;
+    }
+    file.tensors[text("param.", parameter.name)] = io::make_tensor(dimensions(parameter.shape), values);
+  }
+}
+
+void NetworkParameters::load(const io::TensorFile& file) {
   std::vector<std::vector<float>> values;
-  for (const Parameter& parameter : parameters) {
+  for (const Parameter& parameter : parameters_) {
     const std::string name = text("param.", parameter.name);
     const io::Tensor& stored = file.at(name);
     if (stored.shape != dimensions(parameter.shape)) {
@@ -75,8 +198,12 @@ void load_parameters(std::vector<Parameter>& parameters, const io::TensorFile& f
     }
     values.push_back(io::to_floats(stored));
   }
+  for (Parameter& parameter : parameters_) parameter.value.host.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
-    std::copy(values[k].begin(), values[k].end(), parameters[k].value.begin());
+    Parameter& parameter = parameters_[k];
+    float* const to = on_cpu() ? value_at(parameter) : parameter.value.host.data();
+    std::copy(values[k].begin(), values[k].end(), to);
+    parameter.value.is_newer = !on_cpu();
   }
 }
 

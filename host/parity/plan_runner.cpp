@@ -14,7 +14,7 @@ void run_on(Device device, Precision precision, Execution execution, const Case&
   ForwardArgs<Real> forward = buffers.forward;
   BackwardArgs<Real> backward = buffers.backward;
   DeviceMemory tensors;
-  Staging staging(device, tensors);
+  Staging staging(device, {}, tensors);
   stage_forward(staging, spec, c.steps, c.batch, forward);
   stage_gradients(staging, spec, c.steps, c.batch, backward);
   staging.send();

@@ -23,6 +23,9 @@ struct NetworkOptions {
   std::int64_t checkpoint_interval = 0;  ///< as in PlanOptions: how often the trace is kept for backward
   std::size_t memory_budget = 0;         ///< as in PlanOptions: the bytes that the tape of a window may take
   Execution execution = Execution::automatic;  ///< as in PlanOptions
+  /// All of the network's work goes onto it, and it outlives the network. Networks on streams of their own
+  /// are independent of each other, on threads of their own too.
+  Stream stream{};
 };
 
 /// T steps of input: views of the caller's memory (the host's), row-major; an empty view is an absent tensor.
@@ -62,9 +65,10 @@ struct ParameterView {
 /// and carries the gradient of the state to the window before it, so that a sequence may be cut into windows.
 /// detach() forgets the windows and keeps the state (truncated backpropagation); reset() forgets both.
 ///
-/// On a GPU the state, the windows and their inputs are in its memory; the views that the calls take and give
-/// are the host's all the same, and are copied. Memory is kept from call to call. A call that is refused or
-/// finds too little memory has recorded nothing, and has changed neither the state nor a gradient.
+/// On a GPU the parameters, the state, the windows and their inputs are in its memory; the views that the
+/// calls take and give are the host's all the same, and are copied. Memory is kept from call to call. A call
+/// that is refused or finds too little memory has recorded nothing, and has changed neither the state nor a
+/// gradient.
 ///
 /// Initial parameters: w and alpha .01 normal, eta .01 [2018]; w_in and b uniform in +-1/sqrt(I), the
 /// modulator in
@@ -104,10 +108,14 @@ class PLASTICITY_API Network {
 
   void zero_gradients();  ///< of the parameters; backward adds to them
 
-  /// The parameters that are trained, in a fixed order.
+  /// The parameters that are trained, in a fixed order. On the CPU the views are the network's own memory. On
+  /// a GPU they are copies that the network goes by: it takes the values from them at every call, and every
+  /// backward brings the gradients there, until a step of a Trainer has changed the parameters on the device:
+  /// then ask again.
   std::vector<ParameterView> parameters();
 
-  /// A parameter's values by its name ("w", "alpha", "modulator.weight"), trained or not.
+  /// A parameter's values by its name ("w", "alpha", "modulator.weight"), trained or not. As with
+  /// parameters().
   std::span<float> parameter(std::string_view name);
 
   /// Whether parameters() lists the parameter of that name; all are trained at first.
@@ -126,6 +134,7 @@ class PLASTICITY_API Network {
   void load(const io::TensorFile& file);
 
  private:
+  friend class Trainer;
   struct Implementation;
   std::unique_ptr<Implementation> implementation_;
 };

@@ -8,16 +8,9 @@
 
 #include "plasticity/config.h"
 #include "plasticity/network.hpp"
+#include "plasticity/training.hpp"
 
 namespace plasticity {
-
-/// The constants of Adam, under the names of the paper.
-struct AdamOptions {
-  double learning_rate = 1e-3;  ///< the paper's alpha, >= 0
-  double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)
-  double beta2 = 0.999;         ///< decay of the second moment, in [0, 1)
-  double epsilon = 1e-8;        ///< > 0
-};
 
 /// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
 /// parameters' names.

@@ -265,6 +265,7 @@ typedef struct plasticity_network_options {
   int64_t checkpoint_interval;    /**< as in plasticity_plan_options */
   uint64_t memory_budget;         /**< as in plasticity_plan_options */
   plasticity_execution execution; /**< as in plasticity_plan_options */
+  void* stream;                   /**< a cudaStream_t that all of its work goes onto, or NULL */
 } plasticity_network_options;
 
 /** The defaults of NetworkOptions, on the CPU. */
@@ -303,7 +304,8 @@ PLASTICITY_API plasticity_status plasticity_network_reset(plasticity_network* ne
 PLASTICITY_API plasticity_status plasticity_network_detach(plasticity_network* network);
 PLASTICITY_API plasticity_status plasticity_network_zero_gradients(plasticity_network* network);
 
-/** A parameter and its gradient: views of the network's memory, valid as long as the network. */
+/** A parameter and its gradient: views of the network's memory, valid as long as the network. On a GPU copies
+   that the network goes by, until a step of a trainer has changed the parameters there: then ask again. */
 typedef struct plasticity_parameter {
   const char* name;           /**< "w", "alpha", "modulator.weight" */
   plasticity_tensor value;    /**< float32 */
@@ -332,7 +334,7 @@ PLASTICITY_API plasticity_status plasticity_network_set_trainable(plasticity_net
 PLASTICITY_API plasticity_status plasticity_network_state(plasticity_network* network, const char* name,
                                                           plasticity_tensor* state);
 
-/* ---- Training: optimizer.hpp
+/* ---- Training: optimizer.hpp, trainer.hpp
  * ------------------------------------------------------------------------------------ */
 
 /** As AdamOptions. */
@@ -361,6 +363,40 @@ PLASTICITY_API plasticity_status plasticity_adam_steps(const plasticity_adam* ad
 /** Scales all gradients down so that their 2-norm is at most `most`; `norm` (or NULL) gives it as it was. */
 PLASTICITY_API plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters,
                                                            size_t count, double most, double* norm);
+
+/** As Reduction: what a sum of squared errors is divided by. */
+typedef enum plasticity_reduction {
+  PLASTICITY_MEAN = 0,    /**< the number of entries that count */
+  PLASTICITY_SUM = 1,     /**< nothing */
+  PLASTICITY_RELATIVE = 2 /**< the sum of the squared targets */
+} plasticity_reduction;
+
+/** As TrainerOptions. */
+typedef struct plasticity_trainer_options {
+  plasticity_adam_options adam;   /**< of the optimiser */
+  double clip_norm;               /**< the most that the gradients' 2-norm may be; 0: any */
+  plasticity_reduction reduction; /**< of the squared errors */
+} plasticity_trainer_options;
+PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* options);
+
+/** Whole training iterations of a network towards a target; on a GPU one CUDA graph each. */
+typedef struct plasticity_trainer plasticity_trainer;
+
+/** The network must outlive it. */
+PLASTICITY_API plasticity_status plasticity_trainer_create(plasticity_network* network,
+                                                           const plasticity_trainer_options* options,
+                                                           plasticity_trainer** trainer);
+PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
+
+/** One iteration over T steps: forward, squared error, backward, clipping, Adam. Arguments: inputs.*, masks.*
+   as of plasticity_network_forward; target [T,B,N]; target_mask [T,B,N] of uint8, 0 where an entry does not
+   count; and out: y [T,B,N], modulation [T,B]. `loss` may be NULL. Fails while the network has windows. */
+PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
+                                                         const plasticity_argument* arguments, size_t count,
+                                                         double* loss);
+PLASTICITY_API plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer,
+                                                                      double learning_rate);
+PLASTICITY_API plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps);
 
 /* ---- Files: io/safetensors.hpp
  * ---------------------------------------------------------------------------------- */
@@ -399,6 +435,12 @@ PLASTICITY_API plasticity_status plasticity_network_load(plasticity_network* net
 /** Puts the optimiser's moments and step count into a file, or takes them from it. */
 PLASTICITY_API plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file);
 PLASTICITY_API plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file);
+
+/** The same for a trainer: either can be loaded from a file of the other. */
+PLASTICITY_API plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer,
+                                                         plasticity_file* file);
+PLASTICITY_API plasticity_status plasticity_trainer_load(plasticity_trainer* trainer,
+                                                         const plasticity_file* file);
 
 /** The spec that plasticity_network_save() wrote. */
 PLASTICITY_API plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec);

@@ -16,4 +16,6 @@
 #include "plasticity/plan.hpp"
 #include "plasticity/reference.hpp"
 #include "plasticity/spec.hpp"
+#include "plasticity/trainer.hpp"
+#include "plasticity/training.hpp"
 #include "plasticity/version.hpp"

@@ -54,6 +54,7 @@ void stepping(void);
 void gradients(void);
 void networks(void);
 void learning(void);
+void training(void);
 void saving(void);
 void wrong_tensors(void);
 void wrong_calls(void);

@@ -26,10 +26,9 @@ int main(int count, char** arguments) {
   static const struct {
     const char* name;
     void (*run)(void);
-  } tests[] = {{"layout", layout},           {"plans", plans},
-               {"stepping", stepping},       {"gradients", gradients},
-               {"networks", networks},       {"learning", learning},
-               {"saving", saving},           {"wrong_tensors", wrong_tensors},
+  } tests[] = {{"layout", layout},           {"plans", plans},       {"stepping", stepping},
+               {"gradients", gradients},     {"networks", networks}, {"learning", learning},
+               {"saving", saving},           {"training", training}, {"wrong_tensors", wrong_tensors},
                {"wrong_calls", wrong_calls}, {"threads", threads}};
   int ran = 0;
   for (size_t k = 0; k < sizeof tests / sizeof tests[0]; ++k) {

@@ -77,6 +77,66 @@ void learning(void) {
   plasticity_network_destroy(network);
 }
 
+/* The same by a trainer: one call an episode. */
+void training(void) {
+  static float pattern[T * B * N], y[T * B * N];
+  static uint8_t clamp[T * B * N], asked[T * B * N];
+  int64_t tbn[] = {T, B, N};
+  const plasticity_tensor clamp_ = bytes(clamp, 3, tbn), pattern_ = floats(pattern, 3, tbn);
+  const plasticity_tensor y_ = floats(y, 3, tbn), asked_ = bytes(asked, 3, tbn);
+  const plasticity_argument in[] = {{"masks.clamp", &clamp_},
+                                    {"masks.clamp_value", &pattern_},
+                                    {"target", &pattern_},
+                                    {"target_mask", &asked_},
+                                    {"y", &y_}};
+  plasticity_network* network = make(1);
+  plasticity_trainer_options options;
+  plasticity_trainer_options_init(&options);
+  options.adam.learning_rate = 1e-2;
+  options.clip_norm = 5;
+  plasticity_trainer* trainer = NULL;
+  OK(plasticity_trainer_create(network, &options, &trainer));
+  uint64_t random = 1;
+  double first = 0, loss = 0;
+  for (int episode = 0; episode < 300; ++episode) {
+    for (size_t k = 0; k < T * B * N; ++k) {
+      pattern[k] = k < B * N ? (noise(&random) > 0 ? 1.0f : -1.0f) : pattern[k % (B * N)];
+      clamp[k] = k < 4 * B * N || k % 2 == 0;
+      asked[k] = k >= (T - 1) * B * N && k % 2 != 0;
+    }
+    OK(plasticity_network_reset(network));
+    OK(plasticity_trainer_step(trainer, T, in, 5, &loss));
+    if (episode == 0) first = loss;
+  }
+  CHECK(first > .9 && loss < .1);
+  CHECK((y[T * B * N - 1] > 0) == (pattern[T * B * N - 1] > 0));
+  int64_t steps = 0;
+  OK(plasticity_trainer_steps(trainer, &steps));
+  CHECK(steps == 300);
+
+  plasticity_file* file = NULL;
+  plasticity_adam* adam = make_adam(1e-2);
+  OK(plasticity_file_create(&file));
+  OK(plasticity_trainer_save(trainer, file));
+  OK(plasticity_adam_load(adam, file));
+  OK(plasticity_adam_steps(adam, &steps));
+  CHECK(steps == 300);
+  OK(plasticity_trainer_load(trainer, file));
+  plasticity_file_destroy(file);
+  plasticity_adam_destroy(adam);
+
+  OK(plasticity_trainer_set_learning_rate(trainer, 1e-3));
+  FAILS(plasticity_trainer_set_learning_rate(trainer, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
+  FAILS(plasticity_trainer_step(trainer, T, in, 2, NULL), PLASTICITY_INVALID_ARGUMENT, "target");
+  OK(plasticity_network_forward(network, T, in, 2));
+  FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "1 windows left");
+  plasticity_trainer_destroy(trainer);
+  options.reduction = (plasticity_reduction)7;
+  FAILS(plasticity_trainer_create(network, &options, &trainer), PLASTICITY_INVALID_ARGUMENT, "reduction");
+  FAILS(plasticity_trainer_step(NULL, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "expected a pointer");
+  plasticity_network_destroy(network);
+}
+
 /* Windows, state, and what is trained. */
 void networks(void) {
   plasticity_network* network = make(2);

@@ -65,8 +65,33 @@ bool modules_work() {
   network.detach();
   network.reset();
   network.zero_gradients();
-  return modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
+  Trainer trainer(network, {.clip_norm = 1, .reduction = Reduction::relative});
+  trainer.load(file);
+  trainer.set_learning_rate(1e-2);
+  const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&
+                       trainer.y().size() == 6 && trainer.modulation().size() == 2;
+  trainer.save(file);
+  return trained && modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
          network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1;
+}
+
+/// The rest of an iteration on buffers of one's own.
+bool training_calls_work() {
+  const Device device = Device::cpu(1);
+  std::array<float, 2> value{1, 2}, gradient{}, first{}, second{};
+  const std::array<float, 2> target{0, 0};
+  const DeviceMemory scratch(device, training_scratch_bytes(device));
+  double loss = 0, norm = 0;
+  squared_error(
+      device, {},
+      {.elements = 2, .y = value.data(), .target = target.data(), .dy = gradient.data(), .loss = &loss},
+      scratch.as<Scratch>());
+  const std::array<TrainedTensor, 1> tensors{
+      {{value.data(), gradient.data(), first.data(), second.data(), 2}}};
+  clip_gradients(device, {}, tensors, 1, &norm, scratch.as<Scratch>());
+  const AdamScales scales = adam_scales({}, 1);
+  adam_step(device, {}, tensors, {}, &scales);
+  return loss == 2.5 && norm > 2 && value[0] < 1;
 }
 
 bool a_plan_works() {
@@ -138,6 +163,7 @@ int main() {
          parameter_shape(Spec{}, "w") && state_shape(Spec{}, 1, "hebb") && input_shape(Spec{}, 1, 1, "u"));
   expect("an error", an_error_arrives());
   expect("modules", modules_work());
+  expect("training calls", training_calls_work());
   expect("a plan", a_plan_works());
   expect("files", files_are_there());
   expect("devices", device_is_as_linked());

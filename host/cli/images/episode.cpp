@@ -84,13 +84,4 @@ double normalised_error(const Episode& episode, std::span<const float> y) {
   return error / target_power(episode);
 }
 
-void normalised_error_gradient(const Episode& episode, std::span<const float> y, std::span<float> dy) {
-  const double scale = 2 / target_power(episode);
-  for (std::size_t k = 0; k < y.size(); ++k) {
-    dy[k] = episode.asked[k] == 0
-                ? 0.0f
-                : static_cast<float>(scale * (static_cast<double>(y[k]) - episode.target[k]));
-  }
-}
-
 }  // namespace plasticity::images

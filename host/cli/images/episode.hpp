@@ -40,7 +40,4 @@ Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::in
 /// answering zero.
 double normalised_error(const Episode& episode, std::span<const float> y);
 
-/// The gradient of normalised_error(), written to `dy` [T,B,N].
-void normalised_error_gradient(const Episode& episode, std::span<const float> y, std::span<float> dy);
-
 }  // namespace plasticity::images

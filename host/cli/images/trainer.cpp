@@ -16,40 +16,38 @@ constexpr std::int64_t warm_up = 50;      // iterations
 constexpr std::int64_t evaluations = 25;  // over a run
 constexpr std::int64_t evaluated = 64;    // episodes in each
 
-Learner make_learner(const TrainerOptions& options, bool plastic) {
-  const Spec spec{.cell = Cell::rnn,
-                  .rule = Rule::decay,
-                  .rate = Rate::fixed,
-                  .alpha = plastic ? Granularity::connection : Granularity::scalar,
-                  .neurons = options.size * options.size + 1};
-  Learner learner{plastic ? "plastic" : "fixed weights",
-                  Network(spec, {.batch = options.batch, .device = options.device, .seed = options.seed}),
-                  Adam(),
-                  {},
-                  1};
-  if (plastic) {
-    for (float& alpha : learner.network.parameter("alpha")) alpha *= 3;  // .03 normal: learns faster than .01
-    learner.network.parameter("eta")[0] = .04f;
-  } else {
-    learner.network.parameter("alpha")[0] = 0;
-    learner.network.set_trainable("alpha", false);
-    learner.network.set_trainable("eta", false);
-  }
-  return learner;
+Spec spec_of(const TrainerOptions& options, bool plastic) {
+  return {.cell = Cell::rnn,
+          .rule = Rule::decay,
+          .rate = Rate::fixed,
+          .alpha = plastic ? Granularity::connection : Granularity::scalar,
+          .neurons = options.size * options.size + 1};
 }
 
 std::string key_of(const Learner& learner) { return learner.name.substr(0, learner.name.find(' ')) + "."; }
 
 }  // namespace
 
+Learner::Learner(const TrainerOptions& options, bool plastic)
+    : name(plastic ? "plastic" : "fixed weights"),
+      network(spec_of(options, plastic),
+              {.batch = options.batch, .device = options.device, .seed = options.seed}),
+      trainer(network, {.clip_norm = gradient_norm, .reduction = Reduction::relative}) {
+  if (plastic) {
+    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // .03 normal: learns faster than .01
+    network.parameter("eta")[0] = .04f;
+  } else {
+    network.parameter("alpha")[0] = 0;
+    network.set_trainable("alpha", false);
+    network.set_trainable("eta", false);
+  }
+}
+
 Trainer::Trainer(const TrainerOptions& options, const Pictures& train, const Pictures& test)
     : options_(options), train_(train), test_(test) {
   if (options.iterations < 1) bad_argument("iterations", "at least 1", text(options.iterations));
   if (options.batch < 1) bad_argument("batch", "at least 1", text(options.batch));
-  learners_.push_back(make_learner(options, true));
-  learners_.push_back(make_learner(options, false));
-  gradient_.resize(
-      static_cast<std::size_t>(options.schedule.steps() * options.batch * (options.size * options.size + 1)));
+  for (const bool plastic : {true, false}) learners_.emplace_back(options, plastic);
 }
 
 double Trainer::learning_rate() const {
@@ -62,18 +60,11 @@ void Trainer::advance() {
   Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
   const Episode episode = make_episode(train_, options_.schedule, options_.batch, random);
   for (Learner& learner : learners_) {
-    Network& network = learner.network;
-    network.reset();
-    const std::span<const float> y = network.forward(episode.sequence());
-    const auto error = static_cast<float>(normalised_error(episode, y));
+    learner.network.reset();
+    learner.trainer.set_learning_rate(learning_rate());
+    const auto error =
+        static_cast<float>(learner.trainer.step(episode.sequence(), episode.target, episode.asked));
     learner.recent += (error - learner.recent) * (iteration_ == 0 ? 1.0f : .03f);
-    normalised_error_gradient(episode, y, gradient_);
-    network.zero_gradients();
-    network.backward(gradient_);
-    const std::vector<ParameterView> parameters = network.parameters();
-    clip_gradients(parameters, gradient_norm);
-    learner.adam.set_learning_rate(learning_rate());
-    learner.adam.step(parameters);
   }
   ++iteration_;
   const std::int64_t every = std::max<std::int64_t>(1, options_.iterations / evaluations);
@@ -120,7 +111,7 @@ void Trainer::save(const std::filesystem::path& path) const {
   for (const Learner& learner : learners_) {
     io::TensorFile part;
     learner.network.save(part);
-    learner.adam.save(part);
+    learner.trainer.save(part);
     for (auto& [name, tensor] : part.tensors) file.tensors[key_of(learner) + name] = std::move(tensor);
     for (auto& [name, value] : part.metadata) file.metadata[key_of(learner) + name] = std::move(value);
     put(key_of(learner) + "curve", learner.curve);
@@ -146,7 +137,7 @@ void Trainer::load(const std::filesystem::path& path) {
 
   std::vector<Learner> learners;
   for (const bool plastic : {true, false}) {
-    Learner learner = make_learner(options_, plastic);
+    Learner learner(options_, plastic);
     const std::string key = key_of(learner);
     io::TensorFile part;
     part.source = file.source;
@@ -157,7 +148,7 @@ void Trainer::load(const std::filesystem::path& path) {
       if (name.starts_with(key)) part.metadata[name.substr(key.size())] = value;
     }
     learner.network.load(part);
-    learner.adam.load(part);
+    learner.trainer.load(part);
     learner.curve = io::to_floats(part.at("curve"));
     const std::vector<float> recent = io::to_floats(part.at("recent"));
     if (recent.size() != 1)

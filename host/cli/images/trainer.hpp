@@ -7,7 +7,7 @@
 
 #include "cli/images/episode.hpp"
 #include "plasticity/network.hpp"
-#include "plasticity/optimizer.hpp"
+#include "plasticity/trainer.hpp"
 
 namespace plasticity::images {
 
@@ -22,11 +22,13 @@ struct TrainerOptions {
 
 /// A network that learns the task, and how it did.
 struct Learner {
+  Learner(const TrainerOptions& options, bool plastic);
+
   std::string name;  // "plastic", "fixed weights"
   Network network;
-  Adam adam;
-  std::vector<float> curve;  // test error at every evaluation
-  float recent = 1;          // running mean of the training error
+  plasticity::Trainer trainer;
+  std::vector<float> curve{};  // test error at every evaluation
+  float recent = 1;            // running mean of the training error
 };
 
 /// Trains a plastic network and its fixed-weight twin on the same episodes. Iteration k draws its episode
@@ -63,7 +65,7 @@ class Trainer {
   const Pictures& train_;
   const Pictures& test_;
   std::vector<Learner> learners_;
-  std::vector<float> evaluated_at_, gradient_;
+  std::vector<float> evaluated_at_;
   std::int64_t iteration_ = 0;
 };
 

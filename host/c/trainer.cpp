@@ -1,0 +1,59 @@
+#include "c/trainer.hpp"
+
+using namespace plasticity;
+using c::guarded, c::not_null;
+
+void plasticity_trainer_options_init(plasticity_trainer_options* options) {
+  if (options == nullptr) return;
+  plasticity_adam_options_init(&options->adam);
+  options->clip_norm = TrainerOptions{}.clip_norm;
+  options->reduction = PLASTICITY_MEAN;
+}
+
+plasticity_status plasticity_trainer_create(plasticity_network* network,
+                                            const plasticity_trainer_options* options,
+                                            plasticity_trainer** trainer) {
+  return guarded([&] {
+    plasticity_trainer*& out = not_null(trainer, "trainer");
+    plasticity_network& of = not_null(network, "network");
+    const plasticity_trainer_options& with = not_null(options, "options");
+    out = new plasticity_trainer{of,
+                                 Trainer(of.network, {.adam = {.learning_rate = with.adam.learning_rate,
+                                                               .beta1 = with.adam.beta1,
+                                                               .beta2 = with.adam.beta2,
+                                                               .epsilon = with.adam.epsilon},
+                                                      .clip_norm = with.clip_norm,
+                                                      .reduction = static_cast<Reduction>(with.reduction)})};
+  });
+}
+
+void plasticity_trainer_destroy(plasticity_trainer* trainer) { delete trainer; }
+
+plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
+                                          const plasticity_argument* list, size_t count, double* loss) {
+  return guarded([&] {
+    plasticity_trainer& of = not_null(trainer, "trainer");
+    const Network& network = of.network.network;
+    c::Arguments arguments(list, count, Device::cpu(1));
+    const Sequence sequence = c::take_sequence(arguments, network, steps);
+    const Shape all{{steps, network.options().batch, network.spec().neurons}, 3};
+    const auto elements = static_cast<std::size_t>(all.elements());
+    const auto* target = arguments.take<const float>("target", all);
+    const auto* mask = arguments.take<const std::uint8_t>("target_mask", all);
+    const c::Answers answers(arguments, network, steps);
+    arguments.refuse_others();
+    const double result = of.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
+                                          {mask, mask == nullptr ? 0 : elements});
+    if (loss != nullptr) *loss = result;
+    if (answers.wants_y()) answers.give_y(of.trainer.y());
+    if (answers.wants_modulation()) answers.give_modulation(of.trainer.modulation());
+  });
+}
+
+plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer, double learning_rate) {
+  return guarded([&] { not_null(trainer, "trainer").trainer.set_learning_rate(learning_rate); });
+}
+
+plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps) {
+  return guarded([&] { not_null(steps, "steps") = not_null(trainer, "trainer").trainer.steps(); });
+}

@@ -1,0 +1,77 @@
+#include "cuda/training.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "cuda/runtime.hpp"
+#include "fail.hpp"
+#include "training/launch.hpp"
+
+namespace plasticity::cuda {
+namespace {
+
+/// The tensors that are not empty, as many a launch as a table holds; at least one table.
+std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
+  std::vector<TensorTable> tables(1);
+  for (const TrainedTensor& tensor : tensors) {
+    if (tensor.elements == 0) continue;
+    if (tables.back().count == TensorTable::most) tables.emplace_back();
+    TensorTable& table = tables.back();
+    const std::int64_t chunks = (tensor.elements - 1) / chunk_elements + 1;
+    table.first_chunk[table.count + 1] = table.first_chunk[table.count] + chunks;
+    table.tensors[table.count++] = tensor;
+  }
+  return tables;
+}
+
+}  // namespace
+
+std::size_t training_scratch() { return std::max(squared_error_bytes, clip_bytes); }
+
+void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch) {
+  const CurrentDevice current(index);
+  check_device_pointer(index, "args", "y", args.y);
+  check_device_pointer(index, "args", "target", args.target);
+  check_device_pointer(index, "args", "mask", args.mask);
+  check_device_pointer(index, "args", "dy", args.dy);
+  check_device_pointer(index, "args", "loss", args.loss);
+  check_device_pointer(index, "scratch", "data", scratch.data);
+  launch_squared_error(args, static_cast<SquaredSums*>(scratch.data), stream.handle);
+}
+
+void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
+                        double* norm, Scratch scratch) {
+  const CurrentDevice current(index);
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    check_device_pointer(index, text("tensors[", k, "]").c_str(), "gradient", tensors[k].gradient);
+  }
+  check_device_pointer(index, "", "norm", norm);
+  check_device_pointer(index, "scratch", "data", scratch.data);
+  auto* const partial = static_cast<double*>(scratch.data);
+  const std::vector<TensorTable> tables = tables_of(tensors);
+  int partials = 1;
+  for (const TensorTable& table : tables) partials = std::max(partials, squares_partials(table));
+  for (const TensorTable& table : tables) {
+    launch_squares(table, partial, partials, &table != &tables[0], stream.handle);
+  }
+  for (const TensorTable& table : tables) {
+    launch_clip(table, partial, partials, most, &table == &tables[0] ? norm : nullptr, stream.handle);
+  }
+}
+
+void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                   const AdamOptions& options, const AdamScales* scales) {
+  const CurrentDevice current(index);
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    const std::string name = text("tensors[", k, "]");
+    check_device_pointer(index, name.c_str(), "value", tensors[k].value);
+    check_device_pointer(index, name.c_str(), "gradient", tensors[k].gradient);
+    check_device_pointer(index, name.c_str(), "first", tensors[k].first);
+    check_device_pointer(index, name.c_str(), "second", tensors[k].second);
+  }
+  check_device_pointer(index, "", "scales", scales);
+  for (const TensorTable& table : tables_of(tensors))
+    launch_adam(table, constants_of(options), scales, stream.handle);
+}
+
+}  // namespace plasticity::cuda

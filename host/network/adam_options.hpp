@@ -1,0 +1,11 @@
+#pragma once
+
+#include "plasticity/training.hpp"
+
+namespace plasticity {
+
+/// Throw Error(invalid_argument) for what is out of its range.
+void check_learning_rate(double value);
+void check_adam_options(const AdamOptions& options);
+
+}  // namespace plasticity

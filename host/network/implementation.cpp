@@ -1,0 +1,146 @@
+#include "network/implementation.hpp"
+
+#include "fail.hpp"
+#include "spec_metadata.hpp"
+#include "validate.hpp"
+
+namespace plasticity {
+namespace {
+
+template <class Element>
+Element* checked(const char* name, std::span<Element> view, std::int64_t expected) {
+  if (static_cast<std::int64_t>(view.size()) != expected) {
+    bad_argument(text("sequence.", name), text(expected, " elements"), text(view.size()));
+  }
+  return view.data();
+}
+
+/// An absent tensor is null; one that is there must have its size.
+template <class Element>
+Element* optional(const char* name, std::span<Element> view, std::int64_t expected) {
+  return view.empty() ? nullptr : checked(name, view, expected);
+}
+
+/// The view's data if the spec has such an input, in its size; what it does not have must be absent.
+template <class Element>
+Element* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
+               std::span<Element> view) {
+  const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
+  if (!shape && !view.empty()) {
+    bad_argument(text("sequence.", name), text("nothing for a network without it (", to_string(spec), ")"),
+                 text(view.size(), " elements"));
+  }
+  return shape ? optional(name, view, shape->elements()) : nullptr;
+}
+
+State<const float> as_const(const State<float>& pointers) {
+  return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
+}
+
+const NetworkOptions& checked_options(const NetworkOptions& options) {
+  if (options.precision == Precision::f64) bad_argument("options.precision", "f32 or bf16", "f64");
+  return options;
+}
+
+}  // namespace
+
+Network::Implementation::Implementation(const Spec& wanted, const NetworkOptions& with)
+    : spec(wanted),
+      options(checked_options(with)),
+      plans{{1, make_plan(1)}},  // refuses what is impossible before anything is allocated
+      parameters(spec, options.seed, options.device, options.stream),
+      state(spec, options.batch, options.device, options.stream) {}
+
+Plan Network::Implementation::make_plan(std::int64_t steps) const {
+  return Plan(spec, {.steps = steps,
+                     .batch = options.batch,
+                     .device = options.device,
+                     .precision = options.precision,
+                     .checkpoint_interval = options.checkpoint_interval,
+                     .memory_budget = options.memory_budget,
+                     .execution = options.execution});
+}
+
+const Plan& Network::Implementation::plan(std::int64_t steps) {
+  if (steps < 0) bad_argument("sequence.steps", "at least 0", text(steps));
+  const auto found = plans.find(steps);
+  return found != plans.end() ? found->second : plans.emplace(steps, make_plan(steps)).first->second;
+}
+
+Inputs<const float> Network::Implementation::inputs_of(const Sequence& sequence) const {
+  const std::int64_t T = sequence.steps, B = options.batch;
+  return {.x = input(spec, T, B, "x", sequence.x),
+          .u = input(spec, T, B, "u", sequence.u),
+          .pre = input(spec, T, B, "pre", sequence.pre),
+          .rate = input(spec, T, B, "rate", sequence.rate)};
+}
+
+Masks<float> Network::Implementation::masks_of(const Sequence& sequence) const {
+  const std::int64_t T = sequence.steps, B = options.batch, N = spec.neurons;
+  const std::int64_t* length = optional("length", sequence.length, B);
+  check_lengths(T, B, length);
+  return {.reset = optional("reset", sequence.reset, T * B),
+          .length = length,
+          .clamp = optional("clamp", sequence.clamp, T * B * N),
+          .clamp_value = optional("clamp_value", sequence.clamp_value, T * B * N)};
+}
+
+void Network::Implementation::run(Window& window, const Sequence& sequence, bool records) {
+  const Plan& p = plan(sequence.steps);
+  const std::int64_t T = sequence.steps, B = options.batch, rows = T * B;
+  ForwardArgs<float> args;
+  args.inputs = inputs_of(sequence);
+  args.masks = masks_of(sequence);
+  last_modulation = {};
+  window.y.resize(static_cast<std::size_t>(rows * spec.neurons));
+  window.modulation.resize(spec.has_modulator() ? static_cast<std::size_t>(rows) : 0);
+  args.y = window.y.data();
+  if (spec.has_modulator()) args.modulation = window.modulation.data();
+
+  Staging staging(options.device, options.stream, window.tensors);
+  stage_inputs(staging, spec, T, B, args.inputs, args.masks);
+  staging.write(args.y, rows * spec.neurons);
+  staging.write(args.modulation, rows);
+  staging.send();
+  make_room(scratch, options.device, p.scratch_bytes());
+  if (records) make_room(window.tape, options.device, p.tape_bytes());
+
+  args.parameters = parameters.values();
+  args.final_state = state.values();
+  args.initial_state = as_const(args.final_state);
+  p.forward(options.stream, args, records ? window.tape.as<Tape>() : Tape{}, scratch.as<Scratch>());
+  state.values_written();
+  staging.fetch();
+  window.steps = T;
+  window.inputs = args.inputs;
+  window.masks = args.masks;
+  last_modulation = window.modulation;
+}
+
+void Network::Implementation::run_backward(const Window& window, std::span<const float> dy,
+                                           const SequenceGradients& gradients) {
+  const std::int64_t T = window.steps, B = options.batch;
+  const Plan& p = plan(T);
+  BackwardArgs<float> args;
+  args.dy = dy.empty() ? nullptr : dy.data();
+  args.dinputs = {.x = input(spec, T, B, "x", gradients.x),
+                  .u = input(spec, T, B, "u", gradients.u),
+                  .pre = input(spec, T, B, "pre", gradients.pre),
+                  .rate = input(spec, T, B, "rate", gradients.rate)};
+  args.inputs = window.inputs;
+  args.masks = window.masks;
+  Staging staging(options.device, options.stream, upstream);
+  staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
+  staging.write_group(args.dinputs, [&](std::string_view name) { return input_shape(spec, T, B, name); });
+  staging.send();
+  make_room(scratch, options.device, p.scratch_bytes());
+  if (recorded > 1) args.dinitial_state = state.gradients();  // for the window before this one
+  if (chained) args.dfinal_state = as_const(state.gradients());
+  args.parameters = parameters.values();
+  args.dparameters = parameters.gradients();
+  p.backward(options.stream, args, window.tape.as<Tape>(), scratch.as<Scratch>());
+  staging.fetch();
+  parameters.gradients_written();
+}
+
+}  // namespace plasticity

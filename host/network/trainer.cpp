@@ -1,0 +1,301 @@
+#include "plasticity/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <utility>
+
+#include "cuda_part.hpp"
+#include "fail.hpp"
+#include "launch_graph.hpp"
+#include "network/adam_file.hpp"
+#include "network/adam_options.hpp"
+#include "network/implementation.hpp"
+#include "range.hpp"
+
+namespace plasticity {
+namespace {
+
+/// Adam's moments of a parameter, on the device.
+struct DeviceMoments {
+  DeviceMemory first, second;
+  std::int64_t elements;
+
+  DeviceMoments(Device device, std::int64_t count)
+      : first(device, static_cast<std::size_t>(count) * sizeof(float)),
+        second(device, static_cast<std::size_t>(count) * sizeof(float)),
+        elements(count) {}
+};
+using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
+
+/// Which launches an iteration has: T, and a bit for each tensor that may be absent. Two of one form differ
+/// in pointers alone.
+using Form = std::pair<std::int64_t, std::uint64_t>;
+
+/// The tensors and memory of one iteration.
+struct Iteration {
+  ForwardArgs<float> forward;
+  BackwardArgs<float> backward;
+  SquaredErrorArgs error;
+  std::vector<TrainedTensor> trained;
+  const AdamScales* scales = nullptr;
+  Tape tape;
+  Scratch scratch;
+};
+
+/// Where `piece` lies in memory that is written before it is read.
+template <class T>
+void check_apart(const char* name, std::span<const T> piece, std::span<const float> y) {
+  const std::less<const void*> before;
+  if (piece.empty() || y.empty()) return;
+  if (before(piece.data(), y.data() + y.size()) && before(y.data(), piece.data() + piece.size())) {
+    bad_argument(name, "memory of its own", "some of the outputs");
+  }
+}
+
+const TrainerOptions& checked(const TrainerOptions& options) {
+  check_adam_options(options.adam);
+  if (!(options.clip_norm >= 0) || !std::isfinite(options.clip_norm)) {
+    bad_argument("options.clip_norm", "a finite norm of at least 0", text(options.clip_norm));
+  }
+  if (options.reduction < Reduction::mean || options.reduction > Reduction::relative) {
+    bad_argument("options.reduction", "a value of its enumeration",
+                 text(static_cast<int>(options.reduction)));
+  }
+  return options;
+}
+
+}  // namespace
+
+struct Trainer::Implementation {
+  Network::Implementation& network;
+  TrainerOptions options;
+  std::int64_t steps = 0;
+  MomentsByName moments{};
+  DeviceMemory inputs{}, tape{}, loss{}, y{}, dy{}, modulation{};
+  PageLocked upload{};
+  std::map<Form, std::unique_ptr<LaunchGraph>> graphs{};
+
+  std::size_t outputs = 0, signals = 0;  // elements of y and of M of the last step
+  std::vector<float> y_here{}, modulation_here{};
+  bool y_is_here = false, modulation_is_here = false;
+
+  Device device() const { return network.options.device; }
+  Stream stream() const { return network.options.stream; }
+  bool on_cpu() const { return device().kind() == DeviceKind::cpu; }
+
+  double step(const Sequence& sequence, std::span<const float> target, std::span<const std::uint8_t> mask);
+  void add_moments(Iteration& it, MomentsByName& fresh) const;
+  void put(const Plan& plan, const Iteration& it, Stream on) const;
+  void launch(const Plan& plan, const Iteration& it);
+  std::span<const float> brought(const DeviceMemory& memory, std::size_t elements, std::vector<float>& here,
+                                 bool& is_here) const;
+};
+
+/// The trained tensors with their moments; moments that are not there yet go to `fresh`, as zeros.
+void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
+  for (const auto& [name, tensor] : network.parameters.trained()) {
+    auto found = moments.find(name);
+    if (found == moments.end()) {
+      found = fresh.try_emplace(std::string(name), device(), tensor.elements).first;
+      for (const DeviceMemory* each : {&found->second.first, &found->second.second})
+        fill_zero(device(), stream(), each->data(), each->bytes());
+    }
+    TrainedTensor& with = it.trained.emplace_back(tensor);
+    with.first = static_cast<float*>(found->second.first.data());
+    with.second = static_cast<float*>(found->second.second.data());
+  }
+}
+
+/// The whole iteration, as work on a stream.
+void Trainer::Implementation::put(const Plan& plan, const Iteration& it, Stream on) const {
+  plan.forward(on, it.forward, it.tape, it.scratch);
+  squared_error(device(), on, it.error, it.scratch);
+  fill_zero(device(), on, network.parameters.gradient_data(), network.parameters.gradient_bytes());
+  plan.backward(on, it.backward, it.tape, it.scratch);
+  if (options.clip_norm > 0) clip_gradients(device(), on, it.trained, options.clip_norm, nullptr, it.scratch);
+  adam_step(device(), on, it.trained, options.adam, it.scales);
+}
+
+void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
+  if (on_cpu()) return put(plan, it, stream());
+  std::uint64_t present = 0;
+  LaunchKey key;
+  const auto note = [&](const auto* pointer) {
+    present = present << 1 | (pointer == nullptr ? 0U : 1U);
+    key.add(pointer);
+  };
+  const auto note_group = [&]<class Group>(const Group& group) {
+    for (const auto& member : Group::members()) note(group.*member.pointer);
+  };
+  note_group(it.forward.inputs);
+  note_group(it.backward.dparameters);
+  using Pointers = std::initializer_list<const void*>;
+  const Masks<float>& masks = it.forward.masks;
+  for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask})
+    note(each);
+  for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
+                                   it.error.loss, it.scales, it.tape.data, it.scratch.data})
+    key.add(each);
+  for (const TrainedTensor& tensor : it.trained) key.add(tensor);
+  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
+  if (graph == nullptr) graph = cuda_part()->make_graph(device().index());
+  graph->run(key, stream(), [&](Stream captured) { put(plan, it, captured); });
+}
+
+double Trainer::Implementation::step(const Sequence& sequence, std::span<const float> target,
+                                     std::span<const std::uint8_t> mask) {
+  if (network.recorded > 0) {
+    bad_argument("step", "a network without windows: backward for each, or detach()",
+                 text(network.recorded, " windows left"));
+  }
+  const Plan& plan = network.plan(sequence.steps);
+  const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
+                     elements = rows * network.spec.neurons;
+  const auto count = static_cast<std::size_t>(elements);
+  Iteration it;
+  it.forward.inputs = network.inputs_of(sequence);
+  it.forward.masks = network.masks_of(sequence);
+  if (target.size() != count) bad_argument("target", text(count, " elements"), text(target.size()));
+  if (!mask.empty() && mask.size() != count)
+    bad_argument("mask", text(count, " elements"), text(mask.size()));
+  if (on_cpu()) {
+    const std::span<const float> last{static_cast<const float*>(y.data()), y.bytes() / sizeof(float)};
+    check_apart("target", target, last);
+    check_apart("mask", mask, last);
+  }
+
+  // All memory is there before anything changes.
+  outputs = signals = 0;
+  y_is_here = modulation_is_here = false;
+  make_room(loss, device(), sizeof(double));
+  make_room(y, device(), count * sizeof(float));
+  make_room(dy, device(), count * sizeof(float));
+  if (network.spec.has_modulator())
+    make_room(modulation, device(), static_cast<std::size_t>(rows) * sizeof(float));
+  make_room(tape, device(), plan.tape_bytes());
+  make_room(network.scratch, device(), std::max(plan.scratch_bytes(), training_scratch_bytes(device())));
+  it.backward.dparameters = network.parameters.gradients();
+  MomentsByName fresh;
+  add_moments(it, fresh);
+
+  const AdamScales scales = adam_scales(options.adam, steps + 1);
+  it.scales = &scales;
+  it.error = {.elements = elements,
+              .y = static_cast<float*>(y.data()),
+              .target = target.data(),
+              .mask = mask.empty() ? nullptr : mask.data(),
+              .reduction = options.reduction,
+              .dy = static_cast<float*>(dy.data()),
+              .loss = static_cast<double*>(loss.data())};
+  Staging staging(device(), stream(), inputs, upload);
+  staging.read(it.scales, 1);
+  stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
+  staging.read(it.error.target, elements);
+  staging.read(it.error.mask, elements);
+  staging.send();
+
+  it.tape = tape.as<Tape>();
+  it.scratch = network.scratch.as<Scratch>();
+  it.forward.parameters = network.parameters.values();
+  it.forward.final_state = network.state.values();
+  const State<float>& state = it.forward.final_state;
+  it.forward.initial_state = {state.y, state.c, state.hebb, state.eligibility};
+  it.forward.y = static_cast<float*>(y.data());
+  if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
+  it.backward.parameters = it.forward.parameters;
+  it.backward.inputs = it.forward.inputs;
+  it.backward.masks = it.forward.masks;
+  it.backward.dy = it.error.dy;
+
+  launch(plan, it);
+  network.state.values_written();
+  network.parameters.step_written();
+  network.last_modulation = {};
+  moments.merge(fresh);
+  ++steps;
+  outputs = count;
+  signals = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
+  double result = 0;
+  copy(device(), stream(), &result, loss.data(), sizeof(double));
+  return result;
+}
+
+std::span<const float> Trainer::Implementation::brought(const DeviceMemory& memory, std::size_t elements,
+                                                        std::vector<float>& here, bool& is_here) const {
+  if (on_cpu()) return {static_cast<const float*>(memory.data()), elements};
+  if (!is_here) {
+    here.resize(elements);
+    copy(device(), stream(), here.data(), memory.data(), elements * sizeof(float));
+    is_here = true;
+  }
+  return here;
+}
+
+Trainer::Trainer(Network& network, const TrainerOptions& options)
+    : implementation_(new Implementation{.network = *network.implementation_, .options = checked(options)}) {}
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+Trainer& Trainer::operator=(Trainer&&) noexcept = default;
+
+double Trainer::step(const Sequence& sequence, std::span<const float> target,
+                     std::span<const std::uint8_t> mask) {
+  const Range range("plasticity::Trainer::step");
+  return implementation_->step(sequence, target, mask);
+}
+
+std::span<const float> Trainer::y() {
+  Implementation& self = *implementation_;
+  return self.brought(self.y, self.outputs, self.y_here, self.y_is_here);
+}
+
+std::span<const float> Trainer::modulation() {
+  Implementation& self = *implementation_;
+  return self.brought(self.modulation, self.signals, self.modulation_here, self.modulation_is_here);
+}
+
+double Trainer::learning_rate() const { return implementation_->options.adam.learning_rate; }
+
+void Trainer::set_learning_rate(double learning_rate) {
+  check_learning_rate(learning_rate);
+  implementation_->options.adam.learning_rate = learning_rate;
+}
+
+std::int64_t Trainer::steps() const { return implementation_->steps; }
+
+void Trainer::save(io::TensorFile& file) const {
+  const Implementation& self = *implementation_;
+  AdamRecord record{.steps = self.steps};
+  for (const auto& [name, there] : self.moments) {
+    HostMoments& here = record.moments[name];
+    here.first.resize(static_cast<std::size_t>(there.elements));
+    here.second.resize(here.first.size());
+    copy(self.device(), self.stream(), here.first.data(), there.first.data(), there.first.bytes());
+    copy(self.device(), self.stream(), here.second.data(), there.second.data(), there.second.bytes());
+  }
+  write_adam(record, file);
+}
+
+void Trainer::load(const io::TensorFile& file) {
+  Implementation& self = *implementation_;
+  const AdamRecord record = read_adam(file);
+  MomentsByName moments;
+  for (const auto& [name, here] : record.moments) {
+    const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
+    const std::string tensor = text(file.source, " tensor 'adam.", name, ".m'");
+    if (!shape) fail(ErrorCode::format, tensor, "moments of a parameter of the network", "another's");
+    const auto elements = static_cast<std::size_t>(shape->elements());
+    if (here.first.size() != elements) {
+      fail(ErrorCode::format, tensor, text(elements, " elements"), text(here.first.size()));
+    }
+    DeviceMoments& there = moments.try_emplace(name, self.device(), shape->elements()).first->second;
+    copy(self.device(), self.stream(), there.first.data(), here.first.data(), there.first.bytes());
+    copy(self.device(), self.stream(), there.second.data(), here.second.data(), there.second.bytes());
+  }
+  self.moments = std::move(moments);
+  self.steps = record.steps;
+}
+
+}  // namespace plasticity

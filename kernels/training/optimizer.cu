@@ -1,0 +1,118 @@
+// Gradient clipping and Adam over all tensors of a list at once: the table of pointers is a kernel parameter,
+// and every chunk of 1024 elements is one block's work. The norm is summed in double, in partial sums whose
+// order depends on the sizes alone: no atomics, the same bits every time.
+// Grids: block-stride over the chunks, 256 threads, four elements each. Bytes an element: 4 for the norm, 8
+// more where gradients are scaled, 28 for Adam (gradient read, value and moments read and written).
+#include <algorithm>
+
+#include "training/block_sum.cuh"
+#include "training/launch.hpp"
+
+namespace plasticity::cuda {
+namespace {
+
+constexpr int own = chunk_elements / sum_threads;
+
+/// Calls work(tensor, first element) for the block's chunks.
+template <class Work>
+__device__ void for_each_chunk(const TensorTable& table, Work work) {
+  const std::int64_t chunks = table.first_chunk[table.count];
+  int k = 0;
+  for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+    while (chunk >= table.first_chunk[k + 1]) ++k;
+    work(table.tensors[k], (chunk - table.first_chunk[k]) * chunk_elements);
+  }
+}
+
+__global__ void __launch_bounds__(sum_threads)
+    squares_kernel(const __grid_constant__ TensorTable table, double* partial, bool adds) {
+  PLASTICITY_SHARED(double, words, [sum_threads]);
+  double sum = 0;
+  for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
+#pragma unroll
+    for (int piece = 0; piece < own; ++piece) {
+      const std::int64_t k = first + piece * sum_threads + threadIdx.x;
+      const double gradient = k < tensor.elements ? tensor.gradient[k] : 0;
+      sum += gradient * gradient;
+    }
+  });
+  sum = block_sum(sum, words);
+  if (threadIdx.x == 0) partial[blockIdx.x] = adds ? partial[blockIdx.x] + sum : sum;
+}
+
+__global__ void __launch_bounds__(sum_threads)
+    clip_kernel(const __grid_constant__ TensorTable table, const double* partial, int partials, double most,
+                double* norm) {
+  PLASTICITY_SHARED(double, words, [sum_threads]);
+  double sum = 0;
+  for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sum += partial[k];
+  const double found = std::sqrt(block_sum(sum, words));
+  if (norm != nullptr && blockIdx.x == 0 && threadIdx.x == 0) *norm = found;
+  if (!(found > most)) return;
+  const float factor = clip_factor(found, most);
+  for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
+#pragma unroll
+    for (int piece = 0; piece < own; ++piece) {
+      const std::int64_t k = first + piece * sum_threads + threadIdx.x;
+      if (k < tensor.elements) tensor.gradient[k] *= factor;
+    }
+  });
+}
+
+__global__ void __launch_bounds__(sum_threads)
+    adam_kernel(const __grid_constant__ TensorTable table, const AdamConstants constants,
+                const AdamScales* given) {
+  const AdamScales scales = *given;
+  for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
+    float gradient[own], m[own], v[own], value[own];
+    const auto each = [&](auto what) {
+#pragma unroll
+      for (int piece = 0; piece < own; ++piece) {
+        const std::int64_t k = first + piece * sum_threads + threadIdx.x;
+        if (k < tensor.elements) what(k, piece);
+      }
+    };
+    each([&](std::int64_t k, int piece) {  // all loads before the first store
+      gradient[piece] = tensor.gradient[k];
+      m[piece] = tensor.first[k];
+      v[piece] = tensor.second[k];
+      value[piece] = tensor.value[k];
+    });
+    each([&](std::int64_t k, int piece) {
+      adam_update(constants, scales, gradient[piece], m[piece], v[piece], value[piece]);
+      tensor.first[k] = m[piece];
+      tensor.second[k] = v[piece];
+      tensor.value[k] = value[piece];
+    });
+  });
+}
+
+unsigned blocks_of(const TensorTable& table) {
+  return static_cast<unsigned>(std::min<std::int64_t>(table.first_chunk[table.count], 4096));
+}
+
+}  // namespace
+
+int squares_partials(const TensorTable& table) {
+  return static_cast<int>(std::clamp<std::int64_t>(table.first_chunk[table.count], 1, most_summing_blocks));
+}
+
+void launch_squares(const TensorTable& table, double* partial, int partials, bool adds, cudaStream_t stream) {
+  launch(squares_kernel, {.grid = static_cast<unsigned>(partials), .block = sum_threads, .stream = stream},
+         table, partial, adds);
+}
+
+void launch_clip(const TensorTable& table, const double* partial, int partials, double most, double* norm,
+                 cudaStream_t stream) {
+  launch(clip_kernel, {.grid = std::max(blocks_of(table), 1u), .block = sum_threads, .stream = stream}, table,
+         partial, partials, most, norm);
+}
+
+void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,
+                 cudaStream_t stream) {
+  const unsigned blocks = blocks_of(table);
+  if (blocks == 0) return;
+  launch(adam_kernel, {.grid = blocks, .block = sum_threads, .stream = stream}, table, constants, scales);
+}
+
+}  // namespace plasticity::cuda

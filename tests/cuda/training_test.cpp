@@ -1,0 +1,665 @@
+// Training on a GPU against the CPU: the loss, clipping and Adam on the caller's buffers, and the Trainer.
+#include "plasticity/training.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <thread>
+
+#include "cuda/on_device.hpp"
+#include "fail.hpp"
+#include "plasticity/error.hpp"
+#include "plasticity/optimizer.hpp"
+#include "plasticity/trainer.hpp"
+
+#if defined(PLASTICITY_SIMT_TEST)
+#include "simt/runtime.hpp"
+#include "simt/schedules.hpp"
+#endif
+
+namespace plasticity::testing {
+namespace {
+
+constexpr std::int64_t B = 2;
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+using Tensors = std::map<std::string, std::vector<float>>;
+
+std::vector<float> noise(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(size);
+  for (float& value : values) value = uniform(random);
+  return values;
+}
+
+/// A copy on the device, `shift` elements off its alignment, between canaries.
+template <class T>
+class There {
+ public:
+  explicit There(const std::vector<T>& values, std::size_t shift = 0)
+      : size_(values.size()), at_(16 + shift), memory_(device_, (size_ + at_ + 16) * sizeof(T)) {
+    const std::vector<unsigned char> pattern(memory_.bytes(), 0xff);
+    copy(device_, {}, memory_.data(), pattern.data(), pattern.size());
+    copy(device_, {}, data(), values.data(), size_ * sizeof(T));
+  }
+  T* data() const { return static_cast<T*>(memory_.data()) + at_; }
+  std::vector<T> values() const {
+    std::vector<unsigned char> bytes(memory_.bytes());
+    copy(device_, {}, bytes.data(), memory_.data(), bytes.size());
+    const std::size_t begin = at_ * sizeof(T), end = begin + size_ * sizeof(T);
+    for (std::size_t k = 0; k < bytes.size(); ++k) {
+      if ((k < begin || k >= end) && bytes[k] != 0xff) {
+        ADD_FAILURE() << "written outside, at byte " << k;
+        break;
+      }
+    }
+    std::vector<T> values(size_);
+    if (size_ > 0) std::memcpy(values.data(), bytes.data() + begin, end - begin);
+    return values;
+  }
+
+ private:
+  Device device_ = Device::cuda();
+  std::size_t size_, at_;
+  DeviceMemory memory_;
+};
+
+template <class T>
+void expect_near(const std::vector<T>& got, const std::vector<T>& want, const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    if (std::isnan(want[k])) {
+      EXPECT_TRUE(std::isnan(got[k])) << what << ' ' << k;
+    } else if (std::isinf(want[k])) {
+      EXPECT_EQ(got[k], want[k]) << what << ' ' << k;
+    } else {
+      ASSERT_NEAR(got[k], want[k], 1e-5 * std::max<double>(1, std::abs(static_cast<double>(want[k]))))
+          << what << ' ' << k;
+    }
+  }
+}
+
+class CudaTraining : public CudaTest {
+ protected:
+  DeviceMemory scratch() const { return {Device::cuda(), training_scratch_bytes(Device::cuda())}; }
+};
+
+struct ErrorCase {
+  std::size_t elements;
+  bool masked = true, wants_dy = true, with_nan = false, in_place = false;
+  Reduction reduction = Reduction::mean;
+  std::size_t shift = 0;
+};
+
+void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch) {
+  std::vector<float> y = noise(c.elements, 1), target = noise(c.elements, 2), dy(c.elements, 9);
+  std::vector<std::uint8_t> mask(c.elements);
+  for (std::size_t k = 0; k < c.elements; ++k) mask[k] = k % 3 == 1 ? 7 : 0;
+  if (c.with_nan) y[c.elements / 2 / 3 * 3] = nan;  // where the mask is 0
+  double loss = 5;
+  SquaredErrorArgs args{.elements = static_cast<std::int64_t>(c.elements),
+                        .y = y.data(),
+                        .target = target.data(),
+                        .mask = c.masked ? mask.data() : nullptr,
+                        .reduction = c.reduction,
+                        .dy = c.wants_dy ? dy.data() : nullptr,
+                        .loss = &loss};
+  const There<float> y_there(y, c.shift), target_there(target, c.shift), dy_there(dy, c.shift);
+  const There<std::uint8_t> mask_there(mask, c.shift);
+  const There<double> loss_there({5.0});
+  squared_error(Device::cpu(1), {}, args, {});
+  args.y = y_there.data();
+  args.target = target_there.data();
+  if (c.masked) args.mask = mask_there.data();
+  if (c.wants_dy) args.dy = c.in_place ? y_there.data() : dy_there.data();
+  args.loss = loss_there.data();
+  squared_error(Device::cuda(), {}, args, scratch.as<Scratch>());
+  const std::string what = text(c.elements, " elements");
+  expect_near(loss_there.values(), {loss}, what);
+  expect_near((c.in_place ? y_there : dy_there).values(), dy, what);
+}
+
+TEST_F(CudaTraining, SquaredErrorIsThatOfTheCpu) {
+  on_device([&] {
+    const DeviceMemory memory = scratch();
+    for (const std::size_t elements : {0, 1, 2, 31, 255, 256, 1025, 5003}) {
+      for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::relative}) {
+        expect_the_error_of_the_cpu({.elements = elements, .reduction = reduction}, memory);
+        expect_the_error_of_the_cpu({.elements = elements, .masked = false, .reduction = reduction}, memory);
+      }
+      expect_the_error_of_the_cpu({.elements = elements, .wants_dy = false}, memory);
+      expect_the_error_of_the_cpu({.elements = elements, .in_place = true, .shift = 3}, memory);
+    }
+    expect_the_error_of_the_cpu({.elements = 600'001, .shift = 1}, memory);  // more than the blocks at once
+    expect_the_error_of_the_cpu({.elements = 700, .with_nan = true}, memory);
+    expect_the_error_of_the_cpu({.elements = 700, .masked = false, .with_nan = true}, memory);
+  });
+}
+
+/// Tensors of many sizes, here and there.
+struct List {
+  explicit List(const std::vector<std::size_t>& sizes, float scale = 1, std::size_t shift = 0) {
+    for (const std::size_t size : sizes) {
+      for (int which = 0; which < 4; ++which) {
+        std::vector<float>& values = here.emplace_back(noise(size, here.size()));
+        for (float& value : values) value = which == 3 ? std::abs(value) : value * (which == 1 ? scale : 1);
+      }
+    }
+    for (const std::vector<float>& values : here)
+      there.push_back(std::make_unique<There<float>>(values, shift));
+  }
+  std::vector<TrainedTensor> tensors(bool on_device) {
+    std::vector<TrainedTensor> list;
+    for (std::size_t k = 0; k < here.size(); k += 4) {
+      const auto at = [&](std::size_t which) {
+        return on_device ? there[k + which]->data() : here[k + which].data();
+      };
+      list.push_back({at(0), at(1), at(2), at(3), static_cast<std::int64_t>(here[k].size())});
+    }
+    return list;
+  }
+  void expect_same(const std::string& what) const {
+    for (std::size_t k = 0; k < here.size(); ++k)
+      expect_near(there[k]->values(), here[k], text(what, ", tensor ", k / 4, '.', k % 4));
+  }
+  std::vector<std::vector<float>> here;  // value, gradient, first and second moment of each
+  std::vector<std::unique_ptr<There<float>>> there;
+};
+
+std::vector<std::size_t> odd_sizes() { return {1, 0, 3, 1023, 1024, 1025, 31, 2049, 0}; }
+std::vector<std::size_t> many_sizes() {  // more than one launch takes
+  std::vector<std::size_t> sizes(101);
+  std::iota(sizes.begin(), sizes.end(), 0);
+  return sizes;
+}
+
+TEST_F(CudaTraining, ClipIsThatOfTheCpu) {
+  on_device([&] {
+    const DeviceMemory memory = scratch();
+    const auto expect_same = [&](List list, double most, const char* what) {
+      double norm = 0;
+      const There<double> norm_there({7.0});
+      clip_gradients(Device::cpu(1), {}, list.tensors(false), most, &norm, {});
+      clip_gradients(Device::cuda(), {}, list.tensors(true), most, norm_there.data(), memory.as<Scratch>());
+      expect_near(norm_there.values(), {norm}, what);
+      list.expect_same(what);
+    };
+    expect_same(List(odd_sizes()), .5, "clipped");
+    expect_same(List(odd_sizes(), 1, 1), .5, "misaligned");
+    expect_same(List(odd_sizes()), 1e6, "left alone");
+    expect_same(List(odd_sizes(), 1e25f), 1, "squares beyond a float");
+    expect_same(List(odd_sizes(), std::numeric_limits<float>::infinity()), 1, "infinite");
+    expect_same(List(many_sizes()), .5, "a hundred tensors");
+    expect_same(List({}), 1, "none");
+    expect_same(List({0, 0}), 1, "empty ones");
+    expect_same(List({600'001}), 1, "a large one");
+    List with_nan(odd_sizes());
+    with_nan.here[13][5] = nan;
+    with_nan.there[13] = std::make_unique<There<float>>(with_nan.here[13]);
+    expect_same(std::move(with_nan), .5, "not a number");
+  });
+}
+
+TEST_F(CudaTraining, AdamIsThatOfTheCpu) {
+  on_device([&] {
+    const auto expect_same = [&](List list, const char* what) {
+      const AdamOptions options{.learning_rate = .1, .beta1 = .8, .epsilon = 1e-3};
+      for (std::int64_t step = 1; step <= 3; ++step) {
+        const AdamScales scales = adam_scales(options, step);
+        const There<AdamScales> scales_there({scales});
+        adam_step(Device::cpu(1), {}, list.tensors(false), options, &scales);
+        adam_step(Device::cuda(), {}, list.tensors(true), options, scales_there.data());
+        synchronize(Device::cuda(), {});
+      }
+      list.expect_same(what);
+    };
+    expect_same(List(odd_sizes()), "odd sizes");
+    expect_same(List(odd_sizes(), 1, 1), "misaligned");
+    expect_same(List(many_sizes()), "a hundred tensors");
+    expect_same(List({}), "none");
+    List with_nan(odd_sizes());
+    with_nan.here[13][5] = nan;
+    with_nan.there[13] = std::make_unique<There<float>>(with_nan.here[13]);
+    expect_same(std::move(with_nan), "not a number");
+  });
+}
+
+TEST_F(CudaTraining, WrongCallsAreNamed) {
+  on_device([&] {
+    const Device device = Device::cuda();
+    const DeviceMemory memory = scratch();
+    const auto message = [](const std::function<void()>& call) -> std::string {
+      try {
+        call();
+      } catch (const Error& error) {
+        return error.what();
+      }
+      return "no error";
+    };
+    const auto has = [](const std::string& all, const char* part) {
+      return all.find(part) != std::string::npos;
+    };
+    std::vector<float> host(4);
+    const There<float> there(host);
+    SquaredErrorArgs args{.elements = 4, .y = there.data(), .target = host.data()};
+    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, memory.as<Scratch>()); }), "args.target");
+    args.target = there.data();
+    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, {}); }), "scratch.data");
+    Scratch small = memory.as<Scratch>();
+    small.bytes -= 1;
+    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, small); }), "scratch.bytes");
+    const std::vector<TrainedTensor> list{{there.data(), there.data(), there.data(), host.data(), 4}};
+    const There<AdamScales> scales({AdamScales{}});
+    EXPECT_PRED2(has, message([&] { adam_step(device, {}, list, {}, scales.data()); }), "tensors[0].second");
+    const AdamScales scales_here;
+    EXPECT_PRED2(has, message([&] { adam_step(device, {}, {}, {}, &scales_here); }), "scales");
+    double norm = 0;
+    EXPECT_PRED2(has, message([&] { clip_gradients(device, {}, list, 1, &norm, memory.as<Scratch>()); }),
+                 "norm");
+  });
+}
+
+/// An episode of a random problem, with a target.
+struct Episode {
+  Episode(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
+      : problem(make_problem(spec, steps, B, seed, masks)),
+        buffers(problem),
+        target(noise(static_cast<std::size_t>(steps * B * spec.neurons), seed)),
+        mask(target.size()) {
+    for (std::size_t k = 0; k < mask.size(); ++k) mask[k] = target[k] > -.3f;
+  }
+  Sequence sequence() const {
+    const auto input = [&](const char* name) -> std::span<const float> {
+      const auto found = buffers.inputs.find(name);
+      return found == buffers.inputs.end() ? std::span<const float>() : found->second;
+    };
+    return {.steps = problem.steps,
+            .x = input("input.x"),
+            .u = input("input.u"),
+            .pre = input("input.pre"),
+            .rate = input("input.rate"),
+            .reset = problem.reset,
+            .length = problem.length,
+            .clamp = problem.clamp,
+            .clamp_value = input("clamp_value")};
+  }
+  Problem problem;
+  Buffers<float> buffers;
+  std::vector<float> target;
+  std::vector<std::uint8_t> mask;
+};
+
+std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
+
+Tensors look(Network& network) {
+  Tensors shown;
+  for (const ParameterView& view : network.parameters()) {
+    shown["value " + view.name] = copied(view.value);
+    shown["gradient " + view.name] = copied(view.gradient);
+  }
+  for (const auto& member : State<float>::members()) {
+    const std::string name(member.name);
+    if (state_shape(network.spec(), B, name)) shown["state " + name] = copied(network.state(name));
+  }
+  return shown;
+}
+
+/// A network and its trainer. Adam's first steps divide by what may be nearly nothing: with this epsilon they
+/// do not.
+struct Pupil {
+  explicit Pupil(const Spec& spec, Device device, double clip = 0, Stream stream = {})
+      : network(spec, {.batch = B, .device = device, .seed = 5, .stream = stream}),
+        trainer(network, {.adam = {.learning_rate = 1e-2, .epsilon = 1e-2}, .clip_norm = clip}) {}
+  double learn(const Episode& episode, bool masked = true) {
+    return trainer.step(episode.sequence(), episode.target,
+                        masked ? episode.mask : std::vector<std::uint8_t>());
+  }
+  Network network;
+  Trainer trainer;
+};
+
+class CudaTrainer : public CudaTest {};
+
+const Spec fanned_out{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 7, .clip = .5};
+
+TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
+  std::mt19937_64 random(93);
+  for (int trial = 0; trial < 9; ++trial) {
+    Spec spec = random_spec(random, 7, 3);
+    while (spec.cell !=
+           std::array{Cell::feedforward, Cell::rnn, Cell::lstm}[static_cast<std::size_t>(trial % 3)])
+      spec = random_spec(random, 7, 3);
+    on_device([&] {
+      const double clip = trial % 2 == 0 ? 0 : .05;
+      Pupil cpu(spec, Device::cpu(1), clip), gpu(spec, Device::cuda(), clip);
+      for (Pupil* each : {&cpu, &gpu}) {
+        if (trial % 3 == 1) each->network.set_trainable("alpha", false);
+      }
+      std::mt19937_64 inputs(static_cast<std::uint64_t>(trial));
+      for (int iteration = 0; iteration < 5; ++iteration) {
+        const bool masked = iteration % 2 != 0;
+        const Episode episode(spec, 2 + iteration / 2, inputs(),
+                              {.reset = masked, .length = masked, .clamp = trial % 2 == 0});
+        if (iteration == 3) cpu.network.reset(), gpu.network.reset();
+        if (iteration == 4) cpu.trainer.set_learning_rate(1e-3), gpu.trainer.set_learning_rate(1e-3);
+        const double want = cpu.learn(episode, masked);
+        EXPECT_NEAR(gpu.learn(episode, masked), want, 2e-5 * std::max(1.0, want)) << to_string(spec);
+        EXPECT_LT(difference(copied(gpu.trainer.y()), copied(cpu.trainer.y())), 1e-4);
+        EXPECT_LT(difference(copied(gpu.trainer.modulation()), copied(cpu.trainer.modulation())), 1e-4);
+      }
+      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      EXPECT_LT(error, 2e-4) << name << ' ' << to_string(spec);
+    });
+  }
+}
+
+TEST_F(CudaTrainer, TwiceTheSameBits) {
+  const Episode first(fanned_out, 3, 1, {.clamp = true}), second(fanned_out, 4, 2);
+  const auto train = [&] {
+    Tensors shown;
+    on_device([&] {
+      Pupil pupil(fanned_out, Device::cuda(), .1);
+      for (int k = 0; k < 3; ++k) pupil.learn(first), pupil.learn(second);
+      shown = look(pupil.network);
+    });
+    return shown;
+  };
+  EXPECT_EQ(train(), train());
+}
+
+// Saved in the middle and resumed gives the bits of going on; Adam's own file serves too.
+TEST_F(CudaTrainer, GoesOnWhereItWasSaved) {
+  const Episode episode(fanned_out, 3, 1);
+  on_device([&] {
+    Pupil straight(fanned_out, Device::cuda(), .1), resumed(fanned_out, Device::cuda(), .1);
+    for (int k = 0; k < 3; ++k) straight.network.reset(), straight.learn(episode);
+    io::TensorFile file;
+    straight.network.save(file);
+    straight.trainer.save(file);
+    resumed.learn(episode);
+    resumed.network.load(file);
+    resumed.trainer.load(file);
+    EXPECT_EQ(resumed.trainer.steps(), 3);
+    for (int k = 0; k < 2; ++k) {
+      for (Pupil* each : {&straight, &resumed}) each->network.reset(), each->learn(episode);
+    }
+    EXPECT_EQ(look(resumed.network), look(straight.network));
+    Adam adam;
+    adam.load(file);
+    EXPECT_EQ(adam.steps(), 3);
+    io::TensorFile again;
+    adam.save(again);
+    for (const auto& [name, tensor] : again.tensors)
+      EXPECT_EQ(io::to_floats(tensor), io::to_floats(file.at(name))) << name;
+  });
+}
+
+// What the host writes between steps counts; what it holds in its hand during them does not.
+TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
+  const Episode episode(fanned_out, 3, 1);
+  on_device([&] {
+    Pupil cpu(fanned_out, Device::cpu(1)), gpu(fanned_out, Device::cuda());
+    const auto both = [&](auto call) { call(cpu), call(gpu); };
+    const auto expect_same = [&](const char* when) {
+      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      EXPECT_LT(error, 2e-4) << name << ' ' << when;
+    };
+    both([&](Pupil& one) { one.learn(episode), one.network.parameter("w")[3] = .5f, one.learn(episode); });
+    EXPECT_NEAR(gpu.network.parameter("w")[3], .49, .01);
+    expect_same("after one was written");
+    both([&](Pupil& one) {
+      one.learn(episode);
+      for (const ParameterView& view : one.network.parameters()) {
+        for (float& value : view.value) value *= .9f;
+      }
+      one.network.state("hebb")[2] = .25f;
+      one.network.forward(episode.sequence());
+      one.network.backward(episode.target);  // added to the gradients of the step
+      for (float& value : one.network.parameter("b")) value += .1f;
+      one.learn(episode);
+    });
+    expect_same("after all were written, and a window");
+    both([&](Pupil& one) {
+      Adam adam({.epsilon = 1e-2});
+      const std::vector<ParameterView> held = one.network.parameters();
+      for (int k = 0; k < 2; ++k) {
+        one.network.zero_gradients();
+        one.network.forward(episode.sequence());
+        one.network.backward(episode.target);
+        adam.step(held);
+      }
+      one.learn(episode);
+    });
+    expect_same("after an Adam on the host with views that were kept");
+    both([&](Pupil& one) { one.network.infer(episode.sequence()), one.network.zero_gradients(); });
+    expect_same("after infer");
+    io::TensorFile file;
+    gpu.learn(episode);
+    gpu.network.save(file);
+    EXPECT_EQ(io::to_floats(file.at("param.w")), copied(gpu.network.parameter("w")));
+  });
+}
+
+TEST_F(CudaTrainer, WrongCallsChangeNothing) {
+  const Episode episode(fanned_out, 3, 1);
+  on_device([&] {
+    Pupil pupil(fanned_out, Device::cuda()), twin(fanned_out, Device::cuda());
+    pupil.learn(episode), twin.learn(episode);
+    const std::span<const float> target(episode.target);
+    Sequence without = episode.sequence();
+    without.x = {};
+    EXPECT_THROW(pupil.trainer.step(without, target), Error);
+    EXPECT_THROW(pupil.trainer.step(episode.sequence(), target.first(3)), Error);
+    pupil.network.forward(episode.sequence()), twin.network.forward(episode.sequence());
+    EXPECT_THROW(pupil.learn(episode), Error);
+    pupil.network.detach(), twin.network.detach();
+    pupil.learn(episode), twin.learn(episode);
+    EXPECT_EQ(look(pupil.network), look(twin.network));
+  });
+}
+
+TEST_F(CudaTrainer, NoStepsAndNoBatch) {
+  on_device([] {
+    Network network(fanned_out, {.batch = B, .device = Device::cuda()}),
+        empty(fanned_out, {.batch = 0, .device = Device::cuda()});
+    EXPECT_EQ(Trainer(network).step({.steps = 0}, {}), 0);
+    EXPECT_EQ(Trainer(empty).step({.steps = 3}, {}), 0);
+  });
+}
+
+// Networks on streams and threads of their own give what they give alone.
+TEST_F(CudaTrainer, StreamsAndThreadsOfTheirOwn) {
+  const Episode first(fanned_out, 3, 1), second(fanned_out, 4, 2);
+  on_device([&] {
+    const auto train = [&](Stream stream, const Episode& episode) {
+      Pupil pupil(fanned_out, Device::cuda(), .1, stream);
+      for (int k = 0; k < 4; ++k) {
+        pupil.network.reset();
+        pupil.learn(episode);
+        pupil.network.infer(episode.sequence());
+      }
+      return look(pupil.network);
+    };
+    const Tensors want_first = train({}, first), want_second = train({}, second);
+    const OwnStream one, other;
+    Pupil a(fanned_out, Device::cuda(), .1, one), b(fanned_out, Device::cuda(), .1, other);
+    for (int k = 0; k < 4; ++k) {  // in turns
+      a.network.reset(), b.network.reset();
+      a.learn(first), b.learn(second);
+      a.network.infer(first.sequence()), b.network.infer(second.sequence());
+    }
+    EXPECT_EQ(look(a.network), want_first);
+    EXPECT_EQ(look(b.network), want_second);
+#if !defined(PLASTICITY_SIMT_TEST)  // the executor's kernels run on the thread that waits for them
+    Tensors got_first, got_second;
+    std::thread on_one([&] { got_first = train(one, first); });
+    std::thread on_other([&] { got_second = train(other, second); });
+    on_one.join(), on_other.join();
+    EXPECT_EQ(got_first, want_first);
+    EXPECT_EQ(got_second, want_second);
+#endif
+  });
+}
+
+/// A whole iteration on buffers of the caller's own, as a program would write it.
+class OwnIteration {
+ public:
+  OwnIteration()
+      : plan_(spec_, {.steps = T, .batch = B, .device = device_}),
+        tape_(device_, plan_.tape_bytes()),
+        scratch_(device_, std::max(plan_.scratch_bytes(), training_scratch_bytes(device_))) {
+    std::uint64_t seed = 1;
+    for (const auto& member : Parameters<float>::members()) {
+      const auto shape = parameter_shape(spec_, member.name);
+      if (!shape) continue;
+      const auto size = static_cast<std::size_t>(shape->elements());
+      const auto zero = [&] { return keep(std::vector<float>(size)); };
+      trained_.push_back({keep(noise(size, seed++)), zero(), zero(), zero(), shape->elements()});
+      backward_.dparameters.*member.pointer = trained_.back().gradient;
+    }
+    std::size_t k = 0;
+    for (const auto& member : Parameters<const float>::members()) {
+      if (parameter_shape(spec_, member.name)) forward_.parameters.*member.pointer = trained_[k++].value;
+    }
+    forward_.inputs.x = keep(noise(T * B * 3, 50));
+    forward_.y = keep(std::vector<float>(elements));
+    error_ = {.elements = elements,
+              .y = forward_.y,
+              .target = keep(noise(elements, 51)),
+              .dy = keep(std::vector<float>(elements)),
+              .loss = loss_.data()};
+    backward_.parameters = forward_.parameters;
+    backward_.inputs = forward_.inputs;
+    backward_.dy = error_.dy;
+  }
+
+  void put(Stream on) const {
+    plan_.forward(on, forward_, tape_.as<Tape>(), scratch_.as<Scratch>());
+    squared_error(device_, on, error_, scratch_.as<Scratch>());
+    for (const TrainedTensor& tensor : trained_)
+      fill_zero(device_, on, tensor.gradient, static_cast<std::size_t>(tensor.elements) * sizeof(float));
+    plan_.backward(on, backward_, tape_.as<Tape>(), scratch_.as<Scratch>());
+    clip_gradients(device_, on, trained_, .1, norm_.data(), scratch_.as<Scratch>());
+    adam_step(device_, on, trained_, options_, scales_.data());
+  }
+  void send_scales(Stream on, std::int64_t step) const {
+    const AdamScales scales = adam_scales(options_, step);
+    copy(device_, on, scales_.data(), &scales, sizeof scales);
+  }
+  Tensors look() const {
+    Tensors shown;
+    for (std::size_t k = 0; k < kept_.size(); ++k) shown[std::to_string(k)] = kept_[k]->values();
+    shown["loss"] = {static_cast<float>(loss_.values()[0]), static_cast<float>(norm_.values()[0])};
+    return shown;
+  }
+
+ private:
+  static constexpr std::int64_t T = 3, elements = T * B * 7;
+  float* keep(const std::vector<float>& values) {
+    return kept_.emplace_back(std::make_unique<There<float>>(values))->data();
+  }
+
+  const Spec spec_ = fanned_out;
+  const Device device_ = Device::cuda();
+  const AdamOptions options_{.learning_rate = 1e-2};
+  Plan plan_;
+  DeviceMemory tape_, scratch_;
+  std::vector<std::unique_ptr<There<float>>> kept_;
+  std::vector<TrainedTensor> trained_;
+  There<double> loss_{{0.0}}, norm_{{0.0}};
+  There<AdamScales> scales_{{AdamScales{}}};
+  ForwardArgs<float> forward_;
+  BackwardArgs<float> backward_;
+  SquaredErrorArgs error_;
+};
+
+TEST_F(CudaTraining, AnIterationIsCapturedByItsUser) {
+  on_device([] {
+    const OwnStream stream;
+    const Stream on = stream;
+    const OwnIteration separate, captured;
+    for (std::int64_t step = 1; step <= 4; ++step) {
+      separate.send_scales(on, step);
+      separate.put(on);
+    }
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t executable = nullptr;
+    ASSERT_EQ(cudaStreamBeginCapture(on.handle, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    captured.put(on);
+    ASSERT_EQ(cudaStreamEndCapture(on.handle, &graph), cudaSuccess);
+    ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
+    for (std::int64_t step = 1; step <= 4; ++step) {
+      captured.send_scales(on, step);
+      ASSERT_EQ(cudaGraphLaunch(executable, on.handle), cudaSuccess);
+    }
+    synchronize(Device::cuda(), on);
+    cudaGraphExecDestroy(executable);
+    cudaGraphDestroy(graph);
+    const Tensors got = captured.look();
+    EXPECT_EQ(got, separate.look());
+    EXPECT_GT(got.at("loss")[0], 0);
+  });
+}
+
+#if defined(PLASTICITY_SIMT_TEST)
+
+// One copy there, one graph, one copy back; nothing else, and no memory, from the second step on.
+TEST_F(CudaTrainer, OneCopyOneGraphOneCopy) {
+  const Episode first(fanned_out, 3, 1, {.reset = true, .length = true, .clamp = true}),
+      second(fanned_out, 3, 2), longer(fanned_out, 5, 3);
+  on_device([&] {
+    Pupil pupil(fanned_out, Device::cuda(), .1);
+    for (int warm = 0; warm < 2; ++warm) pupil.learn(first), pupil.learn(second), pupil.learn(longer);
+    for (const Episode* episode : {&first, &second, &longer, &first}) {
+      const simt::runtime::Calls before = simt::runtime::calls();
+      pupil.learn(*episode);
+      const simt::runtime::Calls after = simt::runtime::calls();
+      EXPECT_EQ(after.launches, before.launches);
+      EXPECT_EQ(after.graph_launches - before.graph_launches, 1u);
+      EXPECT_EQ(after.copies - before.copies, 2u);
+      EXPECT_EQ(after.synchronisations - before.synchronisations, 1u);
+      EXPECT_EQ(after.acquisitions, before.acquisitions);
+    }
+  });
+}
+
+// Whichever acquisition fails, the step throws, nothing has changed, and the same step then succeeds.
+TEST_F(CudaTrainer, OutOfMemoryLeavesItUsable) {
+  const Episode first(fanned_out, 2, 8), second(fanned_out, 3, 9);
+  const auto before = simt::runtime::live();
+  Tensors want;
+  on_device([&] {
+    Pupil pupil(fanned_out, Device::cuda(), .1);
+    pupil.learn(first), pupil.learn(second);
+    want = look(pupil.network);
+  });
+  std::uint64_t k = 0;
+  for (bool refused = true; refused; ++k) {
+    on_device([&] {
+      Pupil pupil(fanned_out, Device::cuda(), .1);
+      simt::runtime::fail_acquisition(k);
+      refused = false;
+      const auto insist = [&](const Episode& episode) {
+        const std::int64_t steps = pupil.trainer.steps();
+        try {
+          pupil.learn(episode);
+        } catch (const Error& error) {
+          EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::out_of_memory)) << error.what();
+          EXPECT_EQ(pupil.trainer.steps(), steps);
+          refused = true;
+          pupil.learn(episode);
+        }
+      };
+      insist(first), insist(second);
+      EXPECT_EQ(look(pupil.network), want) << "acquisition " << k;
+    });
+    EXPECT_EQ(simt::runtime::live(), before) << "acquisition " << k;
+  }
+  EXPECT_GT(k, 10u);
+}
+
+#endif
+
+}  // namespace
+}  // namespace plasticity::testing

@@ -1,0 +1,276 @@
+// A Trainer against the loop that it stands for, to the bit; and the calls that it is made of against the
+// host's functions.
+#include "plasticity/trainer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "plasticity/plasticity.hpp"
+#include "problems/random_problem.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+constexpr std::int64_t B = 2;
+using Tensors = std::map<std::string, std::vector<float>>;
+
+std::vector<float> noise(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(size);
+  for (float& value : values) value = uniform(random);
+  return values;
+}
+
+std::vector<std::uint8_t> half_of(std::size_t size, unsigned seed) {
+  std::vector<std::uint8_t> mask(size);
+  const std::vector<float> values = noise(size, seed);
+  for (std::size_t k = 0; k < size; ++k) mask[k] = values[k] > 0;
+  return mask;
+}
+
+/// Episodes of a random problem's inputs.
+struct Episode {
+  Episode(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
+      : problem(make_problem(spec, steps, B, seed, masks)),
+        buffers(problem),
+        target(noise(static_cast<std::size_t>(steps * B * spec.neurons), static_cast<unsigned>(seed))),
+        mask(half_of(target.size(), static_cast<unsigned>(seed) + 1)) {}
+  Sequence sequence() const {
+    const auto input = [&](const char* name) -> std::span<const float> {
+      const auto found = buffers.inputs.find(name);
+      return found == buffers.inputs.end() ? std::span<const float>() : found->second;
+    };
+    return {.steps = problem.steps,
+            .x = input("input.x"),
+            .u = input("input.u"),
+            .pre = input("input.pre"),
+            .rate = input("input.rate"),
+            .reset = problem.reset,
+            .length = problem.length,
+            .clamp = problem.clamp,
+            .clamp_value = input("clamp_value")};
+  }
+  Problem problem;
+  Buffers<float> buffers;
+  std::vector<float> target;
+  std::vector<std::uint8_t> mask;
+};
+
+Tensors look(Network& network) {
+  Tensors shown;
+  for (const ParameterView& view : network.parameters()) {
+    shown["value " + view.name] = {view.value.begin(), view.value.end()};
+    shown["gradient " + view.name] = {view.gradient.begin(), view.gradient.end()};
+  }
+  for (const auto& member : State<float>::members()) {
+    if (!state_shape(network.spec(), B, member.name)) continue;
+    const std::span<float> values = network.state(member.name);
+    shown["state " + std::string(member.name)] = {values.begin(), values.end()};
+  }
+  return shown;
+}
+
+/// The loop, written out.
+double by_hand(Network& network, Adam& adam, const Episode& episode, double clip, bool masked) {
+  const std::span<const float> y = network.forward(episode.sequence());
+  std::vector<float> gradient(y.size());
+  const double loss =
+      mse_loss(y, episode.target, gradient, masked ? episode.mask : std::vector<std::uint8_t>());
+  network.zero_gradients();
+  network.backward(gradient);
+  if (clip > 0) clip_gradients(network.parameters(), clip);
+  adam.step(network.parameters());
+  return loss;
+}
+
+Network make(const Spec& spec) { return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3}); }
+
+TEST(Trainer, GivesTheBitsOfTheLoop) {
+  std::mt19937_64 random(11);
+  for (int trial = 0; trial < 24; ++trial) {
+    const Spec spec = random_spec(random, 7, 3);
+    Network want = make(spec), got = make(spec);
+    const double clip = trial % 2 == 0 ? 0 : .05;
+    Adam adam({.learning_rate = 1e-2});
+    Trainer trainer(got, {.adam = {.learning_rate = 1e-2}, .clip_norm = clip});
+    for (Network* each : {&want, &got}) {
+      if (trial % 3 == 0) each->set_trainable("alpha", false);
+    }
+    for (int iteration = 0; iteration < 4; ++iteration) {
+      const bool masked = iteration % 2 != 0;
+      const Episode episode(spec, 1 + iteration, random(),
+                            {.reset = masked, .length = masked, .clamp = trial % 4 == 0});
+      if (iteration == 2) want.reset(), got.reset();
+      if (iteration == 3) adam.set_learning_rate(1e-3), trainer.set_learning_rate(1e-3);
+      const double loss = by_hand(want, adam, episode, clip, masked);
+      EXPECT_EQ(trainer.step(episode.sequence(), episode.target,
+                             masked ? episode.mask : std::vector<std::uint8_t>()),
+                loss)
+          << to_string(spec);
+      ASSERT_EQ(look(got), look(want)) << to_string(spec) << " iteration " << iteration;
+    }
+    EXPECT_EQ(trainer.steps(), 4);
+  }
+}
+
+TEST(Trainer, ShowsWhatTheNetworkAnswered) {
+  const Spec spec{.rate = Rate::modulated, .inputs = 3, .neurons = 5};
+  const Episode episode(spec, 3, 1);
+  Network want = make(spec), got = make(spec);
+  Trainer trainer(got);
+  EXPECT_TRUE(trainer.y().empty());
+  trainer.step(episode.sequence(), episode.target);
+  const auto y = want.forward(episode.sequence());
+  EXPECT_TRUE(std::equal(y.begin(), y.end(), trainer.y().begin(), trainer.y().end()));
+  const auto M = want.modulation(), shown = trainer.modulation();
+  EXPECT_EQ(M.size(), 3u * B);
+  EXPECT_TRUE(std::equal(M.begin(), M.end(), shown.begin(), shown.end()));
+  EXPECT_EQ(got.windows(), 0);
+}
+
+TEST(Trainer, AdamReadsItsFilesAndItReadsAdams) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  Network want = make(spec), got = make(spec);
+  Adam adam;
+  Trainer trainer(got);
+  const Episode episode(spec, 3, 2);
+  for (int k = 0; k < 2; ++k)
+    by_hand(want, adam, episode, 0, false), trainer.step(episode.sequence(), episode.target);
+  io::TensorFile of_adam, of_trainer;
+  adam.save(of_adam), trainer.save(of_trainer);
+  EXPECT_EQ(of_trainer.metadata, of_adam.metadata);
+  ASSERT_EQ(of_trainer.tensors.size(), of_adam.tensors.size());
+  for (const auto& [name, tensor] : of_adam.tensors)
+    EXPECT_EQ(io::to_floats(of_trainer.at(name)), io::to_floats(tensor)) << name;
+  Adam other_adam;
+  Trainer other_trainer(got);
+  other_adam.load(of_trainer), other_trainer.load(of_adam);
+  by_hand(want, other_adam, episode, 0, false), other_trainer.step(episode.sequence(), episode.target);
+  EXPECT_EQ(look(got), look(want));
+  EXPECT_EQ(other_trainer.steps(), 3);
+
+  of_adam.tensors["adam.readout.weight.m"] = of_adam.tensors["adam.readout.weight.v"] =
+      io::make_tensor({1}, std::span<const float>(std::vector<float>{1}));
+  EXPECT_THROW(other_trainer.load(of_adam), Error) << "another module's moments";
+  of_trainer.tensors["adam.w.m"] = of_trainer.tensors["adam.w.v"] = of_trainer.tensors["adam.b.v"];
+  EXPECT_THROW(other_trainer.load(of_trainer), Error) << "another size";
+  EXPECT_EQ(other_trainer.steps(), 3);
+}
+
+TEST(Trainer, WrongCallsChangeNothing) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  Network network = make(spec);
+  Trainer trainer(network);
+  const Episode episode(spec, 3, 4);
+  trainer.step(episode.sequence(), episode.target);
+  const Tensors before = look(network);
+  const auto refused = [&](const char* name, const Sequence& sequence, std::span<const float> target,
+                           std::span<const std::uint8_t> mask) {
+    try {
+      trainer.step(sequence, target, mask);
+      ADD_FAILURE() << name << ": no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+      EXPECT_NE(std::string(error.what()).find(name), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(look(network), before) << name;
+    EXPECT_EQ(trainer.steps(), 1);
+  };
+  const std::span<const float> target(episode.target);
+  Sequence without = episode.sequence(), too_long = episode.sequence(), negative{.steps = -1};
+  without.x = {};
+  const std::vector<std::int64_t> length{4, 0};
+  too_long.length = length;
+  refused("x", without, target, {});
+  refused("length", too_long, target, {});
+  refused("steps", negative, {}, {});
+  refused("target", episode.sequence(), target.first(4), {});
+  refused("mask", episode.sequence(), target, std::span(episode.mask).first(4));
+  EXPECT_THROW(Trainer(network, {.clip_norm = -1}), Error);
+  EXPECT_THROW(Trainer(network, {.adam = {.beta1 = 1}}), Error);
+  EXPECT_THROW(trainer.set_learning_rate(-1), Error);
+  trainer.step(episode.sequence(), target);
+  const std::span<const float> own = trainer.y();
+  EXPECT_THROW(trainer.step(episode.sequence(), own), Error) << "the outputs as their own target";
+  network.forward(episode.sequence());
+  EXPECT_THROW(trainer.step(episode.sequence(), target), Error) << "a window is left";
+  network.detach();
+  trainer.step(episode.sequence(), target);
+  EXPECT_EQ(trainer.steps(), 3);
+}
+
+TEST(Trainer, TheNetworkMayMove) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  Network first = make(spec);
+  Trainer trainer(first);
+  const Episode episode(spec, 3, 5);
+  Network moved = std::move(first);
+  Trainer other = std::move(trainer);
+  const double before = other.step(episode.sequence(), episode.target);
+  moved.reset();
+  EXPECT_LT(other.step(episode.sequence(), episode.target), before);
+}
+
+TEST(Trainer, NoStepsAndNoBatch) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  Network network = make(spec), empty(spec, {.batch = 0, .device = Device::cpu(1)});
+  EXPECT_EQ(Trainer(network).step({.steps = 0}, {}), 0);
+  EXPECT_EQ(Trainer(empty).step({.steps = 3}, {}), 0);
+}
+
+TEST(SquaredError, Reductions) {
+  const std::vector<float> y{1, 2, 3, 4}, target{0, 1, 1, 2};
+  const std::vector<std::uint8_t> mask{1, 0, 1, 1};
+  std::vector<float> dy(4);
+  double loss = 0;
+  SquaredErrorArgs args{.elements = 4,
+                        .y = y.data(),
+                        .target = target.data(),
+                        .mask = mask.data(),
+                        .dy = dy.data(),
+                        .loss = &loss};
+  const Device device = Device::cpu(1);
+  EXPECT_EQ(training_scratch_bytes(device), 0u);
+  squared_error(device, {}, args, {});
+  EXPECT_DOUBLE_EQ(loss, (1 + 4 + 4) / 3.0);
+  EXPECT_FLOAT_EQ(dy[2], 4 / 3.0f);
+  args.reduction = Reduction::sum;
+  squared_error(device, {}, args, {});
+  EXPECT_EQ(loss, 9);
+  EXPECT_EQ(dy, (std::vector<float>{2, 0, 4, 4}));
+  args.reduction = Reduction::relative;
+  squared_error(device, {}, args, {});
+  EXPECT_DOUBLE_EQ(loss, 9 / 5.0);
+  EXPECT_FLOAT_EQ(dy[3], 4 / 5.0f);
+  args.elements = 1;  // all targets are 0
+  squared_error(device, {}, args, {});
+  EXPECT_EQ(loss, 0);
+  EXPECT_EQ(dy[0], 0);
+  const std::vector<float> dy_before = dy;
+  args.elements = -1;
+  EXPECT_THROW(squared_error(device, {}, args, {}), Error);
+  args = {.elements = 4, .y = y.data()};
+  EXPECT_THROW(squared_error(device, {}, args, {}), Error);
+  EXPECT_EQ(dy, dy_before);
+}
+
+TEST(AdamStep, NamesWhatIsMissing) {
+  std::vector<float> values(4);
+  const AdamScales scales = adam_scales({}, 1);
+  const std::vector<TrainedTensor> tensors{
+      {}, {.value = values.data(), .gradient = values.data(), .elements = 4}};
+  try {
+    adam_step(Device::cpu(1), {}, tensors, {}, &scales);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("tensors[1].first"), std::string::npos) << error.what();
+  }
+  EXPECT_THROW(adam_step(Device::cpu(1), {}, {}, {}, nullptr), Error);
+  EXPECT_THROW(adam_scales({}, 0), Error);
+  EXPECT_THROW(clip_gradients(Device::cpu(1), {}, {}, 0, nullptr, {}), Error);
+}
+
+}  // namespace
+}  // namespace plasticity::testing
