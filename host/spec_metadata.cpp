@@ -15,7 +15,12 @@ std::string place(const io::TensorFile& file, const std::string& key) {
 
 template <class Enum>
 Enum read_choice(const io::TensorFile& file, const std::string& key) {
-  return parse<Enum>(read_metadata(file, key), place(file, key));
+  const std::string& word = read_metadata(file, key);
+  try {
+    return parse<Enum>(word, place(file, key));
+  } catch (const Error& error) {  // the file is wrong, not the call
+    throw Error(ErrorCode::format, error.what());
+  }
 }
 
 /// The shortest text that reads back as the same number.
@@ -71,7 +76,11 @@ Spec read_spec(const io::TensorFile& file) try {
   spec.inputs = read_number<std::int64_t>(file, "I");
   spec.neurons = read_number<std::int64_t>(file, "N");
   spec.clip = read_number<double>(file, "clip");
-  spec.validate();
+  try {
+    spec.validate();
+  } catch (const Error& error) {
+    throw Error(ErrorCode::format, text(file.source, " metadata: ", error.what()));
+  }
   return spec;
 } catch (const Error& error) {
   // A name that is none, or a mix that cannot be, is here a mistake of the file's.

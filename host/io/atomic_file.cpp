@@ -1,13 +1,11 @@
 #include "io/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <optional>
-#include <utility>
 
 #include "io/messages.hpp"
 
@@ -20,42 +18,78 @@ fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+bool is_still_named(int descriptor, const fs::path& path) {
+  struct stat opened {};
+  struct stat named {};
+  return ::fstat(descriptor, &opened) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/// A new file, locked as long as it is open; -1 and errno if there is none to be had.
+int create(const fs::path& path, mode_t permissions) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions);
+  if (descriptor < 0) return -1;
+  // Before it was locked, another writer may have taken it for a leftover. Where the file system has no
+  // locks none does that.
+  const bool locked = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0;
+  if (locked ? is_still_named(descriptor, path) : errno != EWOULDBLOCK) return descriptor;
+  ::close(descriptor);
+  errno = EEXIST;
+  return -1;
+}
+
+/// Removes what a writer that was killed left behind: nobody holds the lock any more.
+bool remove_leftover(const fs::path& path) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (descriptor < 0) return errno == ENOENT;
+  const bool removed = ::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && is_still_named(descriptor, path) &&
+                       ::unlink(path.c_str()) == 0;
+  ::close(descriptor);
+  return removed;
+}
+
+/// create(), in place of a leftover if there is one; EEXIST if somebody writes there.
+int claim(const fs::path& path, mode_t permissions) {
+  const int descriptor = create(path, permissions);
+  if (descriptor >= 0 || errno != EEXIST) return descriptor;
+  if (remove_leftover(path)) return create(path, permissions);
+  errno = EEXIST;
+  return -1;
+}
+
 }  // namespace
 
 AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(path) {
   if (!path.has_filename())
     fail(ErrorCode::io, in_quotes(name_), "the path of a file", "one without a file name");
-  std::optional<mode_t> permissions;
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     // Renaming over a device or a pipe would replace it.
     if (!S_ISREG(status.st_mode)) {
       fail(ErrorCode::io, name_, "a regular file or none", "a directory, pipe or device");
     }
-    permissions = status.st_mode & mode_t{07777};
+    permissions_ = status.st_mode & mode_t{07777};
     std::error_code error;
     target_ = fs::canonical(path, error);
     if (error) fail(ErrorCode::io, name_, "to find its folder", error.message());
   }
 
-  // A name of its own for every process and every file in it; O_EXCL leaves alone what another one may have
-  // left there.
-  static std::atomic<unsigned> counter = 0;
-  for (int attempt = 0; attempt < 100 && descriptor_ < 0; ++attempt) {
-    temporary_ = folder_of(target_) / text(".plasticity-", ::getpid(), "-", counter++, ".tmp");
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor_ < 0 && errno != EEXIST) break;
-  }
+  // The first name in the folder that no other writer is using. Who may not read the old file may not read
+  // the new one while it is written.
+  const mode_t permissions = permissions_ ? 0600 : 0666;
+  int number = 0;
+  do {
+    temporary_ = folder_of(target_) / text(".plasticity-", number, ".tmp");
+    descriptor_ = claim(temporary_, permissions);
+  } while (descriptor_ < 0 && errno == EEXIST && ++number < 1000);
   if (descriptor_ < 0) {
     fail(ErrorCode::io, name_, "to create a file in its folder", system_message());
   }
-  // Not every file system has permissions to set; the file is no worse without.
-  if (permissions && ::fchmod(descriptor_, *permissions) != 0) errno = 0;
 }
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  ::close(descriptor_);  // and with it goes the lock
 }
 
 void AtomicFile::give_up(const std::string& expected) {
@@ -74,9 +108,10 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 }
 
 void AtomicFile::commit() {
+  // Not every file system has permissions to set; the file is no worse without.
+  if (permissions_ && ::fchmod(descriptor_, *permissions_) != 0) errno = 0;
   // Without the first fsync a crash could leave the new name with old or no data.
   if (::fsync(descriptor_) != 0) give_up("to bring it to the disk");
-  if (::close(std::exchange(descriptor_, -1)) != 0) give_up("to close it");
   if (::rename(temporary_.c_str(), target_.c_str()) != 0) give_up("to put it in place");
   temporary_.clear();
   // The second one makes the name durable. The file is in place by now, and some file systems cannot do this.

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -11,6 +14,10 @@ namespace plasticity::io {
 /// folder, which commit() renames; without commit() it is removed and what was there before stays. Every
 /// error is an Error(io) with the path. A symbolic link is followed, the permissions of a file that is
 /// replaced are kept.
+///
+/// The temporary files of a folder are .plasticity-0.tmp, .plasticity-1.tmp, ..., one for each file that is
+/// being written there. What a process that is killed leaves behind, the next writer in the folder removes: a
+/// lock tells it from what a living process writes.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -26,9 +33,10 @@ class AtomicFile {
  private:
   [[noreturn]] void give_up(const std::string& expected);
 
-  std::string name_;                 // as the caller said it, for messages
-  std::filesystem::path target_;     // where it goes
-  std::filesystem::path temporary_;  // empty when there is none (any more)
+  std::string name_;                   // as the caller said it, for messages
+  std::filesystem::path target_;       // where it goes
+  std::filesystem::path temporary_;    // empty when there is none any more
+  std::optional<mode_t> permissions_;  // of the file that is replaced
   int descriptor_ = -1;
 };
 

@@ -224,9 +224,9 @@ __device__ inline float modulator_gradient(const BackwardStep& step, const Membe
   float* rates = here.rates(t);
   at.pull(rates, here.global_rates(t), p.N);
   const float M = *row_of(step.record.modulation, t + 1, b);
-  return warp_total(
-             p.N, [&](std::int64_t j) { return rates[j]; }, Add{}, 0) *
-         (1 - M * M);  // adjoint
+  const auto rate_of = [&](std::int64_t j) { return rates[j]; };
+  const float total = warp_total(p.N, rate_of, Add{}, 0);
+  return total * (1 - M * M);  // adjoint
 }
 
 }  // namespace plasticity::cuda

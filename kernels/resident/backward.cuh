@@ -78,8 +78,9 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const Member& at
         into_x += (weights.w[i] + alpha * read) * da;                      // adjoint
         if (p.lstm) {
           const float* w = p.w_gates + 3 * i * p.N + at.column;
-          into_x +=
-              __ldg(w) * gates[0] + __ldg(w + p.N) * gates[1] + __ldg(w + 2 * p.N) * gates[2];  // adjoint
+          const float through =
+              __ldg(w) * gates[0] + __ldg(w + p.N) * gates[1] + __ldg(w + 2 * p.N) * gates[2];
+          into_x += through;  // adjoint
         }
       }
       if (c.cut) G = GE = 0;

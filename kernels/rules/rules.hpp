@@ -51,7 +51,7 @@ PLASTICITY_HOST_DEVICE inline TraceAdjoint<V> reverse_traces(V& G, V& GE, V hebb
   if constexpr (kind == Eligibility::none) {
     return {adjoint.drive, adjoint.rate, adjoint.y, V{}};
   } else {
-    const V updated = kind == Eligibility::after ? GE + adjoint.drive : GE;  // of E after its update; adjoint
+    const V updated = kind == Eligibility::after ? GE + adjoint.drive : GE;  // adjoint; of E after its update
     const V passed = eta * updated;
     GE = updated - passed;                                                        // adjoint
     if constexpr (kind == Eligibility::before) GE = GE + adjoint.drive;           // adjoint

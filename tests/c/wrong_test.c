@@ -22,6 +22,7 @@ void wrong_tensors(void) {
   plasticity_network* network = make();
   float u[B * N + 1] = {0};
   int64_t shape[] = {1, B, N}, other[] = {1, N, B}, strides[] = {B * N, N, 1}, columns[] = {B * N, 1, B};
+  int64_t negative[] = {1, -2, N}, huge[] = {INT64_C(1) << 40, INT64_C(1) << 40, 1};
   const plasticity_tensor right = floats(u, 3, shape);
 #define WITH(change, text)                                                                              \
   do {                                                                                                  \
@@ -40,6 +41,8 @@ void wrong_tensors(void) {
   WITH(strides = columns, ".strides: expected those of a dense row-major tensor, or null, got [6,1,2]");
   WITH(device.kind = PLASTICITY_CUDA, ".device: expected the CPU, got CUDA device 0");
   WITH(device.kind = 7, ".device: expected the CPU, got a device of kind 7");
+  WITH(shape = negative, ".shape[1]: expected at least 0, got -2");
+  WITH(shape = huge, ".shape: expected at most 2^48 elements, got [1099511627776,1099511627776,1]");
   WITH(data = NULL, ".data: expected a pointer, got null");
 #undef WITH
 
@@ -107,6 +110,13 @@ void wrong_calls(void) {
   plasticity_adam_options_init(&adam);
   adam.beta1 = 1;
   FAILS(plasticity_adam_create(&adam, &made), PLASTICITY_INVALID_ARGUMENT, "beta1");
+  adam.beta1 = .9;
+  OK(plasticity_adam_create(&adam, &made));
+  FAILS(plasticity_adam_set_learning_rate(made, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
+  OK(plasticity_adam_set_learning_rate(made, 1e-4));
+  FAILS(plasticity_adam_set_learning_rate(NULL, 1e-4), PLASTICITY_INVALID_ARGUMENT,
+        "adam: expected a pointer");
+  plasticity_adam_destroy(made);
   plasticity_plan_destroy(NULL);
   plasticity_network_destroy(NULL);
   plasticity_adam_destroy(NULL);
@@ -120,6 +130,7 @@ void wrong_calls(void) {
   snprintf(version, sizeof version, "%d.%d.%d", PLASTICITY_VERSION_MAJOR, PLASTICITY_VERSION_MINOR,
            PLASTICITY_VERSION_PATCH);
   CHECK(strcmp(plasticity_version(), version) == 0);
+  CHECK(strcmp(plasticity_status_name((plasticity_status)99), "(no such status)") == 0);
   for (int status = PLASTICITY_OK; status <= PLASTICITY_INTERNAL; ++status) {
     CHECK(plasticity_status_name((plasticity_status)status)[0] != '(');
   }

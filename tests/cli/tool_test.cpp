@@ -103,7 +103,8 @@ TEST_F(Tool, VerifyNamesWhatIsWrongAndGoesOn) {
 TEST_F(Tool, WrongUsageIsTwo) {
   for (const char* arguments :
        {"", "nonsense", "verify", "verify --device gpu x", "verify --precision f16 x",
-        "verify --device reference --precision bf16 x", "time --cell rnn",
+        "verify --device reference --precision bf16 x", "verify --device cpu --path step x",
+        "verify --device reference --path grid x", "time --cell rnn",
         "time --cell cnn --rule decay --rate fixed --neurons 4 --batch 1 --steps 1",
         "time --cell rnn --rule decay --rate fixed --neurons 0 --batch 1 --steps 1",
         "time --cell rnn --rule decay --rate fixed --eligibility after --neurons 4 --batch 1 --steps 1",
@@ -174,6 +175,13 @@ TEST_F(Tool, SaysWhatItDecidesWhenAsked) {
   unsetenv("PLASTICITY_ISA");
   EXPECT_NE(isa.exit_code, 0);
   EXPECT_TRUE(has(isa, "PLASTICITY_ISA: expected baseline, avx2 or avx512, got 'avx9'")) << isa.output;
+  setenv("PLASTICITY_VERBOSE", "loud", 1);
+  const Outcome loud = run("info");
+  unsetenv("PLASTICITY_VERBOSE");
+  EXPECT_EQ(loud.exit_code, 0);
+  EXPECT_TRUE(has(loud, "PLASTICITY_VERBOSE: expected info, dispatch or profile, got 'loud'; taken as info"))
+      << loud.output;
+  EXPECT_TRUE(has(loud, "plasticity: device: ")) << loud.output;
 }
 
 std::string read(const std::string& path) {
@@ -238,6 +246,20 @@ TEST_F(Tool, ACheckpointOfAnotherRunIsRefused) {
   const Outcome no_data = run("train images --data " + at("nowhere") + " --out " + at("out"));
   EXPECT_EQ(no_data.exit_code, 1);
   EXPECT_TRUE(has(no_data, "expected a folder with train-images-idx3-ubyte")) << no_data.output;
+}
+
+TEST_F(Tool, PicturesOfAnotherSizeAreRefused) {
+  std::filesystem::create_directory(at("data"));
+  for (const char* name : {"train-images-idx3-ubyte", "t10k-images-idx3-ubyte"}) {
+    const unsigned char header[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 3};  // four of 2x3
+    std::ofstream file(at("data/") + name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(header), sizeof header);
+    file << std::string(4 * 2 * 3, '\x7f');
+  }
+  const Outcome outcome = run("train images --data " + at("data") + " --out " + at("out"));
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(has(outcome, "train-images-idx3-ubyte: expected at least 3 pictures of 28x28, got 4 of 2x3"))
+      << outcome.output;
 }
 
 }  // namespace

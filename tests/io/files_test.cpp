@@ -1,6 +1,13 @@
 // The helpers that the readers and writers share.
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <array>
+#include <csignal>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 
 #include "io/atomic_file.hpp"
 #include "io/input_file.hpp"
@@ -52,25 +59,117 @@ TEST(AtomicFile, TwoAtOnceDoNotMeet) {
   EXPECT_EQ(scratch.names().size(), 1u);
 }
 
-TEST(AtomicFile, LeavesAloneWhatHasTheTemporaryName) {
-  const Scratch scratch;
-  std::string last;
-  {
-    const io::AtomicFile file(scratch / "file");
-    last = scratch.names().at(0);  // .plasticity-PROCESS-NUMBER.tmp
+/// A process that begins to write `path`, and is killed in the middle by kill().
+class Writer {
+ public:
+  explicit Writer(const std::filesystem::path& path) {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::runtime_error("no pipe");
+    process_ = ::fork();
+    if (process_ == 0) {
+      io::AtomicFile file(path);
+      file.write(bytes_of("half"));
+      if (::write(ends[1], "!", 1) == 1) ::pause();
+      ::_exit(1);
+    }
+    char began = 0;
+    EXPECT_EQ(::read(ends[0], &began, 1), 1);
+    ::close(ends[0]);
+    ::close(ends[1]);
   }
-  const std::size_t at = last.rfind('-') + 1;
-  const int number = std::stoi(last.substr(at));
-  for (int next = number + 1; next < number + 4; ++next) {
-    put(scratch / (last.substr(0, at) + std::to_string(next) + ".tmp"), "not ours");
+  ~Writer() { kill(); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  void kill() {
+    if (process_ <= 0) return;
+    ::kill(process_, SIGKILL);
+    ::waitpid(std::exchange(process_, 0), nullptr, 0);
   }
-  io::AtomicFile file(scratch / "file");
-  file.write(bytes_of("ours"));
+
+ private:
+  pid_t process_ = 0;
+};
+
+void save(const std::filesystem::path& path, const std::string& content) {
+  io::AtomicFile file(path);
+  file.write(bytes_of(content));
   file.commit();
-  EXPECT_EQ(get(scratch / "file"), "ours");
-  EXPECT_EQ(scratch.names().size(), 4u);
-  for (const std::string& name : scratch.names())
-    EXPECT_EQ(get(scratch / name), name == "file" ? "ours" : "not ours");
+}
+
+TEST(AtomicFile, WhatAKilledWriterLeavesIsRemovedByTheNext) {
+  const Scratch scratch;
+  for (int round = 0; round < 3; ++round) {
+    Writer(scratch / "file").kill();
+    EXPECT_EQ(scratch.names(), std::vector<std::string>{".plasticity-0.tmp"});
+  }
+  save(scratch / "other", "whole");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"other"});
+  EXPECT_EQ(get(scratch / "other"), "whole");
+}
+
+TEST(AtomicFile, WhatALivingWriterWritesIsNotTouched) {
+  const Scratch scratch;
+  Writer writer(scratch / "file");
+  save(scratch / "file", "whole");
+  EXPECT_EQ(get(scratch / "file"), "whole");
+  EXPECT_EQ(get(scratch / ".plasticity-0.tmp"), "half");
+  writer.kill();
+  save(scratch / "file", "again");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+}
+
+// A leftover is removed and not written into: it could be a link to something else.
+TEST(AtomicFile, ALinkOrAPipeOfTheTemporaryNameIsLeftAlone) {
+  const Scratch scratch;
+  put(scratch / "precious", "precious");
+  std::filesystem::create_symlink(scratch / "precious", scratch / ".plasticity-0.tmp");
+  std::filesystem::create_hard_link(scratch / "precious", scratch / ".plasticity-1.tmp");
+  ASSERT_EQ(::mkfifo((scratch / ".plasticity-2.tmp").c_str(), 0600), 0);
+  std::filesystem::create_directory(scratch / ".plasticity-3.tmp");
+  {
+    const io::AtomicFile first(scratch / "first"), second(scratch / "second");
+    EXPECT_TRUE(std::filesystem::exists(scratch / ".plasticity-4.tmp"));
+  }
+  EXPECT_EQ(get(scratch / "precious"), "precious");
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch / ".plasticity-0.tmp"));
+  EXPECT_TRUE(std::filesystem::is_fifo(scratch / ".plasticity-2.tmp"));
+  EXPECT_TRUE(std::filesystem::is_directory(scratch / ".plasticity-3.tmp"));
+}
+
+// Whoever is faster may take what another has created and not locked yet for a leftover: then that one goes
+// on.
+TEST(AtomicFile, ManyAtOnce) {
+  const Scratch scratch;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 8; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int round = 0; round < 50; ++round)
+        save(scratch / "file", std::string(1000, static_cast<char>('a' + thread)));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+  const std::string content = get(scratch / "file");
+  EXPECT_EQ(content, std::string(1000, content.at(0)));
+}
+
+TEST(AtomicFile, WhoMayNotReadTheOldMayNotReadTheNew) {
+  const Scratch scratch;
+  put(scratch / "file", "secret");
+  namespace fs = std::filesystem;
+  fs::permissions(scratch / "file", fs::perms::owner_read | fs::perms::owner_write);
+  const auto permissions = [&](const std::string& name) { return fs::status(scratch / name).permissions(); };
+  {
+    io::AtomicFile file(scratch / "file");
+    EXPECT_EQ(permissions(".plasticity-0.tmp"), fs::perms::owner_read | fs::perms::owner_write);
+    fs::permissions(scratch / "file", fs::perms::all);  // too late
+    file.commit();
+  }
+  EXPECT_EQ(permissions("file"), fs::perms::owner_read | fs::perms::owner_write);
+  fs::permissions(scratch / "file", fs::perms::all);
+  save(scratch / "file", "open");
+  EXPECT_EQ(permissions("file"), fs::perms::all);
 }
 
 TEST(AtomicFile, FolderThatGoesAway) {

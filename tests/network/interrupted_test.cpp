@@ -1,5 +1,6 @@
 // A training that is killed (SIGKILL, which nothing can answer) at random moments, over and over, comes to
-// the same bits as one that was left alone; whatever moment it was, the checkpoint on the disk is whole.
+// the same bits as one that was left alone; whatever moment it was, the checkpoint on the disk is whole, and
+// beside it there is at most the one file that was being written.
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <random>
 #include <stdexcept>
 #include <thread>
@@ -51,6 +53,15 @@ class Interrupted : public ::testing::Test {
     return std::filesystem::exists(checkpoint) ? std::stoi(io::load(checkpoint).metadata.at("iteration")) : 0;
   }
 
+  /// How many files there are beside these.
+  std::size_t others(std::initializer_list<std::filesystem::path> known) const {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      count += std::find(known.begin(), known.end(), entry.path()) == known.end() ? 1 : 0;
+    }
+    return count;
+  }
+
   static std::string bytes(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -83,6 +94,7 @@ TEST_F(Interrupted, FiftyKillsAndTheSameBits) {
     const int status = wait(child);
     const int after = iteration_of(torn);
     EXPECT_GE(after, before) << "work was lost that had been saved";
+    EXPECT_LE(others({straight, torn}), 1u) << "temporary files pile up";
     if (WIFSIGNALED(status)) {
       ++killed;
       resumed += before > 0 && after > before ? 1 : 0;
@@ -95,6 +107,7 @@ TEST_F(Interrupted, FiftyKillsAndTheSameBits) {
   }
   EXPECT_EQ(wait(start(torn)), 0);
   EXPECT_EQ(bytes(torn), bytes(straight));
+  EXPECT_EQ(others({straight, torn}), 0u);
   EXPECT_GT(resumed, 0) << finished << " trainings came to their end";
 }
 

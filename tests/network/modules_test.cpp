@@ -46,6 +46,69 @@ TEST(Adam, GoesOnWhereItWasSaved) {
   EXPECT_EQ(resumed.steps(), 3);
 }
 
+/// What a call says that must be refused.
+template <class Call>
+void expect_refused(Call call, ErrorCode code, const std::string& part) {
+  try {
+    call();
+    ADD_FAILURE() << "accepted; expected: " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
+  }
+}
+
+TEST(Adam, WrongParametersAreRefusedBeforeAnyChanges) {
+  std::vector<float> a{1, 2}, b{3, 4, 5}, short_gradient{.1f}, gradient(2, .5f), longer(3, .5f);
+  const ParameterView good{"a", Shape{{2}, 1}, a, gradient};
+  const auto refused = [&](const ParameterView& wrong, const std::string& part) {
+    Adam adam;
+    adam.step(std::vector{good});
+    const std::vector<float> before = a;
+    expect_refused([&] { adam.step(std::vector{good, wrong}); }, ErrorCode::invalid_argument, part);
+    EXPECT_EQ(a, before);
+    EXPECT_EQ(adam.steps(), 1);
+  };
+  refused(good, "parameter 'a': expected once, got twice");
+  refused({"b", Shape{{2}, 1}, a, short_gradient}, "parameter 'b': expected a gradient of 2 elements, got 1");
+  Adam adam;
+  adam.step(std::vector{good});
+  expect_refused(
+      [&] {
+        adam.step(std::vector{ParameterView{"a", Shape{{3}, 1}, b, longer}});
+      },
+      ErrorCode::invalid_argument, "parameter 'a': expected 2 elements as in the steps before, got 3");
+  EXPECT_EQ(b, (std::vector<float>{3, 4, 5}));
+}
+
+TEST(Adam, WrongFilesAreRefusedAndChangeNothing) {
+  std::vector<float> a{1, 2}, gradient(2, .5f);
+  const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, a, gradient}};
+  Adam adam;
+  adam.step(parameters);
+  io::TensorFile good;
+  adam.save(good);
+  const auto refused = [&](const io::TensorFile& wrong, const std::string& part) {
+    expect_refused([&] { adam.load(wrong); }, ErrorCode::format, part);
+    EXPECT_EQ(adam.steps(), 1);
+    io::TensorFile after;
+    adam.save(after);
+    EXPECT_EQ(after.metadata, good.metadata);
+    EXPECT_EQ(after.tensors, good.tensors);
+  };
+  refused({}, "metadata 'adam.steps', got none");
+  for (const char* steps : {"", "many", "-1", "3 ", "99999999999999999999"}) {
+    io::TensorFile wrong = good;
+    wrong.metadata["adam.steps"] = steps;
+    refused(wrong, std::string("metadata 'adam.steps': expected a number of steps, got '") + steps + "'");
+  }
+  io::TensorFile without = good, uneven = good;
+  without.tensors.erase("adam.a.v");
+  refused(without, "adam.a.v");
+  uneven.tensors["adam.a.v"] = io::make_tensor({3}, std::vector<float>(3));
+  refused(uneven, "tensor 'adam.a.v': expected 2 elements, got 3");
+}
+
 TEST(ClipGradients, ScalesDownOnly) {
   std::vector<float> value(2), first{3, 0}, second{0, 4};
   const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, value, first},

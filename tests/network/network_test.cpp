@@ -139,6 +139,41 @@ TEST(Network, SavedAndLoadedItIsTheSame) {
   std::filesystem::remove(path);
 }
 
+TEST(Network, WeightsOfAnotherSizeAreRefusedAndChangeNothing) {
+  Network small({.neurons = 3}, {.batch = 1}), large({.neurons = 4}, {.batch = 1});
+  io::TensorFile file, before, after;
+  large.save(file);
+  small.save(before);
+  // As if it were a network of the right size: its metadata alone must not be what is believed.
+  file.metadata = before.metadata;
+  try {
+    small.load(file);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::format);
+    EXPECT_NE(std::string(error.what()).find("elements in its shape, got "), std::string::npos)
+        << error.what();
+  }
+  small.save(after);
+  EXPECT_EQ(before.tensors, after.tensors);
+}
+
+TEST(Network, Moves) {
+  Network first({.neurons = 3}, {.batch = 2, .seed = 1}), second({.neurons = 5}, {.batch = 1});
+  const std::vector<float> u(6, .5f);
+  const auto answer = [&u](Network& network) {
+    network.reset();
+    const auto y = network.infer({.steps = 1, .u = u});
+    return std::vector<float>(y.begin(), y.end());
+  };
+  const std::vector<float> y = answer(first);
+  second = std::move(first);
+  EXPECT_EQ(second.spec().neurons, 3);
+  EXPECT_EQ(answer(second), y);
+  Network third(std::move(second));
+  EXPECT_EQ(answer(third), y);
+}
+
 TEST(Network, AnUntrainedParameterIsLeftAlone) {
   Network network = make();
   network.set_trainable("alpha", false);

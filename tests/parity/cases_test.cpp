@@ -1,5 +1,6 @@
 // The parity cases: answers of an independent implementation in float64.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -77,6 +78,74 @@ TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
           << error.what();
     }
   }
+}
+
+/// A case with one thing changed is refused, by name.
+class WrongCase : public ::testing::Test {
+ protected:
+  WrongCase() : good(io::load(PLASTICITY_TEST_DATA "/parity/rnn_decay_2018.safetensors")) {}
+  ~WrongCase() override { std::filesystem::remove(path); }
+
+  void expect_refused(const io::TensorFile& wrong, const std::string& part) const {
+    io::save(path, wrong);
+    try {
+      (void)load_case(path);
+      ADD_FAILURE() << "accepted; expected: " << part;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::format) << error.what();
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
+          << error.what() << "\nlacks: " << part;
+    }
+  }
+
+  const io::TensorFile good;
+  const std::filesystem::path path = std::filesystem::temp_directory_path() /
+                                     ("plasticity_case_" + std::to_string(::getpid()) + "_" +
+                                      ::testing::UnitTest::GetInstance()->current_test_info()->name());
+};
+
+TEST_F(WrongCase, Metadata) {
+  const auto refused = [&](const std::string& key, const std::string& value, const std::string& part) {
+    io::TensorFile wrong = good;
+    wrong.metadata[key] = value;
+    expect_refused(wrong, part);
+  };
+  refused("format", "plasticity-parity-9",
+          "metadata 'format': expected plasticity-parity-1, got plasticity-parity-9");
+  refused("T", "ten", "'T': expected a number, got 'ten'");
+  refused("T", "10 ", "'T': expected a number, got '10 '");
+  refused("B", "-1", "T and B at least 0, got ");
+  refused("rule", "hebb", "'rule': expected one of decay ");
+  refused("N", "0", "metadata: spec.neurons: expected at least 1, got 0");
+  refused("I", "-1", "metadata: spec.inputs: expected at least 0, got -1");
+  io::TensorFile wrong = good;
+  wrong.metadata.erase("B");
+  expect_refused(wrong, "'B'");
+}
+
+TEST_F(WrongCase, Tensors) {
+  const auto refused = [&](const std::string& name, const std::string& part) {
+    io::TensorFile wrong = good;
+    wrong.tensors[name] = io::make_tensor({3, 1, 1}, std::vector<float>(3));
+    expect_refused(wrong, "tensor '" + name + "': expected " + part);
+  };
+  for (const char* name : {"nonsense", "param.nonsense", "input.nonsense", "mask.nonsense", "state.y",
+                           "state.z0", "expect.nonsense", "grad.nonsense", "else.y", "expect.modulation"}) {
+    refused(name, "none such in a case of rnn decay");
+  }
+  for (const char* name :
+       {"expect.y", "param.w", "mask.length", "mask.reset", "mask.clamp", "state.y0", "grad.w"}) {
+    refused(name, "shape [");
+  }
+  for (const char* name : {"param.w", "expect.y"}) {
+    io::TensorFile wrong = good;
+    wrong.tensors.erase(name);
+    expect_refused(wrong, name);
+  }
+  io::TensorFile wrong = good;
+  wrong.tensors.erase("mask.clamp_value");
+  wrong.tensors["mask.clamp"] = good.at("expect.y");
+  expect_refused(wrong, "mask.clamp_value");
 }
 
 // The comparison can fail, says where, and is not fooled by NaN.

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <numeric>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
@@ -95,6 +98,59 @@ TEST(Device, BestIsTheCpuWhereThereIsNoOther) {
     EXPECT_NO_THROW((void)Device::best());
   } else {
     EXPECT_EQ(Device::best().kind(), DeviceKind::cpu);
+  }
+}
+
+TEST(Device, CudaIsRefusedWithTheReason) {
+  try {
+    (void)Device::cuda(-1);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    EXPECT_STREQ(error.what(), "index: expected at least 0, got -1");
+  }
+  const std::string reason = cuda_unavailable_reason();
+  if (reason.empty()) GTEST_SKIP() << "there is a GPU";
+  try {
+    (void)Device::cuda(0);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
+    EXPECT_EQ(error.what(), "Device::cuda(0): expected a CUDA device, got " + reason);
+  }
+}
+
+TEST(DeviceMemory, OnTheCpu) {
+  DeviceMemory memory(Device::cpu(1), 5 << 20);  // large enough for huge pages
+  EXPECT_EQ(memory.bytes(), std::size_t{5 << 20});
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.data()) % 64, 0u);
+  const auto* bytes = static_cast<const unsigned char*>(memory.data());
+  const std::vector<unsigned char> ones(100, 1);
+  fill_zero(Device::cpu(1), {}, memory.data(), memory.bytes());
+  copy(Device::cpu(1), {}, memory.data(), ones.data(), ones.size());
+  synchronize(Device::cpu(1), {});
+  EXPECT_EQ(std::accumulate(bytes, bytes + memory.bytes(), 0), 100);
+  copy(Device::cpu(1), {}, nullptr, nullptr, 0);
+  fill_zero(Device::cpu(1), {}, nullptr, 0);
+
+  DeviceMemory other = std::move(memory);
+  EXPECT_EQ(static_cast<const unsigned char*>(other.data()), bytes);
+  other = DeviceMemory(Device::cpu(1), 0);
+  EXPECT_EQ(other.data(), nullptr);
+  EXPECT_EQ(other.bytes(), 0u);
+}
+
+TEST(DeviceMemory, ThatIsNotThereIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a failed allocation ends a program under a sanitizer";
+#endif
+  const std::size_t bytes = std::size_t{1} << 60;
+  try {
+    const DeviceMemory memory(Device::cpu(1), bytes);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::out_of_memory);
+    EXPECT_EQ(error.what(), "host memory: expected " + std::to_string(bytes) + " bytes, got none");
   }
 }
 
