@@ -158,7 +158,8 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
              : 1;
 }
 
-void Experiment::draw(const std::vector<plasticity::io::Curve>& curves, double chance) const {
+void Experiment::draw(std::vector<plasticity::io::Curve> curves, double chance) const {
+  std::erase_if(curves, [](const plasticity::io::Curve& curve) { return curve.x.empty(); });  // not trained
   plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
                               {.title = description_.about,
                                .x_label = description_.x_label,
