@@ -160,9 +160,9 @@ int main(int argc, char** argv) {
                          .iterations = 3000,
                          .quick = 250});
   std::string only;
-  std::int64_t neurons = 0;
+  std::int64_t neurons = 0, steps = 0;
   std::size_t interior = 0;
-  double learning_rate = 1e-3;  // published: 1e-4, for ten times as many episodes
+  double learning_rate = 0;
   std::vector<std::string> names;
   for (const Variant& variant : variants) names.emplace_back(variant.name);
   experiment.app().add_option("--only", only, "One of the networks alone")->check(CLI::IsMember(names));
@@ -172,11 +172,19 @@ int main(int argc, char** argv) {
   experiment.app()
       .add_option("--interior", interior, "Places a side, odd. Default: 9, with --quick 5")
       ->check(CLI::IsMember({3, 5, 7, 9, 11, 13, 15}));
-  experiment.app().add_option("--learning-rate", learning_rate)->capture_default_str();
+  experiment.app()
+      .add_option("--steps", steps, "Of an episode. Default: 200, with --quick 60")
+      ->check(CLI::Range(10, 10'000));
+  experiment.app()
+      .add_option("--learning-rate", learning_rate,
+                  "Published: 1e-4, for ten times as many episodes. Default: 1e-3, with --quick 2e-3")
+      ->check(CLI::Range(1e-9, 1.0));
   return experiment.run(argc, argv, [&](Trial& trial) {
-    ActorCriticOptions options{.steps = 200, .neurons = 100, .learning_rate = learning_rate, .entropy = .03};
+    ActorCriticOptions options{.steps = 200, .neurons = 100, .learning_rate = 1e-3, .entropy = .03};
     if (trial.quick()) options = {.steps = 60, .neurons = 40, .learning_rate = 2e-3, .entropy = .03};
     if (neurons > 0) options.neurons = neurons;
+    if (learning_rate != 0) options.learning_rate = learning_rate;
+    if (steps > 0) options.steps = steps;
     if (interior == 0) interior = trial.quick() ? 5 : 9;
     for (const Variant& variant : variants) {
       if (!only.empty() && only != variant.name) continue;

@@ -144,30 +144,33 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     train(trial);
     trial.end_progress();
   }
-  write_curves(trials);
-  const double processor = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
-  return report(trials, command, std::chrono::duration<double>(Clock::now() - start).count(), processor) ? 0
-                                                                                                         : 1;
-}
-
-void Experiment::write_curves(const std::vector<Trial>& trials) const {
   std::vector<plasticity::io::Curve> curves;
   for (const std::string& learner : trials.front().learners_) {
     std::vector<std::vector<double>> runs;
     for (const Trial& trial : trials) runs.push_back(trial.records_.at(learner).values);
     curves.push_back(median_curve(learner, runs));
   }
+  draw(curves, trials.front().chance_);
+  const double processor = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
+  return report(trials, curves, command, std::chrono::duration<double>(Clock::now() - start).count(),
+                processor)
+             ? 0
+             : 1;
+}
+
+void Experiment::draw(std::vector<plasticity::io::Curve> curves, double chance) const {
+  std::erase_if(curves, [](const plasticity::io::Curve& curve) { return curve.x.empty(); });  // not trained
   plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
                               {.title = description_.about,
                                .x_label = description_.x_label,
                                .y_label = description_.metric,
                                .log_y = description_.log_y,
-                               .reference = {trials.front().chance_},
+                               .reference = {chance},
                                .reference_label = "chance"});
 }
 
-bool Experiment::report(const std::vector<Trial>& trials, const std::string& command, double seconds,
-                        double processor_seconds) const {
+bool Experiment::report(const std::vector<Trial>& trials, const std::vector<plasticity::io::Curve>& curves,
+                        const std::string& command, double seconds, double processor_seconds) const {
   Outcomes outcomes{description_.name,
                     description_.metric,
                     trials.front().chance_,
@@ -180,8 +183,9 @@ bool Experiment::report(const std::vector<Trial>& trials, const std::string& com
                     {},
                     {}};
   for (const Trial& trial : trials) outcomes.seeds.push_back(trial.seed());
-  for (const std::string& learner : trials.front().learners_) {
-    Outcome& outcome = outcomes.learners.emplace_back(Outcome{learner, {}, {}, {}, true});
+  for (const plasticity::io::Curve& curve : curves) {
+    const std::string& learner = curve.name;
+    Outcome& outcome = outcomes.learners.emplace_back(Outcome{learner, {}, {}, curve, {}, true});
     for (const Trial& trial : trials) {
       outcome.values.push_back(trial.records_.at(learner).result);
       outcome.seconds.push_back(trial.records_.at(learner).seconds);

@@ -103,9 +103,9 @@ class Experiment {
 
  private:
   int train_all(const std::function<void(Trial&)>& train, const std::string& command);
-  void write_curves(const std::vector<Trial>& trials) const;
-  bool report(const std::vector<Trial>& trials, const std::string& command, double seconds,
-              double processor_seconds) const;
+  void draw(std::vector<plasticity::io::Curve> curves, double chance) const;
+  bool report(const std::vector<Trial>& trials, const std::vector<plasticity::io::Curve>& curves,
+              const std::string& command, double seconds, double processor_seconds) const;
 
   Description description_;
   CLI::App app_;

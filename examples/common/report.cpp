@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -29,6 +30,16 @@ double block_mean(const std::vector<double>& values, std::size_t from, std::size
     ++count;
   }
   return count > 0 ? sum / count : std::nan("");
+}
+
+/// To four digits: a curve is to be read and drawn, not to be calculated with.
+std::vector<double> rounded(std::vector<double> values) {
+  for (double& value : values) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.4g", value);
+    value = std::strtod(text, nullptr);
+  }
+  return values;
 }
 
 std::string spread(const std::vector<double>& values) {
@@ -94,7 +105,12 @@ bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file
                                 {"high", *high},
                                 {"seconds", mean(outcome.seconds)},
                                 {"expected", outcome.expected},
-                                {"met", outcome.met}});
+                                {"met", outcome.met},
+                                {"curve",
+                                 {{"x", outcome.curve.x},
+                                  {"median", rounded(outcome.curve.y)},
+                                  {"low", rounded(outcome.curve.low)},
+                                  {"high", rounded(outcome.curve.high)}}}});
     line +=
         (&outcome == &outcomes.learners.front() ? " " : ", ") + outcome.name + " " + spread(outcome.values);
     if (!outcome.met) missed += "; " + outcome.name + " was expected " + outcome.expected;

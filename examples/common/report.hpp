@@ -11,7 +11,8 @@ namespace examples {
 struct Outcome {
   std::string name;
   std::vector<double> values, seconds;
-  std::string expected;  // "below 0.1", or empty
+  plasticity::io::Curve curve;  // of training
+  std::string expected;         // "below 0.1", or empty
   bool met = true;
 };
 
