@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "c/spec.hpp"
+#include "validate.hpp"
 
 namespace plasticity::c {
 namespace {
@@ -78,7 +79,7 @@ const char* constant_name(std::string_view name) {
 }  // namespace
 
 Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps) {
-  if (steps < 0) bad_argument("steps", "at least 0", text(steps));
+  check_sizes(network.spec(), steps, network.options().batch);
   const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
   Sequence sequence{.steps = steps};
   take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);

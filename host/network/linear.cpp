@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cpu/products.hpp"
 #include "fail.hpp"
@@ -13,6 +14,10 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
     : inputs_(inputs), outputs_(outputs), name_(std::move(name)) {
   if (inputs < 1) bad_argument("inputs", "at least 1", text(inputs));
   if (outputs < 1) bad_argument("outputs", "at least 1", text(outputs));
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / sizeof(float);
+  if (outputs > most / inputs) {
+    bad_argument("outputs", text("at most ", most / inputs, " of ", inputs, " inputs"), text(outputs));
+  }
   weight_.resize(static_cast<std::size_t>(inputs * outputs));
   bias_.resize(static_cast<std::size_t>(outputs));
   weight_gradient_.resize(weight_.size());

@@ -199,7 +199,7 @@ typedef struct plasticity_plan_options {
   int32_t threads;                /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
   plasticity_precision precision; /**< f64: float64 tensors; f32 and bf16: float32 */
   int64_t checkpoint_interval;    /**< K: the tape keeps every K-th trace; 0: chosen */
-  uint64_t memory_budget;         /**< bytes that the tape may take; 0: no limit */
+  uint64_t memory_budget;         /**< bytes that the tape may take; 0: K = ceil(sqrt(T)) */
   plasticity_execution execution; /**< which kernels run a sequence on a GPU; automatic on the CPU */
 } plasticity_plan_options;
 

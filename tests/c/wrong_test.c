@@ -70,6 +70,7 @@ void wrong_tensors(void) {
   FAILS(plasticity_network_infer(network, 1, nameless, 1), PLASTICITY_INVALID_ARGUMENT, "arguments[0].name");
   FAILS(plasticity_network_infer(network, 1, NULL, 1), PLASTICITY_INVALID_ARGUMENT, "arguments");
   FAILS(plasticity_network_infer(network, -1, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
+  FAILS(plasticity_network_infer(network, INT64_MAX, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
   plasticity_network_destroy(network);
 }
 

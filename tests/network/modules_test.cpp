@@ -148,6 +148,10 @@ TEST(Losses, CrossEntropyGradientIsThatOfDifferences) {
   }
 }
 
+TEST(Linear, MoreWeightsThanThereAreAddressesAreRefused) {
+  EXPECT_THROW(Linear(std::int64_t{1} << 40, std::int64_t{1} << 40, 1), Error);
+}
+
 TEST(Linear, GradientIsThatOfDifferences) {
   Linear readout(5, 3, 1, "readout");
   std::mt19937 random(2);
