@@ -100,6 +100,7 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
     network.set_trainable("eta", false);
   }
   Adam adam;
+  const double learning_rate = size == 28 ? 1e-3 : 5e-3;  // many neurons add up many changes
   Random random(trial.seed());
   Episodes episodes;
   std::vector<float> dy(T * batch * N);
@@ -116,7 +117,7 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
     network.backward(dy);
     clip_gradients(network.parameters(), 1);
     const auto done = static_cast<double>(iteration);
-    adam.set_learning_rate(5e-3 * std::min(1.0, (done + 1) / 50) *
+    adam.set_learning_rate(learning_rate * std::min(1.0, (done + 1) / 50) *
                            (1 + std::cos(std::numbers::pi * done / iterations)) / 2);
     adam.step(network.parameters());
   }
