@@ -130,6 +130,7 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
                                                        : plasticity::Device::best();
   std::filesystem::create_directories(out_);
   std::vector<Trial> trials;
+  Outcomes outcomes;
   for (std::int64_t k = 0; k < seeds_; ++k) {
     Trial& trial = trials.emplace_back();
     trial.name_ = description_.name;
@@ -143,55 +144,52 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.chance_ = description_.chance;
     train(trial);
     trial.end_progress();
+    // After every seed, so that a run cut short has not been for nothing.
+    outcomes = gather(trials);
+    outcomes.command = command;
+    outcomes.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    outcomes.processor_seconds = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
+    draw(outcomes);
+    write(outcomes, std::filesystem::path(out_) / (description_.name + ".json"));
   }
-  std::vector<plasticity::io::Curve> curves;
-  for (const std::string& learner : trials.front().learners_) {
-    std::vector<std::vector<double>> runs;
-    for (const Trial& trial : trials) runs.push_back(trial.records_.at(learner).values);
-    curves.push_back(median_curve(learner, runs));
-  }
-  draw(curves, trials.front().chance_);
-  const double processor = static_cast<double>(std::clock() - start_of_work) / CLOCKS_PER_SEC;
-  return report(trials, curves, command, std::chrono::duration<double>(Clock::now() - start).count(),
-                processor)
-             ? 0
-             : 1;
+  return print(outcomes) ? 0 : 1;
 }
 
-void Experiment::draw(std::vector<plasticity::io::Curve> curves, double chance) const {
-  std::erase_if(curves, [](const plasticity::io::Curve& curve) { return curve.x.empty(); });  // not trained
+void Experiment::draw(const Outcomes& outcomes) const {
+  std::vector<plasticity::io::Curve> curves;
+  for (const Outcome& outcome : outcomes.learners) {
+    if (!outcome.curve.x.empty()) curves.push_back(outcome.curve);  // else it was not trained
+  }
   plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
                               {.title = description_.about,
                                .x_label = description_.x_label,
                                .y_label = description_.metric,
                                .log_y = description_.log_y,
-                               .reference = {chance},
+                               .reference = {outcomes.chance},
                                .reference_label = "chance"});
 }
 
-bool Experiment::report(const std::vector<Trial>& trials, const std::vector<plasticity::io::Curve>& curves,
-                        const std::string& command, double seconds, double processor_seconds) const {
-  Outcomes outcomes{description_.name,
-                    description_.metric,
-                    trials.front().chance_,
-                    description_.x_label,
-                    trials.front().iterations(),
-                    trials.front().device().name(),
-                    command,
-                    seconds,
-                    processor_seconds,
-                    {},
-                    {}};
+Outcomes Experiment::gather(const std::vector<Trial>& trials) const {
+  const Trial& first = trials.front();
+  Outcomes outcomes{.experiment = description_.name,
+                    .metric = description_.metric,
+                    .chance = first.chance_,
+                    .iteration = description_.x_label,
+                    .iterations = first.iterations(),
+                    .device = first.device().name()};
   for (const Trial& trial : trials) outcomes.seeds.push_back(trial.seed());
-  for (const plasticity::io::Curve& curve : curves) {
-    const std::string& learner = curve.name;
-    Outcome& outcome = outcomes.learners.emplace_back(Outcome{learner, {}, {}, curve, {}, true});
+  for (const std::string& learner : first.learners_) {
+    Outcome& outcome = outcomes.learners.emplace_back();
+    outcome.name = learner;
+    std::vector<std::vector<double>> runs;
     for (const Trial& trial : trials) {
-      outcome.values.push_back(trial.records_.at(learner).result);
-      outcome.seconds.push_back(trial.records_.at(learner).seconds);
+      const Record& record = trial.records_.at(learner);
+      outcome.values.push_back(record.result);
+      outcome.seconds.push_back(record.seconds);
+      runs.push_back(record.values);
     }
-    const auto& expected = trials.front().expected_;
-    if (const auto found = expected.find(learner); found != expected.end()) {
+    outcome.curve = median_curve(learner, runs);
+    if (const auto found = first.expected_.find(learner); found != first.expected_.end()) {
       char text[48];
       std::snprintf(text, sizeof text, "%s %.4g", found->second.above ? "above" : "below",
                     found->second.limit);
@@ -199,7 +197,7 @@ bool Experiment::report(const std::vector<Trial>& trials, const std::vector<plas
       outcome.met = found->second.met(mean(outcome.values));
     }
   }
-  return print_and_write(outcomes, std::filesystem::path(out_) / (description_.name + ".json"));
+  return outcomes;
 }
 
 }  // namespace examples

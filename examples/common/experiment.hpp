@@ -89,8 +89,8 @@ class Trial {
 };
 
 /// A program that trains over one or more seeds. It reads --seed, --seeds, --iterations, --device, --quick
-/// and --out, and afterwards writes the curves (median over the seeds, and the quartiles) to out/NAME.png and
-/// all outcomes to out/NAME.json, and prints one result line.
+/// and --out, and after every seed writes the curves (median over the seeds, and the quartiles) to
+/// out/NAME.png and all outcomes to out/NAME.json, and prints one result line.
 class Experiment {
  public:
   explicit Experiment(Description description);
@@ -103,9 +103,9 @@ class Experiment {
 
  private:
   int train_all(const std::function<void(Trial&)>& train, const std::string& command);
-  void draw(std::vector<plasticity::io::Curve> curves, double chance) const;
-  bool report(const std::vector<Trial>& trials, const std::vector<plasticity::io::Curve>& curves,
-              const std::string& command, double seconds, double processor_seconds) const;
+  /// What the seeds so far have reached; the command and the times are left open.
+  Outcomes gather(const std::vector<Trial>& trials) const;
+  void draw(const Outcomes& outcomes) const;
 
   Description description_;
   CLI::App app_;

@@ -82,7 +82,7 @@ plasticity::io::Curve median_curve(const std::string& name, const std::vector<st
   return curve;
 }
 
-bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file) {
+void write(const Outcomes& outcomes, const std::filesystem::path& file) {
   nlohmann::ordered_json json{{"experiment", outcomes.experiment},
                               {"command", outcomes.command},
                               {"metric", outcomes.metric},
@@ -94,8 +94,6 @@ bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file
                               {"seconds", outcomes.seconds},
                               {"processor_seconds", outcomes.processor_seconds},
                               {"learners", nlohmann::ordered_json::array()}};
-  bool all_met = true;
-  std::string line = outcomes.experiment + ": " + outcomes.metric, missed;
   for (const Outcome& outcome : outcomes.learners) {
     const auto [low, high] = std::minmax_element(outcome.values.begin(), outcome.values.end());
     json["learners"].push_back({{"name", outcome.name},
@@ -111,13 +109,25 @@ bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file
                                   {"median", rounded(outcome.curve.y)},
                                   {"low", rounded(outcome.curve.low)},
                                   {"high", rounded(outcome.curve.high)}}}});
+  }
+  // The seeds so far stay readable while the file is written.
+  std::filesystem::path fresh = file;
+  fresh += ".new";
+  std::ofstream out(fresh);
+  if (!(out << json.dump(2) << std::endl)) throw std::runtime_error(fresh.string() + " cannot be written");
+  out.close();
+  std::filesystem::rename(fresh, file);
+}
+
+bool print(const Outcomes& outcomes) {
+  bool all_met = true;
+  std::string line = outcomes.experiment + ": " + outcomes.metric, missed;
+  for (const Outcome& outcome : outcomes.learners) {
     line +=
         (&outcome == &outcomes.learners.front() ? " " : ", ") + outcome.name + " " + spread(outcome.values);
     if (!outcome.met) missed += "; " + outcome.name + " was expected " + outcome.expected;
     all_met = all_met && outcome.met;
   }
-  std::ofstream out(file);
-  if (!(out << json.dump(2) << std::endl)) throw std::runtime_error(file.string() + " cannot be written");
   std::printf("%s; chance %.3g; %lld %s, %zu seed%s, %.0f s%s\n", line.c_str(), outcomes.chance,
               static_cast<long long>(outcomes.iterations), outcomes.iteration.c_str(), outcomes.seeds.size(),
               outcomes.seeds.size() == 1 ? "" : "s", outcomes.seconds, missed.c_str());

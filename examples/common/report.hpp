@@ -18,13 +18,13 @@ struct Outcome {
 
 struct Outcomes {
   std::string experiment, metric;
-  double chance;
+  double chance = 0;
   std::string iteration;
-  std::int64_t iterations;
-  std::string device, command;
-  double seconds, processor_seconds;  // of all seeds; processor time is over all threads
-  std::vector<std::uint64_t> seeds;
-  std::vector<Outcome> learners;
+  std::int64_t iterations = 0;
+  std::string device, command{};
+  double seconds = 0, processor_seconds = 0;  // of all seeds; processor time is over all threads
+  std::vector<std::uint64_t> seeds{};
+  std::vector<Outcome> learners{};
 };
 
 double mean(const std::vector<double>& values);
@@ -33,7 +33,10 @@ double mean(const std::vector<double>& values);
 /// metric at every iteration; what is not a number is left out.
 plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
 
-/// Prints the result line, writes everything as JSON. Gives whether every expectation is met.
-bool print_and_write(const Outcomes& outcomes, const std::filesystem::path& file);
+/// Everything as JSON, in place of what the file held.
+void write(const Outcomes& outcomes, const std::filesystem::path& file);
+
+/// Prints the result line. Gives whether every expectation is met.
+bool print(const Outcomes& outcomes);
 
 }  // namespace examples

@@ -48,6 +48,29 @@ int run(std::vector<std::string> words, const std::filesystem::path& out, double
   });
 }
 
+TEST(Experiment, ASeedThatFailsLosesNoneBeforeIt) {
+  const std::filesystem::path out =
+      std::filesystem::temp_directory_path() / "plasticity_experiment_cut_short";
+  std::filesystem::remove_all(out);
+  Experiment experiment(
+      {.name = "trial", .about = "A trial", .metric = "m", .x_label = "i", .iterations = 1});
+  std::string words[] = {"trial", "--seeds", "3", "--device", "cpu", "--out", out.string()};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  const int code = experiment.run(static_cast<int>(argv.size()), argv.data(), [](Trial& trial) {
+    if (trial.seed() == 3) throw std::runtime_error("cut short");
+    trial.step("one", 1);
+    trial.result("one", static_cast<double>(trial.seed()));
+  });
+  EXPECT_EQ(code, 2);
+  std::ifstream in(out / "trial.json");
+  const nlohmann::json json = nlohmann::json::parse(in);
+  EXPECT_EQ(json["seeds"], (std::vector<int>{1, 2}));
+  EXPECT_EQ(json["learners"][0]["mean"], 1.5);
+  EXPECT_TRUE(std::filesystem::exists(out / "trial.png"));
+  std::filesystem::remove_all(out);
+}
+
 TEST(Experiment, WritesItsOutcomesAndJudgesTheMeanOverSeeds) {
   const std::filesystem::path out = std::filesystem::temp_directory_path() / "plasticity_experiment_test";
   std::filesystem::remove_all(out);
