@@ -8,8 +8,6 @@
 #include <ctime>
 #include <filesystem>
 
-#include "common/report.hpp"
-
 namespace examples {
 
 std::vector<plasticity::ParameterView> together(

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "common/report.hpp"
+
 namespace examples {
 
 /// What an experiment is called, what it measures, and how long it is.

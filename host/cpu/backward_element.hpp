@@ -123,8 +123,13 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     }
     if constexpr (!std::is_same_v<Trace, Real>) {
       const std::int64_t checkpoint = t0 / K * P * S;
-      convert(record.hebb + checkpoint, space.hebb, P * S);
+      const RoundedTraces rounded(spec);
+      rounded.restore(P * S, record.hebb + checkpoint, space.hebb);
       if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
+      if (RoundedTraces::needs_last(spec, K) && !(t1 < length && pass.resets(t1, b))) {
+        rounded.settle(pass.connection, space.updates[0], space.eligibility, record.hebb + t1 * P * S,
+                       space.hebb);
+      }
     }
     for (std::int64_t t = t0 + kept_every; t < t1; t += kept_every) {
       const TraceSource<Real> from = traces_before(t - 1);

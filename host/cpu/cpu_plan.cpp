@@ -52,8 +52,9 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
 template <class Real, class Trace>
 TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval,
                                       Carver& carver) {
-  const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
-                     checkpoints = (steps + interval - 1) / interval;
+  const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
+  std::int64_t checkpoints = (steps + interval - 1) / interval;
+  if (std::is_same_v<Trace, Bfloat16> && RoundedTraces::needs_last(spec, interval)) ++checkpoints;
   const bool lstm = spec.cell == Cell::lstm;
   y0 = carver.take<Real>(spec.is_recurrent() ? N : 0);
   c0 = carver.take<Real>(lstm ? N : 0);
@@ -144,7 +145,7 @@ TapeElement<Real, Trace> CpuPlan<Real, Trace>::tape_element(Tape tape, std::int6
 
 template <class Real, class Trace>
 std::int64_t CpuPlan<Real, Trace>::choose_interval() const {
-  return choose_checkpoint_interval(options_, [&](std::int64_t interval) {
+  return choose_checkpoint_interval(spec_.rule, options_, [&](std::int64_t interval) {
     return tape_element_bytes(interval) * static_cast<std::size_t>(options_.batch);
   });
 }

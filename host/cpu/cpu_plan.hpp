@@ -9,6 +9,7 @@
 #include "cpu/bfloat16.hpp"
 #include "cpu/cells.hpp"
 #include "cpu/products.hpp"
+#include "cpu/rounded_traces.hpp"
 #include "cpu/sweeps.hpp"
 #include "cpu/team.hpp"
 
@@ -76,7 +77,7 @@ struct TapeElement {
   Real* c;             // [T,N] lstm
   Real* gates;         // [T,3,N] lstm: i f o after the sigmoid
   Real* modulation;    // [T]
-  Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step
+  Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step (and see RoundedTraces::needs_last())
   Trace* eligibility;  // likewise
 
   TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, Carver& carver);

@@ -108,8 +108,12 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   void complete(std::int64_t t) {
     if (records && t % plan.interval_ == 0 && !works_in_checkpoint(t)) {
       const std::int64_t checkpoint = t / plan.interval_ * P * S;
-      keep(hebb, record.hebb + checkpoint);
-      if (eligible) keep(eligibility, record.eligibility + checkpoint);
+      keep_hebb(record.hebb + checkpoint);
+      if constexpr (std::is_same_v<Trace, Real>) {
+        if (eligible) plan.sweeps_.keep(P * S, eligibility, record.eligibility + checkpoint);
+      } else {
+        if (eligible) convert(eligibility, record.eligibility + checkpoint, P * S);
+      }
     }
     const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
     Real* const out = (records ? record.out : space.out) + kept;
@@ -138,11 +142,11 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     c_before = c;
   }
 
-  void keep(const Real* trace, Trace* checkpoint) const {
+  void keep_hebb(Trace* checkpoint) const {
     if constexpr (std::is_same_v<Trace, Real>) {
-      plan.sweeps_.keep(P * S, trace, checkpoint);
+      plan.sweeps_.keep(P * S, hebb, checkpoint);
     } else {
-      convert(trace, checkpoint, P * S);
+      RoundedTraces(spec).keep(P * S, hebb, checkpoint);
     }
   }
 
@@ -155,19 +159,22 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     const State<Real>& state = args.final_state;
     if (state.y != nullptr) std::copy_n(y_before, N, state.y + b * N);
     if (state.c != nullptr) std::copy_n(c_before, N, state.c + b * N);
-    if (state.hebb == nullptr && state.eligibility == nullptr) return;
+    const bool keeps_last = records && std::is_same_v<Trace, Bfloat16> &&
+                            RoundedTraces::needs_last(spec, plan.interval_) && pending.x != nullptr;
+    if (state.hebb == nullptr && state.eligibility == nullptr && !keeps_last) return;
     Real *const hebb_out = at(state.hebb, b * P * N), *const eligibility_out =
                                                           at(state.eligibility, b * P * N);
     if (pending.x != nullptr) {
       // Rows without padding go straight to the caller.
       const TraceSource<Real> last{hebb, eligibility, &pending, 1};
-      hebb = S == N && hebb_out != nullptr ? hebb_out : space.hebb;
+      hebb = S == N && hebb_out != nullptr && !keeps_last ? hebb_out : space.hebb;
       eligibility = S == N && eligibility_out != nullptr ? eligibility_out : space.eligibility;
       team.run([&](std::int64_t share) {
         plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), last,
                             hebb, eligibility);
       });
     }
+    if (keeps_last) keep_hebb(record.hebb + length * P * S);
     if (hebb != hebb_out) unpad_rows(hebb, P, N, hebb_out);
     if (eligibility != eligibility_out) unpad_rows(eligibility, P, N, eligibility_out);
   }

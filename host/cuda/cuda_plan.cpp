@@ -57,11 +57,7 @@ void CudaPlan::check_grids() const {
 }
 
 std::int64_t CudaPlan::choose_interval() const {
-  // See step/rounding.cuh: a bfloat16 tape of every step knows on which side of a clip an entry was.
-  const bool clips =
-      spec_.rule == Rule::hard_clip || spec_.rule == Rule::soft_clip || spec_.rule == Rule::read_clip;
-  if (bf16() && clips && options_.checkpoint_interval == 0 && options_.memory_budget == 0) return 1;
-  return choose_checkpoint_interval(options_, [&](std::int64_t interval) {
+  return choose_checkpoint_interval(spec_.rule, options_, [&](std::int64_t interval) {
     Carver counter(nullptr);
     tape(counter, interval);
     return counter.bytes();

@@ -19,9 +19,8 @@ struct PlanOptions {
   Device device = Device::best();        ///< where it runs, and where its buffers are
   Precision precision = Precision::f32;  ///< f64: double arguments; f32 and bf16: float arguments
   /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
-  /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. On a CUDA device in bf16, with a
-  /// rule that clips, and no budget, it chooses 1: then backward knows for every step on which side of the
-  /// clip an entry was.
+  /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. In bf16, with a rule that clips,
+  /// and no budget, it chooses 1: then backward knows for every step on which side of the clip an entry was.
   std::int64_t checkpoint_interval = 0;
   /// Bytes that the tape may take; the plan then chooses the smallest K that fits. 0: K = ceil(sqrt(T)).
   std::size_t memory_budget = 0;

@@ -23,14 +23,15 @@ std::vector<std::filesystem::path> case_files() {
 }
 
 template <class Real>
-void run_on_cpu(const Case& c, Buffers<Real>& buffers) {
-  PlanRunner(Device::cpu(2), sizeof(Real) == 8 ? Precision::f64 : Precision::f32).run(c, buffers);
-}
-
-template <class Real>
 void expect_parity(const Case& c, const Buffers<Real>& buffers, Precision precision) {
   const Comparison comparison = compare(c, buffers, tolerance(precision, c.steps));
   EXPECT_TRUE(comparison.passed) << c.name << ' ' << comparison.detail << " error " << comparison.error;
+}
+
+template <class Real>
+void run_on_cpu(const Case& c, Buffers<Real>& buffers, Precision precision) {
+  PlanRunner(Device::cpu(2), precision).run(c, buffers);
+  expect_parity(c, buffers, precision);
 }
 
 class Parity : public ::testing::TestWithParam<std::filesystem::path> {};
@@ -46,15 +47,19 @@ TEST_P(Parity, Reference) {
 TEST_P(Parity, CpuDouble) {
   const Case c = load_case(GetParam());
   Buffers<double> buffers(c);
-  run_on_cpu(c, buffers);
-  expect_parity(c, buffers, Precision::f64);
+  run_on_cpu(c, buffers, Precision::f64);
 }
 
 TEST_P(Parity, CpuFloat) {
   const Case c = load_case(GetParam());
   Buffers<float> buffers(c);
-  run_on_cpu(c, buffers);
-  expect_parity(c, buffers, Precision::f32);
+  run_on_cpu(c, buffers, Precision::f32);
+}
+
+TEST_P(Parity, CpuBfloat) {
+  const Case c = load_case(GetParam());
+  Buffers<float> buffers(c);
+  run_on_cpu(c, buffers, Precision::bf16);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(case_files()),
