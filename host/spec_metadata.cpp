@@ -2,7 +2,6 @@
 
 #include <array>
 #include <charconv>
-#include <string_view>
 
 #include "fail.hpp"
 
@@ -64,7 +63,7 @@ void write_spec(const Spec& spec, io::TensorFile& file) {
   file.metadata["clip"] = exact_text(spec.clip);
 }
 
-Spec read_spec(const io::TensorFile& file) try {
+Spec read_spec(const io::TensorFile& file) {
   Spec spec;
   spec.cell = read_choice<Cell>(file, "cell");
   spec.rule = read_choice<Rule>(file, "rule");
@@ -77,15 +76,12 @@ Spec read_spec(const io::TensorFile& file) try {
   spec.neurons = read_number<std::int64_t>(file, "N");
   spec.clip = read_number<double>(file, "clip");
   try {
-    spec.validate();
+    spec.validate();  // a mix that cannot be is here a mistake of the file's
   } catch (const Error& error) {
-    throw Error(ErrorCode::format, text(file.source, " metadata: ", error.what()));
+    throw Error(ErrorCode::format,
+                text(file.source, file.source.empty() ? "" : " ", "metadata: ", error.what()));
   }
   return spec;
-} catch (const Error& error) {
-  // A name that is none, or a mix that cannot be, is here a mistake of the file's.
-  const bool named = file.source.empty() || std::string_view(error.what()).starts_with(file.source);
-  throw Error(ErrorCode::format, named ? error.what() : text(file.source, ": ", error.what()));
 }
 
 }  // namespace plasticity

@@ -107,7 +107,7 @@ TEST(Precision, BfloatKeepsTheSideOfTheClip) {
     const Answers<float> want = run(problem, {}), got = run(problem, {.precision = Precision::bf16});
     const auto [error, gradient] = worst(got.gradients, want.gradients);
     EXPECT_LT(error, 1e-2) << gradient << " of " << problem.name();
-    at_clip +=
+    differ +=
         run(problem, {.precision = Precision::bf16, .checkpoint_interval = 9}).gradients != got.gradients;
   }
   EXPECT_GT(differ, 60);  // a longer way from a rounded trace has other roundings
