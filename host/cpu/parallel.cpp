@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace plasticity::cpu {
@@ -72,7 +73,8 @@ class Pool {
     std::unique_lock lock(job->mutex);
     job->closed = true;
     job->finished.wait(lock, [&] { return job->running == 0; });
-    if (job->failure != nullptr) std::rethrow_exception(job->failure);
+    // Out of the job, which a helper may be the last to let go of: what is thrown is the caller's alone.
+    if (job->failure != nullptr) std::rethrow_exception(std::exchange(job->failure, nullptr));
   }
 
  private:
