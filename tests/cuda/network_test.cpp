@@ -5,6 +5,7 @@
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/optimizer.hpp"
+#include "problems/episode.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include "simt/runtime.hpp"
@@ -18,29 +19,12 @@ constexpr std::int64_t B = 2;
 
 using Tensors = std::map<std::string, std::vector<float>>;
 
-std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
-
 /// A window's inputs, masks and upstream gradient.
 struct Example {
   Example(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
       : problem(make_problem(spec, steps, B, seed, masks)), buffers(problem) {}
 
-  Sequence sequence() const {
-    const Problem& p = problem;
-    const auto input = [&](const char* name) -> std::span<const float> {
-      const auto found = buffers.inputs.find(name);
-      return found == buffers.inputs.end() ? std::span<const float>() : found->second;
-    };
-    return {.steps = p.steps,
-            .x = input("input.x"),
-            .u = input("input.u"),
-            .pre = input("input.pre"),
-            .rate = input("input.rate"),
-            .reset = p.reset,
-            .length = p.length,
-            .clamp = p.clamp,
-            .clamp_value = input("clamp_value")};
-  }
+  Sequence sequence() const { return sequence_of(problem, buffers); }
   std::span<const float> dy() const {
     return {buffers.backward.dy, static_cast<std::size_t>(problem.steps * B * problem.spec.neurons)};
   }

@@ -1,22 +1,15 @@
-// Training on a GPU against the CPU: the loss, clipping and Adam on the caller's buffers, and the Trainer.
+// The core calls of training on a GPU against the CPU: the loss, clipping and Adam, on the caller's buffers.
 #include "plasticity/training.hpp"
 
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
-#include <thread>
 
 #include "cuda/on_device.hpp"
 #include "fail.hpp"
 #include "plasticity/error.hpp"
-#include "plasticity/optimizer.hpp"
-#include "plasticity/trainer.hpp"
-
-#if defined(PLASTICITY_SIMT_TEST)
-#include "simt/runtime.hpp"
-#include "simt/schedules.hpp"
-#endif
+#include "problems/episode.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -24,14 +17,6 @@ namespace {
 constexpr std::int64_t B = 2;
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 using Tensors = std::map<std::string, std::vector<float>>;
-
-std::vector<float> noise(std::size_t size, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(size);
-  for (float& value : values) value = uniform(random);
-  return values;
-}
 
 /// A copy on the device, `shift` elements off its alignment, between canaries.
 template <class T>
@@ -260,248 +245,6 @@ TEST_F(CudaTraining, WrongCallsAreNamed) {
   });
 }
 
-/// An episode of a random problem, with a target.
-struct Episode {
-  Episode(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, B, seed, masks)),
-        buffers(problem),
-        target(noise(static_cast<std::size_t>(steps * B * spec.neurons), seed)),
-        mask(target.size()) {
-    for (std::size_t k = 0; k < mask.size(); ++k) mask[k] = target[k] > -.3f;
-  }
-  Sequence sequence() const {
-    const auto input = [&](const char* name) -> std::span<const float> {
-      const auto found = buffers.inputs.find(name);
-      return found == buffers.inputs.end() ? std::span<const float>() : found->second;
-    };
-    return {.steps = problem.steps,
-            .x = input("input.x"),
-            .u = input("input.u"),
-            .pre = input("input.pre"),
-            .rate = input("input.rate"),
-            .reset = problem.reset,
-            .length = problem.length,
-            .clamp = problem.clamp,
-            .clamp_value = input("clamp_value")};
-  }
-  Problem problem;
-  Buffers<float> buffers;
-  std::vector<float> target;
-  std::vector<std::uint8_t> mask;
-};
-
-std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
-
-Tensors look(Network& network) {
-  Tensors shown;
-  for (const ParameterView& view : network.parameters()) {
-    shown["value " + view.name] = copied(view.value);
-    shown["gradient " + view.name] = copied(view.gradient);
-  }
-  for (const auto& member : State<float>::members()) {
-    const std::string name(member.name);
-    if (state_shape(network.spec(), B, name)) shown["state " + name] = copied(network.state(name));
-  }
-  return shown;
-}
-
-/// A network and its trainer. Adam's first steps divide by what may be nearly nothing: with this epsilon they
-/// do not.
-struct Pupil {
-  explicit Pupil(const Spec& spec, Device device, double clip = 0, Stream stream = {})
-      : network(spec, {.batch = B, .device = device, .seed = 5, .stream = stream}),
-        trainer(network, {.adam = {.learning_rate = 1e-2, .epsilon = 1e-2}, .clip_norm = clip}) {}
-  double learn(const Episode& episode, bool masked = true) {
-    return trainer.step(episode.sequence(), episode.target,
-                        masked ? episode.mask : std::vector<std::uint8_t>());
-  }
-  Network network;
-  Trainer trainer;
-};
-
-class CudaTrainer : public CudaTest {};
-
-const Spec fanned_out{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 7, .clip = .5};
-
-TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
-  std::mt19937_64 random(93);
-  for (int trial = 0; trial < 9; ++trial) {
-    Spec spec = random_spec(random, 7, 3);
-    while (spec.cell !=
-           std::array{Cell::feedforward, Cell::rnn, Cell::lstm}[static_cast<std::size_t>(trial % 3)])
-      spec = random_spec(random, 7, 3);
-    on_device([&] {
-      const double clip = trial % 2 == 0 ? 0 : .05;
-      Pupil cpu(spec, Device::cpu(1), clip), gpu(spec, Device::cuda(), clip);
-      for (Pupil* each : {&cpu, &gpu}) {
-        if (trial % 3 == 1) each->network.set_trainable("alpha", false);
-      }
-      std::mt19937_64 inputs(static_cast<std::uint64_t>(trial));
-      for (int iteration = 0; iteration < 5; ++iteration) {
-        const bool masked = iteration % 2 != 0;
-        const Episode episode(spec, 2 + iteration / 2, inputs(),
-                              {.reset = masked, .length = masked, .clamp = trial % 2 == 0});
-        if (iteration == 3) cpu.network.reset(), gpu.network.reset();
-        if (iteration == 4) cpu.trainer.set_learning_rate(1e-3), gpu.trainer.set_learning_rate(1e-3);
-        const double want = cpu.learn(episode, masked);
-        EXPECT_NEAR(gpu.learn(episode, masked), want, 2e-5 * std::max(1.0, want)) << to_string(spec);
-        EXPECT_LT(difference(copied(gpu.trainer.y()), copied(cpu.trainer.y())), 1e-4);
-        EXPECT_LT(difference(copied(gpu.trainer.modulation()), copied(cpu.trainer.modulation())), 1e-4);
-      }
-      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
-      EXPECT_LT(error, 2e-4) << name << ' ' << to_string(spec);
-    });
-  }
-}
-
-TEST_F(CudaTrainer, TwiceTheSameBits) {
-  const Episode first(fanned_out, 3, 1, {.clamp = true}), second(fanned_out, 4, 2);
-  const auto train = [&] {
-    Tensors shown;
-    on_device([&] {
-      Pupil pupil(fanned_out, Device::cuda(), .1);
-      for (int k = 0; k < 3; ++k) pupil.learn(first), pupil.learn(second);
-      shown = look(pupil.network);
-    });
-    return shown;
-  };
-  EXPECT_EQ(train(), train());
-}
-
-// Saved in the middle and resumed gives the bits of going on; Adam's own file serves too.
-TEST_F(CudaTrainer, GoesOnWhereItWasSaved) {
-  const Episode episode(fanned_out, 3, 1);
-  on_device([&] {
-    Pupil straight(fanned_out, Device::cuda(), .1), resumed(fanned_out, Device::cuda(), .1);
-    for (int k = 0; k < 3; ++k) straight.network.reset(), straight.learn(episode);
-    io::TensorFile file;
-    straight.network.save(file);
-    straight.trainer.save(file);
-    resumed.learn(episode);
-    resumed.network.load(file);
-    resumed.trainer.load(file);
-    EXPECT_EQ(resumed.trainer.steps(), 3);
-    for (int k = 0; k < 2; ++k) {
-      for (Pupil* each : {&straight, &resumed}) each->network.reset(), each->learn(episode);
-    }
-    EXPECT_EQ(look(resumed.network), look(straight.network));
-    Adam adam;
-    adam.load(file);
-    EXPECT_EQ(adam.steps(), 3);
-    io::TensorFile again;
-    adam.save(again);
-    for (const auto& [name, tensor] : again.tensors)
-      EXPECT_EQ(io::to_floats(tensor), io::to_floats(file.at(name))) << name;
-  });
-}
-
-// What the host writes between steps counts; what it holds in its hand during them does not.
-TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
-  const Episode episode(fanned_out, 3, 1);
-  on_device([&] {
-    Pupil cpu(fanned_out, Device::cpu(1)), gpu(fanned_out, Device::cuda());
-    const auto both = [&](auto call) { call(cpu), call(gpu); };
-    const auto expect_same = [&](const char* when) {
-      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
-      EXPECT_LT(error, 2e-4) << name << ' ' << when;
-    };
-    both([&](Pupil& one) { one.learn(episode), one.network.parameter("w")[3] = .5f, one.learn(episode); });
-    EXPECT_NEAR(gpu.network.parameter("w")[3], .49, .01);
-    expect_same("after one was written");
-    both([&](Pupil& one) {
-      one.learn(episode);
-      for (const ParameterView& view : one.network.parameters()) {
-        for (float& value : view.value) value *= .9f;
-      }
-      one.network.state("hebb")[2] = .25f;
-      one.network.forward(episode.sequence());
-      one.network.backward(episode.target);  // added to the gradients of the step
-      for (float& value : one.network.parameter("b")) value += .1f;
-      one.learn(episode);
-    });
-    expect_same("after all were written, and a window");
-    both([&](Pupil& one) {
-      Adam adam({.epsilon = 1e-2});
-      const std::vector<ParameterView> held = one.network.parameters();
-      for (int k = 0; k < 2; ++k) {
-        one.network.zero_gradients();
-        one.network.forward(episode.sequence());
-        one.network.backward(episode.target);
-        adam.step(held);
-      }
-      one.learn(episode);
-    });
-    expect_same("after an Adam on the host with views that were kept");
-    both([&](Pupil& one) { one.network.infer(episode.sequence()), one.network.zero_gradients(); });
-    expect_same("after infer");
-    io::TensorFile file;
-    gpu.learn(episode);
-    gpu.network.save(file);
-    EXPECT_EQ(io::to_floats(file.at("param.w")), copied(gpu.network.parameter("w")));
-  });
-}
-
-TEST_F(CudaTrainer, WrongCallsChangeNothing) {
-  const Episode episode(fanned_out, 3, 1);
-  on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda()), twin(fanned_out, Device::cuda());
-    pupil.learn(episode), twin.learn(episode);
-    const std::span<const float> target(episode.target);
-    Sequence without = episode.sequence();
-    without.x = {};
-    EXPECT_THROW(pupil.trainer.step(without, target), Error);
-    EXPECT_THROW(pupil.trainer.step(episode.sequence(), target.first(3)), Error);
-    pupil.network.forward(episode.sequence()), twin.network.forward(episode.sequence());
-    EXPECT_THROW(pupil.learn(episode), Error);
-    pupil.network.detach(), twin.network.detach();
-    pupil.learn(episode), twin.learn(episode);
-    EXPECT_EQ(look(pupil.network), look(twin.network));
-  });
-}
-
-TEST_F(CudaTrainer, NoStepsAndNoBatch) {
-  on_device([] {
-    Network network(fanned_out, {.batch = B, .device = Device::cuda()}),
-        empty(fanned_out, {.batch = 0, .device = Device::cuda()});
-    EXPECT_EQ(Trainer(network).step({.steps = 0}, {}), 0);
-    EXPECT_EQ(Trainer(empty).step({.steps = 3}, {}), 0);
-  });
-}
-
-// Networks on streams and threads of their own give what they give alone.
-TEST_F(CudaTrainer, StreamsAndThreadsOfTheirOwn) {
-  const Episode first(fanned_out, 3, 1), second(fanned_out, 4, 2);
-  on_device([&] {
-    const auto train = [&](Stream stream, const Episode& episode) {
-      Pupil pupil(fanned_out, Device::cuda(), .1, stream);
-      for (int k = 0; k < 4; ++k) {
-        pupil.network.reset();
-        pupil.learn(episode);
-        pupil.network.infer(episode.sequence());
-      }
-      return look(pupil.network);
-    };
-    const Tensors want_first = train({}, first), want_second = train({}, second);
-    const OwnStream one, other;
-    Pupil a(fanned_out, Device::cuda(), .1, one), b(fanned_out, Device::cuda(), .1, other);
-    for (int k = 0; k < 4; ++k) {  // in turns
-      a.network.reset(), b.network.reset();
-      a.learn(first), b.learn(second);
-      a.network.infer(first.sequence()), b.network.infer(second.sequence());
-    }
-    EXPECT_EQ(look(a.network), want_first);
-    EXPECT_EQ(look(b.network), want_second);
-#if !defined(PLASTICITY_SIMT_TEST)  // the executor's kernels run on the thread that waits for them
-    Tensors got_first, got_second;
-    std::thread on_one([&] { got_first = train(one, first); });
-    std::thread on_other([&] { got_second = train(other, second); });
-    on_one.join(), on_other.join();
-    EXPECT_EQ(got_first, want_first);
-    EXPECT_EQ(got_second, want_second);
-#endif
-  });
-}
-
 /// A whole iteration on buffers of the caller's own, as a program would write it.
 class OwnIteration {
  public:
@@ -560,7 +303,7 @@ class OwnIteration {
     return kept_.emplace_back(std::make_unique<There<float>>(values))->data();
   }
 
-  const Spec spec_ = fanned_out;
+  const Spec spec_{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 7, .clip = .5};
   const Device device_ = Device::cuda();
   const AdamOptions options_{.learning_rate = 1e-2};
   Plan plan_;
@@ -601,65 +344,6 @@ TEST_F(CudaTraining, AnIterationIsCapturedByItsUser) {
     EXPECT_GT(got.at("loss")[0], 0);
   });
 }
-
-#if defined(PLASTICITY_SIMT_TEST)
-
-// One copy there, one graph, one copy back; nothing else, and no memory, from the second step on.
-TEST_F(CudaTrainer, OneCopyOneGraphOneCopy) {
-  const Episode first(fanned_out, 3, 1, {.reset = true, .length = true, .clamp = true}),
-      second(fanned_out, 3, 2), longer(fanned_out, 5, 3);
-  on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda(), .1);
-    for (int warm = 0; warm < 2; ++warm) pupil.learn(first), pupil.learn(second), pupil.learn(longer);
-    for (const Episode* episode : {&first, &second, &longer, &first}) {
-      const simt::runtime::Calls before = simt::runtime::calls();
-      pupil.learn(*episode);
-      const simt::runtime::Calls after = simt::runtime::calls();
-      EXPECT_EQ(after.launches, before.launches);
-      EXPECT_EQ(after.graph_launches - before.graph_launches, 1u);
-      EXPECT_EQ(after.copies - before.copies, 2u);
-      EXPECT_EQ(after.synchronisations - before.synchronisations, 1u);
-      EXPECT_EQ(after.acquisitions, before.acquisitions);
-    }
-  });
-}
-
-// Whichever acquisition fails, the step throws, nothing has changed, and the same step then succeeds.
-TEST_F(CudaTrainer, OutOfMemoryLeavesItUsable) {
-  const Episode first(fanned_out, 2, 8), second(fanned_out, 3, 9);
-  const auto before = simt::runtime::live();
-  Tensors want;
-  on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda(), .1);
-    pupil.learn(first), pupil.learn(second);
-    want = look(pupil.network);
-  });
-  std::uint64_t k = 0;
-  for (bool refused = true; refused; ++k) {
-    on_device([&] {
-      Pupil pupil(fanned_out, Device::cuda(), .1);
-      simt::runtime::fail_acquisition(k);
-      refused = false;
-      const auto insist = [&](const Episode& episode) {
-        const std::int64_t steps = pupil.trainer.steps();
-        try {
-          pupil.learn(episode);
-        } catch (const Error& error) {
-          EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::out_of_memory)) << error.what();
-          EXPECT_EQ(pupil.trainer.steps(), steps);
-          refused = true;
-          pupil.learn(episode);
-        }
-      };
-      insist(first), insist(second);
-      EXPECT_EQ(look(pupil.network), want) << "acquisition " << k;
-    });
-    EXPECT_EQ(simt::runtime::live(), before) << "acquisition " << k;
-  }
-  EXPECT_GT(k, 10u);
-}
-
-#endif
 
 }  // namespace
 }  // namespace plasticity::testing

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "plasticity/plasticity.hpp"
+#include "problems/episode.hpp"
 
 namespace plasticity {
 namespace {
@@ -14,13 +15,7 @@ namespace {
 const Spec spec{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 6, .clip = .5};
 constexpr std::int64_t B = 2;
 
-std::vector<float> noise(std::size_t size, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(size);
-  for (float& value : values) value = uniform(random);
-  return values;
-}
+using testing::noise;
 
 Network make() { return Network(spec, {.batch = B, .device = Device::cpu(2), .seed = 3}); }
 

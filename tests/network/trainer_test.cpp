@@ -7,70 +7,13 @@
 #include <random>
 
 #include "plasticity/plasticity.hpp"
-#include "problems/random_problem.hpp"
+#include "problems/episode.hpp"
 
 namespace plasticity::testing {
 namespace {
 
 constexpr std::int64_t B = 2;
 using Tensors = std::map<std::string, std::vector<float>>;
-
-std::vector<float> noise(std::size_t size, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> uniform(-1, 1);
-  std::vector<float> values(size);
-  for (float& value : values) value = uniform(random);
-  return values;
-}
-
-std::vector<std::uint8_t> half_of(std::size_t size, unsigned seed) {
-  std::vector<std::uint8_t> mask(size);
-  const std::vector<float> values = noise(size, seed);
-  for (std::size_t k = 0; k < size; ++k) mask[k] = values[k] > 0;
-  return mask;
-}
-
-/// Episodes of a random problem's inputs.
-struct Episode {
-  Episode(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, B, seed, masks)),
-        buffers(problem),
-        target(noise(static_cast<std::size_t>(steps * B * spec.neurons), static_cast<unsigned>(seed))),
-        mask(half_of(target.size(), static_cast<unsigned>(seed) + 1)) {}
-  Sequence sequence() const {
-    const auto input = [&](const char* name) -> std::span<const float> {
-      const auto found = buffers.inputs.find(name);
-      return found == buffers.inputs.end() ? std::span<const float>() : found->second;
-    };
-    return {.steps = problem.steps,
-            .x = input("input.x"),
-            .u = input("input.u"),
-            .pre = input("input.pre"),
-            .rate = input("input.rate"),
-            .reset = problem.reset,
-            .length = problem.length,
-            .clamp = problem.clamp,
-            .clamp_value = input("clamp_value")};
-  }
-  Problem problem;
-  Buffers<float> buffers;
-  std::vector<float> target;
-  std::vector<std::uint8_t> mask;
-};
-
-Tensors look(Network& network) {
-  Tensors shown;
-  for (const ParameterView& view : network.parameters()) {
-    shown["value " + view.name] = {view.value.begin(), view.value.end()};
-    shown["gradient " + view.name] = {view.gradient.begin(), view.gradient.end()};
-  }
-  for (const auto& member : State<float>::members()) {
-    if (!state_shape(network.spec(), B, member.name)) continue;
-    const std::span<float> values = network.state(member.name);
-    shown["state " + std::string(member.name)] = {values.begin(), values.end()};
-  }
-  return shown;
-}
 
 /// The loop, written out.
 double by_hand(Network& network, Adam& adam, const Episode& episode, double clip, bool masked) {
@@ -100,7 +43,7 @@ TEST(Trainer, GivesTheBitsOfTheLoop) {
     }
     for (int iteration = 0; iteration < 4; ++iteration) {
       const bool masked = iteration % 2 != 0;
-      const Episode episode(spec, 1 + iteration, random(),
+      const Episode episode(spec, 1 + iteration, B, random(),
                             {.reset = masked, .length = masked, .clamp = trial % 4 == 0});
       if (iteration == 2) want.reset(), got.reset();
       if (iteration == 3) adam.set_learning_rate(1e-3), trainer.set_learning_rate(1e-3);
@@ -117,7 +60,7 @@ TEST(Trainer, GivesTheBitsOfTheLoop) {
 
 TEST(Trainer, ShowsWhatTheNetworkAnswered) {
   const Spec spec{.rate = Rate::modulated, .inputs = 3, .neurons = 5};
-  const Episode episode(spec, 3, 1);
+  const Episode episode(spec, 3, B, 1);
   Network want = make(spec), got = make(spec);
   Trainer trainer(got);
   EXPECT_TRUE(trainer.y().empty());
@@ -135,7 +78,7 @@ TEST(Trainer, AdamReadsItsFilesAndItReadsAdams) {
   Network want = make(spec), got = make(spec);
   Adam adam;
   Trainer trainer(got);
-  const Episode episode(spec, 3, 2);
+  const Episode episode(spec, 3, B, 2);
   for (int k = 0; k < 2; ++k)
     by_hand(want, adam, episode, 0, false), trainer.step(episode.sequence(), episode.target);
   io::TensorFile of_adam, of_trainer;
@@ -163,7 +106,7 @@ TEST(Trainer, WrongCallsChangeNothing) {
   const Spec spec{.inputs = 3, .neurons = 5};
   Network network = make(spec);
   Trainer trainer(network);
-  const Episode episode(spec, 3, 4);
+  const Episode episode(spec, 3, B, 4);
   trainer.step(episode.sequence(), episode.target);
   const Tensors before = look(network);
   const auto refused = [&](const char* name, const Sequence& sequence, std::span<const float> target,
@@ -205,7 +148,7 @@ TEST(Trainer, TheNetworkMayMove) {
   const Spec spec{.inputs = 3, .neurons = 5};
   Network first = make(spec);
   Trainer trainer(first);
-  const Episode episode(spec, 3, 5);
+  const Episode episode(spec, 3, B, 5);
   Network moved = std::move(first);
   Trainer other = std::move(trainer);
   const double before = other.step(episode.sequence(), episode.target);

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "plasticity/network.hpp"
+#include "problems/random_problem.hpp"
+
+// What tests of Network and Trainer give to a network, and look at afterwards.
+namespace plasticity::testing {
+
+/// Uniform in [-1, 1).
+inline std::vector<float> noise(std::size_t size, std::uint64_t seed) {
+  std::mt19937 random(static_cast<std::uint32_t>(seed));
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(size);
+  for (float& value : values) value = uniform(random);
+  return values;
+}
+
+inline std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
+
+/// The inputs and masks of a problem, as views of its buffers.
+inline Sequence sequence_of(const Problem& problem, const Buffers<float>& buffers) {
+  const auto input = [&](const char* name) -> std::span<const float> {
+    const auto found = buffers.inputs.find(name);
+    return found == buffers.inputs.end() ? std::span<const float>() : found->second;
+  };
+  return {.steps = problem.steps,
+          .x = input("input.x"),
+          .u = input("input.u"),
+          .pre = input("input.pre"),
+          .rate = input("input.rate"),
+          .reset = problem.reset,
+          .length = problem.length,
+          .clamp = problem.clamp,
+          .clamp_value = input("clamp_value")};
+}
+
+/// A random problem's inputs, with a target of which about half counts.
+struct Episode {
+  Episode(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed, MaskChoice masks = {})
+      : problem(make_problem(spec, steps, batch, seed, masks)),
+        buffers(problem),
+        target(noise(static_cast<std::size_t>(steps * batch * spec.neurons), seed)) {
+    for (const float value : noise(target.size(), seed + 1)) mask.push_back(value > 0);
+  }
+  Sequence sequence() const { return sequence_of(problem, buffers); }
+
+  Problem problem;
+  Buffers<float> buffers;
+  std::vector<float> target;
+  std::vector<std::uint8_t> mask{};
+};
+
+/// Values and gradients of the parameters, and the state.
+inline std::map<std::string, std::vector<float>> look(Network& network) {
+  std::map<std::string, std::vector<float>> shown;
+  for (const ParameterView& view : network.parameters()) {
+    shown["value " + view.name] = copied(view.value);
+    shown["gradient " + view.name] = copied(view.gradient);
+  }
+  for (const auto& member : State<float>::members()) {
+    const std::string name(member.name);
+    if (state_shape(network.spec(), network.options().batch, name))
+      shown["state " + name] = copied(network.state(name));
+  }
+  return shown;
+}
+
+}  // namespace plasticity::testing
