@@ -15,17 +15,6 @@
 namespace plasticity {
 namespace {
 
-void check_memory(const char* name, const Memory& memory, std::size_t needed) {
-  if (needed == 0) return;
-  if (memory.data == nullptr) bad_argument(text(name, ".data"), text(needed, " bytes of memory"), "null");
-  if (memory.bytes < needed) {
-    bad_argument(text(name, ".bytes"), text("at least ", needed), text(memory.bytes));
-  }
-  if (reinterpret_cast<std::uintptr_t>(memory.data) % 64 != 0) {
-    bad_argument(text(name, ".data"), "memory aligned to 64 bytes", text(memory.data));
-  }
-}
-
 void check_type(const PlanOptions& options, bool is_double) {
   if ((options.precision == Precision::f64) != is_double) {
     bad_argument("args",

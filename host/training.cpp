@@ -6,6 +6,7 @@
 #include "fail.hpp"
 #include "range.hpp"
 #include "training/elements.hpp"
+#include "validate.hpp"
 
 namespace plasticity {
 namespace {
@@ -18,16 +19,6 @@ void check_there(const std::string& name, const void* pointer, std::int64_t elem
 
 void check_elements(const std::string& name, std::int64_t elements) {
   if (elements < 0) bad_argument(name, "at least 0", text(elements));
-}
-
-void check_scratch(Device device, const Scratch& scratch) {
-  const std::size_t needed = training_scratch_bytes(device);
-  if (needed == 0) return;
-  if (scratch.data == nullptr) bad_argument("scratch.data", text(needed, " bytes of memory"), "null");
-  if (scratch.bytes < needed) bad_argument("scratch.bytes", text("at least ", needed), text(scratch.bytes));
-  if (reinterpret_cast<std::uintptr_t>(scratch.data) % 64 != 0) {
-    bad_argument("scratch.data", "memory aligned to 64 bytes", text(scratch.data));
-  }
 }
 
 void on_cpu(const SquaredErrorArgs& args) {
@@ -83,7 +74,7 @@ void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, S
   if (args.reduction < Reduction::mean || args.reduction > Reduction::relative) {
     bad_argument("args.reduction", "a value of its enumeration", text(static_cast<int>(args.reduction)));
   }
-  check_scratch(device, scratch);
+  check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaPart* part = part_of(device)) {
     part->squared_error(device.index(), stream, args, scratch);
   } else {
@@ -100,7 +91,7 @@ void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor>
     check_elements(name + ".elements", tensors[k].elements);
     check_there(name + ".gradient", tensors[k].gradient, tensors[k].elements);
   }
-  check_scratch(device, scratch);
+  check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaPart* part = part_of(device)) {
     part->clip_gradients(device.index(), stream, tensors, most, norm, scratch);
   } else {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <complex>
+#include <cstdint>
 #include <initializer_list>
 
 #include "fail.hpp"
@@ -80,6 +81,17 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
   check_product("size of the input, steps * batch * inputs", {T, B, I});
   check_product("size of w_in, inputs * neurons", {I, G, N});
+}
+
+void check_memory(const char* name, const Memory& memory, std::size_t needed) {
+  if (needed == 0) return;
+  if (memory.data == nullptr) bad_argument(text(name, ".data"), text(needed, " bytes of memory"), "null");
+  if (memory.bytes < needed) {
+    bad_argument(text(name, ".bytes"), text("at least ", needed), text(memory.bytes));
+  }
+  if (reinterpret_cast<std::uintptr_t>(memory.data) % 64 != 0) {
+    bad_argument(text(name, ".data"), "memory aligned to 64 bytes", text(memory.data));
+  }
 }
 
 template <class Real>

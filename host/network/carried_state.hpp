@@ -9,6 +9,10 @@
 
 namespace plasticity {
 
+inline State<const float> as_const(const State<float>& pointers) {
+  return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
+}
+
 /// What a network carries from call to call, on its device: the state, and the gradient that backward hands
 /// from a window to the one before it.
 class CarriedState {

@@ -33,10 +33,6 @@ Element* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const c
   return shape ? optional(name, view, shape->elements()) : nullptr;
 }
 
-State<const float> as_const(const State<float>& pointers) {
-  return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
-}
-
 const NetworkOptions& checked_options(const NetworkOptions& options) {
   if (options.precision == Precision::f64) bad_argument("options.precision", "f32 or bf16", "f64");
   return options;

@@ -201,8 +201,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   it.scratch = network.scratch.as<Scratch>();
   it.forward.parameters = network.parameters.values();
   it.forward.final_state = network.state.values();
-  const State<float>& state = it.forward.final_state;
-  it.forward.initial_state = {state.y, state.c, state.hebb, state.eligibility};
+  it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = static_cast<float*>(y.data());
   if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
   it.backward.parameters = it.forward.parameters;
