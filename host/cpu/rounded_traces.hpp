@@ -4,13 +4,13 @@
 
 #include "cpu/bfloat16.hpp"
 #include "cpu/sweeps.hpp"
+#include "rules/rounded_clip.hpp"
 
-// Traces on a bfloat16 tape. Rounding alone would now and then carry an entry across its clip, and where
-// forward passed the clip backward would not: a gradient that jumps. So an entry is rounded to the side of
-// the clip that it is on. Where the tape has the trace of every step (K = 1, the plan's choice for a rule
-// that clips), backward asks it on which side an update ended, and moves the rounded trace before the update,
-// by no more than it was rounded, to where the update ends there too. With a larger K the updates between two
-// checkpoints may end on another side than forward's.
+// Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp). Where the tape has the
+// trace of every step (K = 1, the plan's choice for a rule that clips), backward asks it on which side an
+// update ended, and moves the rounded trace before the update, by no more than it was rounded, to where the
+// update ends there too. With a larger K the updates between two checkpoints may end on another side than
+// forward's.
 namespace plasticity::cpu {
 
 /// The clip of a Spec as bfloat16 traces know it.
@@ -35,7 +35,7 @@ class RoundedTraces {
  private:
   Rule rule_;
   Eligibility kind_;
-  float clip_, bound_;  // the clip, and rounded
+  RoundedClip clip_;
 };
 
 }  // namespace plasticity::cpu

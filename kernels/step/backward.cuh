@@ -83,7 +83,7 @@ __device__ void reverse_rows(const BackwardStep& step, const Place<V>& at, const
     eligibility = recorded_eligibility<Trace>(step.record) + slot * p.B * p.P * N + first;
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   [[maybe_unused]] const Trace* hebb_now = recorded_hebb<Trace>(step.record) + step.t * p.B * p.P * N + first;
-  const float read_clip = rounded16 ? rounded_clip(p.clip) : p.clip;
+  const float read_clip = rounded16 ? rounded_clip(p.clip).bound : p.clip;
   const std::int64_t tile_row = (at.b * p.tiles + at.tile) * p.P;
   float shared_alpha[V];
   for (int k = 0; k < V; ++k) {

@@ -1,6 +1,4 @@
-// A trace on a bfloat16 tape. Rounding alone would now and then move an entry across its clip, and where
-// forward passed the clip backward would not: a gradient that jumps. So an entry is rounded to the side of
-// the clip that it is on, and backward asks the tape on which side it was.
+// Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp).
 //
 // With K > 1 the tape has the traces before every K-th step only, and those between are replayed in float,
 // from the rounded one: at a step s after a checkpoint they differ from forward's by what the rounding, 2^-9
@@ -10,43 +8,33 @@
 #pragma once
 
 #include "common/pack.cuh"
-#include "rules/rules.hpp"
+#include "rules/rounded_clip.hpp"
 
 namespace plasticity::cuda {
 
-/// The clip as the tape knows it.
-__device__ inline float rounded_clip(float clip) { return to_float(from_float<__nv_bfloat16>(clip)); }
+__device__ inline float nearest_bfloat16(float value) { return to_float(from_float<__nv_bfloat16>(value)); }
 
-/// `h` rounded to bfloat16. Of hard_clip: at the rounded clip exactly where h is at the clip. Of read_clip:
-/// beyond it exactly where h is.
+/// The clip as the tape knows it.
+__device__ inline RoundedClip rounded_clip(float clip) { return {clip, nearest_bfloat16(clip)}; }
+
+/// `h` as it goes to the tape.
 template <Rule rule>
 __device__ float rounded(float h, float clip) {
-  const float nearest = to_float(from_float<__nv_bfloat16>(h)), bound = rounded_clip(clip);
-  const unsigned step = 0x10000u;  // the last place of a bfloat16
-  if (rule == Rule::hard_clip && fabsf(h) < clip && fabsf(nearest) >= bound) {
-    return copysignf(__uint_as_float(__float_as_uint(bound) - step), h);
-  }
-  if (rule == Rule::read_clip && fabsf(h) > clip && fabsf(nearest) <= bound) {
-    return copysignf(__uint_as_float(__float_as_uint(bound) + step), h);
-  }
-  return nearest;
+  return rounded_trace<rule>(h, nearest_bfloat16(h), rounded_clip(clip));
 }
 
-/// A rounded trace as the replay starts from it: what stood at the clip (or, of read_clip, not beyond it)
-/// does so again.
+/// A trace from the tape as the replay starts from it.
 template <Rule rule>
 __device__ float restored(float h, float clip) {
-  const float size = fabsf(h), bound = rounded_clip(clip);
-  if (rule == Rule::hard_clip && size == bound) return copysignf(clip, h);
-  if (rule == Rule::read_clip && size <= bound && size > clip) return copysignf(clip, h);
-  return h;
+  return restored_trace<rule>(h, rounded_clip(clip));
 }
 
 /// The clip with which the adjoint of the update that led to the recorded trace `after` lets through what
 /// forward let through: everything, or nothing (but an update to minus infinity).
 template <Rule rule>
 __device__ float clip_of_update(float after, float clip) {
-  if constexpr (rule == Rule::hard_clip) return fabsf(after) >= rounded_clip(clip) ? -INFINITY : INFINITY;
+  if constexpr (rule == Rule::hard_clip)
+    return is_cut<rule>(after, rounded_clip(clip).bound) ? -INFINITY : INFINITY;
   return clip;
 }
 

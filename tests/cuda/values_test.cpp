@@ -67,7 +67,8 @@ TEST_F(CudaValues, WholeMatrix) {
 }
 
 // soft_clip is left out: its initial traces here lie on both sides of its bound, and where rounding moves one
-// across it a gradient jumps (the other clips are rounded to their own side, see kernels/step/rounding.cuh).
+// across it a gradient jumps (the other clips are rounded to their own side, see
+// kernels/rules/rounded_clip.hpp).
 TEST_F(CudaValues, BfloatTapeStaysClose) {
   std::mt19937_64 random(62);
   for (int trial = 0; trial < 60; ++trial) {
