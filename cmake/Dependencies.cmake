@@ -19,13 +19,21 @@ endmacro()
 
 find_package(Threads REQUIRED)
 
+# Of what is fetched only the libraries are built, and nothing is installed: their export sets would want each other's.
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # libpng and zlib ask for an older CMake, whose option() overrules these
+set(SKIP_INSTALL_ALL ON)
 set(PNG_TESTS OFF)
+set(PNG_TOOLS OFF)
 set(PNG_SHARED OFF)
 set(ZLIB_BUILD_EXAMPLES OFF)
+set(INSTALL_GTEST OFF)
+set(BENCHMARK_ENABLE_TESTING OFF)
+set(BENCHMARK_ENABLE_INSTALL OFF)
 plasticity_dependency(ZLIB FETCH
   URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz)
 if(TARGET zlibstatic AND NOT TARGET ZLIB::ZLIB)
-  target_include_directories(zlibstatic INTERFACE ${zlib_SOURCE_DIR} ${zlib_BINARY_DIR})
+  set(ZLIB_INCLUDE_DIRS ${zlib_SOURCE_DIR} ${zlib_BINARY_DIR})  # libpng's configuration reads zlib.h
+  target_include_directories(zlibstatic INTERFACE ${ZLIB_INCLUDE_DIRS})
   add_library(ZLIB::ZLIB ALIAS zlibstatic)
 endif()
 plasticity_dependency(PNG FETCH
