@@ -113,11 +113,7 @@ void learn(Trial& trial, Variant variant, const Text& text, std::int64_t neurons
   const std::int64_t batch = trial.quick() ? 8 : 16, steps = trial.quick() ? 25 : 50;
   Reader reader(variant.spec, text, batch, steps, trial.device(), trial.seed());
   Network& network = reader.network();
-  if (!variant.plastic) {
-    network.parameter("alpha")[0] = 0;
-    network.set_trainable("alpha", false);
-    network.set_trainable("eta", false);
-  }
+  if (!variant.plastic) remove_plasticity(network);
   const std::vector<ParameterView> parameters =
       together({network.parameters(), reader.readout().parameters()});
   Adam adam;

@@ -88,12 +88,6 @@ TestErrors test(const Task& task, const std::function<std::span<const float>(con
   return {std::accumulate(errors.begin(), errors.end(), 0.0) / episodes, errors[episodes / 2]};
 }
 
-void take_away_plasticity(Network& network) {
-  network.parameter("alpha")[0] = 0;
-  network.set_trainable("alpha", false);
-  network.set_trainable("eta", false);
-}
-
 /// The paper's network: one neuron a bit, the patterns are input currents, the answer is the neurons'
 /// activity. `bias`: one neuron more, whose input is always on.
 void learn_directly(Trial& trial, const Task& task, const std::string& name, bool plastic, bool bias) {
@@ -102,7 +96,7 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
                    .alpha = plastic ? Granularity::connection : Granularity::scalar,
                    .neurons = static_cast<std::int64_t>(N)},
                   {.device = trial.device(), .seed = trial.seed()});
-  if (!plastic) take_away_plasticity(network);
+  if (!plastic) remove_plasticity(network);
   Adam adam({.learning_rate = task.bits == full.bits ? 3e-4 : 3e-3});
   Random random(trial.seed());
   std::vector<float> u(T * N), dy(T * N);
@@ -137,7 +131,7 @@ void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string
   const auto bits = static_cast<std::int64_t>(task.bits);
   Network network({.cell = cell, .alpha = Granularity::scalar, .inputs = bits, .neurons = neurons},
                   {.device = trial.device(), .seed = trial.seed()});
-  take_away_plasticity(network);
+  remove_plasticity(network);
   Linear readout(neurons, bits, trial.seed() + 1, "readout");
   const std::vector<ParameterView> parameters = together({network.parameters(), readout.parameters()});
   Adam adam({.learning_rate = 1e-3});

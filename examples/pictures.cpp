@@ -93,12 +93,9 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
       {.batch = static_cast<std::int64_t>(batch), .device = trial.device(), .seed = trial.seed()});
   network.parameter("eta")[0] = .04f;
   for (float& alpha : network.parameter("alpha")) {
-    alpha = plasticity == Plasticity::independent ? alpha * 3 : plasticity == Plasticity::shared ? .03f : 0;
+    alpha = plasticity == Plasticity::independent ? alpha * 3 : .03f;
   }
-  if (plasticity == Plasticity::none) {
-    network.set_trainable("alpha", false);
-    network.set_trainable("eta", false);
-  }
+  if (plasticity == Plasticity::none) remove_plasticity(network);
   Adam adam;
   const double learning_rate = size == 28 ? 1e-3 : 5e-3;  // many neurons add up many changes
   Random random(trial.seed());

@@ -135,9 +135,4 @@ std::int64_t neurons_without_plasticity(std::int64_t neurons, const Worlds& worl
   return more;
 }
 
-void remove_plasticity(plasticity::Network& network) {
-  for (float& alpha : network.parameter("alpha")) alpha = 0;
-  for (const char* name : {"alpha", "eta"}) network.set_trainable(name, false);
-}
-
 }  // namespace examples

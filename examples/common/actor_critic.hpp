@@ -66,7 +66,4 @@ class ActorCritic {
 /// `neurons` (which has an alpha beside each w).
 std::int64_t neurons_without_plasticity(std::int64_t neurons, const Worlds& worlds);
 
-/// Without plasticity: alpha is zero and stays.
-void remove_plasticity(plasticity::Network& network);
-
 }  // namespace examples

@@ -10,6 +10,11 @@
 
 namespace examples {
 
+void remove_plasticity(plasticity::Network& network) {
+  for (float& alpha : network.parameter("alpha")) alpha = 0;
+  for (const char* name : {"alpha", "eta"}) network.set_trainable(name, false);
+}
+
 std::vector<plasticity::ParameterView> together(
     std::initializer_list<std::vector<plasticity::ParameterView>> modules) {
   std::vector<plasticity::ParameterView> all;

@@ -31,6 +31,9 @@ struct Record {
   double result = 0, seconds = 0;
 };
 
+/// Makes a network's weights fixed: alpha is zero and stays.
+void remove_plasticity(plasticity::Network& network);
+
 /// The parameters of several modules as one list, for Adam and clip_gradients.
 std::vector<plasticity::ParameterView> together(
     std::initializer_list<std::vector<plasticity::ParameterView>> modules);
