@@ -24,6 +24,7 @@ struct RoundedClip {
       : clip(exact), bound(nearest), within(beside(nearest, -1)), beyond(beside(nearest, 1)) {}
 
  private:
+  // (std::bit_cast is the host's alone.)
   PLASTICITY_HOST_DEVICE static float beside(float value, int places) {
     const auto bits = __builtin_bit_cast(std::uint32_t, value);
     return __builtin_bit_cast(float, bits + (static_cast<std::uint32_t>(places) << 16));
@@ -55,8 +56,14 @@ PLASTICITY_HOST_DEVICE inline float rounded_trace(float hebb, float nearest, con
 /// does so again.
 template <Rule rule>
 PLASTICITY_HOST_DEVICE inline float restored_trace(float rounded, const RoundedClip& at) {
-  const bool may_be_the_clip = rule == Rule::hard_clip || (rule == Rule::read_clip && at.bound > at.clip);
-  return may_be_the_clip && std::abs(rounded) == at.bound ? std::copysign(at.clip, rounded) : rounded;
+  if constexpr (rule == Rule::hard_clip) {
+    if (std::abs(rounded) == at.bound) return std::copysign(at.clip, rounded);
+  }
+  if constexpr (rule == Rule::read_clip) {
+    if (!is_cut<rule>(rounded, at.bound) && is_cut<rule>(rounded, at.clip))
+      return std::copysign(at.clip, rounded);
+  }
+  return rounded;
 }
 
 }  // namespace plasticity
