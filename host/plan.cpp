@@ -30,8 +30,17 @@ void check_host_lengths(const PlanOptions& options, const std::int64_t* length) 
   if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
 }
 
+/// A trace on a bfloat16 tape is on one side of its clip, which therefore needs normal neighbours there.
+void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
+  const bool clips = spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip;
+  if (options.precision != Precision::bf16 || !clips || (spec.clip >= 2e-38 && spec.clip <= 3e38)) return;
+  fail(ErrorCode::invalid_spec, "spec.clip",
+       text("2e-38 to 3e38 for rule ", to_string(spec.rule), " in precision bf16"), text(spec.clip));
+}
+
 std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
   check_sizes(spec, options.steps, options.batch);
+  check_clip_on_tape(spec, options);
   if (options.checkpoint_interval < 0) {
     bad_argument("options.checkpoint_interval", "at least 0", text(options.checkpoint_interval));
   }

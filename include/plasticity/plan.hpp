@@ -17,7 +17,7 @@ struct PlanOptions {
   std::int64_t steps = 1;                ///< T >= 0
   std::int64_t batch = 1;                ///< B >= 0
   Device device = Device::best();        ///< where it runs, and where its buffers are
-  Precision precision = Precision::f32;  ///< f64: double arguments; f32 and bf16: float arguments
+  Precision precision = Precision::f32;  ///< f64: double arguments; f32, bf16 (clip 2e-38 to 3e38): float
   /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
   /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. In bf16, with a rule that clips,
   /// and no budget, it chooses 1: then backward knows for every step on which side of the clip an entry was.

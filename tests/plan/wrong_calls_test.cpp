@@ -115,6 +115,16 @@ TEST(BadInput, PlanOptions) {
        plan({.execution = Execution::graph})},
       {"no execution", bad_argument, "options.execution: expected a value of its enumeration, got 9",
        plan({.execution = static_cast<Execution>(9)})},
+      {"clip too small for bfloat16", bad_spec, "spec.clip: expected 2e-38 to 3e38 for rule hard_clip in",
+       [] {
+         Plan({.rule = Rule::hard_clip, .clip = 1e-42},
+              {.device = Device::cpu(1), .precision = Precision::bf16});
+       }},
+      {"clip too large for bfloat16", bad_spec, "spec.clip: expected 2e-38 to 3e38 for rule read_clip in",
+       [] {
+         Plan({.rule = Rule::read_clip, .clip = 3.4e38},
+              {.device = Device::cpu(1), .precision = Precision::bf16});
+       }},
       {"trace overflow", bad_argument, "size of a trace",
        [] { Plan({.neurons = std::int64_t{1} << 31}, {.batch = 4, .device = Device::cpu(1)}); }},
   };
