@@ -117,17 +117,15 @@ const Variant variants[] = {
 };
 
 /// Activity that persists, and plasticity that is felt from the start, instead of the library's .01 normal. A
-/// modulator begins near zero: otherwise every trace is noise at its clip from the first trial on, and what
-/// is worth storing is never found.
+/// modulator begins as good as constant, its bias: with the library's weights every trace is noise at its
+/// clip from the first trial on, and what is worth storing is never found.
 void start_lively(Network& network) {
   const double gain = .8 / std::sqrt(static_cast<double>(network.spec().neurons));
   for (float& w : network.parameter("w")) w *= static_cast<float>(gain / .01);
   for (float& alpha : network.parameter("alpha")) alpha *= 10;
   for (float& w : network.parameter("w_in")) w *= 2;
   if (!network.spec().has_modulator()) return;
-  for (const char* name : {"modulator.weight", "modulator.bias"}) {
-    for (float& v : network.parameter(name)) v *= .03f;
-  }
+  for (float& v : network.parameter("modulator.weight")) v *= .03f;
 }
 
 void learn(Trial& trial, const Variant& variant, ActorCriticOptions options, bool in_turn) {
