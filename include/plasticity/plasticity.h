@@ -15,15 +15,19 @@
 
 #include "plasticity/config.h"
 
+/* A caller may give any number for an enumeration, and is told so; in C++ that takes one that is an int. */
 #ifdef __cplusplus
+#define PLASTICITY_AS_INT : int
 extern "C" {
+#else
+#define PLASTICITY_AS_INT
 #endif
 
 /* ---- Errors
  * ---------------------------------------------------------------------------------------------------- */
 
 /** What kind of thing went wrong; as ErrorCode in error.hpp. */
-typedef enum plasticity_status {
+typedef enum plasticity_status PLASTICITY_AS_INT {
   PLASTICITY_OK = 0,
   PLASTICITY_INVALID_ARGUMENT = 1,
   PLASTICITY_INVALID_SPEC = 2,
@@ -107,13 +111,13 @@ typedef struct plasticity_memory {
 /* ---- What a network is: spec.hpp
  * -------------------------------------------------------------------------------- */
 
-typedef enum plasticity_cell {
+typedef enum plasticity_cell PLASTICITY_AS_INT {
   PLASTICITY_CELL_FEEDFORWARD,
   PLASTICITY_CELL_RNN,
   PLASTICITY_CELL_LSTM
 } plasticity_cell;
 
-typedef enum plasticity_rule {
+typedef enum plasticity_rule PLASTICITY_AS_INT {
   PLASTICITY_RULE_DECAY,
   PLASTICITY_RULE_OJA,
   PLASTICITY_RULE_HARD_CLIP,
@@ -122,26 +126,26 @@ typedef enum plasticity_rule {
   PLASTICITY_RULE_READ_CLIP
 } plasticity_rule;
 
-typedef enum plasticity_rate {
+typedef enum plasticity_rate PLASTICITY_AS_INT {
   PLASTICITY_RATE_FIXED,
   PLASTICITY_RATE_MODULATED,
   PLASTICITY_RATE_FAN_OUT,
   PLASTICITY_RATE_EXTERNAL
 } plasticity_rate;
 
-typedef enum plasticity_eligibility {
+typedef enum plasticity_eligibility PLASTICITY_AS_INT {
   PLASTICITY_ELIGIBILITY_NONE,
   PLASTICITY_ELIGIBILITY_BEFORE,
   PLASTICITY_ELIGIBILITY_AFTER
 } plasticity_eligibility;
 
-typedef enum plasticity_granularity {
+typedef enum plasticity_granularity PLASTICITY_AS_INT {
   PLASTICITY_ALPHA_SCALAR,
   PLASTICITY_ALPHA_POST,
   PLASTICITY_ALPHA_CONNECTION
 } plasticity_granularity;
 
-typedef enum plasticity_activation {
+typedef enum plasticity_activation PLASTICITY_AS_INT {
   PLASTICITY_ACTIVATION_TANH,
   PLASTICITY_ACTIVATION_SIGMOID,
   PLASTICITY_ACTIVATION_RELU,
@@ -149,14 +153,18 @@ typedef enum plasticity_activation {
   PLASTICITY_ACTIVATION_SOFTMAX
 } plasticity_activation;
 
-typedef enum plasticity_modulator_source {
+typedef enum plasticity_modulator_source PLASTICITY_AS_INT {
   PLASTICITY_MODULATOR_HIDDEN,
   PLASTICITY_MODULATOR_CELL
 } plasticity_modulator_source;
 
-typedef enum plasticity_precision { PLASTICITY_F64, PLASTICITY_F32, PLASTICITY_BF16 } plasticity_precision;
+typedef enum plasticity_precision PLASTICITY_AS_INT {
+  PLASTICITY_F64,
+  PLASTICITY_F32,
+  PLASTICITY_BF16
+} plasticity_precision;
 
-typedef enum plasticity_execution {
+typedef enum plasticity_execution PLASTICITY_AS_INT {
   PLASTICITY_EXECUTION_AUTOMATIC,
   PLASTICITY_EXECUTION_STEP,
   PLASTICITY_EXECUTION_GRAPH,
@@ -365,7 +373,7 @@ PLASTICITY_API plasticity_status plasticity_clip_gradients(const plasticity_para
                                                            size_t count, double most, double* norm);
 
 /** As Reduction: what a sum of squared errors is divided by. */
-typedef enum plasticity_reduction {
+typedef enum plasticity_reduction PLASTICITY_AS_INT {
   PLASTICITY_MEAN = 0,    /**< the number of entries that count */
   PLASTICITY_SUM = 1,     /**< nothing */
   PLASTICITY_RELATIVE = 2 /**< the sum of the squared targets */
