@@ -32,8 +32,8 @@ void check_host_lengths(const PlanOptions& options, const std::int64_t* length) 
 
 /// A trace on a bfloat16 tape is on one side of its clip, which therefore needs normal neighbours there.
 void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
-  const bool clips = spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip;
-  if (options.precision != Precision::bf16 || !clips || (spec.clip >= 2e-38 && spec.clip <= 3e38)) return;
+  if (options.precision != Precision::bf16 || !has_clip(spec.rule)) return;
+  if (spec.clip >= 2e-38 && spec.clip <= 3e38) return;
   fail(ErrorCode::invalid_spec, "spec.clip",
        text("2e-38 to 3e38 for rule ", to_string(spec.rule), " in precision bf16"), text(spec.clip));
 }

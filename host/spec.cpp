@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "fail.hpp"
+#include "validate.hpp"
 
 namespace plasticity {
 namespace {
@@ -125,8 +126,7 @@ void Spec::validate() const {
   if (cell != Cell::rnn && inputs < 1) {
     bad_spec("inputs", text("at least 1 for cell ", to_string(cell)), text(inputs));
   }
-  const bool clips = rule == Rule::hard_clip || rule == Rule::read_clip;
-  if (clips && !(clip > 0 && std::isfinite(clip))) {
+  if (has_clip(rule) && !(clip > 0 && std::isfinite(clip))) {
     bad_spec("clip", text("a finite value above 0 for rule ", to_string(rule)), text(clip));
   }
   if (has_eligibility() && rate == Rate::fixed) {
@@ -149,7 +149,7 @@ std::string to_string(const Spec& spec) {
   if (spec.has_eligibility()) line += text(" eligibility=", to_string(spec.eligibility));
   line += text(" alpha=", to_string(spec.alpha), ' ', to_string(spec.activation));
   if (spec.modulator_source == ModulatorSource::cell) line += " modulator_source=cell";
-  if (spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip) line += text(" clip=", spec.clip);
+  if (has_clip(spec.rule)) line += text(" clip=", spec.clip);
   return line + text(" I=", spec.inputs, " N=", spec.neurons);
 }
 

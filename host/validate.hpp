@@ -7,6 +7,9 @@
 // there, which must not. Each throws Error(invalid_argument) that names the tensor.
 namespace plasticity {
 
+/// Whether the rule looks at Spec::clip.
+constexpr bool has_clip(Rule rule) { return rule == Rule::hard_clip || rule == Rule::read_clip; }
+
 /// Sizes T >= 0 and B >= 0, and every tensor of the spec small enough for 64-bit byte offsets.
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch);
 

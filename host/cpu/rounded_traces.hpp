@@ -5,6 +5,7 @@
 #include "cpu/bfloat16.hpp"
 #include "cpu/sweeps.hpp"
 #include "rules/rounded_clip.hpp"
+#include "validate.hpp"
 
 // Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp). Where the tape has the
 // trace of every step (K = 1, the plan's choice for a rule that clips), backward asks it on which side an
@@ -20,7 +21,7 @@ class RoundedTraces {
 
   /// Whether the tape also has the trace after the last update: what restore() needs of it.
   static bool needs_last(const Spec& spec, std::int64_t interval) {
-    return interval == 1 && (spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip);
+    return interval == 1 && has_clip(spec.rule);
   }
 
   /// Hebbian traces, to the side of the clip that each is on.

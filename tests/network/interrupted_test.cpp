@@ -85,8 +85,7 @@ TEST_F(Interrupted, FiftyKillsAndTheSameBits) {
 
   std::mt19937 random(7);
   std::uniform_real_distribution<double> part(0, 1);
-  double longest =
-      std::min(whole.count() / 5, .3);  // seconds; more where nothing gets as far as a checkpoint
+  double longest = std::min(whole.count() / 5, .3);  // seconds; grows where no checkpoint is reached
   int killed = 0, finished = 0, resumed = 0;
   while (killed < kills) {
     const int before = iteration_of(torn);
