@@ -11,10 +11,10 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    Carver carver(spaces + static_cast<std::size_t>(slot * plan.together() + k) * space_bytes);
+    StaggeredArena arena(spaces + static_cast<std::size_t>(slot * plan.together() + k) * space_bytes);
     const std::int64_t b = first + k;
     elements.push_back({*this, b, plan.tape_element(tape, b),
-                        BackwardSpace<Real>(spec, plan.interval_, carver), group, team});
+                        BackwardSpace<Real>(spec, plan.interval_, arena), group, team});
     elements.back().begin();
     longest = std::max(longest, elements.back().length);
   }
@@ -79,23 +79,23 @@ struct BackwardScratch {
   std::byte *sums, *spaces;
 
   BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
-                  std::int64_t spaces_bytes, Carver& carver)
-      : copies(spec, true, carver) {
+                  std::int64_t spaces_bytes, StaggeredArena& arena)
+      : copies(spec, true, arena) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
-    zeros = carver.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
-    w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
-    gates_transposed = carver.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
-    da = carver.take<Real>(rows * spec.gates() * S);
-    left = carver.take<const Real*>(rows);
-    right = carver.take<const Real*>(rows);
-    sums = carver.take<std::byte>(sums_bytes);
-    spaces = carver.take<std::byte>(spaces_bytes);
+    zeros = arena.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
+    w_in_transposed = arena.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
+    gates_transposed = arena.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
+    da = arena.take<Real>(rows * spec.gates() * S);
+    left = arena.take<const Real*>(rows);
+    right = arena.take<const Real*>(rows);
+    sums = arena.take<std::byte>(sums_bytes);
+    spaces = arena.take<std::byte>(spaces_bytes);
   }
 };
 
 template <class Real>
 std::size_t group_sums_bytes(const Spec& spec) {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   GroupSums<Real>(spec, counter);
   return counter.bytes();
 }
@@ -104,26 +104,26 @@ std::size_t group_sums_bytes(const Spec& spec) {
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   BackwardSpace<Real>(spec_, interval_, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
                         workers() * together() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape tape,
-                                    Scratch scratch) const {
+void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
+                                            Scratch scratch) const {
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
-  Carver carver(scratch.data);
+  StaggeredArena arena(scratch.data);
   const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
-                                     workers() * together() * static_cast<std::int64_t>(space_bytes), carver);
+                                     workers() * together() * static_cast<std::int64_t>(space_bytes), arena);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
   std::fill_n(memory.sums, static_cast<std::int64_t>(sums_bytes) * groups(), std::byte{0});

@@ -2,7 +2,7 @@
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
-#include "cpu/parallel.hpp"
+#include "cpu/threads/parallel.hpp"
 
 namespace plasticity::cpu {
 
@@ -33,8 +33,8 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   struct Element;  // one batch element on its way back (backward_element.hpp)
 
   GroupSums<Real> sums_of(std::int64_t group) const {
-    Carver carver(sums + static_cast<std::size_t>(group) * sums_bytes);
-    return GroupSums<Real>(spec, carver);
+    StaggeredArena arena(sums + static_cast<std::size_t>(group) * sums_bytes);
+    return GroupSums<Real>(spec, arena);
   }
   std::int64_t length_of(std::int64_t b) const {
     return args.masks.length == nullptr ? T : args.masks.length[b];

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <numeric>
 
-#include "cpu/cells.hpp"
-#include "cpu/layout.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/layout.hpp"
 #include "plasticity/arguments.hpp"
 
 // The parts of a step that touch vectors of N only.

@@ -4,14 +4,14 @@
 #include <cstring>
 #include <type_traits>
 
-#include "backend.hpp"
-#include "carver.hpp"
-#include "cpu/bfloat16.hpp"
-#include "cpu/cells.hpp"
-#include "cpu/products.hpp"
+#include "base/arena.hpp"
 #include "cpu/rounded_traces.hpp"
-#include "cpu/sweeps.hpp"
-#include "cpu/team.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/products.hpp"
+#include "cpu/sweeps/sweeps.hpp"
+#include "cpu/threads/team.hpp"
+#include "plan/backend.hpp"
 
 // The CPU backend: the batch is shared out among threads, time runs inside, so that a batch element's trace
 // stays in the cache of one core for the whole sequence; threads without an element share the sweeps of the
@@ -25,21 +25,21 @@ namespace plasticity::cpu {
 /// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
 /// the same address. A piece of no elements is not null: where a step's row would begin is worked out for
 /// what a cell does not have, too.
-class Carver : public plasticity::Carver {
+class StaggeredArena : public Arena {
  public:
-  using plasticity::Carver::Carver;
+  using Arena::Arena;
   template <class T>
   T* take(std::int64_t count) {
     if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / apart) * apart);
     return place<T>(count);
   }
   /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
-  std::size_t bytes() const { return large_ == 0 ? plasticity::Carver::bytes() : whole_pages(); }
+  std::size_t bytes() const { return large_ == 0 ? Arena::bytes() : whole_pages(); }
 
   static constexpr std::size_t page = 4096, large = 32 << 10, apart = 256;
 
  private:
-  std::size_t whole_pages() const { return (plasticity::Carver::bytes() + page - 1) / page * page; }
+  std::size_t whole_pages() const { return (Arena::bytes() + page - 1) / page * page; }
   std::size_t large_ = 0;
 };
 
@@ -48,7 +48,8 @@ class Carver : public plasticity::Carver {
 template <class Real>
 std::int64_t trace_distance(const Spec& spec) {
   const std::int64_t size = spec.presynaptic() * padded<Real>(spec.neurons);
-  constexpr std::int64_t page = Carver::page / sizeof(Real), large = Carver::large / sizeof(Real);
+  constexpr std::int64_t page = StaggeredArena::page / sizeof(Real),
+                         large = StaggeredArena::large / sizeof(Real);
   return size < large ? size : (size + page - 1) / page * page;
 }
 
@@ -61,7 +62,7 @@ struct ParameterCopies {
   Real* w;             // [P,width]
   Real* alpha;         // [P,width]; [N] where one row serves all
 
-  ParameterCopies(const Spec& spec, bool whole, Carver& carver);
+  ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena);
   /// Makes the copies.
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
@@ -80,7 +81,7 @@ struct TapeElement {
   Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step (and see RoundedTraces::needs_last())
   Trace* eligibility;  // likewise
 
-  TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, Carver& carver);
+  TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, StaggeredArena& arena);
 };
 
 /// What one thread works in while it runs an element forward.
@@ -100,7 +101,7 @@ struct ForwardSpace {
   Real* hebb;                                // [P,N]
   Real* eligibility;                         // [P,N]
 
-  ForwardSpace(const Spec& spec, Carver& carver);
+  ForwardSpace(const Spec& spec, StaggeredArena& arena);
 };
 
 /// Gradient sums of a group of batch elements; the groups are added up in order at the end. The groups depend
@@ -114,7 +115,7 @@ struct GroupSums {
   Real* fan_out_weight;    // [N]
   Real* fan_out_bias;      // [N]
 
-  GroupSums(const Spec& spec, Carver& carver);
+  GroupSums(const Spec& spec, StaggeredArena& arena);
 };
 
 /// What one thread works in while it runs an element backward.
@@ -135,29 +136,29 @@ struct BackwardSpace {
   Real* dy;                      // [N]
   Real* drate;                   // [N]
 
-  BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
+  BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
 };
 
 template <class Real, class Trace>
-class CpuPlan final : public Backend {
+class CpuPlan final : public TypedBackend<Real> {
  public:
   CpuPlan(const Spec& spec, const PlanOptions& options);
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
-  std::size_t live_bytes() const override { return live_bytes_; }
+  std::size_t step_state_bytes() const override { return step_state_bytes_; }
 
-  void forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
-  void backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
-  void load(Stream, const State<const Real>& state, Live live) const override;
-  void step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const override;
-  void store(Stream, const State<Real>& state, Live live) const override;
+  void enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_load(Stream, const State<const Real>& state, StepState step_state) const override;
+  void enqueue_step(Stream, const StepArgs<Real>& args, StepState step_state, Scratch scratch) const override;
+  void enqueue_store(Stream, const State<Real>& state, StepState step_state) const override;
 
  private:
-  struct ForwardPass;   // a forward pass under way (forward.cpp)
-  struct BackwardPass;  // a backward pass under way (backward.cpp)
-  struct LiveElement;   // the state of a network that is stepped (step.cpp)
+  struct ForwardPass;       // a forward pass under way (forward.cpp)
+  struct BackwardPass;      // a backward pass under way (backward.cpp)
+  struct StepStateElement;  // the state of a network that is stepped (step.cpp)
 
   /// The input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
@@ -165,7 +166,7 @@ class CpuPlan final : public Backend {
   /// h(t-1) W_gates of `elements` elements, added to their currents of i, f and o, at some columns.
   void add_gate_products(const Parameters<const Real>& parameters, int elements, const Real* const* h,
                          Real* const* currents, Columns columns) const;
-  LiveElement live_element(Live live, std::int64_t b) const;
+  StepStateElement step_state_element(StepState step_state, std::int64_t b) const;
 
   /// Groups of batch elements whose gradients are summed apart, and the elements in each but perhaps the
   /// last.
@@ -208,7 +209,7 @@ class CpuPlan final : public Backend {
   std::size_t backward_space_bytes() const;
   std::size_t forward_scratch_bytes() const;
   std::size_t backward_scratch_bytes() const;
-  std::size_t live_element_bytes() const;
+  std::size_t step_state_element_bytes() const;
 
   Spec spec_;
   PlanOptions options_;
@@ -216,7 +217,7 @@ class CpuPlan final : public Backend {
   const Cells<Real>& cells_;
   const Products<Real>& products_;
   std::int64_t interval_;
-  std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+  std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
 };
 
 /// Copies traces between the caller's type and the stored one.

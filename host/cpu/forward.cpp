@@ -188,11 +188,11 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    Carver carver(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
-    Carver nothing(nullptr);
+    StaggeredArena arena(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
+    StaggeredArena nothing(nullptr);
     const std::int64_t b = first + k;
     elements.push_back(
-        {*this, b, ForwardSpace<Real>(spec, carver),
+        {*this, b, ForwardSpace<Real>(spec, arena),
          records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, nothing)});
     elements.back().begin();
     longest = std::max(longest, elements.back().length);
@@ -255,26 +255,26 @@ void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& param
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_space_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   ForwardSpace<Real>(spec_, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_scratch_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   ParameterCopies<Real>(spec_, true, counter);
   counter.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers() * elements_together);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const {
-  Carver carver(scratch.data);
-  const ParameterCopies<Real> copies(spec_, true, carver);
+void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape,
+                                           Scratch scratch) const {
+  StaggeredArena arena(scratch.data);
+  const ParameterCopies<Real> copies(spec_, true, arena);
   const std::size_t bytes = forward_space_bytes();
-  std::byte* spaces =
-      carver.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);
+  std::byte* spaces = arena.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);
   const ForwardPass pass{*this, args, tape, spaces, bytes, copies.connect(spec_, args.parameters)};
   // Elements run together unless that would leave a thread without any.
   const std::int64_t B = options_.batch, threads = options_.device.threads();

@@ -2,10 +2,10 @@
 
 #include <cstdint>
 
-#include "cpu/bfloat16.hpp"
-#include "cpu/sweeps.hpp"
+#include "check/arguments.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
+#include "cpu/sweeps/sweeps.hpp"
 #include "rules/rounded_clip.hpp"
-#include "validate.hpp"
 
 // Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp). Where the tape has the
 // trace of every step (K = 1, the plan's choice for a rule that clips), backward asks it on which side an

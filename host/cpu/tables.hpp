@@ -1,8 +1,8 @@
 #pragma once
 
-#include "cpu/cells.hpp"
-#include "cpu/products.hpp"
-#include "cpu/sweeps.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/products.hpp"
+#include "cpu/sweeps/sweeps.hpp"
 
 // The tables that sweeps_*.cpp define, one set for each instruction set of this build.
 #define PLASTICITY_TABLES(isa)                \

@@ -1,5 +1,5 @@
 // The vectors' own exp, tanh and logistic function against those of the C++ library in higher precision.
-#include "cpu/cells.hpp"
+#include "cpu/sweeps/cells.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "cpu/layout.hpp"
+#include "cpu/sweeps/layout.hpp"
 
 namespace plasticity::cpu {
 namespace {

@@ -1,4 +1,4 @@
-#include "cpu/parallel.hpp"
+#include "cpu/threads/parallel.hpp"
 
 #include <gtest/gtest.h>
 

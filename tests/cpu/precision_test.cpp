@@ -5,8 +5,8 @@
 #include <set>
 #include <string>
 
-#include "cpu/bfloat16.hpp"
 #include "cpu/rounded_traces.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
 #include "problems/answers.hpp"
 #include "problems/model.hpp"
 #include "problems/plan_runner.hpp"

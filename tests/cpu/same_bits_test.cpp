@@ -125,10 +125,10 @@ TEST(SameBits, ForStepsOneByOne) {
     const Problem problem = make_problem(spec, 6, 3, random(), masks);
     const std::int64_t B = 3, N = 21;
     const Plan plan(spec, {.steps = 6, .batch = B, .device = Device::cpu(2)});
-    const GuardedMemory live(plan.live_bytes()), scratch(plan.scratch_bytes());
+    const GuardedMemory step_state(plan.step_state_bytes()), scratch(plan.scratch_bytes());
     Buffers<float> whole(problem), stepped(problem);
     plan.forward({}, whole.forward, {}, scratch.as<Scratch>());
-    plan.load({}, stepped.forward.initial_state, live.as<Live>());
+    plan.load({}, stepped.forward.initial_state, step_state.as<StepState>());
     for (std::int64_t t = 0; t < 6; ++t) {
       StepArgs<float> args;
       args.parameters = stepped.forward.parameters;
@@ -144,13 +144,14 @@ TEST(SameBits, ForStepsOneByOne) {
       }
       args.y = stepped.forward.y + t * B * N;
       if (spec.has_modulator()) args.modulation = stepped.forward.modulation + t * B;
-      plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+      plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>());
       if (t == 2)
-        plan.store({}, stepped.forward.final_state, live.as<Live>());  // taking the state out changes nothing
+        plan.store({}, stepped.forward.final_state,
+                   step_state.as<StepState>());  // taking the state out changes nothing
     }
-    plan.store({}, stepped.forward.final_state, live.as<Live>());
+    plan.store({}, stepped.forward.final_state, step_state.as<StepState>());
     EXPECT_TRUE(whole.outputs == stepped.outputs) << problem.name();
-    EXPECT_TRUE(live.intact() && scratch.intact());
+    EXPECT_TRUE(step_state.intact() && scratch.intact());
   }
 }
 

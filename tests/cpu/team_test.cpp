@@ -1,4 +1,4 @@
-#include "cpu/team.hpp"
+#include "cpu/threads/team.hpp"
 
 #include <gtest/gtest.h>
 

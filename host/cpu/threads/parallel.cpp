@@ -1,0 +1,123 @@
+#include "cpu/threads/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace plasticity::cpu {
+namespace {
+
+/// One parallel_for: indices are handed out one by one, all of them, even where a body has thrown: another
+/// one may wait for what has not begun.
+struct Job {
+  std::int64_t count;
+  const std::function<void(std::int64_t, int)>* body;
+  std::atomic<std::int64_t> next{0};
+  std::atomic<int> workers{1};  // the caller is worker 0
+  std::mutex mutex;
+  std::condition_variable finished;
+  // Under the mutex:
+  int running = 0;             // helpers at work
+  bool closed = false;         // no helper may start any more
+  std::exception_ptr failure;  // what the first body threw that did
+
+  void work(int worker) noexcept {
+    for (std::int64_t index = next++; index < count; index = next++) {
+      try {
+        (*body)(index, worker);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (failure == nullptr) failure = std::current_exception();
+      }
+    }
+  }
+
+  void help() {
+    {
+      const std::lock_guard lock(mutex);
+      if (closed) return;
+      ++running;
+    }
+    work(workers++);
+    const std::lock_guard lock(mutex);
+    if (--running == 0) finished.notify_one();
+  }
+};
+
+class Pool {
+ public:
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void run(int threads, const std::shared_ptr<Job>& job) {
+    try {
+      call_helpers(threads - 1, job);
+    } catch (const std::exception&) {
+      // The system has no thread or no memory to give: those that there are do the work, or the caller alone.
+    }
+    wake_.notify_all();
+    job->work(0);
+    std::unique_lock lock(job->mutex);
+    job->closed = true;
+    job->finished.wait(lock, [&] { return job->running == 0; });
+    // Out of the job, which a helper may be the last to let go of: what is thrown is the caller's alone.
+    if (job->failure != nullptr) std::rethrow_exception(std::exchange(job->failure, nullptr));
+  }
+
+ private:
+  void call_helpers(int count, const std::shared_ptr<Job>& job) {
+    const std::lock_guard lock(mutex_);
+    for (int helper = 0; helper < count; ++helper) jobs_.push_back(job);
+    while (threads_.size() < static_cast<std::size_t>(count)) threads_.emplace_back([this] { serve(); });
+  }
+
+  void serve() {
+    for (;;) {
+      std::shared_ptr<Job> job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+        if (stopping_) return;
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
+      job->help();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::shared_ptr<Job>> jobs_;
+  std::vector<std::thread> threads_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+void parallel_for(int threads, std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
+  const int useful = static_cast<int>(std::min<std::int64_t>(threads, count));
+  if (useful <= 1) {
+    for (std::int64_t index = 0; index < count; ++index) body(index, 0);
+    return;
+  }
+  static Pool pool;
+  const auto job = std::make_shared<Job>();
+  job->count = count;
+  job->body = &body;
+  pool.run(useful, job);
+}
+
+}  // namespace plasticity::cpu
