@@ -37,10 +37,10 @@ plasticity_status plasticity_adam_steps(const plasticity_adam* adam, int64_t* st
   return guarded([&] { not_null(steps, "steps") = not_null(adam, "adam").adam.steps(); });
 }
 
-plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters, size_t count, double most,
-                                            double* norm) {
+plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters, size_t count,
+                                            double max_norm, double* norm) {
   return guarded([&] {
-    const double was = clip_gradients(c::to_views(parameters, count), most);
+    const double was = clip_gradients(c::to_views(parameters, count), max_norm);
     if (norm != nullptr) *norm = was;
   });
 }
