@@ -82,7 +82,7 @@ class Overlap : public ::testing::Test {
                              .eligibility = Eligibility::after,
                              .inputs = 2,
                              .neurons = 3};
-  const Problem problem = make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
+  const TestCase problem = make_test_case(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
   Buffers<double> buffers{problem};
   const Plan plan{spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}};
   GuardedMemory tape{plan.tape_bytes()}, scratch{plan.scratch_bytes()}, step_state{plan.step_state_bytes()};

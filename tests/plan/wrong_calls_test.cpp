@@ -138,7 +138,7 @@ struct Call {
             .eligibility = Eligibility::before,
             .inputs = 3,
             .neurons = 5};
-  Problem problem = make_problem(spec, 4, 2, 60, {.reset = true, .length = true, .clamp = true});
+  TestCase problem = make_test_case(spec, 4, 2, 60, {.reset = true, .length = true, .clamp = true});
   Buffers<float> buffers{problem};
   Plan plan{spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};
   DeviceMemory tape_memory{Device::cpu(1), plan.tape_bytes() + 64},

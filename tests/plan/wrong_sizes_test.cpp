@@ -105,7 +105,7 @@ TEST(WrongSizes, TheLargestAreCountedRight) {
 }
 
 struct Calls {
-  Problem problem = make_problem({.inputs = 3, .neurons = 5}, 4, 2, 1);
+  TestCase problem = make_test_case({.inputs = 3, .neurons = 5}, 4, 2, 1);
   Buffers<float> buffers{problem};
   Buffers<double> doubles{problem};
   Plan plan{problem.spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};

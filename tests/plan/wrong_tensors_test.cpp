@@ -13,7 +13,7 @@ constexpr std::int64_t T = 4, B = 2;
 
 /// One right call of everything, whose arguments a test spoils in one place.
 struct Calls {
-  Problem problem;
+  TestCase problem;
   Buffers<double> buffers;
   Plan plan;
   GuardedMemory tape, scratch, step_state;
@@ -23,7 +23,7 @@ struct Calls {
   double surplus = 0;
 
   explicit Calls(const Spec& spec)
-      : problem(make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true})),
+      : problem(make_test_case(spec, T, B, 1, {.reset = true, .length = true, .clamp = true})),
         buffers(problem),
         plan(spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}),
         tape(plan.tape_bytes()),

@@ -22,7 +22,7 @@ Answers<Real> answers_in(const Buffers<Real>& buffers) {
 
 /// The reference's, computed in `Real`.
 template <class Real>
-Answers<Real> reference_answers(const Problem& problem) {
+Answers<Real> reference_answers(const TestCase& problem) {
   Buffers<Real> buffers(problem);
   reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
   reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
@@ -30,13 +30,13 @@ Answers<Real> reference_answers(const Problem& problem) {
 }
 
 /// How far off the reference is in float: as far as the problem is ill-conditioned.
-inline double inherent_error(const Problem& problem, const Answers<double>& want) {
+inline double inherent_error(const TestCase& problem, const Answers<double>& want) {
   const Answers<float> single = reference_answers<float>(problem);
   return std::max(worst(single.outputs, want.outputs).first, worst(single.gradients, want.gradients).first);
 }
 
 template <class Real>
-void expect_close(const Problem& problem, const Answers<Real>& got, const Answers<double>& want,
+void expect_close(const TestCase& problem, const Answers<Real>& got, const Answers<double>& want,
                   double tolerance) {
   const auto [output_error, output] = worst(got.outputs, want.outputs);
   const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);
@@ -46,7 +46,7 @@ void expect_close(const Problem& problem, const Answers<Real>& got, const Answer
 
 /// What `single`, alone(problem, b), gave is to the bit what element b has in `batch`. Gradients of
 /// parameters are sums over the batch, and are not looked at.
-inline void expect_same_alone(const Problem& problem, const Answers<float>& batch, std::int64_t b,
+inline void expect_same_alone(const TestCase& problem, const Answers<float>& batch, std::int64_t b,
                               const Answers<float>& single) {
   const auto expect_rows = [&](const std::string& name, const std::vector<float>& all,
                                const std::vector<float>& own) {

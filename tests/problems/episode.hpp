@@ -23,7 +23,7 @@ inline std::vector<float> noise(std::size_t size, std::uint64_t seed) {
 inline std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
 
 /// The inputs and masks of a problem, as views of its buffers.
-inline Sequence sequence_of(const Problem& problem, const Buffers<float>& buffers) {
+inline Sequence sequence_of(const TestCase& problem, const Buffers<float>& buffers) {
   const auto input = [&](const char* name) -> std::span<const float> {
     const auto found = buffers.inputs.find(name);
     return found == buffers.inputs.end() ? std::span<const float>() : found->second;
@@ -42,14 +42,14 @@ inline Sequence sequence_of(const Problem& problem, const Buffers<float>& buffer
 /// A random problem's inputs, with a target of which about half counts.
 struct Episode {
   Episode(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, batch, seed, masks)),
+      : problem(make_test_case(spec, steps, batch, seed, masks)),
         buffers(problem),
         target(noise(static_cast<std::size_t>(steps * batch * spec.neurons), seed)) {
     for (const float value : noise(target.size(), seed + 1)) mask.push_back(value > 0);
   }
   Sequence sequence() const { return sequence_of(problem, buffers); }
 
-  Problem problem;
+  TestCase problem;
   Buffers<float> buffers;
   std::vector<float> target;
   std::vector<std::uint8_t> mask{};

@@ -10,14 +10,14 @@
 namespace plasticity::testing {
 
 struct Reference {
-  static void run(const Problem& problem, Buffers<double>& buffers) {
+  static void run(const TestCase& problem, Buffers<double>& buffers) {
     reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
     reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
   }
 };
 
 struct CpuPlan {
-  static void run(const Problem& problem, Buffers<double>& buffers) {
+  static void run(const TestCase& problem, Buffers<double>& buffers) {
     EXPECT_TRUE(run_plan(problem, buffers, {.device = Device::cpu(2)})) << "canary of " << problem.name();
   }
 };

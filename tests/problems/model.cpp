@@ -13,7 +13,7 @@ double clamped(double value, double c) { return std::min(std::max(value, -c), c)
 
 }  // namespace
 
-Model::Model(const Problem& problem, std::int64_t b)
+Model::Model(const TestCase& problem, std::int64_t b)
     : problem_(problem),
       spec_(problem.spec),
       b_(b),
@@ -182,7 +182,7 @@ Model::Step Model::step() {
   return step;
 }
 
-double distance_to_corner(const Problem& problem) {
+double distance_to_corner(const TestCase& problem) {
   double nearest = std::numeric_limits<double>::infinity();
   for (std::int64_t b = 0; b < problem.batch; ++b) {
     for (Model model(problem, b); !model.finished();) nearest = std::min(nearest, model.step().corner);

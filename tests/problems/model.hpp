@@ -9,7 +9,7 @@ namespace plasticity::testing {
 /// no case of another program, and it tells how near a problem comes to a corner.
 class Model {
  public:
-  Model(const Problem& problem, std::int64_t b);
+  Model(const TestCase& problem, std::int64_t b);
 
   struct Step {
     std::int64_t t;
@@ -31,7 +31,7 @@ class Model {
   double updated(double H, double X, double g, double y_j, Step& step) const;
   void near(double value, double corner, Step& step) const;
 
-  const Problem& problem_;
+  const TestCase& problem_;
   const Spec& spec_;
   std::int64_t b_, t_ = 0, length_;
   const std::int64_t N, P, I;
@@ -42,6 +42,6 @@ class Model {
 /// How near the problem comes to a place where a derivative jumps (relu at 0, a clip at its bound, soft_clip
 /// at p = 0): the smallest distance. What sits on a bound to the bit does so in every arithmetic and does not
 /// count. A precision whose errors are larger than that may well take the other branch.
-double distance_to_corner(const Problem& problem);
+double distance_to_corner(const TestCase& problem);
 
 }  // namespace plasticity::testing

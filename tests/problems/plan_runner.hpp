@@ -40,7 +40,7 @@ class GuardedMemory {
 /// Runs a problem forward and backward through a Plan, in poisoned, guarded memory; gives whether no canary
 /// was hurt.
 template <class Real>
-bool run_plan(const Problem& problem, Buffers<Real>& buffers, const RunOptions& options) {
+bool run_plan(const TestCase& problem, Buffers<Real>& buffers, const RunOptions& options) {
   const Plan plan(problem.spec, {.steps = problem.steps,
                                  .batch = problem.batch,
                                  .device = options.device,

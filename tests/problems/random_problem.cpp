@@ -29,7 +29,7 @@ std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::
 
 }  // namespace
 
-std::string Problem::name() const {
+std::string TestCase::name() const {
   std::ostringstream text;
   text << to_string(spec) << " T=" << steps << " B=" << batch << " seed=" << seed
        << (reset.empty() ? "" : " reset") << (length.empty() ? "" : " length")
@@ -80,10 +80,10 @@ MaskChoice random_masks(std::mt19937_64& random) {
   return {random() % 3 == 0, random() % 3 == 0, random() % 3 == 0};
 }
 
-Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
-                     MaskChoice masks) {
+TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
+                        MaskChoice masks) {
   std::mt19937_64 random(seed);
-  Problem problem{spec, steps, batch, seed, {}, {}, {}, {}, {}};
+  TestCase problem{spec, steps, batch, seed, {}, {}, {}, {}, {}};
   // Activity without a bound grows through its own traces: it gets weights and inputs that keep it small.
   const bool bounded = spec.activation != Activation::identity && spec.activation != Activation::relu;
   const double fan_in = (bounded ? 1 : .3) / std::sqrt(static_cast<double>(spec.presynaptic()));
@@ -144,9 +144,9 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
   return problem;
 }
 
-Problem alone(const Problem& problem, std::int64_t b) {
+TestCase alone(const TestCase& problem, std::int64_t b) {
   const std::int64_t B = problem.batch, T = problem.steps;
-  Problem one = problem;
+  TestCase one = problem;
   one.batch = 1;
   const auto keep = [&](auto& values, std::int64_t outer) {
     if (values.empty()) return;
@@ -170,8 +170,8 @@ Problem alone(const Problem& problem, std::int64_t b) {
   return one;
 }
 
-Problem window(const Problem& problem, std::int64_t first, std::int64_t last) {
-  Problem part = problem;
+TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last) {
+  TestCase part = problem;
   part.steps = last - first;
   const auto keep = [&](auto& values) {
     const auto width = static_cast<std::int64_t>(values.size()) / problem.steps;
@@ -190,7 +190,7 @@ Problem window(const Problem& problem, std::int64_t first, std::int64_t last) {
 }
 
 template <class Real>
-Buffers<Real>::Buffers(const Problem& problem)
+Buffers<Real>::Buffers(const TestCase& problem)
     : inputs(convert<Real>(problem.inputs)), upstream_(convert<Real>(problem.upstream)) {
   const Real nan(std::numeric_limits<double>::quiet_NaN());
   const Spec& spec = problem.spec;

@@ -22,7 +22,7 @@ struct MaskChoice {
 
 /// A spec, its sizes, and every tensor in double; the numbers are floats, so that every precision works on
 /// the same ones. The same seed gives the same problem.
-struct Problem {
+struct TestCase {
   Spec spec;
   std::int64_t steps, batch;
   std::uint64_t seed;
@@ -38,14 +38,14 @@ struct Problem {
 /// Values are scaled so that activity is alive and not saturated, and clips so that both sides of them occur.
 /// What has no derivative (a clip hit exactly, the kink of relu) has probability zero. Clamp values are NaN
 /// where nothing is clamped.
-Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
-                     MaskChoice masks = {});
+TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
+                        MaskChoice masks = {});
 
 /// A copy with batch element b alone.
-Problem alone(const Problem& problem, std::int64_t b);
+TestCase alone(const TestCase& problem, std::int64_t b);
 
 /// A copy with the steps `first` .. `last`-1 alone. State and upstream state are still those of the whole.
-Problem window(const Problem& problem, std::int64_t first, std::int64_t last);
+TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last);
 
 /// A valid spec drawn from the whole matrix.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
@@ -60,13 +60,13 @@ MaskChoice random_masks(std::mt19937_64& random);
 template <class Real>
 class Buffers {
  public:
-  explicit Buffers(const Problem& problem);
+  explicit Buffers(const TestCase& problem);
   Buffers(const Buffers&) = delete;
   Buffers& operator=(const Buffers&) = delete;
 
   ForwardArgs<Real> forward;
   BackwardArgs<Real> backward;
-  std::map<std::string, std::vector<Real>> inputs;     // by the names in Problem::inputs
+  std::map<std::string, std::vector<Real>> inputs;     // by the names in TestCase::inputs
   std::map<std::string, std::vector<Real>> outputs;    // "y", "modulation", "state.hebb", …
   std::map<std::string, std::vector<Real>> gradients;  // by the names of the inputs; parameters begin as zero
 

@@ -13,7 +13,7 @@ namespace {
 
 using Tensors = std::map<std::string, std::vector<double>>;
 
-Tensors model_answers(const Problem& problem) {
+Tensors model_answers(const TestCase& problem) {
   const std::int64_t T = problem.steps, B = problem.batch, N = problem.spec.neurons;
   Tensors answers;
   answers["y"].resize(static_cast<std::size_t>(T * B * N));
@@ -40,7 +40,7 @@ Tensors model_answers(const Problem& problem) {
 }
 
 template <class Real>
-void expect_equations(const Problem& problem, double tolerance) {
+void expect_equations(const TestCase& problem, double tolerance) {
   Buffers<Real> buffers(problem);
   reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
   const Tensors want = model_answers(problem);
@@ -52,7 +52,7 @@ void expect_equations(const Problem& problem, double tolerance) {
 TEST(Equations, WholeMatrix) {
   std::mt19937_64 random(69);
   for (const Spec& spec : every_mix(random, 5, 3))
-    expect_equations<double>(make_problem(spec, 6, 3, random(), random_masks(random)), 1e-14);
+    expect_equations<double>(make_test_case(spec, 6, 3, random(), random_masks(random)), 1e-14);
 }
 
 TEST(Equations, RandomSpecs) {
@@ -60,8 +60,8 @@ TEST(Equations, RandomSpecs) {
   for (int trial = 0; trial < 600; ++trial) {
     const auto neurons = static_cast<std::int64_t>(1 + random() % 6),
                inputs = static_cast<std::int64_t>(1 + random() % 5);
-    const Problem problem =
-        make_problem(random_spec(random, neurons, inputs), 6, 3, random(), random_masks(random));
+    const TestCase problem =
+        make_test_case(random_spec(random, neurons, inputs), 6, 3, random(), random_masks(random));
     expect_equations<double>(problem, 1e-14);
     expect_equations<float>(problem, 5e-6);
   }
@@ -104,7 +104,7 @@ TEST(Equations, TheProblemsAreAlive) {
   std::mt19937_64 random(72);
   for (int trial = 0; trial < 300; ++trial) {
     const std::int64_t sizes[] = {5, 12, 31, 130};
-    const Problem problem = make_problem(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
+    const TestCase problem = make_test_case(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
     double squares = 0, count = 0, middle = 0;
     std::int64_t limited = 0, free = 0;
     Model model(problem, 0);
@@ -135,7 +135,7 @@ TEST(Equations, TheProblemsAreAlive) {
 
 TEST(Equations, CornersAreMeasured) {
   // One neuron with a current of 1/4 and nothing else: relu is that far from its corner.
-  Problem problem{{.activation = Activation::relu}, 1, 1, 0, {}, {}, {}, {}, {}};
+  TestCase problem{{.activation = Activation::relu}, 1, 1, 0, {}, {}, {}, {}, {}};
   problem.inputs = {{"param.w", {0}}, {"param.alpha", {0}}, {"param.eta", {0}}, {"input.u", {.25}}};
   EXPECT_EQ(distance_to_corner(problem), .25);
   problem.spec = {.rule = Rule::hard_clip, .clip = 1};

@@ -15,7 +15,7 @@ using Complex = std::complex<double>;
 constexpr double h = 1e-30;
 
 /// The loss: the sum of upstream times output.
-Complex loss(const Problem& problem, const Buffers<Complex>& buffers) {
+Complex loss(const TestCase& problem, const Buffers<Complex>& buffers) {
   Complex sum = 0;
   for (const auto& [name, weights] : problem.upstream) {
     const std::vector<Complex>& values = buffers.outputs.at(name);
@@ -25,7 +25,7 @@ Complex loss(const Problem& problem, const Buffers<Complex>& buffers) {
 }
 
 /// d loss / d tensor in a direction, by the complex step.
-double derivative(const Problem& problem, Buffers<Complex>& buffers, const std::string& tensor,
+double derivative(const TestCase& problem, Buffers<Complex>& buffers, const std::string& tensor,
                   const std::vector<double>& direction) {
   std::vector<Complex>& values = buffers.inputs.at(tensor);
   for (std::size_t k = 0; k < values.size(); ++k) values[k] += Complex(0, h * direction[k]);
@@ -36,7 +36,7 @@ double derivative(const Problem& problem, Buffers<Complex>& buffers, const std::
 
 /// The largest error of `gradients`, relative to max(1, |derivative|), over directions of every tensor: two
 /// random ones, and a few single elements.
-std::pair<double, std::string> check(const Problem& problem,
+std::pair<double, std::string> check(const TestCase& problem,
                                      const std::map<std::string, std::vector<double>>& gradients) {
   Buffers<Complex> buffers(problem);
   std::mt19937_64 random(problem.seed + 1);
@@ -60,13 +60,13 @@ std::pair<double, std::string> check(const Problem& problem,
   return result;
 }
 
-std::map<std::string, std::vector<double>> gradients_of(const Problem& problem) {
+std::map<std::string, std::vector<double>> gradients_of(const TestCase& problem) {
   Buffers<double> buffers(problem);
   reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
   return buffers.gradients;
 }
 
-void expect_exact(const Problem& problem) {
+void expect_exact(const TestCase& problem) {
   const auto [error, tensor] = check(problem, gradients_of(problem));
   EXPECT_LT(error, 1e-11) << tensor << " of " << problem.name();
 }
@@ -79,7 +79,7 @@ TEST(ComplexStep, RandomSpecs) {
     const Spec spec = random_spec(random, neurons, inputs);
     const auto steps = static_cast<std::int64_t>(1 + random() % 6),
                batch = static_cast<std::int64_t>(1 + random() % 3);
-    expect_exact(make_problem(spec, steps, batch, random(), random_masks(random)));
+    expect_exact(make_test_case(spec, steps, batch, random(), random_masks(random)));
   }
 }
 
@@ -102,7 +102,7 @@ TEST(ComplexStep, WholeMatrix) {
           spec.inputs = 3;
           spec.neurons = 4;
           spec.clip = .3;
-          expect_exact(make_problem(spec, 5, 2, seed++, {seed % 2 == 0, seed % 3 == 0, seed % 5 == 0}));
+          expect_exact(make_test_case(spec, 5, 2, seed++, {seed % 2 == 0, seed % 3 == 0, seed % 5 == 0}));
           seen.insert(to_string(spec));
         }
       }
@@ -119,7 +119,7 @@ TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
               .inputs = 3,
               .neurons = 5,
               .clip = rule == Rule::read_clip ? .25 : .35};
-    Problem problem = make_problem(spec, 8, 3, 7);
+    TestCase problem = make_test_case(spec, 8, 3, 7);
     if (rule == Rule::soft_clip) problem.inputs["param.eta"][0] = 3;
     Buffers<double> buffers(problem);
     reference::forward(spec, 8, 3, buffers.forward);
@@ -135,7 +135,7 @@ TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
 
 // The check itself can fail: a gradient that is off by a millionth is found.
 TEST(ComplexStep, NoticesAWrongGradient) {
-  const Problem problem = make_problem({.rule = Rule::oja, .inputs = 3, .neurons = 4}, 4, 2, 3);
+  const TestCase problem = make_test_case({.rule = Rule::oja, .inputs = 3, .neurons = 4}, 4, 2, 3);
   for (const auto& [name, gradient] : gradients_of(problem)) {
     auto wrong = gradients_of(problem);
     for (double& value : wrong.at(name)) value += 1e-6;
@@ -146,9 +146,9 @@ TEST(ComplexStep, NoticesAWrongGradient) {
 // Softmax divides by the sum over all units, so a clamped unit's current keeps a gradient, though its own y
 // has none.
 TEST(ComplexStep, SoftmaxUnderAClamp) {
-  const Problem problem =
-      make_problem({.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 3, .neurons = 4},
-                   3, 2, 5, {.clamp = true});
+  const TestCase problem = make_test_case(
+      {.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 3, .neurons = 4}, 3, 2, 5,
+      {.clamp = true});
   expect_exact(problem);
   const auto gradients = gradients_of(problem);
   double clamped = 0;

@@ -13,7 +13,7 @@ const Spec retroactive{.rule = Rule::hard_clip,
                        .neurons = 4,
                        .clip = .5};
 
-Answers<double> run(const Problem& problem) { return reference_answers<double>(problem); }
+Answers<double> run(const TestCase& problem) { return reference_answers<double>(problem); }
 
 /// Row (t, b) of a sequence [T,B,columns].
 std::vector<double> row(const std::vector<double>& values, std::int64_t t, std::int64_t B, std::int64_t b,
@@ -23,7 +23,7 @@ std::vector<double> row(const std::vector<double>& values, std::int64_t t, std::
 }
 
 TEST(Reference, BeyondItsLengthAnElementIsStill) {
-  Problem problem = make_problem(retroactive, 6, 3, 1);
+  TestCase problem = make_test_case(retroactive, 6, 3, 1);
   problem.length = {6, 2, 0};
   const Answers<double> result = run(problem);
   for (std::int64_t t = 2; t < 6; ++t) {
@@ -32,7 +32,7 @@ TEST(Reference, BeyondItsLengthAnElementIsStill) {
     EXPECT_EQ(result.outputs.at("modulation")[static_cast<std::size_t>(t * 3 + 1)], 0);
   }
   // The state of element 1 is that of step 1, that of element 2 what it began with.
-  Problem shorter = make_problem(retroactive, 6, 3, 1);
+  TestCase shorter = make_test_case(retroactive, 6, 3, 1);
   shorter.length = {2, 2, 2};
   const Answers<double> until = run(shorter);
   for (std::size_t k = 16; k < 32; ++k) {
@@ -45,7 +45,7 @@ TEST(Reference, BeyondItsLengthAnElementIsStill) {
 }
 
 TEST(Reference, AResetCutsTheGradientOfWhatCameBefore) {
-  Problem problem = make_problem(retroactive, 4, 2, 2);
+  TestCase problem = make_test_case(retroactive, 4, 2, 2);
   problem.reset = {0, 0, 0, 0, 1, 0, 0, 0};  // element 0 before step 2
   std::fill(problem.upstream.at("y").begin(), problem.upstream.at("y").begin() + 2 * 2 * 4,
             0.0);  // steps 0 and 1
@@ -60,7 +60,7 @@ TEST(Reference, AResetCutsTheGradientOfWhatCameBefore) {
 }
 
 TEST(Reference, AClampedUnitShowsItsValueAndHasNoGradient) {
-  const Problem problem = make_problem({.neurons = 5}, 4, 2, 3, {.clamp = true});
+  const TestCase problem = make_test_case({.neurons = 5}, 4, 2, 3, {.clamp = true});
   const Answers<double> result = run(problem);
   for (std::size_t k = 0; k < problem.clamp.size(); ++k) {
     if (problem.clamp[k] == 0) continue;
@@ -70,7 +70,7 @@ TEST(Reference, AClampedUnitShowsItsValueAndHasNoGradient) {
 }
 
 TEST(Reference, TheClampOfAnLstmHoldsTheCandidate) {
-  Problem problem = make_problem({.cell = Cell::lstm, .inputs = 2, .neurons = 3}, 1, 1, 4);
+  TestCase problem = make_test_case({.cell = Cell::lstm, .inputs = 2, .neurons = 3}, 1, 1, 4);
   problem.clamp = {1, 1, 1};
   problem.inputs["clamp_value"] = {.5, -.25, 0};
   problem.inputs.at("state.c") = {0, 0, 0};
@@ -83,7 +83,7 @@ TEST(Reference, TheClampOfAnLstmHoldsTheCandidate) {
 }
 
 TEST(Reference, GradientsOfParametersAreAdded) {
-  const Problem problem = make_problem({.inputs = 2, .neurons = 3}, 3, 2, 5);
+  const TestCase problem = make_test_case({.inputs = 2, .neurons = 3}, 3, 2, 5);
   Buffers<double> once(problem), twice(problem);
   reference::backward(problem.spec, 3, 2, once.backward);
   reference::backward(problem.spec, 3, 2, twice.backward);
@@ -95,8 +95,8 @@ TEST(Reference, GradientsOfParametersAreAdded) {
 }
 
 TEST(Reference, NanStaysNan) {
-  Problem problem =
-      make_problem({.rule = Rule::hard_clip, .activation = Activation::relu, .neurons = 3}, 2, 2, 6);
+  TestCase problem =
+      make_test_case({.rule = Rule::hard_clip, .activation = Activation::relu, .neurons = 3}, 2, 2, 6);
   problem.inputs.at("input.u")[0] = std::numeric_limits<double>::quiet_NaN();
   const Answers<double> result = run(problem);
   EXPECT_TRUE(std::isnan(result.outputs.at("y")[0]));
@@ -108,7 +108,7 @@ TEST(Reference, NanStaysNan) {
 template <class Real>
 void expect_through_clip(Rule rule) {
   const Spec spec{.cell = Cell::feedforward, .rule = rule, .inputs = 2, .neurons = 3, .clip = .2};
-  Problem problem = make_problem(spec, 1, 1, 5);
+  TestCase problem = make_test_case(spec, 1, 1, 5);
   problem.inputs.at("state.hebb").assign(6, spec.clip);
   problem.inputs.at("param.eta").assign(1, 0);                                 // so that it stays where it is
   if (rule == Rule::hard_clip) problem.inputs.at("param.alpha").assign(6, 0);  // through the update alone
