@@ -5,8 +5,7 @@
 #include "plasticity/reference.hpp"
 #include "problems/plan_runner.hpp"
 
-// What runs a problem forward and backward in double. Tests of promises that the reference and the plans keep
-// alike are typed by these.
+// The reference and a CPU plan in double, for typed tests of properties that both must have.
 namespace plasticity::testing {
 
 struct Reference {
