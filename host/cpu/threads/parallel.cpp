@@ -14,8 +14,8 @@
 namespace plasticity::cpu {
 namespace {
 
-/// One parallel_for: indices are handed out one by one, all of them, even where a body has thrown: another
-/// one may wait for what has not begun.
+/// One parallel_for. Every index is run even if a body throws, because another body may wait for one that has
+/// not begun.
 struct Job {
   std::int64_t count;
   const std::function<void(std::int64_t, int)>* body;
@@ -23,10 +23,10 @@ struct Job {
   std::atomic<int> workers{1};  // the caller is worker 0
   std::mutex mutex;
   std::condition_variable finished;
-  // Under the mutex:
-  int running = 0;             // helpers at work
-  bool closed = false;         // no helper may start any more
-  std::exception_ptr failure;  // what the first body threw that did
+  // Guarded by the mutex:
+  int running = 0;             // working helpers
+  bool closed = false;         // whether helpers may no longer start
+  std::exception_ptr failure;  // the first exception of a body
 
   void work(int worker) noexcept {
     for (std::int64_t index = next++; index < count; index = next++) {
@@ -66,14 +66,14 @@ class Pool {
     try {
       call_helpers(threads - 1, job);
     } catch (const std::exception&) {
-      // The system has no thread or no memory to give: those that there are do the work, or the caller alone.
+      // The system could not create a thread or allocate memory. The existing threads do the work.
     }
     wake_.notify_all();
     job->work(0);
     std::unique_lock lock(job->mutex);
     job->closed = true;
     job->finished.wait(lock, [&] { return job->running == 0; });
-    // Out of the job, which a helper may be the last to let go of: what is thrown is the caller's alone.
+    // Taken out of the job, because a helper may be the last to release the job.
     if (job->failure != nullptr) std::rethrow_exception(std::exchange(job->failure, nullptr));
   }
 
