@@ -1,5 +1,9 @@
 #include "cpu/threads/parallel.hpp"
 
+#if __has_include(<pthread.h>)
+#include <pthread.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -105,6 +109,45 @@ class Pool {
   bool stopping_ = false;
 };
 
+/// The pool of this process.
+///
+/// fork() copies the pool but not its threads. So the child process abandons the copy, whose locks and
+/// threads are unusable, and creates a pool of its own when it needs one. The abandoned one stays reachable
+/// and is not destroyed, because its destructor would wait for threads that do not exist.
+class ProcessPool {
+ public:
+  ~ProcessPool() { delete pool_; }
+
+  Pool& get() {
+    const std::lock_guard lock(mutex_);
+    if (pool_ == nullptr) {
+#if __has_include(<pthread.h>)
+      if (abandoned_ == nullptr) pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+#endif
+      pool_ = new Pool;
+    }
+    return *pool_;
+  }
+
+ private:
+  static void before_fork();
+  static void after_fork_in_parent();
+  static void after_fork_in_child();
+
+  std::mutex mutex_;
+  Pool* pool_ = nullptr;
+  Pool* abandoned_ = nullptr;
+};
+
+ProcessPool process_pool;
+
+void ProcessPool::before_fork() { process_pool.mutex_.lock(); }
+void ProcessPool::after_fork_in_parent() { process_pool.mutex_.unlock(); }
+void ProcessPool::after_fork_in_child() {
+  if (process_pool.pool_ != nullptr) process_pool.abandoned_ = std::exchange(process_pool.pool_, nullptr);
+  process_pool.mutex_.unlock();
+}
+
 }  // namespace
 
 void parallel_for(int threads, std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
@@ -113,11 +156,10 @@ void parallel_for(int threads, std::int64_t count, const std::function<void(std:
     for (std::int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  static Pool pool;
   const auto job = std::make_shared<Job>();
   job->count = count;
   job->body = &body;
-  pool.run(useful, job);
+  process_pool.get().run(useful, job);
 }
 
 }  // namespace plasticity::cpu
