@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Reports sentences that are hard to read: comments, docstrings, messages and Markdown.
 
-    plain_words.py [--root DIR] [--warn] [FILES]    prints FILE:LINE: PATTERN: REMEDY: TEXT; exits 1 if there is one
-    plain_words.py [--root DIR] --count [FILES]     prints the number per pattern, then the numbers of `git grep`
+    plain_words.py [--root DIR] [--warn] [PATHS]    prints FILE:LINE: PATTERN: REMEDY: TEXT; exits 1 if there is one
+    plain_words.py [--root DIR] --count [PATHS]     prints the number per pattern, then the numbers of `git grep`
 
-Without FILES it reads every file of the repository. A line that contains "plain-words: allow" is not reported.
+Without PATHS it reads every file of the repository. A line that contains "plain-words: allow" is not reported.
 CONTRIBUTING.md has the style in half a page.
 """
 import argparse
@@ -47,7 +47,7 @@ PATTERNS = {
          r"\bsays? (?:so|no|nothing)\b", r"\b(?:is|are|was) said\b"],
         "say which code checks, reads, depends on or returns the value"),
     "homemade-verb": (
-        [r"(?i:\b(?:stands?|stood|standing)\b)(?! for\b|ard)", r"(?i:\blook(?:s|ed|ing)? (?:at|into)\b)",
+        [r"(?i:\b(?:stands?|stood|standing)\b)(?! for\b|ard|-)", r"(?i:\blook(?:s|ed|ing)? (?:at|into)\b)",
          r"(?i:\bwork(?:s|ed|ing)? out\b)", r"(?i:\b(?:goes|go|went|going|gone) by\b)",
          r"(?i:\b(?:gives|gave)\b)", r"(?i:\bheld against\b)", r"(?i:\b(?:comes?|came) (?:of|by)\b)",
          r"(?i:\bgo(?:es)? on\b)", r"(?i:\bput(?:s|ting)? (?:down|by)\b)"],
@@ -130,8 +130,9 @@ def findings(passage):
                 yield lines[bisect.bisect_right(starts, hit.start()) - 1], name, remedy, shown
 
 
-def files_of(root):
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, check=True, capture_output=True, text=True).stdout
+def files_of(root, names=()):
+    """Files of the repository, or those at or below `names`, without data and licences."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *names], cwd=root, check=True, capture_output=True, text=True).stdout
     skipped = ("tests/data/", "tests/style/", "bench/results/2", "LICENSE", "tests/simt/mutants.txt")
     return [pathlib.Path(name) for name in listed.splitlines() if not name.startswith(skipped) and (root / name).is_file()]
 
@@ -159,13 +160,13 @@ def print_counts(root, hits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=pathlib.Path)
+    parser.add_argument("files", nargs="*", type=pathlib.Path, metavar="PATH")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--count", action="store_true", help="print numbers only")
     parser.add_argument("--warn", action="store_true", help="exit 0 even if there are hits")
     options = parser.parse_args()
     root = options.root.resolve()
-    files = [file.resolve().relative_to(root) for file in options.files] or files_of(root)
+    files = files_of(root, [file.resolve().relative_to(root) for file in options.files])
     hits = []
     for file in files:
         for line, name, remedy, text in check(root, file):
