@@ -1,4 +1,4 @@
-"""A compiler launcher: runs the nvcc command and moves the output of `ptxas -v` from stderr to OBJECT.ptxas."""
+"""A compiler launcher: runs nvcc as given and moves what `ptxas -v` says from stderr into OBJECT.ptxas."""
 import subprocess
 import sys
 
@@ -7,11 +7,11 @@ def main():
     command = sys.argv[1:]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     lines = done.stderr.splitlines(keepends=True)
-    reported = [line for line in lines if line.startswith("ptxas info") or "bytes stack frame" in line]
-    sys.stderr.writelines(line for line in lines if line not in reported)
-    if "-o" in command and reported:
+    told = [line for line in lines if line.startswith("ptxas info") or "bytes stack frame" in line]
+    sys.stderr.writelines(line for line in lines if line not in told)
+    if "-o" in command and told:
         with open(command[command.index("-o") + 1] + ".ptxas", "w", encoding="utf-8") as report:
-            report.writelines(reported)
+            report.writelines(told)
     return done.returncode
 
 
