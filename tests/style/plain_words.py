@@ -49,7 +49,7 @@ PATTERNS = {
     "homemade-verb": (
         [r"(?i:\b(?:stands?|stood|standing)\b)(?! for\b|ard|-)", r"(?i:\blook(?:s|ed|ing)? (?:at|into)\b)",
          r"(?i:\bwork(?:s|ed|ing)? out\b)", r"(?i:\b(?:goes|go|went|going|gone) by\b)",
-         r"(?i:\b(?:gives|gave)\b)", r"(?i:\bheld against\b)", r"(?i:\b(?:comes?|came) (?:of|by)\b)",
+         r"(?i:\b(?:gives|gave)\b(?! up))", r"(?i:\bheld against\b)", r"(?i:\b(?:comes?|came) (?:of|by)\b)",
          r"(?i:\bgo(?:es)? on\b)", r"(?i:\bput(?:s|ting)? (?:down|by)\b)"],
         "use the field's verb: returns, is stored, reads, computes, continues"),
     "alias-euphemism": (
@@ -73,7 +73,7 @@ COMPILED = {name: ([re.compile(pattern) for pattern in patterns], remedy) for na
 # What may precede "what" and "where": an indirect question, or a place.
 BEFORE_WHAT = re.compile(rf"\b{ASKING}(?: \w+)?,? $")
 BEFORE_WHERE = re.compile(rf"\b(?:{ASKING}|{PLACE}),? $|(?:torch|np|numpy|jnp)\.$|[=)\]],? $")
-FORMULA = re.compile(r"where \S{1,3} (?:=|is|are)\b")
+FORMULA = re.compile(r"where \S{1,3} (?:=|is|are)\b|where \w+(?: [-+*/·] ?\w+)+ is\b")
 
 # The numbers of `git grep -n -E`, for a comparison of two commits.
 GREP = {
@@ -160,13 +160,13 @@ def print_counts(root, hits):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=pathlib.Path, metavar="PATH")
+    parser.add_argument("files", nargs="*", type=pathlib.Path, metavar="PATH", help="absolute, or relative to DIR")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--count", action="store_true", help="print numbers only")
     parser.add_argument("--warn", action="store_true", help="exit 0 even if there are hits")
     options = parser.parse_args()
     root = options.root.resolve()
-    files = files_of(root, [file.resolve().relative_to(root) for file in options.files])
+    files = files_of(root, [(root / file).resolve().relative_to(root) for file in options.files])
     hits = []
     for file in files:
         for line, name, remedy, text in check(root, file):
