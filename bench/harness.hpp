@@ -27,6 +27,9 @@ struct Operation {
 /// Names an operation; main() registers its benchmarks. Gives true, for a variable at namespace scope.
 bool add_operation(Operation operation);
 
+/// The operations that were added.
+const std::vector<Operation>& operations();
+
 /// As Google Benchmark registers: before a case is timed it is checked, and one that fails is not timed and
 /// makes failures() true. Cold benchmarks push everything out of the caches before every call.
 bool register_operations(const std::string& name);  // of that name, or all; false: there is none

@@ -1,6 +1,6 @@
-// What the device can do at best, as JSON on stdout: copy bandwidth from memory and from L2, the cost of a
-// launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of bench/gpu/run are
-// made from these numbers. Without a GPU: a line on stderr and exit code 3.
+// What the device can do at best, as JSON on stdout, an object a line: copy bandwidth from memory and from
+// L2, the cost of a launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of
+// bench/gpu/run are made from these numbers. Without a GPU: a line on stderr and exit code 3.
 #include <cooperative_groups.h>
 #include <cuda_runtime.h>
 
@@ -129,10 +129,12 @@ std::string number(double value) {
   return text;
 }
 
-/// "key": number, or null with a "key_skipped" beside it that says why.
-struct Member {
-  std::string key, value;
-};
+/// Prints a member at once, as a JSON object on a line of its own: what was measured stays, whatever comes
+/// after.
+void tell(const std::string& key, const std::string& value) {
+  std::printf("{\"%s\": %s}\n", key.c_str(), value.c_str());
+  std::fflush(stdout);
+}
 
 std::string quoted(const std::string& text) {
   std::string result = "\"";
@@ -143,10 +145,11 @@ std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-void skip(std::vector<Member>& members, const std::string& key, const std::string& why) {
+/// Null, with a "key_skipped" beside it that says why.
+void skip(const std::string& key, const std::string& why) {
   std::fprintf(stderr, "device_ceilings: %s skipped: %s\n", key.c_str(), why.c_str());
-  members.push_back({key, "null"});
-  members.push_back({key + "_skipped", quoted(why)});
+  tell(key, "null");
+  tell(key + "_skipped", quoted(why));
 }
 
 /// GB/s, read and written, of copies whose source and destination are together `footprint` bytes. Fresh: each
@@ -180,11 +183,11 @@ std::string copies(const Stream& stream, int sms, std::size_t l2) {
   for (std::size_t footprint = least; footprint <= most && 2 * footprint <= pool_bytes; footprint *= 2) {
     const double fresh = copy_rate(stream, pool, pool_bytes, footprint, true, sms);
     const double again = copy_rate(stream, pool, pool_bytes, footprint, false, sms);
-    list += (list.empty() ? "\n    {" : ",\n    {");
+    list += (list.empty() ? "{" : ", {");
     list += "\"footprint_bytes\": " + std::to_string(footprint) + ", \"fresh_gb_per_s\": " + number(fresh) +
             ", \"again_gb_per_s\": " + number(again) + "}";
   }
-  return "[" + list + "\n  ]";
+  return "[" + list + "]";
 }
 
 double launch_cost(const Stream& stream, int blocks) {
@@ -226,10 +229,10 @@ double barrier_cost(const Stream& stream, Run run) {
   return (more - less) / (many - few);
 }
 
-void add_grid_sync(std::vector<Member>& members, const Stream& stream, int sms) {
+void add_grid_sync(const Stream& stream, int sms) {
   const std::string key = "grid_sync_us";
   if (attribute(cudaDevAttrCooperativeLaunch) == 0) {
-    return skip(members, key, "the device has no cooperative launch");
+    return skip(key, "the device has no cooperative launch");
   }
   const double us = barrier_cost(stream, [&](int barriers) {
     void* arguments[] = {&barriers};
@@ -237,20 +240,20 @@ void add_grid_sync(std::vector<Member>& members, const Stream& stream, int sms) 
                                       dim3(static_cast<unsigned>(sms)), dim3(threads), arguments, 0,
                                       stream.handle));
   });
-  members.push_back({key, number(us)});
+  tell(key, number(us));
 }
 
-void add_cluster_sync(std::vector<Member>& members, const Stream& stream, int sms) {
+void add_cluster_sync(const Stream& stream, int sms) {
   for (const unsigned size : {2u, 4u, 8u}) {
     const std::string key = "cluster_sync_" + std::to_string(size) + "_us";
     if (attribute(cudaDevAttrComputeCapabilityMajor) < 9 || attribute(cudaDevAttrClusterLaunch) == 0) {
-      skip(members, key, "the device has no clusters");
+      skip(key, "the device has no clusters");
       continue;
     }
     cudaFuncAttributes compiled{};
     check(cudaFuncGetAttributes(&compiled, cluster_kernel));
     if (compiled.ptxVersion < 90) {
-      skip(members, key, "this program was not compiled for sm_90 or later");
+      skip(key, "this program was not compiled for sm_90 or later");
       continue;
     }
     cudaLaunchAttribute cluster{};
@@ -265,7 +268,7 @@ void add_cluster_sync(std::vector<Member>& members, const Stream& stream, int sm
     launch.numAttrs = 1;
     const double us = barrier_cost(
         stream, [&](int barriers) { check(cudaLaunchKernelEx(&launch, cluster_kernel, barriers)); });
-    members.push_back({key, number(us)});
+    tell(key, number(us));
   }
 }
 
@@ -279,32 +282,26 @@ void print_ceilings() {
   const std::size_t l2 = static_cast<std::size_t>(properties.l2CacheSize);
   const Stream stream;
 
-  std::vector<Member> members{{"device", quoted(properties.name)},
-                              {"compute_capability", quoted(std::to_string(properties.major) + "." +
-                                                            std::to_string(properties.minor))},
-                              {"driver_version", std::to_string(driver)},
-                              {"runtime_version", std::to_string(runtime)},
-                              {"sms", std::to_string(sms)},
-                              {"sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3)},
-                              {"memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3)},
-                              {"memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth))},
-                              {"memory_bytes", std::to_string(properties.totalGlobalMem)},
-                              {"l2_bytes", std::to_string(l2)},
-                              {"shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor)},
-                              {"registers_per_sm", std::to_string(properties.regsPerMultiprocessor)}};
-  members.push_back({"copy", copies(stream, sms, l2)});
-  members.push_back({"launch_us", number(launch_cost(stream, sms))});
-  members.push_back({"launch_one_block_us", number(launch_cost(stream, 1))});
-  members.push_back({"graph_node_us", number(graph_node_cost(stream, sms))});
-  members.push_back({"graph_node_one_block_us", number(graph_node_cost(stream, 1))});
-  add_grid_sync(members, stream, sms);
-  add_cluster_sync(members, stream, sms);
-
-  std::string json;
-  for (const Member& member : members) {
-    json += (json.empty() ? "  " : ",\n  ") + quoted(member.key) + ": " + member.value;
-  }
-  std::printf("{\n%s\n}\n", json.c_str());
+  tell("device", quoted(properties.name));
+  tell("compute_capability",
+       quoted(std::to_string(properties.major) + "." + std::to_string(properties.minor)));
+  tell("driver_version", std::to_string(driver));
+  tell("runtime_version", std::to_string(runtime));
+  tell("sms", std::to_string(sms));
+  tell("sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3));
+  tell("memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3));
+  tell("memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
+  tell("memory_bytes", std::to_string(properties.totalGlobalMem));
+  tell("l2_bytes", std::to_string(l2));
+  tell("shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor));
+  tell("registers_per_sm", std::to_string(properties.regsPerMultiprocessor));
+  tell("launch_us", number(launch_cost(stream, sms)));
+  tell("launch_one_block_us", number(launch_cost(stream, 1)));
+  tell("graph_node_us", number(graph_node_cost(stream, sms)));
+  tell("graph_node_one_block_us", number(graph_node_cost(stream, 1)));
+  tell("copy", copies(stream, sms, l2));
+  add_grid_sync(stream, sms);
+  add_cluster_sync(stream, sms);
 }
 
 }  // namespace
