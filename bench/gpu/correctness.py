@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 
+from work import STICKY
+
 PATHS = ("step", "graph", "cta", "cluster", "grid")
 PRECISIONS = ("f32", "bf16")
 SANITIZER_STALLS = 2  # times as long without a line: the tools slow a kernel down by a factor of ten to a hundred
@@ -77,6 +79,9 @@ def parse_google_test(output, _):
             results[match[2]] = {"status": status, "ms": int(match[3])}
             if status != "ok":
                 results[match[2]]["note"] = "; ".join(text.strip() for text in said[:4] if text.strip())
+                if STICKY.search("\n".join(said)):
+                    results[match[2]]["fatal"] = True
+                    return results, None
             begun = None
         else:
             said.append(line)
@@ -97,6 +102,9 @@ def parse_verify(output, cases):
             results[name] = {"status": "ok", "error": float(rest.rsplit(" ", 1)[1])}
         elif word == "FAIL" and name in cases:
             results[name] = {"status": "failed", "note": rest}
+            if STICKY.search(rest):
+                results[name]["fatal"] = True
+                break
     return results, None
 
 

@@ -2,9 +2,9 @@
 import csv
 import io
 import json
-import re
 
 from correctness import PATHS, find_tool
+from work import STICKY
 
 SIZES = ((64, 64), (200, 30), (256, 64), (512, 32), (1000, 1), (1024, 16))  # N, B
 SMALL = ((64, 64), (200, 30))
@@ -12,9 +12,6 @@ STEPS = 50
 LSTM_INPUTS = 40
 COMPILE_STALLS = 2  # times as long without a line: torch.compile takes its time
 MODES = ("published", "eager", "graph", "compile")
-# An error that the CUDA context does not survive: every later call of the process fails with it.
-STICKY = re.compile(r"cudaError(IllegalAddress|IllegalInstruction|LaunchFailure|MisalignedAddress|HardwareStackError|InvalidPc"
-                    r"|InvalidAddressSpace|Assert|LaunchTimeout|ECCUncorrectable|Unknown)")
 
 
 def configuration(cell, rule, rate, alpha, neurons, batch, inputs=0, steps=STEPS):
@@ -51,7 +48,7 @@ def parse_lines(output, lines):
 
     After an error that the context does not survive, what follows says nothing:
     >>> parse_lines('{"error": "cudaErrorIllegalAddress"}\\n{"error": "cudaErrorIllegalAddress"}\\n', ["a", "b"])
-    ({'a': {'status': 'failed', 'note': 'cudaErrorIllegalAddress'}}, None)
+    ({'a': {'status': 'failed', 'note': 'cudaErrorIllegalAddress', 'fatal': True}}, None)
     """
     results, pending = {}, iter(lines)
     for text in output.splitlines():
@@ -67,6 +64,7 @@ def parse_lines(output, lines):
         if "error" in result:
             results[line] = {"status": "failed", "note": result["error"]}
             if STICKY.search(result["error"]):
+                results[line]["fatal"] = True
                 break
         else:
             results[line] = {"status": "ok", **result}

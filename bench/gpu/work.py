@@ -1,12 +1,16 @@
 """Runs programs within their time and keeps what they print, also if they crash, hang or are cut off."""
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
 import time
 
 KILL_SECONDS = 2.0  # that a killed program gets to go away
+# An error that the CUDA context does not survive: whatever the process does afterwards fails with it.
+STICKY = re.compile(r"cudaError(IllegalAddress|IllegalInstruction|LaunchFailure|MisalignedAddress|HardwareStackError|InvalidPc"
+                    r"|InvalidAddressSpace|Assert|LaunchTimeout|ECCUncorrectable|Unknown)")
 BLOCK_BYTES = 300_000  # of a program's output that a log keeps at most, its first and its last half
 
 
@@ -171,7 +175,7 @@ class Part:
 
         command(items) is the command, text(items) what it reads; parse(output, items) returns the results of the items
         that are done, and the item that had begun. The process may end early: then the item at which it ended is blamed,
-        and a new process goes on with those after it. So no item hides another."""
+        and a new process goes on with those after it; so it does after a result that is "fatal". No item hides another."""
         results, pending, idle = {}, list(items), 0
         end = time.monotonic() + (limit or self.left())
         while pending:
@@ -186,6 +190,9 @@ class Part:
                 if not outcome.ended:
                     self.fail(f"{label}: {outcome.why}, after its last result")
                 return results
+            if any(result.get("fatal") for result in done.values()):
+                pending = rest
+                continue
             if outcome.ended:  # and has said nothing of the others
                 for item in rest:
                     results[item] = {"status": "not run", "note": outcome.last_error()}
