@@ -2,16 +2,13 @@
 // L2, the cost of a launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of
 // bench/gpu/run are made from these numbers. Without a GPU: a line on stderr and exit code 3.
 #include <cooperative_groups.h>
-#include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <source_location>
-#include <stdexcept>
-#include <string>
-#include <vector>
+#include <cstring>
 
+#include "device.cuh"
+
+namespace plasticity::ceilings {
 namespace {
 
 namespace cg = cooperative_groups;
@@ -19,64 +16,6 @@ namespace cg = cooperative_groups;
 constexpr int threads = 256;
 constexpr int in_flight = 4;      // loads that a thread of the copy has under way
 constexpr int blocks_per_sm = 4;  // of the copy: all resident at once, so no block waits for another to end
-
-void check(cudaError_t error, std::source_location where = std::source_location::current()) {
-  if (error == cudaSuccess) return;
-  throw std::runtime_error(std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": " +
-                           cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
-}
-
-int attribute(cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, 0));
-  return value;
-}
-
-struct Stream {
-  Stream() { check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking)); }
-  ~Stream() { cudaStreamDestroy(handle); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  cudaStream_t handle{};
-};
-
-struct Event {
-  Event() { check(cudaEventCreate(&handle)); }
-  ~Event() { cudaEventDestroy(handle); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t handle{};
-};
-
-struct Buffer {
-  explicit Buffer(std::size_t bytes) {
-    check(cudaMalloc(&data, bytes));
-    check(cudaMemset(data, 1, bytes));
-    check(cudaDeviceSynchronize());
-  }
-  ~Buffer() { cudaFree(data); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  void* data = nullptr;
-};
-
-/// Microseconds that `work` keeps the stream busy: the median of seven, after one that is not counted.
-template <class Work>
-double microseconds(const Stream& stream, Work work) {
-  const Event start, end;
-  std::vector<float> times;
-  for (int k = 0; k < 8; ++k) {
-    check(cudaEventRecord(start.handle, stream.handle));
-    work();
-    check(cudaEventRecord(end.handle, stream.handle));
-    check(cudaEventSynchronize(end.handle));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start.handle, end.handle));
-    if (k > 0) times.push_back(milliseconds);
-  }
-  std::sort(times.begin(), times.end());
-  return 1e3 * static_cast<double>(times[times.size() / 2]);
-}
 
 // Copies `vectors` times 16 bytes, `rounds` times over, past L1; round r works on pair r mod `pairs` of the
 // pool, whose pairs are a source and a destination side by side. The asm is volatile: no round may be left
@@ -121,35 +60,6 @@ __global__ void cluster_kernel(int barriers) {
 #else
   (void)barriers;
 #endif
-}
-
-std::string number(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
-
-/// Prints a member at once, as a JSON object on a line of its own: what was measured stays, whatever comes
-/// after.
-void tell(const std::string& key, const std::string& value) {
-  std::printf("{\"%s\": %s}\n", key.c_str(), value.c_str());
-  std::fflush(stdout);
-}
-
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') result += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20) result += c;
-  }
-  return result + "\"";
-}
-
-/// Null, with a "key_skipped" beside it that says why.
-void skip(const std::string& key, const std::string& why) {
-  std::fprintf(stderr, "device_ceilings: %s skipped: %s\n", key.c_str(), why.c_str());
-  tell(key, "null");
-  tell(key + "_skipped", quoted(why));
 }
 
 /// GB/s, read and written, of copies whose source and destination are together `footprint` bytes. Fresh: each
@@ -218,15 +128,6 @@ double graph_node_cost(const Stream& stream, int blocks) {
   check(cudaGraphExecDestroy(executable));
   check(cudaGraphDestroy(graph));
   return us / (nodes * replays);
-}
-
-/// What one more barrier costs: `run(n)` launches a kernel with n of them.
-template <class Run>
-double barrier_cost(const Stream& stream, Run run) {
-  constexpr int few = 100, many = 2100;
-  const double less = microseconds(stream, [&] { run(few); });
-  const double more = microseconds(stream, [&] { run(many); });
-  return (more - less) / (many - few);
 }
 
 void add_grid_sync(const Stream& stream, int sms) {
@@ -305,8 +206,15 @@ void print_ceilings() {
 }
 
 }  // namespace
+}  // namespace plasticity::ceilings
 
-int main() {
+int main(int argc, char** argv) {
+  using namespace plasticity::ceilings;
+  const bool exchange = argc == 2 && std::strcmp(argv[1], "--exchange") == 0;
+  if (argc > 1 && !exchange) {
+    std::fprintf(stderr, "device_ceilings: expected --exchange or nothing, got %s\n", argv[1]);
+    return 2;
+  }
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error != cudaSuccess || devices == 0) {
@@ -315,7 +223,11 @@ int main() {
     return 3;
   }
   try {
-    print_ceilings();
+    if (exchange) {
+      measure_exchange(Stream(), attribute(cudaDevAttrMultiProcessorCount));
+    } else {
+      print_ceilings();
+    }
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "device_ceilings: %s\n", failure.what());
     return 1;

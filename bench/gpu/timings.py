@@ -140,6 +140,17 @@ def ceilings(kit, part, results):
         part.note(f"{len(measured)} numbers")
 
 
+def exchange(kit, part, results):
+    """What an exchange between blocks costs, by the ways that a resident kernel could take."""
+    outcome = part.run("exchange", [kit.program("device_ceilings"), "--exchange"], stall=kit.stall, environment=kit.environment)
+    results["exchange"] = parse_members(outcome.output)
+    if outcome.status != "ok":
+        part.fail(f"exchange: {outcome.status}: {outcome.last_error()}; {len(results['exchange'])} numbers kept", outcome.status)
+    for key, value in results["exchange"].items():
+        if not key.endswith("_skipped"):
+            part.note(f"{key} {value if value is not None else results['exchange'].get(key + '_skipped')}")
+
+
 def parse_members(output):
     """The members of the JSON object that device_ceilings prints, one a line, as many as are whole.
 

@@ -17,6 +17,11 @@ import unittest
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2]
 BUILD, CUBLAS = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+sys.path.insert(0, str(SOURCES / "bench/gpu"))
+sys.dont_write_bytecode = True
+import assemble  # noqa: E402
+
+ARCHITECTURES = assemble.cache_value(BUILD, "PLASTICITY_CUDA_ARCHITECTURES")
 ALLOWED = re.compile(r"(libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|librt|libcublas|libcublasLt)\.so\.[0-9.]+")
 # What must not be missed: libraries of the build machine that programs of an ordinary build use.
 LIBRARIES = ("libpng16.so.16", "libgtest.so", "libbenchmark.so.1", "libgomp.so.1", "libcudart.so.13")
@@ -37,18 +42,13 @@ class Kit(unittest.TestCase):
         self.path = pathlib.Path(self.folder.name)
         made, self.kit = self.path / "made", self.path / "elsewhere" / "kit"
         self.done = subprocess.run([sys.executable, "-B", SOURCES / "bench/gpu/assemble.py", "--build", BUILD, "--out", made,
-                                    "--most", "60" if self.one_architecture() else "1000"],
+                                    "--most", "60" if ARCHITECTURES == "90-real" else "1000"],
                                    capture_output=True, text=True, check=False, cwd=self.path)
         self.assertEqual(self.done.returncode, 0, self.done.stdout + self.done.stderr)
         self.kit.parent.mkdir()
         shutil.move(made, self.kit)
         self.inside = self.path / "inside.py"
         shutil.copy(pathlib.Path(__file__).with_name("inside.py"), self.inside)
-
-    @staticmethod
-    def one_architecture():
-        return "PLASTICITY_CUDA_ARCHITECTURES:STRING=90-real\n" in (BUILD / "CMakeCache.txt").read_text() or \
-            "PLASTICITY_CUDA_ARCHITECTURES:UNINITIALIZED=90-real\n" in (BUILD / "CMakeCache.txt").read_text()
 
     def check(self, done):
         """What the bare environment must show."""
