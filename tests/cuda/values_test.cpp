@@ -2,10 +2,10 @@
 #include <filesystem>
 
 #include "cuda/on_device.hpp"
-#include "fail.hpp"
-#include "parity/plan_runner.hpp"
+#include "base/str_cat.hpp"
 #include "problems/answers.hpp"
 #include "problems/test_data.hpp"
+#include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -37,7 +37,7 @@ class CudaParity : public ::testing::WithParamInterface<ParityParam>, public Cud
  public:
   static std::string name(const ::testing::TestParamInfo<ParityParam>& test) {
     const auto& [path, precision, execution] = test.param;
-    return text(path.stem().string(), '_', to_string(precision), '_', to_string(execution));
+    return str_cat(path.stem().string(), '_', to_string(precision), '_', to_string(execution));
   }
 };
 

@@ -6,10 +6,10 @@
 #include <cmath>
 #include <filesystem>
 
-#include "parity/plan_runner.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
 #include "problems/test_data.hpp"
+#include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {
 namespace {
