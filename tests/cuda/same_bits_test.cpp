@@ -1,9 +1,8 @@
 // What must give the same bits on a device: a second run, a sample alone or in a batch, steps one by one, a
 // captured graph replayed.
-#include <thread>
-
 #include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
+#include "problems/on_threads.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -127,9 +126,9 @@ TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
   GTEST_SKIP() << "the executor runs kernels on one thread";
 #else
   const std::vector<TestCase> all = problems(75, 4);
-  std::vector<std::thread> threads;
+  std::vector<std::function<void()>> bodies;
   for (const TestCase& problem : all) {
-    threads.emplace_back([&problem] {
+    bodies.emplace_back([&problem] {
       Buffers<float> want(problem), got(problem);
       run_alone(problem, want);
       const ProblemOnDevice there(problem, got);
@@ -140,7 +139,7 @@ TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
       expect_same(got, want, problem.name());
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  on_threads(bodies);
 #endif
 }
 

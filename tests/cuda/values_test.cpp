@@ -2,7 +2,9 @@
 #include <filesystem>
 
 #include "cuda/on_device.hpp"
+#include "base/str_cat.hpp"
 #include "problems/answers.hpp"
+#include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::testing {
@@ -24,24 +26,35 @@ void expect_near(const TestCase& problem, double tolerance, const DeviceOptions&
   EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
 }
 
-TEST_F(CudaValues, ParityCases) {
-  int cases = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(PLASTICITY_TEST_DATA "/parity")) {
-    if (entry.path().extension() != ".safetensors") continue;
-    ++cases;
-    const parity::Case c = parity::load_case(entry.path());
-    for (const Precision precision : {Precision::f32, Precision::bf16}) {
-      for (const Execution execution : all_executions) {
-        parity::Buffers<float> buffers(c);
-        on_device([&] { parity::PlanRunner(Device::cuda(), precision, execution).run(c, buffers); });
-        const auto comparison = parity::compare(c, buffers, parity::tolerance(precision, c.steps));
-        EXPECT_TRUE(comparison.passed) << c.name << ' ' << to_string(precision) << ' ' << to_string(execution)
-                                       << ' ' << comparison.detail;
-      }
-    }
-  }
-  EXPECT_GT(cases, 0) << "no parity case in " PLASTICITY_TEST_DATA "/parity";
+TEST_F(CudaValues, ParityCasesAreThere) {
+  EXPECT_FALSE(parity_cases().empty()) << "no parity case in " << test_data() / "parity";
 }
+
+// Each case on each path is a test of its own: one that hangs or faults hides no other, and a sanitizer can
+// run a few.
+using ParityParam = std::tuple<std::filesystem::path, Precision, Execution>;
+class CudaParity : public ::testing::WithParamInterface<ParityParam>, public CudaTest {
+ public:
+  static std::string name(const ::testing::TestParamInfo<ParityParam>& test) {
+    const auto& [path, precision, execution] = test.param;
+    return str_cat(path.stem().string(), '_', to_string(precision), '_', to_string(execution));
+  }
+};
+
+TEST_P(CudaParity, Case) {
+  const auto& [path, precision, execution] = GetParam();
+  const parity::Case c = parity::load_case(path);
+  parity::Buffers<float> buffers(c);
+  on_device([&] { parity::PlanRunner(Device::cuda(), precision, execution).run(c, buffers); });
+  const auto comparison = parity::compare(c, buffers, parity::tolerance(precision, c.steps));
+  EXPECT_TRUE(comparison.passed) << comparison.detail;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryPath, CudaParity,
+                         ::testing::Combine(::testing::ValuesIn(parity_cases()),
+                                            ::testing::Values(Precision::f32, Precision::bf16),
+                                            ::testing::ValuesIn(all_executions)),
+                         CudaParity::name);
 
 // 8, 16 and 40 neurons take the path of 16 bytes at a time, the others do not.
 TEST_F(CudaValues, OddSizes) {

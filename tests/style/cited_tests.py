@@ -29,12 +29,13 @@ def cited(text):
 
 
 def unknown(names, tests, programs):
-    """Names without a test.
+    """Names without a test. The name of an instantiation may precede the suite, and a parameter may follow the case.
 
-    >>> unknown(["A.One", "A.T*", "B.One", "C.threads"], {"A.One", "A.Two"}, {"C"})
+    >>> unknown(["A.One", "A.T*", "B.One", "C.threads", "*A.One/name_*"], {"A.One", "A.Two"}, {"C"})
     ['B.One']
     """
-    return [name for name in names if name.split(".")[0] not in programs and not fnmatch.filter(tests, name)]
+    return [name for name in names if name.split(".")[0] not in programs
+            and not fnmatch.filter(tests, name.split("/")[0])]
 
 
 def main(root):
