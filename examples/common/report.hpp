@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "tool/draw/chart.hpp"
+
 namespace examples {
 
 /// What one learner reached, seed by seed.
 struct Outcome {
   std::string name;
   std::vector<double> values, seconds;
-  plasticity::io::Curve curve;  // of training
-  std::string expected;         // "below 0.1", or empty
+  plasticity::draw::Curve curve;  // of training
+  std::string expected;           // "below 0.1", or empty
   bool met = true;
 };
 
@@ -31,7 +33,7 @@ double mean(const std::vector<double>& values);
 
 /// The median over runs and the quartiles as its band, in at most 60 blocks of iterations. Each run is the
 /// metric at every iteration; what is not a number is left out.
-plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
+plasticity::draw::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
 
 /// Everything as JSON, in place of what the file held.
 void write(const Outcomes& outcomes, const std::filesystem::path& file);

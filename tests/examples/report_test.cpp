@@ -15,7 +15,7 @@ namespace {
 const double nan = std::nan("");
 
 TEST(MedianCurve, MedianAndQuartilesOverRuns) {
-  const plasticity::io::Curve curve = median_curve("a", {{1, 10}, {2, 20}, {3, 30}, {4, 40}, {5, 50}});
+  const plasticity::draw::Curve curve = median_curve("a", {{1, 10}, {2, 20}, {3, 30}, {4, 40}, {5, 50}});
   EXPECT_EQ(curve.x, (std::vector<double>{1, 2}));
   EXPECT_EQ(curve.y, (std::vector<double>{3, 30}));
   EXPECT_EQ(curve.low, (std::vector<double>{2, 20}));
@@ -25,7 +25,7 @@ TEST(MedianCurve, MedianAndQuartilesOverRuns) {
 TEST(MedianCurve, LongRunsInBlocksWithoutWhatIsNotANumber) {
   std::vector<double> run(600);
   for (std::size_t k = 0; k < run.size(); ++k) run[k] = k % 2 == 0 ? nan : static_cast<double>(k / 10);
-  const plasticity::io::Curve curve = median_curve("a", {run});
+  const plasticity::draw::Curve curve = median_curve("a", {run});
   ASSERT_EQ(curve.x.size(), 60u);
   EXPECT_EQ(curve.x.back(), 600);
   for (std::size_t block = 0; block < 60; ++block) EXPECT_EQ(curve.y[block], static_cast<double>(block));

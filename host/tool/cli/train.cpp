@@ -8,13 +8,14 @@
 #include "tool/cli/images/trainer.hpp"
 #include "tool/cli/interrupt.hpp"
 #include "tool/cli/progress.hpp"
+#include "tool/draw/chart.hpp"
 
 namespace plasticity::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::int64_t test_episodes = 1024;
-constexpr int interrupted_exit = 130;  // as shells have it for SIGINT
+constexpr int interrupted_exit = 130;  // the exit code of shells for SIGINT
 
 struct Options {
   images::TrainerOptions trainer;
@@ -23,16 +24,16 @@ struct Options {
   bool resume = false;
 };
 
-/// A checkpoint that stands where the run will write its own is kept under another name.
+/// Renames a checkpoint of an earlier run, which this run would overwrite.
 void keep_earlier(const std::filesystem::path& checkpoint) {
   if (!std::filesystem::exists(checkpoint)) return;
   std::filesystem::path kept = checkpoint;
   kept += ".previous";
   std::filesystem::rename(checkpoint, kept);
-  std::printf("an earlier checkpoint is kept as %s (--resume would have gone on with it)\n", kept.c_str());
+  std::printf("an earlier checkpoint is kept as %s (--resume would have continued it)\n", kept.c_str());
 }
 
-/// Trains until the end or Ctrl-C; gives whether it came to the end.
+/// Trains until the end or Ctrl-C. Returns whether training is finished.
 bool train(images::Trainer& trainer, const std::filesystem::path& checkpoint) {
   const InterruptGuard guard;
   Progress progress(trainer.iteration(), trainer.options().iterations);
@@ -52,9 +53,10 @@ bool train(images::Trainer& trainer, const std::filesystem::path& checkpoint) {
     }
     if (interrupted && !trainer.finished()) {
       progress.end_line();
-      std::printf("stopped at iteration %lld of %lld; %s holds it, the same command with --resume goes on\n",
-                  static_cast<long long>(trainer.iteration()),
-                  static_cast<long long>(trainer.options().iterations), checkpoint.c_str());
+      std::printf(
+          "stopped at iteration %lld of %lld and saved in %s; the same command with --resume continues\n",
+          static_cast<long long>(trainer.iteration()), static_cast<long long>(trainer.options().iterations),
+          checkpoint.c_str());
       return false;
     }
   }
@@ -93,9 +95,13 @@ int run(Options options) {
   std::fflush(stdout);
   if (!train(trainer, checkpoint)) return interrupted_exit;
 
-  images::draw_completions(trainer, out / "completion.png");
-  images::draw_learning_curve(trainer, out / "learning_curve.png");
-  std::printf("%s\n%s\n", (out / "completion.png").c_str(), (out / "learning_curve.png").c_str());
+  if constexpr (draw::available) {
+    images::draw_completions(trainer, out / "completion.png");
+    images::draw_learning_curve(trainer, out / "learning_curve.png");
+    std::printf("%s\n%s\n", (out / "completion.png").c_str(), (out / "learning_curve.png").c_str());
+  } else {
+    std::printf("%s\n", draw::unavailable_reason);
+  }
   save_network(trainer.plastic(), out / "plastic.safetensors");
   save_network(trainer.fixed(), out / "fixed.safetensors");
   const double plastic = trainer.test_error(trainer.plastic(), test_episodes);
@@ -113,24 +119,26 @@ void add_train(CLI::App& app, int& exit_code) {
   CLI::App* train_command = app.add_subcommand("train", "Trains a network");
   train_command->require_subcommand(1);
   const auto options = std::make_shared<Options>();
-  CLI::App* command = train_command->add_subcommand(
-      "images", "Completes pictures seen a moment ago, beside a fixed-weight network (Miconi et al. 2018)");
-  command->add_option("--data", options->data,
-                      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
-                      "word drawn; default: "
-                      "Fashion-MNIST of the Debian package, or else pictures drawn by the program");
-  command->add_option("--size", options->trainer.size, "Pixels a side")
+  CLI::App* command = train_command->add_subcommand("images",
+                                                    "Trains a plastic and a fixed-weight network to complete "
+                                                    "pictures seen a moment ago (Miconi et al. 2018)");
+  command->add_option(
+      "--data", options->data,
+      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
+      "word drawn for pictures drawn by the program; default: Fashion-MNIST of the Debian package, "
+      "or drawn if it is not installed");
+  command->add_option("--size", options->trainer.size, "Pixels per side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();
   command->add_option("--iterations", options->trainer.iterations, "Training iterations")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
-  command->add_option("--batch", options->trainer.batch, "Episodes in a batch")
+  command->add_option("--batch", options->trainer.batch, "Episodes per batch")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command->add_option("--seed", options->trainer.seed, "Of the parameters and of the episodes")
+  command->add_option("--seed", options->trainer.seed, "Seed of the parameters and of the episodes")
       ->capture_default_str();
-  command->add_option("--device", options->device, "Where it runs")
+  command->add_option("--device", options->device, "Device that trains")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "CPU threads; 0: PLASTICITY_THREADS, or all")
@@ -140,7 +148,7 @@ void add_train(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--checkpoint", options->checkpoint,
                       "File; default: images.checkpoint.safetensors in --out");
-  command->add_flag("--resume", options->resume, "Go on from the checkpoint");
+  command->add_flag("--resume", options->resume, "Continue from the checkpoint");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 
