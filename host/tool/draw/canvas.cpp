@@ -6,6 +6,13 @@
 #include "base/throw_error.hpp"
 #include "io/messages.hpp"
 
+#ifdef __SANITIZE_ADDRESS__
+// Cairo keeps fonts until the program ends. fontconfig refers to parts of them by offsets, which
+// LeakSanitizer does not follow.
+extern "C" PLASTICITY_API const char* __lsan_default_suppressions();
+const char* __lsan_default_suppressions() { return "leak:libfontconfig"; }
+#endif
+
 namespace plasticity::draw {
 namespace {
 
