@@ -10,11 +10,11 @@
 namespace plasticity::images {
 namespace {
 
-constexpr double highest_learning_rate = 5e-3;
+constexpr double max_learning_rate = 5e-3;
 constexpr double gradient_norm = 1;
 constexpr std::int64_t warm_up = 50;      // iterations
-constexpr std::int64_t evaluations = 25;  // over a run
-constexpr std::int64_t evaluated = 64;    // episodes in each
+constexpr std::int64_t evaluations = 25;  // per run
+constexpr std::int64_t evaluated = 64;    // episodes per evaluation
 
 Spec spec_of(const TrainerOptions& options, bool plastic) {
   return {.cell = Cell::rnn,
@@ -34,7 +34,7 @@ Learner::Learner(const TrainerOptions& options, bool plastic)
               {.batch = options.batch, .device = options.device, .seed = options.seed}),
       trainer(network, {.clip_norm = gradient_norm, .reduction = Reduction::relative}) {
   if (plastic) {
-    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // .03 normal: learns faster than .01
+    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // sigma .03 instead of .01: learns faster
     network.parameter("eta")[0] = .04f;
   } else {
     network.parameter("alpha")[0] = 0;
@@ -53,7 +53,7 @@ Trainer::Trainer(const TrainerOptions& options, const Pictures& train, const Pic
 double Trainer::learning_rate() const {
   const double part = static_cast<double>(iteration_) / static_cast<double>(options_.iterations);
   const double warm = std::min(1.0, static_cast<double>(iteration_ + 1) / static_cast<double>(warm_up));
-  return highest_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
+  return max_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
 void Trainer::advance() {
@@ -103,19 +103,19 @@ void Trainer::save(const std::filesystem::path& path) const {
                    {"batch", str_cat(options_.batch)},
                    {"seed", str_cat(options_.seed)},
                    {"pictures", train_.source()}};
-  const auto put = [&](const std::string& name, const std::vector<float>& values) {
+  const auto add = [&](const std::string& name, const std::vector<float>& values) {
     file.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
   };
-  put("evaluated_at", evaluated_at_);
+  add("evaluated_at", evaluated_at_);
   for (const Learner& learner : learners_) {
     io::TensorFile part;
     learner.network.save(part);
     learner.trainer.save(part);
     for (auto& [name, tensor] : part.tensors) file.tensors[key_of(learner) + name] = std::move(tensor);
     for (auto& [name, value] : part.metadata) file.metadata[key_of(learner) + name] = std::move(value);
-    put(key_of(learner) + "curve", learner.curve);
-    put(key_of(learner) + "recent", {learner.recent});
+    add(key_of(learner) + "curve", learner.curve);
+    add(key_of(learner) + "recent", {learner.recent});
   }
   io::save(path, file);
 }
