@@ -9,19 +9,11 @@
 
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
+#include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {
 namespace {
-
-std::vector<std::filesystem::path> case_files() {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(PLASTICITY_TEST_DATA "/parity")) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 template <class Real>
 void expect_parity(const Case& c, const Buffers<Real>& buffers, Precision precision) {
@@ -63,13 +55,13 @@ TEST_P(Parity, CpuBfloat) {
   run_on_cpu(c, buffers, Precision::bf16);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(case_files()),
+INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(testing::parity_cases()),
                          [](const auto& test) { return test.param.stem().string(); });
 
-TEST(ParityFiles, Exist) { EXPECT_GE(case_files().size(), 22u); }
+TEST(ParityFiles, Exist) { EXPECT_GE(testing::parity_cases().size(), 22u); }
 
 TEST(ParityFiles, RefuseWrongLengths) {
-  Case c = load_case(PLASTICITY_TEST_DATA "/parity/rnn_lengths.safetensors");
+  Case c = load_case(testing::test_data() / "parity/rnn_lengths.safetensors");
   for (const double wrong : {-1.0, static_cast<double>(c.steps) + 1, 0.5, 1e300, std::nan("")}) {
     std::vector<double> lengths(static_cast<std::size_t>(c.batch), 1);
     lengths.back() = wrong;
@@ -89,7 +81,7 @@ TEST(ParityFiles, RefuseWrongLengths) {
 /// Changes one thing of a valid case, which load_case() must then refuse by name.
 class WrongCase : public ::testing::Test {
  protected:
-  WrongCase() : good(io::load(PLASTICITY_TEST_DATA "/parity/rnn_decay_2018.safetensors")) {}
+  WrongCase() : good(io::load(testing::test_data() / "parity/rnn_decay_2018.safetensors")) {}
   ~WrongCase() override { std::filesystem::remove(path); }
 
   void expect_refused(const io::TensorFile& wrong, const std::string& part) const {
@@ -156,7 +148,7 @@ TEST_F(WrongCase, Tensors) {
 
 // The comparison fails for wrong values and for NaN, and names the element.
 TEST(ParityFiles, ComparisonNamesWrongValues) {
-  const Case c = load_case(case_files().front());
+  const Case c = load_case(testing::parity_cases().front());
   Buffers<double> buffers(c);
   reference::forward(c.spec, c.steps, c.batch, buffers.forward);
   reference::backward(c.spec, c.steps, c.batch, buffers.backward);

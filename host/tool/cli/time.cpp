@@ -29,6 +29,7 @@ struct Options {
   Execution path = Execution::automatic;
   double seconds = 1;
   bool paced = false;
+  bool one_line = false;  // of JSON
 };
 
 /// Host memory for tensors, filled with random numbers or zeros. Pointers stay valid.
@@ -186,7 +187,7 @@ void run(const Options& options, const Device& device) {
   forward_once();  // warms up
   backward_once();
   if (!options.paced) {
-    std::printf("%s\n", round(5).dump(2).c_str());
+    std::printf("%s\n", round(5).dump(options.one_line ? -1 : 2).c_str());
     return;
   }
   for (std::string line; std::getline(std::cin, line);) {
@@ -203,12 +204,7 @@ void print_times(const Options& options) {
     run<float>(options, device);
 }
 
-}  // namespace
-
-void add_time(CLI::App& app, int& exit_code) {
-  const auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
+void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
   const auto size = [&](const char* name, std::int64_t& value, std::int64_t min, const char* help) {
     return command->add_option(name, value, help)
         ->check(CLI::Range(min, std::int64_t{1} << 40))
@@ -238,12 +234,60 @@ void add_time(CLI::App& app, int& exit_code) {
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+}
+
+/// Times the configuration of a line and prints the result or the error as one line of JSON. Returns whether
+/// it was timed.
+bool time_line(const std::string& line) {
+  const auto options = std::make_shared<Options>();
+  std::string problem;
+  try {
+    CLI::App parser("a line of times", "times");
+    add_options(&parser, options);
+    parser.parse(line);
+    options->one_line = true;
+    print_times(*options);
+  } catch (const std::exception& error) {  // from the parser or the library
+    problem = error.what();
+  }
+  if (!problem.empty()) std::printf("%s\n", nlohmann::ordered_json{{"error", problem}}.dump().c_str());
+  std::fflush(stdout);
+  return problem.empty();
+}
+
+/// Times each line of a file. Returns 0 if all were timed, else 1.
+int time_lines(const std::string& file) {
+  std::ifstream opened;
+  if (file != "-") {
+    opened.open(file);
+    if (!opened) throw_error(ErrorCode::io, "FILE", "a file that can be read", file);
+  }
+  std::istream& lines = file == "-" ? std::cin : opened;
+  bool all = true;
+  for (std::string line; std::getline(lines, line);) all = time_line(line) && all;
+  return all ? 0 : 1;
+}
+
+}  // namespace
+
+void add_time(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
+  add_options(command, options);
   command->add_flag("--paced", options->paced,
                     "Prints one line of JSON per line on stdin, so that several programs can take turns");
   command->callback([options, &exit_code] {
     print_times(*options);
     exit_code = 0;
   });
+
+  const auto file = std::make_shared<std::string>("-");
+  CLI::App* many = app.add_subcommand("times",
+                                      "Times many configurations in one process. Each line of FILE has the "
+                                      "options of `time`; each result is a line of JSON");
+  many->add_option("FILE", *file, "File of lines; -: stdin")->capture_default_str();
+  many->callback([file, &exit_code] { exit_code = time_lines(*file); });
 }
 
 }  // namespace plasticity::cli
