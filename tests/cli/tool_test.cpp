@@ -135,7 +135,7 @@ TEST_F(Tool, TimePrintsJson) {
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
 }
 
-// A wrong line gives an error and the other lines are timed.
+// A wrong line prints an error, and the other lines are timed.
 TEST_F(Tool, TimesManyConfigurationsInOneProcess) {
   const std::string common = "--rate fixed --batch 2 --steps 3 --device cpu --threads 1 --seconds 0 ";
   std::ofstream(at("lines")) << common << "--cell rnn --rule decay --neurons 9\n"

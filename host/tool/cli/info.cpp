@@ -41,7 +41,7 @@ void print_info() {
 
 void add_info(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("info",
-                                         "Prints what this build and this machine have. "
+                                         "Prints the features of this build and this machine. "
                                          "PLASTICITY_VERBOSE=info|dispatch|profile: every command prints its "
                                          "decisions, its preparations or its calls on stderr");
   command->callback([&exit_code] {

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::int64_t columns = 8;  // the first test episodes
 // Lengths in points.
-constexpr int margin = 28, gap = 18, row_space = 20, heading_width = 214, tile_side = 84, title_height = 84;
+constexpr int margin = 28, gap = 18, row_space = 20, heading_width = 228, tile_side = 84, title_height = 100;
 constexpr double heading_line = 18, error_line = 15;
 constexpr draw::Colour plastic_colour = draw::series_colours[0], fixed_colour = draw::series_colours[1],
                        asked_colour = draw::series_colours[2];
@@ -94,16 +94,16 @@ double error_of(const Episode& episode, std::span<const float> y, std::int64_t b
 
 }  // namespace
 
-void draw_completions(Trainer& trainer, const std::filesystem::path& file) {
-  const std::int64_t size = trainer.options().size, pixels = size * size;
-  const std::int64_t pictures = trainer.options().schedule.pictures;
+void draw_completions(Experiment& experiment, const std::filesystem::path& file) {
+  const std::int64_t size = experiment.options().size, pixels = size * size;
+  const std::int64_t pictures = experiment.options().schedule.pictures;
   Sheet sheet(size, pictures + 4, 5);
   sheet.title(
       "A plastic network remembers pictures that it has just seen",
       "Each column is one test episode: three new pictures, then half of one of them. The network remembers "
       "them only in its Hebbian traces.");
   const double seen = sheet.begin_rows(
-      pictures, {"1  It sees three pictures", "for 8 steps each; the framed", "one will be asked for"});
+      pictures, {"1  It sees three pictures", "for 8 steps each; it will", "complete the framed one"});
   const double cue = sheet.begin_rows(1, {"2  Then half of one", "the other half is hidden"});
   const double whole = sheet.begin_rows(1, {"The whole picture", "the correct answer"});
   const double plastic = sheet.begin_rows(
@@ -112,9 +112,9 @@ void draw_completions(Trainer& trainer, const std::filesystem::path& file) {
       sheet.begin_rows(1, {"4  Fixed weights", "trained the same way;", "guesses the marked half"});
 
   for (std::int64_t column = 0; column < columns; ++column) {
-    const std::int64_t batch = trainer.options().batch, b = column % batch;
+    const std::int64_t batch = experiment.options().batch, b = column % batch;
     const auto sample = static_cast<std::size_t>(b);
-    const Episode episode = trainer.test_episode(column / batch);
+    const Episode episode = experiment.test_episode(column / batch);
     const std::size_t last = static_cast<std::size_t>(((episode.steps - 1) * batch + b) * episode.neurons);
     const auto count = static_cast<std::size_t>(pixels);
     const std::span<const float> target(episode.target.data() + last, count);
@@ -127,7 +127,7 @@ void draw_completions(Trainer& trainer, const std::filesystem::path& file) {
     sheet.picture(sheet.tile(column, whole), target);
     for (const bool is_plastic : {true, false}) {
       const std::span<const float> y =
-          trainer.complete(is_plastic ? trainer.plastic() : trainer.fixed(), episode);
+          experiment.complete(is_plastic ? experiment.plastic() : experiment.fixed(), episode);
       const draw::Box tile = sheet.tile(column, is_plastic ? plastic : fixed);
       const draw::Colour colour = is_plastic ? plastic_colour : fixed_colour;
       sheet.picture(tile, y.subspan(last, count));
@@ -138,15 +138,15 @@ void draw_completions(Trainer& trainer, const std::filesystem::path& file) {
   io::write_png(file, sheet.canvas().image());
 }
 
-void draw_learning_curve(Trainer& trainer, const std::filesystem::path& file) {
+void draw_learning_curve(Experiment& experiment, const std::filesystem::path& file) {
   const auto curve_of = [&](const Learner& learner, draw::Colour colour) {
     return draw::Curve{.name = learner.name,
-                       .x = {trainer.evaluated_at().begin(), trainer.evaluated_at().end()},
+                       .x = {experiment.evaluated_at().begin(), experiment.evaluated_at().end()},
                        .y = {learner.curve.begin(), learner.curve.end()},
                        .colour = colour};
   };
-  const draw::Curve curves[] = {curve_of(trainer.plastic(), plastic_colour),
-                                curve_of(trainer.fixed(), fixed_colour)};
+  const draw::Curve curves[] = {curve_of(experiment.plastic(), plastic_colour),
+                                curve_of(experiment.fixed(), fixed_colour)};
   io::write_png(file, draw::line_chart(curves, {.title = "Completing pictures seen a moment ago",
                                                 .x_label = "training iterations",
                                                 .y_label = "squared error on test pictures (1 = no idea)",

@@ -11,7 +11,7 @@
 
 namespace plasticity::images {
 
-struct TrainerOptions {
+struct ExperimentOptions {
   std::int64_t size = 14;
   std::int64_t iterations = 1500;
   std::int64_t batch = 16;
@@ -22,11 +22,11 @@ struct TrainerOptions {
 
 /// A network that learns the task, with its errors.
 struct Learner {
-  Learner(const TrainerOptions& options, bool plastic);
+  Learner(const ExperimentOptions& options, bool plastic);
 
   std::string name;  // "plastic", "fixed weights"
   Network network;
-  plasticity::Trainer trainer;
+  Trainer trainer;
   std::vector<float> curve{};  // test error at every evaluation
   float recent = 1;            // running mean of the training error
 };
@@ -34,13 +34,13 @@ struct Learner {
 /// Trains a plastic network and a network with fixed weights on the same episodes. The episode of iteration k
 /// depends only on (seed, k), so a run that was stopped and resumed ends with the same bits as an
 /// uninterrupted run.
-class Trainer {
+class Experiment {
  public:
-  Trainer(const TrainerOptions& options, const Pictures& train, const Pictures& test);
+  Experiment(const ExperimentOptions& options, const Pictures& train, const Pictures& test);
 
   std::int64_t iteration() const { return iteration_; }
   bool finished() const { return iteration_ >= options_.iterations; }
-  const TrainerOptions& options() const { return options_; }
+  const ExperimentOptions& options() const { return options_; }
   Learner& plastic() { return learners_[0]; }
   Learner& fixed() { return learners_[1]; }
   const std::vector<float>& evaluated_at() const { return evaluated_at_; }
@@ -62,7 +62,7 @@ class Trainer {
 
  private:
   double learning_rate() const;
-  TrainerOptions options_;
+  ExperimentOptions options_;
   const Pictures& train_;
   const Pictures& test_;
   std::vector<Learner> learners_;

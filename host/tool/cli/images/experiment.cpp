@@ -1,4 +1,4 @@
-#include "tool/cli/images/trainer.hpp"
+#include "tool/cli/images/experiment.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -16,7 +16,7 @@ constexpr std::int64_t warm_up = 50;      // iterations
 constexpr std::int64_t evaluations = 25;  // per run
 constexpr std::int64_t evaluated = 64;    // episodes per evaluation
 
-Spec spec_of(const TrainerOptions& options, bool plastic) {
+Spec spec_of(const ExperimentOptions& options, bool plastic) {
   return {.cell = Cell::rnn,
           .rule = Rule::decay,
           .rate = Rate::fixed,
@@ -28,7 +28,7 @@ std::string key_of(const Learner& learner) { return learner.name.substr(0, learn
 
 }  // namespace
 
-Learner::Learner(const TrainerOptions& options, bool plastic)
+Learner::Learner(const ExperimentOptions& options, bool plastic)
     : name(plastic ? "plastic" : "fixed weights"),
       network(spec_of(options, plastic),
               {.batch = options.batch, .device = options.device, .seed = options.seed}),
@@ -43,20 +43,20 @@ Learner::Learner(const TrainerOptions& options, bool plastic)
   }
 }
 
-Trainer::Trainer(const TrainerOptions& options, const Pictures& train, const Pictures& test)
+Experiment::Experiment(const ExperimentOptions& options, const Pictures& train, const Pictures& test)
     : options_(options), train_(train), test_(test) {
   if (options.iterations < 1) bad_argument("iterations", "at least 1", str_cat(options.iterations));
   if (options.batch < 1) bad_argument("batch", "at least 1", str_cat(options.batch));
   for (const bool plastic : {true, false}) learners_.emplace_back(options, plastic);
 }
 
-double Trainer::learning_rate() const {
+double Experiment::learning_rate() const {
   const double part = static_cast<double>(iteration_) / static_cast<double>(options_.iterations);
   const double warm = std::min(1.0, static_cast<double>(iteration_ + 1) / static_cast<double>(warm_up));
   return max_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
-void Trainer::advance() {
+void Experiment::advance() {
   Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
   const Episode episode = make_episode(train_, options_.schedule, options_.batch, random);
   for (Learner& learner : learners_) {
@@ -74,17 +74,17 @@ void Trainer::advance() {
     learner.curve.push_back(static_cast<float>(test_error(learner, evaluated)));
 }
 
-Episode Trainer::test_episode(std::int64_t index) const {
+Episode Experiment::test_episode(std::int64_t index) const {
   Random random(~options_.seed, static_cast<std::uint64_t>(index));
   return make_episode(test_, options_.schedule, options_.batch, random);
 }
 
-std::span<const float> Trainer::complete(Learner& learner, const Episode& episode) {
+std::span<const float> Experiment::complete(Learner& learner, const Episode& episode) {
   learner.network.reset();
   return learner.network.infer(episode.sequence());
 }
 
-double Trainer::test_error(Learner& learner, std::int64_t episodes) {
+double Experiment::test_error(Learner& learner, std::int64_t episodes) {
   const std::int64_t batches = (episodes + options_.batch - 1) / options_.batch;
   double sum = 0;
   for (std::int64_t index = 0; index < batches; ++index) {
@@ -94,7 +94,7 @@ double Trainer::test_error(Learner& learner, std::int64_t episodes) {
   return sum / static_cast<double>(batches);
 }
 
-void Trainer::save(const std::filesystem::path& path) const {
+void Experiment::save(const std::filesystem::path& path) const {
   io::TensorFile file;
   file.metadata = {{"format", "plasticity-images-1"},
                    {"iteration", str_cat(iteration_)},
@@ -120,7 +120,7 @@ void Trainer::save(const std::filesystem::path& path) const {
   io::save(path, file);
 }
 
-void Trainer::load(const std::filesystem::path& path) {
+void Experiment::load(const std::filesystem::path& path) {
   const io::TensorFile file = io::load(path);
   const auto expect = [&](const std::string& key, const std::string& value) {
     if (read_metadata(file, key) != value) {
