@@ -1,4 +1,4 @@
-// Where tests find their data, and what becomes of an exception on a thread of a test.
+// Tests of the folder of the test data, and of exceptions on the threads of a test.
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 

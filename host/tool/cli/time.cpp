@@ -234,7 +234,7 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
       ->capture_default_str();
 }
 
-/// Times the configuration of a line, or prints why it cannot. Gives whether it was timed.
+/// Times the configuration of a line, or prints why it cannot. Returns whether it was timed.
 bool time_line(const std::string& line) {
   const auto options = std::make_shared<Options>();
   std::string problem;
