@@ -11,6 +11,7 @@
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
 #include "plan/staging.hpp"
+#include "plasticity/plan.hpp"
 #include "plasticity/version.hpp"
 #include "tool/cli/commands.hpp"
 
