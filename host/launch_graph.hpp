@@ -25,8 +25,8 @@ class LaunchKey {
   std::vector<std::byte> bytes_;
 };
 
-/// Work that is put on a stream over and over: a GPU captures it once and launches it as one graph, as long
-/// as the key is the same; another key is captured anew.
+/// Work that is put on a stream over and over: a GPU captures it at the second call and launches it as one
+/// graph, as long as the key is the same; another key is captured anew.
 class LaunchGraph {
  public:
   virtual ~LaunchGraph() = default;

@@ -41,8 +41,8 @@ struct Live : Memory {};     ///< the state of a network that is stepped
 
 /// A cell, its sizes and a device, made ready. Immutable; copies share it; calls from several threads are
 /// independent as long as their buffers are. The calls take the caller's buffers, on the plan's device, and
-/// never allocate device memory, synchronise or print; with one exception: under Execution::graph the first
-/// forward and the first backward, and those whose pointers are not the ones of the call before, make CUDA
+/// never allocate device memory, synchronise or print; with one exception: under Execution::graph the second
+/// forward and the second backward, and those whose pointers are not the ones of the call before, make CUDA
 /// capture a graph, for which it takes memory of its own. They throw Error(invalid_argument) for a missing or
 /// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
 /// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.

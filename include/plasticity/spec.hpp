@@ -73,7 +73,7 @@ enum class Precision { f64, f32, bf16 };
 enum class Execution {
   automatic,  ///< the plan chooses by spec and device
   step,       ///< one launch a step
-  graph,      ///< the same launches in a CUDA graph, which is captured at the first call and kept
+  graph,      ///< the same launches in a CUDA graph, which is captured at the second call and kept
   cta,        ///< one launch a sequence: an element's traces stay in the shared memory of one block
   cluster,    ///< the same over the blocks of a cluster, 2 to 16
   grid,       ///< the same over blocks of a cooperative launch

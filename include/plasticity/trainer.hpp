@@ -19,7 +19,7 @@ struct TrainerOptions {
 
 /// Whole training iterations of a Network towards a target: forward, squared error, backward, gradient
 /// clipping, Adam. On the CPU to the bits of that loop written out with mse_loss(), clip_gradients() and
-/// Adam; on a GPU as one CUDA graph, captured once for a number of steps and a set of inputs: the inputs go
+/// Adam; on a GPU as one CUDA graph, captured at the second step of its length and inputs: the inputs go
 /// there in one copy, the loss comes back in one, and parameters, gradients and moments stay there (they are
 /// copied to the host when Network::parameters() or save() asks for them).
 ///
