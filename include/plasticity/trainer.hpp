@@ -39,7 +39,8 @@ class PLASTICITY_API Trainer {
   /// parameters' gradients are those of this iteration (clipped), and no window is recorded.
   ///
   /// Throws Error(invalid_argument) for a tensor of the wrong size, or while the network has windows that
-  /// were not taken back, and Error(out_of_memory); then nothing has changed.
+  /// were not taken back, and Error(out_of_memory); then nothing has changed. (On a GPU, CUDA loads kernels
+  /// at the first step. If it has no memory for them, the state may have been carried on.)
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
 
