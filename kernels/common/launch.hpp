@@ -1,5 +1,6 @@
-// How kernels are written and launched, the same for nvcc and for the CPU executor of the tests (tests/simt),
-// which compiles the kernels' sources with g++. Include it first in every file that nvcc compiles.
+// Launching kernels. Include this header first in every file that nvcc compiles. The executor of the tests
+// (tests/simt) compiles the same files with g++, so a kernel declares shared memory through two macros
+// (device_language.hpp):
 //
 //   template <int Threads>
 //   __global__ void __launch_bounds__(Threads) kernel(const float* x, float* y) {
@@ -22,17 +23,7 @@
 #include <utility>
 
 #include "common/check.hpp"
-
-#if defined(__CUDACC__)
-#define PLASTICITY_SHARED(Type, name, ...) __shared__ Type name __VA_ARGS__
-#define PLASTICITY_DYNAMIC_SHARED(Type, name)                                  \
-  extern __shared__ __align__(128) unsigned char plasticity_dynamic_shared_[]; \
-  Type* const name = reinterpret_cast<Type*>(plasticity_dynamic_shared_)
-#else
-#include "simt/device.hpp"
-#define PLASTICITY_SHARED(Type, name, ...) SIMT_SHARED(Type, name, __VA_ARGS__)
-#define PLASTICITY_DYNAMIC_SHARED(Type, name) SIMT_DYNAMIC_SHARED(Type, name)
-#endif
+#include "common/device_language.hpp"
 
 namespace plasticity {
 
@@ -169,9 +160,7 @@ inline cudaError_t occupancy(int& count, const void* function, const LaunchConfi
 template <class... Parameters>
 std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& config) {
   const auto function = reinterpret_cast<const void*>(kernel);
-#if !defined(__CUDACC__)
-  simt::register_kernel(kernel);
-#endif
+  register_kernel(kernel);
   int count = 0;
   const cudaError_t error = detail::occupancy(count, function, config);
   if (error != cudaSuccess && error_code(error) == ErrorCode::unsupported) {
@@ -192,9 +181,7 @@ std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& c
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments&&... arguments) {
   const auto function = reinterpret_cast<const void*>(kernel);
-#if !defined(__CUDACC__)
-  simt::register_kernel(kernel);
-#endif
+  register_kernel(kernel);
   detail::check_launch(detail::allow(function, config), config);
   detail::Attributes attributes(config);
   const cudaLaunchConfig_t cuda_config = attributes.fill(config);

@@ -1,6 +1,6 @@
 // A Network on a GPU does what it does on the CPU, call by call.
 #include "plasticity/network.hpp"
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
@@ -57,7 +57,8 @@ class Observed {
     const auto wanted = [&](const char* name) -> std::span<float> {
       const auto shape = input_shape(network.spec(), example.problem.steps, B, name);
       if (!shape) return {};
-      return shown[text("d", name)] = std::vector<float>(static_cast<std::size_t>(shape->elements()), 9.0f);
+      return shown[str_cat("d", name)] =
+                 std::vector<float>(static_cast<std::size_t>(shape->elements()), 9.0f);
     };
     gradients.x = wanted("x");
     gradients.pre = wanted("pre");

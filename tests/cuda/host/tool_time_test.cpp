@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/commands.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
+#include "tool/cli/commands.hpp"
 
 namespace plasticity::cli {
 namespace {
