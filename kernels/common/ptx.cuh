@@ -55,6 +55,18 @@ __device__ __forceinline__ uint4 load_16_once_read_only(const void* global) {
   return v;
 }
 
+/// A value that another block has written while this kernel runs, after a barrier that both passed. The load
+/// asks the cache that all multiprocessors share, and is neither repeated, left out nor moved over a barrier.
+__device__ __forceinline__ float load_exchange(const float* global) {
+  float v;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(v) : "l"(global) : "memory");
+  return v;
+}
+/// The same way back: seen by load_exchange() of another block after a barrier.
+__device__ __forceinline__ void store_exchange(float* global, float v) {
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(global), "f"(v) : "memory");
+}
+
 /// 16 bytes that this kernel does not read again: first to leave the caches.
 __device__ __forceinline__ void store_16_streaming(void* global, uint4 v) {
   asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -83,6 +95,8 @@ inline void store_16(void* p, uint4 v, SIMT_HERE) {
 }
 inline uint4 load_16_once(const void* global, SIMT_HERE) { return load_16(global, where); }
 inline uint4 load_16_once_read_only(const void* global, SIMT_HERE) { return load_16(global, where); }
+inline float load_exchange(const float* global) { return *global; }
+inline void store_exchange(float* global, float v) { *global = v; }
 inline void store_16_streaming(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 
 #endif
