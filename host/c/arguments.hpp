@@ -33,7 +33,7 @@ void* data_of(const plasticity_tensor& tensor);
 /// Returns a dense view of host memory. The view points to `shape`, which must outlive it.
 plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vector<std::int64_t>& shape);
 
-/// The tensor arguments of a call. The call takes each tensor that it knows by name, then check_all_used()
+/// The tensor arguments of a call. The call takes each of its tensors by name, then check_all_used()
 /// rejects the others.
 class Arguments {
  public:

@@ -17,8 +17,8 @@ namespace {
 
 constinit const CudaApi* registered = nullptr;
 
-// Blocks of at least two huge pages are aligned to a huge page, and the kernel is asked to use huge pages for
-// them. This reduces page table walks and cache conflicts within the traces of a batch element.
+// Blocks of at least two huge pages are aligned to a huge page and use huge pages, if the kernel has any
+// free. This reduces page table walks and cache conflicts within the traces of a batch element.
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= 2 * huge_page ? huge_page : 64};

@@ -29,7 +29,7 @@ class PLASTICITY_API Error : public std::runtime_error {
  public:
   /// `message` has the form "argument: expected …, got …".
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  ErrorCode code() const noexcept { return code_; }  ///< the kind of the error; what() returns the message
+  ErrorCode code() const noexcept { return code_; }  ///< the kind of the error
 
  private:
   ErrorCode code_;

@@ -21,8 +21,8 @@ struct PlanOptions {
   Precision precision = Precision::f32;  ///< f64 takes double arguments; f32 and bf16 take float
   /// K >= 0: the tape stores the trace of every K-th step, and backward recomputes the steps in between.
   /// Except in bf16, the bits of the results do not depend on K. 0: the plan chooses K. It takes the smallest
-  /// K whose tape fits memory_budget. Without a budget it takes 1 in bf16 with a rule that clips (so that
-  /// backward knows for every step which entries were clipped), and ceil(sqrt(T)) otherwise.
+  /// K whose tape fits memory_budget. Without a budget it takes ceil(sqrt(T)), but 1 in bf16 with a rule that
+  /// clips: the tape then records for every step which entries were clipped.
   std::int64_t checkpoint_interval = 0;
   /// Maximum size of the tape in bytes, used if checkpoint_interval is 0. 0: no budget.
   std::size_t memory_budget = 0;

@@ -48,7 +48,7 @@ std::vector<Wrong> wrong_files() {
       {"header_of_2_to_64", std::string(8, '\xff') + "{}",
        "at most 100000000 bytes, got 18446744073709551615"},
       {"no_header", safetensors(""), "a header that starts with '{', got \"\""},
-      {"text", "this is a text that somebody wrote", "at most 100000000 bytes"},
+      {"text", "this is a text and not a file of tensors", "at most 100000000 bytes"},
       {"array", safetensors("[]"), "a header that starts with '{', got \"[]\""},
       {"space_before", safetensors(" {}"), "a header that starts with '{'"},
       {"byte_order_mark", safetensors("\xef\xbb\xbf{}"), "a header that starts with '{', got \"???{}\""},

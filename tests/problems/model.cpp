@@ -131,7 +131,7 @@ Model::Step Model::step() {
       case Activation::relu:
         post[at(j)] = std::max(value, 0.0);
         step.corner =
-            std::min(step.corner, std::abs(value));  // also if value is 0, where the slope is undefined
+            std::min(step.corner, std::abs(value));  // also if value is 0: the slope is undefined there
         (value < 0 ? step.limited : step.free) += 1;
         break;
     }

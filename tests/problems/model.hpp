@@ -40,7 +40,7 @@ class Model {
 };
 
 /// Returns the smallest distance to a corner, a point where a derivative jumps: relu at 0, a clip at its
-/// bound, soft_clip at p = 0. A value that equals a bound in bits is ignored, because it does so in every
+/// bound, soft_clip at p = 0. Values that equal a bound in bits are ignored: they equal it in every
 /// precision. A precision with larger errors than the distance may take the other branch.
 double distance_to_corner(const TestCase& problem);
 

@@ -37,8 +37,8 @@ struct TestCase {
 };
 
 /// Values are scaled so that activity neither dies nor saturates, and some entries are clipped and some are
-/// not. Points without a derivative (a clip hit exactly, relu at 0) have probability zero. clamp_value is NaN
-/// where clamp is off.
+/// not. Points without a derivative (a clip hit exactly, relu at 0) have probability zero. Entries of
+/// clamp_value are NaN if clamp is off for them.
 TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
                         MaskChoice masks = {});
 
