@@ -220,7 +220,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   for (std::int64_t i = 0; i < N; ++i) shown[at(b * N + i)] = .01f * static_cast<float>(i);
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::ForwardStep step{};
-  cuda::TestCase& p = step.problem;
+  cuda::Problem& p = step.problem;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;
@@ -267,7 +267,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   }
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::BackwardStep step{};
-  cuda::TestCase& p = step.problem;
+  cuda::Problem& p = step.problem;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;

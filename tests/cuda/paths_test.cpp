@@ -203,7 +203,7 @@ TEST_F(CudaLargeGroups, AClusterOfSixteen) {
     GTEST_SKIP() << error.what();
   }
 #endif
-  expect_near(make_problem(spec, 2, 1, 151), 2e-5, options);
+  expect_near(make_test_case(spec, 2, 1, 151), 2e-5, options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, CudaPaths,

@@ -10,13 +10,13 @@ namespace plasticity::testing {
 
 /// Two problems on the device that are run by the same kernels.
 struct Two {
-  Problem problem, other_problem;
+  TestCase problem, other_problem;
   Buffers<float> want, got, other_want, other_got;
   std::optional<ProblemOnDevice> there, other;
 
   Two(std::int64_t neurons, std::int64_t other_neurons, Execution execution, std::int64_t steps = 2)
-      : problem(make_problem(spec(neurons), steps, 1, 160)),
-        other_problem(make_problem(spec(other_neurons), steps, 1, 161)),
+      : problem(make_test_case(spec(neurons), steps, 1, 160)),
+        other_problem(make_test_case(spec(other_neurons), steps, 1, 161)),
         want(problem),
         got(problem),
         other_want(other_problem),
