@@ -4,7 +4,6 @@
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
 #include "reduce/launch.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
@@ -119,7 +118,7 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
   }
 
   const Blas blas(*blas_, stream, memory.blas);
-  const ParameterGradients gradients{spec_, args, step, memory, blas, stream};
+  const ParameterGradients gradients{spec_, kernels_, args, step, memory, blas, stream};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();
@@ -135,20 +134,18 @@ void CudaPlan::backward_steps(BackwardStep step, const BackwardArgs<float>& args
   const Variant moved{.bf16 = rounded,
                       .wide = wide(columns_per_thread({rounded, true}), args.parameters,
                                    {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    std::int64_t held = -1;  // the segment whose traces are there
-    for (step.t = options_.steps; step.t >= 0; --step.t) {
-      const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
-      if (replays() && first != held) {
-        held = first;
-        launch_segment<rule>({step.problem, on_tape, first, memory.hebb, memory.eligibility}, stream);
-        step.record.first = first;
-        step.record.hebb = {memory.hebb, trace_size()};
-        step.record.eligibility = {memory.eligibility, trace_size()};
-      }
-      launch_backward<rule>(step, moved, stream);
+  std::int64_t held = -1;  // the segment whose traces are there
+  for (step.t = options_.steps; step.t >= 0; --step.t) {
+    const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
+    if (replays() && first != held) {
+      held = first;
+      kernels_.launch_segment({step.problem, on_tape, first, memory.hebb, memory.eligibility}, stream);
+      step.record.first = first;
+      step.record.hebb = {memory.hebb, trace_size()};
+      step.record.eligibility = {memory.eligibility, trace_size()};
     }
-  });
+    kernels_.launch_backward_step(step, moved, stream);
+  }
   step.t = 0;
   if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
     launch_backward_finish(step, stream);

@@ -17,7 +17,8 @@ bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(poin
 
 }  // namespace
 
-CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), options_(options) {
+CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
+    : spec_(spec), options_(options), kernels_(kernels_of(spec.rule)) {
   if (options.precision == Precision::f64) {
     throw_error(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }

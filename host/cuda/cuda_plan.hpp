@@ -2,10 +2,9 @@
 
 #include "base/arena.hpp"
 #include "cuda/planner.hpp"
+#include "cuda/rule_kernels.hpp"
 #include "plan/backend.hpp"
 #include "product/launch.hpp"
-#include "replay/launch.hpp"
-#include "step/launch.hpp"
 
 // The CUDA backend. A sequence is run by one of three (planner.hpp chooses): one launch a timestep for the
 // whole batch, the trace update of a step folded into the next step's launch; the same launches as a graph
@@ -79,17 +78,12 @@ class CudaPlan final : public TypedBackend<float> {
 
   Spec spec_;
   PlanOptions options_;
+  RuleKernels kernels_;
   ExecutionChoice choice_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
   std::shared_ptr<BlasHandles> blas_;
   std::shared_ptr<Graphs> graphs_;
 };
-
-/// Calls run<rule>() for the rule that the list holds at run time.
-template <class Run, Rule... rules, template <Rule...> class List>
-void with_rule(Rule rule, List<rules...>, Run run) {
-  (void)((rule == rules && (run.template operator()<rules>(), true)) || ...);
-}
 
 }  // namespace plasticity::cuda

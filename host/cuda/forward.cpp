@@ -2,7 +2,6 @@
 
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
-#include "rules/rules.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -70,13 +69,11 @@ void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch sc
                     .final_hebb = args.final_state.hebb,
                     .final_eligibility = args.final_state.eligibility};
   const bool wide_loads = wide(forward_columns, args.parameters);
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    for (step.t = 0; step.t < T; ++step.t) {
-      if (input != nullptr) step.current = input + step.t * options_.batch * width();
-      launch_forward<rule>(step, wide_loads, stream);
-    }
-    launch_flush<rule>(flush, stream);
-  });
+  for (step.t = 0; step.t < T; ++step.t) {
+    if (input != nullptr) step.current = input + step.t * options_.batch * width();
+    kernels_.launch_step(step, wide_loads, stream);
+  }
+  kernels_.launch_flush(flush, stream);
 }
 
 }  // namespace plasticity::cuda

@@ -2,7 +2,6 @@
 
 #include "cuda/runtime.hpp"
 #include "reduce/launch.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
@@ -72,7 +71,7 @@ void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
                       .partial = memory.partial};
-  with_rule(spec.rule, AllRules{}, [&]<Rule rule> { launch_replay<rule>(replay, bf16, stream); });
+  kernels.launch_replay(replay, bf16, stream);
   launch_add_groups(replay, alpha, stream);
 }
 

@@ -7,6 +7,7 @@ namespace plasticity::cuda {
 /// What is left after the steps of backward: the sums over all steps and batch elements.
 struct CudaPlan::ParameterGradients {
   const Spec& spec;
+  const RuleKernels& kernels;
   const BackwardArgs<float>& args;
   const BackwardStep& step;
   const BackwardMemory& memory;

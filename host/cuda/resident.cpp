@@ -1,11 +1,8 @@
 // The resident kernels: a plan's sequences in one launch each.
-#include "resident/launch.hpp"
-
 #include <algorithm>
 
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
@@ -30,10 +27,8 @@ ExecutionChoice CudaPlan::choose() const {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
     if (!choice.resident()) return choice;
-    std::int64_t room = 0;
-    with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-      room = resident_groups<rule>(spec_.eligibility, contents_of(spec_), choice.shape);
-    });
+    const std::int64_t room =
+        kernels_.max_resident_groups(spec_.eligibility, contents_of(spec_), choice.shape);
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
       return choice;
@@ -68,7 +63,7 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
                             .final_eligibility = args.final_state.eligibility,
                             .exchange = memory.exchange,
                             .places = {}};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_forward<rule>(run, stream); });
+  kernels_.launch_resident_forward(run, stream);
 }
 
 void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory& memory,
@@ -82,7 +77,7 @@ void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory&
                              .eligibility = memory.eligibility,
                              .exchange = memory.exchange,
                              .places = {}};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_backward<rule>(run, stream); });
+  kernels_.launch_resident_backward(run, stream);
 }
 
 }  // namespace plasticity::cuda

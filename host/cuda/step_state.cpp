@@ -1,6 +1,5 @@
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
-#include "rules/rules.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -48,9 +47,7 @@ void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepStat
                                                    static_cast<float*>(scratch.data), stream.handle),
                          .y = args.y,
                          .modulation = args.modulation};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    launch_forward<rule>(step, wide(forward_columns, args.parameters), stream.handle);
-  });
+  kernels_.launch_step(step, wide(forward_columns, args.parameters), stream.handle);
   if (spec_.has_modulator() || spec_.activation == Activation::softmax)
     launch_live_finish(step, stream.handle);
 }
@@ -72,7 +69,7 @@ void CudaPlan::enqueue_store(Stream stream, const State<float>& state, StepState
                     .final_c = state.c,
                     .final_hebb = state.hebb,
                     .final_eligibility = state.eligibility};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_flush<rule>(flush, stream.handle); });
+  kernels_.launch_flush(flush, stream.handle);
 }
 
 }  // namespace plasticity::cuda

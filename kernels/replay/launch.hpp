@@ -24,8 +24,12 @@ struct Segment {
   float *hebb, *eligibility;  // [K,B,P,N] out: the traces before step first, first + 1, …
 };
 
+/// The replay kernels of a rule, instantiated in replay/instances/replay_RULE.cu.
 template <Rule rule>
-void launch_segment(const Segment& segment, cudaStream_t stream);
+struct ReplayKernels {
+  static void launch_segment(const Segment& segment, cudaStream_t stream);
+  static void launch_replay(const Replay& replay, bool bf16, cudaStream_t stream);
+};
 
 /// Blocks of a launch.
 std::int64_t segment_blocks(std::int64_t B, std::int64_t N, std::int64_t P);
@@ -36,10 +40,7 @@ std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P);
 /// Blocks of a launch.
 std::int64_t replay_blocks(std::int64_t groups, std::int64_t N, std::int64_t P);
 
-template <Rule rule>
-void launch_replay(const Replay& replay, bool bf16, cudaStream_t stream);
-
-/// After it: adds the groups' sums to `alpha` [P,N].
+/// After launch_replay: adds the groups' sums to `alpha` [P,N].
 void launch_add_groups(const Replay& replay, float* alpha, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

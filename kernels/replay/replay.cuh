@@ -8,7 +8,7 @@
 #pragma once
 
 #include "replay/launch.hpp"
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/complete.cuh"
 
 namespace plasticity::cuda {

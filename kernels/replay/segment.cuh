@@ -7,7 +7,7 @@
 #pragma once
 
 #include "replay/launch.hpp"
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/complete.cuh"
 #include "step/rounding.cuh"
 

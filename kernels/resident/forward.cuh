@@ -12,7 +12,7 @@
 #pragma once
 
 #include "resident/member.cuh"
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/rounding.cuh"
 
 namespace plasticity::cuda {

@@ -13,7 +13,7 @@
 // N N.
 #pragma once
 
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/adjoint.cuh"
 #include "step/launch.hpp"
 #include "step/rounding.cuh"

@@ -5,7 +5,7 @@
 // Bytes: the trace read once and written once as floats; nothing of it where nobody wants it.
 #pragma once
 
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/complete.cuh"
 #include "step/launch.hpp"
 #include "step/rounding.cuh"

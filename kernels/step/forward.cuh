@@ -9,7 +9,7 @@
 // 12 B N N.
 #pragma once
 
-#include "rules/rules.hpp"
+#include "rules/trace_update.hpp"
 #include "step/cell.cuh"
 #include "step/launch.hpp"
 #include "step/rounding.cuh"

@@ -22,20 +22,27 @@ struct Variant {
 /// Columns that a thread handles together under a variant.
 constexpr int columns_per_thread(Variant variant) { return variant.wide ? (variant.bf16 ? 8 : 4) : 1; }
 
-// One instance a rule, each in a source file of its own (see cmake/StepKernels.cmake).
+/// The forward kernels of a rule, instantiated in step/instances/forward_RULE.cu. `wide`: forward_columns
+/// columns per thread, else one.
 template <Rule rule>
-void launch_forward(const ForwardStep& step, bool wide, cudaStream_t stream);
+struct ForwardKernels {
+  static void launch_step(const ForwardStep& step, bool wide, cudaStream_t stream);
+  static void launch_flush(const Flush& flush, cudaStream_t stream);
+};
+
+/// The backward kernels of a rule, instantiated in step/instances/backward_RULE.cu.
 template <Rule rule>
-void launch_flush(const Flush& flush, cudaStream_t stream);
-template <Rule rule>
-void launch_backward(const BackwardStep& step, Variant variant, cudaStream_t stream);
+struct BackwardKernels {
+  static void launch_step(const BackwardStep& step, Variant variant, cudaStream_t stream);
+};
 
 void launch_load(const Load& load, cudaStream_t stream);
 
-/// After launch_forward of a live step whose rate or output needs all columns: softmax, modulator.
+/// After ForwardKernels::launch_step of a live step whose rate or output needs all columns: softmax,
+/// modulator.
 void launch_live_finish(const ForwardStep& step, cudaStream_t stream);
 
-/// After the last launch_backward: the gradients of what came before step 0.
+/// After the last BackwardKernels::launch_step: the gradients of what came before step 0.
 void launch_backward_finish(const BackwardStep& step, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

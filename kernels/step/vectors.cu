@@ -1,7 +1,7 @@
 // The kernels around the steps that touch no trace twice: beginning, the end of a live step, the end of
 // backward.
 #include "step/adjoint.cuh"
-#include "step/instantiate.cuh"
+#include "step/grid.hpp"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
@@ -88,13 +88,13 @@ void launch_load(const Load& load, cudaStream_t stream) {
 }
 
 void launch_live_finish(const ForwardStep& step, cudaStream_t stream) {
-  launch(live_finish_kernel, {.grid = blocks_of(step.problem), .block = block_threads, .stream = stream},
+  launch(live_finish_kernel, {.grid = step_blocks(step.problem), .block = block_threads, .stream = stream},
          step);
 }
 
 void launch_backward_finish(const BackwardStep& step, cudaStream_t stream) {
-  launch(backward_finish_kernel, {.grid = blocks_of(step.problem), .block = block_threads, .stream = stream},
-         step);
+  launch(backward_finish_kernel,
+         {.grid = step_blocks(step.problem), .block = block_threads, .stream = stream}, step);
 }
 
 }  // namespace plasticity::cuda

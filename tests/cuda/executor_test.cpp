@@ -235,7 +235,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
     simt::config().only_block = [&](auto block) {
       return block.x >= static_cast<unsigned>(b * N / cuda::tile_columns);
     };
-    cuda::launch_forward<Rule::decay>(step, true, nullptr);
+    cuda::ForwardKernels<Rule::decay>::launch_step(step, true, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t j = 0; j < N; ++j) {
@@ -286,7 +286,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   const simt::KeepConfig keep;
   simt::run([&] {
     simt::config().only_block = [&](auto block) { return block.x >= static_cast<unsigned>(b * tiles); };
-    cuda::launch_backward<Rule::decay>(step, {.bf16 = false, .wide = true}, nullptr);
+    cuda::BackwardKernels<Rule::decay>::launch_step(step, {.bf16 = false, .wide = true}, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t i = 0; i < N; ++i) {
