@@ -39,8 +39,8 @@ class CudaPlan final : public TypedBackend<float> {
   struct Graphs;              // of forward and backward, under Execution::graph
   struct ParameterGradients;  // what is summed after the steps (gradients.cpp)
 
-  Problem problem(std::int64_t steps, const Parameters<const float>& parameters,
-                  const Inputs<const float>& inputs, const Masks<float>& masks) const;
+  StepParams step_params(std::int64_t steps, const Parameters<const float>& parameters,
+                         const Inputs<const float>& inputs, const Masks<float>& masks) const;
   /// The record in a ring, traces in place.
   Record ring(Arena& arena) const;
   /// The record on a tape with checkpoints every `interval` steps.
@@ -48,7 +48,7 @@ class CudaPlan final : public TypedBackend<float> {
   /// The vectors of a record of that many slots.
   Record vectors(Arena& arena, std::int64_t slots, bool on_tape) const;
   /// Adds what forward needs beside a tape: the traces between its checkpoints.
-  void add_between(Record& tape, Arena& work) const;
+  void add_working_traces(Record& tape, Arena& work) const;
   Load loading(const State<const float>& state, const Record& record) const;
   /// Whether `columns` at a time, 16 bytes or more, will do for the matrices that the caller gives.
   bool wide(std::int64_t columns, const Parameters<const float>& parameters,

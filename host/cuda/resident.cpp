@@ -28,7 +28,7 @@ ExecutionChoice CudaPlan::choose() const {
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
     if (!choice.resident()) return choice;
     const std::int64_t room =
-        kernels_.max_resident_groups(spec_.eligibility, contents_of(spec_), choice.shape);
+        kernels_.max_resident_groups(spec_.eligibility, network_traits(spec_), choice.shape);
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
       return choice;
@@ -44,8 +44,8 @@ ExecutionChoice CudaPlan::choose() const {
 
 void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory,
                                 const float* current, bool on_tape, cudaStream_t stream) const {
-  const ResidentForward run{.problem = problem(options_.steps, args.parameters, args.inputs, args.masks),
-                            .contents = contents_of(spec_),
+  const ResidentForward run{.params = step_params(options_.steps, args.parameters, args.inputs, args.masks),
+                            .network = network_traits(spec_),
                             .shape = choice_.shape,
                             .groups = choice_.groups,
                             .on_tape = on_tape,
@@ -62,21 +62,21 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
                             .final_hebb = args.final_state.hebb,
                             .final_eligibility = args.final_state.eligibility,
                             .exchange = memory.exchange,
-                            .places = {}};
+                            .layout = {}};
   kernels_.launch_resident_forward(run, stream);
 }
 
 void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory& memory,
                                  cudaStream_t stream) const {
   const ResidentBackward run{.step = step,
-                             .contents = contents_of(spec_),
+                             .network = network_traits(spec_),
                              .shape = choice_.shape,
                              .groups = choice_.groups,
                              .replays = replays(),
                              .hebb = memory.hebb,
                              .eligibility = memory.eligibility,
                              .exchange = memory.exchange,
-                             .places = {}};
+                             .layout = {}};
   kernels_.launch_resident_backward(run, stream);
 }
 

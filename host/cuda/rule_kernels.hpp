@@ -15,7 +15,7 @@ struct RuleKernels {
   void (*launch_replay)(const Replay&, bool bf16, cudaStream_t);
   void (*launch_resident_forward)(const ResidentForward&, cudaStream_t);
   void (*launch_resident_backward)(const ResidentBackward&, cudaStream_t);
-  std::int64_t (*max_resident_groups)(Eligibility, const Contents&, const GroupShape&);
+  std::int64_t (*max_resident_groups)(Eligibility, const NetworkTraits&, const GroupShape&);
 };
 
 RuleKernels kernels_of(Rule rule);

@@ -9,7 +9,7 @@ namespace plasticity::cuda {
 
 template <Rule rule>
 void ReplayKernels<rule>::launch_replay(const Replay& replay, bool bf16, cudaStream_t stream) {
-  const Problem& p = replay.problem;
+  const StepParams& p = replay.params;
   const auto kernel = dispatch_eligibility(p.eligibility, [&]<Eligibility kind> {
     return bf16 ? replay_kernel<rule, kind, __nv_bfloat16> : replay_kernel<rule, kind, float>;
   });
@@ -22,7 +22,7 @@ void ReplayKernels<rule>::launch_replay(const Replay& replay, bool bf16, cudaStr
 
 template <Rule rule>
 void ReplayKernels<rule>::launch_segment(const Segment& segment, cudaStream_t stream) {
-  const Problem& p = segment.problem;
+  const StepParams& p = segment.params;
   const auto kernel =
       dispatch_eligibility(p.eligibility, [&]<Eligibility kind> { return segment_kernel<rule, kind>; });
   launch(kernel,

@@ -34,25 +34,25 @@ auto select_resident_backward(Eligibility eligibility) {
 
 template <Rule rule>
 void ResidentKernels<rule>::launch_forward(const ResidentForward& run, cudaStream_t stream) {
-  ResidentForward placed = run;
-  placed.places = ForwardPlaces(run.contents, run.shape);
-  launch(select_resident_forward<rule>(run.problem.eligibility),
-         group_launch(run.shape, run.groups, placed.places.floats, stream), placed);
+  ResidentForward with_layout = run;
+  with_layout.layout = ForwardLayout(run.network, run.shape);
+  launch(select_resident_forward<rule>(run.params.eligibility),
+         group_launch(run.shape, run.groups, with_layout.layout.floats, stream), with_layout);
 }
 
 template <Rule rule>
 void ResidentKernels<rule>::launch_backward(const ResidentBackward& run, cudaStream_t stream) {
-  ResidentBackward placed = run;
-  placed.places = BackwardPlaces(run.contents, run.shape);
-  launch(select_resident_backward<rule>(run.step.problem.eligibility),
-         group_launch(run.shape, run.groups, placed.places.floats, stream), placed);
+  ResidentBackward with_layout = run;
+  with_layout.layout = BackwardLayout(run.network, run.shape);
+  launch(select_resident_backward<rule>(run.step.params.eligibility),
+         group_launch(run.shape, run.groups, with_layout.layout.floats, stream), with_layout);
 }
 
 template <Rule rule>
-std::int64_t ResidentKernels<rule>::max_groups(Eligibility eligibility, const Contents& contents,
+std::int64_t ResidentKernels<rule>::max_groups(Eligibility eligibility, const NetworkTraits& network,
                                                const GroupShape& shape) {
-  const std::int64_t forward = ForwardPlaces(contents, shape).floats;
-  const std::int64_t backward = BackwardPlaces(contents, shape).floats;
+  const std::int64_t forward = ForwardLayout(network, shape).floats;
+  const std::int64_t backward = BackwardLayout(network, shape).floats;
   return std::min(
       groups_at_once(select_resident_forward<rule>(eligibility), group_launch(shape, 1, forward, nullptr)),
       groups_at_once(select_resident_backward<rule>(eligibility), group_launch(shape, 1, backward, nullptr)));

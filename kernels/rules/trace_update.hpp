@@ -5,8 +5,8 @@
 
 namespace plasticity {
 
-/// Both traces of one connection, one step on. `product` is D = x_i y_j; `eligibility` is not looked at
-/// without one.
+/// Updates both traces of one connection by one step. `product` is D = x_i y_j. `eligibility` is ignored
+/// without an eligibility trace.
 template <Rule rule, Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline void update_traces(V& hebb, V& eligibility, V product, V rate, V y, V eta,
                                                  V clip) {
@@ -19,7 +19,7 @@ PLASTICITY_HOST_DEVICE inline void update_traces(V& hebb, V& eligibility, V prod
   hebb = TraceRule<rule>::update(hebb, drive, rate, y, clip);
 }
 
-/// What goes back through update_traces() for one connection.
+/// The gradients that reverse_traces() returns for one connection.
 template <class V>
 struct TraceAdjoint {
   V product;  ///< gradient of D, to be summed with y over j and with x over i
@@ -28,8 +28,8 @@ struct TraceAdjoint {
   V eta;      ///< gradient of the eligibility trace's constant, to be summed over everything
 };
 
-/// The adjoint of update_traces(), from the traces before the step; G and GE, the gradients of the traces
-/// after the step, become those of the traces before it.
+/// The adjoint of update_traces(), from the traces before the step. Replaces G and GE, the gradients of the
+/// traces after the step, by those of the traces before it.
 template <Rule rule, Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline TraceAdjoint<V> reverse_traces(V& G, V& GE, V hebb, V eligibility, V product,
                                                              V rate, V y, V eta, V clip) {

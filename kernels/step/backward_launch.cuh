@@ -9,14 +9,14 @@ namespace plasticity::cuda {
 
 template <Rule rule>
 void BackwardKernels<rule>::launch_step(const BackwardStep& step, Variant variant, cudaStream_t stream) {
-  const auto kernel = dispatch_eligibility(step.problem.eligibility, [&]<Eligibility kind> {
+  const auto kernel = dispatch_eligibility(step.params.eligibility, [&]<Eligibility kind> {
     if (variant.bf16) {
       return variant.wide ? backward_kernel<rule, kind, __nv_bfloat16, 8>
                           : backward_kernel<rule, kind, __nv_bfloat16, 1>;
     }
     return variant.wide ? backward_kernel<rule, kind, float, 4> : backward_kernel<rule, kind, float, 1>;
   });
-  launch(kernel, {.grid = step_blocks(step.problem), .block = block_threads, .stream = stream}, step);
+  launch(kernel, {.grid = step_blocks(step.params), .block = block_threads, .stream = stream}, step);
 }
 
 }  // namespace plasticity::cuda
