@@ -1,5 +1,5 @@
-// Plan::step: a network that acts, one step at a time, its state in memory of its own. A call of the
-// benchmark is a row of steps, since one step of a small network is over before a clock could tell.
+// Plan::step: a network that runs one step at a time. One benchmark call runs many steps, because a single
+// step of a small network is shorter than the resolution of the clock.
 #include "harness.hpp"
 
 namespace plasticity::bench {
@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::int64_t row = 16;
 
-/// Everything that stepping needs: inputs for `steps` steps, state memory, outputs one after the other.
+/// The memory for stepping: inputs of `steps` steps, the step state, consecutive outputs.
 template <class Real>
 struct Stepper {
   Stepper(const Case& c, std::int64_t steps, Device device)
@@ -35,7 +35,7 @@ struct Stepper {
     synchronize(problem.device(), {});
   }
 
-  Problem<Real> problem;
+  CaseTensors<Real> problem;
   Plan plan;
   DeviceMemory step_state, scratch;
 };
@@ -70,7 +70,7 @@ const bool added = add_operation(
      .cost =
          [](const Case& c, Device d) {
            Cost cost = forward_cost(c, row, d);
-           // Between two steps all traces of the batch lie where they are: none stays with its thread.
+           // Between two steps the traces of the whole batch are in memory; none stays in a thread's cache.
            cost.footprint = static_cast<std::size_t>(cost.bytes / static_cast<double>(row));
            return cost;
          },

@@ -20,14 +20,14 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
   const auto matrix = [&](const Real* source, Real* copy) {
     if (width == padded<Real>(N)) {
       pad_rows(source, P, N, copy);
-      return Rows<Real>{copy, width, copy + whole, width};
+      return MatrixRows<Real>{copy, width, copy + whole, width};
     }
     for (std::int64_t i = 0; whole < N && i < P; ++i) {
       Real* row = copy + i * width;
       std::copy_n(source + i * N + whole, N - whole, row);
       std::fill(row + N - whole, row + width, Real(0));
     }
-    return Rows<Real>{source, N, copy, width};
+    return MatrixRows<Real>{source, N, copy, width};
   };
   Connection<Real> connection{.P = P,
                               .N = N,
@@ -58,9 +58,9 @@ TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std:
   const bool lstm = spec.cell == Cell::lstm;
   y0 = arena.take<Real>(spec.is_recurrent() ? N : 0);
   c0 = arena.take<Real>(lstm ? N : 0);
-  out = arena.take<Real>(steps * N);
-  post = lstm ? arena.take<Real>(steps * N) : out;
-  activated = spec.activation == Activation::softmax ? arena.take<Real>(steps * N) : post;
+  output = arena.take<Real>(steps * N);
+  post = lstm ? arena.take<Real>(steps * N) : output;
+  unclamped = spec.activation == Activation::softmax ? arena.take<Real>(steps * N) : post;
   c = arena.take<Real>(lstm ? steps * N : 0);
   gates = arena.take<Real>(lstm ? steps * 3 * N : 0);
   modulation = arena.take<Real>(spec.has_modulator() ? steps : 0);
@@ -76,8 +76,8 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
   c0 = arena.take<Real>(lstm ? N : 0);
   zeros = arena.take<Real>(std::max(P, N));
   currents = arena.take<Real>(chunk * spec.gates() * N);
-  out = arena.take<Real>(ring * N);
-  post = lstm ? arena.take<Real>(ring * N) : out;
+  output = arena.take<Real>(ring * N);
+  post = lstm ? arena.take<Real>(ring * N) : output;
   c = arena.take<Real>(lstm ? ring * N : 0);
   gates = arena.take<Real>(lstm ? 3 * N : 0);
   rate = arena.take<Real>(N);
@@ -111,7 +111,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   dx_read = arena.take<Real>(shares * P);
   for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
   dx = arena.take<Real>(std::max(P, N));
-  dout = arena.take<Real>(N);
+  doutput = arena.take<Real>(N);
   dc = arena.take<Real>(N);
   dy = arena.take<Real>(N);
   drate = arena.take<Real>(N);

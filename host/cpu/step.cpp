@@ -3,14 +3,13 @@
 
 namespace plasticity::cpu {
 
-/// One batch element of a stepped network. Its trace is one update behind: the step that follows folds the
-/// update in.
+/// The step state of one batch element. The last trace update is pending: the next step applies it.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::StepStateElement {
-  std::int64_t* pending;  // [1] whether an update waits
+  std::int64_t* pending;  // [1] whether an update is pending
   Real* y;                // [N]
   Real* c;                // [N]
-  Real* x_before;         // [P] factors of the update that waits
+  Real* x_before;         // [P] factors of the pending update
   Real* post_before;      // [N]
   Real* rate_before;      // [N]
   Real* eta_before;       // [1]
@@ -68,10 +67,12 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                                         Scratch scratch) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
-  constexpr std::int64_t enough_passes = 8;  // over w and alpha: a copy costs about one
+  // A copy of w and alpha costs about one pass over them.
+  constexpr std::int64_t min_passes_for_copy = 8;
   StaggeredArena shared(scratch.data);
   const Connection<Real> connected =
-      ParameterCopies<Real>(spec_, options_.batch >= enough_passes, shared).connect(spec_, args.parameters);
+      ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
+          .connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
@@ -92,32 +93,32 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                                    .x = x,
                                    .s = space.currents + (lstm ? 2 * S : 0)};
     Connection<Real> c = connected;
-    if (*element.pending != 0) c.eta = *element.eta_before;  // as it was when the step before ran
+    if (*element.pending != 0) c.eta = *element.eta_before;  // eta of the previous step
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
       sweeps_.forward(spec_.rule, spec_.eligibility, c, columns, &sweep, 1);
       if (lstm) add_gate_products(args.parameters, 1, &x, &space.currents, columns);
     });
 
-    // The factors of this step's update: x is read for the last time here, before y moves on.
+    // Saves x for the update of this step before y is overwritten.
     std::copy_n(x, P, element.x_before);
-    Real* out = lstm ? element.y : element.post_before;
+    Real* output = lstm ? element.y : element.post_before;
     run_cell<Real>(spec_, cells_,
                    {.current = space.currents,
                     .clamp = at(args.masks.clamp, b * N),
                     .clamp_value = at(args.masks.clamp_value, b * N),
-                    .activated = element.post_before,
+                    .unclamped = element.post_before,
                     .post = element.post_before,
-                    .out = out,
+                    .output = output,
                     .gates = space.gates,
                     .c_before = element.c,
                     .c = element.c});
-    std::copy_n(out, N, args.y + b * N);
-    if (!lstm) std::copy_n(out, N, element.y);
+    std::copy_n(output, N, args.y + b * N);
+    if (!lstm) std::copy_n(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {
       modulation =
-          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : out, N);
+          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : output, N);
       if (args.modulation != nullptr) args.modulation[b] = modulation;
     }
     fill_rate(spec_, args.parameters, modulation, at(args.inputs.rate, b * N), element.rate_before);
@@ -133,7 +134,7 @@ void CpuPlan<Real, Trace>::enqueue_store(Stream, const State<Real>& state, StepS
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const StepStateElement element = step_state_element(step_state, b);
     if (*element.pending != 0) {
-      Connection<Real> c{};  // an update looks at no weight
+      Connection<Real> c{};  // an update reads neither w nor alpha
       c.P = P;
       c.N = N;
       c.eta = *element.eta_before;

@@ -4,7 +4,7 @@
 #include "cpu/sweeps/products.hpp"
 #include "cpu/sweeps/sweeps.hpp"
 
-// The tables that sweeps_*.cpp define, one set for each instruction set of this build.
+// The tables of function pointers in sweeps/, one set per instruction set of this build.
 #define PLASTICITY_TABLES(isa)                \
   namespace plasticity::cpu::isa {            \
   extern const Sweeps<float> sweeps_f32;      \

@@ -9,21 +9,21 @@
 
 namespace plasticity {
 
-/// What Adam has to remember of a parameter, on the host.
+/// Adam's moments of one parameter, in host memory.
 struct HostMoments {
   std::vector<float> first, second;
 };
 
-/// What a checkpoint holds of an optimiser: the moments by the parameters' names.
+/// The optimiser's part of a checkpoint: the step count, and the moments by parameter name.
 struct AdamRecord {
   std::int64_t steps = 0;
   std::map<std::string, HostMoments> moments{};
 };
 
-/// The moments as "adam.NAME.m" and "adam.NAME.v", the steps as metadata "adam.steps".
+/// Stores the moments as "adam.NAME.m" and "adam.NAME.v", and the step count as metadata "adam.steps".
 void write_adam(const AdamRecord& record, io::TensorFile& file);
 
-/// Throws Error(format) when they are not all there.
+/// Loads the record. Throws Error(format) if it is incomplete.
 AdamRecord read_adam(const io::TensorFile& file);
 
 }  // namespace plasticity

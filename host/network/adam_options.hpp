@@ -4,7 +4,7 @@
 
 namespace plasticity {
 
-/// Throw Error(invalid_argument) for what is out of its range.
+/// Throw Error(invalid_argument) if a value is out of range.
 void check_learning_rate(double value);
 void check_adam_options(const AdamOptions& options);
 

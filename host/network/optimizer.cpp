@@ -40,14 +40,16 @@ void Adam::step(std::span<const ParameterView> parameters) {
   std::set<std::string> seen;
   for (const ParameterView& parameter : parameters) {
     const std::string argument = str_cat("parameter '", parameter.name, "'");
-    if (!seen.insert(parameter.name).second) bad_argument(argument, "once", "twice");
+    if (!seen.insert(parameter.name).second) {
+      throw Error(ErrorCode::invalid_argument, argument + ": occurs twice");
+    }
     if (parameter.gradient.size() != parameter.value.size()) {
       bad_argument(argument, str_cat("a gradient of ", parameter.value.size(), " elements"),
                    str_cat(parameter.gradient.size()));
     }
     const auto found = moments_.find(parameter.name);
     if (found != moments_.end() && found->second.first.size() != parameter.value.size()) {
-      bad_argument(argument, str_cat(found->second.first.size(), " elements as in the steps before"),
+      bad_argument(argument, str_cat(found->second.first.size(), " elements, as in earlier steps"),
                    str_cat(parameter.value.size()));
     }
   }

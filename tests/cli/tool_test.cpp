@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 
 #include "plasticity/io/safetensors.hpp"
+#include "problems/test_data.hpp"
 
 namespace plasticity {
 namespace {
@@ -56,7 +58,7 @@ class Tool : public ::testing::Test {
   std::string at(const std::string& name) const { return (folder / name).string(); }
 
   const std::filesystem::path folder;
-  const std::string cases = PLASTICITY_TEST_DATA "/parity/";
+  const std::string cases = testing::test_data() / "parity/";
 };
 
 TEST_F(Tool, InfoNamesTheDevices) {
@@ -130,6 +132,27 @@ TEST_F(Tool, TimeGivesJson) {
             json.at("tape_bytes").get<std::int64_t>() + json.at("scratch_bytes").get<std::int64_t>());
   EXPECT_EQ(json.at("configuration").at("rule"), "hard_clip");
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
+}
+
+// A line that cannot be timed hides no other.
+TEST_F(Tool, TimesManyConfigurationsInOneProcess) {
+  const std::string common = "--rate fixed --batch 2 --steps 3 --device cpu --threads 1 --seconds 0 ";
+  std::ofstream(at("lines")) << common << "--cell rnn --rule decay --neurons 9\n"
+                             << common << "--cell cnn --rule decay --neurons 9\n"
+                             << common << "--cell rnn --rule oja --neurons 9 --path step\n"
+                             << common << "--cell rnn --rule oja --neurons 7\n";
+  const Outcome outcome = run("times " + at("lines"));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
+  std::vector<nlohmann::json> results;
+  std::istringstream lines(outcome.output);
+  for (std::string line; std::getline(lines, line);) results.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(results.size(), 4u) << outcome.output;
+  EXPECT_GT(results[0].at("forward_ms_per_step").get<double>(), 0);
+  EXPECT_EQ(results[0].at("configuration").at("neurons"), 9);
+  EXPECT_TRUE(results[1].at("error").get<std::string>().starts_with("--cell: cnn not in")) << results[1];
+  EXPECT_TRUE(results[2].contains("error")) << results[2];
+  EXPECT_EQ(results[3].at("configuration").at("neurons"), 7);
+  EXPECT_EQ(run("times " + at("missing")).exit_code, 1);
 }
 
 TEST_F(Tool, TimeTakesTurns) {

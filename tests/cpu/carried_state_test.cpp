@@ -1,4 +1,4 @@
-// Sequences cut into windows, sequences of no step, and what a NaN may reach.
+// Sequences in windows, empty sequences, and the spread of NaN.
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -8,12 +8,12 @@ template <class Implementation>
 class CarriedState : public ::testing::Test {};
 TYPED_TEST_SUITE(CarriedState, Implementations);
 
-// A sequence cut anywhere: the state goes from window to window, and its gradient back.
-TYPED_TEST(CarriedState, WindowsGiveTheWhole) {
+// A sequence split at any step: the state passes from window to window, and its gradient back.
+TYPED_TEST(CarriedState, WindowsEqualTheWholeSequence) {
   std::mt19937_64 random(86);
   for (int trial = 0; trial < 80; ++trial) {
     const std::int64_t T = 8;
-    const Problem problem = make_problem(random_spec(random, 5, 4), T, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 5, 4), T, 3, random(), random_masks(random));
     Buffers<double> whole(problem);
     TypeParam::run(problem, whole);
 
@@ -22,13 +22,13 @@ TYPED_TEST(CarriedState, WindowsGiveTheWhole) {
       const auto left = static_cast<std::uint64_t>(T - cuts.back());
       cuts.push_back(cuts.back() + 1 + static_cast<std::int64_t>(random() % left));
     }
-    std::vector<Problem> parts;
+    std::vector<TestCase> parts;
     std::map<std::string, std::vector<double>> outputs, gradients;
     const auto append = [](std::vector<double>& to, const std::vector<double>& from, bool in_front) {
       to.insert(in_front ? to.begin() : to.end(), from.begin(), from.end());
     };
     for (std::size_t k = 0; k + 1 < cuts.size(); ++k) {
-      Problem part = window(problem, cuts[k], cuts[k + 1]);
+      TestCase part = window(problem, cuts[k], cuts[k + 1]);
       for (const auto& [name, values] : outputs) {
         if (name.starts_with("state.")) part.inputs.at(name) = values;
       }
@@ -69,8 +69,8 @@ TYPED_TEST(CarriedState, EmptySizes) {
   std::mt19937_64 random(85);
   for (int trial = 0; trial < 60; ++trial) {
     const Spec spec = random_spec(random, 5, 4);
-    // No step: the state and its gradient go through, and parameters get nothing.
-    const Problem still = make_problem(spec, 0, 2, random(), random_masks(random));
+    // T = 0: the state and its gradient pass through, and parameter gradients are unchanged.
+    const TestCase still = make_test_case(spec, 0, 2, random(), random_masks(random));
     Buffers<double> buffers(still);
     TypeParam::run(still, buffers);
     EXPECT_TRUE(buffers.outputs.at("y").empty());
@@ -82,8 +82,8 @@ TYPED_TEST(CarriedState, EmptySizes) {
       if (!name.starts_with("param.")) continue;
       for (const double value : values) EXPECT_EQ(value, 0) << name << " of " << still.name();
     }
-    // Nobody in the batch: the same, without a state.
-    const Problem nobody = make_problem(spec, 3, 0, random(), random_masks(random));
+    // B = 0: the same, without a state.
+    const TestCase nobody = make_test_case(spec, 3, 0, random(), random_masks(random));
     Buffers<double> none(nobody);
     TypeParam::run(nobody, none);
     for (const auto& [name, values] : none.gradients) {
@@ -93,21 +93,20 @@ TYPED_TEST(CarriedState, EmptySizes) {
   }
 }
 
-// A NaN or an infinity is never masked, and never seen outside of its own sample but in the sums over the
-// batch.
+// A NaN or an infinity shows in the results of its own sample and in sums over the batch, and nowhere else.
 TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
   std::mt19937_64 random(53);
   const std::int64_t T = 5, B = 3;
   for (int trial = 0; trial < 120; ++trial) {
-    const Problem clean = make_problem(random_spec(random, 5, 4), T, B, random());
+    const TestCase clean = make_test_case(random_spec(random, 5, 4), T, B, random());
     std::vector<std::string> candidates;
     for (const auto& [name, values] : clean.inputs) {
       if (!name.starts_with("param.")) candidates.push_back(name);
     }
     const std::string name = candidates[random() % candidates.size()];
-    Problem sick = clean;
+    TestCase sick = clean;
     std::vector<double>& values = sick.inputs.at(name);
-    // The first number of sample 1: in a state, or in step 0 of a sequence.
+    // The first element of sample 1, in a state or in step 0 of a sequence.
     const std::size_t rows = static_cast<std::size_t>(name.starts_with("state.") ? B : T * B);
     values[values.size() / rows] = trial % 3 == 0 ? INFINITY : NAN;
 
@@ -131,7 +130,7 @@ TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
     for (const auto& [tensor, all] : got.gradients) {
       if (!tensor.starts_with("param.")) expect_others_untouched(tensor, all, want.gradients.at(tensor));
     }
-    // An infinity may be squashed or clipped to a bound; a NaN may not.
+    // An infinity may be squashed or clipped to a finite value. A NaN may not.
     EXPECT_TRUE(seen || trial % 3 == 0) << name << " of " << clean.name();
   }
 }

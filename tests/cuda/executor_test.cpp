@@ -25,7 +25,7 @@ void expect_any_schedule_gives_the_same(Execution execution, std::uint64_t seed,
       if (cell == Cell::rnn && trial == 0) spec.activation = Activation::softmax, spec.rate = Rate::modulated;
       spec.cell = cell;
       spec.inputs = 5;
-      const Problem problem = make_problem(spec, 3, 2, random(), {.reset = true, .clamp = true});
+      const TestCase problem = make_test_case(spec, 3, 2, random(), {.reset = true, .clamp = true});
       Buffers<float> want(problem);
       const DeviceOptions options{.execution = execution};
       simt::run([&] { run_cuda(problem, want, options); });
@@ -53,7 +53,7 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
 
 // A graph is captured once, launched again while the pointers are the same, and updated when they are not.
 TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
-  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
+  const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
     run_cuda(problem, want);
@@ -89,7 +89,7 @@ TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
 
 // A graph that found no memory is captured at the next call.
 TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
-  const Problem problem = make_problem({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
+  const TestCase problem = make_test_case({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
     run_cuda(problem, want);
@@ -124,7 +124,7 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
         spec.modulator_source = ModulatorSource::hidden;
       }
       const bool many = execution != Execution::grid;  // a multiprocessor holds 32 small blocks of those
-      const Problem problem = make_problem(spec, 3, many ? 70 : 5, random(), random_masks(random));
+      const TestCase problem = make_test_case(spec, 3, many ? 70 : 5, random(), random_masks(random));
       const auto run = [&](int multiprocessors) {
         Buffers<float> buffers(problem);
         simt::run([&] {
@@ -312,7 +312,7 @@ TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
 
 // A fault of a kernel is an error of whoever waits for it, and nothing else falls over it.
 TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
-  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
+  const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
   Buffers<float> buffers(problem);
   simt::run([&] {
     {

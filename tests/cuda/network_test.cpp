@@ -22,14 +22,14 @@ using Tensors = std::map<std::string, std::vector<float>>;
 /// A window's inputs, masks and upstream gradient.
 struct Example {
   Example(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, B, seed, masks)), buffers(problem) {}
+      : problem(make_test_case(spec, steps, B, seed, masks)), buffers(problem) {}
 
   Sequence sequence() const { return sequence_of(problem, buffers); }
   std::span<const float> dy() const {
     return {buffers.backward.dy, static_cast<std::size_t>(problem.steps * B * problem.spec.neurons)};
   }
 
-  Problem problem;
+  TestCase problem;
   Buffers<float> buffers;
 };
 

@@ -42,7 +42,7 @@ struct DeviceOptions {
 /// scratch and tape begin as NaN patterns.
 class ProblemOnDevice {
  public:
-  ProblemOnDevice(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
+  ProblemOnDevice(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
   ~ProblemOnDevice();
 
   /// What the buffers held at first, again.
@@ -75,6 +75,6 @@ class OwnStream {
 };
 
 /// Runs a problem forward and backward; gives whether the bytes around every tensor are as they were.
-bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
+bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
 
 }  // namespace plasticity::testing

@@ -1,12 +1,11 @@
 // A Trainer on a GPU learns what it learns on the CPU, and keeps what it promises there.
 #include "plasticity/trainer.hpp"
 
-#include <thread>
-
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/optimizer.hpp"
 #include "problems/episode.hpp"
+#include "problems/on_threads.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include "simt/runtime.hpp"
@@ -206,9 +205,7 @@ TEST_F(CudaTrainer, StreamsAndThreadsOfTheirOwn) {
     EXPECT_EQ(look(b.network), want_second);
 #if !defined(PLASTICITY_SIMT_TEST)  // the executor's kernels run on the thread that waits for them
     Tensors got_first, got_second;
-    std::thread on_one([&] { got_first = train(one, first); });
-    std::thread on_other([&] { got_second = train(other, second); });
-    on_one.join(), on_other.join();
+    on_threads({[&] { got_first = train(one, first); }, [&] { got_second = train(other, second); }});
     EXPECT_EQ(got_first, want_first);
     EXPECT_EQ(got_second, want_second);
 #endif

@@ -8,19 +8,11 @@
 
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
+#include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {
 namespace {
-
-std::vector<std::filesystem::path> case_files() {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(PLASTICITY_TEST_DATA "/parity")) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 template <class Real>
 void expect_parity(const Case& c, const Buffers<Real>& buffers, Precision precision) {
@@ -62,13 +54,13 @@ TEST_P(Parity, CpuBfloat) {
   run_on_cpu(c, buffers, Precision::bf16);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(case_files()),
+INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(testing::parity_cases()),
                          [](const auto& test) { return test.param.stem().string(); });
 
-TEST(ParityFiles, AreThere) { EXPECT_GE(case_files().size(), 22u); }
+TEST(ParityFiles, AreThere) { EXPECT_GE(testing::parity_cases().size(), 22u); }
 
 TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
-  Case c = load_case(PLASTICITY_TEST_DATA "/parity/rnn_lengths.safetensors");
+  Case c = load_case(testing::test_data() / "parity/rnn_lengths.safetensors");
   for (const double wrong : {-1.0, static_cast<double>(c.steps) + 1, 0.5, 1e300, std::nan("")}) {
     std::vector<double> lengths(static_cast<std::size_t>(c.batch), 1);
     lengths.back() = wrong;
@@ -88,7 +80,7 @@ TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
 /// A case with one thing changed is refused, by name.
 class WrongCase : public ::testing::Test {
  protected:
-  WrongCase() : good(io::load(PLASTICITY_TEST_DATA "/parity/rnn_decay_2018.safetensors")) {}
+  WrongCase() : good(io::load(testing::test_data() / "parity/rnn_decay_2018.safetensors")) {}
   ~WrongCase() override { std::filesystem::remove(path); }
 
   void expect_refused(const io::TensorFile& wrong, const std::string& part) const {
@@ -155,7 +147,7 @@ TEST_F(WrongCase, Tensors) {
 
 // The comparison can fail, says where, and is not fooled by NaN.
 TEST(ParityFiles, AWrongAnswerIsNamed) {
-  const Case c = load_case(case_files().front());
+  const Case c = load_case(testing::parity_cases().front());
   Buffers<double> buffers(c);
   reference::forward(c.spec, c.steps, c.batch, buffers.forward);
   reference::backward(c.spec, c.steps, c.batch, buffers.backward);

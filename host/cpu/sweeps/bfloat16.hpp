@@ -5,14 +5,14 @@
 
 namespace plasticity::cpu {
 
-/// The upper half of a float: eight exponent bits, seven of fraction. Only a way to store a trace.
+/// The upper half of a float: eight exponent bits, seven fraction bits. Used to store traces only.
 struct Bfloat16 {
   std::uint16_t bits;
 };
 
 inline float to_float(Bfloat16 value) { return std::bit_cast<float>(std::uint32_t{value.bits} << 16); }
 
-/// Rounds to nearest, ties to even; NaN stays NaN.
+/// Rounds to nearest, ties to even. NaN stays NaN.
 inline Bfloat16 to_bfloat16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   if (value != value) return {static_cast<std::uint16_t>((bits >> 16) | 0x40u)};

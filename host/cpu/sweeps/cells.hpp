@@ -4,28 +4,28 @@
 
 #include "device/isa.hpp"
 
-// What a step does to padded vectors of N (layout.hpp): the nonlinearities and the gates of an lstm, compiled
-// once for every instruction set (cells_impl.hpp). `count` is the padded length.
+// The nonlinearities and the lstm gates of a step, on padded vectors of N (layout.hpp). Compiled once per
+// instruction set (cells_impl.hpp). `count` is the padded length.
 namespace plasticity::cpu {
 
-/// An lstm's step after the candidate is known.
+/// The gates of an lstm step, after its candidate is computed.
 template <class Real>
 struct LstmStep {
   const Real* current;   // [4,N] currents of i, f, g, o
   const Real* post;      // [N] the candidate
   const Real* c_before;  // [N]
   Real* gates;           // [3,N] written: i, f, o
-  Real* c;               // [N] written; may be c_before
+  Real* c;               // [N] written; may alias c_before
   Real* h;               // [N] written
 };
 
-/// Its adjoint: from the gradients of h and c to those of the gates' currents, the candidate and c before.
+/// The adjoint of LstmStep.
 template <class Real>
 struct LstmAdjoint {
-  const Real *gates, *post, *c, *c_before;  // as the step left them
+  const Real *gates, *post, *c, *c_before;  // as in LstmStep
   const Real* dh;                           // [N]
-  Real* dc;                                 // [N] in: gradient of c; out: of c_before
-  Real* dpost;                              // [N] added to
+  Real* dc;                                 // [N] in: gradient of c; out: gradient of c_before
+  Real* dpost;                              // [N] accumulated
   Real* da;                                 // [4,N] i, f and o written
 };
 
@@ -33,7 +33,7 @@ template <class Real>
 struct Cells {
   void (*tanh)(std::int64_t count, const Real* a, Real* y);
   void (*logistic)(std::int64_t count, const Real* a, Real* y);
-  /// y = e^(a - largest); no a is above `largest`.
+  /// y = e^(a - largest), for a <= largest.
   void (*exp_below)(std::int64_t count, Real largest, const Real* a, Real* y);
   void (*lstm)(std::int64_t count, const LstmStep<Real>&);
   void (*lstm_adjoint)(std::int64_t count, const LstmAdjoint<Real>&);

@@ -5,8 +5,8 @@
 
 #include "cpu/sweeps/lanes.hpp"
 
-// exp, tanh and the logistic function of a vector, to a few units in the last place. Infinities go to the
-// limits and NaN stays NaN.
+// exp, tanh and the logistic function of a vector, accurate to a few units in the last place. Infinities map
+// to the limits, and NaN stays NaN.
 namespace plasticity::cpu {
 namespace {
 
@@ -16,8 +16,8 @@ template <>
 struct ExponentialConstants<float> {
   using Integer = std::int32_t;
   static constexpr int fraction_bits = 23, bias = 127, degree = 7;
-  static constexpr float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;  // k times `high` is exact
-  static constexpr float lowest = -87.0f;                                    // below, e^x is taken as zero
+  static constexpr float ln2_high = 0x1.63p-1f, ln2_low = -0x1.bd0106p-13f;  // k ln2_high is exact
+  static constexpr float lowest = -87.0f;                                    // below it, e^x is zero
 };
 template <>
 struct ExponentialConstants<double> {
@@ -36,8 +36,7 @@ constexpr std::array<Real, degree - 1> inverse_factorials() {
   return values;
 }
 
-/// e^x = scale (1 + rest), with a power of two for scale. x must not be beyond what a number's exponent
-/// holds.
+/// e^x = scale (1 + rest) with a power of two `scale`. The exponent of e^x must be representable.
 template <class V>
 struct Exponential {
   V scale, rest;
@@ -50,7 +49,7 @@ inline Exponential<V> exponential(V x) {
   using Integer = typename Constants::Integer;
   using Integers = Vector<Integer>;
   constexpr auto coefficients = inverse_factorials<Real, Constants::degree>();
-  // Added to a number, this leaves its nearest integer in the low bits.
+  // Adding `shift` leaves the nearest integer in the low bits.
   constexpr Real shift = static_cast<Real>(std::int64_t{3} << (Constants::fraction_bits - 1));
   const V shifted = x * splat<V>(Real(1.4426950408889634)) + splat<V>(shift);
   const V k = shifted - splat<V>(shift);
@@ -75,7 +74,7 @@ inline V exp_of_negative(V x) {
 
 template <class V>
 inline V tanh(V x) {
-  const V largest = splat<V>(20);  // from where tanh is 1
+  const V largest = splat<V>(20);  // tanh(20) rounds to 1
   const V size = x < V{} ? -x : x;
   const Exponential<V> e = exponential(2 * (size > largest ? largest : size));
   const V less_one = e.scale * e.rest + (e.scale - 1);  // e^2|x| - 1, without loss where it is small

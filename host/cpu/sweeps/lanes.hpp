@@ -11,8 +11,8 @@
 #include <utility>
 
 // Vectors of the instruction set that the including file is compiled for (compiler vector extensions).
-// Everything is in an unnamed namespace: a function compiled for AVX must never stand in for its baseline
-// twin at link time.
+// Everything is in an unnamed namespace, so that the linker cannot merge a function compiled for AVX with the
+// baseline one.
 namespace plasticity::cpu {
 namespace {
 
@@ -70,10 +70,9 @@ inline void store(Real* destination, V value) {
   std::memcpy(destination, &value, sizeof(V));
 }
 
-/// store() to an aligned place that is not read soon: where the processor can, the caches keep what they
-/// have, and the place is not read first.
+/// A non-temporal store to aligned memory if the processor has one, otherwise store().
 template <class V, class Real>
-inline void store_past_caches(Real* destination, V value) {
+inline void store_non_temporal(Real* destination, V value) {
 #if defined(__AVX512F__)
   _mm512_stream_si512(reinterpret_cast<__m512i*>(destination), std::bit_cast<__m512i>(value));
 #elif defined(__AVX2__)
@@ -84,15 +83,14 @@ inline void store_past_caches(Real* destination, V value) {
   store(destination, value);
 #endif
 }
-/// Other threads see these stores in their order with others only after this.
-inline void finish_stores_past_caches() {
+/// Orders the non-temporal stores before later stores, as seen by other threads.
+inline void fence_non_temporal_stores() {
 #if defined(__SSE2__)
   _mm_sfence();
 #endif
 }
 
-// Without this a loop body would be a function of its own, and would read its pointers again after every
-// store.
+// Without this attribute a loop body is a separate function and reloads its pointers after every store.
 #define PLASTICITY_INLINE __attribute__((always_inline))
 
 template <class V, int count, class Real>
@@ -112,7 +110,7 @@ inline void add_block(Real* destination, const V (&block)[count]) {
   }
 }
 
-/// One half (`part` 0 or 1) of every block of `block` lanes, those of a before those of b.
+/// One half (`part` 0 or 1) of every block of `block` lanes of a, then of b.
 template <int block, int part, class V, std::size_t... lane>
 PLASTICITY_INLINE inline V half_blocks(V a, V b, std::index_sequence<lane...>) {
   constexpr int half = block / 2;
@@ -120,15 +118,14 @@ PLASTICITY_INLINE inline V half_blocks(V a, V b, std::index_sequence<lane...>) {
       a, b, (static_cast<int>(lane) / half * block + static_cast<int>(lane) % half + part * half)...);
 }
 
-/// Adds the halves of every block of `block` lanes to each other: the results of a's blocks, then those of
-/// b's.
+/// Adds the two halves of every block of `block` lanes: first the sums of a, then those of b.
 template <int block, class V>
 PLASTICITY_INLINE inline V fold(V a, V b) {
   constexpr std::make_index_sequence<static_cast<std::size_t>(lanes<V>)> all{};
   return half_blocks<block, 0>(a, b, all) + half_blocks<block, 1>(a, b, all);
 }
 
-/// Folds the blocks of one vector until each is a single number; they then stand at its beginning.
+/// Reduces each block of a vector to one number. The numbers are in the first lanes.
 template <int block, class V>
 PLASTICITY_INLINE inline V fold_all(V value) {
   if constexpr (block > 1) {
@@ -138,7 +135,7 @@ PLASTICITY_INLINE inline V fold_all(V value) {
   }
 }
 
-/// Writes the sums over the lanes of four vectors, the first `count` of them.
+/// Stores the lane sums of the first `count` of four vectors.
 template <class V, class Real>
 PLASTICITY_INLINE inline void store_sums(Real* sums, const V (&value)[4], std::int64_t count) {
   constexpr int n = lanes<V>;

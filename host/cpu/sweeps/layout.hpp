@@ -4,9 +4,8 @@
 #include <bit>
 #include <cstdint>
 
-// How the CPU path keeps its own matrices and vectors: a row of N numbers is padded to whole blocks of 64
-// bytes, so that every row begins aligned and ends with whole vectors. What stands in the padding never
-// reaches an answer.
+// The layout of the CPU backend's own matrices and vectors. A row of N numbers is padded to a multiple of 64
+// bytes, so that every row is aligned and consists of whole vectors. Padding never affects a result.
 namespace plasticity::cpu {
 
 /// Numbers in 64 bytes.
@@ -19,19 +18,19 @@ constexpr std::int64_t padded(std::int64_t N) {
   return (N + row_lanes<Real> - 1) / row_lanes<Real> * row_lanes<Real>;
 }
 
-/// Some columns of a padded matrix; both numbers are multiples of row_lanes.
+/// A range of columns of a padded matrix. Both numbers are multiples of row_lanes.
 struct Columns {
   std::int64_t first, count;
 };
 
-/// A sweep over large matrices is cut into shares of columns, which different threads may take. The cut
-/// depends on N alone, for sums over a row are taken share by share and must not depend on the threads.
+/// Number of shares, ranges of columns that different threads may sweep. It depends on N only, because sums
+/// over a row are computed share by share and must not depend on the threads.
 inline std::int64_t share_count(std::int64_t N) {
   return static_cast<std::int64_t>(
       std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(N / 128, 1))));
 }
 
-/// Columns of the widest share, padding included.
+/// Columns of the widest share, including padding.
 inline constexpr std::int64_t widest_share = 256;
 
 template <class Real>

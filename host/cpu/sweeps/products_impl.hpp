@@ -4,13 +4,13 @@
 #include "cpu/sweeps/products.hpp"
 #include "rules/arithmetic.hpp"
 
-// The dense products, for the instruction set that the including file is compiled for. Every element of C is
-// one chain of multiply-adds over k in order, each fused where there is an instruction for it, whatever tile
-// it falls into.
+// The dense products for the instruction set that the including file is compiled for. Every element of C is
+// one chain of multiply-adds in order of k, independent of its tile. They are fused if the instruction set
+// has FMA.
 namespace plasticity::cpu {
 namespace {
 
-/// a b + c, for parts of a vector and for single numbers too.
+/// a b + c, for vectors of any width and for single numbers.
 template <class V>
 PLASTICITY_INLINE inline V fused(V a, V b, V c) {
   return multiply_add(a, b, c);
@@ -26,8 +26,8 @@ PLASTICITY_INLINE inline __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm
 PLASTICITY_INLINE inline __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 #endif
 
-/// A tile of C of `rows` x `count` vectors, kept in registers over k_begin <= k < k_end; a(m, k), b(k) and
-/// c(m) say where the factors and the rows of C are.
+/// Computes a tile of C, `rows` x `count` vectors in registers, over k_begin <= k < k_end. a(m, k) is an
+/// element of A, b(k) and c(m) are rows of B and C.
 template <int rows, class V, int count, class A, class B, class C>
 PLASTICITY_INLINE inline void product_tile(std::int64_t k_begin, std::int64_t k_end, const A a, const B b,
                                            const C c, std::int64_t m, std::int64_t n) {
@@ -44,8 +44,8 @@ PLASTICITY_INLINE inline void product_tile(std::int64_t k_begin, std::int64_t k_
   for (int r = 0; r < rows; ++r) store_block(c(m + r) + n, sum[r]);
 }
 
-/// Calls body<V, count>(n) for blocks of `wide` vectors, then for single vectors, halves of one, and so on
-/// down to single columns.
+/// Calls body<V, count>(n) for blocks of `wide` vectors, then for smaller blocks and narrower vectors down to
+/// one column.
 template <class Real, int wide, int bytes = vector_bytes, class Body>
 PLASTICITY_INLINE inline void for_columns(std::int64_t N, Body body, std::int64_t n = 0) {
   using V = typename VectorOf<Real, bytes>::type;
@@ -57,8 +57,8 @@ PLASTICITY_INLINE inline void for_columns(std::int64_t N, Body body, std::int64_
   }
 }
 
-/// Rows m_begin .. M-1 of C in tiles of `rows`, then what is left in lower ones, as many sums at a time as
-/// registers hold.
+/// Computes rows m_begin .. M-1 of C in tiles of `rows` rows, then the remaining rows in smaller tiles. The
+/// sums of a tile fit in registers.
 template <class Real, int rows, class A, class B, class C>
 PLASTICITY_INLINE inline void product_rows(std::int64_t m_begin, std::int64_t M, std::int64_t N,
                                            std::int64_t k, std::int64_t k_end, A a, B b, C c) {
@@ -77,7 +77,7 @@ PLASTICITY_INLINE inline void product_rows(std::int64_t m_begin, std::int64_t M,
 template <class Real, class A, class B, class C>
 PLASTICITY_INLINE inline void product(std::int64_t m_begin, std::int64_t M, std::int64_t N, std::int64_t K,
                                       A a, B b, C c) {
-  constexpr std::int64_t k_block = 96;  // as many rows of B, as wide as a tile, stay in the first cache
+  constexpr std::int64_t k_block = 96;  // rows of B per pass: a tile's columns of them fit in the L1 cache
   for (std::int64_t k = 0; k < K; k += k_block) {
     product_rows<Real, 6>(m_begin, M, N, k, k + k_block < K ? k + k_block : K, a, b, c);
   }

@@ -5,7 +5,7 @@
 namespace plasticity::cpu {
 namespace {
 
-/// Goes back through a read, an update, or both, of `elements` batch elements.
+/// Reverses a read, an update, or both, of `elements` batch elements.
 template <Rule rule, Eligibility kind, bool reads, bool updates, bool per_connection, int elements,
           class Real>
 void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSweep<Real>* sweeps) {
@@ -14,10 +14,11 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
   const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
   const Real *const w_rows = c.w.at, *const alpha_rows = c.alpha.at;
   const std::int64_t alpha_row = per_connection ? stride : c.alpha.stride;
-  const Together<BackwardSweep<Real>, elements> at(sweeps);
+  const SweepCopies<BackwardSweep<Real>, elements> at(sweeps);
   Real* const dalpha_rows = at[0].read.dalpha;
-  V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // of a tile's rows, by lane
-  // The traces of a tile, from the share's first column on: where they stand, or worked out.
+  V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // partial sums per row of a tile
+  // The traces of a tile, from the first column of the share on: stored, or recomputed into h_tile and
+  // e_tile.
   constexpr std::int64_t tile_size = tile_rows * widest_share;
   constexpr bool eligible = updates && kind != Eligibility::none;
   alignas(64) Real h_tile[elements][tile_size], e_tile[elements][eligible ? tile_size : 1];
@@ -47,7 +48,7 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
         }
       }
     }
-    // Padding must not reach a sum over j: zero times infinity is no zero.
+    // Padding is masked in sums over j, because zero times infinity is NaN.
     const auto valid = are_columns<Real>(tail ? j : 0, N);
     const auto column_only = [&](V value)
                                  PLASTICITY_INLINE { return tail ? select(valid, value, V{}) : value; };
@@ -78,17 +79,17 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
           const auto& d = drive[b][k];
           const V product = d.product(x_update[b]);
           if constexpr (reads) {
-            V now = h[b];
+            V h_now = h[b];
             if constexpr (updates) {
-              V passed = e[b];
-              update_traces<rule, kind>(now, passed, product, d.rate, d.y, eta, clip);
+              V e_now = e[b];
+              update_traces<rule, kind>(h_now, e_now, product, d.rate, d.y, eta, clip);
             }
-            const V seen = TraceRule<rule>::read(now, clip), reached = x_read[b] * da[b][k];
-            G[b] = multiply_add(alpha, TraceRule<rule>::through_read(now, clip, reached), G[b]);
+            const V h_read = TraceRule<rule>::read(h_now, clip), x_da = x_read[b] * da[b][k];
+            G[b] = multiply_add(alpha, TraceRule<rule>::through_read(h_now, clip, x_da), G[b]);
             V& sum = per_connection ? dalpha_ij : dalpha[b][k];
-            sum = multiply_add(reached, seen, sum);
+            sum = multiply_add(x_da, h_read, sum);
             V& row = dx_read[b][i - i0];
-            row = multiply_add(column_only(multiply_add(alpha, seen, w)), da[b][k], row);
+            row = multiply_add(column_only(multiply_add(alpha, h_read, w)), da[b][k], row);
           }
           if constexpr (updates) {
             const TraceAdjoint<V> adjoint =
@@ -133,7 +134,7 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
     }
   });
   if constexpr (updates && rate_first<rule, kind>) {
-    // dy holds the gradient of g_j y_j so far.
+    // Up to here dy holds the gradient of g_j y_j.
     for (int b = 0; b < elements; ++b) {
       const UpdateAdjoint<Real>& update = at[b].update;
       for (std::int64_t j = columns.first; j < columns.first + columns.count; j += lanes<V>) {

@@ -5,7 +5,7 @@
 namespace plasticity::cpu {
 namespace {
 
-/// Updates the traces of `elements` batch elements, and adds up what they read.
+/// Updates the traces of `elements` batch elements and accumulates their plastic reads.
 template <Rule rule, Eligibility kind, bool updates, int elements, class Real>
 void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSweep<Real>* sweeps) {
   using V = Vector<Real>;
@@ -13,8 +13,8 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
   const std::int64_t N = c.N, stride = padded<Real>(N);
   const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
   constexpr bool tails = elements == 1;
-  const Rows<Real> w_rows = c.w, alpha_rows = c.alpha;
-  const Together<ForwardSweep<Real>, elements> at(sweeps);
+  const MatrixRows<Real> w_rows = c.w, alpha_rows = c.alpha;
+  const SweepCopies<ForwardSweep<Real>, elements> at(sweeps);
   const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
     ColumnDrive<rule, kind, V> drive[elements][count];
@@ -61,6 +61,7 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
   });
 }
 
+/// Computes traces from a TraceSource.
 template <Rule rule, Eligibility kind, class Real>
 void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
                   Real* eligibility) {

@@ -4,19 +4,22 @@
 #include "cpu/sweeps/sweeps.hpp"
 #include "rules/rules.hpp"
 
-// How a sweep walks: down the rows in tiles, and through a tile in blocks of columns. The block's vectors
-// stay in registers over the tile's rows, and a tile's rows are read from end to end. A sum over i is one
-// chain over all rows; a sum over j is kept in the lanes of a vector and added up when the tile is done. A
-// column's arithmetic depends on N alone, never on the batch, the threads or the block that it falls into.
+// The loop structure of a sweep: tiles of rows, and blocks of columns within a tile. The vectors of a block
+// stay in registers over the rows of a tile. A sum over i is one chain over all rows. A sum over j is kept in
+// the lanes of a vector and reduced at the end of the tile. The arithmetic of a column depends on N only, not
+// on the batch, the threads or the block.
 namespace plasticity::cpu {
 namespace {
 
 constexpr std::int64_t tile_rows = 4;
 
-// Everything is loaded before anything is stored: a load that follows a store to another matrix at the same
-// offset within a page would wait for it.
+// Template arguments of the sweeps.
+constexpr bool with_update = true, without_update = false, with_read = true, without_read = false;
 
-/// Calls body<count>(j) for blocks of `wide` vectors, then for what is left.
+// A sweep loads all operands of a block before it stores any result. Otherwise a load could wait for a store
+// to the same offset in another page.
+
+/// Calls body<count>(j) for blocks of `wide` vectors, then for smaller blocks.
 template <class Real, int wide, class Body>
 PLASTICITY_INLINE inline void for_blocks(std::int64_t begin, std::int64_t end, Body body) {
   constexpr std::int64_t width = lanes<Vector<Real>>;
@@ -31,8 +34,8 @@ PLASTICITY_INLINE inline void for_tiles(std::int64_t P, Tile tile) {
   for (std::int64_t i0 = 0; i0 < P; i0 += tile_rows) tile(i0, i0 + tile_rows < P ? i0 + tile_rows : P);
 }
 
-/// Calls body<count, tail>(j) for all blocks of the columns. The tail is what stands behind the last whole
-/// block of row_lanes columns, padding included.
+/// Calls body<count, tail>(j) for all blocks of the columns. The tail follows the last whole block of
+/// row_lanes columns and includes the padding.
 template <class Real, int wide, class Body>
 PLASTICITY_INLINE inline void for_columns(std::int64_t N, Columns columns, Body body) {
   const std::int64_t end = columns.first + columns.count, whole = N / row_lanes<Real> * row_lanes<Real>;
@@ -45,18 +48,19 @@ PLASTICITY_INLINE inline void for_columns(std::int64_t N, Columns columns, Body 
   });
 }
 
-/// Row i of a caller's matrix, so that [j] is column j of it.
+/// Row i of a caller's matrix, indexed by column.
 template <bool tail, class Real>
-inline const Real* row_of(const Rows<Real>& rows, std::int64_t i, std::int64_t N) {
+inline const Real* row_of(const MatrixRows<Real>& rows, std::int64_t i, std::int64_t N) {
   return tail ? rows.tail + i * rows.tail_stride - N / row_lanes<Real> * row_lanes<Real>
               : rows.at + i * rows.stride;
 }
 
-/// What drives a rule in column j, as the sweeps see it: D_ij = x_i y_j and the rate g_j; or, where only g_j
-/// x_i y_j counts, x_i and a rate of g_j y_j, which saves products for every connection.
+/// Whether a rule depends on its factors only through g_j x_i y_j. A sweep then computes g_j y_j once per
+/// column, which saves a product per connection.
 template <Rule rule, Eligibility kind>
 constexpr bool rate_first = TraceRule<rule>::drive_is_scaled&& kind == Eligibility::none;
 
+/// The factors of an update in the columns of one vector.
 template <Rule rule, Eligibility kind, class V>
 struct ColumnDrive {
   V y, rate;
@@ -66,7 +70,7 @@ struct ColumnDrive {
       : y(load<V>(update.y + j)), rate(load<V>(update.rate + j)) {
     if constexpr (rate_first<rule, kind>) rate = rate * y;
   }
-  /// The product that the rule sees, of row i.
+  /// The product that is passed to the rule: x_i y_j, or x_i if the rate contains y_j.
   V product(V x) const {
     if constexpr (rate_first<rule, kind>) {
       return x;
@@ -76,19 +80,18 @@ struct ColumnDrive {
   }
 };
 
-/// Some rows of a trace, and of its eligibility (or null), from a share's first column on.
+/// Rows of a trace and of its eligibility trace (or null), from the first column of a share on.
 template <class Real>
 struct TraceRows {
   Real *hebb, *eligibility;
   std::int64_t distance;  // from row to row
 };
 
-/// Most updates that advance() does in one pass, and rows that it asks the memory for before it comes to
-/// them.
-constexpr std::int64_t updates_at_once = 3, rows_ahead = 2 * tile_rows;
+constexpr std::int64_t max_updates_per_pass = 3;       // of advance()
+constexpr std::int64_t prefetch_rows = 2 * tile_rows;  // how far ahead advance() prefetches
 
-/// `steps` updates of a tile's traces, from one place to another or in place. A function of its own: what it
-/// is called from has enough variants.
+/// Applies `steps` updates to the traces of a tile, from one memory to another or in place. Not inlined,
+/// because its callers are instantiated many times.
 template <Rule rule, Eligibility kind, int steps, class Real>
 __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns columns, std::int64_t i0,
                                              std::int64_t i1, const UpdateFactors<Real>* updates,
@@ -107,7 +110,7 @@ __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns 
       load_block(h, from.hebb + source);
       if constexpr (kind != Eligibility::none) load_block(e, from.eligibility + source);
       for (int k = 0; k < count && !in_place; ++k) {
-        const std::int64_t later = source + rows_ahead * from.distance + k * lanes<V>;
+        const std::int64_t later = source + prefetch_rows * from.distance + k * lanes<V>;
         __builtin_prefetch(from.hebb + later);
         if constexpr (kind != Eligibility::none) __builtin_prefetch(from.eligibility + later);
       }
@@ -124,34 +127,34 @@ __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns 
   });
 }
 
-/// The traces of a tile after all updates of a TraceSource, of which there is at least one.
+/// Computes the traces of a tile after all updates of a TraceSource. It has at least one.
 template <Rule rule, Eligibility kind, class Real>
 inline void advance(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces,
                     std::int64_t i0, std::int64_t i1, TraceRows<Real> to) {
   const std::int64_t stride = padded<Real>(c.N), first = i0 * stride + columns.first;
   TraceRows<const Real> from{traces.hebb + first,
                              kind == Eligibility::none ? nullptr : traces.eligibility + first, stride};
-  for (std::int64_t done = 0; done < traces.count; done += updates_at_once) {
+  for (std::int64_t done = 0; done < traces.count; done += max_updates_per_pass) {
     const std::int64_t left = traces.count - done;
     const auto run = left == 1   ? advance_steps<rule, kind, 1, Real>
                      : left == 2 ? advance_steps<rule, kind, 2, Real>
-                                 : advance_steps<rule, kind, updates_at_once, Real>;
+                                 : advance_steps<rule, kind, max_updates_per_pass, Real>;
     run(c, columns, i0, i1, traces.updates + done, from, to);
     from = {to.hebb, to.eligibility, to.distance};
   }
 }
 
-/// Copies of some sweeps, of which the compiler knows that no store changes them.
+/// Local copies of sweep arguments. The compiler then knows that no store changes them.
 template <class Sweep, int count>
-struct Together {
+struct SweepCopies {
   Sweep sweep[count];
-  explicit Together(const Sweep* sweeps) {
+  explicit SweepCopies(const Sweep* sweeps) {
     for (int b = 0; b < count; ++b) sweep[b] = sweeps[b];
   }
   const Sweep& operator[](int b) const { return sweep[b]; }
 };
 
-/// Which lanes of a vector at column j are columns, not padding.
+/// Mask of the lanes of a vector at column j that are columns, not padding.
 template <class Real>
 inline auto are_columns(std::int64_t j, std::int64_t N) {
   using V = Vector<Real>;

@@ -4,13 +4,13 @@
 #include "cpu/sweeps/sweep_forward.hpp"
 #include "rules/dispatch.hpp"
 
-// The table of the sweeps, for the instruction set that the including file is compiled for.
+// The table of sweeps for the instruction set that the including file is compiled for.
 namespace plasticity::cpu {
 namespace {
 
-/// For loops that only care how the trace is read: every rule but read_clip reads it as it is.
+/// For sweeps without an update, which depend only on how a rule reads the trace. Only read_clip clips it.
 template <class Run>
-inline void with_read(Rule rule, Run run) {
+inline void with_read_rule(Rule rule, Run run) {
   if (rule == Rule::read_clip) {
     run.template operator()<Rule::read_clip>();
   } else {
@@ -27,11 +27,11 @@ inline void with_alpha(bool per_connection, Run run) {
   }
 }
 
-/// Calls run<elements>(sweeps) for elements_together sweeps at once where they are `alike`, else for each.
-template <class Sweep, class Alike, class Run>
-inline void with_elements(const Sweep* sweeps, int elements, Alike alike, Run run) {
+/// Calls run<elements_together>(sweeps) if all of them `can_share`, otherwise run<1>() for each.
+template <class Sweep, class CanShare, class Run>
+inline void with_elements(const Sweep* sweeps, int elements, CanShare can_share, Run run) {
   bool all = elements == elements_together;
-  for (int b = 0; all && b < elements; ++b) all = alike(sweeps[b]);
+  for (int b = 0; all && b < elements; ++b) all = can_share(sweeps[b]);
   if (all) {
     run.template operator()<elements_together>(sweeps);
   } else {
@@ -39,24 +39,27 @@ inline void with_elements(const Sweep* sweeps, int elements, Alike alike, Run ru
   }
 }
 
-// Only sweeps without eligibility traces are run together: with them, the elements' own traces are what
-// passes through the cache.
+// Sweeps with eligibility traces run one element at a time: the elements' own traces dominate the memory
+// traffic.
 template <class Real>
 void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
              const ForwardSweep<Real>* sweeps, int elements) {
   const auto updates = [](const ForwardSweep<Real>& sweep) { return sweep.update.x != nullptr; };
-  const auto alike = [&](const ForwardSweep<Real>& sweep) {
+  const auto can_share = [&](const ForwardSweep<Real>& sweep) {
     return updates(sweep) && kind == Eligibility::none;
   };
-  with_elements(sweeps, elements, alike, [&]<int count>(const ForwardSweep<Real>* at) {
+  with_elements(sweeps, elements, can_share, [&]<int count>(const ForwardSweep<Real>* at) {
     if constexpr (count > 1) {
-      dispatch_rule(rule, [&]<Rule r> { sweep_forward<r, Eligibility::none, true, count>(c, columns, at); });
+      dispatch_rule(rule,
+                    [&]<Rule r> { sweep_forward<r, Eligibility::none, with_update, count>(c, columns, at); });
     } else if (updates(*at)) {
       dispatch_rule(rule, [&]<Rule r> {
-        dispatch_eligibility(kind, [&]<Eligibility k> { sweep_forward<r, k, true, 1>(c, columns, at); });
+        dispatch_eligibility(kind,
+                             [&]<Eligibility k> { sweep_forward<r, k, with_update, 1>(c, columns, at); });
       });
     } else {
-      with_read(rule, [&]<Rule r> { sweep_forward<r, Eligibility::none, false, 1>(c, columns, at); });
+      with_read_rule(rule,
+                     [&]<Rule r> { sweep_forward<r, Eligibility::none, without_update, 1>(c, columns, at); });
     }
   });
 }
@@ -73,8 +76,8 @@ void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns colu
 template <class Real>
 void keep(std::int64_t count, const Real* trace, Real* checkpoint) {
   using V = Vector<Real>;
-  for (std::int64_t k = 0; k < count; k += lanes<V>) store_past_caches(checkpoint + k, load<V>(trace + k));
-  finish_stores_past_caches();
+  for (std::int64_t k = 0; k < count; k += lanes<V>) store_non_temporal(checkpoint + k, load<V>(trace + k));
+  fence_non_temporal_stores();
 }
 
 template <class Real>
@@ -82,25 +85,26 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
               const BackwardSweep<Real>* sweeps, int elements) {
   const auto reads = [](const BackwardSweep<Real>& sweep) { return sweep.read.x != nullptr; };
   const auto updates = [](const BackwardSweep<Real>& sweep) { return sweep.update.factors.x != nullptr; };
-  const auto alike = [&](const BackwardSweep<Real>& sweep) {
+  const auto can_share = [&](const BackwardSweep<Real>& sweep) {
     return reads(sweep) && updates(sweep) && kind == Eligibility::none;
   };
-  with_elements(sweeps, elements, alike, [&]<int count>(const BackwardSweep<Real>* at) {
+  with_elements(sweeps, elements, can_share, [&]<int count>(const BackwardSweep<Real>* at) {
     with_alpha(c.alpha_per_connection, [&]<bool per> {
       if constexpr (count > 1) {
         dispatch_rule(rule, [&]<Rule r> {
-          sweep_backward<r, Eligibility::none, true, true, per, count>(c, columns, at);
+          sweep_backward<r, Eligibility::none, with_read, with_update, per, count>(c, columns, at);
         });
       } else if (!updates(*at)) {
-        with_read(rule,
-                  [&]<Rule r> { sweep_backward<r, Eligibility::none, true, false, per, 1>(c, columns, at); });
+        with_read_rule(rule, [&]<Rule r> {
+          sweep_backward<r, Eligibility::none, with_read, without_update, per, 1>(c, columns, at);
+        });
       } else {
         dispatch_rule(rule, [&]<Rule r> {
           dispatch_eligibility(kind, [&]<Eligibility k> {
             if (reads(*at)) {
-              sweep_backward<r, k, true, true, per, 1>(c, columns, at);
+              sweep_backward<r, k, with_read, with_update, per, 1>(c, columns, at);
             } else {
-              sweep_backward<r, k, false, true, false, 1>(c, columns, at);
+              sweep_backward<r, k, without_read, with_update, false, 1>(c, columns, at);
             }
           });
         });

@@ -1,5 +1,9 @@
 #include "cpu/threads/parallel.hpp"
 
+#if __has_include(<pthread.h>)
+#include <pthread.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -14,8 +18,8 @@
 namespace plasticity::cpu {
 namespace {
 
-/// One parallel_for: indices are handed out one by one, all of them, even where a body has thrown: another
-/// one may wait for what has not begun.
+/// One parallel_for. Every index is run even if a body throws, because another body may wait for one that has
+/// not begun.
 struct Job {
   std::int64_t count;
   const std::function<void(std::int64_t, int)>* body;
@@ -23,10 +27,10 @@ struct Job {
   std::atomic<int> workers{1};  // the caller is worker 0
   std::mutex mutex;
   std::condition_variable finished;
-  // Under the mutex:
-  int running = 0;             // helpers at work
-  bool closed = false;         // no helper may start any more
-  std::exception_ptr failure;  // what the first body threw that did
+  // Guarded by the mutex:
+  int running = 0;             // working helpers
+  bool closed = false;         // whether helpers may no longer start
+  std::exception_ptr failure;  // the first exception of a body
 
   void work(int worker) noexcept {
     for (std::int64_t index = next++; index < count; index = next++) {
@@ -66,14 +70,14 @@ class Pool {
     try {
       call_helpers(threads - 1, job);
     } catch (const std::exception&) {
-      // The system has no thread or no memory to give: those that there are do the work, or the caller alone.
+      // The system could not create a thread or allocate memory. The existing threads do the work.
     }
     wake_.notify_all();
     job->work(0);
     std::unique_lock lock(job->mutex);
     job->closed = true;
     job->finished.wait(lock, [&] { return job->running == 0; });
-    // Out of the job, which a helper may be the last to let go of: what is thrown is the caller's alone.
+    // Taken out of the job, because a helper may be the last to release the job.
     if (job->failure != nullptr) std::rethrow_exception(std::exchange(job->failure, nullptr));
   }
 
@@ -105,6 +109,45 @@ class Pool {
   bool stopping_ = false;
 };
 
+/// The pool of this process.
+///
+/// fork() copies the pool but not its threads. So the child process abandons the copy, whose locks and
+/// threads are unusable, and creates a pool of its own when it needs one. The abandoned one stays reachable
+/// and is not destroyed, because its destructor would wait for threads that do not exist.
+class ProcessPool {
+ public:
+  ~ProcessPool() { delete pool_; }
+
+  Pool& get() {
+    const std::lock_guard lock(mutex_);
+    if (pool_ == nullptr) {
+#if __has_include(<pthread.h>)
+      if (abandoned_ == nullptr) pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+#endif
+      pool_ = new Pool;
+    }
+    return *pool_;
+  }
+
+ private:
+  static void before_fork();
+  static void after_fork_in_parent();
+  static void after_fork_in_child();
+
+  std::mutex mutex_;
+  Pool* pool_ = nullptr;
+  Pool* abandoned_ = nullptr;
+};
+
+ProcessPool process_pool;
+
+void ProcessPool::before_fork() { process_pool.mutex_.lock(); }
+void ProcessPool::after_fork_in_parent() { process_pool.mutex_.unlock(); }
+void ProcessPool::after_fork_in_child() {
+  if (process_pool.pool_ != nullptr) process_pool.abandoned_ = std::exchange(process_pool.pool_, nullptr);
+  process_pool.mutex_.unlock();
+}
+
 }  // namespace
 
 void parallel_for(int threads, std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
@@ -113,11 +156,10 @@ void parallel_for(int threads, std::int64_t count, const std::function<void(std:
     for (std::int64_t index = 0; index < count; ++index) body(index, 0);
     return;
   }
-  static Pool pool;
   const auto job = std::make_shared<Job>();
   job->count = count;
   job->body = &body;
-  pool.run(useful, job);
+  process_pool.get().run(useful, job);
 }
 
 }  // namespace plasticity::cpu

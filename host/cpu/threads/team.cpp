@@ -25,8 +25,8 @@ inline void pause() {
 #ifdef __linux__
 int current_cpu() { return sched_getcpu(); }
 
-/// Leaves the processor `cpu`, if the thread may run elsewhere. A scheduler likes to wake a thread where it
-/// was woken from, which here is where the owner runs; the two would then take turns.
+/// Moves this thread off the processor `cpu` if it may run elsewhere. A scheduler often wakes a thread on the
+/// processor of the thread that woke it. That is the owner's, and the two would take turns.
 void leave(int cpu) {
   cpu_set_t allowed;
   if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
@@ -41,10 +41,10 @@ int current_cpu() { return -1; }
 void leave(int) {}
 #endif
 
-/// Waits until `value` is no longer `old`, and gives what it is then.
+/// Waits until `value` differs from `old`, and returns it.
 template <class T>
 T wait_while(const std::atomic<T>& value, T old) {
-  for (int look = 0; look < 2000; ++look) {
+  for (int spin = 0; spin < 2000; ++spin) {
     if (const T now = value.load(std::memory_order_acquire); now != old) return now;
     pause();
   }
@@ -73,7 +73,7 @@ void Team::run_shared(const void* work, Call call) {
 void Team::take(std::uint64_t run, std::int64_t first) {
   for (std::int64_t k = 0; k < shares_; ++k) {
     const std::int64_t share = (first + k) % shares_;
-    // Who comes late finds the share taken in this run or in a later one, and does not look at work_.
+    // A late helper finds the share taken in this run or a later one, and does not read work_.
     std::uint64_t before = run - 1;
     if (!taken_[static_cast<std::size_t>(share)].run.compare_exchange_strong(before, run,
                                                                              std::memory_order_acq_rel)) {
@@ -104,7 +104,8 @@ void Team::help(std::int64_t first) {
 
 namespace {
 
-/// Sends a team's helpers away at the end of a scope, however it ends: they would wait forever.
+/// Dismisses a team's helpers at the end of a scope, also after an exception. They would wait forever
+/// otherwise.
 struct Dismissal {
   Team& team;
   ~Dismissal() { team.dismiss(); }
@@ -117,9 +118,9 @@ void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bo
   const bool shared = threads > 1 && shares > 1;
   std::deque<Team> teams;
   for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, shared);
-  // Places are given out in order: an element for each owner, then places to help from the start, then the
-  // other elements, then places to help at the end. Who owned an element goes on to the next one and does not
-  // help from the start; so an element that is waited for is begun by somebody.
+  // The indices of the parallel_for, in order: one element per owner, `early` helpers, the other elements,
+  // `late` helpers. A thread that has owned an element does not become an early helper but takes the next
+  // element, so every element that a helper waits for is started.
   const std::int64_t together = one_by_one ? std::min<std::int64_t>(threads, shares) : 1;
   const std::int64_t owners = std::min((threads + together - 1) / together, count);
   const std::int64_t early = shared && count > 0 && one_by_one ? threads - owners : 0;

@@ -28,6 +28,7 @@ struct Options {
   Execution path = Execution::automatic;
   double seconds = 1;
   bool paced = false;
+  bool one_line = false;  // of JSON, one of many
 };
 
 /// Tensors of random numbers on the host, filled on demand and kept.
@@ -184,7 +185,7 @@ void run(const Options& options, const Device& device) {
   forward_once();  // warms up
   backward_once();
   if (!options.paced) {
-    std::printf("%s\n", round(5).dump(2).c_str());
+    std::printf("%s\n", round(5).dump(options.one_line ? -1 : 2).c_str());
     return;
   }
   for (std::string line; std::getline(std::cin, line);) {
@@ -201,12 +202,7 @@ void print_times(const Options& options) {
     run<float>(options, device);
 }
 
-}  // namespace
-
-void add_time(CLI::App& app, int& exit_code) {
-  const auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
+void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
   const auto size = [&](const char* name, std::int64_t& value, std::int64_t least, const char* help) {
     return command->add_option(name, value, help)
         ->check(CLI::Range(least, std::int64_t{1} << 40))
@@ -236,12 +232,58 @@ void add_time(CLI::App& app, int& exit_code) {
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+}
+
+/// Times the configuration of a line, or prints why it cannot. Gives whether it was timed.
+bool time_line(const std::string& line) {
+  const auto options = std::make_shared<Options>();
+  std::string problem;
+  try {
+    CLI::App parser("a line of times", "times");
+    add_options(&parser, options);
+    parser.parse(line);
+    options->one_line = true;
+    print_times(*options);
+  } catch (const std::exception& error) {  // of the parser or of the library
+    problem = error.what();
+  }
+  if (!problem.empty()) std::printf("%s\n", nlohmann::ordered_json{{"error", problem}}.dump().c_str());
+  std::fflush(stdout);
+  return problem.empty();
+}
+
+int time_lines(const std::string& file) {
+  std::ifstream opened;
+  if (file != "-") {
+    opened.open(file);
+    if (!opened) throw_error(ErrorCode::io, "FILE", "a file that can be read", file);
+  }
+  std::istream& lines = file == "-" ? std::cin : opened;
+  bool all = true;
+  for (std::string line; std::getline(lines, line);) all = time_line(line) && all;
+  return all ? 0 : 1;
+}
+
+}  // namespace
+
+void add_time(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
+  add_options(command, options);
   command->add_flag("--paced", options->paced,
                     "Times once more for every line on stdin, a line of JSON each: to take turns");
   command->callback([options, &exit_code] {
     print_times(*options);
     exit_code = 0;
   });
+
+  const auto file = std::make_shared<std::string>("-");
+  CLI::App* many = app.add_subcommand("times",
+                                      "Times many configurations in one process: the options of `time` on a "
+                                      "line each, a line of JSON for each");
+  many->add_option("FILE", *file, "Lines; -: stdin")->capture_default_str();
+  many->callback([file, &exit_code] { exit_code = time_lines(*file); });
 }
 
 }  // namespace plasticity::cli

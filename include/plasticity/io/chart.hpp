@@ -10,31 +10,31 @@
 
 namespace plasticity::io {
 
-/// A named curve: points from left to right. `low` and `high`, as long as `x` or empty, are a band behind it
-/// (a range over seeds). A value that is not finite leaves a gap.
+/// A named curve with an optional band behind it, for example the range over seeds. A value that is not
+/// finite leaves a gap.
 struct Curve {
-  std::string name;            ///< stands at its end
-  std::vector<double> x;       ///< from left to right
-  std::vector<double> y;       ///< as many as x
-  std::vector<double> low{};   ///< the band's lower edge, or empty
-  std::vector<double> high{};  ///< the band's upper edge, or empty
+  std::string name;            ///< label at the end of the curve
+  std::vector<double> x;       ///< positions, from left to right
+  std::vector<double> y;       ///< values, as many as x
+  std::vector<double> low{};   ///< lower edge of the band, as many as x, or empty
+  std::vector<double> high{};  ///< upper edge of the band, as many as x, or empty
 };
 
-/// What stands around the curves.
+/// Title, axes and size of a chart.
 struct ChartOptions {
   std::string title{};                ///< may be empty
   std::string x_label{};              ///< may be empty
   std::string y_label{};              ///< may be empty
-  bool log_y = false;                 ///< values that are not positive are then left out
-  std::optional<double> reference{};  ///< of a dashed line across the chart
-  std::string reference_label{};      ///< of that line
+  bool log_y = false;                 ///< logarithmic y axis; values <= 0 are left out
+  std::optional<double> reference{};  ///< y value of a dashed line across the chart
+  std::string reference_label{};      ///< label of the dashed line
   int width = 800;                    ///< pixels, 64 to 16384
   int height = 480;                   ///< pixels, 64 to 16384
 };
 
-/// Draws the curves as a line chart (axes that fit the data, each name at the end of its curve) and writes it
-/// as PNG, as write_png() does. Throws Error: invalid_argument (vectors of a curve of different length, a
-/// size out of range), io, out_of_memory.
+/// Draws the curves as a line chart and writes it as a PNG file, atomically as write_png(). The axes fit the
+/// data. Throws Error(invalid_argument) if the vectors of a curve differ in length or a size is out of range,
+/// Error(io), or Error(out_of_memory).
 PLASTICITY_API void write_chart(const std::filesystem::path& path, std::span<const Curve> curves,
                                 const ChartOptions& options = {});
 

@@ -10,7 +10,7 @@
 
 namespace plasticity::bench {
 
-/// A tensor on a device. `batch_axis`: which axis counts batch elements; -1: none.
+/// A tensor on a device. `batch_axis` is the axis of the batch elements, or -1.
 struct Tensor {
   std::int64_t elements = 0;
   Shape shape;
@@ -18,16 +18,16 @@ struct Tensor {
   DeviceMemory memory;
 };
 
-/// A case with random parameters, inputs and upstream gradient on a device, and the arguments that point to
-/// them: all outputs and all gradients are asked for. The initial state is zero.
+/// A case with random parameters, inputs and upstream gradient on a device, and the argument structs that
+/// point to them. All outputs and all gradients are asked for. The initial state is zero.
 template <class Real>
-class Problem {
+class CaseTensors {
  public:
-  Problem(const Case& c, std::int64_t steps, Device device);
+  CaseTensors(const Case& c, std::int64_t steps, Device device);
 
-  /// Some batch elements of another problem, alone, in double on the CPU: for the reference.
+  /// Copies some batch elements of another problem in double precision to the CPU, for the reference.
   template <class Other>
-  Problem(const Problem<Other>& whole, std::span<const std::int64_t> picked);
+  CaseTensors(const CaseTensors<Other>& whole, std::span<const std::int64_t> picked);
 
   const Case& its_case() const { return case_; }
   std::int64_t steps() const { return steps_; }
@@ -36,12 +36,12 @@ class Problem {
   ForwardArgs<Real> forward;
   BackwardArgs<Real> backward;
 
-  /// A tensor's numbers, by the names "param.w", "input.x", "y", "final.hebb", "dy", "grad.w", "grad.hebb0".
+  /// Values of a tensor by name: "param.w", "input.x", "y", "final.hebb", "dy", "grad.w", "grad.hebb0".
   std::vector<Real> values(const std::string& name) const;
   void set(const std::string& name, std::span<const Real> values);
   const std::map<std::string, Tensor>& tensors() const { return tensors_; }
 
-  /// No gradient flows into any batch element but the picked ones.
+  /// Sets the upstream gradient of all batch elements but the picked ones to zero.
   void mute_all_but(std::span<const std::int64_t> picked);
 
  private:
@@ -54,31 +54,32 @@ class Problem {
   std::map<std::string, Tensor> tensors_;
 };
 
-/// The entries of some batch elements, row-major as before.
+/// The entries of some batch elements, row-major.
 template <class Real>
 std::vector<double> gather(const std::vector<Real>& values, const Tensor& tensor,
                            std::span<const std::int64_t> picked);
 
-/// How far outputs or gradients are from the reference: the worst tensor, by |got - want| / |want| in the
-/// 2-norm.
+/// Distance of outputs or gradients from the reference: |got - want| / |want| in the 2-norm, of the worst
+/// tensor.
 struct Check {
   double error = 0;
   std::string tensor = "(none)";
   double tolerance = 0;
-  bool passed() const { return error >= 0 && error <= tolerance; }  // below 0: nothing was compared
+  bool passed() const { return error >= 0 && error <= tolerance; }  // below 0: no tensor was compared
 };
 
-/// |got - want| / |want| in the 2-norm, of a tensor that is not all but zero; infinite where anything is NaN.
+/// |got - want| / |want| in the 2-norm. Infinite if a value is NaN. Absolute for tensors that are almost
+/// zero.
 double difference(std::span<const double> got, std::span<const double> want);
 
-/// Compares what `ran` holds with the reference, for the picked batch elements. Of gradients: those of the
-/// parameters are sums over the batch, so all other elements must have been muted. `prefixes`: which tensors,
-/// "y", "final.", "grad.".
+/// Compares the tensors of `ran` with the reference for the picked batch elements. `prefixes` selects the
+/// tensors: "y", "final.", "grad.". Gradients of the parameters are sums over the batch, so the other
+/// elements must have been muted.
 template <class Real>
-Check compare(const Problem<Real>& ran, std::span<const std::int64_t> picked,
+Check compare(const CaseTensors<Real>& ran, std::span<const std::int64_t> picked,
               std::span<const std::string> prefixes);
 
-/// The batch elements that a check looks at: the first and the last.
+/// The batch elements that a check compares: the first and the last.
 std::vector<std::int64_t> checked_elements(std::int64_t batch);
 
 inline constexpr std::int64_t checked_steps = 3;

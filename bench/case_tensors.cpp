@@ -1,4 +1,4 @@
-#include "problem.hpp"
+#include "case_tensors.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -8,9 +8,10 @@
 namespace plasticity::bench {
 namespace {
 
-constexpr double smallest_norm = 1e-3;  // of a tensor: below it errors are absolute
+constexpr double min_norm = 1e-3;  // errors of tensors with a smaller norm are absolute
 
-/// Below float's reach of a few thousand terms, far above any mistake; a bfloat16 trace has 8 bits.
+/// Above the rounding of float sums over a few thousand terms, far below the effect of a mistake. A bfloat16
+/// trace has 8 bits.
 double tolerance_of(Precision precision) {
   switch (precision) {
     case Precision::f64: return 1e-10;
@@ -26,13 +27,13 @@ std::uint32_t seed_of(const std::string& name) {
   return seed;
 }
 
-/// The scales of `plasticity time` and of the peers.
+/// The same scales as `plasticity time` and the peers use.
 double scale_of(const std::string& name, const Spec& spec) {
   if (name == "param.eta" || name == "input.rate") return .1;
   return name.starts_with("param.") ? 1 / std::sqrt(static_cast<double>(spec.neurons)) : 1;
 }
 
-/// Calls `call(first, count)` for each run of entries that belongs to one batch element, with its element.
+/// Calls `call(first, count)` for each run of consecutive entries of one batch element.
 template <class Call>
 void for_each_run(const Tensor& tensor, Call call) {
   std::int64_t inner = 1, outer = 1;
@@ -49,7 +50,7 @@ void for_each_run(const Tensor& tensor, Call call) {
 }  // namespace
 
 template <class Real>
-Problem<Real>::Problem(const Case& c, std::int64_t steps, Device device)
+CaseTensors<Real>::CaseTensors(const Case& c, std::int64_t steps, Device device)
     : case_(c), steps_(steps), device_(device) {
   make_tensors();
   for (auto& [name, tensor] : tensors_) {
@@ -65,7 +66,7 @@ Problem<Real>::Problem(const Case& c, std::int64_t steps, Device device)
 
 template <class Real>
 template <class Other>
-Problem<Real>::Problem(const Problem<Other>& whole, std::span<const std::int64_t> picked)
+CaseTensors<Real>::CaseTensors(const CaseTensors<Other>& whole, std::span<const std::int64_t> picked)
     : case_(whole.its_case()), steps_(whole.steps()), device_(Device::cpu(1)) {
   case_.batch = static_cast<std::int64_t>(picked.size());
   make_tensors();
@@ -77,7 +78,7 @@ Problem<Real>::Problem(const Problem<Other>& whole, std::span<const std::int64_t
 }
 
 template <class Real>
-void Problem<Real>::make_tensors() {
+void CaseTensors<Real>::make_tensors() {
   const Spec& spec = case_.spec;
   const std::int64_t T = steps_, B = case_.batch, N = spec.neurons;
   for (const auto& member : Parameters<const Real>::members()) {
@@ -111,7 +112,7 @@ void Problem<Real>::make_tensors() {
 }
 
 template <class Real>
-Real* Problem<Real>::make(const std::string& name, Shape shape, int batch_axis) {
+Real* CaseTensors<Real>::make(const std::string& name, Shape shape, int batch_axis) {
   const std::int64_t elements = shape.elements();
   const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(Real);
   Tensor& tensor = tensors_[name] = {elements, shape, batch_axis, DeviceMemory(device_, bytes)};
@@ -120,7 +121,7 @@ Real* Problem<Real>::make(const std::string& name, Shape shape, int batch_axis) 
 }
 
 template <class Real>
-std::vector<Real> Problem<Real>::values(const std::string& name) const {
+std::vector<Real> CaseTensors<Real>::values(const std::string& name) const {
   const Tensor& tensor = tensors_.at(name);
   std::vector<Real> values(static_cast<std::size_t>(tensor.elements));
   copy(device_, {}, values.data(), tensor.memory.data(), values.size() * sizeof(Real));
@@ -128,12 +129,12 @@ std::vector<Real> Problem<Real>::values(const std::string& name) const {
 }
 
 template <class Real>
-void Problem<Real>::set(const std::string& name, std::span<const Real> values) {
+void CaseTensors<Real>::set(const std::string& name, std::span<const Real> values) {
   copy(device_, {}, tensors_.at(name).memory.data(), values.data(), values.size() * sizeof(Real));
 }
 
 template <class Real>
-void Problem<Real>::mute_all_but(std::span<const std::int64_t> picked) {
+void CaseTensors<Real>::mute_all_but(std::span<const std::int64_t> picked) {
   std::vector<Real> dy = values("dy");
   for_each_run(tensors_.at("dy"), [&](std::int64_t b, std::int64_t first, std::int64_t count) {
     if (std::find(picked.begin(), picked.end(), b) == picked.end())
@@ -160,15 +161,15 @@ double difference(std::span<const double> got, std::span<const double> want) {
     error += (got[k] - want[k]) * (got[k] - want[k]);
     norm += want[k] * want[k];
   }
-  const double result = std::sqrt(error) / std::max(std::sqrt(norm), smallest_norm);
+  const double result = std::sqrt(error) / std::max(std::sqrt(norm), min_norm);
   return std::isfinite(result) ? result : std::numeric_limits<double>::infinity();
 }
 
 template <class Real>
-Check compare(const Problem<Real>& ran, std::span<const std::int64_t> picked,
+Check compare(const CaseTensors<Real>& ran, std::span<const std::int64_t> picked,
               std::span<const std::string> prefixes) {
   const Case& c = ran.its_case();
-  Problem<double> oracle(ran, picked);
+  CaseTensors<double> oracle(ran, picked);
   const auto batch = static_cast<std::int64_t>(picked.size());
   reference::forward(c.spec, ran.steps(), batch, oracle.forward);
   reference::backward(c.spec, ran.steps(), batch, oracle.backward);
@@ -187,13 +188,15 @@ std::vector<std::int64_t> checked_elements(std::int64_t batch) {
   return {0, batch - 1};
 }
 
-template class Problem<float>;
-template class Problem<double>;
-template Problem<double>::Problem(const Problem<float>&, std::span<const std::int64_t>);
-template Problem<double>::Problem(const Problem<double>&, std::span<const std::int64_t>);
+template class CaseTensors<float>;
+template class CaseTensors<double>;
+template CaseTensors<double>::CaseTensors(const CaseTensors<float>&, std::span<const std::int64_t>);
+template CaseTensors<double>::CaseTensors(const CaseTensors<double>&, std::span<const std::int64_t>);
 template std::vector<double> gather(const std::vector<float>&, const Tensor&, std::span<const std::int64_t>);
 template std::vector<double> gather(const std::vector<double>&, const Tensor&, std::span<const std::int64_t>);
-template Check compare(const Problem<float>&, std::span<const std::int64_t>, std::span<const std::string>);
-template Check compare(const Problem<double>&, std::span<const std::int64_t>, std::span<const std::string>);
+template Check compare(const CaseTensors<float>&, std::span<const std::int64_t>,
+                       std::span<const std::string>);
+template Check compare(const CaseTensors<double>&, std::span<const std::int64_t>,
+                       std::span<const std::string>);
 
 }  // namespace plasticity::bench
