@@ -15,8 +15,8 @@ struct BackwardShared {
   float* global;  // of a cooperative launch
 
   template <Eligibility kind>
-  __device__ TracePointers<kind, float> gradients() const {
-    return {memory + run.layout.G, memory + run.layout.GE};
+  __device__ TracePointers<kind, float> gradients(int place) const {
+    return {memory + run.layout.G + place, memory + run.layout.GE + place};
   }
   __device__ float* x(std::int64_t t) const {
     return memory + run.layout.x + static_cast<int>(t % 2) * static_cast<int>(run.network.P);

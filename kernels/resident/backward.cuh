@@ -49,7 +49,7 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const GroupBlock
     float into_x = 0, into_x_before = 0;
     if (block.inside && i < p.P) {
       const std::int64_t ij = i * p.N + block.column, bij = b * p.P * p.N + ij;
-      const auto slice = shared.gradients<kind>() + (i * block.width + block.own);
+      const auto slice = shared.gradients<kind>(i * block.width + block.own);
       TracePair<kind> gradient{}, traces{};
       float clip = p.clip;
       if (c.first) {

@@ -22,8 +22,8 @@ struct ForwardShared {
   const ResidentForward& run;
 
   template <Eligibility kind>
-  __device__ TracePointers<kind, float> traces() const {
-    return {memory + run.layout.hebb, memory + run.layout.eligibility};
+  __device__ TracePointers<kind, float> traces(int place) const {
+    return {memory + run.layout.hebb + place, memory + run.layout.eligibility + place};
   }
   __device__ float* post() const { return memory + run.layout.post; }
   __device__ float* parts() const { return memory + run.layout.parts; }
@@ -56,7 +56,7 @@ __device__ float begin_element(const ResidentForward& run, const GroupBlock& blo
   for (std::int64_t i = block.row_group; block.inside && i < p.P; i += block.row_groups) {
     TracePair<kind> traces{};
     traces.load_existing(initial, (b * p.P + i) * p.N + block.column);
-    traces.store(shared.traces<kind>() + (i * block.width + block.own));
+    traces.store(shared.traces<kind>(static_cast<int>(i) * block.width + block.own));
   }
   if (run.network.feedforward) {
     for (std::int64_t i = threadIdx.x; p.T > 0 && i < p.P; i += blockDim.x)
@@ -125,13 +125,14 @@ __device__ __forceinline__ ResidentUpdate load_resident_update(const ResidentFor
   update.due = t > 0 && !zeroed;
   update.zeroes = zeroed;
   update.x_now = recurrent && zeroed ? nullptr : shared.x(t);
-  if (!update.due) return update;
-  if (!(recurrent && resets(p, t - 1, b))) update.x_before = shared.x(t - 1);
-  if constexpr (kind != Eligibility::none) update.eta = *p.eta;
-  if (block.inside) {
-    const float* y = shared.exchange(t);
-    update.y = p.lstm ? shared.post()[block.own] : y[block.column];
-    update.rate = rate_of(p, M, t - 1, b, block.column);
+  if (update.due) {
+    if (!(recurrent && resets(p, t - 1, b))) update.x_before = shared.x(t - 1);
+    if constexpr (kind != Eligibility::none) update.eta = *p.eta;
+    if (block.inside) {
+      const float* y = shared.exchange(t);
+      update.y = p.lstm ? shared.post()[block.own] : y[block.column];
+      update.rate = rate_of(p, M, t - 1, b, block.column);
+    }
   }
   return update;
 }
@@ -166,10 +167,9 @@ __device__ void resident_pass(const ResidentForward& run, const GroupBlock& bloc
   const int P = static_cast<int>(p.P);
 #pragma unroll 2
   for (int i = block.row_group; i < P; i += block.row_groups) {
-    const auto slice = shared.traces<kind>() + (i * block.width + block.own);
+    const auto slice = shared.traces<kind>(i * block.width + block.own);
     TracePair<kind> traces{};
-    traces.load(slice);
-    if (update.zeroes) traces.set_zero();
+    if (!update.zeroes) traces.load(slice);
     if (update.due) {
       const float x_before = update.x_before == nullptr ? 0 : update.x_before[i];
       traces.template update<rule>(0, x_before, update.y, update.rate, update.eta, p.clip);

@@ -51,13 +51,14 @@ struct PreviousStep {
 /// Completes step t − 1 of a sequence. In Plan::step, launch_finish_step() has done so.
 __device__ inline PreviousStep complete_previous(const ForwardStep& step, const StepSlots& slots,
                                                  std::int64_t b, int tile, float (&words)[block_warps]) {
-  PreviousStep previous;
-  if (slots.single || step.t == 0) return previous;
   const StepParams& p = step.params;
-  previous.y = output_of_step(p, step.record, step.t - 1, slots.now, b, words);
-  previous.modulation = modulation_of(p, step.record, previous.y, slots.now, b, words);
-  store_completed(p, step.record, previous.y, previous.modulation, step.t - 1, slots.now, b, tile, step.y,
-                  step.modulation);
+  PreviousStep previous;
+  if (!slots.single && step.t > 0) {
+    previous.y = output_of_step(p, step.record, step.t - 1, slots.now, b, words);
+    previous.modulation = modulation_of(p, step.record, previous.y, slots.now, b, words);
+    store_completed(p, step.record, previous.y, previous.modulation, step.t - 1, slots.now, b, tile, step.y,
+                    step.modulation);
+  }
   return previous;
 }
 
@@ -92,19 +93,20 @@ __device__ PendingUpdate<V> load_pending_update(const ForwardStep& step, const S
   PendingUpdate<V> update{};
   update.due = slots.pending && !zeroed;
   update.zeroes = zeroed;
-  if (!update.due) return update;
-  if (slots.single) {
-    update.x.row = state.x.at(slots.now, at.b * p.P);
-  } else {
-    update.x = presynaptic_of(p, step.record, step.t - 1, at.b);
-  }
-  if constexpr (kind != Eligibility::none)
-    update.eta = slots.single ? *state.eta.at(slots.now, at.b) : *p.eta;
-  for (int k = 0; k < V && at.inside; ++k) {
-    const std::int64_t j = at.column + k, bj = at.b * p.N + j;
-    update.y[k] = previous.y.softmax ? previous.y[j] : *step.record.post.at(slots.now, bj);
-    update.rate[k] =
-        slots.single ? *state.rate.at(slots.now, bj) : rate_of(p, previous.modulation, step.t - 1, at.b, j);
+  if (update.due) {
+    if (slots.single) {
+      update.x.row = state.x.at(slots.now, at.b * p.P);
+    } else {
+      update.x = presynaptic_of(p, step.record, step.t - 1, at.b);
+    }
+    if constexpr (kind != Eligibility::none)
+      update.eta = slots.single ? *state.eta.at(slots.now, at.b) : *p.eta;
+    for (int k = 0; k < V && at.inside; ++k) {
+      const std::int64_t j = at.column + k, bj = at.b * p.N + j;
+      update.y[k] = previous.y.softmax ? previous.y[j] : *step.record.post.at(slots.now, bj);
+      update.rate[k] =
+          slots.single ? *state.rate.at(slots.now, bj) : rate_of(p, previous.modulation, step.t - 1, at.b, j);
+    }
   }
   return update;
 }
@@ -131,18 +133,18 @@ __device__ void update_and_read(const ForwardStep& step, const ThreadTile<V>& at
     float w[R][V], alpha[R][V], x_before[R] = {}, x_now[R];
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * ThreadTile<V>::groups;
+      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
       if (i >= p.P) continue;
-      if (!update.zeroes) traces[r].load_hebb(in + i * N);
-      if (!update.zeroes && (update.due || rounds)) traces[r].load_eligibility(in + i * N);
-      load_weights(p.w + i * N + at.column, w[r]);
+      if (!update.zeroes) traces[r].load_hebb(in + row);
+      if (!update.zeroes && (update.due || rounds)) traces[r].load_eligibility(in + row);
+      load_weights(p.w + row + at.column, w[r]);
       if (p.alpha_row != 0) load_weights(p.alpha + i * p.alpha_row + at.column, alpha[r]);
       x_now[r] = x[i];
       if (update.due) x_before[r] = update.x[i];
     }
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * ThreadTile<V>::groups;
+      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
       if (i >= p.P) continue;
       if (update.zeroes) traces[r].set_zero();
 #pragma unroll
@@ -152,9 +154,9 @@ __device__ void update_and_read(const ForwardStep& step, const ThreadTile<V>& at
         const float factor = p.alpha_row != 0 ? alpha[r][k] : shared_alpha[k];
         s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(traces[r].h[k], p.clip));
       }
-      if (changes) traces[r].store(out + i * N);
+      if (changes) traces[r].store(out + row);
       if (rounds)
-        traces[r].template store_rounded<rule>(rounded_checkpoints<kind>(record) + (first16 + i * N), p.clip);
+        traces[r].template store_rounded<rule>(rounded_checkpoints<kind>(record) + first16 + row, p.clip);
     }
   }
 }

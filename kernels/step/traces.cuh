@@ -105,13 +105,16 @@ __device__ __forceinline__ TracePointers<kind, __nv_bfloat16> rounded_checkpoint
 template <Eligibility kind>
 __device__ __forceinline__ TracePointers<kind, float> traces_before(const Record& record, std::int64_t t,
                                                                     std::int64_t offset) {
-  TracePointers<kind, float> traces{record.working_hebb, record.working_eligibility};
-  if (record.working_hebb == nullptr || t % record.interval == 0) {
+  TracePointers<kind, float> traces{};
+  if (record.working_hebb != nullptr && t % record.interval != 0) {
+    traces.hebb = record.working_hebb + offset;
+    if constexpr (kind != Eligibility::none) traces.eligibility = record.working_eligibility + offset;
+  } else {
     const std::int64_t slot = t / record.interval;
-    traces.hebb = record.hebb.at(slot, 0);
-    if constexpr (kind != Eligibility::none) traces.eligibility = record.eligibility.at(slot, 0);
+    traces.hebb = record.hebb.at(slot, offset);
+    if constexpr (kind != Eligibility::none) traces.eligibility = record.eligibility.at(slot, offset);
   }
-  return traces + offset;
+  return traces;
 }
 
 }  // namespace plasticity::cuda
