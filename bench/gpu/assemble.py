@@ -17,7 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAMS = ("cuda_test", "plasticity", "gpu_operations", "device_ceilings")
 LIBRARY = "libplasticity_kit.so"
-# What a machine with a driver and a compiler has anyway; and cuBLAS, which `run` finds.
+# Libraries that every Linux machine with a C++ runtime has. `run` finds cuBLAS.
 SYSTEM = re.compile(r"(ld-linux.*|libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|librt)\.so.*")
 CUBLAS = re.compile(r"libcublas(Lt)?\.so.*")
 LAUNCHER = '''#!/usr/bin/env python3
@@ -56,7 +56,7 @@ def copy_program(source, target):
 
 
 def copy_sources(kit):
-    """The scripts, PyTorch's programs and the test data, where they lie in the sources."""
+    """Copies the scripts, PyTorch's programs and the test data to the same places as in the sources."""
     for pattern in ("bench/gpu/run", "bench/gpu/*.py", "bench/peers/*.py", "tests/data/parity/*.safetensors"):
         for source in sorted(ROOT.glob(pattern)):
             target = kit / source.relative_to(ROOT)

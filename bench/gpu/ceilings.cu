@@ -1,4 +1,4 @@
-// What the device can do at best, as JSON on stdout, an object a line: copy bandwidth from memory and from
+// The best rates of the device, as JSON on stdout, an object a line: copy bandwidth from memory and from
 // L2, the cost of a launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of
 // bench/gpu/run are made from these numbers. Without a GPU: a line on stderr and exit code 3.
 #include <cooperative_groups.h>
@@ -64,7 +64,7 @@ __global__ void cluster_kernel(int barriers) {
 
 /// GB/s, read and written, of copies whose source and destination are together `footprint` bytes. Fresh: each
 /// round works on memory that L2 has long forgotten. Else always the same memory, which stays in L2 if it
-/// fits. No launch and no barrier stands between the rounds.
+/// fits. No launch and no barrier separates the rounds.
 double copy_rate(const Stream& stream, const Buffer& pool, std::size_t pool_bytes, std::size_t footprint,
                  bool fresh, int sms) {
   const std::int64_t vectors = static_cast<std::int64_t>(footprint / (2 * sizeof(uint4)));

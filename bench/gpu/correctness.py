@@ -41,7 +41,7 @@ def listed_tests(text):
 
 
 def suite_of(test):
-    """The suite of a test, with its path if it has one: what runs as one process.
+    """The suite of a test, with its path if it has one. Each runs as one process.
 
     >>> [suite_of(test) for test in ("CudaValues.OddSizes", "OnEvery/CudaPaths.OddSizes/grid")]
     ['CudaValues', 'CudaPaths grid']
@@ -192,7 +192,7 @@ def sanitizer_tests(tests):
 
 
 def parse_sanitizer(text):
-    """What a sanitizer says last, and how many errors that are.
+    """The last summary of a sanitizer, and its number of errors.
 
     >>> parse_sanitizer("========= ERROR SUMMARY: 0 errors\\n"), parse_sanitizer("== RACECHECK SUMMARY: 2 hazards displayed\\n")
     (('0 errors', 0), ('2 hazards displayed', 2))
@@ -210,7 +210,7 @@ def parse_sanitizer(text):
 
 
 def sanitize(kit, part, program, tool, tests):
-    """One tool over the tests; they run in one process, and what it said counts even if it is cut off."""
+    """One tool over the tests; they run in one process. Its reports count even if it is cut off."""
     said = []
 
     def parse(output, items):

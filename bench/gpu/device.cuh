@@ -1,4 +1,4 @@
-// What bench/gpu/ceilings.cu and exchange.cu share: owners, timing, and the lines of JSON that they print.
+// Owners, timing and lines of JSON, shared by ceilings.cu and exchange.cu.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -76,8 +76,7 @@ inline std::string number(double value) {
   return text;
 }
 
-/// Prints a member at once, as a JSON object on a line of its own: what was measured stays, whatever comes
-/// after.
+/// Prints a member at once, as a JSON object on a line of its own, so that a run that is cut off keeps it.
 inline void tell(const std::string& key, const std::string& value) {
   std::printf("{\"%s\": %s}\n", key.c_str(), value.c_str());
   std::fflush(stdout);
@@ -99,7 +98,7 @@ inline void skip(const std::string& key, const std::string& why) {
   tell(key + "_skipped", quoted(why));
 }
 
-/// What one more barrier costs: `run(n)` launches a kernel with n of them.
+/// The cost of one more barrier: `run(n)` launches a kernel with n of them.
 template <class Run>
 double barrier_cost(const Stream& stream, Run run) {
   constexpr int few = 100, many = 2100;
@@ -108,7 +107,7 @@ double barrier_cost(const Stream& stream, Run run) {
   return (more - less) / (many - few);
 }
 
-/// What exchanging values between blocks costs, by the ways that a resident kernel could take.
+/// Measures the cost of exchanging values between blocks, by each way that a resident kernel could use.
 void measure_exchange(const Stream& stream, int sms);
 
 }  // namespace plasticity::ceilings

@@ -1,6 +1,6 @@
-// What it costs to exchange values between blocks, by the ways that a resident kernel could take, and to
-// start the next kernel of a graph early: device_ceilings --exchange. Every wait is bounded, so a mistake
-// ends with a reason.
+// The cost of exchanging values between blocks, by each way that a resident kernel could use, and of starting
+// the next kernel of a graph early: device_ceilings --exchange. Every wait is bounded, so a mistake ends with
+// a reason.
 #include <cooperative_groups.h>
 
 #include <cstdint>
@@ -121,7 +121,7 @@ __global__ void async_kernel(int rounds, unsigned* failed) {
 }
 
 // Every block publishes a value with the number of its step, 8 bytes at once, and polls those of all blocks.
-// A slot is used again two steps later: by then every block has seen all of the step between, so nobody still
+// A slot is used again two steps later: by then every block has seen all of the step between, so no block still
 // polls it.
 __global__ void pairs_kernel(int steps, unsigned long long* slots, unsigned* failed) {
   for (int step = 1; step <= steps; ++step) {
@@ -181,7 +181,7 @@ double dependent_node_cost(const Stream& stream, int blocks) {
   return us / (nodes * replays);
 }
 
-/// What `barrier_cost` says of kernels launched with these clusters.
+/// `barrier_cost` of kernels that are launched with clusters of this size.
 template <class... Parameters, class... Arguments>
 double cluster_cost(const Stream& stream, unsigned size, unsigned blocks, void (*kernel)(int, Parameters...),
                     Arguments... arguments) {

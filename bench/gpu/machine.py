@@ -24,7 +24,7 @@ class Driver:
             driver = ctypes.CDLL(DRIVER)
         except OSError:
             driver = None
-            for folder in DRIVER_FOLDERS:  # where containers have it without telling the loader
+            for folder in DRIVER_FOLDERS:  # containers put it there, and the loader does not search there
                 try:
                     driver, self.folder = ctypes.CDLL(f"{folder}/{DRIVER}"), folder
                     break
@@ -72,7 +72,7 @@ def python_packages(python):
 
 
 def library_folders():
-    """Where cuBLAS may be: in a toolkit, or in the `nvidia` packages of a Python."""
+    """Folders that may have cuBLAS: of a toolkit, and of the `nvidia` packages of a Python."""
     homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
     for home in [*filter(None, homes), *(folder for pattern in TOOLKITS for folder in sorted(glob.glob(pattern)))]:
         for folder in TOOLKIT_LIBRARIES:
@@ -99,7 +99,7 @@ def needed_libraries(program, environment):
 
 
 def parse_libraries(text):
-    """What the loader lists.
+    """The libraries in the loader's list.
 
     >>> parse_libraries("\\tlibm.so.6 => /lib/libm.so.6 (0x7f)\\n\\tlibcublas.so.13 => not found\\n\\t/lib64/ld.so (0x7f)\\n")
     {'libm.so.6': '/lib/libm.so.6', 'libcublas.so.13': None}

@@ -1,6 +1,6 @@
-// The operations of bench/ on the GPU, checked against the reference and then timed; a line of JSON for each,
-// written at once, so that a run that is cut off keeps what it had. Google Benchmark is not used:
-// distributions have it as a shared library only, and the GPU kit brings no library that a machine may lack.
+// Checks the operations of bench/ on the GPU against the reference and times them. Prints a line of JSON per
+// operation and case at once, so that a run that is cut off keeps them. Google Benchmark is not used:
+// distributions have it as a shared library only, and the GPU kit needs no library that a machine may lack.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -1,11 +1,11 @@
 """The floors, and the table that bench/gpu/run prints last: plain functions of a results file.
 
 The floor of a step is launch + bytes / rate.
-  launch   what an empty kernel costs, in a stream or as a node of a graph, whichever is less.
-  bytes    what one launch a step has to move, per B N N. Float: forward reads the trace and writes it, 8; backward reads
+  launch   the cost of an empty kernel, in a stream or as a node of a graph, whichever is less.
+  bytes    the least that one launch per step must move, per B N N. Float: forward reads the trace and writes it, 8; backward reads
            the trace and reads and writes its gradient, 12. With a bfloat16 tape the steps still work on a float trace and
            write the tape beside it, 8 + 2, and backward reads two slots of it, 8 + 2 + 2.
-  rate     the measured copy of as much memory again and again, so from L2 where that fits, interpolated between sizes.
+  rate     the measured copy of as much memory again and again, so from L2 if it fits, interpolated between sizes.
 w and alpha (8 N N, shared by the batch, from L2) and the vectors are left out, and that a tape is new memory at every
 step: the floor is low rather than high. Keeping the trace on chip over steps would go below it.
 """
@@ -113,13 +113,15 @@ def operation_lines(results):
     ...                                 {"operation": "step", "case": "b", "contender": "us", "error": "no"}]})
     ['step      us          2.00  rnn', 'step      us            no  b']
     """
-    return [f"{line['operation'].ljust(9)} {line['contender'].ljust(10)} "
-            f"{cell(1e3 * line['ms_per_step'], 5) if 'ms_per_step' in line else line['error']:>5}  {line['case']}"
- for line in results["operations"]]
+    lines = []
+    for line in results["operations"]:
+        time = cell(1e3 * line["ms_per_step"], 5) if "ms_per_step" in line else line["error"].rjust(5)
+        lines.append(f"{line['operation'].ljust(9)} {line['contender'].ljust(10)} {time}  {line['case']}")
+    return lines
 
 
 def profile_lines(results):
-    """What Nsight Compute counted, a line for each launch and metric."""
+    """The counters of Nsight Compute, a line for each launch and metric."""
     lines = []
     for entry in results["ncu"]:
         for kernel, metrics in entry["launches"].items():

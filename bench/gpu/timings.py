@@ -15,7 +15,7 @@ MODES = ("published", "eager", "graph", "compile")
 
 
 def configuration(cell, rule, rate, alpha, neurons, batch, inputs=0, steps=STEPS):
-    """What is timed: a name, N, B, and the options that the library and PyTorch take."""
+    """A timed configuration: a name, N, B, and the options that the library and PyTorch take."""
     options = {"cell": cell, "rule": rule, "rate": rate, "alpha": alpha, "neurons": neurons, "batch": batch,
                "steps": steps, "inputs": inputs}
     name = f"{cell} {rule} {rate} N {neurons} B {batch}" + (f" T {steps}" if steps != STEPS else "")
@@ -46,7 +46,7 @@ def parse_lines(output, lines):
     >>> parse_lines('{"error": "no room"}\\n{"ms": 2}\\n{"m', ["a", "b", "c"])
     ({'a': {'status': 'failed', 'note': 'no room'}, 'b': {'status': 'ok', 'ms': 2}}, None)
 
-    After an error that the context does not survive, what follows says nothing:
+    After an error that the context does not survive, later results do not count:
     >>> parse_lines('{"error": "cudaErrorIllegalAddress"}\\n{"error": "cudaErrorIllegalAddress"}\\n', ["a", "b"])
     ({'a': {'status': 'failed', 'note': 'cudaErrorIllegalAddress', 'fatal': True}}, None)
     """
@@ -113,7 +113,7 @@ def times(kit, part, results):
 
 
 def measurements(kit, part, results):
-    """What decides the constants of the planner: the interval between checkpoints, and the cost outside the steps."""
+    """Measurements for the planner's constants: the interval between checkpoints, and the cost outside the steps."""
     entries = []
     for neurons, batch in ((1024, 16), (256, 64)):
         each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch)
@@ -127,7 +127,7 @@ def measurements(kit, part, results):
 
 
 def ceilings(kit, part, results):
-    """What the device can do at best."""
+    """The best rates of the device."""
     outcome = part.run("device ceilings", [kit.program("device_ceilings")], stall=kit.stall, environment=kit.environment)
     measured = parse_members(outcome.output)
     if measured:
@@ -141,7 +141,7 @@ def ceilings(kit, part, results):
 
 
 def exchange(kit, part, results):
-    """What an exchange between blocks costs, by the ways that a resident kernel could take."""
+    """The cost of an exchange between blocks, by each way that a resident kernel could use."""
     outcome = part.run("exchange", [kit.program("device_ceilings"), "--exchange"], stall=kit.stall, environment=kit.environment)
     results["exchange"] = parse_members(outcome.output)
     if outcome.status != "ok":
@@ -152,7 +152,7 @@ def exchange(kit, part, results):
 
 
 def parse_members(output):
-    """The members of the JSON object that device_ceilings prints, one a line, as many as are whole.
+    """The members of the JSON object that device_ceilings prints, one per line, as many as are whole.
 
     >>> parse_members('{"a": 1}\\n{"copy": [{"b": 2}]}\\n{"c')
     {'a': 1, 'copy': [{'b': 2}]}

@@ -1,4 +1,4 @@
-"""Runs programs within their time and keeps what they print, also if they crash, hang or are cut off."""
+"""Runs programs within their time and keeps their output, also if they crash, hang or are cut off."""
 import os
 import pathlib
 import re
@@ -38,13 +38,13 @@ class Programs:
         self.lock, self.running, self.stopped = threading.Lock(), set(), 0
 
     def kill(self, program):
-        try:  # it leads a session of its own: what it started ends too
+        try:  # it leads a session of its own, so its children end too
             os.killpg(program.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
 
     def stop(self, number):
-        """Ends what runs and starts nothing more: a signal has asked for it."""
+        """Ends all programs after a signal, and starts no more."""
         self.stopped = number
         for program in list(self.running):
             self.kill(program)
@@ -173,9 +173,9 @@ class Part:
     def run_items(self, label, items, command, parse, limit=None, stall=None, text=None, **options):
         """Runs items, all in one process, {item: result}; a result is a dict with a "status".
 
-        command(items) is the command, text(items) what it reads; parse(output, items) returns the results of the items
+        command(items) is the command, text(items) its input; parse(output, items) returns the results of the items
         that are done, and the item that had begun. The process may end early: then the item at which it ended is blamed,
-        and a new process goes on with those after it; so it does after a result that is "fatal". No item hides another."""
+        and a new process continues with those after it, as it does after a result that is "fatal". No item hides another."""
         results, pending, idle = {}, list(items), 0
         end = time.monotonic() + (limit or self.left())
         while pending:
@@ -193,7 +193,7 @@ class Part:
             if any(result.get("fatal") for result in done.values()):
                 pending = rest
                 continue
-            if outcome.ended:  # and has said nothing of the others
+            if outcome.ended:  # without a result for the others
                 for item in rest:
                     results[item] = {"status": "not run", "note": outcome.last_error()}
                 return results
@@ -201,7 +201,7 @@ class Part:
             blamed = begun if begun in rest else rest[0]
             results[blamed] = {"status": outcome.status, "note": outcome.why}
             pending = [item for item in rest if item != blamed]
-            if idle == 3:  # it dies whatever it is asked to do
+            if idle == 3:  # it dies for any item
                 for item in pending:
                     results[item] = {"status": "not run", "note": f"three processes in a row: {outcome.why}"}
                 return results

@@ -115,7 +115,7 @@ def no_gpu():
 
 
 def warm_up_libraries():
-    """Loads what the libraries load, so that it does not count as the network's memory; the memory that is then used."""
+    """Makes the libraries load their code; returns the memory in use, which does not count as the network's."""
     torch.ones(64, 64).mm(torch.ones(64, 64))
     return timing.memory_of_process("VmRSS")
 
@@ -152,7 +152,7 @@ def time_lines(description):
             torch.set_num_threads(options.threads)
         reset = getattr(getattr(torch, "compiler", None), "reset", None)
         if reset:
-            reset()  # what an earlier line compiled would count as a recompilation of this one
+            reset()  # else compiled code of an earlier line counts as a recompilation of this one
         return time_mode(options, spec, options.mode[0], idle)
 
     return timing.run_lines(sys.stdin, time_line)

@@ -159,17 +159,23 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
 }
 
 void Experiment::draw(const Outcomes& outcomes) const {
-  std::vector<plasticity::io::Curve> curves;
-  for (const Outcome& outcome : outcomes.learners) {
-    if (!outcome.curve.x.empty()) curves.push_back(outcome.curve);  // an empty curve: not trained
+  if constexpr (!plasticity::draw::available) {
+    if (outcomes.seeds.size() == 1) std::fprintf(stderr, "%s\n", plasticity::draw::unavailable_reason);
+  } else {
+    std::vector<plasticity::draw::Curve> curves;
+    for (const Outcome& outcome : outcomes.learners) {
+      if (!outcome.curve.x.empty()) curves.push_back(outcome.curve);  // an empty curve: not trained
+    }
+    const std::size_t seeds = outcomes.seeds.size();
+    const std::string over = seeds > 1 ? ", median and quartiles of " + std::to_string(seeds) + " seeds" : "";
+    plasticity::io::write_png(
+        std::filesystem::path(out_) / (description_.name + ".png"),
+        plasticity::draw::line_chart(curves, {.title = description_.about,
+                                              .x_label = description_.x_label,
+                                              .y_label = description_.metric + over,
+                                              .log_y = description_.log_y,
+                                              .reference = {{outcomes.chance, "chance"}}}));
   }
-  plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
-                              {.title = description_.about,
-                               .x_label = description_.x_label,
-                               .y_label = description_.metric,
-                               .log_y = description_.log_y,
-                               .reference = {outcomes.chance},
-                               .reference_label = "chance"});
 }
 
 Outcomes Experiment::gather(const std::vector<Trial>& trials) const {

@@ -59,12 +59,12 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs) {
+plasticity::draw::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs) {
   constexpr std::size_t max_blocks = 60;
   std::size_t length = 0;
   for (const auto& run : runs) length = std::max(length, run.size());
   const std::size_t blocks = std::min(length, max_blocks);
-  plasticity::io::Curve curve{name, {}, {}, {}, {}};
+  plasticity::draw::Curve curve{.name = name, .x = {}, .y = {}};
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t from = block * length / blocks, to = (block + 1) * length / blocks;
     std::vector<double> means;

@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "tool/draw/chart.hpp"
+
 namespace examples {
 
 /// The outcomes of one learner, one per seed.
 struct Outcome {
   std::string name;
   std::vector<double> values, seconds;
-  plasticity::io::Curve curve;  // the training curve
-  std::string expected;         // "below 0.1", or empty
+  plasticity::draw::Curve curve;  // the training curve
+  std::string expected;           // "below 0.1", or empty
   bool met = true;
 };
 
@@ -31,7 +33,7 @@ double mean(const std::vector<double>& values);
 
 /// The median of the runs, with the quartiles as its band, in at most 60 blocks of iterations. A run is the
 /// metric at every iteration; values that are not finite are skipped.
-plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
+plasticity::draw::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
 
 /// Writes the outcomes as JSON and replaces the file.
 void write(const Outcomes& outcomes, const std::filesystem::path& file);

@@ -1,5 +1,3 @@
-#include "c/adam.hpp"
-
 #include "c/network.hpp"
 
 using namespace plasticity;

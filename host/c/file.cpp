@@ -1,10 +1,8 @@
 #include <array>
 #include <cstring>
 
-#include "c/adam.hpp"
 #include "c/network.hpp"
 #include "c/spec.hpp"
-#include "c/trainer.hpp"
 #include "plasticity/io/safetensors.hpp"
 
 struct plasticity_file {

@@ -6,12 +6,23 @@
 
 #include "c/arguments.hpp"
 #include "plasticity/network.hpp"
+#include "plasticity/optimizer.hpp"
+#include "plasticity/trainer.hpp"
 
 /// A network, with the shapes and step counts that its C interface needs.
 struct plasticity_network {
   plasticity::Network network;
   std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;  // views of its tensors point here
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
+};
+
+struct plasticity_adam {
+  plasticity::Adam adam;
+};
+
+struct plasticity_trainer {
+  plasticity_network& network;
+  plasticity::Trainer trainer;
 };
 
 namespace plasticity::c {

@@ -1,4 +1,4 @@
-#include "c/trainer.hpp"
+#include "c/network.hpp"
 
 using namespace plasticity;
 using c::guarded, c::not_null;

@@ -19,8 +19,9 @@ const float* CudaPlan::ParameterGradients::masked_lhs(const Lhs& lhs) const {
   return memory.masked_lhs;
 }
 
-void CudaPlan::ParameterGradients::add_product(const Lhs& lhs, const float* rows, std::int64_t first,
-                                               std::int64_t columns, float* sums, std::int64_t stride) const {
+void CudaPlan::ParameterGradients::add_product(const Blas& blas, const Lhs& lhs, const float* rows,
+                                               std::int64_t first, std::int64_t columns, float* sums,
+                                               std::int64_t stride) const {
   blas.add_product({.rows = lhs.width,
                     .columns = columns,
                     .depth = step.params.T * step.params.B,
@@ -35,21 +36,23 @@ void CudaPlan::ParameterGradients::add_weights() const {
   const StepParams& p = step.params;
   const Parameters<float>& gradients = args.dparameters;
   if (p.T == 0) return;
+  if (gradients.w == nullptr && gradients.w_gates == nullptr && gradients.w_in == nullptr) return;
+  const Blas blas(handle, stream, memory.blas);
   if (gradients.w != nullptr || gradients.w_gates != nullptr) {
     // x of step t: what the network showed before it, zero after a reset; or what was given.
     const Lhs x =
         spec.is_recurrent() ? Lhs{step.record.output.base, p.P, p.reset} : Lhs{args.inputs.pre, p.P, nullptr};
     const float* rows = masked_lhs(x);
-    if (gradients.w != nullptr) add_product(x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
+    if (gradients.w != nullptr) add_product(blas, x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
     if (gradients.w_gates != nullptr) {  // ā stands in the order i f g o, W_gates has i f o
-      add_product(x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
-      add_product(x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
+      add_product(blas, x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
+      add_product(blas, x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
     }
   }
   if (gradients.w_in != nullptr) {
     const Lhs input{args.inputs.x, spec.inputs, nullptr};
     const std::int64_t width = spec.gates() * p.N;
-    add_product(input, masked_lhs(input), 0, width, gradients.w_in, width);
+    add_product(blas, input, masked_lhs(input), 0, width, gradients.w_in, width);
   }
 }
 

@@ -25,7 +25,7 @@ class LaunchKey {
   std::vector<std::byte> bytes_;
 };
 
-/// A sequence of launches that is captured once as a CUDA graph and launched many times.
+/// A sequence of launches that is captured as a CUDA graph at its second run and launched many times.
 class LaunchGraph {
  public:
   virtual ~LaunchGraph() = default;

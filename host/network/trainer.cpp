@@ -11,8 +11,7 @@
 #include "device/cuda_api.hpp"
 #include "device/launch_graph.hpp"
 #include "device/profiler_range.hpp"
-#include "network/adam_file.hpp"
-#include "network/adam_options.hpp"
+#include "network/adam.hpp"
 #include "network/implementation.hpp"
 
 namespace plasticity {

@@ -8,7 +8,8 @@
 
 namespace plasticity {
 
-/// The kind of an error. The message of the Error names the argument, what was expected and what came.
+/// The kind of an error. The message of the Error names the argument, the expected value and the actual
+/// value.
 enum class ErrorCode {
   invalid_argument,    ///< an argument has the wrong size, value or combination
   invalid_spec,        ///< the equations do not define this combination of Spec fields

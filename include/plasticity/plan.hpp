@@ -39,8 +39,8 @@ struct PlanOptions {
 ///
 /// All buffers are on the plan's device. On a GPU the calls enqueue their work on the stream and return. They
 /// do not allocate device memory, synchronise or print. There is one exception: under Execution::graph,
-/// forward and backward capture a CUDA graph at their first call and whenever a pointer has changed since the
-/// last call. CUDA allocates memory for the graph.
+/// forward and backward capture a CUDA graph at their second call and whenever a pointer has changed since
+/// the last call. CUDA allocates memory for the graph.
 ///
 /// The calls throw Error(invalid_argument) for a missing tensor, a tensor that the spec does not have, an
 /// output that overlaps another tensor, memory that is too small or not aligned to 64 bytes, and arguments

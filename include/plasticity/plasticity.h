@@ -1,11 +1,11 @@
-/* The C interface of the library, for C programs and for bindings of other languages. It offers what the C++
-   headers offer, in the same terms. plan.hpp, network.hpp, optimizer.hpp, trainer.hpp and io/safetensors.hpp
-   document each call in more detail.
+/* The C interface of the library, for C programs and for bindings of other languages. It has the
+   functions and the terms of the C++ headers. plan.hpp, network.hpp, optimizer.hpp, trainer.hpp and
+   io/safetensors.hpp document each call in more detail.
 
    Errors: every call that can fail returns a plasticity_status. plasticity_last_error() then returns a
-   message that names the argument, what was expected and what came. A call that fails changes nothing, unless
-   its documentation says otherwise. No C++ exception leaves the library. Pointers must not be NULL, unless
-   their documentation allows it; a NULL pointer is reported as PLASTICITY_INVALID_ARGUMENT.
+   message that names the argument, the expected value and the actual value. A call that fails changes
+   nothing, unless its documentation says otherwise. No C++ exception leaves the library. Pointers must not be
+   NULL, unless their documentation allows it; a NULL pointer is reported as PLASTICITY_INVALID_ARGUMENT.
 
    Handles: each type has a function that creates a handle and one that destroys it. Destroying NULL does
    nothing. A plan may be used by any number of threads at once. Any other handle may be used by one thread at

@@ -5,7 +5,6 @@
 #include "plasticity/device.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
-#include "plasticity/io/chart.hpp"
 #include "plasticity/io/idx.hpp"
 #include "plasticity/io/png.hpp"
 #include "plasticity/io/safetensors.hpp"

@@ -78,7 +78,7 @@ enum class Precision { f64, f32, bf16 };
 enum class Execution {
   automatic,  ///< the plan chooses from the spec and the device
   step,       ///< one launch per step
-  graph,      ///< the launches of `step` in one CUDA graph, captured at the first call
+  graph,      ///< the launches of `step` in one CUDA graph, captured at the second call
   cta,      ///< one launch per sequence; the traces stay in the shared memory of one block per batch element
   cluster,  ///< one launch per sequence; a cluster of 2 to 16 blocks shares the traces of a batch element
   grid,     ///< one cooperative launch per sequence; its blocks share the traces of a batch element

@@ -21,9 +21,9 @@ struct TrainerOptions {
 /// Adam.
 ///
 /// On the CPU the results have the same bits as a loop over Network, mse_loss(), clip_gradients() and Adam.
-/// On a GPU one CUDA graph runs the whole iteration. It is captured once per number of steps and set of given
-/// inputs. Each iteration uploads all inputs in one copy and downloads the loss. Parameters, gradients and
-/// moments stay on the GPU; Network::parameters() and save() copy them to the host.
+/// On a GPU one CUDA graph runs the whole iteration. It is captured at the second iteration of a number of
+/// steps and a set of given inputs. Each iteration uploads all inputs in one copy and downloads the loss.
+/// Parameters, gradients and moments stay on the GPU; Network::parameters() and save() copy them to the host.
 ///
 /// The network must outlive its trainer. It may be moved, and it may be used between steps.
 class PLASTICITY_API Trainer {
@@ -42,7 +42,8 @@ class PLASTICITY_API Trainer {
   ///
   /// Throws Error(invalid_argument) for a tensor of the wrong size, for a target or mask that overlaps the
   /// outputs y(), and while the network has recorded windows. Also throws Error(out_of_memory). A call that
-  /// throws has changed nothing.
+  /// throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
+  /// iteration; if it has no memory for them, the network's state may have changed.
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
 

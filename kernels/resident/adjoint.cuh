@@ -70,7 +70,7 @@ __device__ inline float dx_of_row(const GroupBlock& block, const BackwardShared&
   float sum = 0;
   if (block.kind == GroupKind::grid) {
     const float* box = shared.global_inbox(t, block.rank);
-    for (int from = 0; from < block.size; ++from) sum += __ldcg(box + from * shared.rows() + row);
+    for (int from = 0; from < block.size; ++from) sum += load_exchange(box + from * shared.rows() + row);
   } else {
     const float* box = shared.inbox(t);
     for (int from = 0; from < block.size; ++from) sum += box[from * shared.rows() + row];
@@ -87,7 +87,7 @@ __device__ inline float dx_of_column(const GroupBlock& block, const BackwardShar
   if (block.inside) {
     const float* box = shared.global_inbox(t, block.rank);
     for (int from = block.row_group; from < block.size; from += block.row_groups)
-      sum += __ldcg(box + from * shared.rows() + block.own);
+      sum += load_exchange(box + from * shared.rows() + block.own);
     shared.parts()[block.row_group * block.width + block.own] = sum;
   }
   __syncthreads();

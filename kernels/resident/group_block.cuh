@@ -56,7 +56,7 @@ struct GroupBlock {
     switch (kind) {
       case GroupKind::cta: *shared = value; break;
       case GroupKind::cluster: *of_peer(shared, to) = value; break;
-      case GroupKind::grid: __stcg(global, value); break;
+      case GroupKind::grid: store_exchange(global, value); break;
     }
   }
   __device__ void broadcast(float* shared, float* global, float value) const {
@@ -68,7 +68,7 @@ struct GroupBlock {
   /// already. All threads call it.
   __device__ void receive(float* shared, const float* global, std::int64_t count) const {
     if (kind != GroupKind::grid) return;
-    for (std::int64_t k = threadIdx.x; k < count; k += blockDim.x) shared[k] = __ldcg(global + k);
+    for (std::int64_t k = threadIdx.x; k < count; k += blockDim.x) shared[k] = load_exchange(global + k);
     __syncthreads();
   }
 };

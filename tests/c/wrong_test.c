@@ -1,4 +1,4 @@
-/* Wrong calls. The error names the tensor and its field, what was expected and what came. */
+/* Wrong calls. The error names the tensor, its field, the expected and the actual value. */
 #include <pthread.h>
 
 #include "c/check.h"

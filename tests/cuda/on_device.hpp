@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "plasticity/device_memory.hpp"
+#include "plasticity/plan.hpp"
 #include "problems/random_problem.hpp"
 
 // Tests of the CUDA part. The same sources are built twice: for the executor, where "the device" is the CPU,

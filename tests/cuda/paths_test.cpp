@@ -2,6 +2,7 @@
 // checkpoint interval, windows of a sequence. The step kernels have tests of their own beside this; here they
 // stand in a graph.
 #include "cuda/on_device.hpp"
+#include "plasticity/error.hpp"
 #include "problems/answers.hpp"
 
 namespace plasticity::testing {
@@ -188,6 +189,21 @@ TEST_F(CudaLargeGroups, AddUpTheirRows) {
                   .eligibility = Eligibility::before,
                   .neurons = 330};
   expect_near(make_test_case(spec, 2, 1, 150), 2e-5, {.execution = Execution::grid});
+}
+
+// More blocks than every device with clusters must take: a part of one may have no room for them.
+TEST_F(CudaLargeGroups, AClusterOfSixteen) {
+  const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated, .neurons = 640};
+  const DeviceOptions options{.execution = Execution::cluster};
+#if !defined(PLASTICITY_SIMT_TEST)
+  try {
+    Plan(spec, {.steps = 2, .device = Device::cuda(), .execution = Execution::cluster});
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    GTEST_SKIP() << error.what();
+  }
+#endif
+  expect_near(make_problem(spec, 2, 1, 151), 2e-5, options);
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, CudaPaths,

@@ -1,5 +1,5 @@
-"""Runs in the bare environment: inside.py KIT PROFILE. Prints as JSON what the loader finds for every program, and how the
-kit's `run` ends."""
+"""Runs in the bare environment: inside.py KIT PROFILE. Prints as JSON the libraries that the loader finds for every program,
+and how the kit's `run` ends."""
 import json
 import os
 import pathlib

@@ -2,7 +2,7 @@
 """The GPU kit, rehearsed without a GPU: rehearsal_test.py BUILD CUBLAS Moved|Hidden
 
 Moved: assembled, moved to another folder, run with an empty environment. Hidden: the same in a mount namespace in which the
-sources, the build, the toolkit, libpng and what else the kit must not need are not there; exit code 77 if the system allows
+sources, the build, the toolkit, libpng and other libraries that the kit must not need are hidden; exit code 77 if the system allows
 no such namespace.
 """
 import json
@@ -23,7 +23,7 @@ import assemble  # noqa: E402
 
 ARCHITECTURES = assemble.cache_value(BUILD, "PLASTICITY_CUDA_ARCHITECTURES")
 ALLOWED = re.compile(r"(libc|libm|libstdc\+\+|libgcc_s|libpthread|libdl|librt|libcublas|libcublasLt)\.so\.[0-9.]+")
-# What must not be missed: libraries of the build machine that programs of an ordinary build use.
+# Libraries of the build machine that programs of an ordinary build use, and the kit must not need.
 LIBRARIES = ("libpng16.so.16", "libgtest.so", "libbenchmark.so.1", "libgomp.so.1", "libcudart.so.13")
 SKIPPED = 77
 HIDE = """
@@ -51,7 +51,7 @@ class Kit(unittest.TestCase):
         shutil.copy(pathlib.Path(__file__).with_name("inside.py"), self.inside)
 
     def check(self, done):
-        """What the bare environment must show."""
+        """Checks the outcome in the bare environment."""
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         told = json.loads(done.stdout)
         self.assertEqual(told["code"], 3, told)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Stands in for a program of the GPU kit, by the name that it is called by. $STAND_IN says how it behaves: `good`, `bad` (what
-can go wrong goes wrong somewhere), `slow` (it takes all the time that it gets), `dead` (it ends at once by a signal)."""
+"""Replaces a program of the GPU kit, by the name that it is called by. $STAND_IN is its behaviour: `good`, `bad` (every kind of
+fault happens somewhere), `slow` (it takes all the time that it gets), `dead` (it ends at once by a signal)."""
 import json
 import os
 import pathlib

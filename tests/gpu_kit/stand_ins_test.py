@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The GPU kit's `run` with programs that stand in for its own: nothing is lost when they crash, hang, or print half a report,
+"""The GPU kit's `run` with stand-ins for its programs: nothing is lost when they crash, hang, or print half a report,
 and the time limits hold."""
 import concurrent.futures
 import json
@@ -54,7 +54,7 @@ class StandIns(unittest.TestCase):
                                 env=self.environment(behaviour, **options))
 
     def run_profile(self, profile, behaviour, out, *words, **options):
-        """The exit code, what it printed, the results, the seconds."""
+        """The exit code, the output, the results, the seconds."""
         began = time.monotonic()
         program = self.start(profile, behaviour, out, *words, **options)
         output = program.communicate(timeout=200)[0]
@@ -65,7 +65,7 @@ class StandIns(unittest.TestCase):
         return program.returncode, output, results, seconds
 
     def run_profiles(self, behaviour, *words, profiles=PROFILES):
-        """As run_profile(), several at once, {profile: what it gives}."""
+        """As run_profile(), several at once: {profile: its outcome}."""
         with concurrent.futures.ThreadPoolExecutor(len(profiles)) as pool:
             jobs = {profile: pool.submit(self.run_profile, profile, behaviour, f"{behaviour}-{profile}", *words)
                     for profile in profiles}
@@ -112,7 +112,7 @@ class StandIns(unittest.TestCase):
         self.assertIn("y is wrong", values["CudaValues.Fails"]["note"])
         cta = results["suites"]["CudaPaths cta"]
         self.assertEqual([result["status"] for result in cta.values()], ["hung", "ok"])
-        # What follows a fault that the context does not survive is run in a new process.
+        # Tests after a fault that the context does not survive run in a new process.
         self.assertEqual([result["status"] for result in results["suites"]["CudaSticky"].values()], ["failed", "ok"])
         self.assertEqual(results["suites"]["CudaPaths grid"]["Each/CudaPaths.After/grid"]["status"], "ok")
         self.assertEqual(results["suites"]["CudaLast"]["CudaLast.Skips"]["status"], "skipped")
@@ -125,7 +125,7 @@ class StandIns(unittest.TestCase):
         # The ceilings hung after two numbers, and these are kept.
         self.assertEqual(results["ceilings"], {"launch_us": 2, "graph_node_us": 1.5})
         self.assertEqual(results["parts"]["ceilings"]["status"], "hung")
-        # Of the times one that does not fit, one with an error that no context survives, one that crashed; the rest is timed.
+        # One configuration does not fit, one has an error that no context survives, one crashes. The rest is timed.
         by = {(entry["neurons"], entry["precision"], entry["path"], entry["name"]): entry for entry in results["times"]}
         self.assertEqual(len(by), 5 * 6 * 2)
         wrong = [key for key, entry in by.items() if "error" in entry and "refused" not in entry]

@@ -9,11 +9,11 @@ import unittest
 
 UNHIDE = pathlib.Path(__file__).resolve().parents[2] / "bench/gpu/unhide.py"
 COMPILER = sys.argv[1]
-SOURCE = """
-namespace plasticity { int inside = 7; int answer() { return inside * 6; } }
-namespace other { int answer() { return 1; } }
-extern "C" int plasticity_plain() { return plasticity::answer() + other::answer(); }
-"""
+SOURCE = "\n".join((
+    "namespace plasticity { int inside = 7; }",
+    "namespace plasticity { int answer() { return inside * 6; } }",
+    "namespace other { int answer() { return 1; } }",
+    'extern "C" int plasticity_plain() { return plasticity::answer() + other::answer(); }', ""))
 
 
 class Unhide(unittest.TestCase):

@@ -1,4 +1,4 @@
-// Where tests find their data, and what becomes of an exception on a thread of a test.
+// The folder of the test data, and exceptions on the threads of a test.
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 namespace plasticity::testing {
 namespace {
 
-TEST(TestData, TheEnvironmentNamesIt) {
+TEST(TestData, IsInTheFolderOfTheEnvironment) {
   ASSERT_EQ(setenv("PLASTICITY_TEST_DATA", "/elsewhere", 1), 0);
   EXPECT_EQ(test_data(), "/elsewhere");
   EXPECT_TRUE(parity_cases().empty());

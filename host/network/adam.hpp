@@ -6,8 +6,15 @@
 #include <vector>
 
 #include "plasticity/io/safetensors.hpp"
+#include "plasticity/training.hpp"
+
+// The checks and the file format that Adam and Trainer share.
 
 namespace plasticity {
+
+/// Throw Error(invalid_argument) if a value is out of range.
+void check_learning_rate(double value);
+void check_adam_options(const AdamOptions& options);
 
 /// Adam's moments of one parameter, in host memory.
 struct HostMoments {
