@@ -1,4 +1,7 @@
-"""A compiler launcher: runs nvcc as given and moves what `ptxas -v` says from stderr into OBJECT.ptxas."""
+"""A compiler launcher: runs nvcc with `ptxas -v` and moves ptxas's report from stderr into OBJECT.ptxas.
+
+A launcher of the build's own (ccache) may stand before nvcc on the command line.
+"""
 import subprocess
 import sys
 
@@ -7,11 +10,11 @@ def main():
     command = sys.argv[1:]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     lines = done.stderr.splitlines(keepends=True)
-    told = [line for line in lines if line.startswith("ptxas info") or "bytes stack frame" in line]
-    sys.stderr.writelines(line for line in lines if line not in told)
-    if "-o" in command and told:
-        with open(command[command.index("-o") + 1] + ".ptxas", "w", encoding="utf-8") as report:
-            report.writelines(told)
+    report = [line for line in lines if line.startswith("ptxas info") or "bytes stack frame" in line]
+    sys.stderr.writelines(line for line in lines if line not in report)
+    if "-o" in command and report:
+        with open(command[command.index("-o") + 1] + ".ptxas", "w", encoding="utf-8") as file:
+            file.writelines(report)
     return done.returncode
 
 

@@ -4,7 +4,6 @@
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
 #include "reduce/launch.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
@@ -21,14 +20,14 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
   hebb = arena.take<float>(replayed);
   eligibility = arena.take<float>(spec.has_eligibility() ? replayed : 0);
-  rows = {arena.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
-  rates = {arena.take<float>(stepped * 2 * BN), BN};
+  dx = {arena.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
+  dg = {arena.take<float>(stepped * 2 * BN), BN};
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
   dc = arena.take<float>(lstm ? stepped * BN : 0);
-  exchange =
-      arena.take<float>(plan.choice_.execution == Execution::grid
-                            ? plan.choice_.groups * backward_exchange(contents_of(spec), plan.choice_.shape)
-                            : 0);
+  exchange = arena.take<float>(plan.choice_.execution == Execution::grid
+                                   ? plan.choice_.groups *
+                                         backward_exchange(network_traits(spec), plan.choice_.shape)
+                                   : 0);
 
   const std::size_t begin = arena.bytes();
   alpha = sums = arena.take<float>(BN);
@@ -40,7 +39,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   sums_bytes = arena.bytes() - begin;
 
   const bool projected = plan.projected();
-  counted = arena.take<float>(T * B * std::max(P, projected ? I : 0));
+  masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   const bool replays = spec.alpha == Granularity::connection;
   groups = replays ? replay_groups(B, N, P) : 0;
   partial = arena.take<float>(groups * P * N);
@@ -84,7 +83,7 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
   const BackwardMemory memory(*this, work);
   const State<const float>& upstream = args.dfinal_state;
   const State<float>& initial = args.dinitial_state;
-  BackwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
+  BackwardStep step{.params = step_params(T, args.parameters, args.inputs, args.masks),
                     .record = CudaPlan::tape(recorded, interval_),
                     .t = T,
                     .dy = args.dy,
@@ -101,8 +100,8 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
                     .da = memory.da,
                     .G = memory.G,
                     .GE = memory.GE,
-                    .rows = memory.rows,
-                    .rates = memory.rates,
+                    .dx = memory.dx,
+                    .dg = memory.dg,
                     .dpost = memory.dpost,
                     .dc = memory.dc,
                     .sum_alpha = memory.alpha,
@@ -118,7 +117,7 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
     backward_steps(step, args, memory, stream);
   }
 
-  const ParameterGradients gradients{spec_, args, step, memory, *blas_, stream};
+  const ParameterGradients gradients{spec_, kernels_, args, step, memory, *blas_, stream};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();
@@ -134,23 +133,21 @@ void CudaPlan::backward_steps(BackwardStep step, const BackwardArgs<float>& args
   const Variant moved{.bf16 = rounded,
                       .wide = wide(columns_per_thread({rounded, true}), args.parameters,
                                    {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    std::int64_t held = -1;  // the segment whose traces are there
-    for (step.t = options_.steps; step.t >= 0; --step.t) {
-      const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
-      if (replays() && first != held) {
-        held = first;
-        launch_segment<rule>({step.problem, on_tape, first, memory.hebb, memory.eligibility}, stream);
-        step.record.first = first;
-        step.record.hebb = {memory.hebb, trace_size()};
-        step.record.eligibility = {memory.eligibility, trace_size()};
-      }
-      launch_backward<rule>(step, moved, stream);
+  std::int64_t loaded_segment = -1;  // the segment whose traces are there
+  for (step.t = options_.steps; step.t >= 0; --step.t) {
+    const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
+    if (replays() && first != loaded_segment) {
+      loaded_segment = first;
+      kernels_.launch_segment({step.params, on_tape, first, memory.hebb, memory.eligibility}, stream);
+      step.record.first = first;
+      step.record.hebb = {memory.hebb, trace_size()};
+      step.record.eligibility = {memory.eligibility, trace_size()};
     }
-  });
+    kernels_.launch_backward_step(step, moved, stream);
+  }
   step.t = 0;
   if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)
-    launch_backward_finish(step, stream);
+    launch_finish_backward(step, stream);
 }
 
 }  // namespace plasticity::cuda

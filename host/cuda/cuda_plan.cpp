@@ -17,7 +17,8 @@ bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(poin
 
 }  // namespace
 
-CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), options_(options) {
+CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
+    : spec_(spec), options_(options), kernels_(kernels_of(spec.rule)) {
   if (options.precision == Precision::f64) {
     throw_error(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }
@@ -68,14 +69,14 @@ Record CudaPlan::vectors(Arena& arena, std::int64_t slots, bool on_tape) const {
   const std::int64_t B = options_.batch, N = spec_.neurons;
   const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
   const auto take = [&](bool there, std::int64_t width) {
-    return Rows<float>{arena.take<float>(there ? slots * B * width : 0), B * width};
+    return TimeSlots<float>{arena.take<float>(there ? slots * B * width : 0), B * width};
   };
   Record record{};
   record.ring = !on_tape;
-  record.shown = take(true, N);
-  record.post = lstm ? take(true, N) : record.shown;
-  record.activated = take(on_tape && softmax, N);
-  record.raw = take(softmax, N);
+  record.output = take(true, N);
+  record.post = lstm ? take(true, N) : record.output;
+  record.unclamped = take(on_tape && softmax, N);
+  record.logits = take(softmax, N);
   record.c = take(lstm, N);
   record.gates = take(on_tape && lstm, 3 * N);
   record.modulation = take(on_tape && spec_.has_modulator(), 1);
@@ -107,7 +108,7 @@ Record CudaPlan::tape(Arena& arena, std::int64_t interval) const {
   return record;
 }
 
-void CudaPlan::add_between(Record& tape, Arena& work) const {
+void CudaPlan::add_working_traces(Record& tape, Arena& work) const {
   if (!bf16() && interval_ == 1) return;
   float* hebb = work.take<float>(trace_size());
   float* eligibility = work.take<float>(spec_.has_eligibility() ? trace_size() : 0);
@@ -115,13 +116,13 @@ void CudaPlan::add_between(Record& tape, Arena& work) const {
     tape.hebb = {hebb, 0};
     tape.eligibility = {eligibility, 0};
   } else {
-    tape.between = hebb;
-    tape.eligibility_between = eligibility;
+    tape.working_hebb = hebb;
+    tape.working_eligibility = eligibility;
   }
 }
 
-Problem CudaPlan::problem(std::int64_t steps, const Parameters<const float>& parameters,
-                          const Inputs<const float>& inputs, const Masks<float>& masks) const {
+StepParams CudaPlan::step_params(std::int64_t steps, const Parameters<const float>& parameters,
+                                 const Inputs<const float>& inputs, const Masks<float>& masks) const {
   const std::int64_t N = spec_.neurons;
   return {.T = steps,
           .B = options_.batch,
@@ -162,10 +163,10 @@ Load CudaPlan::loading(const State<const float>& state, const Record& record) co
           .c = state.c,
           .hebb = state.hebb,
           .eligibility = state.eligibility,
-          .shown = spec_.is_recurrent() ? record.shown.base : nullptr,
-          .cell = record.c.base,
-          .trace = record.hebb.base,
-          .eligible = record.eligibility.base,
+          .slot_y = spec_.is_recurrent() ? record.output.base : nullptr,
+          .slot_c = record.c.base,
+          .slot_hebb = record.hebb.base,
+          .slot_eligibility = record.eligibility.base,
           .phase = nullptr};
 }
 

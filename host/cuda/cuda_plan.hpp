@@ -2,10 +2,9 @@
 
 #include "base/arena.hpp"
 #include "cuda/planner.hpp"
+#include "cuda/rule_kernels.hpp"
 #include "plan/backend.hpp"
 #include "product/launch.hpp"
-#include "replay/launch.hpp"
-#include "step/launch.hpp"
 
 // The CUDA backend. A sequence is run by one of three (planner.hpp chooses): one launch a timestep for the
 // whole batch, the trace update of a step folded into the next step's launch; the same launches as a graph
@@ -40,8 +39,8 @@ class CudaPlan final : public TypedBackend<float> {
   struct Graphs;              // of forward and backward, under Execution::graph
   struct ParameterGradients;  // what is summed after the steps (gradients.cpp)
 
-  Problem problem(std::int64_t steps, const Parameters<const float>& parameters,
-                  const Inputs<const float>& inputs, const Masks<float>& masks) const;
+  StepParams step_params(std::int64_t steps, const Parameters<const float>& parameters,
+                         const Inputs<const float>& inputs, const Masks<float>& masks) const;
   /// The record in a ring, traces in place.
   Record ring(Arena& arena) const;
   /// The record on a tape with checkpoints every `interval` steps.
@@ -49,7 +48,7 @@ class CudaPlan final : public TypedBackend<float> {
   /// The vectors of a record of that many slots.
   Record vectors(Arena& arena, std::int64_t slots, bool on_tape) const;
   /// Adds what forward needs beside a tape: the traces between its checkpoints.
-  void add_between(Record& tape, Arena& work) const;
+  void add_working_traces(Record& tape, Arena& work) const;
   Load loading(const State<const float>& state, const Record& record) const;
   /// Whether `columns` at a time, 16 bytes or more, will do for the matrices that the caller gives.
   bool wide(std::int64_t columns, const Parameters<const float>& parameters,
@@ -79,17 +78,12 @@ class CudaPlan final : public TypedBackend<float> {
 
   Spec spec_;
   PlanOptions options_;
+  RuleKernels kernels_;
   ExecutionChoice choice_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
   BlasHandle* blas_;
   std::shared_ptr<Graphs> graphs_;
 };
-
-/// Calls run<rule>() for the rule that the list holds at run time.
-template <class Run, Rule... rules, template <Rule...> class List>
-void with_rule(Rule rule, List<rules...>, Run run) {
-  (void)((rule == rules && (run.template operator()<rules>(), true)) || ...);
-}
 
 }  // namespace plasticity::cuda

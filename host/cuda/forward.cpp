@@ -2,7 +2,6 @@
 
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
-#include "rules/rules.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -13,11 +12,11 @@ CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& work, Tape t
   Arena recorded(tape.data);
   const bool resident = plan.choice_.resident(), exchanges = plan.choice_.execution == Execution::grid;
   exchange =
-      work.take<float>(exchanges ? plan.choice_.groups * forward_exchange(contents_of(plan.spec_)) : 0);
+      work.take<float>(exchanges ? plan.choice_.groups * forward_exchange(network_traits(plan.spec_)) : 0);
   record = {};
   if (tape.bytes > 0) {
     record = plan.tape(recorded, plan.interval_);
-    if (!resident) plan.add_between(record, work);
+    if (!resident) plan.add_working_traces(record, work);
   } else if (!resident) {
     record = plan.ring(work);
   }
@@ -53,16 +52,16 @@ void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch sc
       T > 0 ? input_currents(args.parameters, args.inputs, T, memory.currents, stream) : nullptr;
   if (choice_.resident()) return resident_forward(args, memory, input, tape.data != nullptr, stream);
 
-  ForwardStep step{.problem = problem(T, args.parameters, args.inputs, args.masks),
+  ForwardStep step{.params = step_params(T, args.parameters, args.inputs, args.masks),
                    .record = kept,
-                   .live = {},
+                   .step_state = {},
                    .t = 0,
                    .current = input,
                    .y = args.y,
                    .modulation = args.modulation};
-  const Flush flush{.problem = step.problem,
+  const Flush flush{.params = step.params,
                     .record = kept,
-                    .live = {},
+                    .step_state = {},
                     .y = args.y,
                     .modulation = args.modulation,
                     .final_y = args.final_state.y,
@@ -70,13 +69,11 @@ void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch sc
                     .final_hebb = args.final_state.hebb,
                     .final_eligibility = args.final_state.eligibility};
   const bool wide_loads = wide(forward_columns, args.parameters);
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    for (step.t = 0; step.t < T; ++step.t) {
-      if (input != nullptr) step.current = input + step.t * options_.batch * width();
-      launch_forward<rule>(step, wide_loads, stream);
-    }
-    launch_flush<rule>(flush, stream);
-  });
+  for (step.t = 0; step.t < T; ++step.t) {
+    if (input != nullptr) step.current = input + step.t * options_.batch * width();
+    kernels_.launch_step(step, wide_loads, stream);
+  }
+  kernels_.launch_flush(flush, stream);
 }
 
 }  // namespace plasticity::cuda

@@ -2,48 +2,47 @@
 
 #include "cuda/runtime.hpp"
 #include "reduce/launch.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
-const float* CudaPlan::ParameterGradients::counted(const Left& left) const {
-  const Problem& p = step.problem;
-  if (p.length == nullptr && left.reset == nullptr) return left.rows;
-  launch_counted_rows({.T = p.T,
-                       .B = p.B,
-                       .width = left.width,
-                       .in = left.rows,
-                       .length = p.length,
-                       .reset = left.reset,
-                       .out = memory.counted},
-                      stream);
-  return memory.counted;
+const float* CudaPlan::ParameterGradients::masked_lhs(const Lhs& lhs) const {
+  const StepParams& p = step.params;
+  if (p.length == nullptr && lhs.reset == nullptr) return lhs.rows;
+  launch_masked_rows({.T = p.T,
+                      .B = p.B,
+                      .width = lhs.width,
+                      .in = lhs.rows,
+                      .length = p.length,
+                      .reset = lhs.reset,
+                      .out = memory.masked_lhs},
+                     stream);
+  return memory.masked_lhs;
 }
 
-void CudaPlan::ParameterGradients::add_product(const Blas& blas, const Left& left, const float* rows,
+void CudaPlan::ParameterGradients::add_product(const Blas& blas, const Lhs& lhs, const float* rows,
                                                std::int64_t first, std::int64_t columns, float* sums,
                                                std::int64_t stride) const {
-  blas.add_product({.rows = left.width,
+  blas.add_product({.rows = lhs.width,
                     .columns = columns,
-                    .depth = step.problem.T * step.problem.B,
+                    .depth = step.params.T * step.params.B,
                     .a = rows,
                     .b = memory.da + first,
-                    .b_stride = spec.gates() * step.problem.N,
+                    .b_stride = spec.gates() * step.params.N,
                     .c = sums,
                     .c_stride = stride});
 }
 
 void CudaPlan::ParameterGradients::add_weights() const {
-  const Problem& p = step.problem;
+  const StepParams& p = step.params;
   const Parameters<float>& gradients = args.dparameters;
   if (p.T == 0) return;
   if (gradients.w == nullptr && gradients.w_gates == nullptr && gradients.w_in == nullptr) return;
   const Blas blas(handle, stream, memory.blas);
   if (gradients.w != nullptr || gradients.w_gates != nullptr) {
     // x of step t: what the network showed before it, zero after a reset; or what was given.
-    const Left x = spec.is_recurrent() ? Left{step.record.shown.base, p.P, p.reset}
-                                       : Left{args.inputs.pre, p.P, nullptr};
-    const float* rows = counted(x);
+    const Lhs x =
+        spec.is_recurrent() ? Lhs{step.record.output.base, p.P, p.reset} : Lhs{args.inputs.pre, p.P, nullptr};
+    const float* rows = masked_lhs(x);
     if (gradients.w != nullptr) add_product(blas, x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
     if (gradients.w_gates != nullptr) {  // ā stands in the order i f g o, W_gates has i f o
       add_product(blas, x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
@@ -51,9 +50,9 @@ void CudaPlan::ParameterGradients::add_weights() const {
     }
   }
   if (gradients.w_in != nullptr) {
-    const Left input{args.inputs.x, spec.inputs, nullptr};
+    const Lhs input{args.inputs.x, spec.inputs, nullptr};
     const std::int64_t width = spec.gates() * p.N;
-    add_product(blas, input, counted(input), 0, width, gradients.w_in, width);
+    add_product(blas, input, masked_lhs(input), 0, width, gradients.w_in, width);
   }
 }
 
@@ -63,24 +62,24 @@ void CudaPlan::ParameterGradients::add_columns(const float* values, std::int64_t
 }
 
 void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
-  const Problem& p = step.problem;
+  const StepParams& p = step.params;
   float* alpha = args.dparameters.alpha;
   if (alpha == nullptr) return;
   if (spec.alpha == Granularity::scalar) return add_columns(memory.alpha, p.B * p.N, 1, alpha);
   if (spec.alpha == Granularity::post) return add_columns(memory.alpha, p.B, p.N, alpha);
-  const Replay replay{.problem = p,
+  const Replay replay{.params = p,
                       .record = step.record,
                       .da = memory.da,
                       .width = spec.gates() * p.N,
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
                       .partial = memory.partial};
-  with_rule(spec.rule, AllRules{}, [&]<Rule rule> { launch_replay<rule>(replay, bf16, stream); });
+  kernels.launch_replay(replay, bf16, stream);
   launch_add_groups(replay, alpha, stream);
 }
 
 void CudaPlan::ParameterGradients::add_vectors() const {
-  const Problem& p = step.problem;
+  const StepParams& p = step.params;
   const Parameters<float>& gradients = args.dparameters;
   if (gradients.b != nullptr) {
     const std::int64_t width = spec.gates() * p.N;
@@ -100,7 +99,7 @@ void CudaPlan::ParameterGradients::add_vectors() const {
 }
 
 void CudaPlan::ParameterGradients::write_inputs() const {
-  const Problem& p = step.problem;
+  const StepParams& p = step.params;
   const Inputs<float>& gradients = args.dinputs;
   const std::int64_t rows = p.T * p.B, width = spec.gates() * p.N;
   if (gradients.u != nullptr && rows > 0) {

@@ -7,6 +7,7 @@ namespace plasticity::cuda {
 /// What is left after the steps of backward: the sums over all steps and batch elements.
 struct CudaPlan::ParameterGradients {
   const Spec& spec;
+  const RuleKernels& kernels;
   const BackwardArgs<float>& args;
   const BackwardStep& step;
   const BackwardMemory& memory;
@@ -20,15 +21,15 @@ struct CudaPlan::ParameterGradients {
 
  private:
   /// What stands on the left of a weight's product, and which of its rows count.
-  struct Left {
+  struct Lhs {
     const float* rows;  // [T B,width]
     std::int64_t width;
     const std::uint8_t* reset;
   };
-  /// `left` itself, or where masks leave rows out a copy with zeros there.
-  const float* counted(const Left& left) const;
-  /// sums [left.width,columns] += leftᵀ ā, of the columns of ā from `first` on.
-  void add_product(const Blas& blas, const Left& left, const float* rows, std::int64_t first,
+  /// `lhs` itself, or where masks leave rows out a copy with zeros there.
+  const float* masked_lhs(const Lhs& lhs) const;
+  /// sums [lhs.width,columns] += leftᵀ ā, of the columns of ā from `first` on.
+  void add_product(const Blas& blas, const Lhs& lhs, const float* rows, std::int64_t first,
                    std::int64_t columns, float* sums, std::int64_t stride) const;
   void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums) const;
 };

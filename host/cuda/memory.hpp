@@ -39,13 +39,13 @@ struct CudaPlan::BackwardMemory {
   float *G, *GE;                   // [B,P,N]
   float *hebb, *eligibility;       // [K,B,P,N] traces of a segment, where they are replayed
   float* exchange;                 // of a cooperative launch
-  Rows<float> rows, rates, dpost;  // see BackwardStep
+  TimeSlots<float> dx, dg, dpost;  // see BackwardStep
   float* dc;                       // [B,N]
   float* sums;                     // the sums below, in one piece that is cleared together
   std::size_t sums_bytes;
   float *alpha, *eta, *v, *v0, *fan, *fan_bias;
-  float* counted;  // [T,B,max(P,I)] the left side of a weight's product, where masks leave rows out
-  float* partial;  // [groups,P,N] of the replay
+  float* masked_lhs;  // [T,B,max(P,I)] the left side of a weight's product, where masks leave rows out
+  float* partial;     // [groups,P,N] of the replay
   std::int64_t groups;
   void* reducing;  // CUB's
   std::size_t reducing_bytes;

@@ -36,7 +36,7 @@ GroupShape shape_of(const Spec& spec, GroupKind kind, std::int64_t blocks, std::
 
 /// A shape and what it needs, with as much of w and alpha on chip as fits.
 std::optional<ExecutionChoice> fitted(const Spec& spec, const DeviceLimits& limits, GroupShape shape) {
-  const Contents contents = contents_of(spec);
+  const NetworkTraits contents = network_traits(spec);
   const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
   const bool matrix = spec.alpha == Granularity::connection;
   for (const int on_chip : {2, 1, 0}) {
@@ -45,8 +45,8 @@ std::optional<ExecutionChoice> fitted(const Spec& spec, const DeviceLimits& limi
     if (on_chip == 2 && !matrix) continue;
     ExecutionChoice choice;
     choice.shape = shape;
-    choice.forward_bytes = bytes(ForwardPlaces(contents, shape).floats);
-    choice.backward_bytes = bytes(BackwardPlaces(contents, shape).floats);
+    choice.forward_bytes = bytes(ForwardLayout(contents, shape).floats);
+    choice.backward_bytes = bytes(BackwardLayout(contents, shape).floats);
     if (std::max(choice.forward_bytes, choice.backward_bytes) <= limits.shared_bytes) return choice;
   }
   return std::nullopt;
@@ -125,7 +125,7 @@ std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits
 
 }  // namespace
 
-Contents contents_of(const Spec& spec) {
+NetworkTraits network_traits(const Spec& spec) {
   return {.N = spec.neurons,
           .P = spec.presynaptic(),
           .feedforward = spec.cell == Cell::feedforward,

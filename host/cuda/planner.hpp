@@ -38,7 +38,7 @@ struct ExecutionChoice {
   bool resident() const { return execution != Execution::step && execution != Execution::graph; }
 };
 
-Contents contents_of(const Spec& spec);
+NetworkTraits network_traits(const Spec& spec);
 
 /// What serves best, or the execution that is `wanted`. Throws Error(unsupported) that names
 /// options.execution, with the reason, where what is wanted does not fit.

@@ -1,11 +1,8 @@
 // The resident kernels: a plan's sequences in one launch each.
-#include "resident/launch.hpp"
-
 #include <algorithm>
 
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
-#include "rules/rules.hpp"
 
 namespace plasticity::cuda {
 
@@ -30,10 +27,8 @@ ExecutionChoice CudaPlan::choose() const {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
     if (!choice.resident()) return choice;
-    std::int64_t room = 0;
-    with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-      room = resident_groups<rule>(spec_.eligibility, contents_of(spec_), choice.shape);
-    });
+    const std::int64_t room =
+        kernels_.max_resident_groups(spec_.eligibility, network_traits(spec_), choice.shape);
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
       return choice;
@@ -49,8 +44,8 @@ ExecutionChoice CudaPlan::choose() const {
 
 void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory,
                                 const float* current, bool on_tape, cudaStream_t stream) const {
-  const ResidentForward run{.problem = problem(options_.steps, args.parameters, args.inputs, args.masks),
-                            .contents = contents_of(spec_),
+  const ResidentForward run{.params = step_params(options_.steps, args.parameters, args.inputs, args.masks),
+                            .network = network_traits(spec_),
                             .shape = choice_.shape,
                             .groups = choice_.groups,
                             .on_tape = on_tape,
@@ -67,22 +62,22 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
                             .final_hebb = args.final_state.hebb,
                             .final_eligibility = args.final_state.eligibility,
                             .exchange = memory.exchange,
-                            .places = {}};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_forward<rule>(run, stream); });
+                            .layout = {}};
+  kernels_.launch_resident_forward(run, stream);
 }
 
 void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory& memory,
                                  cudaStream_t stream) const {
   const ResidentBackward run{.step = step,
-                             .contents = contents_of(spec_),
+                             .network = network_traits(spec_),
                              .shape = choice_.shape,
                              .groups = choice_.groups,
                              .replays = replays(),
                              .hebb = memory.hebb,
                              .eligibility = memory.eligibility,
                              .exchange = memory.exchange,
-                             .places = {}};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_resident_backward<rule>(run, stream); });
+                             .layout = {}};
+  kernels_.launch_resident_backward(run, stream);
 }
 
 }  // namespace plasticity::cuda

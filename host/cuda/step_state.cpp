@@ -1,6 +1,5 @@
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
-#include "rules/rules.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -40,19 +39,17 @@ void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepStat
 
   Arena arena(step_state.data);
   const StepStateMemory memory(*this, arena);
-  const ForwardStep step{.problem = problem(1, args.parameters, args.inputs, args.masks),
+  const ForwardStep step{.params = step_params(1, args.parameters, args.inputs, args.masks),
                          .record = memory.record,
-                         .live = memory.step_state,
+                         .step_state = memory.step_state,
                          .t = 0,
                          .current = input_currents(args.parameters, args.inputs, 1,
                                                    static_cast<float*>(scratch.data), stream.handle),
                          .y = args.y,
                          .modulation = args.modulation};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
-    launch_forward<rule>(step, wide(forward_columns, args.parameters), stream.handle);
-  });
+  kernels_.launch_step(step, wide(forward_columns, args.parameters), stream.handle);
   if (spec_.has_modulator() || spec_.activation == Activation::softmax)
-    launch_live_finish(step, stream.handle);
+    launch_finish_step(step, stream.handle);
 }
 
 void CudaPlan::enqueue_store(Stream stream, const State<float>& state, StepState step_state) const {
@@ -63,16 +60,16 @@ void CudaPlan::enqueue_store(Stream stream, const State<float>& state, StepState
   if (options_.batch == 0) return;
   Arena arena(step_state.data);
   const StepStateMemory memory(*this, arena);
-  const Flush flush{.problem = problem(1, {}, {}, {}),
+  const Flush flush{.params = step_params(1, {}, {}, {}),
                     .record = memory.record,
-                    .live = memory.step_state,
+                    .step_state = memory.step_state,
                     .y = nullptr,
                     .modulation = nullptr,
                     .final_y = state.y,
                     .final_c = state.c,
                     .final_hebb = state.hebb,
                     .final_eligibility = state.eligibility};
-  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_flush<rule>(flush, stream.handle); });
+  kernels_.launch_flush(flush, stream.handle);
 }
 
 }  // namespace plasticity::cuda

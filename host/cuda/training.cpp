@@ -15,7 +15,7 @@ std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
   std::vector<TensorTable> tables(1);
   for (const TrainedTensor& tensor : tensors) {
     if (tensor.elements == 0) continue;
-    if (tables.back().count == TensorTable::most) tables.emplace_back();
+    if (tables.back().count == TensorTable::max_tensors) tables.emplace_back();
     TensorTable& table = tables.back();
     const std::int64_t chunks = (tensor.elements - 1) / chunk_elements + 1;
     table.first_chunk[table.count + 1] = table.first_chunk[table.count] + chunks;

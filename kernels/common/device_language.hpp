@@ -1,5 +1,5 @@
-// The parts of CUDA C++ that kernels use through macros, for nvcc. The executor of the tests has its own version of
-// this header (tests/simt/shadow), which its include path finds first.
+// The parts of CUDA C++ that kernels use through macros, for nvcc. The executor of the tests has its own
+// version of this header (tests/simt/shadow), which its include path finds first.
 #pragma once
 
 #if !defined(__CUDACC__)

@@ -47,6 +47,11 @@ template <class T>
 __device__ __forceinline__ Pack<T> load_pack_once_read_only(const T* p) {
   return detail::as_pack<T>(load_16_once_read_only(p));
 }
+/// Stores to global memory in one access.
+template <class T>
+__device__ __forceinline__ void store_pack_global(T* p, Pack<T> pack) {
+  store_16_global(p, detail::as_bits(pack));
+}
 template <class T>
 __device__ __forceinline__ void store_pack_streaming(T* p, Pack<T> pack) {
   store_16_streaming(p, detail::as_bits(pack));

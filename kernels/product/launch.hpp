@@ -1,3 +1,5 @@
+// Matrix products whose rows have the same bits in every batch, and copies of rows with masked ones set to
+// zero.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -6,13 +8,13 @@
 
 namespace plasticity::cuda {
 
-/// A matrix by strides: element r, c at r * row + c * column.
+/// A matrix of any strides: element r, c is at r * row + c * column.
 struct Matrix {
   const float* data;
   std::int64_t row, column;
 };
 
-/// C = A B (+ bias), fp32, over matrices of any stride and alignment.
+/// C = A B (+ bias) in fp32, for matrices of any strides and alignment.
 struct Product {
   std::int64_t M, N, K;
   Matrix a;           // [M,K]
@@ -21,22 +23,22 @@ struct Product {
   float* c;           // [M,N] out
 };
 
-/// Blocks of a launch.
+/// Blocks per launch.
 std::int64_t product_blocks(std::int64_t M, std::int64_t N);
 
-/// One launch; none where M N = 0.
+/// One launch; none if M N = 0.
 void launch_product(const Product& product, cudaStream_t stream);
 
-/// Rows of all steps of a batch, with zeros where a row does not count, whatever stands there.
-struct CountedRows {
+/// A copy of the rows of all steps of a batch, with zeros in masked rows (even if `in` holds NaN there).
+struct MaskedRows {
   std::int64_t T, B, width;
   const float* in;             // [T,B,width]
-  const std::int64_t* length;  // [B] steps from `length` on do not count; or null
-  const std::uint8_t* reset;   // [T,B] nor do steps that are set here; or null
+  const std::int64_t* length;  // [B] masks the steps from `length` on; or null
+  const std::uint8_t* reset;   // [T,B] masks the steps that are set; or null
   float* out;                  // [T,B,width]
 };
 
-/// One launch; none where there is nothing to write.
-void launch_counted_rows(const CountedRows& rows, cudaStream_t stream);
+/// One launch; none if there are no rows.
+void launch_masked_rows(const MaskedRows& rows, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

@@ -1,10 +1,11 @@
-// C = A B (+ bias): the input currents of all steps and the gradient of their inputs, one row of C a step and
-// batch element. Not cuBLAS, which chooses a kernel by the number of rows: here a row of C has the same bits
-// whatever stands beside it, so that a sample alone gives what it gives in any batch. These products are a
-// small part of the work: 2 flops for 8 to 20 bytes of a step's trace. (The gradients of the weights, sums
-// over all rows, are cuBLAS's: host/cuda/blas.hpp.)
-// Grid: a block of 256 threads a tile of 64 x 64 of C. On chip: 16 columns of A and rows of B at a time in
-// shared memory, 4 x 4 sums a thread. Bytes: A (N / 64) times, B (M / 64) times, mostly from L2.
+// C = A B (+ bias): the input currents of all steps, and the gradient of their inputs. One row of C per step
+// and batch element. cuBLAS chooses a kernel by the number of rows. Here a row of C has the same bits for
+// every number of rows, so a sample has the same bits alone and in a batch. These products are a small part
+// of the work: 2 flops per 8 to 20 bytes of a step's trace. (The gradients of the weights are sums over all
+// rows; cuBLAS computes them: host/cuda/blas.hpp.)
+// Grid: one block of 256 threads per tile of 64 x 64 of C. On chip: 16 columns of A and 16 rows of B at a
+// time in shared memory, 4 x 4 sums per thread. Bytes: A read N / 64 times, B read M / 64 times, mostly from
+// L2.
 #include "product/launch.hpp"
 
 #include <algorithm>
@@ -16,10 +17,11 @@ namespace {
 
 constexpr int tile = 64, depth = 16, threads = 256, own = 4;
 
-// Padded: rows of whole 16 bytes, and fewer bank conflicts where k runs along the lanes.
+// Padded: rows are multiples of 16 bytes, and there are fewer bank conflicts if k varies along the lanes.
 using Slice = float[depth][tile + 4];
 
-/// slice[k][m] = matrix(first + m, k0 + k), zero outside. Neighbouring threads read along the smaller stride.
+/// slice[k][m] = matrix(first + m, k0 + k), zero outside the matrix. Neighbouring threads read along the
+/// smaller stride.
 __device__ void fill(const Matrix& matrix, std::int64_t first, std::int64_t size, std::int64_t k0,
                      std::int64_t k_end, Slice& slice) {
   const bool along_k = matrix.column < matrix.row;
@@ -27,8 +29,8 @@ __device__ void fill(const Matrix& matrix, std::int64_t first, std::int64_t size
   for (int piece = 0; piece < tile * depth / threads; ++piece) {
     const int index = piece * threads + static_cast<int>(threadIdx.x);
     const int k = along_k ? index % depth : index / tile, m = along_k ? index / depth : index % tile;
-    const bool there = first + m < size && k0 + k < k_end;
-    slice[k][m] = there ? __ldg(matrix.data + (first + m) * matrix.row + (k0 + k) * matrix.column) : 0;
+    const bool exists = first + m < size && k0 + k < k_end;
+    slice[k][m] = exists ? __ldg(matrix.data + (first + m) * matrix.row + (k0 + k) * matrix.column) : 0;
   }
 }
 
@@ -67,14 +69,14 @@ __global__ void __launch_bounds__(threads) product_kernel(const __grid_constant_
   }
 }
 
-/// Grid-stride over all elements. Bytes: the rows read and written once.
-__global__ void __launch_bounds__(threads) counted_rows_kernel(const __grid_constant__ CountedRows rows) {
+/// Grid: grid-stride over all elements. Bytes: the rows read once and written once.
+__global__ void __launch_bounds__(threads) masked_rows_kernel(const __grid_constant__ MaskedRows rows) {
   const std::int64_t count = rows.T * rows.B * rows.width, stride = std::int64_t{gridDim.x} * threads;
   for (std::int64_t k = std::int64_t{blockIdx.x} * threads + threadIdx.x; k < count; k += stride) {
     const std::int64_t row = k / rows.width, t = row / rows.B, b = row % rows.B;
-    const bool counts =
-        (rows.length == nullptr || t < rows.length[b]) && (rows.reset == nullptr || rows.reset[row] == 0);
-    rows.out[k] = counts ? rows.in[k] : 0;
+    const bool masked =
+        (rows.length != nullptr && t >= rows.length[b]) || (rows.reset != nullptr && rows.reset[row] != 0);
+    rows.out[k] = masked ? 0 : rows.in[k];
   }
 }
 
@@ -91,10 +93,10 @@ void launch_product(const Product& product, cudaStream_t stream) {
          product);
 }
 
-void launch_counted_rows(const CountedRows& rows, cudaStream_t stream) {
+void launch_masked_rows(const MaskedRows& rows, cudaStream_t stream) {
   const std::int64_t blocks = (rows.T * rows.B * rows.width + threads - 1) / threads;
   if (blocks == 0) return;
-  launch(counted_rows_kernel,
+  launch(masked_rows_kernel,
          {.grid = static_cast<unsigned>(std::min<std::int64_t>(blocks, 4096)),
           .block = threads,
           .stream = stream},

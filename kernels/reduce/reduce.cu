@@ -1,7 +1,7 @@
-// Sums over batch elements or steps, added to what is there. CUB's device-wide reductions: one segment a
-// column, a block each; a single column is reduced by the whole device. A segment begins with the sum that is
-// there already, so that one call reads it and writes it back.
-// Bytes: the values once, in sectors of 32 bytes of which a column uses 4 (they fit in L2: 4 T B N).
+// Sums over batch elements or steps, added to the previous sums, by CUB's device-wide reductions. A column is
+// a segment, and one block reduces it; the whole device reduces a single column. A segment begins with the
+// previous sum, so one call reads it and writes it back. Bytes: the values read once, in sectors of 32 bytes
+// of which a column uses 4 (the others stay in L2: 4 T B N).
 #include "reduce/launch.hpp"
 
 #include <cub/device/device_reduce.cuh>
@@ -13,7 +13,7 @@
 namespace plasticity::cuda {
 namespace {
 
-/// The little of a random-access iterator that CUB asks for, over At, a function of the place.
+/// The part of a random-access iterator that CUB uses. `At` is a function of the index.
 template <class Value, class At>
 class Iterator {
  public:
@@ -23,30 +23,30 @@ class Iterator {
   using pointer = const Value*;
   using reference = Value;
 
-  explicit Iterator(At at, std::int64_t place = 0) : at_(at), place_(place) {}
-  __host__ __device__ Value operator*() const { return at_(place_); }
-  __host__ __device__ Value operator[](std::int64_t k) const { return at_(place_ + k); }
+  explicit Iterator(At at, std::int64_t index = 0) : at_(at), index_(index) {}
+  __host__ __device__ Value operator*() const { return at_(index_); }
+  __host__ __device__ Value operator[](std::int64_t k) const { return at_(index_ + k); }
   __host__ __device__ Iterator operator+(std::int64_t k) const {
     Iterator moved = *this;
-    moved.place_ += k;
+    moved.index_ += k;
     return moved;
   }
 
  private:
   At at_;
-  std::int64_t place_;
+  std::int64_t index_;
 };
 
-/// Column after column: the sum so far, then the column's values.
-struct ColumnWise {
+/// The columns one after another: the previous sum, then the column's values.
+struct ColumnMajor {
   ColumnSums sums;
-  __host__ __device__ float operator()(std::int64_t place) const {
-    const std::int64_t length = sums.rows + 1, column = place / length, row = place % length;
+  __host__ __device__ float operator()(std::int64_t index) const {
+    const std::int64_t length = sums.rows + 1, column = index / length, row = index % length;
     return row == 0 ? sums.sums[column] : sums.values[(row - 1) * sums.columns + column];
   }
 };
 
-/// Where segment number `segment` begins.
+/// The index at which a segment begins.
 struct Begin {
   std::int64_t length;
   __host__ __device__ std::int64_t operator()(std::int64_t segment) const { return segment * length; }
@@ -54,7 +54,7 @@ struct Begin {
 
 cudaError_t reduce(const ColumnSums& sums, void* workspace, std::size_t& bytes, cudaStream_t stream) {
   const std::int64_t length = sums.rows + 1;
-  const Iterator<float, ColumnWise> values(ColumnWise{sums});
+  const Iterator<float, ColumnMajor> values(ColumnMajor{sums});
   if (sums.columns == 1) return cub::DeviceReduce::Sum(workspace, bytes, values, sums.sums, length, stream);
   const Iterator<std::int64_t, Begin> begin(Begin{length}), end(Begin{length}, 1);
   return cub::DeviceSegmentedReduce::Sum(workspace, bytes, values, sums.sums, sums.columns, begin, end,

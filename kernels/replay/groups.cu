@@ -1,3 +1,4 @@
+// The sum over a replay's groups, and the sizes of the replay's launches.
 #include <algorithm>
 
 #include "replay/replay.cuh"
@@ -6,7 +7,8 @@
 namespace plasticity::cuda {
 namespace {
 
-/// alpha += the sums of the groups, in order. Grid-stride over the connections. Bytes: the groups' sums once.
+/// alpha += the sums of the groups, in order. Grid: grid-stride over the connections. Bytes: the groups' sums
+/// read once.
 __global__ void __launch_bounds__(block_threads)
     add_groups_kernel(const float* partial, std::int64_t groups, std::int64_t size, float* alpha) {
   const std::int64_t stride = std::int64_t{gridDim.x} * block_threads;
@@ -20,7 +22,7 @@ __global__ void __launch_bounds__(block_threads)
 }  // namespace
 
 void launch_add_groups(const Replay& replay, float* alpha, cudaStream_t stream) {
-  const std::int64_t size = replay.problem.P * replay.problem.N;
+  const std::int64_t size = replay.params.P * replay.params.N;
   const std::int64_t blocks = (size + block_threads - 1) / block_threads;
   if (blocks == 0) return;
   launch(add_groups_kernel,
@@ -39,9 +41,9 @@ std::int64_t segment_blocks(std::int64_t B, std::int64_t N, std::int64_t P) {
 }
 
 std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P) {
-  constexpr std::int64_t enough_blocks = 1024, most = 16;
+  constexpr std::int64_t enough_blocks = 1024, max_groups = 16;
   const std::int64_t blocks = std::max<std::int64_t>(replay_blocks(1, N, P), 1);
-  return std::clamp<std::int64_t>(enough_blocks / blocks, 1, std::clamp<std::int64_t>(B, 1, most));
+  return std::clamp<std::int64_t>(enough_blocks / blocks, 1, std::clamp<std::int64_t>(B, 1, max_groups));
 }
 
 }  // namespace plasticity::cuda

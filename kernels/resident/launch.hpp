@@ -1,21 +1,51 @@
+// The launches of the resident kernels: one launch per sequence, with the traces on chip.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
-#include "resident/params.hpp"
+#include "resident/shape.hpp"
 
 namespace plasticity::cuda {
 
-// One instance a rule, each in a source file of its own (see cmake/StepKernels.cmake). They throw
-// plasticity::Error where CUDA refuses the launch.
-template <Rule rule>
-void launch_resident_forward(const ResidentForward& run, cudaStream_t stream);
-template <Rule rule>
-void launch_resident_backward(const ResidentBackward& run, cudaStream_t stream);
+/// A whole sequence forward in one launch.
+struct ResidentForward {
+  StepParams params;
+  NetworkTraits network;
+  GroupShape shape;
+  std::int64_t groups;   // elements in progress at once; group g does elements g, g + groups, …
+  bool on_tape;          // whether there is a record
+  Record record;         // as on the tape of the step kernels
+  const float* current;  // [T,B,gates N] input currents; null is zero
+  const float *initial_y, *initial_c, *initial_hebb, *initial_eligibility;  // null: zero
+  float* y;                                                                 // [T,B,N] out
+  float* modulation;                                                        // [T,B] out, or null
+  float *final_y, *final_c, *final_hebb, *final_eligibility;                // out, or null
+  float* exchange;       // [groups,forward_exchange()] of a cooperative launch
+  ForwardLayout layout;  // set by the launch
+};
 
-/// How many groups of that shape the current device holds at once, forward and backward; 0 if it has no
-/// place for one.
+/// A whole sequence backward in one launch.
+struct ResidentBackward {
+  BackwardStep step;  // t, G, GE, dx, dg, dpost and dc are not used
+  NetworkTraits network;
+  GroupShape shape;
+  std::int64_t groups;
+  bool replays;               // traces are read from the replayed segment below, else from the tape
+  float *hebb, *eligibility;  // [K,B,P,N] the segment of each element
+  float* exchange;            // [groups,backward_exchange()] of a cooperative launch
+  BackwardLayout layout;      // set by the launch
+};
+
+/// The resident kernels of a rule, instantiated in resident/instances/resident_RULE.cu. Launches throw
+/// plasticity::Error if CUDA rejects them.
 template <Rule rule>
-std::int64_t resident_groups(Eligibility eligibility, const Contents& contents, const GroupShape& shape);
+struct ResidentKernels {
+  static void launch_forward(const ResidentForward& run, cudaStream_t stream);
+  static void launch_backward(const ResidentBackward& run, cudaStream_t stream);
+  /// How many groups of this shape the current device can hold at once, forward and backward. 0 if it cannot
+  /// hold one.
+  static std::int64_t max_groups(Eligibility eligibility, const NetworkTraits& network,
+                                 const GroupShape& shape);
+};
 
 }  // namespace plasticity::cuda

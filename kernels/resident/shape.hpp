@@ -1,5 +1,5 @@
-// How a batch element is laid out over the blocks that keep its traces on chip, and what stands where in
-// their shared memory. Plain values: the planner works them out on the host, the kernels read them.
+// The blocks that keep an element's traces on chip, and the layout of their shared memory. The planner
+// computes these plain values on the host; the kernels read them.
 #pragma once
 
 #include "rules/rule.hpp"
@@ -7,118 +7,118 @@
 
 namespace plasticity::cuda {
 
-/// The blocks that serve one element together, and what they meet at.
+/// How the blocks that work on one element are connected.
 enum class GroupKind {
   cta,      ///< one block
   cluster,  ///< a cluster of blocks, which write into each other's shared memory
-  grid,     ///< blocks of a cooperative launch, which exchange through global memory
+  grid,     ///< the blocks of a cooperative launch, which exchange values through global memory
 };
 
-constexpr int resident_threads = 512;  // of a block, at most: 128 registers each
+constexpr int resident_threads = 512;  // per block at most: 128 registers per thread
 constexpr int resident_warps = resident_threads / 32;
 
-/// A block has all rows and a range of columns: those of its threads. A warp owns `lanes` neighbouring
-/// columns (a tile), one a lane, of 32 / lanes rows at a time; a thread owns one column of every
-/// row_groups()-th row.
+/// A block has all rows and a range of columns. A warp owns `lanes` neighbouring columns (a tile), one per
+/// lane, and works on 32 / lanes rows at a time. A thread owns one column of every row_groups()-th row.
 struct GroupShape {
   GroupKind kind = GroupKind::cta;
   int blocks = 1;          // G
   int columns = 1;         // C = ceil(N / G); the last blocks have fewer, or none
-  int rows = 1;            // ceil(P / G): rows of x̄ that a block adds up, backward
-  int lanes = 32;          // of a tile: 2, 4, 8, 16 or 32
+  int rows = 1;            // ceil(P / G): rows of x̄ that a block adds up in backward
+  int lanes = 32;          // per tile: 2, 4, 8, 16 or 32
   int tiles = 1;           // ceil(C / lanes)
   int warp_groups = 1;     // warps that share a tile's rows
-  bool w_on_chip = false;  // else streamed from L2
+  bool w_on_chip = false;  // else read from L2
   bool alpha_on_chip = false;
 
   PLASTICITY_HOST_DEVICE int threads() const { return 32 * tiles * warp_groups; }
   PLASTICITY_HOST_DEVICE int row_groups() const { return warp_groups * (32 / lanes); }  // R
 };
 
-/// What of a network decides how much shared memory its blocks need.
-struct Contents {
+/// The properties of a network that determine how much shared memory its blocks need.
+struct NetworkTraits {
   std::int64_t N, P;
   bool feedforward, lstm, eligible, softmax, modulated, reads_cell;
 
   PLASTICITY_HOST_DEVICE int channels() const { return reads_cell ? 2 : 1; }
 };
 
-/// Slots of what is exchanged forward: a step reads two and writes the third.
+/// Time slots of the exchanged vectors in forward: a step reads two and writes the third.
 constexpr int exchange_slots = 3;
 
-/// Places in shared memory, counted in floats; each piece begins at 16 bytes.
-struct Places {
-  std::int64_t floats = 0;  ///< so far
+/// Offsets in shared memory, in floats. Each array begins at a multiple of 16 bytes.
+struct SharedLayout {
+  std::int64_t floats = 0;  ///< in use
 
  protected:
   int take(std::int64_t count) {
-    const std::int64_t place = floats;
+    const std::int64_t offset = floats;
     floats += (count + 3) / 4 * 4;
-    return static_cast<int>(place);  // of more than there is room for, nobody asks
+    return static_cast<int>(offset);  // cannot overflow: the planner rejects shapes that exceed shared memory
   }
 };
 
-struct ForwardPlaces : Places {
+struct ForwardLayout : SharedLayout {
   int hebb, eligibility, w, alpha;  // [P,C]
-  int x;                            // [3,P] feedforward; elsewhere the exchange
-  int exchange;                     // [3,channels,N] y (softmax: its current), c
-  int post;                         // [C] lstm
+  int x;                            // [3,P] feedforward; else the exchange
+  int exchange;                     // [3,channels,N] y (softmax: its logits), c
+  int post;                         // [C] LSTM
   int parts;                        // [4 or 1,R,C]
 
-  ForwardPlaces() = default;
-  ForwardPlaces(const Contents& of, const GroupShape& shape) {
-    const std::int64_t C = shape.columns, slice = of.P * C;
+  ForwardLayout() = default;
+  ForwardLayout(const NetworkTraits& network, const GroupShape& shape) {
+    const std::int64_t C = shape.columns, slice = network.P * C;
     hebb = take(slice);
-    eligibility = take(of.eligible ? slice : 0);
+    eligibility = take(network.eligible ? slice : 0);
     w = take(shape.w_on_chip ? slice : 0);
     alpha = take(shape.alpha_on_chip ? slice : 0);
-    exchange = take(exchange_slots * of.channels() * of.N);
-    x = of.feedforward ? take(exchange_slots * of.P) : exchange;
-    post = take(of.lstm ? C : 0);
-    parts = take((of.lstm ? 4 : 1) * shape.row_groups() * C);
+    exchange = take(exchange_slots * network.channels() * network.N);
+    x = network.feedforward ? take(exchange_slots * network.P) : exchange;
+    post = take(network.lstm ? C : 0);
+    parts = take((network.lstm ? 4 : 1) * shape.row_groups() * C);
   }
 };
 
-/// What a column adds up over all steps, backward.
+/// The number of sums that a column keeps over all steps of backward.
 constexpr int column_sums = 6;
 
-struct BackwardPlaces : Places {
+struct BackwardLayout : SharedLayout {
   int G, GE, w, alpha;  // [P,C]
-  int x;                // [2,P] of the step at hand and the one before
+  int x;                // [2,P] of the current step and the step before
   int da;               // [4 or 1,C]
-  int carry;            // [P] what the update has added to x̄ of the step to come
+  int carry;            // [P] the trace update's part of x̄ of the next step to be done
   int row_parts;        // [2,tiles,P]
   int parts;            // [4,R,C]
-  int inbox;            // [2,G,rows] of x̄, from each block of the group
-  int rates;            // [2,N] what the rates' gradients give to the modulator's
+  int inbox;            // [2,G,rows] x̄ of this block's rows, from each block of the group
+  int dg;               // [2,N] each column's part of the modulator's gradient
   int inner;            // [N] softmax: ȳ f
   int sums;             // [6,C] over all steps, see ColumnCarry in adjoint.cuh
 
-  BackwardPlaces() = default;
-  BackwardPlaces(const Contents& of, const GroupShape& shape) {
-    const std::int64_t C = shape.columns, slice = of.P * C;
+  BackwardLayout() = default;
+  BackwardLayout(const NetworkTraits& network, const GroupShape& shape) {
+    const std::int64_t C = shape.columns, slice = network.P * C;
     G = take(slice);
-    GE = take(of.eligible ? slice : 0);
+    GE = take(network.eligible ? slice : 0);
     w = take(shape.w_on_chip ? slice : 0);
     alpha = take(shape.alpha_on_chip ? slice : 0);
-    x = take(2 * of.P);
-    da = take((of.lstm ? 4 : 1) * C);
-    carry = take(of.P);
-    row_parts = take(std::int64_t{2} * shape.tiles * of.P);
+    x = take(2 * network.P);
+    da = take((network.lstm ? 4 : 1) * C);
+    carry = take(network.P);
+    row_parts = take(std::int64_t{2} * shape.tiles * network.P);
     parts = take(4 * shape.row_groups() * C);
     inbox = take(shape.kind == GroupKind::grid ? 0 : std::int64_t{2} * shape.blocks * shape.rows);
-    rates = take(of.modulated ? 2 * of.N : 0);
-    inner = take(of.softmax ? of.N : 0);
+    dg = take(network.modulated ? 2 * network.N : 0);
+    inner = take(network.softmax ? network.N : 0);
     sums = take(column_sums * C);
   }
 };
 
-/// Floats of global memory that the groups of a cooperative launch exchange through, each.
-PLASTICITY_HOST_DEVICE inline std::int64_t forward_exchange(const Contents& of) {
-  return exchange_slots * of.channels() * of.N;
+/// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
+PLASTICITY_HOST_DEVICE inline std::int64_t forward_exchange(const NetworkTraits& network) {
+  return exchange_slots * network.channels() * network.N;
 }
-PLASTICITY_HOST_DEVICE inline std::int64_t backward_exchange(const Contents& of, const GroupShape& shape) {
-  return 2 * std::int64_t{shape.blocks} * shape.blocks * shape.rows + 3 * of.N;
+PLASTICITY_HOST_DEVICE inline std::int64_t backward_exchange(const NetworkTraits& network,
+                                                             const GroupShape& shape) {
+  return 2 * std::int64_t{shape.blocks} * shape.blocks * shape.rows + 3 * network.N;
 }
 
 }  // namespace plasticity::cuda

@@ -1,3 +1,6 @@
+// The arithmetic of the rules. V is float, double, or on the CPU a vector of them, one connection per lane. A
+// product that is added to something is written as multiply_add(), and the compiler is told to fuse no
+// others: an expression then has the same bits wherever it is used.
 #pragma once
 
 #if defined(__AVX2__) && defined(__FMA__)
@@ -10,18 +13,15 @@
 #define PLASTICITY_HOST_DEVICE
 #endif
 
-// What the rules compute with. `V` is a float or a double, or on the CPU a vector of them, one connection a
-// lane. Products that are added to something are written as multiply_add(), and the compiler is told to fuse
-// no others: an expression then has the same bits wherever it stands.
 namespace plasticity {
 
-/// `mask ? a : b`, lane by lane.
+/// `mask ? a : b`, per lane.
 template <class Mask, class V>
 PLASTICITY_HOST_DEVICE inline V select(Mask mask, V a, V b) {
   return mask ? a : b;
 }
 
-/// a b + c, rounded once where the processor has an instruction for it.
+/// a b + c, rounded once if the processor has an instruction for it.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V multiply_add(V a, V b, V c) {
   return a * b + c;
@@ -30,19 +30,19 @@ PLASTICITY_HOST_DEVICE inline V multiply_add(V a, V b, V c) {
 PLASTICITY_HOST_DEVICE inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
 #endif
 
-/// `value`, or `low` where that is larger; NaN stays NaN.
+/// max(value, low); NaN stays NaN.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V at_least(V value, V low) {
   return select(value < low, low, value);
 }
-/// `value`, or `high` where that is smaller; NaN stays NaN.
+/// min(value, high); NaN stays NaN.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V at_most(V value, V high) {
   return select(value > high, high, value);
 }
 
-// One instruction each. Of a minimum or maximum with a NaN in it the second operand is the result. (The masks
-// let all lanes through; g++ 12 warns of the plain functions' own definition.)
+// One instruction each. If an operand of a minimum or maximum is NaN, the result is the second operand. (The
+// masks select all lanes; g++ 12 warns about the definition of the functions without a mask.)
 #if defined(__AVX512F__)
 inline __m512 multiply_add(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 inline __m512d multiply_add(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
@@ -65,7 +65,7 @@ PLASTICITY_HOST_DEVICE inline V clamp(V value, V limit) {
   return at_most(at_least(value, -limit), limit);
 }
 
-/// `gradient` where a clamp of `value` at +-limit lets it through (ends included), else zero.
+/// The adjoint of clamp(): `gradient` if -limit <= value <= limit, else zero.
 template <class V>
 PLASTICITY_HOST_DEVICE inline V through_clamp(V value, V limit, V gradient) {
   return select(clamp(value, limit) == value, gradient, V{});

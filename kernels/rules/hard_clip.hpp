@@ -4,7 +4,7 @@
 
 namespace plasticity {
 
-/// H <- clamp(H + g X, -c, c) [2019]. A saturated entry passes no gradient, to nothing.
+/// H <- clamp(H + g X, -c, c) [2019]. A clipped entry passes no gradient to H, X, g or y.
 template <>
 struct TraceRule<Rule::hard_clip> : PlainRead, ScaledDrive {
   template <class V>

@@ -4,7 +4,7 @@
 
 namespace plasticity {
 
-/// H <- H + g X, clipped to +-c only where it is read [2019 LSTM code].
+/// H <- H + g X; the plastic read clips H to +-c [2019 LSTM code].
 template <>
 struct TraceRule<Rule::read_clip> : ScaledDrive {
   template <class V>

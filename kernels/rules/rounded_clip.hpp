@@ -1,3 +1,8 @@
+// Rounding a trace to bfloat16 for a tape, and restoring it. Rounding to the nearest value could move an
+// entry across its clip: forward would pass its gradient and backward would not, or the reverse, and the
+// gradient would jump. So an entry is rounded to its own side of the clip. hard_clip: a rounded entry is at
+// the rounded clip or beyond if and only if the entry is at the clip or beyond. read_clip: it is beyond if
+// and only if the entry is beyond.
 #pragma once
 
 #include <cmath>
@@ -5,40 +10,35 @@
 
 #include "rules/rule.hpp"
 
-// How a trace is rounded to bfloat16 for a tape, and how it is read there. To the nearest value alone, an
-// entry would now and then be carried across its clip, and where forward passed the clip backward would not:
-// a gradient that jumps. So an entry is rounded to the side of the clip that it is on. Of hard_clip: to the
-// rounded clip or beyond it exactly where the entry is at the clip or beyond; of read_clip: beyond it exactly
-// where the entry is.
 namespace plasticity {
 
-/// The clip of a rule among the bfloat16 values.
+/// The clip and its bfloat16 neighbours.
 struct RoundedClip {
-  float clip;    ///< as it is
-  float bound;   ///< rounded
-  float within;  ///< the bfloat16 below the bound
-  float beyond;  ///< the one above it
+  float clip;    ///< in float
+  float bound;   ///< rounded to bfloat16
+  float within;  ///< the next bfloat16 below the bound
+  float beyond;  ///< the next bfloat16 above the bound
 
-  /// From a clip and the bfloat16 nearest to it, both positive.
+  /// `exact`: the clip. `nearest`: the bfloat16 nearest to it. Both are positive.
   PLASTICITY_HOST_DEVICE RoundedClip(float exact, float nearest)
       : clip(exact), bound(nearest), within(beside(nearest, -1)), beyond(beside(nearest, 1)) {}
 
  private:
-  // (std::bit_cast is the host's alone.)
+  // (std::bit_cast is not available on the device.)
   PLASTICITY_HOST_DEVICE static float beside(float value, int places) {
     const auto bits = __builtin_bit_cast(std::uint32_t, value);
     return __builtin_bit_cast(float, bits + (static_cast<std::uint32_t>(places) << 16));
   }
 };
 
-/// Whether a clip cuts there: of hard_clip an entry at the limit is one that was cut.
+/// Whether the rule clips an entry at `limit`. hard_clip: an entry at the limit counts as clipped.
 template <Rule rule>
 PLASTICITY_HOST_DEVICE inline bool is_cut(float hebb, float limit) {
   return rule == Rule::hard_clip ? std::abs(hebb) >= limit : std::abs(hebb) > limit;
 }
 
-/// The bfloat16 that stands for `hebb` on the tape: `nearest`, the one nearest to it, or the one beside that
-/// on the side of the clip that `hebb` is on.
+/// The value of `hebb` on the tape: `nearest`, the bfloat16 nearest to it, or that one's neighbour on the
+/// same side of the clip as `hebb`.
 template <Rule rule>
 PLASTICITY_HOST_DEVICE inline float rounded_trace(float hebb, float nearest, const RoundedClip& at) {
   if constexpr (rule == Rule::hard_clip) {
@@ -52,8 +52,8 @@ PLASTICITY_HOST_DEVICE inline float rounded_trace(float hebb, float nearest, con
   return nearest;
 }
 
-/// A trace from the tape as a replay starts from it: what stood at the clip (or, of read_clip, not beyond it)
-/// does so again.
+/// The trace from which a replay starts, from its value on the tape. hard_clip: an entry at the rounded clip
+/// becomes the exact clip. read_clip: an entry that was not clipped stays at most the exact clip.
 template <Rule rule>
 PLASTICITY_HOST_DEVICE inline float restored_trace(float rounded, const RoundedClip& at) {
   if constexpr (rule == Rule::hard_clip) {

@@ -1,14 +1,14 @@
+// A trace rule, its value and its adjoint, written once for every kernel and for the CPU. V is float, double,
+// or on the CPU a vector of them (one connection per lane), so a rule uses only operators and the functions
+// of arithmetic.hpp.
 #pragma once
 
 #include "plasticity/spec.hpp"
 #include "rules/arithmetic.hpp"
 
-// A trace rule, its value and its adjoint, written once for every kernel and for the fast CPU path. `V` is a
-// float, a double, or on the CPU a vector of them (one connection a lane); a rule therefore uses operators
-// and what arithmetic.hpp has.
 namespace plasticity {
 
-/// What the adjoint of a rule gives for one connection, from G, the gradient of the trace after the step.
+/// The adjoint of a rule for one connection, from G, the gradient of the trace after the step.
 template <class V>
 struct RuleAdjoint {
   V hebb;   ///< gradient of the trace before the step
@@ -17,14 +17,13 @@ struct RuleAdjoint {
   V y;      ///< gradient of y_j beyond its part in X (oja), to be summed over i
 };
 
-/// The rule as a type; each specialisation stands in a file of its own. update() gives the trace after the
-/// step; adjoint() goes back; read() is what the plastic read sees of the trace, and through_read() the
-/// gradient that comes back from it.
+/// A rule, specialised in a file of its own. update() returns the trace after the step; adjoint() returns the
+/// gradients; read() returns the value that the plastic read uses for a trace; through_read() returns the
+/// gradient of the trace from that of the read value.
 template <Rule rule>
 struct TraceRule;
 
-/// A rule that sees the rate and the drive in their product g X alone. Whoever knows may multiply the factors
-/// of g x_i y_j in another order.
+/// Uses rate and drive only through their product g X, so a kernel may multiply g, x_i and y_j in any order.
 struct ScaledDrive {
   static constexpr bool drive_is_scaled = true;
 };
@@ -32,7 +31,7 @@ struct OwnDrive {
   static constexpr bool drive_is_scaled = false;
 };
 
-/// A rule whose trace is read as it is.
+/// A rule whose plastic read uses the trace itself.
 struct PlainRead {
   template <class V>
   PLASTICITY_HOST_DEVICE static V read(V hebb, V) {

@@ -1,3 +1,4 @@
+// All trace rules.
 #pragma once
 
 #include "rules/additive.hpp"
@@ -6,57 +7,4 @@
 #include "rules/oja.hpp"
 #include "rules/read_clip.hpp"
 #include "rules/soft_clip.hpp"
-
-namespace plasticity {
-
-/// All rules, in the order of the enumeration; kernels are instantiated by folding over this list.
-template <Rule... rules>
-struct RuleList {};
-using AllRules =
-    RuleList<Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip, Rule::additive, Rule::read_clip>;
-
-/// Both traces of one connection, one step on. `product` is D = x_i y_j; `eligibility` is not looked at
-/// without one.
-template <Rule rule, Eligibility kind, class V>
-PLASTICITY_HOST_DEVICE inline void update_traces(V& hebb, V& eligibility, V product, V rate, V y, V eta,
-                                                 V clip) {
-  V drive = product;
-  if constexpr (kind != Eligibility::none) {
-    const V before = eligibility;
-    eligibility = multiply_add(eta, product - before, before);
-    drive = kind == Eligibility::before ? before : eligibility;
-  }
-  hebb = TraceRule<rule>::update(hebb, drive, rate, y, clip);
-}
-
-/// What goes back through update_traces() for one connection.
-template <class V>
-struct TraceAdjoint {
-  V product;  ///< gradient of D, to be summed with y over j and with x over i
-  V rate;     ///< gradient of g_j, to be summed over i
-  V y;        ///< gradient of y_j beyond its part in D, to be summed over i
-  V eta;      ///< gradient of the eligibility trace's constant, to be summed over everything
-};
-
-/// The adjoint of update_traces(), from the traces before the step; G and GE, the gradients of the traces
-/// after the step, become those of the traces before it.
-template <Rule rule, Eligibility kind, class V>
-PLASTICITY_HOST_DEVICE inline TraceAdjoint<V> reverse_traces(V& G, V& GE, V hebb, V eligibility, V product,
-                                                             V rate, V y, V eta, V clip) {
-  V drive = product;
-  if constexpr (kind == Eligibility::before) drive = eligibility;
-  if constexpr (kind == Eligibility::after) drive = multiply_add(eta, product - eligibility, eligibility);
-  const RuleAdjoint<V> adjoint = TraceRule<rule>::adjoint(G, hebb, drive, rate, y, clip);
-  G = adjoint.hebb;
-  if constexpr (kind == Eligibility::none) {
-    return {adjoint.drive, adjoint.rate, adjoint.y, V{}};
-  } else {
-    const V updated = kind == Eligibility::after ? GE + adjoint.drive : GE;  // adjoint; of E after its update
-    const V passed = eta * updated;
-    GE = updated - passed;                                                        // adjoint
-    if constexpr (kind == Eligibility::before) GE = GE + adjoint.drive;           // adjoint
-    return {passed, adjoint.rate, adjoint.y, updated * (product - eligibility)};  // adjoint
-  }
-}
-
-}  // namespace plasticity
+#include "rules/trace_update.hpp"

@@ -4,8 +4,8 @@
 
 namespace plasticity {
 
-/// p = g X; H <- clamp(H + p (1 - H) if p >= 0 else H + p (1 + H), -1, 1) [2019 code]. The nearer the bound,
-/// the smaller the step.
+/// p = g X; H <- clamp(H + p (1 - H) if p >= 0 else H + p (1 + H), -1, 1) [2019 code]. The step shrinks as H
+/// approaches its bound.
 template <>
 struct TraceRule<Rule::soft_clip> : PlainRead, ScaledDrive {
   template <class V>

@@ -1,4 +1,5 @@
-// Where a thread of a step kernel stands, and the sums of its block. All sums have one fixed order.
+// The position of a thread in a step kernel, loads and stores of its columns, and sums over its block. Every
+// sum has one fixed order.
 #pragma once
 
 #include "common/launch.hpp"
@@ -8,17 +9,17 @@
 
 namespace plasticity::cuda {
 
-/// A block owns one tile of columns of one batch element, and all its rows. A thread owns V neighbouring
-/// columns of every `groups`-th row; the threads of a row group lie side by side.
+/// A block owns one tile of columns of one batch element, and all rows. A thread owns V neighbouring columns
+/// of every `groups`-th row. The threads of a row group are neighbours.
 template <int V>
-struct Place {
-  static constexpr int lanes = tile_columns / V;        // threads that share a row
-  static constexpr int groups = block_threads / lanes;  // rows that a block has under way
+struct ThreadTile {
+  static constexpr int lanes = tile_columns / V;        // threads per row
+  static constexpr int groups = block_threads / lanes;  // rows per pass of the block
   std::int64_t b, column;
   int tile, group;
   bool inside;  // whether the thread's columns exist
 
-  __device__ explicit Place(const Problem& p)
+  __device__ explicit ThreadTile(const StepParams& p)
       : b(blockIdx.x / p.tiles),
         tile(static_cast<int>(blockIdx.x % p.tiles)),
         group(static_cast<int>(threadIdx.x) / lanes) {
@@ -27,23 +28,33 @@ struct Place {
   }
 };
 
+/// The column that a thread finishes after the sums over rows: one column per thread of the first warp.
+struct OwnColumn {
+  std::int64_t j;
+  bool exists;
+
+  __device__ OwnColumn(const StepParams& p, int tile)
+      : j(std::int64_t{tile} * tile_columns + threadIdx.x), exists(threadIdx.x < tile_columns && j < p.N) {}
+};
+
 __device__ inline int lane_id() { return static_cast<int>(threadIdx.x % 32); }
 __device__ inline int warp_id() { return static_cast<int>(threadIdx.x / 32); }
 
 struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
-struct Largest {
+struct Max {
   __device__ float operator()(float a, float b) const { return b > a ? b : a; }
 };
 
-/// `value` of all threads of the block folded, for every thread. All threads call it.
+/// Folds `value` over the block and returns the result to every thread. All threads call it. `words`: shared
+/// memory.
 template <class Fold>
 __device__ float block_fold(float value, Fold fold, float (&words)[block_warps]) {
   for (int distance = 16; distance > 0; distance /= 2) {
     value = fold(value, __shfl_xor_sync(0xffffffffu, value, distance));
   }
-  __syncthreads();  // `words` may still be read from the time before
+  __syncthreads();  // other warps may still read `words` of the previous fold
   if (lane_id() == 0) words[warp_id()] = value;
   __syncthreads();
   value = words[0];
@@ -51,13 +62,13 @@ __device__ float block_fold(float value, Fold fold, float (&words)[block_warps])
   return value;
 }
 
-/// The sums over a block's rows: V columns of every thread go in. After a __syncthreads(), column_total()
-/// gives the sum of tile column `column`.
-using ColumnParts = float[block_warps][tile_columns];
+/// The sums over a block's rows, per warp. Every thread stores its V columns by store_column_sums(). After a
+/// __syncthreads(), column_sum() returns the sum of tile column `column`.
+using ColumnSums = float[block_warps][tile_columns];
 
 template <int V>
-__device__ void put_columns(const float (&sums)[V], ColumnParts& parts) {
-  constexpr int lanes = Place<V>::lanes;
+__device__ void store_column_sums(const float (&sums)[V], ColumnSums& parts) {
+  constexpr int lanes = ThreadTile<V>::lanes;
 #pragma unroll
   for (int k = 0; k < V; ++k) {
     float sum = sums[k];
@@ -69,13 +80,13 @@ __device__ void put_columns(const float (&sums)[V], ColumnParts& parts) {
   }
 }
 
-__device__ inline float column_total(const ColumnParts& parts, int column) {
+__device__ inline float column_sum(const ColumnSums& parts, int column) {
   float sum = parts[0][column];
   for (int warp = 1; warp < block_warps; ++warp) sum += parts[warp][column];
   return sum;
 }
 
-/// V neighbouring elements of memory that this kernel may write.
+/// Loads V neighbouring elements of memory that this kernel may write.
 template <int V, class T>
 __device__ __forceinline__ void load_columns(const T* p, float (&v)[V]) {
   if constexpr (V == 1) {
@@ -91,7 +102,7 @@ __device__ __forceinline__ void load_columns(const T* p, float (&v)[V]) {
   }
 }
 
-/// V neighbouring weights, which nobody writes meanwhile.
+/// Loads V neighbouring weights, which no kernel writes meanwhile.
 template <int V>
 __device__ __forceinline__ void load_weights(const float* p, float (&v)[V]) {
   if constexpr (V == 1) {
@@ -108,9 +119,16 @@ __device__ __forceinline__ void load_weights(const float* p, float (&v)[V]) {
 
 template <int V, class T>
 __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
-  if constexpr (V < Pack<T>::size) {
+  if constexpr (V == 1) {
+    *p = from_float<T>(v[0]);
+  } else if constexpr (V < Pack<T>::size) {
+    static_assert(V * sizeof(T) == 8);
+    struct alignas(8) Half {
+      T value[V];
+    } half;
 #pragma unroll
-    for (int k = 0; k < V; ++k) p[k] = from_float<T>(v[k]);
+    for (int k = 0; k < V; ++k) half.value[k] = from_float<T>(v[k]);
+    store_8_global(p, *reinterpret_cast<uint2*>(&half));
   } else {
     constexpr int size = Pack<T>::size;
 #pragma unroll
@@ -118,14 +136,10 @@ __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
       Pack<T> pack;
 #pragma unroll
       for (int k = 0; k < size; ++k) pack[k] = from_float<T>(v[part + k]);
-      store_pack(p + part, pack);
+      store_pack_global(p + part, pack);
     }
   }
 }
-
-/// D = x y of a trace update, rounded: were it fused with what follows in one kernel and not in another, a
-/// trace that is worked out again would not have the bits of the first time.
-__device__ __forceinline__ float drive_of(float x, float y) { return __fmul_rn(x, y); }
 
 __device__ inline float sigmoid(float a) { return 1 / (1 + expf(-a)); }
 

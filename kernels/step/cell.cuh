@@ -1,5 +1,4 @@
-// What a cell makes of the finished currents of one column, and the way back. Values only: whoever calls
-// knows where they stand.
+// The cell of one column: from its currents to its output, and the adjoint. Values only, no memory.
 #pragma once
 
 #include "step/complete.cuh"
@@ -17,33 +16,33 @@ __device__ inline float activate(Activation activation, float a) {
   return a;
 }
 
-/// One column after a step. Under softmax `raw` alone is known.
+/// One column after a step. Under softmax only `current` is set, the column's logit.
 struct CellStep {
-  float raw, post, shown;
-  float c, i, f, o;  // lstm
+  float current, post, output;
+  float c, i, f, o;  // LSTM
 };
 
-/// `totals` are the currents, in an LSTM in the order i f g o; `tbj` is where the clamp of step, batch
-/// element and column stands.
-__device__ inline CellStep step_cell(const Problem& p, const float (&totals)[4], float c_before,
+/// `totals`: the currents, in an LSTM in the order i f g o. `tbj`: the index of the column's clamp.
+__device__ inline CellStep step_cell(const StepParams& p, const float (&totals)[4], float c_before,
                                      std::int64_t tbj) {
   CellStep cell{};
-  cell.raw = p.lstm ? totals[2] : totals[0];
+  cell.current = p.lstm ? totals[2] : totals[0];
   if (p.activation == Activation::softmax) return cell;
-  cell.post = activate(p.activation, cell.raw);
+  cell.post = activate(p.activation, cell.current);
   if (p.clamp != nullptr && p.clamp[tbj] != 0) cell.post = p.clamp_value[tbj];
-  cell.shown = cell.post;
+  cell.output = cell.post;
   if (p.lstm) {
     cell.i = sigmoid(totals[0]);
     cell.f = sigmoid(totals[1]);
     cell.o = sigmoid(totals[3]);
     cell.c = cell.f * c_before + cell.i * cell.post;
-    cell.shown = cell.o * tanhf(cell.c);
+    cell.output = cell.o * tanhf(cell.c);
   }
   return cell;
 }
 
-__device__ inline float through_activation(Activation activation, float f, float dy, float inner) {
+/// The gradient of a current from dy, that of f = activation(current). `inner`: Σ_j dy_j f_j, for softmax.
+__device__ inline float current_gradient(Activation activation, float f, float dy, float inner) {
   switch (activation) {
     case Activation::tanh: return dy * (1 - f * f);     // adjoint
     case Activation::sigmoid: return dy * f * (1 - f);  // adjoint
@@ -54,9 +53,9 @@ __device__ inline float through_activation(Activation activation, float f, float
   return dy;
 }
 
-/// Back through an LSTM's cell: from the gradients of h and of c after the step to ā of the currents, in the
-/// order i f g o, and the gradient of c before the step, which is returned. `dpost` is the gradient of the
-/// candidate from its own trace update.
+/// The adjoint of an LSTM's cell. From dh and dc, the gradients after the step, it computes ā of the
+/// currents, in the order i f g o, and returns the gradient of c before the step. `dpost`: the gradient of
+/// the candidate from the trace update of the same step.
 __device__ inline float reverse_lstm(const CellStep& cell, float c_before, bool clamped, float dh, float dc,
                                      float dpost, float (&da)[4]) {
   const float squashed = tanhf(cell.c);
@@ -65,7 +64,7 @@ __device__ inline float reverse_lstm(const CellStep& cell, float c_before, bool 
   da[1] = dc * c_before * cell.f * (1 - cell.f);   // adjoint
   da[3] = dh * squashed * cell.o * (1 - cell.o);   // adjoint
   const float into_post = clamped ? 0 : dpost + dc * cell.i;
-  da[2] = through_activation(Activation::tanh, cell.post, into_post, 0);
+  da[2] = current_gradient(Activation::tanh, cell.post, into_post, 0);
   return dc * cell.f;  // adjoint
 }
 

@@ -1,104 +1,79 @@
-// What can be known of a step only when all of its columns are there: the softmax, the modulator M and,
-// through M, the rate. The step's own launch cannot know it, so the next launch works it out, every block for
-// itself: two sums over N.
+// The completion of a step: softmax, the modulator M and the rate depend on all columns, so the launch of the
+// step itself cannot compute them. Every block of the next launch computes them for itself, from two sums
+// over N.
 #pragma once
 
 #include "step/block.cuh"
 
 namespace plasticity::cuda {
 
-/// A slot of a record, from the step that it stands before.
-__device__ inline std::int64_t slot_of(const Record& record, std::int64_t t) {
+/// The slot of the value before step t.
+__device__ inline std::int64_t slot_before(const Record& record, std::int64_t t) {
   return record.ring ? t % 3 : t;
 }
 
-template <class T>
-__device__ T* row_of(const Rows<T>& rows, std::int64_t slot, std::int64_t offset) {
-  return rows.base + slot * rows.stride + offset;
-}
-
-/// The traces on a tape, [slots,B,P,N].
-template <class Trace>
-__device__ const Trace* recorded_hebb(const Record& record) {
-  if constexpr (sizeof(Trace) == sizeof(float))
-    return record.hebb.base;
-  else
-    return static_cast<const Trace*>(record.hebb16);
-}
-template <class Trace>
-__device__ const Trace* recorded_eligibility(const Record& record) {
-  if constexpr (sizeof(Trace) == sizeof(float))
-    return record.eligibility.base;
-  else
-    return static_cast<const Trace*>(record.eligibility16);
-}
-
-/// Forward, where the trace before step t is: in its checkpoint, or between two of them.
-__device__ inline float* hebb_before(const Record& record, std::int64_t t, std::int64_t offset) {
-  if (record.between != nullptr && t % record.interval != 0) return record.between + offset;
-  return row_of(record.hebb, t / record.interval, offset);
-}
-__device__ inline float* eligibility_before(const Record& record, std::int64_t t, std::int64_t offset) {
-  if (record.eligibility_between != nullptr && t % record.interval != 0)
-    return record.eligibility_between + offset;
-  return row_of(record.eligibility, t / record.interval, offset);
-}
-
-__device__ inline std::int64_t length_of(const Problem& p, std::int64_t b) {
+__device__ inline std::int64_t length_of(const StepParams& p, std::int64_t b) {
   if (p.length == nullptr) return p.T;
   const std::int64_t length = p.length[b];
   return length < 0 ? 0 : (length > p.T ? p.T : length);
 }
 
-__device__ inline bool resets(const Problem& p, std::int64_t t, std::int64_t b) {
+__device__ inline bool resets(const StepParams& p, std::int64_t t, std::int64_t b) {
   return p.reset != nullptr && p.reset[t * p.B + b] != 0;
 }
 
-/// The activities of one batch element after one step. Under softmax, before a later launch has written them,
-/// they are worked out from what goes into it.
+__device__ inline bool clamps(const StepParams& p, std::int64_t t, std::int64_t b, std::int64_t j) {
+  return p.clamp != nullptr && p.clamp[(t * p.B + b) * p.N + j] != 0;
+}
+
+/// The activities of one batch element, a vector in memory. Under softmax the vector is the logits until a
+/// later launch has stored the output; then operator[] computes the output.
 struct Activities {
-  const float* row;           // [N] what stands in memory
-  const std::uint8_t* clamp;  // [N] with softmax; null: none
+  const float* row;           // [N]
+  const std::uint8_t* clamp;  // [N] softmax; null: none
   const float* clamp_value;
   bool softmax = false, zero = false;
-  float largest = 0, sum = 1;
+  float max_logit = 0, sum = 1;
 
-  __device__ float activated(std::int64_t j) const { return softmax ? expf(row[j] - largest) / sum : row[j]; }
+  /// The output before the clamp.
+  __device__ float unclamped(std::int64_t j) const {
+    return softmax ? expf(row[j] - max_logit) / sum : row[j];
+  }
   __device__ float operator[](std::int64_t j) const {
     if (zero) return 0;
     if (!softmax) return row[j];
-    return clamp != nullptr && clamp[j] != 0 ? clamp_value[j] : activated(j);
+    return clamp != nullptr && clamp[j] != 0 ? clamp_value[j] : unclamped(j);
   }
 };
 
-/// The output activities of step t, which stand in `slot`. All threads of the block call it.
-__device__ inline Activities outputs_of(const Problem& p, const Record& record, std::int64_t t,
-                                        std::int64_t slot, std::int64_t b, float (&words)[block_warps]) {
+/// The output of step t, which is stored in `slot`. All threads of the block call it.
+__device__ inline Activities output_of_step(const StepParams& p, const Record& record, std::int64_t t,
+                                            std::int64_t slot, std::int64_t b, float (&words)[block_warps]) {
   Activities y{};
   if (p.activation != Activation::softmax) {
-    y.row = row_of(record.shown, slot, b * p.N);
+    y.row = record.output.at(slot, b * p.N);
     return y;
   }
   y.softmax = true;
-  y.row = row_of(record.raw, slot, b * p.N);
+  y.row = record.logits.at(slot, b * p.N);
   if (p.clamp != nullptr) {
     y.clamp = p.clamp + (t * p.B + b) * p.N;
     y.clamp_value = p.clamp_value + (t * p.B + b) * p.N;
   }
-  float largest = -INFINITY, sum = 0;
-  for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) largest = Largest{}(largest, y.row[j]);
-  y.largest = block_fold(largest, Largest{}, words);
-  for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) sum += expf(y.row[j] - y.largest);
+  float max_logit = -INFINITY, sum = 0;
+  for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) max_logit = Max{}(max_logit, y.row[j]);
+  y.max_logit = block_fold(max_logit, Max{}, words);
+  for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) sum += expf(y.row[j] - y.max_logit);
   y.sum = block_fold(sum, Add{}, words);
   return y;
 }
 
 /// M = tanh(v . y + v0) after a step; 0 without a modulator. All threads of the block call it.
-__device__ inline float modulation_of(const Problem& p, const Record& record, const Activities& y,
+__device__ inline float modulation_of(const StepParams& p, const Record& record, const Activities& y,
                                       std::int64_t slot, std::int64_t b, float (&words)[block_warps]) {
   if (p.modulator_weight == nullptr) return 0;
   const bool reads_cell = p.modulator_source == ModulatorSource::cell;
-  const float* c = reads_cell ? row_of(record.c, slot, b * p.N) : nullptr;
+  const float* c = reads_cell ? record.c.at(slot, b * p.N) : nullptr;
   float sum = 0;
   for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) {
     sum += p.modulator_weight[j] * (reads_cell ? c[j] : y[j]);
@@ -107,7 +82,7 @@ __device__ inline float modulation_of(const Problem& p, const Record& record, co
 }
 
 /// The rate g_j of step t.
-__device__ inline float rate_of(const Problem& p, float modulation, std::int64_t t, std::int64_t b,
+__device__ inline float rate_of(const StepParams& p, float modulation, std::int64_t t, std::int64_t b,
                                 std::int64_t j) {
   switch (p.rate) {
     case Rate::fixed: return *p.eta;
@@ -118,33 +93,51 @@ __device__ inline float rate_of(const Problem& p, float modulation, std::int64_t
   return 0;
 }
 
-/// Writes down what has been completed of step t: M, and under softmax the outputs of the block's columns.
-__device__ inline void write_completed(const Problem& p, const Record& record, const Activities& y,
+/// Stores the completed part of step t: M, and under softmax the output of the block's columns.
+__device__ inline void store_completed(const StepParams& p, const Record& record, const Activities& y,
                                        float modulation, std::int64_t t, std::int64_t slot, std::int64_t b,
                                        int tile, float* y_out, float* modulation_out) {
   if (tile == 0 && threadIdx.x == 0 && p.modulator_weight != nullptr) {
-    if (record.modulation.base != nullptr) *row_of(record.modulation, slot, b) = modulation;
+    if (record.modulation.base != nullptr) *record.modulation.at(slot, b) = modulation;
     if (modulation_out != nullptr) modulation_out[t * p.B + b] = modulation;
   }
-  const std::int64_t j = std::int64_t{tile} * tile_columns + threadIdx.x;
-  if (!y.softmax || threadIdx.x >= tile_columns || j >= p.N) return;
-  const std::int64_t bj = b * p.N + j;
-  *row_of(record.shown, slot, bj) = y[j];
-  if (record.activated.base != nullptr) *row_of(record.activated, slot, bj) = y.activated(j);
-  y_out[t * p.B * p.N + bj] = y[j];
+  const OwnColumn own(p, tile);
+  if (!y.softmax || !own.exists) return;
+  const std::int64_t bj = b * p.N + own.j;
+  *record.output.at(slot, bj) = y[own.j];
+  if (record.unclamped.base != nullptr) *record.unclamped.at(slot, bj) = y.unclamped(own.j);
+  y_out[t * p.B * p.N + bj] = y[own.j];
 }
 
-/// x of step t, in a sequence.
-__device__ inline Activities inputs_of(const Problem& p, const Record& record, std::int64_t t,
-                                       std::int64_t b) {
+/// x of step t of a sequence.
+__device__ inline Activities presynaptic_of(const StepParams& p, const Record& record, std::int64_t t,
+                                            std::int64_t b) {
   Activities x{};
   if (p.cell == Cell::feedforward) {
     x.row = p.pre + (t * p.B + b) * p.P;
   } else {
-    x.row = row_of(record.shown, slot_of(record, t), b * p.N);
+    x.row = record.output.at(slot_before(record, t), b * p.N);
     x.zero = resets(p, t, b);
   }
   return x;
 }
+
+/// M of step t on a tape; 0 without a modulator.
+__device__ inline float recorded_modulation(const StepParams& p, const Record& record, std::int64_t t,
+                                            std::int64_t b) {
+  return p.modulator_weight == nullptr ? 0 : *record.modulation.at(t + 1, b);
+}
+
+/// What the trace update of step t reads for column j, from a tape.
+struct RecordedUpdate {
+  Activities x;
+  float y, rate;
+
+  __device__ RecordedUpdate(const StepParams& p, const Record& record, std::int64_t t, std::int64_t b,
+                            std::int64_t j)
+      : x(presynaptic_of(p, record, t, b)),
+        y(*record.post.at(t + 1, b * p.N + j)),
+        rate(rate_of(p, recorded_modulation(p, record, t, b), t, b, j)) {}
+};
 
 }  // namespace plasticity::cuda

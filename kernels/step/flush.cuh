@@ -1,83 +1,80 @@
-// The end of a sequence, or Plan::store of a live network: completes each batch element's last step, applies
-// the last trace update, and gives the state out as floats.
+// The end of a sequence, or Plan::store: completes each batch element's last step, applies the last trace
+// update, and writes the state as floats.
 //   H ← rule(H, g, x(L−1) y(L−1)),  L = length[b]
-// Grid: as a step's, one block a tile of 32 columns of a batch element.
-// Bytes: the trace read once and written once as floats; nothing of it where nobody wants it.
+// Grid: one block of 256 threads per tile of 32 columns of each batch element, as in a step. Bytes: the trace
+// read once and written once, as floats; nothing if no output needs it.
 #pragma once
 
-#include "rules/rules.hpp"
 #include "step/complete.cuh"
 #include "step/launch.hpp"
-#include "step/rounding.cuh"
+#include "step/traces.cuh"
 
 namespace plasticity::cuda {
+
+/// The step whose trace update is pending, and the slot after it. `single`: the state is that of Plan::step.
+struct FlushSlots {
+  std::int64_t last, now;
+  bool pending, single;
+
+  __device__ FlushSlots(const Flush& flush, std::int64_t b) : single(flush.step_state.phase != nullptr) {
+    const int phase = single ? flush.step_state.phase[blockIdx.x] : 0;
+    last = single ? 0 : length_of(flush.params, b) - 1;
+    now = single ? phase % StepStateRecord::pending : slot_before(flush.record, last + 1);
+    pending = single ? phase >= StepStateRecord::pending : last >= 0;
+  }
+};
 
 template <Rule rule, Eligibility kind>
 __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_constant__ Flush flush) {
   PLASTICITY_SHARED(float, words, [block_warps]);
-  const Problem& p = flush.problem;
+  const StepParams& p = flush.params;
   const Record& record = flush.record;
-  const StepStateRecord& live = flush.live;
-  const Place<1> at(p);
+  const StepStateRecord& state = flush.step_state;
+  const ThreadTile<1> at(p);
   const std::int64_t b = at.b, N = p.N, j = at.column;
-  const bool is_live = live.phase != nullptr;
-  const int phase = is_live ? live.phase[blockIdx.x] : 0;
-  const std::int64_t last = is_live ? 0 : length_of(p, b) - 1;  // the step whose update waits
-  const std::int64_t now = is_live ? phase % StepStateRecord::pending : slot_of(record, last + 1);
-  const bool pending = is_live ? phase >= StepStateRecord::pending : last >= 0;
+  const FlushSlots slots(flush, b);
 
   Activities y{}, x{};
   float modulation = 0;
-  if (!is_live && pending) {
-    y = outputs_of(p, record, last, now, b, words);
-    modulation = modulation_of(p, record, y, now, b, words);
-    write_completed(p, record, y, modulation, last, now, b, at.tile, flush.y, flush.modulation);
+  if (!slots.single && slots.pending) {
+    y = output_of_step(p, record, slots.last, slots.now, b, words);
+    modulation = modulation_of(p, record, y, slots.now, b, words);
+    store_completed(p, record, y, modulation, slots.last, slots.now, b, at.tile, flush.y, flush.modulation);
   }
-  if (pending) {
-    x = is_live ? Activities{} : inputs_of(p, record, last, b);
-    if (is_live) x.row = row_of(live.x, now, b * p.P);
+  if (slots.pending) {
+    x = slots.single ? Activities{} : presynaptic_of(p, record, slots.last, b);
+    if (slots.single) x.row = state.x.at(slots.now, b * p.P);
   }
   if (at.inside && at.group == 0) {
-    if (flush.final_y != nullptr) {
-      flush.final_y[b * N + j] = y.softmax ? y[j] : *row_of(record.shown, now, b * N + j);
-    }
-    if (flush.final_c != nullptr) flush.final_c[b * N + j] = *row_of(record.c, now, b * N + j);
+    if (flush.final_y != nullptr)
+      flush.final_y[b * N + j] = y.softmax ? y[j] : *record.output.at(slots.now, b * N + j);
+    if (flush.final_c != nullptr) flush.final_c[b * N + j] = *record.c.at(slots.now, b * N + j);
   }
   __syncthreads();  // every thread has read the block's phase
-  if (is_live && threadIdx.x == 0) live.phase[blockIdx.x] = static_cast<int>(now);
-  const bool rounds = record.hebb16 != nullptr && record.interval == 1 && pending;
-  const bool wanted = flush.final_hebb != nullptr || flush.final_eligibility != nullptr || is_live || rounds;
-  if (!at.inside || !wanted) return;
+  if (slots.single && threadIdx.x == 0) state.phase[blockIdx.x] = static_cast<int>(slots.now);
+  const bool rounds = record.hebb16 != nullptr && record.interval == 1 && slots.pending;
+  const bool needs_traces =
+      flush.final_hebb != nullptr || flush.final_eligibility != nullptr || slots.single || rounds;
+  if (!at.inside || !needs_traces) return;
 
   float y_j = 0, rate = 0, eta = 0;
-  if (pending) {
-    y_j = y.softmax ? y[j] : *row_of(record.post, now, b * N + j);
-    rate = is_live ? *row_of(live.rate, now, b * N + j) : rate_of(p, modulation, last, b, j);
-    if constexpr (kind != Eligibility::none) eta = is_live ? *row_of(live.eta, now, b) : *p.eta;
+  if (slots.pending) {
+    y_j = y.softmax ? y[j] : *record.post.at(slots.now, b * N + j);
+    rate = slots.single ? *state.rate.at(slots.now, b * N + j) : rate_of(p, modulation, slots.last, b, j);
+    if constexpr (kind != Eligibility::none) eta = slots.single ? *state.eta.at(slots.now, b) : *p.eta;
   }
-  const std::int64_t slot = last < 0 ? 0 : last;
-  for (std::int64_t i = at.group; i < p.P; i += Place<1>::groups) {
+  for (std::int64_t i = at.group; i < p.P; i += ThreadTile<1>::groups) {
     const std::int64_t ij = (b * p.P + i) * N + j;
-    float* hebb = hebb_before(record, slot, ij);
-    [[maybe_unused]] float* eligibility = nullptr;
-    float h = *hebb, e = 0;
-    if constexpr (kind != Eligibility::none) {
-      eligibility = eligibility_before(record, slot, ij);
-      e = *eligibility;
+    const auto stored = traces_before<kind>(record, slots.last < 0 ? 0 : slots.last, ij);
+    TracePair<kind> traces;
+    traces.load(stored);
+    if (slots.pending) traces.template update<rule>(0, x[i], y_j, rate, eta, p.clip);
+    if (slots.pending && slots.single) traces.store(stored);
+    if (rounds) {  // the trace after the last step; backward does not read its eligibility
+      static_cast<__nv_bfloat16*>(record.hebb16)[(slots.last + 1) * p.B * p.P * N + ij] =
+          from_float<__nv_bfloat16>(rounded<rule>(traces.h[0], p.clip));
     }
-    if (pending) update_traces<rule, kind>(h, e, drive_of(x[i], y_j), rate, y_j, eta, p.clip);
-    if (pending && is_live) {
-      *hebb = h;
-      if constexpr (kind != Eligibility::none) *eligibility = e;
-    }
-    if (rounds) {
-      static_cast<__nv_bfloat16*>(record.hebb16)[(last + 1) * p.B * p.P * N + ij] =
-          from_float<__nv_bfloat16>(rounded<rule>(h, p.clip));
-    }
-    if (flush.final_hebb != nullptr) flush.final_hebb[ij] = h;
-    if constexpr (kind != Eligibility::none) {
-      if (flush.final_eligibility != nullptr) flush.final_eligibility[ij] = e;
-    }
+    traces.store_existing({flush.final_hebb, flush.final_eligibility}, ij);
   }
 }
 

@@ -1,42 +1,32 @@
 // One step of the whole batch:
-//   H ← rule(H, g, x(t−1) y(t−1)) and E likewise     the update of the step before: it had to wait for all y
-//   s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of this step
+//   H ← rule(H, g, x(t−1) y(t−1)) and E likewise     the update of step t − 1, which depends on all of y(t−1)
+//   s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of step t
 //   y_j = f(u_j + s_j), the clamp, the LSTM cell     for the block's columns
-// Grid: one block of 256 threads for each tile of 32 post columns of each batch element; it walks down all P
-// rows. On chip: the sums, and each thread's share of the trace from its load to its store. Bytes: the trace
-// once read and once written, 8 B P N, and 2 B P N more for a checkpoint in bfloat16 (it is the tape that is
-// rounded, not the trace that the steps work on); W and α from L2, 8 B P N, and in an LSTM the gate weights,
-// 12 B N N.
+// Grid: one block of 256 threads per tile of 32 postsynaptic columns of each batch element. A block reads all
+// P rows. On chip: the sums, and each thread's traces from load to store. Bytes: the trace read once and
+// written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded; the steps use
+// the float trace); W and α from L2, 8 B P N; in an LSTM the gate weights, 12 B N N.
 #pragma once
 
-#include "rules/rules.hpp"
 #include "step/cell.cuh"
 #include "step/launch.hpp"
-#include "step/rounding.cuh"
+#include "step/traces.cuh"
 
 namespace plasticity::cuda {
 
-/// The update that the step before left to do, for one thread's columns.
-template <int V>
-struct PendingUpdate {
-  bool due;      // false: there is none
-  bool zeroes;   // the state is reset instead
-  Activities x;  // [P]
-  float y[V], rate[V], eta;
-};
-
-/// Where this step's slots are, and whether an update waits.
-struct Clock {
+/// The slots of a step, and whether the trace update of the step before is pending. `single`: a step of
+/// Plan::step.
+struct StepSlots {
   std::int64_t now, next;
-  bool pending;
+  bool pending, single;
 
-  __device__ explicit Clock(const ForwardStep& step) {
-    if (step.live.phase == nullptr) {
-      now = slot_of(step.record, step.t);
-      next = slot_of(step.record, step.t + 1);
+  __device__ explicit StepSlots(const ForwardStep& step) : single(step.step_state.phase != nullptr) {
+    if (!single) {
+      now = slot_before(step.record, step.t);
+      next = slot_before(step.record, step.t + 1);
       pending = step.t > 0;
     } else {
-      const int phase = step.live.phase[blockIdx.x];
+      const int phase = step.step_state.phase[blockIdx.x];
       now = phase % StepStateRecord::pending;
       next = (now + 1) % 3;
       pending = phase >= StepStateRecord::pending;
@@ -44,23 +34,93 @@ struct Clock {
   }
 };
 
-/// Walks down the rows: updates the trace, stores it, and adds up the plastic read of the thread's columns.
+/// Zeros for a batch element whose sequence has ended.
+__device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int tile) {
+  const StepParams& p = step.params;
+  const OwnColumn own(p, tile);
+  if (own.exists) step.y[(step.t * p.B + b) * p.N + own.j] = 0;
+  if (tile == 0 && threadIdx.x == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
+}
+
+/// The output and M of step t − 1.
+struct PreviousStep {
+  Activities y{};
+  float modulation = 0;
+};
+
+/// Completes step t − 1 of a sequence. In Plan::step, launch_finish_step() has done so.
+__device__ inline PreviousStep complete_previous(const ForwardStep& step, const StepSlots& slots,
+                                                 std::int64_t b, int tile, float (&words)[block_warps]) {
+  const StepParams& p = step.params;
+  PreviousStep previous;
+  if (!slots.single && step.t > 0) {
+    previous.y = output_of_step(p, step.record, step.t - 1, slots.now, b, words);
+    previous.modulation = modulation_of(p, step.record, previous.y, slots.now, b, words);
+    store_completed(p, step.record, previous.y, previous.modulation, step.t - 1, slots.now, b, tile, step.y,
+                    step.modulation);
+  }
+  return previous;
+}
+
+/// x of step t.
+__device__ inline Activities presynaptic_now(const ForwardStep& step, const StepSlots& slots,
+                                             const Activities& y_before, std::int64_t b, bool zeroed) {
+  const StepParams& p = step.params;
+  Activities x = presynaptic_of(p, step.record, step.t, b);
+  if (p.cell != Cell::feedforward) {
+    if (y_before.softmax) x = y_before;
+    if (slots.single) x.row = step.record.output.at(slots.now, b * p.N);
+    x.zero = zeroed;
+  }
+  return x;
+}
+
+/// The trace update of step t − 1, for one thread's columns.
+template <int V>
+struct PendingUpdate {
+  bool due;      // false: there is no update
+  bool zeroes;   // a reset sets the traces to zero instead
+  Activities x;  // [P]
+  float y[V], rate[V], eta;
+};
+
+template <Eligibility kind, int V>
+__device__ PendingUpdate<V> load_pending_update(const ForwardStep& step, const StepSlots& slots,
+                                                const ThreadTile<V>& at, const PreviousStep& previous,
+                                                bool zeroed) {
+  const StepParams& p = step.params;
+  const StepStateRecord& state = step.step_state;
+  PendingUpdate<V> update{};
+  update.due = slots.pending && !zeroed;
+  update.zeroes = zeroed;
+  if (update.due) {
+    if (slots.single) {
+      update.x.row = state.x.at(slots.now, at.b * p.P);
+    } else {
+      update.x = presynaptic_of(p, step.record, step.t - 1, at.b);
+    }
+    if constexpr (kind != Eligibility::none)
+      update.eta = slots.single ? *state.eta.at(slots.now, at.b) : *p.eta;
+    for (int k = 0; k < V && at.inside; ++k) {
+      const std::int64_t j = at.column + k, bj = at.b * p.N + j;
+      update.y[k] = previous.y.softmax ? previous.y[j] : *step.record.post.at(slots.now, bj);
+      update.rate[k] =
+          slots.single ? *state.rate.at(slots.now, bj) : rate_of(p, previous.modulation, step.t - 1, at.b, j);
+    }
+  }
+  return update;
+}
+
+/// Updates and stores the traces of the thread's rows, and adds the plastic read of its columns to `s`.
 template <Rule rule, Eligibility kind, int V>
-__device__ void update_and_read(const ForwardStep& step, const Place<V>& at, const Activities& x,
+__device__ void update_and_read(const ForwardStep& step, const ThreadTile<V>& at, const Activities& x,
                                 const PendingUpdate<V>& update, float (&s)[V]) {
   constexpr int R = forward_rows<V>;
-  const Problem& p = step.problem;
-  const std::int64_t N = p.N, first = at.b * p.P * N + at.column;
+  const StepParams& p = step.params;
   const Record& record = step.record;
-  const std::int64_t slot_in = step.t == 0 ? 0 : step.t - 1;
-  const float* hebb_in = hebb_before(record, slot_in, first);
-  float* hebb_out = hebb_before(record, step.t, first);
-  [[maybe_unused]] const float* eligibility_in = nullptr;
-  [[maybe_unused]] float* eligibility_out = nullptr;
-  if constexpr (kind != Eligibility::none) {
-    eligibility_in = eligibility_before(record, slot_in, first);
-    eligibility_out = eligibility_before(record, step.t, first);
-  }
+  const std::int64_t N = p.N, first = at.b * p.P * N + at.column;
+  const auto in = traces_before<kind>(record, step.t == 0 ? 0 : step.t - 1, first);
+  const auto out = traces_before<kind>(record, step.t, first);
   const bool changes = update.due || update.zeroes;
   const bool rounds = record.hebb16 != nullptr && step.t % record.interval == 0;
   const std::int64_t first16 = step.t / record.interval * p.B * p.P * N + first;
@@ -68,65 +128,52 @@ __device__ void update_and_read(const ForwardStep& step, const Place<V>& at, con
   for (int k = 0; k < V; ++k)
     shared_alpha[k] = p.alpha_row == 0 ? p.alpha[(at.column + k) * p.alpha_column] : 0;
 
-  for (std::int64_t i0 = at.group; i0 < p.P; i0 += R * Place<V>::groups) {
-    float h[R][V], e[R][V], w[R][V], alpha[R][V], x_before[R] = {}, x_now[R];
+  for (std::int64_t i0 = at.group; i0 < p.P; i0 += R * ThreadTile<V>::groups) {
+    TracePair<kind, V> traces[R];
+    float w[R][V], alpha[R][V], x_before[R] = {}, x_now[R];
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * Place<V>::groups;
+      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
       if (i >= p.P) continue;
-      if (!update.zeroes) load_columns(hebb_in + i * N, h[r]);
-      if constexpr (kind != Eligibility::none) {
-        if (!update.zeroes && (update.due || rounds)) load_columns(eligibility_in + i * N, e[r]);
-      }
-      load_weights(p.w + i * N + at.column, w[r]);
+      if (!update.zeroes) traces[r].load_hebb(in + row);
+      if (!update.zeroes && (update.due || rounds)) traces[r].load_eligibility(in + row);
+      load_weights(p.w + row + at.column, w[r]);
       if (p.alpha_row != 0) load_weights(p.alpha + i * p.alpha_row + at.column, alpha[r]);
       x_now[r] = x[i];
       if (update.due) x_before[r] = update.x[i];
     }
 #pragma unroll
     for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * Place<V>::groups;
+      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
       if (i >= p.P) continue;
+      if (update.zeroes) traces[r].set_zero();
 #pragma unroll
       for (int k = 0; k < V; ++k) {
-        if (update.zeroes) h[r][k] = e[r][k] = 0;
-        if (update.due) {
-          update_traces<rule, kind>(h[r][k], e[r][k], drive_of(x_before[r], update.y[k]), update.rate[k],
-                                    update.y[k], update.eta, p.clip);
-        }
+        if (update.due)
+          traces[r].template update<rule>(k, x_before[r], update.y[k], update.rate[k], update.eta, p.clip);
         const float factor = p.alpha_row != 0 ? alpha[r][k] : shared_alpha[k];
-        s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(h[r][k], p.clip));
+        s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(traces[r].h[k], p.clip));
       }
-      if (changes) {
-        store_columns(hebb_out + i * N, h[r]);
-        if constexpr (kind != Eligibility::none) store_columns(eligibility_out + i * N, e[r]);
-      }
-      if (rounds) {
-#pragma unroll
-        for (int k = 0; k < V; ++k) h[r][k] = rounded<rule>(h[r][k], p.clip);
-        store_columns(static_cast<__nv_bfloat16*>(record.hebb16) + first16 + i * N, h[r]);
-        if constexpr (kind != Eligibility::none) {
-          store_columns(static_cast<__nv_bfloat16*>(record.eligibility16) + first16 + i * N, e[r]);
-        }
-      }
+      if (changes) traces[r].store(out + row);
+      if (rounds)
+        traces[r].template store_rounded<rule>(rounded_checkpoints<kind>(record) + first16 + row, p.clip);
     }
   }
 }
 
-// The gate product of an LSTM stays in the step's launch for all sizes. By the bytes: each batch element
-// reads the gate weights, 12 N N from L2, where a GEMM a step would read them once for the batch; that is 14
-// MB, some 3 us, at N = 200 and B = 30, the cost of a launch, and 200 MB, some 36 us beside 45 us of trace,
-// at 1024 and 16, where a GEMM would win. It is not taken there either: cuBLAS's bits depend on the number of
-// rows, and a sample would no longer give in a batch what it gives alone. (Calculated from H100 figures, not
-// measured.)
+// The gate product of an LSTM is part of the step's launch for all sizes. Each batch element reads the gate
+// weights, 12 N N bytes, from L2; a GEMM per step would read them once per batch. At N = 200, B = 30 that is
+// 14 MB, about 3 us, the cost of a launch. At N = 1024, B = 16 it is 200 MB, about 36 us beside 45 us of
+// trace, and a GEMM would be faster. It is not used there either: cuBLAS's bits depend on the number of rows,
+// so a sample would have other bits alone than in a batch. (Calculated from H100 figures, not measured.)
 
 /// h(t−1) W_gates for the thread's columns of one gate.
 template <int V>
-__device__ void gate_product(const Problem& p, const Place<V>& at, const Activities& x, int gate,
+__device__ void gate_product(const StepParams& p, const ThreadTile<V>& at, const Activities& x, int gate,
                              float (&sum)[V]) {
   const float* row = p.w_gates + gate * p.N + at.column;
 #pragma unroll 2
-  for (std::int64_t i = at.group; i < p.N; i += Place<V>::groups) {
+  for (std::int64_t i = at.group; i < p.N; i += ThreadTile<V>::groups) {
     float w[V];
     load_weights(row + i * 3 * p.N, w);
     const float x_now = x[i];
@@ -135,56 +182,82 @@ __device__ void gate_product(const Problem& p, const Place<V>& at, const Activit
   }
 }
 
-/// From the finished current of column j to what the network shows. One thread a column.
-__device__ inline void run_cell(const ForwardStep& step, const Clock& clock, std::int64_t b, std::int64_t j,
-                                bool zeroed, const float (&sums)[4]) {
-  const Problem& p = step.problem;
-  const Record& record = step.record;
-  const std::int64_t N = p.N, bj = b * N + j, tbj = step.t * p.B * N + bj;
-  const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + j;
-  float totals[4] = {};
-#pragma unroll
-  for (int gate = 0; gate < 4; ++gate) {
-    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
+/// The sums over rows: the plastic read, and in an LSTM the gate products. `parts`: in an LSTM in the order i
+/// f g o.
+template <Rule rule, Eligibility kind, int V>
+__device__ __forceinline__ void sum_rows(const ForwardStep& step, const ThreadTile<V>& at,
+                                         const Activities& x, const PendingUpdate<V>& update,
+                                         ColumnSums (&parts)[4]) {
+  const StepParams& p = step.params;
+  float s[V] = {};
+  if (at.inside) update_and_read<rule, kind>(step, at, x, update, s);
+  store_column_sums(s, parts[p.lstm ? 2 : 0]);
+  for (int gate = 0; gate < 3 && p.lstm; ++gate) {
+    float sum[V] = {};
+    if (at.inside) gate_product(p, at, x, gate, sum);
+    store_column_sums(sum, parts[gate == 2 ? 3 : gate]);
   }
-  const float before = p.lstm && !zeroed ? *row_of(record.c, clock.now, bj) : 0;
-  const CellStep cell = step_cell(p, totals, before, tbj);
+}
+
+/// Stores the state of column j after the step, and y except under softmax.
+__device__ inline void store_cell(const ForwardStep& step, const StepSlots& slots, const CellStep& cell,
+                                  std::int64_t b, std::int64_t j) {
+  const StepParams& p = step.params;
+  const Record& record = step.record;
+  const std::int64_t N = p.N, bj = b * N + j;
   if (p.activation == Activation::softmax) {
-    *row_of(record.raw, clock.next, bj) = cell.raw;
+    *record.logits.at(slots.next, bj) = cell.current;
     return;
   }
-  *row_of(record.post, clock.next, bj) = cell.post;
+  *record.post.at(slots.next, bj) = cell.post;
   if (p.lstm) {
-    *row_of(record.c, clock.next, bj) = cell.c;
+    *record.c.at(slots.next, bj) = cell.c;
     if (record.gates.base != nullptr) {
-      float* gates = row_of(record.gates, clock.next, 3 * b * N + j);
+      float* gates = record.gates.at(slots.next, 3 * b * N + j);
       gates[0] = cell.i;
       gates[N] = cell.f;
       gates[2 * N] = cell.o;
     }
-    *row_of(record.shown, clock.next, bj) = cell.shown;
+    *record.output.at(slots.next, bj) = cell.output;
   }
-  step.y[tbj] = cell.shown;
+  step.y[step.t * p.B * N + bj] = cell.output;
 }
 
-/// Remembers what the update of this live step will need.
-template <int V>
-__device__ void remember(const ForwardStep& step, const Clock& clock, const Place<V>& at,
-                         const Activities& x) {
-  const Problem& p = step.problem;
-  const StepStateRecord& live = step.live;
-  for (std::int64_t i = std::int64_t{at.tile} * block_threads + threadIdx.x; i < p.P;
+/// From the sums over rows to the output of the block's columns, one column per thread.
+__device__ inline void finish_columns(const ForwardStep& step, const StepSlots& slots, std::int64_t b,
+                                      int tile, bool zeroed, const ColumnSums (&parts)[4]) {
+  const StepParams& p = step.params;
+  const OwnColumn own(p, tile);
+  if (!own.exists) return;
+  const std::int64_t N = p.N, bj = b * N + own.j;
+  const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + own.j;
+  float totals[4] = {};
+#pragma unroll
+  for (int gate = 0; gate < 4; ++gate) {
+    if (gate == 0 || p.lstm) {
+      totals[gate] = (current == nullptr ? 0 : current[gate * N]) +
+                     column_sum(parts[gate], static_cast<int>(threadIdx.x));
+    }
+  }
+  const float c_before = p.lstm && !zeroed ? *step.record.c.at(slots.now, bj) : 0;
+  store_cell(step, slots, step_cell(p, totals, c_before, step.t * p.B * N + bj), b, own.j);
+}
+
+/// In Plan::step: saves x, the rate and eta of this step's trace update, which the next call does.
+__device__ inline void save_pending_update(const ForwardStep& step, const StepSlots& slots, std::int64_t b,
+                                           int tile, const Activities& x) {
+  const StepParams& p = step.params;
+  const StepStateRecord& state = step.step_state;
+  for (std::int64_t i = std::int64_t{tile} * block_threads + threadIdx.x; i < p.P;
        i += std::int64_t{p.tiles} * block_threads) {
-    *row_of(live.x, clock.next, at.b * p.P + i) = x[i];
+    *state.x.at(slots.next, b * p.P + i) = x[i];
   }
-  const std::int64_t j = std::int64_t{at.tile} * tile_columns + threadIdx.x;
-  const bool known = p.modulator_weight == nullptr;  // else launch_live_finish() does it
-  if (known && threadIdx.x < tile_columns && j < p.N) {
-    *row_of(live.rate, clock.next, at.b * p.N + j) = rate_of(p, 0, 0, at.b, j);
-  }
+  const OwnColumn own(p, tile);
+  const bool rate_is_known = p.modulator_weight == nullptr;  // else launch_finish_step() stores it
+  if (rate_is_known && own.exists) *state.rate.at(slots.next, b * p.N + own.j) = rate_of(p, 0, 0, b, own.j);
   if (threadIdx.x == 0) {
-    if (at.tile == 0 && p.eta != nullptr) *row_of(live.eta, clock.next, at.b) = *p.eta;
-    live.phase[blockIdx.x] = static_cast<int>(clock.next) + StepStateRecord::pending;
+    if (tile == 0 && p.eta != nullptr) *state.eta.at(slots.next, b) = *p.eta;
+    state.phase[blockIdx.x] = static_cast<int>(slots.next) + StepStateRecord::pending;
   }
 }
 
@@ -192,70 +265,18 @@ template <Rule rule, Eligibility kind, int V>
 __global__ void __launch_bounds__(block_threads, forward_blocks)
     forward_kernel(const __grid_constant__ ForwardStep step) {
   PLASTICITY_SHARED(float, words, [block_warps]);
-  PLASTICITY_SHARED(ColumnParts, parts, [4]);
-  const Problem& p = step.problem;
-  const Record& record = step.record;
-  const Place<V> at(p);
-  const std::int64_t t = step.t, b = at.b, own = std::int64_t{at.tile} * tile_columns + threadIdx.x;
-  const bool owns = threadIdx.x < tile_columns && own < p.N, live = step.live.phase != nullptr;
-  if (t >= length_of(p, b)) {
-    if (owns) step.y[(t * p.B + b) * p.N + own] = 0;
-    if (at.tile == 0 && threadIdx.x == 0 && step.modulation != nullptr) step.modulation[t * p.B + b] = 0;
-    return;
-  }
-  const Clock clock(step);
-  const bool zeroed = resets(p, t, b);
-
-  // The step before: what it shows, its modulator, its rate.
-  Activities y_before{};
-  float modulation = 0;
-  if (!live && t > 0) {
-    y_before = outputs_of(p, record, t - 1, clock.now, b, words);
-    modulation = modulation_of(p, record, y_before, clock.now, b, words);
-    write_completed(p, record, y_before, modulation, t - 1, clock.now, b, at.tile, step.y, step.modulation);
-  }
-  Activities x = inputs_of(p, record, t, b);
-  if (p.cell != Cell::feedforward) {
-    if (y_before.softmax) x = y_before;
-    if (live) x.row = row_of(record.shown, clock.now, b * p.N);
-    x.zero = zeroed;
-  }
-  PendingUpdate<V> update{};
-  update.due = clock.pending && !zeroed;
-  update.zeroes = zeroed;
-  if (update.due) {
-    if (live) {
-      update.x.row = row_of(step.live.x, clock.now, b * p.P);
-    } else {
-      update.x = inputs_of(p, record, t - 1, b);
-    }
-    if constexpr (kind != Eligibility::none)
-      update.eta = live ? *row_of(step.live.eta, clock.now, b) : *p.eta;
-    for (int k = 0; k < V && at.inside; ++k) {
-      const std::int64_t j = at.column + k, bj = b * p.N + j;
-      update.y[k] = y_before.softmax ? y_before[j] : *row_of(record.post, clock.now, bj);
-      update.rate[k] = live ? *row_of(step.live.rate, clock.now, bj) : rate_of(p, modulation, t - 1, b, j);
-    }
-  }
-
-  float s[V] = {};
-  if (at.inside) update_and_read<rule, kind>(step, at, x, update, s);
-  put_columns(s, parts[p.lstm ? 2 : 0]);
-  for (int gate = 0; gate < 3 && p.lstm; ++gate) {
-    float sum[V] = {};
-    if (at.inside) gate_product(p, at, x, gate, sum);
-    put_columns(sum, parts[gate == 2 ? 3 : gate]);
-  }
+  PLASTICITY_SHARED(ColumnSums, parts, [4]);
+  const ThreadTile<V> at(step.params);
+  if (step.t >= length_of(step.params, at.b)) return write_zeros(step, at.b, at.tile);
+  const StepSlots slots(step);
+  const bool zeroed = resets(step.params, step.t, at.b);
+  const PreviousStep previous = complete_previous(step, slots, at.b, at.tile, words);
+  const Activities x = presynaptic_now(step, slots, previous.y, at.b, zeroed);
+  const PendingUpdate<V> update = load_pending_update<kind>(step, slots, at, previous, zeroed);
+  sum_rows<rule, kind>(step, at, x, update, parts);
   __syncthreads();
-  if (owns) {
-    float sums[4] = {};
-#pragma unroll
-    for (int gate = 0; gate < 4; ++gate) {
-      if (gate == 0 || p.lstm) sums[gate] = column_total(parts[gate], static_cast<int>(threadIdx.x));
-    }
-    run_cell(step, clock, b, own, zeroed, sums);
-  }
-  if (live) remember(step, clock, at, x);
+  finish_columns(step, slots, at.b, at.tile, zeroed, parts);
+  if (slots.single) save_pending_update(step, slots, at.b, at.tile, x);
 }
 
 }  // namespace plasticity::cuda

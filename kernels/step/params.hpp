@@ -1,25 +1,30 @@
+// The parameters of the step kernels: plain values and device pointers. T steps, B batch elements, N neurons,
+// P presynaptic neurons. A pointer that a network does not use is null.
 #pragma once
 
 #include <cstdint>
 
 #include "plasticity/spec.hpp"
+#include "rules/arithmetic.hpp"
 
-// What the step kernels are told: plain values and device pointers. Sizes as everywhere: T steps, B batch, N
-// neurons, P presynaptic neurons. A pointer that a network does not use is null.
 namespace plasticity::cuda {
 
-/// A tensor kept for several steps, [slots, B, ...]. Slot t holds what stood before step t, so step t writes
-/// slot t + 1. Without a tape only the last three steps are kept, in a ring.
+/// A tensor stored once per step, [slots,B,...]. Slot t holds the value before step t: step t writes slot t
+/// + 1. On a tape there are T + 1 slots. Without a tape there are three, used as a ring.
 template <class T>
-struct Rows {
+struct TimeSlots {
   T* base = nullptr;
-  std::int64_t stride = 0;  // elements from slot to slot
+  std::int64_t stride = 0;  // elements from one slot to the next
+
+  PLASTICITY_HOST_DEVICE T* at(std::int64_t slot, std::int64_t offset) const {
+    return base + slot * stride + offset;
+  }
 };
 
-/// The network and what is given with every call.
-struct Problem {
+/// The network, its parameters, inputs and masks.
+struct StepParams {
   std::int64_t T, B, N, P;
-  int tiles;  // column tiles of a batch element: ceil(N / tile_columns)
+  int tiles;  // column tiles per batch element: ceil(N / tile_columns)
   Cell cell;
   bool lstm;  // cell == Cell::lstm
   Rate rate;
@@ -41,76 +46,75 @@ struct Problem {
   const float* pre;            // [T,B,P] feedforward
   const float* external_rate;  // [T,B,N]
   const std::uint8_t* reset;   // [T,B]
-  const std::int64_t* length;  // [B]; values beyond 0..T count as the nearer end
+  const std::int64_t* length;  // [B]; kernels clamp a length to 0..T
   const std::uint8_t* clamp;   // [T,B,N]
   const float* clamp_value;    // [T,B,N]
 };
 
-/// What the steps leave behind: for the next step, and, on a tape, for backward.
+/// The activity and traces that forward records for the next step and, on a tape, for backward.
 struct Record {
-  bool ring;                  // slots of vectors are taken modulo 3
-  Rows<float> shown;          // [B,N] y, in an lstm h
-  Rows<float> post;           // [B,N] postsynaptic activity (the same memory as `shown` except in an lstm)
-  Rows<float> activated;      // [B,N] softmax, on a tape: before the clamp
-  Rows<float> raw;            // [B,N] softmax: what goes into it
-  Rows<float> c;              // [B,N] lstm
-  Rows<float> gates;          // [B,3N] lstm, on a tape: i f o after the sigmoid
-  Rows<float> modulation;     // [B] on a tape: M
-  std::int64_t interval = 1;  // K: the tape has the traces before every K-th step
-  std::int64_t first = 0;     // the step of slot 0 of the traces, where a segment of them is at hand
-  Rows<float> hebb;           // [B,P,N] slot s the trace before step s K, or one slot (stride 0) in place
-  Rows<float> eligibility;    // likewise
-  float *between, *eligibility_between;  // [B,P,N] where the traces are between checkpoints. Null: in place
-  void* hebb16;         // [slots,B,P,N] a tape in bfloat16: the traces of the checkpoints, rounded. Else null
-  void* eligibility16;  // likewise
+  bool ring;                    // slots of vectors are taken modulo 3
+  TimeSlots<float> output;      // [B,N] y; in an LSTM h
+  TimeSlots<float> post;        // [B,N] postsynaptic activity (aliases `output` except in an LSTM)
+  TimeSlots<float> unclamped;   // [B,N] softmax, on a tape: y before the clamp
+  TimeSlots<float> logits;      // [B,N] softmax: its input
+  TimeSlots<float> c;           // [B,N] LSTM
+  TimeSlots<float> gates;       // [B,3N] LSTM, on a tape: i f o after the sigmoid
+  TimeSlots<float> modulation;  // [B] on a tape: M
+  std::int64_t interval = 1;    // K: a tape stores the traces before every K-th step
+  std::int64_t first = 0;       // the step of trace slot 0: not 0 if a replayed segment is loaded
+  // [B,P,N] Slot s holds the traces before step s K. Stride 0: one slot, updated in place.
+  TimeSlots<float> hebb, eligibility;
+  float *working_hebb, *working_eligibility;  // [B,P,N] the traces between checkpoints; null: in place
+  void *hebb16, *eligibility16;  // [slots,B,P,N] a bfloat16 tape: the rounded checkpoints; else null
 };
 
-/// What a network that is stepped call by call remembers of its last step (Plan::step). All slots are of a
-/// ring.
+/// What a network that is run by Plan::step keeps between calls. Its slots are a ring.
 struct StepStateRecord {
-  // [B,tiles] slot of the state, plus `pending` if an update waits; each block has its own.
+  /// [B,tiles] the slot of the state, plus `pending` if a trace update is due. Each block has its own phase.
+  /// Null in a sequence.
   int* phase = nullptr;
-  Rows<float> x;     // [B,P] presynaptic activity of the update that waits
-  Rows<float> rate;  // [B,N] its rate
-  Rows<float> eta;   // [B] its eta
+  TimeSlots<float> x;     // [B,P] of the pending update: presynaptic activity,
+  TimeSlots<float> rate;  // [B,N] rate,
+  TimeSlots<float> eta;   // [B] and eta
   static constexpr int pending = 4;
 };
 
 struct ForwardStep {
-  Problem problem;
+  StepParams params;
   Record record;
-  StepStateRecord live;
-  std::int64_t t;        // of the step at hand; 0 in a live step
-  const float* current;  // [B, gates N] input current of this step; null is zero
+  StepStateRecord step_state;
+  std::int64_t t;        // 0 in Plan::step
+  const float* current;  // [B,gates N] the input current of this step; null is zero
   float* y;              // [T,B,N] out
   float* modulation;     // [T,B] out, or null
 };
 
 /// The end of a forward pass: the last update of the traces, and the final state.
 struct Flush {
-  Problem problem;
+  StepParams params;
   Record record;
-  StepStateRecord live;
-  float* y;           // [T,B,N] out: of the last step, under softmax
+  StepStateRecord step_state;
+  float* y;           // [T,B,N] out, under softmax: of the last step
   float* modulation;  // [T,B] out, or null
-  float* final_y;     // [B,N] or null, as all below
+  float* final_y;     // [B,N] out, or null, as all below
   float* final_c;
   float* final_hebb;  // [B,P,N]
   float* final_eligibility;
 };
 
-/// The beginning: puts a state of floats (null: zero) into slot 0.
+/// Copies a state of floats into slot 0. A null source is zero; a null destination is skipped.
 struct Load {
   std::int64_t B, N, P;
   int tiles;
   const float *y, *c, *hebb, *eligibility;
-  float *shown, *cell;      // [B,N]
-  float *trace, *eligible;  // [B,P,N]
-  int* phase;               // [B,tiles] or null
+  float *slot_y, *slot_c;               // [B,N]
+  float *slot_hebb, *slot_eligibility;  // [B,P,N]
+  int* phase;                           // [B,tiles] set to 0, or null
 };
 
 struct BackwardStep {
-  Problem problem;
+  StepParams params;
   Record record;
   std::int64_t t;                                                         // T..0
   const float* dy;                                                        // [T,B,N] upstream, or null
@@ -119,15 +123,15 @@ struct BackwardStep {
   float* dpre;                                                            // [T,B,P] out, or null
   float* drate;                                                           // [T,B,N] out, or null
 
-  float* da;          // [T,B,gates N] gradient of the currents
-  float *G, *GE;      // [B,P,N] gradients of the traces
-  Rows<float> rows;   // [3][B,tiles,P] what each tile adds to the gradient of x; slot t % 3
-  Rows<float> rates;  // [2][B,N] gradient of g; slot t % 2
-  Rows<float> dpost;  // [2][B,N] gradient of post from the trace of its own step; slot t % 2
-  float* dc;          // [B,N] lstm: gradient of c carried back
+  float* da;               // [T,B,gates N] gradient of the currents
+  float *G, *GE;           // [B,P,N] gradients of H and E
+  TimeSlots<float> dx;     // [3][B,tiles,P] each tile's part of the gradient of x; slot t % 3
+  TimeSlots<float> dg;     // [2][B,N] gradient of the rate; slot t % 2
+  TimeSlots<float> dpost;  // [2][B,N] gradient of post from the trace update of the same step; slot t % 2
+  float* dc;               // [B,N] LSTM: gradient of c, carried to the step before
 
-  // Sums over the steps, each column added to by one thread; zero at the start.
-  float* sum_alpha;     // [B,N] sum over i of x ā φ(H)
+  // Sums over the steps. One thread adds to each column; zero before the first launch.
+  float* sum_alpha;     // [B,N] Σ_i x_i ā_j φ(H_ij)
   float* sum_eta;       // [B,N]
   float* sum_v;         // [B,N]
   float* sum_v0;        // [B]

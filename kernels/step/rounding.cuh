@@ -1,10 +1,10 @@
-// Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp).
+// Traces on a bfloat16 tape, each rounded to its own side of the clip (rules/rounded_clip.hpp).
 //
-// With K > 1 the tape has the traces before every K-th step only, and those between are replayed in float,
-// from the rounded one: at a step s after a checkpoint they differ from forward's by what the rounding, 2^-9
-// of an entry at most, has become under s updates. An entry that stood at its clip starts again exactly
-// there. One that comes so near to a clip between checkpoints may be replayed on its other side, and its
-// gradient jumps; the plan therefore takes K = 1 for rules with a clip unless it is told otherwise.
+// With K > 1 the tape stores only the traces before every K-th step. Backward replays the others in float,
+// starting from the rounded checkpoint. s steps after the checkpoint, a replayed trace differs from forward's
+// by the rounding error (at most 2^-9 of an entry) as s updates have changed it. An entry at its clip
+// restarts exactly there. An entry close to its clip may be replayed on the other side, and then its gradient
+// jumps. The plan therefore takes K = 1 for rules with a clip unless the caller sets K.
 #pragma once
 
 #include "common/pack.cuh"
@@ -14,23 +14,23 @@ namespace plasticity::cuda {
 
 __device__ inline float nearest_bfloat16(float value) { return to_float(from_float<__nv_bfloat16>(value)); }
 
-/// The clip as the tape knows it.
+/// The clip, rounded as on the tape.
 __device__ inline RoundedClip rounded_clip(float clip) { return {clip, nearest_bfloat16(clip)}; }
 
-/// `h` as it goes to the tape.
+/// The value of `h` on the tape.
 template <Rule rule>
 __device__ float rounded(float h, float clip) {
   return rounded_trace<rule>(h, nearest_bfloat16(h), rounded_clip(clip));
 }
 
-/// A trace from the tape as the replay starts from it.
+/// The trace from which a replay restarts, from its value on the tape.
 template <Rule rule>
 __device__ float restored(float h, float clip) {
   return restored_trace<rule>(h, rounded_clip(clip));
 }
 
-/// The clip with which the adjoint of the update that led to the recorded trace `after` lets through what
-/// forward let through: everything, or nothing (but an update to minus infinity).
+/// Clip to pass to the adjoint of the update that produced `after`, a trace on the tape. For hard_clip: +inf
+/// if forward did not clip (the gradient passes), -inf if it did. Other rules: the clip itself.
 template <Rule rule>
 __device__ float clip_of_update(float after, float clip) {
   if constexpr (rule == Rule::hard_clip)

@@ -7,8 +7,8 @@ namespace plasticity::cuda {
 
 constexpr int sum_threads = 256;
 
-/// `words` has one place for each of the sum_threads threads, and is used for nothing else. Every thread gets
-/// the sum.
+/// Returns the sum to every thread. `words`: shared memory, one element per thread, not used for anything
+/// else.
 template <class T>
 __device__ T block_sum(T value, T* words) {
   const int thread = static_cast<int>(threadIdx.x);

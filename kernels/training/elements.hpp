@@ -1,3 +1,4 @@
+// What a loss and Adam do with one entry, for the CPU and for the kernels.
 #pragma once
 
 #include <cmath>
@@ -6,10 +7,9 @@
 #include "plasticity/training.hpp"
 #include "rules/arithmetic.hpp"
 
-// What a loss and Adam do with one entry, written once for the CPU and for the kernels.
 namespace plasticity {
 
-/// The sums over the entries that count.
+/// The sums over the unmasked entries.
 struct SquaredSums {
   double error, power;
   std::int64_t count;
@@ -26,21 +26,21 @@ PLASTICITY_HOST_DEVICE inline SquaredSums squared(float y, float target) {
   return {difference * difference, static_cast<double>(target) * static_cast<double>(target), 1};
 }
 
-/// What the sum of the errors is multiplied by.
+/// The factor of the sum of errors in the loss.
 PLASTICITY_HOST_DEVICE inline double scale_of(Reduction reduction, const SquaredSums& sums) {
-  const double by = reduction == Reduction::mean  ? static_cast<double>(sums.count)
-                    : reduction == Reduction::sum ? 1
-                                                  : sums.power;
-  return by == 0 ? 0 : 1 / by;
+  const double divisor = reduction == Reduction::mean  ? static_cast<double>(sums.count)
+                         : reduction == Reduction::sum ? 1
+                                                       : sums.power;
+  return divisor == 0 ? 0 : 1 / divisor;
 }
 
 PLASTICITY_HOST_DEVICE inline float squared_gradient(double scale, float y, float target) {
   return static_cast<float>(2 * scale * (static_cast<double>(y) - static_cast<double>(target)));
 }
 
-/// What the gradients are multiplied by when their norm is more than `most`.
-PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double most) {
-  return static_cast<float>(most / norm);
+/// The factor of the gradients if their norm exceeds max_norm.
+PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double max_norm) {
+  return static_cast<float>(max_norm / norm);
 }
 
 struct AdamConstants {

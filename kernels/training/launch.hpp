@@ -1,3 +1,4 @@
+// The launches of the loss, of gradient clipping and of Adam.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,40 +10,40 @@
 
 namespace plasticity::cuda {
 
-/// Blocks that sum, at most; each leaves one partial sum.
-constexpr int most_summing_blocks = 512;
+/// The maximum number of blocks that sum. Each writes one partial sum.
+constexpr int max_summing_blocks = 512;
 
-/// Bytes that a call works in.
-constexpr std::size_t squared_error_bytes = most_summing_blocks * sizeof(SquaredSums);
-constexpr std::size_t clip_bytes = most_summing_blocks * sizeof(double);
+/// Bytes of scratch per call.
+constexpr std::size_t squared_error_bytes = max_summing_blocks * sizeof(SquaredSums);
+constexpr std::size_t clip_bytes = max_summing_blocks * sizeof(double);
 
-/// Two launches; `partial` is squared_error_bytes.
+/// Two launches. `partial`: squared_error_bytes.
 void launch_squared_error(const SquaredErrorArgs& args, SquaredSums* partial, cudaStream_t stream);
 
-/// Tensors of one launch, cut into chunks: chunk c belongs to the last tensor whose first_chunk is not above
-/// it. Empty tensors are not in it.
+/// The tensors of one launch, split into chunks. Chunk c belongs to the last tensor with first_chunk <= c. No
+/// tensor is empty.
 struct TensorTable {
-  static constexpr int most = 48;
+  static constexpr int max_tensors = 48;
   int count;
-  TrainedTensor tensors[most];
-  std::int64_t first_chunk[most + 1];  // the last one in use: the number of chunks
+  TrainedTensor tensors[max_tensors];
+  std::int64_t first_chunk[max_tensors + 1];  // first_chunk[count]: the number of chunks
 };
 static_assert(sizeof(TensorTable) < 3072);  // a kernel's parameters are at most 4 KiB
 
 constexpr int chunk_elements = 1024;
 
-/// Partial sums of the squares of a table's gradients: one a chunk, up to most_summing_blocks.
+/// The number of partial sums of a table's squared gradients: one per chunk, at most max_summing_blocks.
 int squares_partials(const TensorTable& table);
 
-/// partial[k] = (or, where it `adds`, +=) a part of Σ gradient², for all k below `partials`.
+/// Writes (or adds, if `adds`) a part of Σ gradient² to partial[k], for all k < partials.
 void launch_squares(const TensorTable& table, double* partial, int partials, bool adds, cudaStream_t stream);
 
-/// gradient *= most / norm, where the norm, the root of the sum of the partials, is above `most`. `norm`:
+/// gradient *= max_norm / norm if norm > max_norm. The norm is the root of the sum of the partials. `norm`:
 /// out, or null.
-void launch_clip(const TensorTable& table, const double* partial, int partials, double most, double* norm,
+void launch_clip(const TensorTable& table, const double* partial, int partials, double max_norm, double* norm,
                  cudaStream_t stream);
 
-/// One launch; none where there is nothing in the table.
+/// One launch; none if the table is empty.
 void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,
                  cudaStream_t stream);
 

@@ -1,8 +1,8 @@
-// Gradient clipping and Adam over all tensors of a list at once: the table of pointers is a kernel parameter,
-// and every chunk of 1024 elements is one block's work. The norm is summed in double, in partial sums whose
-// order depends on the sizes alone: no atomics, the same bits every time.
-// Grids: block-stride over the chunks, 256 threads, four elements each. Bytes an element: 4 for the norm, 8
-// more where gradients are scaled, 28 for Adam (gradient read, value and moments read and written).
+// Gradient clipping and Adam for all tensors of a list at once. The table of pointers is a kernel parameter,
+// and a block works on a chunk of 1024 elements. The norm is summed in double, in an order that depends only
+// on the sizes: no atomics, the same bits every time.
+// Grids: block-stride over the chunks, 256 threads, four elements per thread. Bytes per element: 4 for the
+// norm, 8 more if gradients are scaled, 28 for Adam (gradient read, value and moments read and written).
 #include <algorithm>
 
 #include "training/block_sum.cuh"
@@ -11,7 +11,7 @@
 namespace plasticity::cuda {
 namespace {
 
-constexpr int own = chunk_elements / sum_threads;
+constexpr int thread_elements = chunk_elements / sum_threads;
 
 /// Calls work(tensor, first element) for the block's chunks.
 template <class Work>
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(sum_threads)
   double sum = 0;
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
 #pragma unroll
-    for (int piece = 0; piece < own; ++piece) {
+    for (int piece = 0; piece < thread_elements; ++piece) {
       const std::int64_t k = first + piece * sum_threads + threadIdx.x;
       const double gradient = k < tensor.elements ? tensor.gradient[k] : 0;
       sum += gradient * gradient;
@@ -41,18 +41,18 @@ __global__ void __launch_bounds__(sum_threads)
 }
 
 __global__ void __launch_bounds__(sum_threads)
-    clip_kernel(const __grid_constant__ TensorTable table, const double* partial, int partials, double most,
-                double* norm) {
+    clip_kernel(const __grid_constant__ TensorTable table, const double* partial, int partials,
+                double max_norm, double* norm) {
   PLASTICITY_SHARED(double, words, [sum_threads]);
   double sum = 0;
   for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sum += partial[k];
   const double found = std::sqrt(block_sum(sum, words));
   if (norm != nullptr && blockIdx.x == 0 && threadIdx.x == 0) *norm = found;
-  if (!(found > most)) return;
-  const float factor = clip_factor(found, most);
+  if (!(found > max_norm)) return;
+  const float factor = clip_factor(found, max_norm);
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
 #pragma unroll
-    for (int piece = 0; piece < own; ++piece) {
+    for (int piece = 0; piece < thread_elements; ++piece) {
       const std::int64_t k = first + piece * sum_threads + threadIdx.x;
       if (k < tensor.elements) tensor.gradient[k] *= factor;
     }
@@ -61,15 +61,15 @@ __global__ void __launch_bounds__(sum_threads)
 
 __global__ void __launch_bounds__(sum_threads)
     adam_kernel(const __grid_constant__ TensorTable table, const AdamConstants constants,
-                const AdamScales* given) {
-  const AdamScales scales = *given;
+                const AdamScales* device_scales) {
+  const AdamScales scales = *device_scales;
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
-    float gradient[own], m[own], v[own], value[own];
-    const auto each = [&](auto what) {
+    float gradient[thread_elements], m[thread_elements], v[thread_elements], value[thread_elements];
+    const auto each = [&](auto work) {
 #pragma unroll
-      for (int piece = 0; piece < own; ++piece) {
+      for (int piece = 0; piece < thread_elements; ++piece) {
         const std::int64_t k = first + piece * sum_threads + threadIdx.x;
-        if (k < tensor.elements) what(k, piece);
+        if (k < tensor.elements) work(k, piece);
       }
     };
     each([&](std::int64_t k, int piece) {  // all loads before the first store
@@ -94,7 +94,7 @@ unsigned blocks_of(const TensorTable& table) {
 }  // namespace
 
 int squares_partials(const TensorTable& table) {
-  return static_cast<int>(std::clamp<std::int64_t>(table.first_chunk[table.count], 1, most_summing_blocks));
+  return static_cast<int>(std::clamp<std::int64_t>(table.first_chunk[table.count], 1, max_summing_blocks));
 }
 
 void launch_squares(const TensorTable& table, double* partial, int partials, bool adds, cudaStream_t stream) {
@@ -102,10 +102,10 @@ void launch_squares(const TensorTable& table, double* partial, int partials, boo
          table, partial, adds);
 }
 
-void launch_clip(const TensorTable& table, const double* partial, int partials, double most, double* norm,
+void launch_clip(const TensorTable& table, const double* partial, int partials, double max_norm, double* norm,
                  cudaStream_t stream) {
   launch(clip_kernel, {.grid = std::max(blocks_of(table), 1u), .block = sum_threads, .stream = stream}, table,
-         partial, partials, most, norm);
+         partial, partials, max_norm, norm);
 }
 
 void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,

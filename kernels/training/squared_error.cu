@@ -1,8 +1,9 @@
-// loss = s Σ (y - target)² over the entries that count, dy = 2 s (y - target), with s = 1 / count, 1, or
-// 1 / Σ target². The first kernel leaves a partial sum a block; the second adds those up, every block all of
-// them in the same order, and writes the gradient: no atomics, the same bits every time.
+// loss = s Σ (y - target)² over the unmasked entries, dy = 2 s (y - target), with s = 1 / count, 1, or 1 / Σ
+// target². The first kernel writes one partial sum per block. In the second, every block adds up all partial
+// sums in the same order and writes its part of the gradient: no atomics, the same bits every time.
 // Grids: grid-stride over the elements, at most 512 blocks of 256 threads that sum. On chip: the sums, in
-// double. Bytes: y, target and the mask twice (the second time mostly from L2), dy once: 21 an element.
+// double. Bytes: y, target and the mask read twice (the second time mostly from L2), dy written once: 21 per
+// element.
 #include <algorithm>
 
 #include "training/block_sum.cuh"
@@ -11,7 +12,7 @@
 namespace plasticity::cuda {
 namespace {
 
-constexpr int an_own = 4;  // elements a thread, before there are blocks enough
+constexpr int thread_elements = 4;  // per thread, while there are fewer than the maximum of blocks
 
 __device__ bool counts(const SquaredErrorArgs& args, std::int64_t k) {
   return args.mask == nullptr || args.mask[k] != 0;
@@ -54,8 +55,9 @@ __global__ void __launch_bounds__(sum_threads)
 }  // namespace
 
 void launch_squared_error(const SquaredErrorArgs& args, SquaredSums* partial, cudaStream_t stream) {
-  const std::int64_t wanted = (args.elements + sum_threads * an_own - 1) / (sum_threads * an_own);
-  const int summing = static_cast<int>(std::min<std::int64_t>(wanted, most_summing_blocks));
+  const std::int64_t wanted =
+      (args.elements + sum_threads * thread_elements - 1) / (sum_threads * thread_elements);
+  const int summing = static_cast<int>(std::min<std::int64_t>(wanted, max_summing_blocks));
   if (summing > 0) {
     launch(squared_sums_kernel,
            {.grid = static_cast<unsigned>(summing), .block = sum_threads, .stream = stream}, args, partial);

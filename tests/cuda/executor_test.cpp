@@ -220,7 +220,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   for (std::int64_t i = 0; i < N; ++i) shown[at(b * N + i)] = .01f * static_cast<float>(i);
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::ForwardStep step{};
-  cuda::Problem& p = step.problem;
+  cuda::StepParams& p = step.params;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;
@@ -231,7 +231,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   p.alpha = alpha.data();
   p.eta = eta.data();
   step.record.ring = true;
-  step.record.shown = step.record.post = {shown.data(), B * N};
+  step.record.output = step.record.post = {shown.data(), B * N};
   step.record.hebb = {hebb.data(), 0};
   step.current = current.data();
   step.y = y.data();
@@ -240,7 +240,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
     simt::config().only_block = [&](auto block) {
       return block.x >= static_cast<unsigned>(b * N / cuda::tile_columns);
     };
-    cuda::launch_forward<Rule::decay>(step, true, nullptr);
+    cuda::ForwardKernels<Rule::decay>::launch_step(step, true, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t j = 0; j < N; ++j) {
@@ -267,7 +267,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   }
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::BackwardStep step{};
-  cuda::Problem& p = step.problem;
+  cuda::StepParams& p = step.params;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;
@@ -277,21 +277,21 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   p.w = w.data();
   p.alpha = alpha.data();
   p.eta = eta.data();
-  step.record.shown = step.record.post = {shown.data(), B * N};
+  step.record.output = step.record.post = {shown.data(), B * N};
   step.record.hebb = {hebb.data(), B * N * N};
   step.dy = dy.data();
   step.dinitial_hebb = dhebb.data();
   step.da = da.data();
   step.G = G.data();
-  step.rows = {rows.data(), B * tiles * N};
-  step.rates = {rates.data(), B * N};
+  step.dx = {rows.data(), B * tiles * N};
+  step.dg = {rates.data(), B * N};
   step.dpost = {dpost.data(), B * N};
   step.sum_alpha = alpha_sums.data();
   step.sum_eta = eta_sums.data();
   const simt::KeepConfig keep;
   simt::run([&] {
     simt::config().only_block = [&](auto block) { return block.x >= static_cast<unsigned>(b * tiles); };
-    cuda::launch_backward<Rule::decay>(step, {.bf16 = false, .wide = true}, nullptr);
+    cuda::BackwardKernels<Rule::decay>::launch_step(step, {.bf16 = false, .wide = true}, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t i = 0; i < N; ++i) {

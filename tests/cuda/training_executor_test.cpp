@@ -76,7 +76,7 @@ TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfALoss) {
   y[at(last)] = 3;
   target[at(last)] = 1;
   double loss = 0;
-  std::vector<SquaredSums> partial(cuda::most_summing_blocks);
+  std::vector<SquaredSums> partial(cuda::max_summing_blocks);
   const simt::KeepConfig keep;
   simt::run([&] {
     simt::config().only_block = [](auto block) { return block.x == 0; };  // the last elements are its
@@ -103,7 +103,7 @@ TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfAdam) {
   table.count = 1;
   table.tensors[0] = {value.data(), gradient.data(), first.data(), second.data(), beyond};
   table.first_chunk[1] = chunks;
-  std::vector<double> partial(cuda::most_summing_blocks);
+  std::vector<double> partial(cuda::max_summing_blocks);
   double norm = 0;
   const AdamConstants constants{.9f, .999f, 1e-8f};
   const AdamScales scales = adam_scales({.learning_rate = .1}, 1);
@@ -112,8 +112,8 @@ TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfAdam) {
     // The block of the last chunk, in grids of 512 and of 4096; and the first, which writes the norm.
     simt::config().only_block = [&](auto block) { return block.x == 0 || block.x == (chunks - 1) % 4096; };
     ASSERT_EQ((chunks - 1) % 4096, (chunks - 1) % 512);
-    cuda::launch_squares(table, partial.data(), cuda::most_summing_blocks, false, nullptr);
-    cuda::launch_clip(table, partial.data(), cuda::most_summing_blocks, 2, &norm, nullptr);
+    cuda::launch_squares(table, partial.data(), cuda::max_summing_blocks, false, nullptr);
+    cuda::launch_clip(table, partial.data(), cuda::max_summing_blocks, 2, &norm, nullptr);
     cuda::launch_adam(table, constants, &scales, nullptr);
     synchronize(Device::cuda(), {});
   });

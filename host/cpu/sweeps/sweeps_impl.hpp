@@ -2,25 +2,11 @@
 
 #include "cpu/sweeps/sweep_backward.hpp"
 #include "cpu/sweeps/sweep_forward.hpp"
+#include "rules/dispatch.hpp"
 
 // The table of sweeps for the instruction set that the including file is compiled for.
 namespace plasticity::cpu {
 namespace {
-
-/// Calls run<rule>() for the rule that the list holds at run time.
-template <class Run, Rule... rules>
-inline void with_rule(Rule rule, RuleList<rules...>, Run run) {
-  (void)((rule == rules && (run.template operator()<rules>(), true)) || ...);
-}
-
-template <class Run>
-inline void with_eligibility(Eligibility kind, Run run) {
-  switch (kind) {
-    case Eligibility::none: return run.template operator()<Eligibility::none>();
-    case Eligibility::before: return run.template operator()<Eligibility::before>();
-    case Eligibility::after: return run.template operator()<Eligibility::after>();
-  }
-}
 
 /// For sweeps without an update, which depend only on how a rule reads the trace. Only read_clip clips it.
 template <class Run>
@@ -64,11 +50,12 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
   };
   with_elements(sweeps, elements, can_share, [&]<int count>(const ForwardSweep<Real>* at) {
     if constexpr (count > 1) {
-      with_rule(rule, AllRules{},
-                [&]<Rule r> { sweep_forward<r, Eligibility::none, with_update, count>(c, columns, at); });
+      dispatch_rule(rule,
+                    [&]<Rule r> { sweep_forward<r, Eligibility::none, with_update, count>(c, columns, at); });
     } else if (updates(*at)) {
-      with_rule(rule, AllRules{}, [&]<Rule r> {
-        with_eligibility(kind, [&]<Eligibility k> { sweep_forward<r, k, with_update, 1>(c, columns, at); });
+      dispatch_rule(rule, [&]<Rule r> {
+        dispatch_eligibility(kind,
+                             [&]<Eligibility k> { sweep_forward<r, k, with_update, 1>(c, columns, at); });
       });
     } else {
       with_read_rule(rule,
@@ -80,8 +67,9 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
 template <class Real>
 void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
             const TraceSource<Real>& traces, Real* hebb, Real* eligibility) {
-  with_rule(rule, AllRules{}, [&]<Rule r> {
-    with_eligibility(kind, [&]<Eligibility k> { sweep_replay<r, k>(c, columns, traces, hebb, eligibility); });
+  dispatch_rule(rule, [&]<Rule r> {
+    dispatch_eligibility(kind,
+                         [&]<Eligibility k> { sweep_replay<r, k>(c, columns, traces, hebb, eligibility); });
   });
 }
 
@@ -103,7 +91,7 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
   with_elements(sweeps, elements, can_share, [&]<int count>(const BackwardSweep<Real>* at) {
     with_alpha(c.alpha_per_connection, [&]<bool per> {
       if constexpr (count > 1) {
-        with_rule(rule, AllRules{}, [&]<Rule r> {
+        dispatch_rule(rule, [&]<Rule r> {
           sweep_backward<r, Eligibility::none, with_read, with_update, per, count>(c, columns, at);
         });
       } else if (!updates(*at)) {
@@ -111,8 +99,8 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
           sweep_backward<r, Eligibility::none, with_read, without_update, per, 1>(c, columns, at);
         });
       } else {
-        with_rule(rule, AllRules{}, [&]<Rule r> {
-          with_eligibility(kind, [&]<Eligibility k> {
+        dispatch_rule(rule, [&]<Rule r> {
+          dispatch_eligibility(kind, [&]<Eligibility k> {
             if (reads(*at)) {
               sweep_backward<r, k, with_read, with_update, per, 1>(c, columns, at);
             } else {

@@ -1,0 +1,120 @@
+// The traces of a thread's connections, in registers: load, update, store.
+#pragma once
+
+#include "rules/trace_update.hpp"
+#include "step/block.cuh"
+#include "step/rounding.cuh"
+
+namespace plasticity::cuda {
+
+/// Where H and E are in memory. `eligibility` is ignored without an eligibility trace.
+template <Eligibility kind, class T>
+struct TracePointers {
+  T *hebb, *eligibility;
+
+  __device__ __forceinline__ TracePointers operator+(std::int64_t offset) const {
+    if constexpr (kind == Eligibility::none)
+      return {hebb + offset, nullptr};
+    else
+      return {hebb + offset, eligibility + offset};
+  }
+};
+
+/// D = x y of a trace update. Rounded on its own: if a compiler fused the product into the update in one
+/// kernel and not in another, a replayed trace would differ in bits from forward's.
+__device__ __forceinline__ float hebbian_product(float x, float y) { return __fmul_rn(x, y); }
+
+/// The traces H and E of V neighbouring connections of a row, or their gradients. Without an eligibility
+/// trace, e is neither loaded, updated nor stored.
+template <Eligibility kind, int V = 1>
+struct TracePair {
+  static constexpr bool eligible = kind != Eligibility::none;
+  float h[V], e[V];
+
+  __device__ __forceinline__ void set_zero() {
+#pragma unroll
+    for (int k = 0; k < V; ++k) h[k] = e[k] = 0;
+  }
+
+  template <class T>
+  __device__ __forceinline__ void load_hebb(const TracePointers<kind, T>& from) {
+    load_columns(from.hebb, h);
+  }
+  template <class T>
+  __device__ __forceinline__ void load_eligibility(const TracePointers<kind, T>& from) {
+    if constexpr (eligible) load_columns(from.eligibility, e);
+  }
+  template <class T>
+  __device__ __forceinline__ void load(const TracePointers<kind, T>& from) {
+    load_hebb(from);
+    load_eligibility(from);
+  }
+  /// Loads from the pointers that are not null. The rest keeps its value.
+  __device__ __forceinline__ void load_existing(const TracePointers<kind, const float>& from,
+                                                std::int64_t offset) {
+    if (from.hebb != nullptr) load_columns(from.hebb + offset, h);
+    if (eligible && from.eligibility != nullptr) load_columns(from.eligibility + offset, e);
+  }
+
+  template <class T>
+  __device__ __forceinline__ void store(const TracePointers<kind, T>& to) const {
+    store_columns(to.hebb, h);
+    if constexpr (eligible) store_columns(to.eligibility, e);
+  }
+  /// Stores to the pointers that are not null.
+  __device__ __forceinline__ void store_existing(const TracePointers<kind, float>& to,
+                                                 std::int64_t offset) const {
+    if (to.hebb != nullptr) store_columns(to.hebb + offset, h);
+    if (eligible && to.eligibility != nullptr) store_columns(to.eligibility + offset, e);
+  }
+
+  /// Updates connection k with presynaptic activity x and postsynaptic activity y.
+  template <Rule rule>
+  __device__ __forceinline__ void update(int k, float x, float y, float rate, float eta, float clip) {
+    update_traces<rule, kind>(h[k], e[k], hebbian_product(x, y), rate, y, eta, clip);
+  }
+
+  /// Stores the values for a bfloat16 tape.
+  template <Rule rule>
+  __device__ __forceinline__ void store_rounded(const TracePointers<kind, __nv_bfloat16>& to,
+                                                float clip) const {
+    float r[V];
+#pragma unroll
+    for (int k = 0; k < V; ++k) r[k] = rounded<rule>(h[k], clip);
+    store_columns(to.hebb, r);
+    if constexpr (eligible) store_columns(to.eligibility, e);
+  }
+};
+
+/// The traces on a tape, [slots,B,P,N], of float or bfloat16.
+template <Eligibility kind, class Trace>
+__device__ __forceinline__ TracePointers<kind, const Trace> traces_on_tape(const Record& record) {
+  if constexpr (sizeof(Trace) == sizeof(float))
+    return {record.hebb.base, record.eligibility.base};
+  else
+    return {static_cast<const Trace*>(record.hebb16), static_cast<const Trace*>(record.eligibility16)};
+}
+
+/// The bfloat16 checkpoints that forward writes.
+template <Eligibility kind>
+__device__ __forceinline__ TracePointers<kind, __nv_bfloat16> rounded_checkpoints(const Record& record) {
+  return {static_cast<__nv_bfloat16*>(record.hebb16), static_cast<__nv_bfloat16*>(record.eligibility16)};
+}
+
+/// Forward's traces before step t: in their checkpoint, or in the working traces between two checkpoints.
+template <Eligibility kind>
+__device__ __forceinline__ TracePointers<kind, float> traces_before(const Record& record, std::int64_t t,
+                                                                    std::int64_t offset) {
+  TracePointers<kind, float> traces{};
+  if (record.working_hebb != nullptr && t % record.interval != 0) {
+    traces.hebb = record.working_hebb + offset;
+    if constexpr (kind != Eligibility::none) traces.eligibility = record.working_eligibility + offset;
+  } else {
+    const std::int64_t slot = t / record.interval;
+    traces.hebb = record.hebb.at(slot, offset);
+    if constexpr (kind != Eligibility::none) traces.eligibility = record.eligibility.at(slot, offset);
+  }
+  return traces;
+}
+
+}  // namespace plasticity::cuda
