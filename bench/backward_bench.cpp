@@ -1,5 +1,5 @@
-// Plan::backward over whole sequences, all gradients, from the tape that forward has recorded. The gradients
-// of the parameters add up from call to call, as they do in the library.
+// Plan::backward over whole sequences with all gradients, from the tape of a forward call. The parameter
+// gradients accumulate from call to call, as in training.
 #include "sequence.hpp"
 
 namespace plasticity::bench {

@@ -31,7 +31,7 @@ std::vector<Case> experiments() {
            8}};
 }
 
-/// Each from the same point, N 128, B 8, T 20, along one axis.
+/// Sweeps along one axis through N 128, B 8, T 20.
 void add_sweeps(std::vector<Case>& all) {
   constexpr std::int64_t neurons = 128, batch = 8, steps = 20;
   for (const std::int64_t N : {32, 64, 128, 256, 512, 1024})

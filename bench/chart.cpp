@@ -4,8 +4,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "draw/chart.hpp"
 #include "plasticity/error.hpp"
+#include "tool/draw/chart.hpp"
 
 namespace {
 

@@ -18,11 +18,11 @@ using Clock = std::chrono::steady_clock;
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 double measure(Device device, std::size_t footprint) {
-  constexpr double least_seconds = 1e-3;  // short, so that some of them are undisturbed
+  constexpr double min_seconds = 1e-3;  // short, so that some measurements are undisturbed
   constexpr int repetitions = 25;
   Copier copier(device, footprint);
   std::int64_t rounds = 1;
-  while (copier.seconds(rounds) < least_seconds) rounds *= 2;
+  while (copier.seconds(rounds) < min_seconds) rounds *= 2;
   double best = copier.seconds(rounds);
   for (int k = 1; k < repetitions; ++k) best = std::min(best, copier.seconds(rounds));
   return static_cast<double>(copier.bytes()) * static_cast<double>(rounds) / best;
@@ -42,8 +42,8 @@ Copier::Copier(Device device, std::size_t footprint) : device_(device) {
   share_ = std::max<std::size_t>(footprint / 2 / threads / 64 * 64, 64);
   parts_.resize(threads);
   for (Part& part : parts_) {
-    // Source and target must not lie on the same places of their pages: a load would seem to wait for the
-    // store before.
+    // Source and target start at different offsets within a page, so that loads do not wait for stores with
+    // equal low address bits.
     constexpr std::size_t page = 4096;
     const std::size_t between = (share_ + page - 1) / page * page + page / 2 + 64;
     part.memory = DeviceMemory(device, between + share_);
@@ -68,7 +68,7 @@ double Copier::seconds(std::int64_t rounds) {
     begin.arrive_and_wait();
     for (std::int64_t k = 0; k < rounds; ++k) {
       std::memcpy(part.to, part.from, share_);
-      asm volatile("" ::: "memory");  // every round is done
+      asm volatile("" ::: "memory");  // keeps the compiler from removing rounds
     }
     end.arrive_and_wait();
   };

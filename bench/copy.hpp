@@ -5,18 +5,18 @@
 #include <plasticity/plasticity.hpp>
 #include <vector>
 
-// The copy bandwidth of a device: the ceiling that everything else is held against.
+// The copy bandwidth of a device. The other benchmarks are compared with it.
 namespace plasticity::bench {
 
-/// Copies within `footprint` bytes, half of them the source and half the target, shared out among the
-/// device's threads (a GPU: one copy on the device).
+/// Copies one half of `footprint` bytes to the other, with all threads of the device (on a GPU: one device
+/// copy).
 class Copier {
  public:
   Copier(Device device, std::size_t footprint);
 
-  /// The seconds of `rounds` copies of everything, all threads together.
+  /// Seconds for `rounds` copies of the whole half, by all threads together.
   double seconds(std::int64_t rounds);
-  /// Bytes read and written by one round.
+  /// Bytes read and written per round.
   std::size_t bytes() const { return 2 * share_ * parts_.size(); }
 
  private:
@@ -29,8 +29,8 @@ class Copier {
   std::vector<Part> parts_;
 };
 
-/// Bytes a second, read and written, of copies within that many bytes: the best of several measurements made
-/// when it is first asked for, on the powers of two beside it, between which it interpolates.
+/// Bytes per second, read and written, of copies within that many bytes. The first call measures the two
+/// nearest powers of two several times and keeps the best. The result is interpolated between them.
 double copy_rate(Device device, std::size_t footprint);
 
 }  // namespace plasticity::bench

@@ -1,5 +1,5 @@
-// The copy bandwidth of the machine, from sizes that stay in a cache to sizes that do not, for one thread and
-// for all of them: copy/BYTES/THREADS. What the other benchmarks reach is given as a share of it.
+// The copy bandwidth of the machine for sizes within and beyond the caches, for one thread and for all:
+// copy/BYTES/THREADS. Other benchmarks report their share of it.
 #include <benchmark/benchmark.h>
 
 #include "copy.hpp"
@@ -11,7 +11,7 @@ namespace {
 void run(benchmark::State& state, Device device, std::size_t footprint) {
   Copier copier(device, footprint);
   std::int64_t rounds = 1;
-  while (copier.seconds(rounds) < 1e-3) rounds *= 2;  // so that starting the threads does not count
+  while (copier.seconds(rounds) < 1e-3) rounds *= 2;  // makes the start of the threads negligible
   for (auto _ : state) state.SetIterationTime(copier.seconds(rounds));
   state.SetBytesProcessed(state.iterations() * rounds * static_cast<std::int64_t>(copier.bytes()));
 }

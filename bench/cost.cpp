@@ -6,11 +6,11 @@ namespace plasticity::bench {
 namespace {
 
 struct Sizes {
-  double real;      // bytes of a number
+  double real;      // bytes per number
   double entries;   // P N
-  double weights;   // of [P,N] or [N,3N], read at every step
+  double weights;   // number of [P,N] matrices read per step
   double traces;    // Hebbian and eligibility
-  double elements;  // batch elements worked on at the same time
+  double elements;  // batch elements in progress at the same time
 };
 
 Sizes sizes(const Case& c, Device device) {
@@ -18,7 +18,7 @@ Sizes sizes(const Case& c, Device device) {
   const auto N = static_cast<double>(spec.neurons), P = static_cast<double>(spec.presynaptic());
   const double gates = spec.cell == Cell::lstm ? 3 * N * N : 0;
   const double alpha = spec.alpha == Granularity::connection ? P * N : 0;
-  // On a CPU a thread takes a batch element through all steps; a GPU works on the whole batch at each.
+  // A CPU thread runs one batch element through all steps. A GPU runs the whole batch at each step.
   const double together = device.kind() == DeviceKind::cpu
                               ? static_cast<double>(std::min<std::int64_t>(c.batch, device.threads()))
                               : static_cast<double>(c.batch);
@@ -26,7 +26,7 @@ Sizes sizes(const Case& c, Device device) {
           spec.has_eligibility() ? 2.0 : 1.0, together};
 }
 
-/// Operations on an entry to move its trace on, and the same backward.
+/// Operations per entry for a trace update, and for its adjoint.
 double update_flops(Rule rule) {
   switch (rule) {
     case Rule::additive: return 2;
@@ -50,13 +50,13 @@ Cost cost(const Case& c, std::int64_t steps, Device device, double passes, doubl
 
 Cost forward_cost(const Case& c, std::int64_t steps, Device device) {
   const double gates = c.spec.cell == Cell::lstm ? 6 : 0;
-  // The read takes two multiplications and two additions.
+  // The plastic read: two multiplications and two additions.
   return cost(c, steps, device, 2, 4 + update_flops(c.spec.rule) + gates, 1);
 }
 
 Cost backward_cost(const Case& c, std::int64_t steps, Device device) {
   const double gates = c.spec.cell == Cell::lstm ? 12 : 0;
-  // Sums over G x, G g y and the rate's: 6; the adjoint of the read with dw and dalpha: 10.
+  // The sums of dx, dy and drate: 6. The adjoint of the read with dw and dalpha: 10.
   return cost(c, steps, device, 3, 16 + update_flops(c.spec.rule) + gates, 2);
 }
 

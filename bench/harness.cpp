@@ -25,8 +25,8 @@ std::vector<Operation>& operations() {
 bool failed = false;
 std::optional<double> tolerance;
 
-/// Pushes everything out of the caches: on a CPU every hardware thread writes more than they hold, a GPU
-/// writes more than its L2.
+/// Evicts everything from the caches: each hardware thread of a CPU writes more than the caches hold, a GPU
+/// more than its L2 cache holds.
 class Flush {
  public:
   explicit Flush(Device device) : device_(device), memory_(device, bytes(device)) {}

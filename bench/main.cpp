@@ -1,6 +1,6 @@
-// Google Benchmark's main, and three flags of its own: --cases prints the cases as JSON for bench/run,
-// --operation=NAME runs one operation ("copy" too), --tolerance=X overrides what a check may be off by. A
-// failed check makes the exit code 1; Google Benchmark itself would end with 0.
+// Google Benchmark's main with three more flags: --cases prints the cases as JSON for bench/run,
+// --operation=NAME runs one operation (also "copy"), --tolerance=X overrides the tolerance of the checks. The
+// exit code is 1 if a check fails; Google Benchmark itself would exit with 0.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -21,7 +21,7 @@ void add_context() {
   benchmark::AddCustomContext("cuda", reason.empty() ? Device::cuda().name() : "not measured: " + reason);
 }
 
-/// The value of `--name=value`, taken out of the arguments; null where it is not there.
+/// Removes `--name=value` from the arguments and returns the value, or null if it is absent.
 const char* take(int& argc, char** argv, const char* name) {
   const std::size_t length = std::strlen(name);
   for (int k = 1; k < argc; ++k) {

@@ -6,7 +6,7 @@
 
 namespace plasticity::bench {
 
-/// A whole sequence with its plan and memory, for the benchmarks of forward and of backward.
+/// A sequence with its plan and memory, for the benchmarks of forward and backward.
 template <class Real>
 struct SequenceRun {
   SequenceRun(const Case& c, std::int64_t steps, Device device)
@@ -24,14 +24,14 @@ struct SequenceRun {
     synchronize(problem.device(), {});
   }
 
-  Problem<Real> problem;
+  CaseTensors<Real> problem;
   Plan plan;
   DeviceMemory tape, scratch;
 };
 
-/// Forward and backward of a few steps at the case's own batch, against the reference: all outputs, or all
-/// gradients. The gradient flows into the checked batch elements alone, so that those of the parameters are
-/// theirs.
+/// Compares forward or backward over a few steps, at the case's own batch size, with the reference: all
+/// outputs or all gradients. Only the checked batch elements have an upstream gradient, so that the parameter
+/// gradients are theirs alone.
 template <class Real>
 Check check_sequence(const Case& c, Device device, bool gradients) {
   SequenceRun<Real> run(c, checked_steps, device);

@@ -1,5 +1,5 @@
-// Plan::step: a network that acts, one step at a time, its state in live memory. A call of the benchmark is a
-// row of steps, since one step of a small network is over before a clock could tell.
+// Plan::step: a network that runs one step at a time. One benchmark call runs many steps, because a single
+// step of a small network is shorter than the resolution of the clock.
 #include "harness.hpp"
 
 namespace plasticity::bench {
@@ -7,15 +7,15 @@ namespace {
 
 constexpr std::int64_t row = 16;
 
-/// Everything that stepping needs: inputs for `steps` steps, live memory, outputs one after the other.
+/// The memory for stepping: inputs of `steps` steps, the step state, consecutive outputs.
 template <class Real>
 struct Stepper {
   Stepper(const Case& c, std::int64_t steps, Device device)
       : problem(c, steps, device),
         plan(c.spec, {.steps = steps, .batch = c.batch, .device = device, .precision = c.precision}),
-        live(device, plan.live_bytes()),
+        step_state(device, plan.step_state_bytes()),
         scratch(device, plan.scratch_bytes()) {
-    plan.load({}, State<const Real>{}, live.as<Live>());
+    plan.load({}, State<const Real>{}, step_state.as<StepState>());
   }
 
   void operator()() {
@@ -30,21 +30,21 @@ struct Stepper {
       }
       args.y = problem.forward.y + t * c.batch * c.spec.neurons;
       if (problem.forward.modulation != nullptr) args.modulation = problem.forward.modulation + t * c.batch;
-      plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+      plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>());
     }
     synchronize(problem.device(), {});
   }
 
-  Problem<Real> problem;
+  CaseTensors<Real> problem;
   Plan plan;
-  DeviceMemory live, scratch;
+  DeviceMemory step_state, scratch;
 };
 
 template <class Real>
 Check check(const Case& c, Device device) {
   Stepper<Real> stepper(c, checked_steps, device);
   stepper();
-  stepper.plan.store({}, stepper.problem.forward.final_state, stepper.live.template as<Live>());
+  stepper.plan.store({}, stepper.problem.forward.final_state, stepper.step_state.template as<StepState>());
   const std::vector<std::string> prefixes{"y", "modulation", "final."};
   return compare(stepper.problem, checked_elements(c.batch), prefixes);
 }
@@ -70,7 +70,7 @@ const bool added = add_operation(
      .cost =
          [](const Case& c, Device d) {
            Cost cost = forward_cost(c, row, d);
-           // Between two steps all traces of the batch lie where they are: none stays with its thread.
+           // Between two steps the traces of the whole batch are in memory; none stays in a thread's cache.
            cost.footprint = static_cast<std::size_t>(cost.bytes / static_cast<double>(row));
            return cost;
          },

@@ -1,4 +1,4 @@
-// An iteration of training, by the Trainer: forward, a squared error, backward, Adam.
+// One training iteration of a Trainer: forward, squared error, backward, Adam.
 #include <algorithm>
 #include <cmath>
 
@@ -28,7 +28,7 @@ class Training {
     trainer_.step(sequence_, target);
   }
 
-  Problem<float> data;
+  CaseTensors<float> data;
   Network network;
   std::vector<float> target;
 
@@ -38,16 +38,16 @@ class Training {
   Sequence sequence_;
 };
 
-/// The gradients of the first iteration against the reference, and the parameters after it against Adam's
-/// first step, which is lr g / (|g| + epsilon).
+/// Compares the gradients of the first iteration with the reference, and the parameters after it with Adam's
+/// first step, lr g / (|g| + epsilon).
 Check check(const Case& c, Device device) {
   Training training(c, checked_steps, device);
   std::vector<std::int64_t> all(static_cast<std::size_t>(c.batch));
   for (std::size_t b = 0; b < all.size(); ++b) all[b] = static_cast<std::int64_t>(b);
 
-  // The network's parameters and the loss's gradient, at the reference's own outputs.
+  // Uses the network's parameters, and the gradient of the loss at the reference's outputs.
   for (const ParameterView& p : training.network.parameters()) training.data.set("param." + p.name, p.value);
-  Problem<double> oracle(training.data, all);
+  CaseTensors<double> oracle(training.data, all);
   reference::forward(c.spec, checked_steps, c.batch, oracle.forward);
   std::vector<double> dy = oracle.values("y");
   for (std::size_t k = 0; k < dy.size(); ++k)

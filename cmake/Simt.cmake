@@ -41,7 +41,7 @@ function(plasticity_simt_library name)
   # In this directory only, so that elsewhere nvcc may compile the same file.
   set_source_files_properties(${arg_SOURCES} PROPERTIES LANGUAGE CXX)
   target_include_directories(${name}
-    PUBLIC ${arg_INCLUDES} ${PROJECT_SOURCE_DIR}/kernels
+    PUBLIC ${arg_INCLUDES} ${PROJECT_SOURCE_DIR}/tests/simt/shadow ${PROJECT_SOURCE_DIR}/kernels
     PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/host)
   target_link_libraries(${name} PUBLIC ${executor} ${arg_LIBRARIES})
   plasticity_warnings(${name})

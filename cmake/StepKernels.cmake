@@ -29,7 +29,7 @@ endfunction()
 
 # The host's side of the CUDA part, plain C++ over the CUDA runtime's headers.
 function(plasticity_cuda_host_sources variable)
-  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp live.cpp planner.cpp resident.cpp runtime.cpp
+  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp step_state.cpp planner.cpp resident.cpp runtime.cpp
     training.cpp)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/host/cuda/)
   set(${variable} ${sources} PARENT_SCOPE)

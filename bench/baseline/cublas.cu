@@ -1,5 +1,5 @@
-// The operations of the baseline on a GPU. It is written for the tests' executor too (tests/simt), which runs
-// it on the CPU; hence the kernels' own launch helper.
+// The operations of the baseline on a GPU. The executor of the tests (tests/simt) compiles this file too, so it
+// launches kernels with the helper of kernels/common.
 #include "common/launch.hpp"
 
 #include <cublas_v2.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr unsigned most_threads = 256, most_rows = 65535;
 
-/// f(row, column): a block a piece of a row.
+/// Calls f(row, column). A block computes part of a row.
 template <class F>
 __global__ void __launch_bounds__(most_threads) each_kernel(Index rows, Index columns, F f) {
   const Index column = static_cast<Index>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -61,7 +61,7 @@ class Cublas {
     launch(each_kernel<F>, {.grid = dim3(across, down), .block = threads}, rows, columns, f);
   }
 
-  // What is row-major here is column-major and transposed there: cT = bT aT.
+  // cuBLAS is column-major: a row-major c = a b is cT = bT aT there.
   void product(Index m, Index n, Index k, const float* a, bool a_transposed, const float* b,
                bool b_transposed, float beta, float* c) const {
     const float one = 1;
@@ -82,7 +82,7 @@ class Cublas {
   }
 
  private:
-  /// s = op(m) v of every batch element, of `out` numbers from `in`.
+  /// s = op(m) v for each batch element, with `in` inputs and `out` outputs.
   void batched(cublasOperation_t operation, Index out, Index in, Index batch, const float* m, Index row,
                Index stride, const float* v, float* s) const {
     const auto small = [](Index value) { return static_cast<int>(value); };

@@ -6,11 +6,11 @@
 
 namespace plasticity::bench::baseline {
 
-/// What one would write for a GPU without the library: products by cuBLAS, all else a kernel that runs a
-/// function of each element, on the default stream. Arguments point to the device's memory.
+/// The GPU baseline: cuBLAS for products, elementwise kernels for all else, on the default stream. Arguments
+/// point to device memory.
 class CublasSequence {
  public:
-  /// On the current device; allocates what it needs there. Throws Error.
+  /// Allocates its memory on the current device. Throws Error.
   CublasSequence(const Spec& spec, std::int64_t steps, std::int64_t batch);
   ~CublasSequence();
   void forward(const ForwardArgs<float>& args);

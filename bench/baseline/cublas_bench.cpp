@@ -1,4 +1,4 @@
-// cuBLAS and elementwise kernels: what a CUDA program would do without the library.
+// The baseline of a CUDA program: cuBLAS and elementwise kernels.
 #include "cublas.hpp"
 #include "register.hpp"
 

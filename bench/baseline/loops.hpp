@@ -7,7 +7,7 @@
 
 namespace plasticity::bench::baseline {
 
-/// The operations as plain loops, OpenMP where the compiler has it.
+/// The operations as plain loops, with OpenMP if the compiler has it.
 class Loops {
  public:
   explicit Loops(int threads) : threads_(threads) {}
@@ -16,7 +16,7 @@ class Loops {
 
   template <class F>
   void each(Index rows, Index columns, F f) const {
-    if (rows == 1) {  // a long row is shared out too
+    if (rows == 1) {  // parallel within a long row
 #pragma omp parallel for num_threads(threads_) if (columns >= worth_sharing)
       for (Index j = 0; j < columns; ++j) f(0, j);
       return;

@@ -1,4 +1,4 @@
-// Whole-tensor operations as plain loops: what a C++ program would do without the library.
+// The baseline of a C++ program: whole-tensor operations as plain loops.
 #include "loops.hpp"
 #include "register.hpp"
 

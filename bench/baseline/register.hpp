@@ -7,7 +7,7 @@
 
 namespace plasticity::bench::baseline {
 
-/// A case by a baseline, its arguments and its memory.
+/// A case run by a baseline, with its arguments and memory.
 template <class Implementation>
 struct BaselineRun {
   BaselineRun(const Case& c, std::int64_t steps, Device device)
@@ -22,12 +22,12 @@ struct BaselineRun {
     synchronize(problem.device(), {});
   }
 
-  Problem<float> problem;
+  CaseTensors<float> problem;
   Implementation sequence;
 };
 
-/// Forward and backward of a baseline as benchmarks beside the library's. `Implementation` is made from a
-/// spec, T, B and a device.
+/// Registers forward and backward of a baseline. `Implementation` is constructed from a spec, T, B and a
+/// device.
 template <class Implementation>
 bool add_baseline(const std::string& name, DeviceKind kind) {
   using Run = BaselineRun<Implementation>;

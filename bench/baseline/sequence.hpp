@@ -1,12 +1,12 @@
-// What one would write without the library: a sequence as whole-tensor operations, one pass over memory each,
-// the trace of every step kept for backward. The same driver over two sets of operations: plain loops
-// (loops.hpp), and cuBLAS with elementwise kernels (cublas.cu). Cells rnn and lstm, rules decay and
-// hard_clip, rates fixed, modulated and fan_out, tanh, no eligibility and no masks; the initial state is
-// zero, and no gradient comes from the final one.
+// The baselines' sequence: whole-tensor operations, one pass over memory each, with the trace of every step
+// stored for backward. The same driver serves two sets of operations: plain loops (loops.hpp), and cuBLAS
+// with elementwise kernels (cublas.cu). It supports cells rnn and lstm, rules decay and hard_clip, rates
+// fixed, modulated and fan_out, and tanh. It has no eligibility traces and no masks. The initial state and
+// the gradient of the final state are zero.
 //
-// `Operations` offers, on pointers of its device, row-major:
-//   allocate(n)                                 n floats that live as long as it
-//   each(rows, columns, f)                      f(row, column) for all of them, in parallel
+// `Operations` provides, on row-major pointers of its device:
+//   allocate(n)                                 n floats with the lifetime of the object
+//   each(rows, columns, f)                      f(row, column) for all elements, in parallel
 //   product(m, n, k, a, ta, b, tb, beta, c)     c [m,n] = op(a) op(b) + beta c
 //   columns(B, P, N, x, m, s)                   s[b,j] = sum_i x[b,i] m[b,i,j]
 //   rows(B, P, N, m, v, s)                      s[b,i] = sum_j m[b,i,j] v[b,j]
@@ -27,14 +27,14 @@ namespace plasticity::bench::baseline {
 
 using Index = std::int64_t;
 
-/// Whether the baselines know a spec.
+/// Whether the baselines support a spec.
 inline bool knows(const Spec& spec) {
   return spec.is_recurrent() && (spec.rule == Rule::decay || spec.rule == Rule::hard_clip) &&
          spec.rate != Rate::external && !spec.has_eligibility() && spec.activation == Activation::tanh &&
          spec.modulator_source == ModulatorSource::hidden;
 }
 
-/// alpha_ij by strides: 0 where it does not depend on i, or on j.
+/// alpha_ij with a stride of 0 for an index that it does not depend on.
 struct Alpha {
   Alpha(const Spec& spec, const float* from)
       : values(from),
@@ -47,7 +47,7 @@ struct Alpha {
 
 inline BASELINE_DEVICE float sigmoid(float a) { return 1 / (1 + expf(-a)); }
 
-/// All is public, since nvcc wants its lambdas in functions that are.
+/// All members are public, because nvcc requires that of functions with extended lambdas.
 template <class Operations>
 struct Sequence {
   Sequence(const Spec& of, Index steps, Index batch, Operations& operations)
@@ -73,13 +73,13 @@ struct Sequence {
   void forward(const ForwardArgs<float>& args);
   void backward(const BackwardArgs<float>& args);
 
-  // Forward, a step.
+  // One forward step.
   void input_currents(const ForwardArgs<float>& args);
   void effective_weights(const Parameters<const float>& p, Index t);
   void cell(const ForwardArgs<float>& args, Index t);
   void rates(const ForwardArgs<float>& args, Index t);
   void update_trace(Index t);
-  // Backward, a step, in this order.
+  // One backward step, in this order.
   void trace_back(Index t);
   void rates_back(const BackwardArgs<float>& args, Index t);
   void cell_back(const BackwardArgs<float>& args, Index t);
@@ -98,7 +98,7 @@ struct Sequence {
   Operations& ops;
   const Index T, B, N;
   const bool lstm;
-  // Kept of every step.
+  // Stored for every step.
   float* hebb;                // [T+1,B,N,N] before step t
   float* x;                   // [T+1,B,N] presynaptic activity of step t, the output of the step before
   float* y;                   // [T,B,N] postsynaptic activity
@@ -107,7 +107,7 @@ struct Sequence {
   float* modulation;          // [T,B] M
   float* rate;                // [T,B,N] g
   float *current, *dcurrent;  // [T,B,N], lstm [T,B,4N]
-  // Of one step.
+  // Of the current step.
   float *matrix, *dhebb;                                                   // [B,N,N]
   float *s, *carry, *dout, *dpost, *drate, *da, *dc, *sums, *work, *ones;  // [B,N]
   float *pre, *dgates;                                                     // [B,3N]

@@ -23,7 +23,7 @@ void Sequence<Operations>::backward(const BackwardArgs<float>& args) {
   if (lstm) copy(args.dinitial_state.c, dc, B * N);
 }
 
-/// The trace rule: gradients of y, x and the rate, and of the trace before.
+/// Adjoint of the trace rule: gradients of y, x, the rate and the previous trace.
 template <class Operations>
 void Sequence<Operations>::trace_back(Index t) {
   const Index n = N;
@@ -80,7 +80,7 @@ void Sequence<Operations>::rates_back(const BackwardArgs<float>& args, Index t) 
   ops.each(B, N, [=] BASELINE_DEVICE(Index b, Index j) { out[b * n + j] += q[b] * v[j]; });
 }
 
-/// From the gradients of the output and of y to that of the current.
+/// Gradient of the current, from the gradients of the output and of y.
 template <class Operations>
 void Sequence<Operations>::cell_back(const BackwardArgs<float>& args, Index t) {
   const Index n = N;
@@ -112,7 +112,7 @@ void Sequence<Operations>::cell_back(const BackwardArgs<float>& args, Index t) {
   ops.each(1, B * N, [=] BASELINE_DEVICE(Index, Index k) { to_x[k] += through_gates[k]; });
 }
 
-/// The plastic read: gradients of w, alpha, x and the trace.
+/// Adjoint of the plastic read: gradients of w, alpha, x and the trace.
 template <class Operations>
 void Sequence<Operations>::read_back(const BackwardArgs<float>& args, Index t) {
   const Index n = N;

@@ -21,7 +21,7 @@ void Sequence<Operations>::forward(const ForwardArgs<float>& args) {
   if (lstm) copy(args.final_state.c, c + T * B * N, B * N);
 }
 
-/// x(t) W_in + b of all steps, or what is given.
+/// Input currents of all steps: x(t) W_in + b, or u(t).
 template <class Operations>
 void Sequence<Operations>::input_currents(const ForwardArgs<float>& args) {
   const Index width = spec.gates() * N;

@@ -1,4 +1,4 @@
-"""Two results of bench/run side by side."""
+"""Compares two results of bench/run."""
 from report import columns
 from spread import digits
 
@@ -6,11 +6,11 @@ OURS = "plasticity"
 
 
 class NotComparable(Exception):
-    """Two files that no ratio can be made of."""
+    """The two files have no benchmark in common, or are no results."""
 
 
 def times(results):
-    """name -> spread of milliseconds a step, of all that results have; a copy's seconds count too.
+    """name -> spread of milliseconds per step of all benchmarks, and of the seconds of a copy.
 
     >>> spread = {"median": 1.0, "low": 1.0, "high": 1.0}
     >>> case = {"name": "x", "device": "cpu", "contenders": {"plasticity": {"forward_ms_per_step": spread, "backward_ms_per_step": spread}}}
@@ -47,7 +47,7 @@ def verdict(ratio, low, high, tolerance):
 
 
 def compare(old, new, tolerance, everything, force):
-    """A dict for each name that both have: ratio, low, high, verdict; the slowest first.
+    """A dict per name that both results have: ratio, low, high, verdict. Sorted by ratio, slowest first.
 
     >>> def results(median, low, high, threads=2):
     ...     spread = {"median": median, "low": low, "high": high}
@@ -80,7 +80,7 @@ def compare(old, new, tolerance, everything, force):
 
 
 def lines(compared):
-    """The table, and a line of counts."""
+    """The table and a line of counts."""
     rows = [["", "new / old", "spread", ""]]
     rows += [[each["name"], digits(each["ratio"]), f"[{digits(each['low'])} to {digits(each['high'])}]", each["verdict"]]
              for each in compared]

@@ -1,4 +1,4 @@
-"""The Google Benchmark programs: every operation, the copy, the baselines; each a run of plasticity_bench."""
+"""Runs plasticity_bench for each operation, the copy and the baselines."""
 import json
 import pathlib
 import tempfile
@@ -9,15 +9,15 @@ from spread import spread
 OPERATIONS = ("copy", "forward", "backward", "step", "training")
 COUNTERS = ("floor_ms_per_step", "percent_of_copy", "bytes", "flops", "gflops_per_second")
 TO_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
-# What is kept of a report's context: nothing that names a user or a folder.
+# The stored entries of a report's context. None names a user or a folder.
 CONTEXT = ("device", "cuda", "compiler", "plasticity", "num_cpus", "mhz_per_cpu", "caches")
-# What `--quick` and `--smoke` run, as patterns of names.
+# Patterns of the benchmarks that `--quick` and `--smoke` run.
 QUICK = "^(copy/|[a-z]+/experiments/.*/plasticity/.*/warm|(forward|backward)/sweep_N/.*_N(64|128|256)_)"
 SMOKE = "^(copy/32KiB|[a-z]+/cells/rnn_hard_clip_fan_out_N128_B8_T20/|[a-z]+/sweep_N/rnn_decay_N32_)"
 
 
 def plain_name(name):
-    """A benchmark's name without what Google Benchmark appends.
+    """A benchmark's name without the suffixes of Google Benchmark.
 
     >>> plain_name("forward/experiments/rnn_decay_N256_B32_T30/loops/cpu/cold/repeats:3/manual_time")
     'forward/experiments/rnn_decay_N256_B32_T30/loops/cpu/cold'
@@ -27,7 +27,7 @@ def plain_name(name):
 
 
 def digest(report):
-    """The benchmarks of a report: name -> its spread and counters; and those that failed: name -> why.
+    """Two dicts of a report: name -> spread and counters, and name -> reason of those that failed.
 
     >>> runs = [{"name": "step/cells/x/plasticity/cpu/warm/real_time", "run_type": "iteration", "real_time": time,
     ...          "time_unit": "ms", "ms_per_step": time, "percent_of_copy": 50 / time} for time in (2.0, 1.0, 4.0)]
@@ -61,7 +61,7 @@ def digest(report):
 
 
 def read_report(path):
-    """The report of a run, or what there is of it when the run was cut short."""
+    """The report of a run, or its first part if the run was cut off."""
     text = path.read_text()
     try:
         return json.loads(text)
@@ -70,7 +70,7 @@ def read_report(path):
 
 
 def measure(options, clock, results):
-    """Runs the operations; adds `operations` and `context` to the results, and what failed."""
+    """Runs the operations and adds `operations`, `context` and the failures to the results."""
     results["operations"] = {}
     pattern = SMOKE if options.smoke else QUICK if options.quick else "."
     for number, operation in enumerate(OPERATIONS):

@@ -1,4 +1,4 @@
-"""Running programs: within a time, what they print kept, and everything ended with the script."""
+"""Runs programs with a time limit, keeps their output, and ends them with the script."""
 import json
 import os
 import pathlib
@@ -11,15 +11,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Failed(Exception):
-    """A program that did not do what it should; the message says why."""
+    """A program failed. The message says why."""
 
 
 class OutOfTime(Failed):
-    """A program that did not end in the time it had."""
+    """A program exceeded its time limit."""
 
 
 class Clock:
-    """The time that is left of `limit` seconds; None: as much as is wanted."""
+    """The remaining time of `limit` seconds. None: no limit."""
 
     def __init__(self, limit=None):
         self.start, self.limit = time.monotonic(), limit
@@ -31,7 +31,7 @@ class Clock:
         return most if self.limit is None else min(most, self.limit - self.spent())
 
     def share(self, of):
-        """A clock over a share of the time that is left."""
+        """A clock over a share of the remaining time."""
         return Clock(None if self.limit is None else max(0.0, of * self.left()))
 
 
@@ -41,7 +41,7 @@ def last_line(text):
 
 
 def run(command, seconds, environment=None, visible=False):
-    """(exit code, stdout, stderr) of a program. Raises Failed where it cannot start or does not end in time."""
+    """(exit code, stdout, stderr) of a program. Raises Failed if it cannot start or exceeds its time."""
     try:
         program = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=None if visible else subprocess.PIPE, text=True, errors="replace",
@@ -58,7 +58,7 @@ def run(command, seconds, environment=None, visible=False):
 
 
 def end(program):
-    """Ends a program and what it has started, if it still runs."""
+    """Ends a running program and its children."""
     if program.poll() is None:
         try:
             os.killpg(program.pid, signal.SIGKILL)
@@ -68,7 +68,7 @@ def end(program):
 
 
 class Paced:
-    """A program that times one round for every line it is sent: `plasticity time --paced` and the peers."""
+    """A program that times one round per input line: `plasticity time --paced` and the peers."""
 
     def __init__(self, command, environment=None):
         self.name = pathlib.Path(str(command[1] if "python" in str(command[0]) else command[0])).name
@@ -81,7 +81,7 @@ class Paced:
             raise Failed(f"{command[0]}: {error.strerror}") from error
 
     def round(self, seconds):
-        """One round's result. Raises Failed; the program is then no longer there."""
+        """The result of one round. Raises Failed; the program has then ended."""
         try:
             self.program.stdin.write(b"go\n")
         except OSError:

@@ -1,4 +1,4 @@
-"""What bench/run prints last, as text and as Markdown, and what out/bench.png shows: plain functions of a results file."""
+"""The final report of bench/run as text and Markdown, and the data of out/bench.png. Plain functions of a results file."""
 from spread import digits
 
 OURS = "plasticity"
@@ -59,7 +59,7 @@ def ratio_lines(results, part="peers"):
 
 
 def percent_of_copy(results, direction, case):
-    """Of the copy's bandwidth, from the benchmark of the same case; empty without one."""
+    """Percentage of the copy bandwidth, from the benchmark of the same case. Empty without one."""
     device = "cuda" if case["device"] == "cuda" else "cpu"
     done = results.get("operations", {}).get(f"{direction}/{case['group']}/{case['name']}/{OURS}/{device}/warm")
     return digits(done["percent_of_copy"]) if done else "-"
@@ -75,7 +75,7 @@ def baseline(results, direction, case):
 
 
 def contender_rows(results, case):
-    """A row for each contender of a case: name, forward, backward, both over ours, memory, % of copy both ways."""
+    """A row per contender of a case: name, forward, backward, total relative to ours, memory, % of copy for both."""
     ours = case["contenders"].get(OURS)
     rows = []
     for name, each in case["contenders"].items():
@@ -96,7 +96,7 @@ HEAD = ["", "forward ms", "backward ms", "x ours", "memory MB", "fwd % copy", "b
 
 
 def columns(rows):
-    """Rows of words as lines, the first column to the left, the others to the right.
+    """Formats rows of words as lines. The first column is left-aligned, the others right-aligned.
 
     >>> columns([["", "ms"], ["long name", "1.5"]])
     ['            ms', 'long name  1.5']
@@ -107,7 +107,7 @@ def columns(rows):
 
 
 def copy_lines(results):
-    """The copy's bandwidth: a line for each device and number of threads."""
+    """The copy bandwidth: a line per device and number of threads."""
     found = {}
     for name, done in results.get("operations", {}).items():
         words = name.split("/")
@@ -119,7 +119,7 @@ def copy_lines(results):
 
 
 def operation_rows(results, groups):
-    """Rows of the operations of some groups: name, ms a step with its spread, floor, % of copy, GFLOP/s."""
+    """Rows of the operations of some groups: name, ms per step with spread, floor, % of copy, GFLOP/s."""
     rows = []
     for name, done in results.get("operations", {}).items():
         words = name.split("/")
@@ -143,7 +143,7 @@ def machine_line(results):
 
 
 def table(results):
-    """Everything, as text; the ratio lines come last."""
+    """The whole report as text. The ratio lines come last."""
     lines = [machine_line(results)]
     if results["machine"]["load"] > BUSY * results["machine"]["processors"]:
         lines.append(f"THE MACHINE WAS BUSY when this began (load {results['machine']['load']:.1f}): such times say little,"
@@ -231,7 +231,7 @@ def title(name):
 
 
 def chart(results):
-    """What out/bench.png shows: time per step, forward and backward together, against N, a series a contender.
+    """The data of out/bench.png: time per step, forward plus backward, against N, one series per contender.
 
     >>> point = lambda ms: {"both_ms_per_step": {"median": ms}}
     >>> cases = [{"name": "c", "neurons": n, "device": "cpu", "contenders": {"plasticity": point(n / 100)}} for n in (64, 32)]

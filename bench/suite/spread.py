@@ -12,7 +12,7 @@ def spread(values):
 
 
 def paired_ratio(numerators, denominators):
-    """The spread of the ratios round by round: what slows the machine down in one round slows both.
+    """The spread of the ratios per round. A disturbance in a round affects both.
 
     >>> paired_ratio([12, 26, 9], [1, 2, 1])["median"]
     12.0

@@ -1,4 +1,4 @@
-"""The training comparison: binary patterns (2018) to a small sign error, the library and PyTorch taking turns."""
+"""The training comparison: binary patterns (2018) to a small sign error. The library and PyTorch take turns."""
 import statistics
 
 from programs import ROOT, Failed, Paced
@@ -25,7 +25,7 @@ def reached(errors, seconds):
 
 
 def alike(ours, theirs):
-    """How far the first losses are from each other: the same episodes and parameters give the same, but for rounding.
+    """The relative difference of the first losses. With equal episodes and parameters only rounding differs.
 
     >>> alike([1000.0, 900.0], [1000.1, 900.0]) < 1e-3
     True
@@ -36,7 +36,7 @@ def alike(ours, theirs):
 
 
 class Contender:
-    """A program that trains, turn by turn."""
+    """A training program that runs in turns."""
 
     def __init__(self, command):
         self.paced = Paced(command)
@@ -57,7 +57,7 @@ class Contender:
 
 
 def measure(options, results):
-    """Trains both until they have reached the goal or used up --episodes; adds results["training"]."""
+    """Trains both until the goal or the number of --episodes is reached. Adds results["training"]."""
     words = ["--paced", "--threads", str(options.threads), "--episodes", str(min(CHUNK, options.episodes)),
              "--neurons", str(options.training_neurons)]
     commands = {"plasticity": [options.build / "bench/binary_patterns", *words]}

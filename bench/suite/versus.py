@@ -1,4 +1,4 @@
-"""The library and the peers side by side: they take turns, round by round, so that noise falls on all of them."""
+"""Times the library and its peers. They take turns round by round, so that noise affects all of them."""
 import json
 import os
 import pathlib
@@ -21,7 +21,7 @@ ROUND_LIMIT = 240  # seconds: torch.compile may take minutes before its first
 
 
 def find_frameworks(pythons, clock):
-    """framework -> (python, version), and for those that no Python has: framework -> why. Paths are printed, not kept."""
+    """Two dicts: framework -> (python, version), and framework -> reason if no Python has it. Paths are printed, not stored."""
     found, missing = {}, {}
     for framework in ("torch", "jax"):
         for python in pythons:
@@ -41,7 +41,7 @@ def find_frameworks(pythons, clock):
 
 
 def check_peers(found, clock):
-    """The parity cases through each framework: framework -> what check.py says at its end."""
+    """Runs the parity cases in each framework: framework -> last line of check.py."""
     checked = {}
     for framework, (python, _) in found.items():
         try:
@@ -53,7 +53,7 @@ def check_peers(found, clock):
 
 
 def check_ours(options, clock, results, cases, device):
-    """The library's own outputs and gradients at the sizes of some cases, against the reference, before it is compared."""
+    """Compares the library's outputs and gradients at the sizes of some cases with the reference."""
     names = "|".join(case["name"] for case in cases)
     command = [options.build / "bench/plasticity_bench", "--benchmark_min_time=0",
                f"--benchmark_filter=^(forward|backward)/{cases[0]['group']}/({names})/{OURS}/{device}/warm"]
@@ -65,7 +65,7 @@ def check_ours(options, clock, results, cases, device):
 
 
 def commands(case, contenders, found, options, device):
-    """contender -> command and environment, the library first."""
+    """contender -> command and environment. The library comes first."""
     words = [word for name, value in case["options"].items() for word in (f"--{name}", str(value))]
     words += ["--seconds", str(options.seconds), "--device", device, "--paced"]
     if device == "cpu":
@@ -80,7 +80,7 @@ def commands(case, contenders, found, options, device):
 
 
 def take_turns(chosen, rounds, clock):
-    """contender -> its rounds; and contender -> why it has none. One runs at a time, the others wait."""
+    """Two dicts: contender -> rounds, and contender -> reason if it has none. One runs at a time."""
     running, measured, missing = {}, {}, {}
     longest = 0.0  # of a round of everyone
     try:
@@ -111,14 +111,14 @@ def take_turns(chosen, rounds, clock):
 
 
 def memory(result):
-    """What a run needed beyond the loaded libraries, in bytes."""
+    """Peak memory of a run beyond the loaded libraries, in bytes."""
     if "device_memory_bytes" in result and "cuda" in result["configuration"]["device"]:
         return result["device_memory_bytes"]
     return result.get("peak_cuda_bytes") or result["peak_rss_bytes"] - result["idle_rss_bytes"]
 
 
 def digest(measured):
-    """contender -> spreads of the rounds, and the ratio to the library of forward, backward and both together."""
+    """contender -> spreads of the rounds, and ratios to the library for forward, backward and both."""
     times = {name: {"forward": [each["forward_ms_per_step"] for each in results],
                     "backward": [each["backward_ms_per_step"] for each in results]}
              for name, results in measured.items()}
@@ -137,7 +137,7 @@ def digest(measured):
 
 
 def measure(options, clock, results, cases, part, contenders, device="cpu"):
-    """Times cases; adds them to results[part], and contenders that are not there to results["missing"]."""
+    """Times cases, adds them to results[part], and adds missing contenders to results["missing"]."""
     found = options.found
     results.setdefault(part, [])
     if cases and not check_ours(options, clock, results, cases, device):
@@ -167,6 +167,6 @@ def load_cases(options):
 
 
 def pythons(options):
-    """The Pythons to look for frameworks in."""
+    """The Python interpreters to search for frameworks."""
     named = options.python or [path for path in os.environ.get("PLASTICITY_PYTHON", "").split(os.pathsep) if path]
     return named or ["python3"]

@@ -1,9 +1,9 @@
-// The binary patterns of 2018 (arXiv 1804.02464, 4.1): a recurrent plastic network of N neurons and a bias
-// sees five random patterns of N bits, twice, six steps each with four of silence after, then half of one of
-// them for six steps, and completes it. One episode a time; squared error of the last step; Adam. The time of
-// training is taken, without the making of episodes. bench/peers/binary_patterns.py is the same loop in
-// PyTorch: random numbers come from a hash that both have, so that both see the same episodes from the same
-// parameters.
+// The binary patterns of 2018 (arXiv 1804.02464, 4.1). A recurrent plastic network of N neurons and a bias
+// sees five random patterns of N bits, twice, for six steps each with four silent steps after each. Then it
+// sees half of one pattern for six steps and must complete it. One episode per iteration, squared error of
+// the last step, Adam. The measured time excludes making the episodes. bench/peers/binary_patterns.py is the
+// same loop in PyTorch. Both take random numbers from the same hash, so they have the same episodes and
+// initial parameters.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -23,8 +23,8 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t patterns = 5, presentations = 2, on = 6, off = 4, test = 6;
 constexpr std::size_t T = patterns * presentations * (on + off) + test;  // 106
 constexpr float gain = 20;
-constexpr std::uint64_t streams = 4;                 // of an episode: bits, order, zeroed, asked
-constexpr std::uint64_t parameters_at = 1ull << 40;  // the first stream that is no episode's
+constexpr std::uint64_t streams = 4;                 // per episode: bits, order, zeroed, asked
+constexpr std::uint64_t parameters_at = 1ull << 40;  // the first stream after those of the episodes
 
 std::uint64_t mixed(std::uint64_t x) {  // splitmix64
   x += 0x9E3779B97F4A7C15;
@@ -42,7 +42,7 @@ struct Episode {
   std::vector<float> target;  // [N]
 };
 
-/// 0..count-1 in the order of their keys.
+/// 0..count-1 sorted by key.
 std::vector<std::size_t> shuffled(std::size_t count, std::uint64_t stream, std::uint64_t from) {
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), 0);
@@ -115,7 +115,7 @@ class Training {
     errors_.push_back(static_cast<double>(wrong) / static_cast<double>(N_));
   }
 
-  /// What was learned since the last report.
+  /// Losses and sign errors since the last report, and the total time, as JSON.
   nlohmann::ordered_json report(const Device& device) {
     nlohmann::ordered_json result{{"episodes", episodes_},
                                   {"seconds", seconds_},

@@ -13,10 +13,10 @@ bool fits(plasticity_dtype got, plasticity_dtype wanted) {
 std::string to_string(plasticity_device device) {
   switch (device.kind) {
     case PLASTICITY_CPU: return "the CPU";
-    case PLASTICITY_CUDA: return text("CUDA device ", device.index);
+    case PLASTICITY_CUDA: return str_cat("CUDA device ", device.index);
     case PLASTICITY_CUDA_HOST: return "pinned memory of the host";
     case PLASTICITY_CUDA_MANAGED: return "managed memory";
-    default: return text("a device of kind ", device.kind);
+    default: return str_cat("a device of kind ", device.kind);
   }
 }
 
@@ -30,37 +30,37 @@ std::string to_string(plasticity_dtype dtype) {
                      : dtype.code == PLASTICITY_BOOL   ? "bool"
                                                        : nullptr;
   const std::string name =
-      text(kind == nullptr ? text("type ", int{dtype.code}, " of bits ") : kind, int{dtype.bits});
-  return dtype.lanes == 1 ? name : text(name, " x ", dtype.lanes);
+      str_cat(kind == nullptr ? str_cat("type ", int{dtype.code}, " of bits ") : kind, int{dtype.bits});
+  return dtype.lanes == 1 ? name : str_cat(name, " x ", dtype.lanes);
 }
 
 std::string to_string(const std::int64_t* shape, std::int32_t ndim) {
   std::string list = "[";
-  for (std::int32_t axis = 0; axis < ndim; ++axis) list += text(axis > 0 ? "," : "", shape[axis]);
+  for (std::int32_t axis = 0; axis < ndim; ++axis) list += str_cat(axis > 0 ? "," : "", shape[axis]);
   return list + "]";
 }
 
 void check_dense(const std::string& name, const plasticity_tensor& tensor) {
-  if (tensor.ndim < 0) bad_argument(text(name, ".ndim"), "at least 0", text(tensor.ndim));
-  if (tensor.ndim > 0 && tensor.shape == nullptr) bad_argument(text(name, ".shape"), "a pointer", "null");
+  if (tensor.ndim < 0) bad_argument(str_cat(name, ".ndim"), "at least 0", str_cat(tensor.ndim));
+  if (tensor.ndim > 0 && tensor.shape == nullptr) bad_argument(str_cat(name, ".shape"), "a pointer", "null");
   std::int64_t elements = 1;
   for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) {
     const std::int64_t size = tensor.shape[axis];
-    if (size < 0) bad_argument(text(name, ".shape[", axis, "]"), "at least 0", text(size));
+    if (size < 0) bad_argument(str_cat(name, ".shape[", axis, "]"), "at least 0", str_cat(size));
     if (size > 0 && elements > (std::int64_t{1} << 48) / size) {
-      bad_argument(text(name, ".shape"), "at most 2^48 elements", to_string(tensor.shape, tensor.ndim));
+      bad_argument(str_cat(name, ".shape"), "at most 2^48 elements", to_string(tensor.shape, tensor.ndim));
     }
     elements *= size;
   }
   if (elements == 0) return;
-  if (tensor.data == nullptr) bad_argument(text(name, ".data"), "a pointer", "null");
+  if (tensor.data == nullptr) bad_argument(str_cat(name, ".data"), "a pointer", "null");
   if (tensor.strides == nullptr) return;
   std::int64_t dense = 1;
   for (std::int32_t axis = tensor.ndim - 1; axis >= 0; --axis) {
     if (tensor.shape[axis] > 1 && tensor.strides[axis] != dense) {
-      bad_argument(
-          text(name, ".strides"), "those of a dense row-major tensor, or null",
-          text(to_string(tensor.strides, tensor.ndim), " for shape ", to_string(tensor.shape, tensor.ndim)));
+      bad_argument(str_cat(name, ".strides"), "those of a dense row-major tensor, or null",
+                   str_cat(to_string(tensor.strides, tensor.ndim), " for shape ",
+                           to_string(tensor.shape, tensor.ndim)));
     }
     dense *= tensor.shape[axis];
   }
@@ -82,9 +82,9 @@ plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vecto
 }
 
 Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device on) : on_(on) {
-  if (count > 0 && list == nullptr) bad_argument("arguments", text("a list of ", count), "null");
+  if (count > 0 && list == nullptr) bad_argument("arguments", str_cat("a list of ", count), "null");
   for (std::size_t k = 0; k < count; ++k) {
-    if (list[k].name == nullptr) bad_argument(text("arguments[", k, "].name"), "a name", "null");
+    if (list[k].name == nullptr) bad_argument(str_cat("arguments[", k, "].name"), "a name", "null");
     if (has(list[k].name)) bad_argument(list[k].name, "once", "twice");
     entries_.push_back({list[k].name, list[k].tensor});
   }
@@ -103,7 +103,7 @@ void Arguments::check_place(const std::string& name, const plasticity_tensor& te
   if (there || device.kind == PLASTICITY_CUDA_MANAGED) return;
   const plasticity_device wanted = {on_.kind() == DeviceKind::cpu ? PLASTICITY_CPU : PLASTICITY_CUDA,
                                     on_.index()};
-  bad_argument(text(name, ".device"), to_string(wanted), to_string(device));
+  bad_argument(str_cat(name, ".device"), to_string(wanted), to_string(device));
 }
 
 void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dtype dtype) {
@@ -115,7 +115,7 @@ void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dt
   if (entry->tensor == nullptr) return nullptr;
   const plasticity_tensor& tensor = *entry->tensor;
   if (!fits(tensor.dtype, dtype)) {
-    bad_argument(text(name, ".dtype"), to_string(dtype), to_string(tensor.dtype));
+    bad_argument(str_cat(name, ".dtype"), to_string(dtype), to_string(tensor.dtype));
   }
   check_dense(name, tensor);
   const auto is = [&](const std::int64_t* size, int rank) {
@@ -123,7 +123,7 @@ void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dt
   };
   const bool short_one = leading_one_optional_ && shape.rank > 1 && shape.size[0] == 1;
   if (!is(shape.size.data(), shape.rank) && !(short_one && is(shape.size.data() + 1, shape.rank - 1))) {
-    bad_argument(text(name, ".shape"), to_string(shape.size.data(), shape.rank),
+    bad_argument(str_cat(name, ".shape"), to_string(shape.size.data(), shape.rank),
                  to_string(tensor.shape, tensor.ndim));
   }
   check_place(name, tensor);
@@ -134,8 +134,8 @@ void Arguments::refuse_others() const {
   for (const Entry& entry : entries_) {
     if (entry.taken || entry.tensor == nullptr) continue;
     std::string names;
-    for (const std::string& each : known_) names += text(names.empty() ? "" : ", ", each);
-    bad_argument("arguments", text("tensors of this call (", names, ")"), text('\'', entry.name, '\''));
+    for (const std::string& each : known_) names += str_cat(names.empty() ? "" : ", ", each);
+    bad_argument("arguments", str_cat("tensors of this call (", names, ")"), str_cat('\'', entry.name, '\''));
   }
 }
 

@@ -53,7 +53,7 @@ class Arguments {
   template <class Group, class ShapeOf>
   void take_group(const char* group, Group& pointers, ShapeOf shape_of) {
     for (const auto& member : Group::members()) {
-      const std::string name = text(group, '.', member.name);
+      const std::string name = str_cat(group, '.', member.name);
       const std::optional<Shape> shape = shape_of(member.name);
       if (!shape && has(name)) bad_argument(name, "none for a network without it", "a tensor");
       if (!shape) continue;

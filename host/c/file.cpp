@@ -32,7 +32,7 @@ io::DType type_in_file(const std::string& name, plasticity_dtype dtype) {
     const plasticity_dtype each = type.in_memory;
     if (each.code == dtype.code && each.bits == dtype.bits && each.lanes == dtype.lanes) return type.in_file;
   }
-  bad_argument(text(name, ".dtype"), "float16, 32 or 64, bfloat16, int32 or 64, uint8 or bool8",
+  bad_argument(str_cat(name, ".dtype"), "float16, 32 or 64, bfloat16, int32 or 64, uint8 or bool8",
                to_string(dtype));
 }
 
@@ -46,7 +46,7 @@ plasticity_dtype type_in_memory(io::DType dtype) {
 io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
   check_dense(name, tensor);
   if (tensor.device.kind == PLASTICITY_CUDA)
-    bad_argument(text(name, ".device"), "the host's memory", "a GPU's");
+    bad_argument(str_cat(name, ".device"), "the host's memory", "a GPU's");
   io::Tensor copy;
   copy.dtype = type_in_file(name, tensor.dtype);
   copy.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
@@ -104,7 +104,8 @@ plasticity_status plasticity_file_metadata(const plasticity_file* file, const ch
   return guarded([&] {
     const io::TensorFile& of = not_null(file, "file").file;
     const auto found = of.metadata.find(&not_null(key, "key"));
-    if (found == of.metadata.end()) fail(ErrorCode::format, text("metadata '", key, '\''), "a value", "none");
+    if (found == of.metadata.end())
+      throw_error(ErrorCode::format, str_cat("metadata '", key, '\''), "a value", "none");
     not_null(value, "value") = found->second.c_str();
   });
 }

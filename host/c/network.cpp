@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "c/spec.hpp"
-#include "validate.hpp"
+#include "check/arguments.hpp"
 
 namespace plasticity::c {
 namespace {
@@ -22,7 +22,7 @@ std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes_of(const Sp
   }
   for (const auto& member : State<float>::members()) {
     if (const auto shape = state_shape(spec, batch, member.name)) {
-      shapes[text("state.", member.name)] = dimensions(*shape);
+      shapes[str_cat("state.", member.name)] = dimensions(*shape);
     }
   }
   return shapes;
@@ -106,13 +106,13 @@ void Answers::give_modulation(std::span<const float> modulation) const {
 }
 
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
-  if (count > 0 && parameters == nullptr) bad_argument("parameters", text("a list of ", count), "null");
+  if (count > 0 && parameters == nullptr) bad_argument("parameters", str_cat("a list of ", count), "null");
   std::vector<ParameterView> views;
   for (std::size_t k = 0; k < count; ++k) {
     const plasticity_parameter& parameter = parameters[k];
-    if (parameter.name == nullptr) bad_argument(text("parameters[", k, "].name"), "a name", "null");
+    if (parameter.name == nullptr) bad_argument(str_cat("parameters[", k, "].name"), "a name", "null");
     const auto floats = [&](const char* part, const plasticity_tensor& tensor) {
-      const std::string name = text("parameter '", parameter.name, "' ", part);
+      const std::string name = str_cat("parameter '", parameter.name, "' ", part);
       Shape flat{{1}, 1};
       check_dense(name, tensor);
       for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) flat.size[0] *= tensor.shape[axis];
@@ -225,7 +225,8 @@ plasticity_status plasticity_network_parameters(plasticity_network* network, pla
     plasticity_network& of = not_null(network, "network");
     const std::vector<ParameterView> views = of.network.parameters();
     not_null(count, "count") = views.size();
-    if (capacity < views.size()) bad_argument("capacity", text("at least ", views.size()), text(capacity));
+    if (capacity < views.size())
+      bad_argument("capacity", str_cat("at least ", views.size()), str_cat(capacity));
     for (std::size_t k = 0; k < views.size(); ++k) {
       const ParameterView& view = views[k];
       const auto& shape = of.shapes.find(view.name)->second;
@@ -257,6 +258,6 @@ plasticity_status plasticity_network_state(plasticity_network* network, const ch
     plasticity_network& of = not_null(network, "network");
     float* data = of.network.state(&not_null(name, "name")).data();
     not_null(state, "state") =
-        host_view(data, dtype_of<float>(), of.shapes.find(text("state.", name))->second);
+        host_view(data, dtype_of<float>(), of.shapes.find(str_cat("state.", name))->second);
   });
 }

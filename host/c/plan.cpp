@@ -81,15 +81,15 @@ void backward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, 
 }
 
 template <class Real>
-void load(const Plan& plan, Stream stream, Arguments& arguments, Live live) {
+void load(const Plan& plan, Stream stream, Arguments& arguments, StepState step_state) {
   State<const Real> state;
   Call<Real>{plan, arguments, 1}.take("state", state);
   arguments.refuse_others();
-  plan.load(stream, state, live);
+  plan.load(stream, state, step_state);
 }
 
 template <class Real>
-void step(const Plan& plan, Stream stream, Arguments& arguments, Live live, Scratch scratch) {
+void step(const Plan& plan, Stream stream, Arguments& arguments, StepState step_state, Scratch scratch) {
   arguments.allow_missing_leading_one();
   Call<Real> call{plan, arguments, 1};
   StepArgs<Real> args;
@@ -99,15 +99,15 @@ void step(const Plan& plan, Stream stream, Arguments& arguments, Live live, Scra
   args.y = call.y();
   args.modulation = call.modulation();
   arguments.refuse_others();
-  plan.step(stream, args, live, scratch);
+  plan.step(stream, args, step_state, scratch);
 }
 
 template <class Real>
-void store(const Plan& plan, Stream stream, Arguments& arguments, Live live) {
+void store(const Plan& plan, Stream stream, Arguments& arguments, StepState step_state) {
   State<Real> state;
   Call<Real>{plan, arguments, 1}.take("state", state);
   arguments.refuse_others();
-  plan.store(stream, state, live);
+  plan.store(stream, state, step_state);
 }
 
 /// Runs `run.operator()<Real>(plan, stream, arguments)` in the type of the plan.
@@ -165,7 +165,7 @@ void plasticity_plan_destroy(plasticity_plan* plan) { delete plan; }
 plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan, plasticity_plan_needs* needs) {
   return guarded([&] {
     const Plan& of = not_null(plan, "plan").plan;
-    not_null(needs, "needs") = {of.tape_bytes(), of.scratch_bytes(), of.live_bytes(),
+    not_null(needs, "needs") = {of.tape_bytes(), of.scratch_bytes(), of.step_state_bytes(),
                                 of.checkpoint_interval()};
   });
 }
@@ -190,27 +190,27 @@ plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* st
 
 plasticity_status plasticity_plan_load(const plasticity_plan* plan, void* stream,
                                        const plasticity_argument* arguments, size_t count,
-                                       plasticity_memory live) {
+                                       plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::load<Real>(of, on, list, piece<Live>(live));
+                 c::load<Real>(of, on, list, piece<StepState>(step_state));
                });
 }
 
 plasticity_status plasticity_plan_step(const plasticity_plan* plan, void* stream,
                                        const plasticity_argument* arguments, size_t count,
-                                       plasticity_memory live, plasticity_memory scratch) {
+                                       plasticity_memory step_state, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::step<Real>(of, on, list, piece<Live>(live), piece<Scratch>(scratch));
+                 c::step<Real>(of, on, list, piece<StepState>(step_state), piece<Scratch>(scratch));
                });
 }
 
 plasticity_status plasticity_plan_store(const plasticity_plan* plan, void* stream,
                                         const plasticity_argument* arguments, size_t count,
-                                        plasticity_memory live) {
+                                        plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::store<Real>(of, on, list, piece<Live>(live));
+                 c::store<Real>(of, on, list, piece<StepState>(step_state));
                });
 }

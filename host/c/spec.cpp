@@ -46,7 +46,7 @@ template <class Enum>
 Enum checked(int number, const char* argument) {
   const int most = static_cast<int>(names<Enum>().size()) - 1;
   if (number < 0 || number > most) {
-    bad_argument(argument, text("a value of its enumeration (0 to ", most, ")"), text(number));
+    bad_argument(argument, str_cat("a value of its enumeration (0 to ", most, ")"), str_cat(number));
   }
   return static_cast<Enum>(number);
 }
@@ -89,12 +89,12 @@ Execution to_execution(plasticity_execution execution) {
 
 Device to_device(plasticity_device device, std::int32_t threads) {
   if (device.kind == PLASTICITY_CPU) {
-    if (device.index != 0) bad_argument("options.device.index", "0 on the CPU", text(device.index));
+    if (device.index != 0) bad_argument("options.device.index", "0 on the CPU", str_cat(device.index));
     return Device::cpu(threads);
   }
   if (device.kind == PLASTICITY_CUDA) return Device::cuda(device.index);
-  bad_argument("options.device.kind", text(+PLASTICITY_CPU, " (the CPU) or ", +PLASTICITY_CUDA, " (CUDA)"),
-               text(device.kind));
+  bad_argument("options.device.kind", str_cat(+PLASTICITY_CPU, " (the CPU) or ", +PLASTICITY_CUDA, " (CUDA)"),
+               str_cat(device.kind));
 }
 
 plasticity_device from_device(Device device) {

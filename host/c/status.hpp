@@ -3,7 +3,7 @@
 #include <exception>
 #include <new>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 #include "plasticity/plasticity.h"
 
 // No exception crosses the C interface: each becomes a status, and its text this thread's last error.

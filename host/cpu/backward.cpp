@@ -11,10 +11,11 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    Carver carver(spaces + static_cast<std::size_t>(slot * plan.together() + k) * space_bytes);
+    StaggeredArena arena(spaces +
+                         static_cast<std::size_t>(slot * plan.elements_per_pass() + k) * space_bytes);
     const std::int64_t b = first + k;
     elements.push_back({*this, b, plan.tape_element(tape, b),
-                        BackwardSpace<Real>(spec, plan.interval_, carver), group, team});
+                        BackwardSpace<Real>(spec, plan.interval_, arena), group, team});
     elements.back().begin();
     longest = std::max(longest, elements.back().length);
   }
@@ -47,7 +48,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
   }
 }
 
-/// dh(t-1) += W_gates times the gradients of i, f and o, for some of its columns.
+/// dh(t-1) += W_gates times the gradients of i, f and o, for these columns of dh(t-1).
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::gate_adjoint(int elements, const Real** da_rows,
                                                       Real* const* dx_rows, Columns columns) const {
@@ -70,32 +71,32 @@ void transpose(const Real* source, Real* destination, std::int64_t rows, std::in
   }
 }
 
-/// The scratch of a backward pass, carved in one place for counting and for use.
+/// The scratch of a backward pass. One constructor both measures and allocates it.
 template <class Real>
 struct BackwardScratch {
   ParameterCopies<Real> copies;
   Real *zeros, *w_in_transposed, *gates_transposed, *da;
-  const Real **left, **right;  // [T B] rows of a weight gradient's factors
+  const Real **left, **right;  // [T B] factors of the outer products of a weight gradient
   std::byte *sums, *spaces;
 
   BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
-                  std::int64_t spaces_bytes, Carver& carver)
-      : copies(spec, true, carver) {
+                  std::int64_t spaces_bytes, StaggeredArena& arena)
+      : copies(spec, true, arena) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
-    zeros = carver.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
-    w_in_transposed = carver.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
-    gates_transposed = carver.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
-    da = carver.take<Real>(rows * spec.gates() * S);
-    left = carver.take<const Real*>(rows);
-    right = carver.take<const Real*>(rows);
-    sums = carver.take<std::byte>(sums_bytes);
-    spaces = carver.take<std::byte>(spaces_bytes);
+    zeros = arena.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
+    w_in_transposed = arena.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
+    gates_transposed = arena.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
+    da = arena.take<Real>(rows * spec.gates() * S);
+    left = arena.take<const Real*>(rows);
+    right = arena.take<const Real*>(rows);
+    sums = arena.take<std::byte>(sums_bytes);
+    spaces = arena.take<std::byte>(spaces_bytes);
   }
 };
 
 template <class Real>
 std::size_t group_sums_bytes(const Spec& spec) {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   GroupSums<Real>(spec, counter);
   return counter.bytes();
 }
@@ -104,26 +105,28 @@ std::size_t group_sums_bytes(const Spec& spec) {
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   BackwardSpace<Real>(spec_, interval_, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
-                        workers() * together() * static_cast<std::int64_t>(backward_space_bytes()), counter);
+                        workers() * elements_per_pass() * static_cast<std::int64_t>(backward_space_bytes()),
+                        counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape tape,
-                                    Scratch scratch) const {
+void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
+                                            Scratch scratch) const {
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
-  Carver carver(scratch.data);
+  StaggeredArena arena(scratch.data);
   const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
-                                     workers() * together() * static_cast<std::int64_t>(space_bytes), carver);
+                                     workers() * elements_per_pass() * static_cast<std::int64_t>(space_bytes),
+                                     arena);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
   std::fill_n(memory.sums, static_cast<std::int64_t>(sums_bytes) * groups(), std::byte{0});
@@ -134,19 +137,20 @@ void CpuPlan<Real, Trace>::backward(Stream, const BackwardArgs<Real>& args, Tape
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
   Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
-  // A gradient that nobody wants is not worth a matrix: its column sums are cheap, and left where they fall.
+  // Without a destination for dalpha its sums are per column, which is cheaper, and are discarded.
   if (args.dparameters.alpha == nullptr) connected.alpha_per_connection = false;
   const BackwardPass pass{
       *this,        args,       tape,      memory.spaces,          space_bytes,
       memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
       memory.zeros, connected};
   parallel_for_teams(options_.device.threads(), groups(), share_count(spec_.neurons),
-                     crowds(backward_matrices()), [&](std::int64_t group, std::int64_t slot, Team& team) {
+                     exceeds_last_level_cache(backward_matrices()),
+                     [&](std::int64_t group, std::int64_t slot, Team& team) {
                        const std::int64_t first = group * group_size();
                        const std::int64_t last = std::min(first + group_size(), options_.batch);
                        const GroupSums<Real> sums = pass.sums_of(group);
-                       for (std::int64_t b = first; b < last; b += together())
-                         pass.run(b, std::min(together(), last - b), slot, sums, team);
+                       for (std::int64_t b = first; b < last; b += elements_per_pass())
+                         pass.run(b, std::min(elements_per_pass(), last - b), slot, sums, team);
                      });
   pass.weight_gradients(memory.left, memory.right);
   pass.group_gradients();

@@ -4,9 +4,9 @@
 
 namespace plasticity::cpu {
 
-/// One batch element on its way back. A sweep reverses the read of step t and the update of step t-1
-/// together; what is open of step t when it begins stands in `dout`, `dc`, `dy`, `drate` and `dx_update[t %
-/// 2]`.
+/// The backward pass of one batch element. One sweep reverses the read of step t and the update of step t-1.
+/// Before the sweep of step t, `doutput`, `dc`, `dy`, `drate` and `dx_update[t % 2]` hold the gradients that
+/// later steps have sent to step t.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::BackwardPass::Element {
   const BackwardPass& pass;
@@ -22,13 +22,12 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   const std::int64_t N = pass.N, P = pass.P, B = pass.B, S = pass.S, K = plan.interval_;
   const bool lstm = pass.lstm, eligible = pass.eligible;
   const std::int64_t length = pass.length_of(b);
-  std::int64_t segment = 0;  // the first step of the segment whose traces are in `space`
+  std::int64_t segment = 0;  // first step of the segment whose traces are in `space`
   BackwardSweep<Real> sweep{};
 
-  // A segment keeps the traces before every kept_every-th of its steps: the first is the checkpoint, on the
-  // tape if it has the same type, the others are replayed into `space`. From those to the traces before a
-  // step in between, the sweeps find their way anew: it costs less than the memory that all of them would
-  // pass through.
+  // A segment stores the trace before every kept_every-th step. The first is the checkpoint, which stays on
+  // the tape if its type is Real. The others are recomputed into `space`. The sweeps recompute the traces
+  // between two stored ones again, which costs less than the memory traffic of storing all of them.
   static constexpr std::int64_t kept_every = BackwardSpace<Real>::kept_every;
 
   Real* kept_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
@@ -41,31 +40,31 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   Real* kept_eligibility(std::int64_t t) const {
     return eligible ? kept_trace(t, space.eligibility, record.eligibility) : nullptr;
   }
-  /// The last step up to t whose traces are there: kept, or zero after a reset.
-  std::int64_t known_before(std::int64_t t) const {
-    std::int64_t known = t;
-    while ((known - segment) % kept_every != 0 && !pass.resets(known, b)) --known;
-    return known;
+  /// The last step up to t whose trace is stored, or is zero after a reset.
+  std::int64_t stored_before(std::int64_t t) const {
+    std::int64_t stored = t;
+    while ((stored - segment) % kept_every != 0 && !pass.resets(stored, b)) --stored;
+    return stored;
   }
   TraceSource<Real> traces_before(std::int64_t t) const {
-    const std::int64_t known = known_before(t);
-    const bool zero = known != segment && pass.resets(known, b);
-    return {.hebb = zero ? pass.zeros : kept_hebb(known),
+    const std::int64_t stored = stored_before(t);
+    const bool zero = stored != segment && pass.resets(stored, b);
+    return {.hebb = zero ? pass.zeros : kept_hebb(stored),
             .eligibility = !eligible ? nullptr
                            : zero    ? pass.zeros
-                                     : kept_eligibility(known),
-            .updates = space.updates + (known - segment),
-            .count = t - known};
+                                     : kept_eligibility(stored),
+            .updates = space.updates + (stored - segment),
+            .count = t - stored};
   }
   Real* rate_of(std::int64_t t) const { return space.rates + (t - segment) * S; }
   const Real* pre_of(std::int64_t t) const { return pass.pre_of(record, t, b); }
 
-  /// From behind the last step: what comes from the final state, and the last update.
+  /// Loads the gradient of the final state and reverses the last update.
   void begin() {
     const State<const Real>& upstream = args.dfinal_state;
     const std::int64_t PN = P * N;
     std::fill_n(space.rates, K * S, Real(0));
-    pad_rows(at(upstream.y, b * N), 1, N, space.dout);
+    pad_rows(at(upstream.y, b * N), 1, N, space.doutput);
     pad_rows(at(upstream.c, b * N), 1, N, space.dc);
     pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
     if (eligible) pad_rows(at(upstream.eligibility, b * PN), P, N, space.GE);
@@ -74,7 +73,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     reverse_update(length - 1);
   }
 
-  /// Works back to the currents of step t, and gets the sweep ready: its read, and the update before it.
+  /// Computes the gradients of the currents of step t, and prepares the sweep of its read and of the update
+  /// before it.
   void prepare(std::int64_t t) {
     add_upstream(t);
     reverse_rate(t);
@@ -94,11 +94,11 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     std::fill_n(space.dx, P, Real(0));
   }
 
-  /// After the sweep: what step t-1 shows has its gradient.
+  /// After the sweep: completes the gradient of the output of step t-1.
   void complete(std::int64_t t) {
     reverse_presynaptic(t);
     if (!pass.resets(t, b)) return;
-    forget();
+    clear_gradients();
     if (t == 0) return;
     if (t == segment) replay(t - K, t);
     reverse_update(t - 1);
@@ -106,14 +106,13 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
 
   void finish() const {
     const State<Real>& initial = args.dinitial_state;
-    unpad_rows(space.dout, 1, N, at(initial.y, b * N));
+    unpad_rows(space.doutput, 1, N, at(initial.y, b * N));
     unpad_rows(space.dc, 1, N, at(initial.c, b * N));
     unpad_rows(space.G, P, N, at(initial.hebb, b * P * N));
     unpad_rows(space.GE, P, N, at(initial.eligibility, b * P * N));
   }
 
-  /// Leaves in `space` the rates and updates of the steps t0 .. t1-1, a segment, and the traces that it
-  /// keeps.
+  /// Fills `space` with the rates, the updates and the stored traces of the segment t0 .. t1-1.
   void replay(std::int64_t t0, std::int64_t t1) {
     segment = t0;
     for (std::int64_t t = t0; t < t1; ++t) {
@@ -127,8 +126,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
       rounded.restore(P * S, record.hebb + checkpoint, space.hebb);
       if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
       if (RoundedTraces::needs_last(spec, K) && !(t1 < length && pass.resets(t1, b))) {
-        rounded.settle(pass.connection, space.updates[0], space.eligibility, record.hebb + t1 * P * S,
-                       space.hebb);
+        rounded.match_clip_side(pass.connection, space.updates[0], space.eligibility,
+                                record.hebb + t1 * P * S, space.hebb);
       }
     }
     for (std::int64_t t = t0 + kept_every; t < t1; t += kept_every) {
@@ -163,7 +162,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     });
   }
 
-  /// The sweep at hand, for a share of the columns: it has a place of its own for its sums over columns.
+  /// The current sweep for one share of the columns. Each share has its own memory for sums over columns.
   BackwardSweep<Real> sweep_of(std::int64_t share) const {
     BackwardSweep<Real> part = sweep;
     part.read.dx += share * P;
@@ -173,11 +172,10 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
 
   void add_upstream(std::int64_t t) const {
     if (args.dy == nullptr) return;
-    for (std::int64_t j = 0; j < N; ++j) space.dout[j] += args.dy[(t * B + b) * N + j];
+    for (std::int64_t j = 0; j < N; ++j) space.doutput[j] += args.dy[(t * B + b) * N + j];
   }
 
-  /// The gradient of the rate goes to eta, to the modulator (and through it to what it reads), or to the
-  /// caller.
+  /// Passes the gradient of the rate to eta, to the modulator and its input, or to the caller.
   void reverse_rate(std::int64_t t) const {
     const Real* drate = space.drate;
     if (spec.rate == Rate::fixed) {
@@ -199,8 +197,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
       for (std::int64_t j = 0; j < N; ++j) dM += drate[j];
     }
     const bool reads_cell = spec.modulator_source == ModulatorSource::cell;
-    const Real* read = (reads_cell ? record.c : record.out) + t * S;
-    Real* dread = reads_cell ? space.dc : space.dout;
+    const Real* read = (reads_cell ? record.c : record.output) + t * S;
+    Real* dread = reads_cell ? space.dc : space.doutput;
     const Real q = dM * (1 - M * M);
     *group.modulator_bias += q;
     for (std::int64_t j = 0; j < N; ++j) {
@@ -209,7 +207,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     }
   }
 
-  /// From the gradients of what step t shows to those of its currents, da.
+  /// Computes da, the gradients of the currents of step t, from the gradient of its output.
   void reverse_cell(std::int64_t t) const {
     Real* const da_t = pass.da_of(t, b);
     Real* const plastic = da_t + (lstm ? 2 * S : 0);
@@ -219,36 +217,36 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                                    .post = record.post + t * S,
                                    .c = record.c + t * S,
                                    .c_before = c_before,
-                                   .dh = space.dout,
+                                   .dh = space.doutput,
                                    .dc = space.dc,
                                    .dpost = space.dy,
                                    .da = da_t});
     } else {
-      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.dout[j];
+      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.doutput[j];
     }
-    activate_adjoint(spec.activation, record.activated + t * S, at(args.masks.clamp, (t * B + b) * N),
+    activate_adjoint(spec.activation, record.unclamped + t * S, at(args.masks.clamp, (t * B + b) * N),
                      space.dy, N);
     std::copy_n(space.dy, N, plastic);
     std::fill(plastic + N, plastic + S, Real(0));
   }
 
-  /// The gradient of x(t), complete now, goes to the caller or becomes that of what step t-1 shows.
+  /// Passes the gradient of x(t) to the caller, or to the output of step t-1.
   void reverse_presynaptic(std::int64_t t) const {
     for (std::int64_t share = 0; share < share_count(N); ++share) {
       const Real *read = space.dx_read + share * P, *update = space.dx_update[t % 2] + share * P;
       for (std::int64_t i = 0; i < P; ++i) space.dx[i] += read[i] + update[i];
     }
     if (spec.is_recurrent()) {
-      std::copy_n(space.dx, N, space.dout);
+      std::copy_n(space.dx, N, space.doutput);
     } else {
       if (args.dinputs.pre != nullptr) std::copy_n(space.dx, P, args.dinputs.pre + (t * B + b) * P);
-      std::fill_n(space.dout, N, Real(0));
+      std::fill_n(space.doutput, N, Real(0));
     }
   }
 
-  /// A reset lets nothing through to the steps before it.
-  void forget() const {
-    std::fill_n(space.dout, N, Real(0));
+  /// Stops all gradients at a reset.
+  void clear_gradients() const {
+    std::fill_n(space.doutput, N, Real(0));
     std::fill_n(space.dc, N, Real(0));
     std::fill_n(space.G, P * S, Real(0));
     if (eligible) std::fill_n(space.GE, P * S, Real(0));

@@ -2,39 +2,39 @@
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
-#include "cpu/parallel.hpp"
+#include "cpu/threads/parallel.hpp"
 
 namespace plasticity::cpu {
 
-/// A backward pass under way: first every batch element on its own (backward.cpp), then what is summed over
-/// all of them (gradients.cpp).
+/// One backward pass. First it runs every batch element (backward.cpp), then it adds the gradients that sum
+/// over elements (gradients.cpp).
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::BackwardPass {
   const CpuPlan& plan;
   const BackwardArgs<Real>& args;
   Tape tape;
-  std::byte* spaces;  // plan.together() BackwardSpaces for each slot
+  std::byte* spaces;  // plan.elements_per_pass() BackwardSpaces per slot
   std::size_t space_bytes;
-  std::byte* sums;  // one GroupSums for each group
+  std::byte* sums;  // one GroupSums per group
   std::size_t sums_bytes;
   Real* da;                      // [B,T,gates,N] gradients of the currents
-  const Real* w_in_transposed;   // [gates,N,I], where there is a projection
-  const Real* gates_transposed;  // [3,N,N], in an lstm
-  const Real* zeros;             // [max(P,N)]; where there are resets [P,N]
+  const Real* w_in_transposed;   // [gates,N,I] if dx is asked for
+  const Real* gates_transposed;  // [3,N,N] lstm
+  const Real* zeros;             // [max(P,N)], or [P,N] with resets
   Connection<Real> connection;
 
-  // Sizes under the names of the equations; S is N padded.
+  // Sizes have the names of the equations. S is the padded N.
   const Spec& spec = plan.spec_;
   const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = plan.options_.batch,
                      T = plan.options_.steps, S = padded<Real>(N);
   const std::int64_t width = spec.gates() * S;
   const bool lstm = spec.cell == Cell::lstm, eligible = spec.has_eligibility();
 
-  struct Element;  // one batch element on its way back (backward_element.hpp)
+  struct Element;  // backward_element.hpp
 
   GroupSums<Real> sums_of(std::int64_t group) const {
-    Carver carver(sums + static_cast<std::size_t>(group) * sums_bytes);
-    return GroupSums<Real>(spec, carver);
+    StaggeredArena arena(sums + static_cast<std::size_t>(group) * sums_bytes);
+    return GroupSums<Real>(spec, arena);
   }
   std::int64_t length_of(std::int64_t b) const {
     return args.masks.length == nullptr ? T : args.masks.length[b];
@@ -44,22 +44,22 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   }
   Real* da_of(std::int64_t t, std::int64_t b) const { return da + (b * T + t) * width; }
 
-  /// The presynaptic activity of step t; `zeros` is what a reset leaves of it.
+  /// Presynaptic activity of step t. Zero after a reset.
   const Real* pre_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b) const {
     if (!spec.is_recurrent()) return args.inputs.pre + (t * B + b) * P;
     if (resets(t, b)) return zeros;
-    return t == 0 ? record.y0 : record.out + (t - 1) * S;
+    return t == 0 ? record.y0 : record.output + (t - 1) * S;
   }
 
-  /// Elements first .. first+count-1, step by step together.
+  /// Runs elements first .. first+count-1 together, step by step.
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GroupSums<Real>& group,
            Team& team) const;
   void gate_adjoint(int elements, const Real** da_rows, Real* const* dx_rows, Columns columns) const;
-  /// dx = da W_in^T, or du = da; zero beyond the length.
+  /// dx = da W_in^T, or du = da. Zero beyond the length.
   void input_gradients(std::int64_t b) const;
-  /// What is summed over all steps at once: the dense weights and the bias.
+  /// Gradients of w, w_gates, w_in and b: sums over all steps and elements.
   void weight_gradients(const Real** left, const Real** right) const;
-  /// Adds up the groups' sums in their order.
+  /// Adds the sums of the groups in order.
   void group_gradients() const;
 
  private:

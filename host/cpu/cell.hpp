@@ -5,14 +5,14 @@
 #include <cstdint>
 #include <numeric>
 
-#include "cpu/cells.hpp"
-#include "cpu/layout.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/layout.hpp"
 #include "plasticity/arguments.hpp"
 
-// The parts of a step that touch vectors of N only.
+// The parts of a step that work on vectors of N only.
 namespace plasticity::cpu {
 
-/// y = f(a), padding included. `a` may be y.
+/// y = f(a), including the padding. `a` may alias y.
 template <class Real>
 void activate(const Cells<Real>& cells, Activation activation, const Real* a, Real* y, std::int64_t N) {
   const std::int64_t width = padded<Real>(N);
@@ -32,29 +32,29 @@ void activate(const Cells<Real>& cells, Activation activation, const Real* a, Re
   }
 }
 
-/// dy becomes the gradient of the current: dy f'(a), where `activated` is f(a). Clamped units have no
-/// gradient of their own; under softmax their current still moves the others.
+/// Replaces dy by the gradient of the current, dy f'(a). `unclamped` is f(a). The gradient of a clamped
+/// unit's output is zero, but under softmax its current still affects the other units.
 template <class Real>
-void activate_adjoint(Activation activation, const Real* activated, const std::uint8_t* clamped, Real* dy,
+void activate_adjoint(Activation activation, const Real* unclamped, const std::uint8_t* clamped, Real* dy,
                       std::int64_t N) {
   if (clamped != nullptr) {
     for (std::int64_t j = 0; j < N; ++j) dy[j] = clamped[j] != 0 ? Real(0) : dy[j];
   }
   switch (activation) {
     case Activation::tanh:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] *= 1 - activated[j] * activated[j];
+      for (std::int64_t j = 0; j < N; ++j) dy[j] *= 1 - unclamped[j] * unclamped[j];
       return;
     case Activation::sigmoid:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] *= activated[j] * (1 - activated[j]);
+      for (std::int64_t j = 0; j < N; ++j) dy[j] *= unclamped[j] * (1 - unclamped[j]);
       return;
     case Activation::relu:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] = activated[j] > 0 ? dy[j] : Real(0) * dy[j];
+      for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] > 0 ? dy[j] : Real(0) * dy[j];
       return;
     case Activation::identity: return;
     case Activation::softmax: {
       Real inner = 0;
-      for (std::int64_t j = 0; j < N; ++j) inner += dy[j] * activated[j];
-      for (std::int64_t j = 0; j < N; ++j) dy[j] = activated[j] * (dy[j] - inner);
+      for (std::int64_t j = 0; j < N; ++j) inner += dy[j] * unclamped[j];
+      for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] * (dy[j] - inner);
       return;
     }
   }
@@ -68,7 +68,7 @@ Real modulate(const Parameters<const Real>& parameters, const Real* read, std::i
   return std::tanh(sum);
 }
 
-/// The rates g_j of one step. `external` is the caller's row where the rate is external.
+/// The rates g_j of one step. `external` is the caller's row for Rate::external.
 template <class Real>
 void fill_rate(const Spec& spec, const Parameters<const Real>& parameters, Real modulation,
                const Real* external, Real* rate) {
@@ -85,33 +85,33 @@ void fill_rate(const Spec& spec, const Parameters<const Real>& parameters, Real 
   }
 }
 
-/// One step from the finished currents (input current, plastic read and gate products added up) to what the
-/// network shows. Vectors of the CPU path's own are padded (layout.hpp), the caller's are not.
+/// One step from the complete currents (input current, plastic read and gate products) to the output. The
+/// caller's vectors are not padded, all others are (sweeps/layout.hpp).
 template <class Real>
 struct CellStep {
   const Real* current;        // [gates,N]
-  const std::uint8_t* clamp;  // [N] or null, the caller's
+  const std::uint8_t* clamp;  // [N] or null; the caller's
   const Real* clamp_value;    // [N] the caller's
-  Real* activated;            // [N] f(current); may be the same memory as post
+  Real* unclamped;            // [N] f(current); may alias post
   Real* post;                 // [N] after the clamp
-  Real* out;                  // [N] the same memory as post except in an lstm
+  Real* output;               // [N] aliases post except in an lstm
   Real* gates;                // [3,N] lstm: i f o
   const Real* c_before;       // [N] lstm
-  Real* c;                    // [N] lstm; may be c_before
+  Real* c;                    // [N] lstm; may alias c_before
 };
 
 template <class Real>
 void run_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
   const std::int64_t N = spec.neurons, width = padded<Real>(N);
   const bool lstm = spec.cell == Cell::lstm;
-  activate(cells, spec.activation, step.current + (lstm ? 2 * width : 0), step.activated, N);
-  if (step.post != step.activated) std::copy_n(step.activated, width, step.post);
+  activate(cells, spec.activation, step.current + (lstm ? 2 * width : 0), step.unclamped, N);
+  if (step.post != step.unclamped) std::copy_n(step.unclamped, width, step.post);
   if (step.clamp != nullptr) {
     for (std::int64_t j = 0; j < N; ++j) {
       if (step.clamp[j] != 0) step.post[j] = step.clamp_value[j];
     }
   }
-  if (lstm) cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.out});
+  if (lstm) cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
 }
 
 }  // namespace plasticity::cpu

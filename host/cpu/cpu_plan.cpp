@@ -1,16 +1,16 @@
 #include "cpu/cpu_plan.hpp"
 
-#include "checkpoints.hpp"
-#include "fail.hpp"
+#include "base/throw_error.hpp"
+#include "plan/checkpoints.hpp"
 
 namespace plasticity::cpu {
 
 template <class Real>
-ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, Carver& carver)
+ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena)
     : width(whole ? padded<Real>(spec.neurons) : row_lanes<Real>) {
   const bool matrix = spec.alpha == Granularity::connection;
-  w = carver.take<Real>(spec.presynaptic() * width);
-  alpha = carver.take<Real>(matrix ? spec.presynaptic() * width : padded<Real>(spec.neurons));
+  w = arena.take<Real>(spec.presynaptic() * width);
+  alpha = arena.take<Real>(matrix ? spec.presynaptic() * width : padded<Real>(spec.neurons));
 }
 
 template <class Real>
@@ -20,14 +20,14 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
   const auto matrix = [&](const Real* source, Real* copy) {
     if (width == padded<Real>(N)) {
       pad_rows(source, P, N, copy);
-      return Rows<Real>{copy, width, copy + whole, width};
+      return MatrixRows<Real>{copy, width, copy + whole, width};
     }
     for (std::int64_t i = 0; whole < N && i < P; ++i) {
       Real* row = copy + i * width;
       std::copy_n(source + i * N + whole, N - whole, row);
       std::fill(row + N - whole, row + width, Real(0));
     }
-    return Rows<Real>{source, N, copy, width};
+    return MatrixRows<Real>{source, N, copy, width};
   };
   Connection<Real> connection{.P = P,
                               .N = N,
@@ -51,70 +51,70 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
 
 template <class Real, class Trace>
 TapeElement<Real, Trace>::TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval,
-                                      Carver& carver) {
+                                      StaggeredArena& arena) {
   const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
   std::int64_t checkpoints = (steps + interval - 1) / interval;
   if (std::is_same_v<Trace, Bfloat16> && RoundedTraces::needs_last(spec, interval)) ++checkpoints;
   const bool lstm = spec.cell == Cell::lstm;
-  y0 = carver.take<Real>(spec.is_recurrent() ? N : 0);
-  c0 = carver.take<Real>(lstm ? N : 0);
-  out = carver.take<Real>(steps * N);
-  post = lstm ? carver.take<Real>(steps * N) : out;
-  activated = spec.activation == Activation::softmax ? carver.take<Real>(steps * N) : post;
-  c = carver.take<Real>(lstm ? steps * N : 0);
-  gates = carver.take<Real>(lstm ? steps * 3 * N : 0);
-  modulation = carver.take<Real>(spec.has_modulator() ? steps : 0);
-  hebb = carver.take<Trace>(checkpoints * P * N);
-  eligibility = carver.take<Trace>(spec.has_eligibility() ? checkpoints * P * N : 0);
+  y0 = arena.take<Real>(spec.is_recurrent() ? N : 0);
+  c0 = arena.take<Real>(lstm ? N : 0);
+  output = arena.take<Real>(steps * N);
+  post = lstm ? arena.take<Real>(steps * N) : output;
+  unclamped = spec.activation == Activation::softmax ? arena.take<Real>(steps * N) : post;
+  c = arena.take<Real>(lstm ? steps * N : 0);
+  gates = arena.take<Real>(lstm ? steps * 3 * N : 0);
+  modulation = arena.take<Real>(spec.has_modulator() ? steps : 0);
+  hebb = arena.take<Trace>(checkpoints * P * N);
+  eligibility = arena.take<Trace>(spec.has_eligibility() ? checkpoints * P * N : 0);
 }
 
 template <class Real>
-ForwardSpace<Real>::ForwardSpace(const Spec& spec, Carver& carver) {
+ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
   const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
   const bool lstm = spec.cell == Cell::lstm;
-  y0 = carver.take<Real>(N);
-  c0 = carver.take<Real>(lstm ? N : 0);
-  zeros = carver.take<Real>(std::max(P, N));
-  currents = carver.take<Real>(chunk * spec.gates() * N);
-  out = carver.take<Real>(ring * N);
-  post = lstm ? carver.take<Real>(ring * N) : out;
-  c = carver.take<Real>(lstm ? ring * N : 0);
-  gates = carver.take<Real>(lstm ? 3 * N : 0);
-  rate = carver.take<Real>(N);
-  hebb = carver.take<Real>(P * N);
-  eligibility = carver.take<Real>(spec.has_eligibility() ? P * N : 0);
+  y0 = arena.take<Real>(N);
+  c0 = arena.take<Real>(lstm ? N : 0);
+  zeros = arena.take<Real>(std::max(P, N));
+  currents = arena.take<Real>(chunk * spec.gates() * N);
+  output = arena.take<Real>(ring * N);
+  post = lstm ? arena.take<Real>(ring * N) : output;
+  c = arena.take<Real>(lstm ? ring * N : 0);
+  gates = arena.take<Real>(lstm ? 3 * N : 0);
+  rate = arena.take<Real>(N);
+  hebb = arena.take<Real>(P * N);
+  eligibility = arena.take<Real>(spec.has_eligibility() ? P * N : 0);
 }
 
 template <class Real>
-GroupSums<Real>::GroupSums(const Spec& spec, Carver& carver) {
+GroupSums<Real>::GroupSums(const Spec& spec, StaggeredArena& arena) {
   const std::int64_t N = padded<Real>(spec.neurons);
-  alpha = carver.take<Real>(spec.alpha == Granularity::connection ? spec.presynaptic() * N : N);
-  eta = carver.take<Real>(N);
-  modulator_weight = carver.take<Real>(N);
-  modulator_bias = carver.take<Real>(1);
-  fan_out_weight = carver.take<Real>(N);
-  fan_out_bias = carver.take<Real>(N);
+  alpha = arena.take<Real>(spec.alpha == Granularity::connection ? spec.presynaptic() * N : N);
+  eta = arena.take<Real>(N);
+  modulator_weight = arena.take<Real>(N);
+  modulator_bias = arena.take<Real>(1);
+  fan_out_weight = arena.take<Real>(N);
+  fan_out_bias = arena.take<Real>(N);
 }
 
 template <class Real>
-BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver) {
+BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena) {
   const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
                      shares = share_count(spec.neurons);
   const bool eligible = spec.has_eligibility();
-  G = carver.take<Real>(P * N);
-  GE = carver.take<Real>(eligible ? P * N : 0);
+  G = arena.take<Real>(P * N);
+  GE = arena.take<Real>(eligible ? P * N : 0);
   const std::int64_t kept = (interval + kept_every - 1) / kept_every * trace_distance<Real>(spec);
-  hebb = carver.take<Real>(kept);
-  eligibility = carver.take<Real>(eligible ? kept : 0);
-  rates = carver.take<Real>(interval * N);
-  updates = carver.take<UpdateFactors<Real>>(interval);
-  dx_read = carver.take<Real>(shares * P);
-  for (Real*& part : dx_update) part = carver.take<Real>(shares * P);
-  dx = carver.take<Real>(std::max(P, N));
-  dout = carver.take<Real>(N);
-  dc = carver.take<Real>(N);
-  dy = carver.take<Real>(N);
-  drate = carver.take<Real>(N);
+  hebb = arena.take<Real>(kept);
+  eligibility = arena.take<Real>(eligible ? kept : 0);
+  rates = arena.take<Real>(interval * N);
+  updates = arena.take<UpdateFactors<Real>>(interval);
+  dx_read = arena.take<Real>(shares * P);
+  for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
+  dx = arena.take<Real>(std::max(P, N));
+  doutput = arena.take<Real>(N);
+  dc = arena.take<Real>(N);
+  dy = arena.take<Real>(N);
+  drate = arena.take<Real>(N);
 }
 
 template <class Real, class Trace>
@@ -127,20 +127,20 @@ CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options)
       interval_(choose_interval()),
       tape_bytes_(tape_element_bytes(interval_) * static_cast<std::size_t>(options.batch)),
       scratch_bytes_(std::max(forward_scratch_bytes(), backward_scratch_bytes())),
-      live_bytes_(live_element_bytes() * static_cast<std::size_t>(options.batch)) {}
+      step_state_bytes_(step_state_element_bytes() * static_cast<std::size_t>(options.batch)) {}
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::tape_element_bytes(std::int64_t interval) const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   TapeElement<Real, Trace>(spec_, options_.steps, interval, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
 TapeElement<Real, Trace> CpuPlan<Real, Trace>::tape_element(Tape tape, std::int64_t b) const {
-  Carver carver(static_cast<std::byte*>(tape.data) +
-                static_cast<std::size_t>(b) * tape_element_bytes(interval_));
-  return TapeElement<Real, Trace>(spec_, options_.steps, interval_, carver);
+  StaggeredArena arena(static_cast<std::byte*>(tape.data) +
+                       static_cast<std::size_t>(b) * tape_element_bytes(interval_));
+  return TapeElement<Real, Trace>(spec_, options_.steps, interval_, arena);
 }
 
 template <class Real, class Trace>
@@ -176,7 +176,7 @@ std::shared_ptr<const Backend> make_cpu_backend(const Spec& spec, const PlanOpti
     case Precision::f32: return std::make_shared<cpu::CpuPlan<float, float>>(spec, options);
     case Precision::bf16: return std::make_shared<cpu::CpuPlan<float, cpu::Bfloat16>>(spec, options);
   }
-  bad_argument("options.precision", "f64, f32 or bf16", text(static_cast<int>(options.precision)));
+  bad_argument("options.precision", "f64, f32 or bf16", str_cat(static_cast<int>(options.precision)));
 }
 
 }  // namespace plasticity

@@ -4,197 +4,196 @@
 #include <cstring>
 #include <type_traits>
 
-#include "backend.hpp"
-#include "carver.hpp"
-#include "cpu/bfloat16.hpp"
-#include "cpu/cells.hpp"
-#include "cpu/products.hpp"
+#include "base/arena.hpp"
 #include "cpu/rounded_traces.hpp"
-#include "cpu/sweeps.hpp"
-#include "cpu/team.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/products.hpp"
+#include "cpu/sweeps/sweeps.hpp"
+#include "cpu/threads/team.hpp"
+#include "plan/backend.hpp"
 
-// The CPU backend: the batch is shared out among threads, time runs inside, so that a batch element's trace
-// stays in the cache of one core for the whole sequence; threads without an element share the sweeps of the
-// others' (team.hpp). The trace update of a step is folded into the sweep that does the next step's plastic
-// read, and on the way back the read's adjoint into the one of the update before it. Forward keeps the trace
-// of every K-th step on the tape, backward replays the steps between. Rows of N are padded (layout.hpp) in
-// all memory of its own.
+// The CPU backend.
+//
+// Each thread runs whole sequences of batch elements, so that the trace of an element stays in the cache of
+// one core. Threads without an element help with the sweeps of other elements (threads/team.hpp). One sweep
+// applies the trace update of step t-1 and does the plastic read of step t; backward reverses both in one
+// sweep. Forward stores the trace of every K-th step on the tape, and backward recomputes the steps between.
+// Matrices of the backend have padded rows (sweeps/layout.hpp).
 namespace plasticity::cpu {
 
-/// Large pieces begin at different places within a page: the same element of several matrices then falls into
-/// different sets of the first cache, and a load does not wait for a store that only looks as if it were to
-/// the same address. A piece of no elements is not null: where a step's row would begin is worked out for
-/// what a cell does not have, too.
-class Carver : public plasticity::Carver {
+/// An arena whose large blocks start at different offsets within a page. Elements with the same index in
+/// several matrices then map to different cache sets, and loads are not delayed by stores with equal low
+/// address bits (4K aliasing). A block of no elements is not null, because row addresses are computed for
+/// absent tensors too.
+class StaggeredArena : public Arena {
  public:
-  using plasticity::Carver::Carver;
+  using Arena::Arena;
   template <class T>
   T* take(std::int64_t count) {
-    if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / apart) * apart);
+    if (rounded<T>(count) >= large) move_to(whole_pages() + large_++ % (page / offset) * offset);
     return place<T>(count);
   }
-  /// Whole pages where there are large pieces, so that blocks side by side are carved alike.
-  std::size_t bytes() const { return large_ == 0 ? plasticity::Carver::bytes() : whole_pages(); }
+  /// A multiple of a page if there are large blocks, so that adjacent arenas have the same layout.
+  std::size_t bytes() const { return large_ == 0 ? Arena::bytes() : whole_pages(); }
 
-  static constexpr std::size_t page = 4096, large = 32 << 10, apart = 256;
+  static constexpr std::size_t page = 4096, large = 32 << 10, offset = 256;
 
  private:
-  std::size_t whole_pages() const { return (plasticity::Carver::bytes() + page - 1) / page * page; }
+  std::size_t whole_pages() const { return (Arena::bytes() + page - 1) / page * page; }
   std::size_t large_ = 0;
 };
 
-/// Numbers from one trace to the next where traces stand one behind the other: whole pages, if they are
-/// large.
+/// Elements from one trace to the next in an array of traces: whole pages if the traces are large.
 template <class Real>
 std::int64_t trace_distance(const Spec& spec) {
   const std::int64_t size = spec.presynaptic() * padded<Real>(spec.neurons);
-  constexpr std::int64_t page = Carver::page / sizeof(Real), large = Carver::large / sizeof(Real);
+  constexpr std::int64_t page = StaggeredArena::page / sizeof(Real),
+                         large = StaggeredArena::large / sizeof(Real);
   return size < large ? size : (size + page - 1) / page * page;
 }
 
-/// Padded copies of w and alpha: of their whole rows, or only of the rows' ends, which the sweeps cannot read
-/// where they are. Rows that are not aligned cost two cache lines a load, and the pages of a caller's matrix
-/// may crowd in the second cache; so a sequence, which passes over them many times, has copies of the whole.
+/// Padded copies of w and alpha. The sweeps cannot read the last, partial vector of a caller's row in place,
+/// so at least the ends of the rows are copied. A sequence copies whole rows: an unaligned load touches two
+/// cache lines, and the pages of a caller's matrix may conflict in the L2 cache.
 template <class Real>
 struct ParameterCopies {
-  std::int64_t width;  // of a copied row: N padded, or row_lanes
+  std::int64_t width;  // of a copied row: padded N, or row_lanes
   Real* w;             // [P,width]
-  Real* alpha;         // [P,width]; [N] where one row serves all
+  Real* alpha;         // [P,width], or [N] if alpha is not per connection
 
-  ParameterCopies(const Spec& spec, bool whole, Carver& carver);
-  /// Makes the copies.
+  ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena);
+  /// Fills the copies.
   Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
 
-/// What forward leaves for backward, for one batch element. What the cell does not use has no elements.
+/// The tape of one batch element. Tensors that the cell does not use have no elements.
 template <class Real, class Trace>
 struct TapeElement {
-  Real* y0;            // [N] the state that the sequence began with; lstm: h
+  Real* y0;            // [N] initial y; lstm: initial h
   Real* c0;            // [N] lstm
-  Real* out;           // [T,N] y, lstm: h
-  Real* post;          // [T,N] postsynaptic activity (the same memory as `out` except in an lstm)
-  Real* activated;     // [T,N] softmax before the clamp (elsewhere the same memory as `post`)
+  Real* output;        // [T,N] y; lstm: h
+  Real* post;          // [T,N] postsynaptic activity; aliases `output` except in an lstm
+  Real* unclamped;     // [T,N] softmax before the clamp; aliases `post` for other activations
   Real* c;             // [T,N] lstm
   Real* gates;         // [T,3,N] lstm: i f o after the sigmoid
   Real* modulation;    // [T]
-  Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step (and see RoundedTraces::needs_last())
-  Trace* eligibility;  // likewise
+  Trace* hebb;         // [ceil(T/K),P,N] trace before every K-th step; see RoundedTraces::needs_last()
+  Trace* eligibility;  // [ceil(T/K),P,N]
 
-  TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, Carver& carver);
+  TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, StaggeredArena& arena);
 };
 
-/// What one thread works in while it runs an element forward.
+/// Working memory of one thread while it runs an element forward.
 template <class Real>
 struct ForwardSpace {
-  static constexpr std::int64_t chunk = 16;  // steps whose input currents are computed together
-  static constexpr std::int64_t ring = 2;    // steps whose vectors are kept when there is no tape
+  static constexpr std::int64_t chunk = 16;  // steps per product with w_in
+  static constexpr std::int64_t ring = 2;    // steps whose vectors are kept without a tape
   Real* y0;                                  // [N]
   Real* c0;                                  // [N] lstm
   Real* zeros;                               // [max(P,N)]
   Real* currents;                            // [chunk,gates,N]
-  Real* out;                                 // [ring,N]
-  Real* post;                                // [ring,N] (the same memory as `out` except in an lstm)
+  Real* output;                              // [ring,N]
+  Real* post;                                // [ring,N] aliases `output` except in an lstm
   Real* c;                                   // [ring,N] lstm
   Real* gates;                               // [3,N] lstm
-  Real* rate;                                // [N] of the step whose update is pending
+  Real* rate;                                // [N] of the pending update
   Real* hebb;                                // [P,N]
   Real* eligibility;                         // [P,N]
 
-  ForwardSpace(const Spec& spec, Carver& carver);
+  ForwardSpace(const Spec& spec, StaggeredArena& arena);
 };
 
-/// Gradient sums of a group of batch elements; the groups are added up in order at the end. The groups depend
-/// on the batch alone, so the sums have the same bits for any number of threads.
+/// Gradient sums of a group of batch elements. The groups are added in order at the end. The grouping depends
+/// only on the batch size, so the sums have the same bits for any number of threads.
 template <class Real>
 struct GroupSums {
-  Real* alpha;             // [P,N], or [N] where alpha is not per connection
+  Real* alpha;             // [P,N], or [N] if alpha is not per connection
   Real* eta;               // [N]
   Real* modulator_weight;  // [N]
   Real* modulator_bias;    // [1]
   Real* fan_out_weight;    // [N]
   Real* fan_out_bias;      // [N]
 
-  GroupSums(const Spec& spec, Carver& carver);
+  GroupSums(const Spec& spec, StaggeredArena& arena);
 };
 
-/// What one thread works in while it runs an element backward.
+/// Working memory of one thread while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  static constexpr std::int64_t kept_every = 3;
-  Real* G;     // [P,N]
-  Real* GE;    // [P,N]
+  static constexpr std::int64_t kept_every = 3;  // steps per stored trace of a segment
+  Real* G;                                       // [P,N]
+  Real* GE;                                      // [P,N]
   Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
-  Real* eligibility;             // likewise
+  Real* eligibility;             // [ceil(K/kept_every),P,N]
   Real* rates;                   // [K,N] of the segment's steps
   UpdateFactors<Real>* updates;  // [K] of the segment's steps
-  Real* dx_read;                 // [shares,P] by the read of the step at hand
-  Real* dx_update[2];            // [shares,P] by its update, and by that of the step before it
+  Real* dx_read;                 // [shares,P] from the read of the current step
+  Real* dx_update[2];            // [shares,P] from the updates of the current and the previous step
   Real* dx;                      // [max(P,N)]
-  Real* dout;                    // [N]
+  Real* doutput;                 // [N]
   Real* dc;                      // [N]
   Real* dy;                      // [N]
   Real* drate;                   // [N]
 
-  BackwardSpace(const Spec& spec, std::int64_t interval, Carver& carver);
+  BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
 };
 
 template <class Real, class Trace>
-class CpuPlan final : public Backend {
+class CpuPlan final : public TypedBackend<Real> {
  public:
   CpuPlan(const Spec& spec, const PlanOptions& options);
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
-  std::size_t live_bytes() const override { return live_bytes_; }
+  std::size_t step_state_bytes() const override { return step_state_bytes_; }
 
-  void forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
-  void backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
-  void load(Stream, const State<const Real>& state, Live live) const override;
-  void step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const override;
-  void store(Stream, const State<Real>& state, Live live) const override;
+  void enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_load(Stream, const State<const Real>& state, StepState step_state) const override;
+  void enqueue_step(Stream, const StepArgs<Real>& args, StepState step_state, Scratch scratch) const override;
+  void enqueue_store(Stream, const State<Real>& state, StepState step_state) const override;
 
  private:
-  struct ForwardPass;   // a forward pass under way (forward.cpp)
-  struct BackwardPass;  // a backward pass under way (backward.cpp)
-  struct LiveElement;   // the state of a network that is stepped (step.cpp)
+  struct ForwardPass;       // forward.cpp
+  struct BackwardPass;      // backward_pass.hpp
+  struct StepStateElement;  // step.cpp
 
-  /// The input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
+  /// Input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
-  /// h(t-1) W_gates of `elements` elements, added to their currents of i, f and o, at some columns.
+  /// Adds h(t-1) W_gates to the currents of i, f and o of `elements` elements, at these columns.
   void add_gate_products(const Parameters<const Real>& parameters, int elements, const Real* const* h,
                          Real* const* currents, Columns columns) const;
-  LiveElement live_element(Live live, std::int64_t b) const;
+  StepStateElement step_state_element(StepState step_state, std::int64_t b) const;
 
-  /// Groups of batch elements whose gradients are summed apart, and the elements in each but perhaps the
-  /// last.
+  /// Number of groups of batch elements (see GroupSums), and elements per group. The last may have fewer.
   std::int64_t group_size() const { return (options_.batch + 15) / 16; }
   std::int64_t groups() const {
     return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
   }
-  /// What a step passes through is best kept in the second cache, of which a thread commonly has this much.
-  /// (A constant, since it decides in which order gradients are added up.)
-  static constexpr std::int64_t second_cache = 1 << 20;
-  /// And all threads together this much of the last one.
-  static constexpr std::int64_t last_cache = 16 << 20;
+  /// Assumed L2 cache per thread in bytes. A constant, because it decides the order of gradient sums.
+  static constexpr std::int64_t l2_cache = 1 << 20;
+  /// Assumed last-level cache of all threads together in bytes.
+  static constexpr std::int64_t last_level_cache = 16 << 20;
   std::int64_t working_set(std::int64_t matrices) const {
     return matrices * trace_distance<Real>(spec_) * static_cast<std::int64_t>(sizeof(Real));
   }
-  /// Matrices that one element's step passes through: forward its trace, w and alpha; backward two traces
-  /// (the gradient's and the trace), w, alpha and alpha's gradient.
+  /// Matrices that one step of one element reads or writes. Forward: trace, w, alpha. Backward: trace, its
+  /// gradient, w, alpha, gradient of alpha.
   std::int64_t forward_matrices() const { return spec_.alpha == Granularity::connection ? 3 : 2; }
   std::int64_t backward_matrices() const { return spec_.alpha == Granularity::connection ? 5 : 3; }
-  /// Whether elements side by side, one a thread, would crowd each other out of the last cache.
-  bool crowds(std::int64_t matrices) const {
-    return options_.device.threads() * working_set(matrices) > last_cache;
+  /// Whether one element per thread exceeds the last-level cache.
+  bool exceeds_last_level_cache(std::int64_t matrices) const {
+    return options_.device.threads() * working_set(matrices) > last_level_cache;
   }
-  /// Whether a checkpoint leaves the last cache before backward comes to it. It is then copied past the
-  /// caches; if it stays, the sweeps go on where it stands.
-  bool outgrows_cache() const { return tape_bytes_ > static_cast<std::size_t>(last_cache); }
-  /// Elements of a group that go back step by step together.
-  std::int64_t together() const {
-    return working_set(backward_matrices() + 2) > second_cache
+  /// Whether the tape exceeds the last-level cache. Checkpoints are then written with non-temporal stores.
+  /// Otherwise the sweeps continue in the checkpoint's own memory, without a copy.
+  bool tape_exceeds_cache() const { return tape_bytes_ > static_cast<std::size_t>(last_level_cache); }
+  /// Elements of a group that run backward together, step by step.
+  std::int64_t elements_per_pass() const {
+    return working_set(backward_matrices() + 2) > l2_cache
                ? 1
                : std::min<std::int64_t>(group_size(), elements_together);
   }
@@ -208,7 +207,7 @@ class CpuPlan final : public Backend {
   std::size_t backward_space_bytes() const;
   std::size_t forward_scratch_bytes() const;
   std::size_t backward_scratch_bytes() const;
-  std::size_t live_element_bytes() const;
+  std::size_t step_state_element_bytes() const;
 
   Spec spec_;
   PlanOptions options_;
@@ -216,10 +215,10 @@ class CpuPlan final : public Backend {
   const Cells<Real>& cells_;
   const Products<Real>& products_;
   std::int64_t interval_;
-  std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+  std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
 };
 
-/// Copies traces between the caller's type and the stored one.
+/// Copies `count` elements and converts them to the destination's type.
 template <class From, class To>
 void convert(const From* source, To* destination, std::int64_t count) {
   if constexpr (std::is_same_v<From, To>) {
@@ -231,18 +230,18 @@ void convert(const From* source, To* destination, std::int64_t count) {
   }
 }
 
-/// From a caller's rows of N to padded ones; zeros where there is no source.
+/// Copies a caller's rows of N into padded rows. Without a source the rows become zero.
 template <class From, class To>
 void pad_rows(const From* source, std::int64_t rows, std::int64_t N, To* destination) {
   const std::int64_t stride = padded<To>(N);
   for (std::int64_t row = 0; row < rows; ++row) {
     if (source != nullptr) convert(source + row * N, destination + row * stride, N);
-    const std::int64_t known = source == nullptr ? 0 : N;
-    std::fill_n(destination + row * stride + known, stride - known, To{});
+    const std::int64_t copied = source == nullptr ? 0 : N;
+    std::fill_n(destination + row * stride + copied, stride - copied, To{});
   }
 }
 
-/// From padded rows to a caller's; nothing where there is no destination.
+/// Copies padded rows into a caller's rows of N. Does nothing without a destination.
 template <class Real>
 void unpad_rows(const Real* source, std::int64_t rows, std::int64_t N, Real* destination) {
   if (destination == nullptr) return;
@@ -251,7 +250,7 @@ void unpad_rows(const Real* source, std::int64_t rows, std::int64_t N, Real* des
   }
 }
 
-/// A piece of a caller's tensor, or null where there is no tensor.
+/// Address of an element of a caller's tensor, or null if the tensor is absent.
 template <class Real>
 Real* at(Real* tensor, std::int64_t offset) {
   return tensor == nullptr ? nullptr : tensor + offset;

@@ -5,16 +5,17 @@
 
 namespace plasticity::cpu {
 
+/// One forward pass.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::ForwardPass {
   const CpuPlan& plan;
   const ForwardArgs<Real>& args;
   Tape tape;
-  std::byte* spaces;  // elements_together ForwardSpaces for each slot
+  std::byte* spaces;  // elements_together ForwardSpaces per slot
   std::size_t space_bytes;
   Connection<Real> connection;
 
-  // Sizes under the names of the equations; S is N padded.
+  // Sizes have the names of the equations. S is the padded N.
   const Spec& spec = plan.spec_;
   const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = plan.options_.batch,
                      T = plan.options_.steps, S = padded<Real>(N);
@@ -22,38 +23,60 @@ struct CpuPlan<Real, Trace>::ForwardPass {
   const bool lstm = spec.cell == Cell::lstm, eligible = spec.has_eligibility();
   const bool records = tape.data != nullptr;
 
-  struct Element;  // one batch element on its way
+  struct Element;
 
+  /// Runs elements first .. first+count-1 together, step by step.
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, Team& team) const;
 };
 
-/// Where a step's vectors are kept, and its traces, are places on the tape, or in `space`.
+/// The forward pass of one batch element. With a tape, its vectors and checkpoints are on the tape, and in
+/// `space` otherwise.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::ForwardPass::Element {
   const ForwardPass& pass;
-  std::int64_t b;
+  const CpuPlan& plan;
+  const ForwardArgs<Real>& args;
+  const Spec& spec;
+  const std::int64_t b, N, P, B, S, length;
+  const bool lstm, eligible, records;
   ForwardSpace<Real> space;
   TapeElement<Real, Trace> record;
 
-  const CpuPlan& plan = pass.plan;
-  const ForwardArgs<Real>& args = pass.args;
-  const Spec& spec = pass.spec;
-  const std::int64_t N = pass.N, P = pass.P, B = pass.B, S = pass.S;
-  const bool lstm = pass.lstm, eligible = pass.eligible, records = pass.records;
-  const std::int64_t length = args.masks.length == nullptr ? pass.T : args.masks.length[b];
-
-  // From step to step: what step t-1 showed, the traces as far as they are updated, and the update that
-  // waits.
-  Real *const y0 = records && spec.is_recurrent() ? record.y0 : space.y0, *const c0 =
-                                                                              records ? record.c0 : space.c0;
-  const Real *y_before = y0, *c_before = c0;
-  Real *hebb = hebb_of(0), *eligibility = eligibility_of(0);
+  // What one step leaves for the next: output and cell state, the traces, and the pending update.
+  const Real *y_before, *c_before;
+  Real *hebb, *eligibility;
   UpdateFactors<Real> pending{};
-  ForwardSweep<Real> sweep{};  // of the step at hand
+  ForwardSweep<Real> sweep{};  // of the current step
 
-  /// Whether the traces before step t are worked on in a checkpoint, not copied there.
+  Element(const ForwardPass& of, std::int64_t element, const ForwardSpace<Real>& memory,
+          const TapeElement<Real, Trace>& tape_element)
+      : pass(of),
+        plan(of.plan),
+        args(of.args),
+        spec(of.spec),
+        b(element),
+        N(of.N),
+        P(of.P),
+        B(of.B),
+        S(of.S),
+        length(args.masks.length == nullptr ? of.T : args.masks.length[b]),
+        lstm(of.lstm),
+        eligible(of.eligible),
+        records(of.records),
+        space(memory),
+        record(tape_element) {
+    y_before = initial_output();
+    c_before = initial_cell();
+    hebb = hebb_of(0);
+    eligibility = eligibility_of(0);
+    load_initial_state();
+  }
+
+  Real* initial_output() const { return records && spec.is_recurrent() ? record.y0 : space.y0; }
+  Real* initial_cell() const { return records ? record.c0 : space.c0; }
+  /// Whether the traces before step t are in the checkpoint's own memory, so that no copy is needed.
   bool works_in_checkpoint(std::int64_t t) const {
-    return std::is_same_v<Trace, Real> && !plan.outgrows_cache() && records && t < pass.T &&
+    return std::is_same_v<Trace, Real> && !plan.tape_exceeds_cache() && records && t < pass.T &&
            t % plan.interval_ == 0;
   }
   Real* trace_of(std::int64_t t, Real* working, Trace* checkpoints) const {
@@ -70,18 +93,18 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     return space.currents + t % ForwardSpace<Real>::chunk * pass.width;
   }
 
-  void begin() const {
+  void load_initial_state() const {
     const State<const Real>& initial = args.initial_state;
     const std::int64_t PN = P * N;
     std::fill_n(space.zeros, std::max(P, S), Real(0));
     std::fill_n(space.rate, S, Real(0));
-    pad_rows(spec.is_recurrent() ? at(initial.y, b * N) : nullptr, 1, N, y0);
-    if (lstm) pad_rows(at(initial.c, b * N), 1, N, c0);
+    pad_rows(spec.is_recurrent() ? at(initial.y, b * N) : nullptr, 1, N, initial_output());
+    if (lstm) pad_rows(at(initial.c, b * N), 1, N, initial_cell());
     pad_rows(at(initial.hebb, b * PN), P, N, hebb);
     if (eligible) pad_rows(at(initial.eligibility, b * PN), P, N, eligibility);
   }
 
-  /// Gets step t's input currents and its sweep ready.
+  /// Computes the input currents of step t and prepares its sweep.
   void prepare(std::int64_t t) {
     const std::int64_t row = t * B + b, chunk = ForwardSpace<Real>::chunk;
     if (t % chunk == 0) {
@@ -104,7 +127,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     eligibility = eligibility_now;
   }
 
-  /// From the finished currents of step t to what it shows, and to the update that then waits.
+  /// Computes the output of step t from its complete currents. The trace update of step t is then pending.
   void complete(std::int64_t t) {
     if (records && t % plan.interval_ == 0 && !works_in_checkpoint(t)) {
       const std::int64_t checkpoint = t / plan.interval_ * P * S;
@@ -116,29 +139,29 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       }
     }
     const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
-    Real* const out = (records ? record.out : space.out) + kept;
+    Real* const output = (records ? record.output : space.output) + kept;
     Real* const post = (records ? record.post : space.post) + kept;
     Real* const c = lstm ? (records ? record.c : space.c) + kept : nullptr;
     run_cell<Real>(spec, plan.cells_,
                    {.current = current_of(t),
                     .clamp = at(args.masks.clamp, row * N),
                     .clamp_value = at(args.masks.clamp_value, row * N),
-                    .activated = records ? record.activated + kept : post,
+                    .unclamped = records ? record.unclamped + kept : post,
                     .post = post,
-                    .out = out,
+                    .output = output,
                     .gates = records && lstm ? record.gates + 3 * kept : space.gates,
                     .c_before = c_before,
                     .c = c});
-    std::copy_n(out, N, args.y + row * N);
+    std::copy_n(output, N, args.y + row * N);
     Real modulation = 0;
     if (spec.has_modulator()) {
-      modulation = modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c : out, N);
+      modulation = modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c : output, N);
       if (records) record.modulation[t] = modulation;
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
     fill_rate(spec, args.parameters, modulation, at(args.inputs.rate, row * N), space.rate);
     pending = {.x = sweep.x, .y = post, .rate = space.rate};
-    y_before = out;
+    y_before = output;
     c_before = c;
   }
 
@@ -150,7 +173,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     }
   }
 
-  /// What is zero beyond the length, and the final state with the last update in it.
+  /// Writes zeros beyond the length, applies the last update and stores the final state.
   void finish(Team& team) {
     for (std::int64_t t = length; t < pass.T; ++t) {
       std::fill_n(args.y + (t * B + b) * N, N, Real(0));
@@ -165,7 +188,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     Real *const hebb_out = at(state.hebb, b * P * N), *const eligibility_out =
                                                           at(state.eligibility, b * P * N);
     if (pending.x != nullptr) {
-      // Rows without padding go straight to the caller.
+      // Without padding the traces are written to the caller's memory directly.
       const TraceSource<Real> last{hebb, eligibility, &pending, 1};
       hebb = S == N && hebb_out != nullptr && !keeps_last ? hebb_out : space.hebb;
       eligibility = S == N && eligibility_out != nullptr ? eligibility_out : space.eligibility;
@@ -180,7 +203,6 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   }
 };
 
-/// Elements first .. first+count-1, step by step together.
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
                                             Team& team) const {
@@ -188,13 +210,11 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    Carver carver(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
-    Carver nothing(nullptr);
+    StaggeredArena arena(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
+    StaggeredArena empty(nullptr);
     const std::int64_t b = first + k;
-    elements.push_back(
-        {*this, b, ForwardSpace<Real>(spec, carver),
-         records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, nothing)});
-    elements.back().begin();
+    elements.emplace_back(*this, b, ForwardSpace<Real>(spec, arena),
+                          records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
     longest = std::max(longest, elements.back().length);
   }
   for (std::int64_t t = 0; t < longest; ++t) {
@@ -244,10 +264,10 @@ void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& param
                                              Columns columns) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N),
                      count = std::min(columns.count, N - columns.first);
-  const std::int64_t places[] = {0, 1, 3};  // i, f and o among the currents
+  const std::int64_t gate_rows[] = {0, 1, 3};  // i, f and o in [4,N] currents
   for (std::int64_t gate = 0; gate < 3; ++gate) {
     Real* rows[elements_together];
-    for (int k = 0; k < elements; ++k) rows[k] = currents[k] + places[gate] * S + columns.first;
+    for (int k = 0; k < elements; ++k) rows[k] = currents[k] + gate_rows[gate] * S + columns.first;
     products_.multiply_rows(elements, count, N, h, parameters.w_gates + gate * N + columns.first, 3 * N,
                             rows);
   }
@@ -255,32 +275,33 @@ void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& param
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_space_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   ForwardSpace<Real>(spec_, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_scratch_bytes() const {
-  Carver counter(nullptr);
+  StaggeredArena counter(nullptr);
   ParameterCopies<Real>(spec_, true, counter);
   counter.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers() * elements_together);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::forward(Stream, const ForwardArgs<Real>& args, Tape tape, Scratch scratch) const {
-  Carver carver(scratch.data);
-  const ParameterCopies<Real> copies(spec_, true, carver);
+void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape,
+                                           Scratch scratch) const {
+  StaggeredArena arena(scratch.data);
+  const ParameterCopies<Real> copies(spec_, true, arena);
   const std::size_t bytes = forward_space_bytes();
-  std::byte* spaces =
-      carver.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);
+  std::byte* spaces = arena.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);
   const ForwardPass pass{*this, args, tape, spaces, bytes, copies.connect(spec_, args.parameters)};
-  // Elements run together unless that would leave a thread without any.
+  // Elements run together unless a thread would have none.
   const std::int64_t B = options_.batch, threads = options_.device.threads();
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
   parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
-                     crowds(forward_matrices()), [&](std::int64_t index, std::int64_t slot, Team& team) {
+                     exceeds_last_level_cache(forward_matrices()),
+                     [&](std::int64_t index, std::int64_t slot, Team& team) {
                        const std::int64_t first = index * together;
                        pass.run(first, std::min(together, B - first), slot, team);
                      });

@@ -10,7 +10,7 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
     Real* gradient = gradients.*member.pointer;
     if (gradient == nullptr) continue;
     const std::int64_t columns = input_shape(spec, T, B, member.name)->size[2];
-    const std::int64_t first = member.name == "x" ? 0 : length;  // x is added up below
+    const std::int64_t first = member.name == "x" ? 0 : length;  // dx is accumulated below
     for (std::int64_t t = first; t < T; ++t) std::fill_n(gradient + (t * B + b) * columns, columns, Real(0));
   }
   for (std::int64_t gate = 0; gradients.x != nullptr && length > 0 && gate < spec.gates(); ++gate) {
@@ -22,8 +22,8 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
   }
 }
 
-/// C[rows,N] += the sum over all steps of outer products of `left` and the columns from `first_column` on of
-/// da.
+/// C[rows,N] += sum over all steps of the outer products of `left` and the columns of `right` from
+/// `first_column` on.
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc,
                                                          std::int64_t first_column, const Real* const* left,

@@ -11,7 +11,7 @@ namespace {
 
 float nearest_bfloat16(float value) { return to_float(to_bfloat16(value)); }
 
-/// Calls `run` with the rule, or with one without a clip for any that has none.
+/// Calls run<rule>() for a rule with a clip, and run<Rule::additive>() for the others.
 template <class Run>
 void with_clip_of(Rule rule, Run run) {
   switch (rule) {
@@ -29,24 +29,24 @@ float unclipped(float hebb, float eligibility, float product, float rate, float 
 }
 
 template <Rule rule, Eligibility kind>
-void settle_rows(const Connection<float>& c, const UpdateFactors<float>& update, const float* eligibility,
-                 const Bfloat16* after, const RoundedClip& clip, float* hebb) {
-  // Far enough from the clip for the sweeps, whose products are rounded otherwise; nearer than bfloat16
-  // tells.
+void match_rows(const Connection<float>& c, const UpdateFactors<float>& update, const float* eligibility,
+                const Bfloat16* after, const RoundedClip& clip, float* hebb) {
+  // Larger than the rounding differences between this function and the sweeps, smaller than bfloat16
+  // resolves.
   constexpr float margin = 0x1p-12f;
   const float beyond_clip = clip.clip * (1 + margin), within_clip = clip.clip * (1 - margin);
   const std::int64_t stride = padded<float>(c.N);
   for (std::int64_t i = 0; i < c.P; ++i) {
     for (std::int64_t j = 0; j < c.N; ++j) {
       const std::int64_t ij = i * stride + j;
-      const float ends = unclipped<rule, kind>(hebb[ij], kind == Eligibility::none ? 0.0f : eligibility[ij],
-                                               update.x[i] * update.y[j], update.rate[j], update.y[j], c.eta);
-      const float ended = to_float(after[ij]);
-      if (is_cut<rule>(ended, clip.bound)) {
-        // At its clip exactly a trace is not clipped, and stays there.
-        if (!is_cut<rule>(ends, clip.clip)) hebb[ij] += std::copysign(beyond_clip, ended) - ends;
-      } else if (std::abs(ends) > clip.clip) {
-        hebb[ij] += std::copysign(within_clip, ends) - ends;
+      const float end = unclipped<rule, kind>(hebb[ij], kind == Eligibility::none ? 0.0f : eligibility[ij],
+                                              update.x[i] * update.y[j], update.rate[j], update.y[j], c.eta);
+      const float recorded = to_float(after[ij]);
+      if (is_cut<rule>(recorded, clip.bound)) {
+        // A trace exactly at its clip is not clipped and does not move.
+        if (!is_cut<rule>(end, clip.clip)) hebb[ij] += std::copysign(beyond_clip, recorded) - end;
+      } else if (std::abs(end) > clip.clip) {
+        hebb[ij] += std::copysign(within_clip, end) - end;
       }
     }
   }
@@ -74,16 +74,16 @@ void RoundedTraces::restore(std::int64_t count, const Bfloat16* checkpoint, floa
   });
 }
 
-void RoundedTraces::settle(const Connection<float>& connection, const UpdateFactors<float>& update,
-                           const float* eligibility, const Bfloat16* after, float* hebb) const {
+void RoundedTraces::match_clip_side(const Connection<float>& connection, const UpdateFactors<float>& update,
+                                    const float* eligibility, const Bfloat16* after, float* hebb) const {
   const auto run = [&]<Rule rule> {
     switch (kind_) {
       case Eligibility::none:
-        return settle_rows<rule, Eligibility::none>(connection, update, eligibility, after, clip_, hebb);
+        return match_rows<rule, Eligibility::none>(connection, update, eligibility, after, clip_, hebb);
       case Eligibility::before:
-        return settle_rows<rule, Eligibility::before>(connection, update, eligibility, after, clip_, hebb);
+        return match_rows<rule, Eligibility::before>(connection, update, eligibility, after, clip_, hebb);
       case Eligibility::after:
-        return settle_rows<rule, Eligibility::after>(connection, update, eligibility, after, clip_, hebb);
+        return match_rows<rule, Eligibility::after>(connection, update, eligibility, after, clip_, hebb);
     }
   };
   if (rule_ == Rule::hard_clip) run.template operator()<Rule::hard_clip>();

@@ -2,36 +2,37 @@
 
 #include <cstdint>
 
-#include "cpu/bfloat16.hpp"
-#include "cpu/sweeps.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
+#include "cpu/sweeps/sweeps.hpp"
 #include "rules/rounded_clip.hpp"
-#include "validate.hpp"
 
-// Traces on a bfloat16 tape, each on its side of the clip (rules/rounded_clip.hpp). Where the tape has the
-// trace of every step (K = 1, the plan's choice for a rule that clips), backward asks it on which side an
-// update ended, and moves the rounded trace before the update, by no more than it was rounded, to where the
-// update ends there too. With a larger K the updates between two checkpoints may end on another side than
-// forward's.
+// Traces on a bfloat16 tape. Rounding keeps each trace on its side of the clip (rules/rounded_clip.hpp).
+//
+// If the tape has the trace of every step (K = 1, the default for a rule that clips), backward reads from it
+// whether an update was clipped. It then moves the rounded trace before the update, by no more than the
+// rounding error, so that the recomputed update is clipped in the same way. With a larger K, a recomputed
+// update between two checkpoints may differ from forward's in whether it is clipped.
 namespace plasticity::cpu {
 
-/// The clip of a Spec as bfloat16 traces know it.
+/// Rounds traces to bfloat16 and back, for one Spec.
 class RoundedTraces {
  public:
   explicit RoundedTraces(const Spec& spec);
 
-  /// Whether the tape also has the trace after the last update: what restore() needs of it.
+  /// Whether the tape must have the trace after the last update too, for match_clip_side().
   static bool needs_last(const Spec& spec, std::int64_t interval) {
     return interval == 1 && has_clip(spec.rule);
   }
 
-  /// Hebbian traces, to the side of the clip that each is on.
+  /// Rounds Hebbian traces. Each stays on its side of the clip.
   void keep(std::int64_t count, const float* hebb, Bfloat16* checkpoint) const;
-  /// What stood at its clip (of read_clip: not beyond it) does so again.
+  /// Converts traces back to float. A trace that was at its clip (read_clip: not beyond it) is so again.
   void restore(std::int64_t count, const Bfloat16* checkpoint, float* hebb) const;
-  /// Moves `hebb`, the trace before an update, to where the update ends on the side of `after`, the recorded
-  /// trace after it. P rows, padded; `eligibility` is the trace before the update, or null.
-  void settle(const Connection<float>& connection, const UpdateFactors<float>& update,
-              const float* eligibility, const Bfloat16* after, float* hebb) const;
+  /// Moves `hebb`, the trace before an update, so that the update ends on the same side of the clip as
+  /// `after`, the recorded trace after it. P padded rows. `eligibility` is the trace before the update, or
+  /// null.
+  void match_clip_side(const Connection<float>& connection, const UpdateFactors<float>& update,
+                       const float* eligibility, const Bfloat16* after, float* hebb) const;
 
  private:
   Rule rule_;

@@ -3,31 +3,30 @@
 
 namespace plasticity::cpu {
 
-/// One batch element of a stepped network. Its trace is one update behind: the step that follows folds the
-/// update in.
+/// The step state of one batch element. The last trace update is pending: the next step applies it.
 template <class Real, class Trace>
-struct CpuPlan<Real, Trace>::LiveElement {
-  std::int64_t* pending;  // [1] whether an update waits
+struct CpuPlan<Real, Trace>::StepStateElement {
+  std::int64_t* pending;  // [1] whether an update is pending
   Real* y;                // [N]
   Real* c;                // [N]
-  Real* x_before;         // [P] factors of the update that waits
+  Real* x_before;         // [P] factors of the pending update
   Real* post_before;      // [N]
   Real* rate_before;      // [N]
   Real* eta_before;       // [1]
   Real* hebb;             // [P,N]
   Real* eligibility;      // [P,N]
 
-  LiveElement(const Spec& spec, Carver& carver) {
+  StepStateElement(const Spec& spec, StaggeredArena& arena) {
     const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
-    pending = carver.take<std::int64_t>(1);
-    y = carver.take<Real>(N);
-    c = carver.take<Real>(N);
-    x_before = carver.take<Real>(P);
-    post_before = carver.take<Real>(N);
-    rate_before = carver.take<Real>(N);
-    eta_before = carver.take<Real>(1);
-    hebb = carver.take<Real>(P * N);
-    eligibility = carver.take<Real>(spec.has_eligibility() ? P * N : 0);
+    pending = arena.take<std::int64_t>(1);
+    y = arena.take<Real>(N);
+    c = arena.take<Real>(N);
+    x_before = arena.take<Real>(P);
+    post_before = arena.take<Real>(N);
+    rate_before = arena.take<Real>(N);
+    eta_before = arena.take<Real>(1);
+    hebb = arena.take<Real>(P * N);
+    eligibility = arena.take<Real>(spec.has_eligibility() ? P * N : 0);
   }
 
   TraceMove<Real> traces() const { return {hebb, hebb, eligibility, eligibility}; }
@@ -35,23 +34,25 @@ struct CpuPlan<Real, Trace>::LiveElement {
 };
 
 template <class Real, class Trace>
-std::size_t CpuPlan<Real, Trace>::live_element_bytes() const {
-  Carver counter(nullptr);
-  LiveElement(spec_, counter);
+std::size_t CpuPlan<Real, Trace>::step_state_element_bytes() const {
+  StaggeredArena counter(nullptr);
+  StepStateElement(spec_, counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-auto CpuPlan<Real, Trace>::live_element(Live live, std::int64_t b) const -> LiveElement {
-  Carver carver(static_cast<std::byte*>(live.data) + static_cast<std::size_t>(b) * live_element_bytes());
-  return LiveElement(spec_, carver);
+auto CpuPlan<Real, Trace>::step_state_element(StepState step_state, std::int64_t b) const
+    -> StepStateElement {
+  StaggeredArena arena(static_cast<std::byte*>(step_state.data) +
+                       static_cast<std::size_t>(b) * step_state_element_bytes());
+  return StepStateElement(spec_, arena);
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::load(Stream, const State<const Real>& state, Live live) const {
+void CpuPlan<Real, Trace>::enqueue_load(Stream, const State<const Real>& state, StepState step_state) const {
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic();
   for (std::int64_t b = 0; b < options_.batch; ++b) {
-    const LiveElement element = live_element(live, b);
+    const StepStateElement element = step_state_element(step_state, b);
     *element.pending = 0;
     std::fill_n(element.rate_before, padded<Real>(N), Real(0));
     pad_rows(at(state.y, b * N), 1, N, element.y);
@@ -62,19 +63,22 @@ void CpuPlan<Real, Trace>::load(Stream, const State<const Real>& state, Live liv
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, Scratch scratch) const {
+void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, StepState step_state,
+                                        Scratch scratch) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), I = spec_.inputs;
   const bool lstm = spec_.cell == Cell::lstm;
-  constexpr std::int64_t enough_passes = 8;  // over w and alpha: a copy costs about one
-  Carver shared(scratch.data);
+  // A copy of w and alpha costs about one pass over them.
+  constexpr std::int64_t min_passes_for_copy = 8;
+  StaggeredArena shared(scratch.data);
   const Connection<Real> connected =
-      ParameterCopies<Real>(spec_, options_.batch >= enough_passes, shared).connect(spec_, args.parameters);
+      ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
+          .connect(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
-    const LiveElement element = live_element(live, b);
-    Carver carver(spaces + static_cast<std::size_t>(slot) * forward_space_bytes());
-    const ForwardSpace<Real> space(spec_, carver);
+    const StepStateElement element = step_state_element(step_state, b);
+    StaggeredArena arena(spaces + static_cast<std::size_t>(slot) * forward_space_bytes());
+    const ForwardSpace<Real> space(spec_, arena);
     if (args.masks.reset != nullptr && args.masks.reset[b] != 0) {
       *element.pending = 0;
       std::fill_n(element.y, N, Real(0));
@@ -89,32 +93,32 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
                                    .x = x,
                                    .s = space.currents + (lstm ? 2 * S : 0)};
     Connection<Real> c = connected;
-    if (*element.pending != 0) c.eta = *element.eta_before;  // as it was when the step before ran
+    if (*element.pending != 0) c.eta = *element.eta_before;  // eta of the previous step
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
       sweeps_.forward(spec_.rule, spec_.eligibility, c, columns, &sweep, 1);
       if (lstm) add_gate_products(args.parameters, 1, &x, &space.currents, columns);
     });
 
-    // The factors of this step's update: x is read for the last time here, before y moves on.
+    // Saves x for the update of this step before y is overwritten.
     std::copy_n(x, P, element.x_before);
-    Real* out = lstm ? element.y : element.post_before;
+    Real* output = lstm ? element.y : element.post_before;
     run_cell<Real>(spec_, cells_,
                    {.current = space.currents,
                     .clamp = at(args.masks.clamp, b * N),
                     .clamp_value = at(args.masks.clamp_value, b * N),
-                    .activated = element.post_before,
+                    .unclamped = element.post_before,
                     .post = element.post_before,
-                    .out = out,
+                    .output = output,
                     .gates = space.gates,
                     .c_before = element.c,
                     .c = element.c});
-    std::copy_n(out, N, args.y + b * N);
-    if (!lstm) std::copy_n(out, N, element.y);
+    std::copy_n(output, N, args.y + b * N);
+    if (!lstm) std::copy_n(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {
       modulation =
-          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : out, N);
+          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : output, N);
       if (args.modulation != nullptr) args.modulation[b] = modulation;
     }
     fill_rate(spec_, args.parameters, modulation, at(args.inputs.rate, b * N), element.rate_before);
@@ -125,12 +129,12 @@ void CpuPlan<Real, Trace>::step(Stream, const StepArgs<Real>& args, Live live, S
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::store(Stream, const State<Real>& state, Live live) const {
+void CpuPlan<Real, Trace>::enqueue_store(Stream, const State<Real>& state, StepState step_state) const {
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic();
   for (std::int64_t b = 0; b < options_.batch; ++b) {
-    const LiveElement element = live_element(live, b);
+    const StepStateElement element = step_state_element(step_state, b);
     if (*element.pending != 0) {
-      Connection<Real> c{};  // an update looks at no weight
+      Connection<Real> c{};  // an update reads neither w nor alpha
       c.P = P;
       c.N = N;
       c.eta = *element.eta_before;

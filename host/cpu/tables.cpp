@@ -1,6 +1,6 @@
 #include "cpu/tables.hpp"
 
-#include "cpu/isa.hpp"
+#include "device/isa.hpp"
 
 namespace plasticity::cpu {
 

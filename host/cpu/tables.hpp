@@ -1,10 +1,10 @@
 #pragma once
 
-#include "cpu/cells.hpp"
-#include "cpu/products.hpp"
-#include "cpu/sweeps.hpp"
+#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/products.hpp"
+#include "cpu/sweeps/sweeps.hpp"
 
-// The tables that sweeps_*.cpp define, one set for each instruction set of this build.
+// The tables of function pointers in sweeps/, one set per instruction set of this build.
 #define PLASTICITY_TABLES(isa)                \
   namespace plasticity::cpu::isa {            \
   extern const Sweeps<float> sweeps_f32;      \

@@ -8,55 +8,56 @@
 
 namespace plasticity::cuda {
 
-CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Carver& carver) {
+CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const Spec& spec = plan.spec_;
   const std::int64_t T = plan.options_.steps, B = plan.options_.batch, N = spec.neurons,
                      P = spec.presynaptic(), I = spec.inputs, width = plan.width(), BN = B * N;
   const bool lstm = spec.cell == Cell::lstm;
-  da = carver.take<float>(T * B * width);
+  da = arena.take<float>(T * B * width);
   const bool resident = plan.choice_.resident();  // then all of the steps' own is on chip
   const std::int64_t stepped = resident ? 0 : 1;
-  G = carver.take<float>(stepped * BN * P);
-  GE = carver.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
+  G = arena.take<float>(stepped * BN * P);
+  GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
   const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
-  hebb = carver.take<float>(replayed);
-  eligibility = carver.take<float>(spec.has_eligibility() ? replayed : 0);
-  rows = {carver.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
-  rates = {carver.take<float>(stepped * 2 * BN), BN};
-  dpost = {carver.take<float>(stepped * 2 * BN), BN};
-  dc = carver.take<float>(lstm ? stepped * BN : 0);
+  hebb = arena.take<float>(replayed);
+  eligibility = arena.take<float>(spec.has_eligibility() ? replayed : 0);
+  rows = {arena.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
+  rates = {arena.take<float>(stepped * 2 * BN), BN};
+  dpost = {arena.take<float>(stepped * 2 * BN), BN};
+  dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange =
-      carver.take<float>(plan.choice_.execution == Execution::grid
-                             ? plan.choice_.groups * backward_exchange(contents_of(spec), plan.choice_.shape)
-                             : 0);
+      arena.take<float>(plan.choice_.execution == Execution::grid
+                            ? plan.choice_.groups * backward_exchange(contents_of(spec), plan.choice_.shape)
+                            : 0);
 
-  const std::size_t begin = carver.bytes();
-  alpha = sums = carver.take<float>(BN);
-  eta = carver.take<float>(BN);
-  v = carver.take<float>(BN);
-  v0 = carver.take<float>(B);
-  fan = carver.take<float>(BN);
-  fan_bias = carver.take<float>(BN);
-  sums_bytes = carver.bytes() - begin;
+  const std::size_t begin = arena.bytes();
+  alpha = sums = arena.take<float>(BN);
+  eta = arena.take<float>(BN);
+  v = arena.take<float>(BN);
+  v0 = arena.take<float>(B);
+  fan = arena.take<float>(BN);
+  fan_bias = arena.take<float>(BN);
+  sums_bytes = arena.bytes() - begin;
 
   const bool projected = plan.projected();
-  counted = carver.take<float>(T * B * std::max(P, projected ? I : 0));
+  counted = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   const bool replays = spec.alpha == Granularity::connection;
   groups = replays ? replay_groups(B, N, P) : 0;
-  partial = carver.take<float>(groups * P * N);
+  partial = arena.take<float>(groups * P * N);
 
   reducing_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),
                              column_sums_bytes(BN, 1), column_sums_bytes(B, 1)});
-  reducing = carver.take<std::byte>(static_cast<std::int64_t>(reducing_bytes));
+  reducing = arena.take<std::byte>(static_cast<std::int64_t>(reducing_bytes));
   const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});
   blas.bytes = BlasWorkspace::bytes_for(largest);
   const std::size_t slack = BlasWorkspace::alignment;
   auto address =
-      reinterpret_cast<std::uintptr_t>(carver.take<std::byte>(static_cast<std::int64_t>(blas.bytes + slack)));
+      reinterpret_cast<std::uintptr_t>(arena.take<std::byte>(static_cast<std::int64_t>(blas.bytes + slack)));
   blas.data = reinterpret_cast<void*>((address + slack - 1) / slack * slack);
 }
 
-void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const {
+void CudaPlan::enqueue_backward(Stream stream, const BackwardArgs<float>& args, Tape tape,
+                                Scratch scratch) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
   refuse_earlier_error();
@@ -79,7 +80,7 @@ void CudaPlan::backward(Stream stream, const BackwardArgs<float>& args, Tape tap
 void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
                             cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
-  Carver recorded(tape.data), work(scratch.data);
+  Arena recorded(tape.data), work(scratch.data);
   const BackwardMemory memory(*this, work);
   const State<const float>& upstream = args.dfinal_state;
   const State<float>& initial = args.dinitial_state;

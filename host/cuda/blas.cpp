@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/throw_error.hpp"
 #include "common/check.hpp"
-#include "fail.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -13,8 +13,8 @@ void check_blas(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   cudaGetLastError();  // the exception is the report
   const bool memory = status == CUBLAS_STATUS_ALLOC_FAILED;
-  fail(memory ? ErrorCode::out_of_memory : ErrorCode::device_unavailable, what, "success",
-       cublasGetStatusString(status));
+  throw_error(memory ? ErrorCode::out_of_memory : ErrorCode::device_unavailable, what, "success",
+              cublasGetStatusString(status));
 }
 
 /// Lets this thread allocate while it captures a graph: what a handle needs is no part of the graph.

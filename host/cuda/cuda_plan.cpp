@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "checkpoints.hpp"
+#include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
-#include "fail.hpp"
+#include "plan/checkpoints.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -19,24 +19,24 @@ bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(poin
 
 CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), options_(options) {
   if (options.precision == Precision::f64) {
-    fail(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
+    throw_error(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }
   check_grids();
   const CurrentDevice current(options.device.index());
   choice_ = choose();
   interval_ = choose_interval();
-  Carver counter(nullptr);
+  Arena counter(nullptr);
   tape(counter, interval_);
   tape_bytes_ = counter.bytes();
   blas_ = BlasHandles::of(options.device.index());
   if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();
-  Carver with_tape(nullptr), without(nullptr), backward(nullptr), live(nullptr);
+  Arena with_tape(nullptr), without(nullptr), backward(nullptr), step_state(nullptr);
   ForwardMemory(*this, with_tape, Tape{{nullptr, 1}});
   ForwardMemory(*this, without, Tape{});
   BackwardMemory(*this, backward);
-  LiveMemory(*this, live);
+  StepStateMemory(*this, step_state);
   scratch_bytes_ = std::max({with_tape.bytes(), without.bytes(), backward.bytes()});
-  live_bytes_ = live.bytes();
+  step_state_bytes_ = step_state.bytes();
 }
 
 std::int64_t CudaPlan::tiles() const { return (spec_.neurons + tile_columns - 1) / tile_columns; }
@@ -47,8 +47,8 @@ void CudaPlan::check_grids() const {
   const std::int64_t rows = std::max<std::int64_t>(options_.steps, 1) * B;
   const auto refuse = [&](const char* what, std::int64_t blocks) {
     if (blocks <= most) return;
-    fail(ErrorCode::unsupported, what, text("a launch of at most ", most, " blocks on a CUDA device"),
-         text(blocks));
+    throw_error(ErrorCode::unsupported, what,
+                str_cat("a launch of at most ", most, " blocks on a CUDA device"), str_cat(blocks));
   };
   refuse("options.batch", B * tiles());
   refuse("options.steps", product_blocks(rows, std::max(width(), I)));
@@ -58,17 +58,17 @@ void CudaPlan::check_grids() const {
 
 std::int64_t CudaPlan::choose_interval() const {
   return choose_checkpoint_interval(spec_.rule, options_, [&](std::int64_t interval) {
-    Carver counter(nullptr);
+    Arena counter(nullptr);
     tape(counter, interval);
     return counter.bytes();
   });
 }
 
-Record CudaPlan::vectors(Carver& carver, std::int64_t slots, bool on_tape) const {
+Record CudaPlan::vectors(Arena& arena, std::int64_t slots, bool on_tape) const {
   const std::int64_t B = options_.batch, N = spec_.neurons;
   const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
   const auto take = [&](bool there, std::int64_t width) {
-    return Rows<float>{carver.take<float>(there ? slots * B * width : 0), B * width};
+    return Rows<float>{arena.take<float>(there ? slots * B * width : 0), B * width};
   };
   Record record{};
   record.ring = !on_tape;
@@ -82,32 +82,32 @@ Record CudaPlan::vectors(Carver& carver, std::int64_t slots, bool on_tape) const
   return record;
 }
 
-Record CudaPlan::ring(Carver& carver) const {
-  Record record = vectors(carver, ring_slots, false);
-  record.hebb = {carver.take<float>(trace_size()), 0};
-  record.eligibility = {carver.take<float>(spec_.has_eligibility() ? trace_size() : 0), 0};
+Record CudaPlan::ring(Arena& arena) const {
+  Record record = vectors(arena, ring_slots, false);
+  record.hebb = {arena.take<float>(trace_size()), 0};
+  record.eligibility = {arena.take<float>(spec_.has_eligibility() ? trace_size() : 0), 0};
   return record;
 }
 
-Record CudaPlan::tape(Carver& carver, std::int64_t interval) const {
+Record CudaPlan::tape(Arena& arena, std::int64_t interval) const {
   const std::int64_t T = options_.steps, trace = trace_size();
-  Record record = vectors(carver, T + 1, true);
+  Record record = vectors(arena, T + 1, true);
   record.interval = interval;
   // A bfloat16 tape of every step has the trace after the last one too.
   const std::int64_t checkpoints =
       bf16() && interval == 1 ? T + 1 : std::max<std::int64_t>((T + interval - 1) / interval, 1);
   const std::int64_t kept = checkpoints * trace, eligible = spec_.has_eligibility() ? kept : 0;
   if (bf16()) {
-    record.hebb16 = carver.take<std::uint16_t>(kept);
-    record.eligibility16 = carver.take<std::uint16_t>(eligible);
+    record.hebb16 = arena.take<std::uint16_t>(kept);
+    record.eligibility16 = arena.take<std::uint16_t>(eligible);
   } else {
-    record.hebb = {carver.take<float>(kept), trace};
-    record.eligibility = {carver.take<float>(eligible), trace};
+    record.hebb = {arena.take<float>(kept), trace};
+    record.eligibility = {arena.take<float>(eligible), trace};
   }
   return record;
 }
 
-void CudaPlan::add_between(Record& tape, Carver& work) const {
+void CudaPlan::add_between(Record& tape, Arena& work) const {
   if (!bf16() && interval_ == 1) return;
   float* hebb = work.take<float>(trace_size());
   float* eligibility = work.take<float>(spec_.has_eligibility() ? trace_size() : 0);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "backend.hpp"
-#include "carver.hpp"
+#include "base/arena.hpp"
 #include "cuda/planner.hpp"
+#include "plan/backend.hpp"
 #include "product/launch.hpp"
 #include "replay/launch.hpp"
 #include "step/launch.hpp"
@@ -15,26 +15,26 @@ namespace plasticity::cuda {
 
 class BlasHandles;
 
-class CudaPlan final : public Backend {
+class CudaPlan final : public TypedBackend<float> {
  public:
   CudaPlan(const Spec& spec, const PlanOptions& options);
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   Execution execution() const override { return choice_.execution; }
-  std::string way() const override { return describe(choice_); }
+  std::string describe() const override { return cuda::describe(choice_); }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
-  std::size_t live_bytes() const override { return live_bytes_; }
+  std::size_t step_state_bytes() const override { return step_state_bytes_; }
 
-  using Backend::backward, Backend::forward, Backend::load, Backend::step, Backend::store;
-  void forward(Stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const override;
-  void backward(Stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const override;
-  void load(Stream, const State<const float>& state, Live live) const override;
-  void step(Stream, const StepArgs<float>& args, Live live, Scratch scratch) const override;
-  void store(Stream, const State<float>& state, Live live) const override;
+  void enqueue_forward(Stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_backward(Stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const override;
+  void enqueue_load(Stream, const State<const float>& state, StepState step_state) const override;
+  void enqueue_step(Stream, const StepArgs<float>& args, StepState step_state,
+                    Scratch scratch) const override;
+  void enqueue_store(Stream, const State<float>& state, StepState step_state) const override;
 
  private:
-  struct LiveMemory;
+  struct StepStateMemory;
   struct ForwardMemory;
   struct BackwardMemory;
   struct Graphs;              // of forward and backward, under Execution::graph
@@ -43,13 +43,13 @@ class CudaPlan final : public Backend {
   Problem problem(std::int64_t steps, const Parameters<const float>& parameters,
                   const Inputs<const float>& inputs, const Masks<float>& masks) const;
   /// The record in a ring, traces in place.
-  Record ring(Carver& carver) const;
+  Record ring(Arena& arena) const;
   /// The record on a tape with checkpoints every `interval` steps.
-  Record tape(Carver& carver, std::int64_t interval) const;
+  Record tape(Arena& arena, std::int64_t interval) const;
   /// The vectors of a record of that many slots.
-  Record vectors(Carver& carver, std::int64_t slots, bool on_tape) const;
+  Record vectors(Arena& arena, std::int64_t slots, bool on_tape) const;
   /// Adds what forward needs beside a tape: the traces between its checkpoints.
-  void add_between(Record& tape, Carver& work) const;
+  void add_between(Record& tape, Arena& work) const;
   Load loading(const State<const float>& state, const Record& record) const;
   /// Whether `columns` at a time, 16 bytes or more, will do for the matrices that the caller gives.
   bool wide(std::int64_t columns, const Parameters<const float>& parameters,
@@ -81,7 +81,7 @@ class CudaPlan final : public Backend {
   PlanOptions options_;
   ExecutionChoice choice_;
   std::int64_t interval_;
-  std::size_t tape_bytes_, scratch_bytes_, live_bytes_;
+  std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
   std::shared_ptr<BlasHandles> blas_;
   std::shared_ptr<Graphs> graphs_;
 };

@@ -7,10 +7,10 @@
 
 namespace plasticity::cuda {
 
-CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape) {
+CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& work, Tape tape) {
   const std::int64_t T = std::max<std::int64_t>(plan.options_.steps, 1);
   currents = work.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
-  Carver recorded(tape.data);
+  Arena recorded(tape.data);
   const bool resident = plan.choice_.resident(), exchanges = plan.choice_.execution == Execution::grid;
   exchange =
       work.take<float>(exchanges ? plan.choice_.groups * forward_exchange(contents_of(plan.spec_)) : 0);
@@ -23,7 +23,8 @@ CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Carver& work, Tape 
   }
 }
 
-void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const {
+void CudaPlan::enqueue_forward(Stream stream, const ForwardArgs<float>& args, Tape tape,
+                               Scratch scratch) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
   check_inputs(device, args);
@@ -44,7 +45,7 @@ void CudaPlan::forward(Stream stream, const ForwardArgs<float>& args, Tape tape,
 void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch,
                            cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
-  Carver work(scratch.data);
+  Arena work(scratch.data);
   const ForwardMemory memory(*this, work, tape.data == nullptr ? Tape{} : tape);
   const Record& kept = memory.record;
   if (!choice_.resident()) launch_load(loading(args.initial_state, kept), stream);

@@ -17,11 +17,11 @@ struct CudaPlan::Graphs {
 };
 
 /// The state of a network that is stepped, carved in one place for counting and for use.
-struct CudaPlan::LiveMemory {
+struct CudaPlan::StepStateMemory {
   Record record;
-  LiveRecord live;
+  StepStateRecord step_state;
 
-  LiveMemory(const CudaPlan& plan, Carver& carver);
+  StepStateMemory(const CudaPlan& plan, Arena& arena);
 };
 
 /// The scratch of a forward pass, and where it leaves its record.
@@ -30,7 +30,7 @@ struct CudaPlan::ForwardMemory {
   Record record;    // on the tape, or without one in a ring; resident without one: none
   float* exchange;  // of a cooperative launch
 
-  ForwardMemory(const CudaPlan& plan, Carver& work, Tape tape);
+  ForwardMemory(const CudaPlan& plan, Arena& work, Tape tape);
 };
 
 /// The scratch of a backward pass.
@@ -51,7 +51,7 @@ struct CudaPlan::BackwardMemory {
   std::size_t reducing_bytes;
   BlasWorkspace blas;
 
-  BackwardMemory(const CudaPlan& plan, Carver& carver);
+  BackwardMemory(const CudaPlan& plan, Arena& arena);
 };
 
 }  // namespace plasticity::cuda

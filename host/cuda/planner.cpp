@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -75,9 +75,9 @@ std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& lim
   }
   if (!best) {
     reason = narrowest > resident_threads
-                 ? text(narrowest, " columns a block, of which it can have ", resident_threads)
-                 : text("a block of ", narrowest, " columns and ", P, " rows needs more than the ",
-                        limits.shared_bytes, " bytes of shared memory that there are");
+                 ? str_cat(narrowest, " columns a block, of which it can have ", resident_threads)
+                 : str_cat("a block of ", narrowest, " columns and ", P, " rows needs more than the ",
+                           limits.shared_bytes, " bytes of shared memory that there are");
   }
   return best;
 }
@@ -146,15 +146,15 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
     std::string reason;
     choice = shape(spec, limits, reason);
     if (choice && !acceptable && wanted == Execution::automatic) {
-      reason = text("a block would have ", spec.neurons * spec.presynaptic(), " connections");
+      reason = str_cat("a block would have ", spec.neurons * spec.presynaptic(), " connections");
       choice.reset();
     }
     if (!choice) {
       if (wanted == execution) {
-        fail(ErrorCode::unsupported, "options.execution", "one that fits spec and device",
-             text(to_string(execution), " (", reason, ")"));
+        throw_error(ErrorCode::unsupported, "options.execution", "one that fits spec and device",
+                    str_cat(to_string(execution), " (", reason, ")"));
       }
-      reasons += text(reasons.empty() ? "" : "; ", to_string(execution), ": ", reason);
+      reasons += str_cat(reasons.empty() ? "" : "; ", to_string(execution), ": ", reason);
       return choice;
     }
     choice->execution = execution;
@@ -181,12 +181,12 @@ std::string describe(const ExecutionChoice& choice) {
   std::string line(to_string(choice.execution));
   if (choice.resident()) {
     const GroupShape& shape = choice.shape;
-    line += text(": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
-                 " columns and ", shape.threads(), " threads an element, ", choice.groups,
-                 " elements at once, w ", shape.w_on_chip ? "on chip" : "from L2", ", shared memory ",
-                 choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
+    line += str_cat(": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
+                    " columns and ", shape.threads(), " threads an element, ", choice.groups,
+                    " elements at once, w ", shape.w_on_chip ? "on chip" : "from L2", ", shared memory ",
+                    choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
   }
-  return choice.reasons.empty() ? line : text(line, " (not ", choice.reasons, ")");
+  return choice.reasons.empty() ? line : str_cat(line, " (not ", choice.reasons, ")");
 }
 
 }  // namespace plasticity::cuda

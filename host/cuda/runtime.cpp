@@ -1,11 +1,11 @@
 #include "cuda/runtime.hpp"
 
+#include "base/throw_error.hpp"
 #include "cuda/cuda_plan.hpp"
 #include "cuda/graph.hpp"
 #include "cuda/ranges.hpp"
 #include "cuda/training.hpp"
-#include "cuda_part.hpp"
-#include "fail.hpp"
+#include "device/cuda_api.hpp"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
@@ -18,16 +18,16 @@ std::string unavailable_reason() {
   cudaGetLastError();
   if (error == cudaErrorNoDevice) return "no CUDA device was found";
   if (error == cudaErrorInsufficientDriver) {
-    return text("the CUDA driver is missing or too old (the library was built with CUDA ",
-                CUDART_VERSION / 1000, '.', CUDART_VERSION % 1000 / 10, ")");
+    return str_cat("the CUDA driver is missing or too old (the library was built with CUDA ",
+                   CUDART_VERSION / 1000, '.', CUDART_VERSION % 1000 / 10, ")");
   }
-  return text(cudaGetErrorName(error), ": ", cudaGetErrorString(error));
+  return str_cat(cudaGetErrorName(error), ": ", cudaGetErrorString(error));
 }
 
 std::string unusable_reason(int index) {
   int count = 0;
   check(cudaGetDeviceCount(&count), "the number of CUDA devices");
-  if (index >= count) return text("only ", count, count == 1 ? " device" : " devices");
+  if (index >= count) return str_cat("only ", count, count == 1 ? " device" : " devices");
   const CurrentDevice current(index);
   const cudaError_t error = probe_kernels();
   if (error == cudaSuccess) return "";
@@ -35,8 +35,8 @@ std::string unusable_reason(int index) {
   int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index));
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, index));
-  return text("compute capability ", major, '.', minor, ", for which this build has no kernels (",
-              cudaGetErrorName(error), "; see PLASTICITY_CUDA_ARCHITECTURES)");
+  return str_cat("compute capability ", major, '.', minor, ", for which this build has no kernels (",
+                 cudaGetErrorName(error), "; see PLASTICITY_CUDA_ARCHITECTURES)");
 }
 
 std::string device_name(int index) {
@@ -45,7 +45,7 @@ std::string device_name(int index) {
   return properties.name;
 }
 
-std::string version_text(int version) { return text(version / 1000, '.', version % 1000 / 10); }
+std::string version_text(int version) { return str_cat(version / 1000, '.', version % 1000 / 10); }
 
 #ifndef PLASTICITY_ARCHITECTURES
 #define PLASTICITY_ARCHITECTURES "none, the kernels run on the CPU"
@@ -56,16 +56,16 @@ std::string description() {
   if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
   cudaGetLastError();
-  std::string lines = text("toolkit CUDA ", version_text(CUDART_VERSION), ", driver ",
-                           driver == 0 ? "none" : text("for CUDA up to ", version_text(driver)),
-                           "\narchitectures ", PLASTICITY_ARCHITECTURES);
+  std::string lines = str_cat("toolkit CUDA ", version_text(CUDART_VERSION), ", driver ",
+                              driver == 0 ? "none" : str_cat("for CUDA up to ", version_text(driver)),
+                              "\narchitectures ", PLASTICITY_ARCHITECTURES);
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, index), "the properties of a CUDA device");
     const std::string unusable = unusable_reason(index);
-    lines += text("\ndevice ", index, ' ', properties.name, ", compute capability ", properties.major, '.',
-                  properties.minor, ", ", properties.totalGlobalMem >> 20, " MiB",
-                  unusable.empty() ? "" : ": " + unusable);
+    lines += str_cat("\ndevice ", index, ' ', properties.name, ", compute capability ", properties.major, '.',
+                     properties.minor, ", ", properties.totalGlobalMem >> 20, " MiB",
+                     unusable.empty() ? "" : ": " + unusable);
   }
   return lines;
 }
@@ -78,8 +78,8 @@ void* allocate(int index, std::size_t bytes) {
     cudaGetLastError();
     std::size_t free_bytes = 0, total = 0;
     check(cudaMemGetInfo(&free_bytes, &total));
-    fail(ErrorCode::out_of_memory, text("memory of CUDA device ", index), text(bytes, " bytes"),
-         text(free_bytes, " of ", total, " free"));
+    throw_error(ErrorCode::out_of_memory, str_cat("memory of CUDA device ", index), str_cat(bytes, " bytes"),
+                str_cat(free_bytes, " of ", total, " free"));
   }
   check(error, "cudaMalloc");
   return data;
@@ -113,7 +113,7 @@ void synchronize(int index, Stream stream) {
 void* allocate_page_locked(int index, std::size_t bytes) {
   const CurrentDevice current(index);
   void* data = nullptr;
-  check(cudaMallocHost(&data, bytes), text(bytes, " bytes of page-locked memory of the host"));
+  check(cudaMallocHost(&data, bytes), str_cat(bytes, " bytes of page-locked memory of the host"));
   return data;
 }
 
@@ -145,35 +145,35 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
   return std::make_shared<CudaPlan>(spec, options);
 }
 
-constexpr CudaPart part{.unavailable_reason = unavailable_reason,
-                        .unusable_reason = unusable_reason,
-                        .device_name = device_name,
-                        .description = description,
-                        .make_backend = make_backend,
-                        .allocate = allocate,
-                        .release = release,
-                        .copy = copy,
-                        .fill_zero = fill_zero,
-                        .synchronize = synchronize,
-                        .allocate_page_locked = allocate_page_locked,
-                        .release_page_locked = release_page_locked,
-                        .copy_asynchronously = copy_asynchronously,
-                        .make_graph = make_graph,
-                        .training_scratch_bytes = training_scratch,
-                        .squared_error = run_squared_error,
-                        .clip_gradients = run_clip_gradients,
-                        .adam_step = run_adam_step,
-                        .begin_range = begin_range,
-                        .end_range = end_range};
+constexpr CudaApi part{.unavailable_reason = unavailable_reason,
+                       .unusable_reason = unusable_reason,
+                       .device_name = device_name,
+                       .description = description,
+                       .make_backend = make_backend,
+                       .allocate = allocate,
+                       .release = release,
+                       .copy = copy,
+                       .fill_zero = fill_zero,
+                       .synchronize = synchronize,
+                       .allocate_page_locked = allocate_page_locked,
+                       .release_page_locked = release_page_locked,
+                       .copy_asynchronously = copy_asynchronously,
+                       .make_graph = make_graph,
+                       .training_scratch_bytes = training_scratch,
+                       .squared_error = run_squared_error,
+                       .clip_gradients = run_clip_gradients,
+                       .adam_step = run_adam_step,
+                       .begin_range = begin_range,
+                       .end_range = end_range};
 
 }  // namespace
 
 void refuse_earlier_error() {
   const cudaError_t earlier = cudaPeekAtLastError();
   if (earlier == cudaSuccess) return;
-  fail(ErrorCode::device_unavailable, "CUDA's last error on this thread",
-       "none (cudaGetLastError() gives it out and clears it)",
-       text(cudaGetErrorName(earlier), " of an earlier call of the program's"));
+  throw_error(ErrorCode::device_unavailable, "CUDA's last error on this thread",
+              "none (cudaGetLastError() gives it out and clears it)",
+              str_cat(cudaGetErrorName(earlier), " of an earlier call of the program's"));
 }
 
 void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer) {
@@ -183,10 +183,10 @@ void check_device_pointer(int index, const char* group, const std::string& name,
   if (attributes.type == cudaMemoryTypeManaged) return;
   if (attributes.type == cudaMemoryTypeDevice && attributes.device == index) return;
   const std::string got = attributes.type == cudaMemoryTypeDevice
-                              ? text("memory of CUDA device ", attributes.device)
+                              ? str_cat("memory of CUDA device ", attributes.device)
                               : "host memory";
-  bad_argument(text(group, *group == '\0' || name.empty() ? "" : ".", name),
-               text("memory of CUDA device ", index), got);
+  bad_argument(str_cat(group, *group == '\0' || name.empty() ? "" : ".", name),
+               str_cat("memory of CUDA device ", index), got);
 }
 
 }  // namespace plasticity::cuda
@@ -195,5 +195,5 @@ void check_device_pointer(int index, const char* group, const std::string& name,
 // out of a static library, and makes a shared one needed.
 extern "C" {
 extern PLASTICITY_API const int plasticity_cuda_registration;
-const int plasticity_cuda_registration = (plasticity::register_cuda_part(plasticity::cuda::part), 1);
+const int plasticity_cuda_registration = (plasticity::register_cuda_api(plasticity::cuda::part), 1);
 }

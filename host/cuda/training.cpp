@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/throw_error.hpp"
 #include "cuda/runtime.hpp"
-#include "fail.hpp"
 #include "training/launch.hpp"
 
 namespace plasticity::cuda {
@@ -43,7 +43,7 @@ void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor>
                         double* norm, Scratch scratch) {
   const CurrentDevice current(index);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
-    check_device_pointer(index, text("tensors[", k, "]").c_str(), "gradient", tensors[k].gradient);
+    check_device_pointer(index, str_cat("tensors[", k, "]").c_str(), "gradient", tensors[k].gradient);
   }
   check_device_pointer(index, "", "norm", norm);
   check_device_pointer(index, "scratch", "data", scratch.data);
@@ -63,7 +63,7 @@ void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tens
                    const AdamOptions& options, const AdamScales* scales) {
   const CurrentDevice current(index);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
-    const std::string name = text("tensors[", k, "]");
+    const std::string name = str_cat("tensors[", k, "]");
     check_device_pointer(index, name.c_str(), "value", tensors[k].value);
     check_device_pointer(index, name.c_str(), "gradient", tensors[k].gradient);
     check_device_pointer(index, name.c_str(), "first", tensors[k].first);

@@ -61,17 +61,17 @@ int claim(const fs::path& path, mode_t permissions) {
 
 AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(path) {
   if (!path.has_filename())
-    fail(ErrorCode::io, in_quotes(name_), "the path of a file", "one without a file name");
+    throw_error(ErrorCode::io, in_quotes(name_), "the path of a file", "one without a file name");
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     // Renaming over a device or a pipe would replace it.
     if (!S_ISREG(status.st_mode)) {
-      fail(ErrorCode::io, name_, "a regular file or none", "a directory, pipe or device");
+      throw_error(ErrorCode::io, name_, "a regular file or none", "a directory, pipe or device");
     }
     permissions_ = status.st_mode & mode_t{07777};
     std::error_code error;
     target_ = fs::canonical(path, error);
-    if (error) fail(ErrorCode::io, name_, "to find its folder", error.message());
+    if (error) throw_error(ErrorCode::io, name_, "to find its folder", error.message());
   }
 
   // The first name in the folder that no other writer is using. Who may not read the old file may not read
@@ -79,11 +79,11 @@ AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(pat
   const mode_t permissions = permissions_ ? 0600 : 0666;
   int number = 0;
   do {
-    temporary_ = folder_of(target_) / text(".plasticity-", number, ".tmp");
+    temporary_ = folder_of(target_) / str_cat(".plasticity-", number, ".tmp");
     descriptor_ = claim(temporary_, permissions);
   } while (descriptor_ < 0 && errno == EEXIST && ++number < 1000);
   if (descriptor_ < 0) {
-    fail(ErrorCode::io, name_, "to create a file in its folder", system_message());
+    throw_error(ErrorCode::io, name_, "to create a file in its folder", system_message());
   }
 }
 
@@ -93,7 +93,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::give_up(const std::string& expected) {
-  fail(ErrorCode::io, name_, expected, system_message());
+  throw_error(ErrorCode::io, name_, expected, system_message());
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

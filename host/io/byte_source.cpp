@@ -31,7 +31,8 @@ std::size_t ByteSource::read(std::span<std::byte> out) {
     done += inflate_some(out.subspan(done));
   }
   if (gzip_ && done < out.size() && !between_members_) {
-    fail(ErrorCode::format, name(), "complete gzip data", "its end in the middle: the file is cut off");
+    throw_error(ErrorCode::format, name(), "complete gzip data",
+                "its end in the middle: the file is cut off");
   }
   return done;
 }
@@ -54,9 +55,9 @@ std::size_t ByteSource::inflate_some(std::span<std::byte> out) {
   between_members_ = result == Z_STREAM_END;
   if (result == Z_MEM_ERROR) throw std::bad_alloc();
   if (result != Z_OK && result != Z_STREAM_END) {
-    fail(ErrorCode::format, name(),
-         follows ? "nothing but gzip data after the compressed data" : "valid gzip data",
-         stream_.msg ? printable(stream_.msg) : text("zlib's error ", result));
+    throw_error(ErrorCode::format, name(),
+                follows ? "nothing but gzip data after the compressed data" : "valid gzip data",
+                stream_.msg ? printable(stream_.msg) : str_cat("zlib's error ", result));
   }
   return room - stream_.avail_out;
 }

@@ -19,8 +19,8 @@ std::uint32_t read_number(ByteSource& in, int header) {
   std::array<std::byte, 4> bytes;
   const std::size_t got = in.read(bytes);
   if (got < bytes.size()) {
-    fail(ErrorCode::format, in.name(), text("an IDX header of ", header, " bytes"),
-         "the end of the data in it");
+    throw_error(ErrorCode::format, in.name(), str_cat("an IDX header of ", header, " bytes"),
+                "the end of the data in it");
   }
   std::uint32_t number = 0;
   for (const std::byte byte : bytes) number = number << 8 | std::to_integer<std::uint32_t>(byte);
@@ -35,13 +35,13 @@ void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t exp
   const std::uint32_t type = magic >> 8;
   // Signed bytes, 16 and 32 bits, floats, doubles.
   const bool other_type = type == 0x09 || (type >= 0x0b && type <= 0x0e);
-  fail(other_type ? ErrorCode::unsupported : ErrorCode::format, file,
-       expected == image_magic ? "the magic number 0x803 of IDX images (bytes, 3 dimensions)"
-                               : "the magic number 0x801 of IDX labels (bytes, 1 dimension)",
-       hex.str() + (magic == image_magic   ? ", IDX images"
-                    : magic == label_magic ? ", IDX labels"
-                    : other_type           ? ", IDX with another element type"
-                                           : ""));
+  throw_error(other_type ? ErrorCode::unsupported : ErrorCode::format, file,
+              expected == image_magic ? "the magic number 0x803 of IDX images (bytes, 3 dimensions)"
+                                      : "the magic number 0x801 of IDX labels (bytes, 1 dimension)",
+              hex.str() + (magic == image_magic   ? ", IDX images"
+                           : magic == label_magic ? ", IDX labels"
+                           : other_type           ? ", IDX with another element type"
+                                                  : ""));
 }
 
 /// Reads `total` bytes, in pieces that grow with what has come, so that a header cannot ask for more memory
@@ -55,8 +55,8 @@ std::vector<std::uint8_t> read_bytes(ByteSource& in, std::size_t total, const ch
     bytes.resize(have + piece);
     const std::size_t got = in.read(std::as_writable_bytes(std::span(bytes)).subspan(have));
     if (got < piece) {
-      fail(ErrorCode::format, in.name(), text(total, " bytes of ", what, ", as its header says"),
-           text(have + got));
+      throw_error(ErrorCode::format, in.name(), str_cat(total, " bytes of ", what, ", as its header says"),
+                  str_cat(have + got));
     }
   }
   return bytes;
@@ -64,7 +64,8 @@ std::vector<std::uint8_t> read_bytes(ByteSource& in, std::size_t total, const ch
 
 void check_end(ByteSource& in, const std::string& data) {
   std::byte more;
-  if (in.read({&more, 1}) != 0) fail(ErrorCode::format, in.name(), "no data after the " + data, "more");
+  if (in.read({&more, 1}) != 0)
+    throw_error(ErrorCode::format, in.name(), "no data after the " + data, "more");
 }
 
 }  // namespace
@@ -75,19 +76,19 @@ Images read_idx_images(const std::filesystem::path& path) {
     check_magic(in.name(), read_number(in, 16), image_magic);
     const std::uint64_t count = read_number(in, 16), rows = read_number(in, 16),
                         columns = read_number(in, 16);
-    const std::string sizes = text(count, " x ", rows, " x ", columns);
+    const std::string sizes = str_cat(count, " x ", rows, " x ", columns);
     if (rows == 0 || columns == 0) {
-      fail(ErrorCode::format, in.name(), "images of at least one row and column", sizes);
+      throw_error(ErrorCode::format, in.name(), "images of at least one row and column", sizes);
     }
     // rows x columns of two 32-bit numbers cannot overflow in 64 bits; the division spares the second
     // product.
     if (rows * columns > pixel_limit || count > pixel_limit / (rows * columns)) {
-      fail(ErrorCode::format, in.name(), "at most 4 GiB of pixels", sizes);
+      throw_error(ErrorCode::format, in.name(), "at most 4 GiB of pixels", sizes);
     }
     Images images{static_cast<std::int64_t>(count), static_cast<std::int64_t>(rows),
                   static_cast<std::int64_t>(columns),
                   read_bytes(in, static_cast<std::size_t>(count * rows * columns), "pixels")};
-    check_end(in, text(images.pixels.size(), " pixels"));
+    check_end(in, str_cat(images.pixels.size(), " pixels"));
     return images;
   });
 }
@@ -98,7 +99,7 @@ std::vector<std::uint8_t> read_idx_labels(const std::filesystem::path& path) {
     check_magic(in.name(), read_number(in, 8), label_magic);
     const std::uint64_t count = read_number(in, 8);
     std::vector<std::uint8_t> labels = read_bytes(in, static_cast<std::size_t>(count), "labels");
-    check_end(in, text(count, " labels"));
+    check_end(in, str_cat(count, " labels"));
     return labels;
   });
 }

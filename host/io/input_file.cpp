@@ -13,13 +13,13 @@ namespace plasticity::io {
 InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
   // O_NONBLOCK: opening a pipe must not wait for a writer; on a regular file it means nothing.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) fail(ErrorCode::io, name_, "a file that can be opened", system_message());
+  if (descriptor_ < 0) throw_error(ErrorCode::io, name_, "a file that can be opened", system_message());
   struct stat status {};
   const bool known = ::fstat(descriptor_, &status) == 0;
   if (!known || !S_ISREG(status.st_mode)) {
     const std::string got = known ? "a directory, pipe or device" : system_message();
     ::close(descriptor_);
-    fail(ErrorCode::io, name_, "a regular file", got);
+    throw_error(ErrorCode::io, name_, "a regular file", got);
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
 }
@@ -35,7 +35,7 @@ std::size_t InputFile::read(std::span<std::byte> out) {
     if (got == 0) break;
     if (got < 0) {
       if (errno == EINTR) continue;
-      fail(ErrorCode::io, name_, "to read from it", system_message());
+      throw_error(ErrorCode::io, name_, "to read from it", system_message());
     }
     done += static_cast<std::size_t>(got);
   }
@@ -45,7 +45,8 @@ std::size_t InputFile::read(std::span<std::byte> out) {
 void InputFile::read_exactly(std::span<std::byte> out) {
   const std::size_t got = read(out);
   if (got != out.size()) {
-    fail(ErrorCode::io, name_, text(out.size(), " bytes more"), text(got, ": the file has become shorter"));
+    throw_error(ErrorCode::io, name_, str_cat(out.size(), " bytes more"),
+                str_cat(got, ": the file has become shorter"));
   }
 }
 

@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 namespace plasticity::io {
 
@@ -34,11 +34,11 @@ auto as_errors(const std::string& file, Body&& body) {
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    fail(ErrorCode::out_of_memory, file, "memory for its content", "none");
+    throw_error(ErrorCode::out_of_memory, file, "memory for its content", "none");
   } catch (const std::length_error&) {
-    fail(ErrorCode::out_of_memory, file, "content that memory can hold", "more");
+    throw_error(ErrorCode::out_of_memory, file, "content that memory can hold", "more");
   } catch (const std::exception& error) {
-    fail(ErrorCode::io, file, "to read or write it", printable(error.what(), 300));
+    throw_error(ErrorCode::io, file, "to read or write it", printable(error.what(), 300));
   }
 }
 

@@ -17,23 +17,23 @@ constexpr std::int64_t sample_limit = std::int64_t{1} << 30;  // libpng counts i
 /// Arguments in order, and the number of samples in a row.
 std::int64_t check(const std::string& file, const Image& image) {
   if (image.width < 1 || image.width > side_limit) {
-    bad_argument(file + ": image.width", text("1 to ", side_limit), text(image.width));
+    bad_argument(file + ": image.width", str_cat("1 to ", side_limit), str_cat(image.width));
   }
   if (image.height < 1 || image.height > side_limit) {
-    bad_argument(file + ": image.height", text("1 to ", side_limit), text(image.height));
+    bad_argument(file + ": image.height", str_cat("1 to ", side_limit), str_cat(image.height));
   }
   if (image.channels != 1 && image.channels != 3) {
-    bad_argument(file + ": image.channels", "1 or 3", text(image.channels));
+    bad_argument(file + ": image.channels", "1 or 3", str_cat(image.channels));
   }
   const std::int64_t row = image.width * image.channels, samples = row * image.height;
   if (samples > sample_limit) {
-    bad_argument(file + ": image", text("at most ", sample_limit, " samples"), text(samples));
+    bad_argument(file + ": image", str_cat("at most ", sample_limit, " samples"), str_cat(samples));
   }
   if (static_cast<std::uint64_t>(samples) != image.pixels.size()) {
     bad_argument(file + ": image.pixels",
-                 text("height ", image.height, " x width ", image.width, " x channels ", image.channels,
-                      " = ", samples),
-                 text(image.pixels.size()));
+                 str_cat("height ", image.height, " x width ", image.width, " x channels ", image.channels,
+                         " = ", samples),
+                 str_cat(image.pixels.size()));
   }
   return row;
 }
@@ -53,7 +53,7 @@ void write_png(const std::filesystem::path& path, const Image& image) {
     std::vector<std::byte> bytes(size);
     const bool done = png_image_write_to_memory(&png, bytes.data(), &size, 0, image.pixels.data(),
                                                 static_cast<png_int_32>(row), nullptr) != 0;
-    if (!done) fail(ErrorCode::io, path.string(), "libpng to write it", printable(png.message));
+    if (!done) throw_error(ErrorCode::io, path.string(), "libpng to write it", printable(png.message));
 
     AtomicFile out(path);
     out.write(std::span(bytes).first(size));

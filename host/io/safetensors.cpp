@@ -20,15 +20,18 @@ constexpr std::uint64_t data_alignment = 64;  // of the file offset at which the
 Header read_header(InputFile& in) {
   std::uint64_t size = 0;
   if (in.size() < sizeof size) {
-    fail(ErrorCode::format, in.name(), "a safetensors file of at least 8 bytes", text(in.size(), " bytes"));
+    throw_error(ErrorCode::format, in.name(), "a safetensors file of at least 8 bytes",
+                str_cat(in.size(), " bytes"));
   }
   in.read_exactly(std::as_writable_bytes(std::span(&size, 1)));
   if (size > header_limit) {
-    fail(ErrorCode::format, in.name(), text("a header of at most ", header_limit, " bytes"), text(size));
+    throw_error(ErrorCode::format, in.name(), str_cat("a header of at most ", header_limit, " bytes"),
+                str_cat(size));
   }
   if (size > in.size() - sizeof size) {
-    fail(ErrorCode::format, in.name(), text("a header within the ", in.size(), " bytes of the file"),
-         text("a length of ", size));
+    throw_error(ErrorCode::format, in.name(),
+                str_cat("a header within the ", in.size(), " bytes of the file"),
+                str_cat("a length of ", size));
   }
   std::string json(static_cast<std::size_t>(size), '\0');
   in.read_exactly(std::as_writable_bytes(std::span(json)));
@@ -43,11 +46,13 @@ Header plan(const TensorFile& file, const std::string& name) {
   header.metadata = file.metadata;
   for (const auto& [tensor_name, tensor] : file.tensors) {
     const std::string what = tensor_in(name, tensor_name);
-    if (element_bytes(tensor.dtype) == 0) bad_argument(what, "a DType", text(static_cast<int>(tensor.dtype)));
+    if (element_bytes(tensor.dtype) == 0)
+      bad_argument(what, "a DType", str_cat(static_cast<int>(tensor.dtype)));
     const std::int64_t bytes = tensor_bytes(tensor.dtype, tensor.shape);
     if (bytes < 0) bad_argument(what, "a shape without negative sizes and below 2^63 bytes", "another");
     if (static_cast<std::uint64_t>(bytes) != tensor.data.size()) {
-      bad_argument(what, text("the ", bytes, " bytes of its shape and dtype"), text(tensor.data.size()));
+      bad_argument(what, str_cat("the ", bytes, " bytes of its shape and dtype"),
+                   str_cat(tensor.data.size()));
     }
     header.entries.push_back({tensor_name, tensor.dtype, tensor.shape, 0, tensor.data.size()});
   }
@@ -89,7 +94,8 @@ void save(const std::filesystem::path& path, const TensorFile& file) {
     std::uint64_t size = json.size() + sizeof size;
     size += (data_alignment - size % data_alignment) % data_alignment - sizeof size;
     if (size > header_limit) {
-      bad_argument(path.string(), text("names and metadata of at most ", header_limit, " bytes"), text(size));
+      bad_argument(path.string(), str_cat("names and metadata of at most ", header_limit, " bytes"),
+                   str_cat(size));
     }
     json.resize(static_cast<std::size_t>(size), ' ');
 
@@ -111,9 +117,9 @@ const Tensor& TensorFile::at(const std::string& name) const {
     if (listed++ == most) break;
     names += (names.empty() ? "" : ", ") + printable(there);
   }
-  if (tensors.size() > most) names += text(" and ", tensors.size() - most, " more");
-  fail(ErrorCode::format, source.empty() ? "tensor " + in_quotes(name) : tensor_in(source, name),
-       "it to be there", names.empty() ? "no tensors" : "only " + names);
+  if (tensors.size() > most) names += str_cat(" and ", tensors.size() - most, " more");
+  throw_error(ErrorCode::format, source.empty() ? "tensor " + in_quotes(name) : tensor_in(source, name),
+              "it to be there", names.empty() ? "no tensors" : "only " + names);
 }
 
 }  // namespace plasticity::io

@@ -68,7 +68,7 @@ class HeaderReader {
   }
 
   bool end_array() {
-    if (place_ == Place::offsets && offsets_ != 2) unexpected(text(offsets_, " numbers"));
+    if (place_ == Place::offsets && offsets_ != 2) unexpected(str_cat(offsets_, " numbers"));
     return go(Place::tensor);
   }
 
@@ -90,13 +90,13 @@ class HeaderReader {
       (offsets_ == 0 ? entry_.begin : entry_.end) = value;
       ++offsets_;
     } else {
-      unexpected(offsets_ == 2 && place_ == Place::offsets ? "more" : text(value));
+      unexpected(offsets_ == 2 && place_ == Place::offsets ? "more" : str_cat(value));
     }
     return true;
   }
 
   // Only numbers with a minus sign come here.
-  bool number_integer(std::int64_t value) { unexpected(value == 0 ? "-0" : text(value)); }
+  bool number_integer(std::int64_t value) { unexpected(value == 0 ? "-0" : str_cat(value)); }
   bool number_float(double, const std::string& token) { unexpected(printable(token, 40)); }
   bool boolean(bool value) { unexpected(value ? "true" : "false"); }
   bool null() { unexpected("null"); }
@@ -104,7 +104,7 @@ class HeaderReader {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     refuse(file_, "a header in JSON",
-           text("an error at its byte ", position, ": ", printable(error.what(), 300)));
+           str_cat("an error at its byte ", position, ": ", printable(error.what(), 300)));
   }
 
  private:
@@ -122,7 +122,7 @@ class HeaderReader {
 
   [[noreturn]] static void refuse(const std::string& what, const std::string& expected,
                                   const std::string& got) {
-    fail(ErrorCode::format, what, expected, got);
+    throw_error(ErrorCode::format, what, expected, got);
   }
 
   [[noreturn]] static void duplicate(const std::string& where, const std::string& key) {
@@ -144,8 +144,8 @@ class HeaderReader {
                                      [&](DType dtype) { return to_string(dtype) == name; });
     if (found != known_dtypes.end()) return *found;
     const bool unread = std::find(unread_dtypes.begin(), unread_dtypes.end(), name) != unread_dtypes.end();
-    fail(unread ? ErrorCode::unsupported : ErrorCode::format, here(),
-         "dtype to be one of F64 F32 F16 BF16 I64 I32 U8 BOOL", in_quotes(name));
+    throw_error(unread ? ErrorCode::unsupported : ErrorCode::format, here(),
+                "dtype to be one of F64 F32 F16 BF16 I64 I32 U8 BOOL", in_quotes(name));
   }
 
   void finish_entry() {
@@ -155,11 +155,11 @@ class HeaderReader {
     const std::int64_t bytes = tensor_bytes(entry_.dtype, entry_.shape);
     if (bytes < 0) refuse(here(), "a shape of less than 2^63 bytes", "more");
     if (entry_.begin > entry_.end) {
-      refuse(here(), "data_offsets in order", text(entry_.begin, " before ", entry_.end));
+      refuse(here(), "data_offsets in order", str_cat(entry_.begin, " before ", entry_.end));
     }
     if (entry_.end - entry_.begin != static_cast<std::uint64_t>(bytes)) {
-      refuse(here(), text("data_offsets around the ", bytes, " bytes of its shape and dtype"),
-             text(entry_.end - entry_.begin, " bytes"));
+      refuse(here(), str_cat("data_offsets around the ", bytes, " bytes of its shape and dtype"),
+             str_cat(entry_.end - entry_.begin, " bytes"));
     }
     header_.entries.push_back(std::move(entry_));
   }
@@ -193,10 +193,10 @@ std::int64_t tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
 Header parse_header(std::string_view json, const std::string& file) {
   // The format says so, and JSON parsers differ in what they skip before it (spaces, a byte order mark).
   if (!json.starts_with('{'))
-    fail(ErrorCode::format, file, "a header that starts with {", in_quotes(json.substr(0, 8)));
+    throw_error(ErrorCode::format, file, "a header that starts with {", in_quotes(json.substr(0, 8)));
   // The parser takes a zero byte for the end of its input, and would not see what follows.
   if (const auto zero = json.find('\0'); zero != std::string_view::npos) {
-    fail(ErrorCode::format, file, "a header in JSON", text("a zero at its byte ", zero + 1));
+    throw_error(ErrorCode::format, file, "a header in JSON", str_cat("a zero at its byte ", zero + 1));
   }
   HeaderReader reader(file);
   Json::sax_parse(json.begin(), json.end(), &reader);
@@ -210,18 +210,19 @@ void check_layout(std::vector<Entry>& entries, std::uint64_t data_bytes, const s
   std::uint64_t filled = 0;
   for (const Entry& entry : entries) {
     if (entry.end > data_bytes) {
-      fail(ErrorCode::format, tensor_in(file, entry.name),
-           text("data within the ", data_bytes, " bytes of the file"),
-           text("data_offsets up to ", entry.end));
+      throw_error(ErrorCode::format, tensor_in(file, entry.name),
+                  str_cat("data within the ", data_bytes, " bytes of the file"),
+                  str_cat("data_offsets up to ", entry.end));
     }
     if (entry.begin != filled) {
-      fail(ErrorCode::format, tensor_in(file, entry.name), text("its data to start at ", filled),
-           text(entry.begin, entry.begin < filled ? ": an overlap" : ": a hole"));
+      throw_error(ErrorCode::format, tensor_in(file, entry.name), str_cat("its data to start at ", filled),
+                  str_cat(entry.begin, entry.begin < filled ? ": an overlap" : ": a hole"));
     }
     filled = entry.end;
   }
   if (filled != data_bytes) {
-    fail(ErrorCode::format, file, text(filled, " bytes of tensors"), text(data_bytes, " bytes of data"));
+    throw_error(ErrorCode::format, file, str_cat(filled, " bytes of tensors"),
+                str_cat(data_bytes, " bytes of data"));
   }
 }
 

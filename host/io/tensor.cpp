@@ -11,12 +11,12 @@ namespace {
 
 std::string described(const std::vector<std::int64_t>& shape) {
   std::string out;
-  for (const std::int64_t size : shape) out += text(out.empty() ? "" : ",", size);
-  return text('[', out, ']');
+  for (const std::int64_t size : shape) out += str_cat(out.empty() ? "" : ",", size);
+  return str_cat('[', out, ']');
 }
 
 std::int64_t checked_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
-  if (element_bytes(dtype) == 0) bad_argument("tensor.dtype", "a DType", text(static_cast<int>(dtype)));
+  if (element_bytes(dtype) == 0) bad_argument("tensor.dtype", "a DType", str_cat(static_cast<int>(dtype)));
   const std::int64_t bytes = tensor_bytes(dtype, shape);
   if (bytes < 0)
     bad_argument("tensor.shape", "no negative sizes, and less than 2^63 bytes", described(shape));
@@ -26,7 +26,8 @@ std::int64_t checked_bytes(DType dtype, const std::vector<std::int64_t>& shape) 
 template <class T>
 Tensor tensor_of(DType dtype, std::vector<std::int64_t> shape, std::span<const T> values) {
   if (static_cast<std::uint64_t>(checked_bytes(dtype, shape)) != values.size_bytes()) {
-    bad_argument("values", "as many as the shape " + described(shape) + " has elements", text(values.size()));
+    bad_argument("values", "as many as the shape " + described(shape) + " has elements",
+                 str_cat(values.size()));
   }
   Tensor tensor{dtype, std::move(shape), std::vector<std::byte>(values.size_bytes())};
   if (!values.empty()) std::memcpy(tensor.data.data(), values.data(), values.size_bytes());
@@ -64,8 +65,8 @@ template <class To>
 std::vector<To> converted(const Tensor& tensor) {
   const std::int64_t bytes = checked_bytes(tensor.dtype, tensor.shape);
   if (static_cast<std::uint64_t>(bytes) != tensor.data.size()) {
-    bad_argument("tensor.data", text("the ", bytes, " bytes of its shape and dtype"),
-                 text(tensor.data.size()));
+    bad_argument("tensor.data", str_cat("the ", bytes, " bytes of its shape and dtype"),
+                 str_cat(tensor.data.size()));
   }
   const auto cast = [](auto value) { return static_cast<To>(value); };
   switch (tensor.dtype) {

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 namespace plasticity {
 
@@ -17,13 +17,14 @@ void write_adam(const AdamRecord& record, io::TensorFile& file) {
 
 AdamRecord read_adam(const io::TensorFile& file) {
   const auto found = file.metadata.find("adam.steps");
-  if (found == file.metadata.end()) fail(ErrorCode::format, file.source, "metadata 'adam.steps'", "none");
+  if (found == file.metadata.end())
+    throw_error(ErrorCode::format, file.source, "metadata 'adam.steps'", "none");
   const std::string& value = found->second;
   AdamRecord record;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), record.steps);
   if (error != std::errc() || end != value.data() + value.size() || record.steps < 0) {
-    fail(ErrorCode::format, text(file.source, " metadata 'adam.steps'"), "a number of steps",
-         text('\'', value, '\''));
+    throw_error(ErrorCode::format, str_cat(file.source, " metadata 'adam.steps'"), "a number of steps",
+                str_cat('\'', value, '\''));
   }
   for (const auto& [key, tensor] : file.tensors) {
     if (!key.starts_with("adam.") || !key.ends_with(".m")) continue;
@@ -32,8 +33,8 @@ AdamRecord read_adam(const io::TensorFile& file) {
     pair.first = io::to_floats(tensor);
     pair.second = io::to_floats(file.at("adam." + name + ".v"));
     if (pair.first.size() != pair.second.size()) {
-      fail(ErrorCode::format, text(file.source, " tensor 'adam.", name, ".v'"),
-           text(pair.first.size(), " elements"), text(pair.second.size()));
+      throw_error(ErrorCode::format, str_cat(file.source, " tensor 'adam.", name, ".v'"),
+                  str_cat(pair.first.size(), " elements"), str_cat(pair.second.size()));
     }
   }
   return record;

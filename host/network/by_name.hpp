@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 namespace plasticity {
 
@@ -14,8 +14,8 @@ auto& by_name(List& list, std::string_view name) {
     if (element.name == name) return element;
   }
   std::string names;
-  for (auto& element : list) names += text(names.empty() ? "" : ", ", element.name);
-  bad_argument("name", text("one of ", names), text('\'', name, '\''));
+  for (auto& element : list) names += str_cat(names.empty() ? "" : ", ", element.name);
+  bad_argument("name", str_cat("one of ", names), str_cat('\'', name, '\''));
 }
 
 }  // namespace plasticity

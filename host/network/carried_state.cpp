@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "network/by_name.hpp"
-#include "staging.hpp"
+#include "plan/staging.hpp"
 
 namespace plasticity {
 

@@ -1,8 +1,8 @@
 #include "network/implementation.hpp"
 
-#include "fail.hpp"
-#include "spec_metadata.hpp"
-#include "validate.hpp"
+#include "base/throw_error.hpp"
+#include "check/arguments.hpp"
+#include "io/spec_metadata.hpp"
 
 namespace plasticity {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 template <class Element>
 Element* checked(const char* name, std::span<Element> view, std::int64_t expected) {
   if (static_cast<std::int64_t>(view.size()) != expected) {
-    bad_argument(text("sequence.", name), text(expected, " elements"), text(view.size()));
+    bad_argument(str_cat("sequence.", name), str_cat(expected, " elements"), str_cat(view.size()));
   }
   return view.data();
 }
@@ -27,8 +27,9 @@ Element* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const c
                std::span<Element> view) {
   const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
   if (!shape && !view.empty()) {
-    bad_argument(text("sequence.", name), text("nothing for a network without it (", to_string(spec), ")"),
-                 text(view.size(), " elements"));
+    bad_argument(str_cat("sequence.", name),
+                 str_cat("nothing for a network without it (", to_string(spec), ")"),
+                 str_cat(view.size(), " elements"));
   }
   return shape ? optional(name, view, shape->elements()) : nullptr;
 }
@@ -58,7 +59,7 @@ Plan Network::Implementation::make_plan(std::int64_t steps) const {
 }
 
 const Plan& Network::Implementation::plan(std::int64_t steps) {
-  if (steps < 0) bad_argument("sequence.steps", "at least 0", text(steps));
+  if (steps < 0) bad_argument("sequence.steps", "at least 0", str_cat(steps));
   const auto found = plans.find(steps);
   return found != plans.end() ? found->second : plans.emplace(steps, make_plan(steps)).first->second;
 }

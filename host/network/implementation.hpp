@@ -5,9 +5,9 @@
 
 #include "network/carried_state.hpp"
 #include "network/parameters.hpp"
+#include "plan/staging.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/plan.hpp"
-#include "staging.hpp"
 
 namespace plasticity {
 

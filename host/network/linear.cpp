@@ -4,19 +4,19 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/products.hpp"
-#include "fail.hpp"
-#include "random.hpp"
+#include "base/random.hpp"
+#include "base/throw_error.hpp"
+#include "cpu/sweeps/products.hpp"
 
 namespace plasticity {
 
 Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name)
     : inputs_(inputs), outputs_(outputs), name_(std::move(name)) {
-  if (inputs < 1) bad_argument("inputs", "at least 1", text(inputs));
-  if (outputs < 1) bad_argument("outputs", "at least 1", text(outputs));
+  if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
+  if (outputs < 1) bad_argument("outputs", "at least 1", str_cat(outputs));
   constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / sizeof(float);
   if (outputs > most / inputs) {
-    bad_argument("outputs", text("at most ", most / inputs, " of ", inputs, " inputs"), text(outputs));
+    bad_argument("outputs", str_cat("at most ", most / inputs, " of ", inputs, " inputs"), str_cat(outputs));
   }
   weight_.resize(static_cast<std::size_t>(inputs * outputs));
   bias_.resize(static_cast<std::size_t>(outputs));
@@ -30,10 +30,10 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
 
 std::int64_t Linear::rows_of(std::span<const float> x, std::span<const float> y) const {
   const auto size = static_cast<std::int64_t>(x.size());
-  if (size % inputs_ != 0) bad_argument("x", text("rows of ", inputs_), text(size, " elements"));
+  if (size % inputs_ != 0) bad_argument("x", str_cat("rows of ", inputs_), str_cat(size, " elements"));
   const std::int64_t rows = size / inputs_;
   if (static_cast<std::int64_t>(y.size()) != rows * outputs_) {
-    bad_argument("y", text(rows, " rows of ", outputs_), text(y.size(), " elements"));
+    bad_argument("y", str_cat(rows, " rows of ", outputs_), str_cat(y.size(), " elements"));
   }
   return rows;
 }
@@ -48,7 +48,8 @@ void Linear::forward(std::span<const float> x, std::span<float> y) const {
 
 void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx) {
   const std::int64_t rows = rows_of(x, dy);
-  if (!dx.empty() && dx.size() != x.size()) bad_argument("dx", text(x.size(), " elements"), text(dx.size()));
+  if (!dx.empty() && dx.size() != x.size())
+    bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
   for (std::int64_t row = 0; row < rows; ++row) {
     const float *x_row = x.data() + row * inputs_, *dy_row = dy.data() + row * outputs_;
     for (std::int64_t k = 0; k < outputs_; ++k) bias_gradient_[static_cast<std::size_t>(k)] += dy_row[k];

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
@@ -11,7 +11,7 @@ namespace {
 
 void check_size(const char* name, std::size_t size, std::size_t expected, bool may_be_empty) {
   if (size == expected || (may_be_empty && size == 0)) return;
-  bad_argument(name, text(expected, " elements"), text(size));
+  bad_argument(name, str_cat(expected, " elements"), str_cat(size));
 }
 
 }  // namespace
@@ -35,14 +35,14 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
 
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
                              std::int64_t classes, std::span<float> dlogits) {
-  if (classes < 1) bad_argument("classes", "at least 1", text(classes));
+  if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
   const auto width = static_cast<std::size_t>(classes);
   check_size("logits", logits.size(), labels.size() * width, false);
   check_size("dlogits", dlogits.size(), logits.size(), true);
   std::size_t count = 0;
   for (std::size_t row = 0; row < labels.size(); ++row) {
     if (labels[row] < -1 || labels[row] >= classes) {
-      bad_argument(text("labels[", row, "]"), text("-1 to ", classes - 1), text(labels[row]));
+      bad_argument(str_cat("labels[", row, "]"), str_cat("-1 to ", classes - 1), str_cat(labels[row]));
     }
     count += labels[row] >= 0 ? 1 : 0;
   }

@@ -1,9 +1,9 @@
 #include "plasticity/network.hpp"
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
+#include "device/profiler_range.hpp"
+#include "io/spec_metadata.hpp"
 #include "network/implementation.hpp"
-#include "range.hpp"
-#include "spec_metadata.hpp"
 
 namespace plasticity {
 
@@ -17,11 +17,11 @@ const Spec& Network::spec() const { return implementation_->spec; }
 const NetworkOptions& Network::options() const { return implementation_->options; }
 
 std::span<const float> Network::forward(const Sequence& sequence) {
-  const Range range("plasticity::Network::forward");
+  const ProfilerRange range("plasticity::Network::forward");
   Implementation& self = *implementation_;
   if (self.chained && self.recorded > 0) {
     bad_argument("forward", "backward for every window, or detach(), before new steps are recorded",
-                 text(self.recorded, " windows left"));
+                 str_cat(self.recorded, " windows left"));
   }
   if (self.windows.size() == self.recorded) self.windows.emplace_back();
   Window& window = self.windows[self.recorded];
@@ -32,7 +32,7 @@ std::span<const float> Network::forward(const Sequence& sequence) {
 }
 
 std::span<const float> Network::infer(const Sequence& sequence) {
-  const Range range("plasticity::Network::infer");
+  const ProfilerRange range("plasticity::Network::infer");
   implementation_->run(implementation_->inferred, sequence, false);
   return implementation_->inferred.y;
 }
@@ -40,12 +40,12 @@ std::span<const float> Network::infer(const Sequence& sequence) {
 std::span<const float> Network::modulation() const { return implementation_->last_modulation; }
 
 void Network::backward(std::span<const float> dy, const SequenceGradients& gradients) {
-  const Range range("plasticity::Network::backward");
+  const ProfilerRange range("plasticity::Network::backward");
   Implementation& self = *implementation_;
   if (self.recorded == 0) bad_argument("backward", "a window recorded by forward", "none");
   const Window& window = self.windows[self.recorded - 1];
   if (!dy.empty() && dy.size() != window.y.size()) {
-    bad_argument("dy", text(window.y.size(), " elements"), text(dy.size()));
+    bad_argument("dy", str_cat(window.y.size(), " elements"), str_cat(dy.size()));
   }
   self.run_backward(window, dy, gradients);
   --self.recorded;
@@ -83,7 +83,7 @@ void Network::save(io::TensorFile& file) const {
 
 void Network::load(const io::TensorFile& file) {
   const Spec theirs = read_spec(file);
-  if (theirs != spec()) fail(ErrorCode::format, file.source, to_string(spec()), to_string(theirs));
+  if (theirs != spec()) throw_error(ErrorCode::format, file.source, to_string(spec()), to_string(theirs));
   implementation_->parameters.load(file);
 }
 

@@ -3,16 +3,16 @@
 #include <cmath>
 #include <set>
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
+#include "device/profiler_range.hpp"
 #include "network/adam_file.hpp"
 #include "network/adam_options.hpp"
-#include "range.hpp"
 
 namespace plasticity {
 namespace {
 
 void check_range(const char* name, double value, bool legal, const char* expected) {
-  if (!legal || !std::isfinite(value)) bad_argument(name, expected, text(value));
+  if (!legal || !std::isfinite(value)) bad_argument(name, expected, str_cat(value));
 }
 
 }  // namespace
@@ -36,19 +36,19 @@ void Adam::set_learning_rate(double learning_rate) {
 }
 
 void Adam::step(std::span<const ParameterView> parameters) {
-  const Range range("plasticity::Adam::step");
+  const ProfilerRange range("plasticity::Adam::step");
   std::set<std::string> seen;
   for (const ParameterView& parameter : parameters) {
-    const std::string argument = text("parameter '", parameter.name, "'");
+    const std::string argument = str_cat("parameter '", parameter.name, "'");
     if (!seen.insert(parameter.name).second) bad_argument(argument, "once", "twice");
     if (parameter.gradient.size() != parameter.value.size()) {
-      bad_argument(argument, text("a gradient of ", parameter.value.size(), " elements"),
-                   text(parameter.gradient.size()));
+      bad_argument(argument, str_cat("a gradient of ", parameter.value.size(), " elements"),
+                   str_cat(parameter.gradient.size()));
     }
     const auto found = moments_.find(parameter.name);
     if (found != moments_.end() && found->second.first.size() != parameter.value.size()) {
-      bad_argument(argument, text(found->second.first.size(), " elements as in the steps before"),
-                   text(parameter.value.size()));
+      bad_argument(argument, str_cat(found->second.first.size(), " elements as in the steps before"),
+                   str_cat(parameter.value.size()));
     }
   }
   std::vector<TrainedTensor> tensors;
@@ -80,14 +80,14 @@ void Adam::load(const io::TensorFile& file) {
   steps_ = record.steps;
 }
 
-double clip_gradients(std::span<const ParameterView> parameters, double most) {
+double clip_gradients(std::span<const ParameterView> parameters, double max_norm) {
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
     tensors.push_back({.gradient = parameter.gradient.data(),
                        .elements = static_cast<std::int64_t>(parameter.gradient.size())});
   }
   double norm = 0;
-  clip_gradients(Device::cpu(1), {}, tensors, most, &norm, {});
+  clip_gradients(Device::cpu(1), {}, tensors, max_norm, &norm, {});
   return norm;
 }
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "fail.hpp"
+#include "base/random.hpp"
+#include "base/throw_error.hpp"
 #include "network/by_name.hpp"
-#include "random.hpp"
-#include "staging.hpp"
+#include "plan/staging.hpp"
 
 namespace plasticity {
 namespace {
@@ -182,19 +182,19 @@ void NetworkParameters::save(io::TensorFile& file) const {
       fetch(fetched, value_at(parameter), parameter.size());
       values = fetched;
     }
-    file.tensors[text("param.", parameter.name)] = io::make_tensor(dimensions(parameter.shape), values);
+    file.tensors[str_cat("param.", parameter.name)] = io::make_tensor(dimensions(parameter.shape), values);
   }
 }
 
 void NetworkParameters::load(const io::TensorFile& file) {
   std::vector<std::vector<float>> values;
   for (const Parameter& parameter : parameters_) {
-    const std::string name = text("param.", parameter.name);
+    const std::string name = str_cat("param.", parameter.name);
     const io::Tensor& stored = file.at(name);
     if (stored.shape != dimensions(parameter.shape)) {
-      fail(ErrorCode::format, text(file.source, " tensor '", name, "'"),
-           text(parameter.shape.elements(), " elements in its shape"),
-           text(io::elements(stored), " elements in another shape"));
+      throw_error(ErrorCode::format, str_cat(file.source, " tensor '", name, "'"),
+                  str_cat(parameter.shape.elements(), " elements in its shape"),
+                  str_cat(io::elements(stored), " elements in another shape"));
     }
     values.push_back(io::to_floats(stored));
   }

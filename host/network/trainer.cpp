@@ -7,13 +7,13 @@
 #include <map>
 #include <utility>
 
-#include "cuda_part.hpp"
-#include "fail.hpp"
-#include "launch_graph.hpp"
+#include "base/throw_error.hpp"
+#include "device/cuda_api.hpp"
+#include "device/launch_graph.hpp"
+#include "device/profiler_range.hpp"
 #include "network/adam_file.hpp"
 #include "network/adam_options.hpp"
 #include "network/implementation.hpp"
-#include "range.hpp"
 
 namespace plasticity {
 namespace {
@@ -58,11 +58,11 @@ void check_apart(const char* name, std::span<const T> piece, std::span<const flo
 const TrainerOptions& checked(const TrainerOptions& options) {
   check_adam_options(options.adam);
   if (!(options.clip_norm >= 0) || !std::isfinite(options.clip_norm)) {
-    bad_argument("options.clip_norm", "a finite norm of at least 0", text(options.clip_norm));
+    bad_argument("options.clip_norm", "a finite norm of at least 0", str_cat(options.clip_norm));
   }
   if (options.reduction < Reduction::mean || options.reduction > Reduction::relative) {
     bad_argument("options.reduction", "a value of its enumeration",
-                 text(static_cast<int>(options.reduction)));
+                 str_cat(static_cast<int>(options.reduction)));
   }
   return options;
 }
@@ -141,7 +141,7 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
   std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
-  if (graph == nullptr) graph = cuda_part()->make_graph(device().index());
+  if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
   graph->run(key, stream(), [&](Stream captured) { put(plan, it, captured); });
 }
 
@@ -149,7 +149,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
                                      std::span<const std::uint8_t> mask) {
   if (network.recorded > 0) {
     bad_argument("step", "a network without windows: backward for each, or detach()",
-                 text(network.recorded, " windows left"));
+                 str_cat(network.recorded, " windows left"));
   }
   const Plan& plan = network.plan(sequence.steps);
   const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
@@ -158,9 +158,9 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   Iteration it;
   it.forward.inputs = network.inputs_of(sequence);
   it.forward.masks = network.masks_of(sequence);
-  if (target.size() != count) bad_argument("target", text(count, " elements"), text(target.size()));
+  if (target.size() != count) bad_argument("target", str_cat(count, " elements"), str_cat(target.size()));
   if (!mask.empty() && mask.size() != count)
-    bad_argument("mask", text(count, " elements"), text(mask.size()));
+    bad_argument("mask", str_cat(count, " elements"), str_cat(mask.size()));
   if (on_cpu()) {
     const std::span<const float> last{static_cast<const float*>(y.data()), y.bytes() / sizeof(float)};
     check_apart("target", target, last);
@@ -241,7 +241,7 @@ Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 
 double Trainer::step(const Sequence& sequence, std::span<const float> target,
                      std::span<const std::uint8_t> mask) {
-  const Range range("plasticity::Trainer::step");
+  const ProfilerRange range("plasticity::Trainer::step");
   return implementation_->step(sequence, target, mask);
 }
 
@@ -283,11 +283,11 @@ void Trainer::load(const io::TensorFile& file) {
   MomentsByName moments;
   for (const auto& [name, here] : record.moments) {
     const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
-    const std::string tensor = text(file.source, " tensor 'adam.", name, ".m'");
-    if (!shape) fail(ErrorCode::format, tensor, "moments of a parameter of the network", "another's");
+    const std::string tensor = str_cat(file.source, " tensor 'adam.", name, ".m'");
+    if (!shape) throw_error(ErrorCode::format, tensor, "moments of a parameter of the network", "another's");
     const auto elements = static_cast<std::size_t>(shape->elements());
     if (here.first.size() != elements) {
-      fail(ErrorCode::format, tensor, text(elements, " elements"), text(here.first.size()));
+      throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(here.first.size()));
     }
     DeviceMoments& there = moments.try_emplace(name, self.device(), shape->elements()).first->second;
     copy(self.device(), self.stream(), there.first.data(), here.first.data(), there.first.bytes());

@@ -1,6 +1,6 @@
+#include "check/arguments.hpp"
 #include "plasticity/reference.hpp"
 #include "reference/trajectory.hpp"
-#include "validate.hpp"
 
 namespace plasticity::reference {
 namespace {

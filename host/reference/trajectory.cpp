@@ -1,6 +1,6 @@
 #include "reference/trajectory.hpp"
 
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 namespace plasticity::reference {
 namespace {

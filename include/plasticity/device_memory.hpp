@@ -5,7 +5,7 @@
 
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
-#include "plasticity/plan.hpp"
+#include "plasticity/memory.hpp"
 
 // Memory where a plan runs, for applications that hold no CUDA headers: the same calls for the CPU and for a
 // GPU.

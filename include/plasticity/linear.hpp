@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "plasticity/config.h"
-#include "plasticity/network.hpp"
+#include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
 

@@ -11,6 +11,7 @@
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/io/safetensors.hpp"
+#include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
 
@@ -48,14 +49,6 @@ struct SequenceGradients {
   std::span<float> u{};     ///< [T,B,N]
   std::span<float> pre{};   ///< [T,B,I]
   std::span<float> rate{};  ///< [T,B,N]
-};
-
-/// A trainable tensor and its gradient, in the memory of the module that owns them.
-struct ParameterView {
-  std::string name;           ///< "w", "alpha", "modulator.weight"
-  Shape shape;                ///< of both views
-  std::span<float> value;     ///< row-major
-  std::span<float> gradient;  ///< what backward adds to
 };
 
 /// A plastic cell that owns its parameters, their gradients, its state and its tape: what a short program

@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "plasticity/config.h"
-#include "plasticity/network.hpp"
+#include "plasticity/io/safetensors.hpp"
+#include "plasticity/parameter_view.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
@@ -42,8 +43,8 @@ class PLASTICITY_API Adam {
   std::map<std::string, Moments> moments_;
 };
 
-/// Scales all gradients down so that their global 2-norm is at most `most`; gives the norm as it was. Throws
-/// Error(invalid_argument) for `most` <= 0.
-PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double most);
+/// Scales all gradients down so that their global 2-norm is at most `max_norm`; gives the norm as it was.
+/// Throws Error(invalid_argument) for `max_norm` <= 0.
+PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double max_norm);
 
 }  // namespace plasticity

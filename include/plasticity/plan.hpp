@@ -7,6 +7,7 @@
 #include "plasticity/arguments.hpp"
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
+#include "plasticity/memory.hpp"
 
 namespace plasticity {
 
@@ -30,15 +31,6 @@ struct PlanOptions {
   Execution execution = Execution::automatic;
 };
 
-/// A piece of the caller's memory on the plan's device, 64-byte aligned.
-struct Memory {
-  void* data = nullptr;   ///< its beginning
-  std::size_t bytes = 0;  ///< its size
-};
-struct Tape : Memory {};     ///< what forward records for backward; lives until backward is done
-struct Scratch : Memory {};  ///< dies with the call
-struct Live : Memory {};     ///< the state of a network that is stepped
-
 /// A cell, its sizes and a device, made ready. Immutable; copies share it; calls from several threads are
 /// independent as long as their buffers are. The calls take the caller's buffers, on the plan's device, and
 /// never allocate device memory, synchronise or print; with one exception: under Execution::graph the first
@@ -57,7 +49,7 @@ class PLASTICITY_API Plan {
   Execution execution() const;                             ///< what was chosen; on the CPU `automatic`
   std::size_t tape_bytes() const;                          ///< that forward and backward need
   std::size_t scratch_bytes() const;                       ///< that every call needs
-  std::size_t live_bytes() const;                          ///< that load, step and store need
+  std::size_t step_state_bytes() const;                    ///< that load, step and store need
 
   /// @{
   /// T steps. With an empty tape nothing is recorded and backward is not possible.
@@ -76,12 +68,12 @@ class PLASTICITY_API Plan {
   /// One step of a network that acts; the plan's T plays no part. `load` puts a state (null tensors: zero)
   /// into live memory, `step` moves it on, `store` takes it out again (null tensors: not wanted); live goes
   /// on from there.
-  void load(Stream stream, const State<const float>& state, Live live) const;
-  void load(Stream stream, const State<const double>& state, Live live) const;
-  void step(Stream stream, const StepArgs<float>& args, Live live, Scratch scratch) const;
-  void step(Stream stream, const StepArgs<double>& args, Live live, Scratch scratch) const;
-  void store(Stream stream, const State<float>& state, Live live) const;
-  void store(Stream stream, const State<double>& state, Live live) const;
+  void load(Stream stream, const State<const float>& state, StepState step_state) const;
+  void load(Stream stream, const State<const double>& state, StepState step_state) const;
+  void step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const;
+  void step(Stream stream, const StepArgs<double>& args, StepState step_state, Scratch scratch) const;
+  void store(Stream stream, const State<float>& state, StepState step_state) const;
+  void store(Stream stream, const State<double>& state, StepState step_state) const;
   /// @}
 
  private:

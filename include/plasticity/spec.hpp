@@ -34,6 +34,9 @@ enum class Rule {
   read_clip,  ///< as additive; the plastic read sees clamp(H, -clip, clip) [2019, LSTM]
 };
 
+/// Whether the rule reads Spec::clip.
+constexpr bool has_clip(Rule rule) { return rule == Rule::hard_clip || rule == Rule::read_clip; }
+
 /// Where the rate g_j of the trace comes from.
 enum class Rate {
   fixed,      ///< eta, one trainable scalar [2016, 2018]

@@ -6,7 +6,7 @@
 
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
-#include "plasticity/plan.hpp"
+#include "plasticity/memory.hpp"
 
 // What a training iteration is made of beside a Plan's forward and backward: a loss, gradient clipping and
 // Adam, on the caller's buffers. As Plan's, the calls only put work on the stream: they allocate nothing,
@@ -55,10 +55,11 @@ struct TrainedTensor {
   std::int64_t elements = 0;  ///< >= 0
 };
 
-/// Scales the gradients down so that their global 2-norm is at most `most` > 0. `norm` [1], or null, gives it
-/// as it was. A norm that is not a number scales nothing. Of the tensors only the gradients are looked at.
+/// Scales the gradients down so that their global 2-norm is at most `max_norm` > 0. `norm` [1], or null,
+/// gives it as it was. A norm that is not a number scales nothing. Of the tensors only the gradients are
+/// looked at.
 PLASTICITY_API void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor> tensors,
-                                   double most, double* norm, Scratch scratch);
+                                   double max_norm, double* norm, Scratch scratch);
 
 /// The constants of Adam (Kingma and Ba 2015), under the names of the paper.
 struct AdamOptions {

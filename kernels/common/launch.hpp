@@ -1,5 +1,6 @@
-// How kernels are written and launched, the same for nvcc and for the CPU executor of the tests (tests/simt),
-// which compiles the kernels' sources with g++. Include it first in every file that nvcc compiles.
+// Launching kernels. Include this header first in every file that nvcc compiles. The executor of the tests
+// (tests/simt) compiles the same files with g++, so a kernel declares shared memory through two macros
+// (device_language.hpp):
 //
 //   template <int Threads>
 //   __global__ void __launch_bounds__(Threads) kernel(const float* x, float* y) {
@@ -20,17 +21,7 @@
 #include <utility>
 
 #include "common/check.hpp"
-
-#if defined(__CUDACC__)
-#define PLASTICITY_SHARED(Type, name, ...) __shared__ Type name __VA_ARGS__
-#define PLASTICITY_DYNAMIC_SHARED(Type, name)                                  \
-  extern __shared__ __align__(128) unsigned char plasticity_dynamic_shared_[]; \
-  Type* const name = reinterpret_cast<Type*>(plasticity_dynamic_shared_)
-#else
-#include "simt/device.hpp"
-#define PLASTICITY_SHARED(Type, name, ...) SIMT_SHARED(Type, name, __VA_ARGS__)
-#define PLASTICITY_DYNAMIC_SHARED(Type, name) SIMT_DYNAMIC_SHARED(Type, name)
-#endif
+#include "common/device_language.hpp"
 
 namespace plasticity {
 
@@ -110,9 +101,7 @@ class Attributes {
 template <class... Parameters>
 std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& config) {
   const auto function = reinterpret_cast<const void*>(kernel);
-#if !defined(__CUDACC__)
-  simt::register_kernel(kernel);
-#endif
+  register_kernel(kernel);
   detail::allow_shared_bytes(function, config);
   const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
   const std::int64_t size = std::int64_t{config.grid.x} * config.grid.y * config.grid.z;
@@ -137,9 +126,7 @@ std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& c
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments&&... arguments) {
   const auto function = reinterpret_cast<const void*>(kernel);
-#if !defined(__CUDACC__)
-  simt::register_kernel(kernel);
-#endif
+  register_kernel(kernel);
   detail::allow_shared_bytes(function, config);
   detail::Attributes attributes(function, config);
   const cudaLaunchConfig_t cuda_config = attributes.fill(config);

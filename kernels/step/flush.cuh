@@ -17,14 +17,14 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
   PLASTICITY_SHARED(float, words, [block_warps]);
   const Problem& p = flush.problem;
   const Record& record = flush.record;
-  const LiveRecord& live = flush.live;
+  const StepStateRecord& live = flush.live;
   const Place<1> at(p);
   const std::int64_t b = at.b, N = p.N, j = at.column;
   const bool is_live = live.phase != nullptr;
   const int phase = is_live ? live.phase[blockIdx.x] : 0;
   const std::int64_t last = is_live ? 0 : length_of(p, b) - 1;  // the step whose update waits
-  const std::int64_t now = is_live ? phase % LiveRecord::pending : slot_of(record, last + 1);
-  const bool pending = is_live ? phase >= LiveRecord::pending : last >= 0;
+  const std::int64_t now = is_live ? phase % StepStateRecord::pending : slot_of(record, last + 1);
+  const bool pending = is_live ? phase >= StepStateRecord::pending : last >= 0;
 
   Activities y{}, x{};
   float modulation = 0;

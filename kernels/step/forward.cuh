@@ -37,9 +37,9 @@ struct Clock {
       pending = step.t > 0;
     } else {
       const int phase = step.live.phase[blockIdx.x];
-      now = phase % LiveRecord::pending;
+      now = phase % StepStateRecord::pending;
       next = (now + 1) % 3;
-      pending = phase >= LiveRecord::pending;
+      pending = phase >= StepStateRecord::pending;
     }
   }
 };
@@ -172,7 +172,7 @@ template <int V>
 __device__ void remember(const ForwardStep& step, const Clock& clock, const Place<V>& at,
                          const Activities& x) {
   const Problem& p = step.problem;
-  const LiveRecord& live = step.live;
+  const StepStateRecord& live = step.live;
   for (std::int64_t i = std::int64_t{at.tile} * block_threads + threadIdx.x; i < p.P;
        i += std::int64_t{p.tiles} * block_threads) {
     *row_of(live.x, clock.next, at.b * p.P + i) = x[i];
@@ -184,7 +184,7 @@ __device__ void remember(const ForwardStep& step, const Clock& clock, const Plac
   }
   if (threadIdx.x == 0) {
     if (at.tile == 0 && p.eta != nullptr) *row_of(live.eta, clock.next, at.b) = *p.eta;
-    live.phase[blockIdx.x] = static_cast<int>(clock.next) + LiveRecord::pending;
+    live.phase[blockIdx.x] = static_cast<int>(clock.next) + StepStateRecord::pending;
   }
 }
 

@@ -67,7 +67,7 @@ struct Record {
 
 /// What a network that is stepped call by call remembers of its last step (Plan::step). All slots are of a
 /// ring.
-struct LiveRecord {
+struct StepStateRecord {
   // [B,tiles] slot of the state, plus `pending` if an update waits; each block has its own.
   int* phase = nullptr;
   Rows<float> x;     // [B,P] presynaptic activity of the update that waits
@@ -79,7 +79,7 @@ struct LiveRecord {
 struct ForwardStep {
   Problem problem;
   Record record;
-  LiveRecord live;
+  StepStateRecord live;
   std::int64_t t;        // of the step at hand; 0 in a live step
   const float* current;  // [B, gates N] input current of this step; null is zero
   float* y;              // [T,B,N] out
@@ -90,7 +90,7 @@ struct ForwardStep {
 struct Flush {
   Problem problem;
   Record record;
-  LiveRecord live;
+  StepStateRecord live;
   float* y;           // [T,B,N] out: of the last step, under softmax
   float* modulation;  // [T,B] out, or null
   float* final_y;     // [B,N] or null, as all below

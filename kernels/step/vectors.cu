@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(block_threads)
   PLASTICITY_SHARED(float, words, [block_warps]);
   const Problem& p = step.problem;
   const Place<1> at(p);
-  const std::int64_t now = step.live.phase[blockIdx.x] % LiveRecord::pending, j = at.column;
+  const std::int64_t now = step.live.phase[blockIdx.x] % StepStateRecord::pending, j = at.column;
   const Activities y = outputs_of(p, step.record, 0, now, at.b, words);
   const float modulation = modulation_of(p, step.record, y, now, at.b, words);
   write_completed(p, step.record, y, modulation, 0, now, at.b, at.tile, step.y, step.modulation);

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "bench/baseline/sequence.hpp"
-#include "bench/problem.hpp"
+#include "bench/case_tensors.hpp"
 
 namespace plasticity::bench {
 namespace {
@@ -21,7 +21,8 @@ TEST(CublasBaseline, GradientsAndOutputsAreThoseOfTheReference) {
           c.spec.clip = .05;  // so that both sides of the clip occur
           c.batch = 2;
           ASSERT_TRUE(baseline::knows(c.spec));
-          Problem<float> problem(c, checked_steps, Device::cpu(1));  // the executor takes the host's memory
+          CaseTensors<float> problem(c, checked_steps,
+                                     Device::cpu(1));  // the executor takes the host's memory
           baseline::CublasSequence sequence(c.spec, checked_steps, c.batch);
           sequence.forward(problem.forward);
           sequence.backward(problem.backward);

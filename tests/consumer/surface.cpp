@@ -98,8 +98,8 @@ bool a_plan_works() {
   const Spec spec{.neurons = 3};
   const Device device = Device::cpu(1);
   const Plan plan(spec, {.steps = 1, .batch = 1, .device = device});
-  const DeviceMemory live(device, plan.live_bytes()), scratch(device, plan.scratch_bytes());
-  fill_zero(device, {}, live.data(), live.bytes());
+  const DeviceMemory step_state(device, plan.step_state_bytes()), scratch(device, plan.scratch_bytes());
+  fill_zero(device, {}, step_state.data(), step_state.bytes());
   std::array<float, 9> w{}, alpha{};
   std::array<float, 3> u{1, 2, 3}, y{};
   float eta = .1f;
@@ -107,12 +107,12 @@ bool a_plan_works() {
   args.parameters = {.w = w.data(), .alpha = alpha.data(), .eta = &eta};
   args.inputs.u = u.data();
   args.y = y.data();
-  plan.load({}, State<const float>{}, live.as<Live>());
-  plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+  plan.load({}, State<const float>{}, step_state.as<StepState>());
+  plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>());
   std::array<float, 3> taken{};
   State<float> state;
   state.y = taken.data();
-  plan.store({}, state, live.as<Live>());
+  plan.store({}, state, step_state.as<StepState>());
   std::array<float, 3> copied{};
   copy(device, {}, copied.data(), taken.data(), sizeof copied);
   synchronize(device, {});

@@ -1,4 +1,4 @@
-// What the argument structs allow: absent tensors, unwanted answers, outputs in place of inputs, padding.
+// What the argument structs allow: absent tensors, gradients that are not asked for, aliasing, padding.
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -13,12 +13,13 @@ void zero(std::map<std::string, std::vector<double>>& tensors, const std::string
   if (found != tensors.end()) std::fill(found->second.begin(), found->second.end(), 0.0);
 }
 
-// Any subset of what may be absent; its gradients are there all the same.
+// Any optional tensor may be absent. Its gradient is computed all the same.
 TYPED_TEST(Arguments, AbsentTensorsAreZero) {
   std::mt19937_64 random(80);
   for (int trial = 0; trial < 150; ++trial) {
     Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
-    if (problem.spec.activation == Activation::relu) problem.spec.activation = Activation::tanh;  // no corner
+    if (problem.spec.activation == Activation::relu)
+      problem.spec.activation = Activation::tanh;      // relu has a corner at 0
     std::vector<std::pair<std::string, bool>> absent;  // name, and whether it is an upstream gradient
     for (const char* name : {"input.u", "state.y", "state.c", "state.hebb", "state.eligibility"}) {
       if (random() % 2 != 0) absent.emplace_back(name, false);
@@ -47,13 +48,13 @@ TYPED_TEST(Arguments, AbsentTensorsAreZero) {
   }
 }
 
-TYPED_TEST(Arguments, AnswersThatNobodyWantsChangeNothing) {
+TYPED_TEST(Arguments, NullOutputsDoNotChangeTheOthers) {
   std::mt19937_64 random(81);
   for (int trial = 0; trial < 100; ++trial) {
     const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
     Buffers<double> all(problem), some(problem);
     TypeParam::run(problem, all);
-    // What is dropped keeps what it began with: NaN, or zero in a parameter's gradient.
+    // A dropped output keeps its initial value: NaN, or zero for the gradient of a parameter.
     const auto drop = [&](auto& group, auto& tensors, const std::string& prefix) {
       for (const auto& member : std::remove_cvref_t<decltype(group)>::members()) {
         const std::string name = prefix + std::string(member.name);
@@ -77,7 +78,7 @@ TYPED_TEST(Arguments, AnswersThatNobodyWantsChangeNothing) {
   }
 }
 
-TYPED_TEST(Arguments, TheFinalStateMayTakeTheInitialOnesPlace) {
+TYPED_TEST(Arguments, TheFinalStateMayAliasTheInitialState) {
   std::mt19937_64 random(82);
   for (int trial = 0; trial < 100; ++trial) {
     const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
@@ -105,8 +106,8 @@ TYPED_TEST(Arguments, TheFinalStateMayTakeTheInitialOnesPlace) {
   }
 }
 
-// Parameter gradients are added to what is there, everything else is overwritten (the buffers begin as NaN).
-TYPED_TEST(Arguments, ParameterGradientsAreAddedToWhatIsThere) {
+// Parameter gradients accumulate. All other outputs are overwritten (their buffers start as NaN).
+TYPED_TEST(Arguments, ParameterGradientsAccumulate) {
   std::mt19937_64 random(83);
   for (int trial = 0; trial < 100; ++trial) {
     const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
@@ -126,8 +127,8 @@ TYPED_TEST(Arguments, ParameterGradientsAreAddedToWhatIsThere) {
   }
 }
 
-// Behind an element's length nothing is looked at: padding may be anything.
-TYPED_TEST(Arguments, PaddingBehindTheLengthIsNotRead) {
+// Steps beyond an element's length are not read, so padding may hold any value.
+TYPED_TEST(Arguments, PaddingBeyondTheLengthIsNotRead) {
   std::mt19937_64 random(84);
   for (int trial = 0; trial < 100; ++trial) {
     const std::int64_t T = 5, B = 3;

@@ -1,4 +1,4 @@
-// Sequences cut into windows, sequences of no step, and what a NaN may reach.
+// Sequences in windows, empty sequences, and the spread of NaN.
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -8,8 +8,8 @@ template <class Implementation>
 class CarriedState : public ::testing::Test {};
 TYPED_TEST_SUITE(CarriedState, Implementations);
 
-// A sequence cut anywhere: the state goes from window to window, and its gradient back.
-TYPED_TEST(CarriedState, WindowsGiveTheWhole) {
+// A sequence split at any step: the state passes from window to window, and its gradient back.
+TYPED_TEST(CarriedState, WindowsEqualTheWholeSequence) {
   std::mt19937_64 random(86);
   for (int trial = 0; trial < 80; ++trial) {
     const std::int64_t T = 8;
@@ -69,7 +69,7 @@ TYPED_TEST(CarriedState, EmptySizes) {
   std::mt19937_64 random(85);
   for (int trial = 0; trial < 60; ++trial) {
     const Spec spec = random_spec(random, 5, 4);
-    // No step: the state and its gradient go through, and parameters get nothing.
+    // T = 0: the state and its gradient pass through, and parameter gradients are unchanged.
     const Problem still = make_problem(spec, 0, 2, random(), random_masks(random));
     Buffers<double> buffers(still);
     TypeParam::run(still, buffers);
@@ -82,7 +82,7 @@ TYPED_TEST(CarriedState, EmptySizes) {
       if (!name.starts_with("param.")) continue;
       for (const double value : values) EXPECT_EQ(value, 0) << name << " of " << still.name();
     }
-    // Nobody in the batch: the same, without a state.
+    // B = 0: the same, without a state.
     const Problem nobody = make_problem(spec, 3, 0, random(), random_masks(random));
     Buffers<double> none(nobody);
     TypeParam::run(nobody, none);
@@ -93,8 +93,7 @@ TYPED_TEST(CarriedState, EmptySizes) {
   }
 }
 
-// A NaN or an infinity is never masked, and never seen outside of its own sample but in the sums over the
-// batch.
+// A NaN or an infinity shows in the results of its own sample and in sums over the batch, and nowhere else.
 TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
   std::mt19937_64 random(53);
   const std::int64_t T = 5, B = 3;
@@ -107,7 +106,7 @@ TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
     const std::string name = candidates[random() % candidates.size()];
     Problem sick = clean;
     std::vector<double>& values = sick.inputs.at(name);
-    // The first number of sample 1: in a state, or in step 0 of a sequence.
+    // The first element of sample 1, in a state or in step 0 of a sequence.
     const std::size_t rows = static_cast<std::size_t>(name.starts_with("state.") ? B : T * B);
     values[values.size() / rows] = trial % 3 == 0 ? INFINITY : NAN;
 
@@ -131,7 +130,7 @@ TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
     for (const auto& [tensor, all] : got.gradients) {
       if (!tensor.starts_with("param.")) expect_others_untouched(tensor, all, want.gradients.at(tensor));
     }
-    // An infinity may be squashed or clipped to a bound; a NaN may not.
+    // An infinity may be squashed or clipped to a finite value. A NaN may not.
     EXPECT_TRUE(seen || trial % 3 == 0) << name << " of " << clean.name();
   }
 }

@@ -1,5 +1,5 @@
-// The vectors' own exp, tanh and logistic function against those of the C++ library in higher precision.
-#include "cpu/cells.hpp"
+// The vectorised exp, tanh and logistic function against the C++ library in higher precision.
+#include "cpu/sweeps/cells.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "cpu/layout.hpp"
+#include "cpu/sweeps/layout.hpp"
 
 namespace plasticity::cpu {
 namespace {
@@ -19,7 +19,7 @@ class CellFunctions : public ::testing::Test {};
 using Reals = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(CellFunctions, Reals);
 
-/// Numbers of all sizes up to `largest`, of both signs.
+/// Numbers of all magnitudes up to `largest`, of both signs.
 template <class Real>
 std::vector<Real> arguments(Real largest) {
   std::mt19937_64 random(5);
@@ -31,7 +31,7 @@ std::vector<Real> arguments(Real largest) {
   return values;
 }
 
-/// The largest error in units of the last place; what is below the smallest normal number counts as zero.
+/// The largest error in units of the last place. Values below the smallest normal number count as zero.
 template <class Real>
 double worst(const std::vector<Real>& got, const std::vector<Real>& at,
              const std::function<long double(long double)>& want) {
@@ -47,7 +47,7 @@ double worst(const std::vector<Real>& got, const std::vector<Real>& at,
   return error;
 }
 
-TYPED_TEST(CellFunctions, AreExactToAFewUnitsInTheLastPlace) {
+TYPED_TEST(CellFunctions, AreAccurateToAFewUnitsInTheLastPlace) {
   const Cells<TypeParam>& table = cells<TypeParam>(instruction_set());
   std::vector<TypeParam> at = arguments<TypeParam>(80), got(at.size());
   const auto count = static_cast<std::int64_t>(at.size());
@@ -60,7 +60,7 @@ TYPED_TEST(CellFunctions, AreExactToAFewUnitsInTheLastPlace) {
   EXPECT_LT(worst<TypeParam>(got, at, [](long double x) { return std::exp(x); }), 2);
 }
 
-TYPED_TEST(CellFunctions, GoToTheirLimitsAndKeepNan) {
+TYPED_TEST(CellFunctions, ReachTheirLimitsAndKeepNan) {
   const Cells<TypeParam>& table = cells<TypeParam>(instruction_set());
   using Limits = std::numeric_limits<TypeParam>;
   std::vector<TypeParam> at(row_lanes<TypeParam>), got(at.size());

@@ -1,6 +1,5 @@
-// Where a derivative jumps, the equations say which side counts: a clip lets the gradient through at its
-// bound, ends included, and soft_clip at p = 0 takes the branch of p >= 0. Worked out by hand for one
-// connection.
+// The equations say which one-sided derivative counts at a jump: a clip passes the gradient at its bound, and
+// soft_clip at p = 0 takes the branch of p >= 0. The expected values are computed by hand for one connection.
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -8,7 +7,7 @@ namespace {
 
 constexpr double x = .5, u = .25, w = .75, alpha = -.5;  // exact in binary, like all products of them
 
-/// One connection for one step, with trace H and rate g; the activation is the identity, so that
+/// One connection and one step, with trace H and rate g. The activation is the identity, so
 /// y = u + x (w + alpha read(H)).
 struct Connection {
   Rule rule;
@@ -53,7 +52,7 @@ class Corners : public ::testing::Test {
 };
 TYPED_TEST_SUITE(Corners, Implementations);
 
-TYPED_TEST(Corners, HardClipLetsThroughAtItsBounds) {
+TYPED_TEST(Corners, HardClipPassesTheGradientAtItsBounds) {
   for (const double bound : {.5, -.5}) {
     const Gradients at = this->gradients({Rule::hard_clip, bound, 0});
     EXPECT_EQ(at.hebb, 1) << bound;
@@ -67,15 +66,15 @@ TYPED_TEST(Corners, HardClipLetsThroughAtItsBounds) {
   }
 }
 
-// A saturated entry passes nothing: to the rate, to the drive, to the trace before.
-TYPED_TEST(Corners, HardClipPassesNothingBeyond) {
+// A clipped entry passes no gradient to the rate, the drive or the trace before.
+TYPED_TEST(Corners, HardClipPassesNoGradientBeyondItsBounds) {
   const Gradients beyond = this->gradients({Rule::hard_clip, .5, 1});  // H + g x y > .5
   EXPECT_EQ(beyond.hebb, 0);
   EXPECT_EQ(beyond.rate, 0);
   EXPECT_EQ(beyond.y_of_step, 0);
 }
 
-TYPED_TEST(Corners, ReadClipLetsThroughAtItsBounds) {
+TYPED_TEST(Corners, ReadClipPassesTheGradientAtItsBounds) {
   for (const double bound : {.5, -.5}) {
     const auto read_gradient = [&](double H) {
       return this->gradients({.rule = Rule::read_clip, .H = H, .g = 0, .upstream_y = 1, .upstream_hebb = 0})
@@ -85,7 +84,7 @@ TYPED_TEST(Corners, ReadClipLetsThroughAtItsBounds) {
     EXPECT_EQ(read_gradient(std::nextafter(bound, 0)), alpha * x);
     EXPECT_EQ(read_gradient(std::nextafter(bound, 2 * bound)), 0);
   }
-  // What is clipped where it is read lives on in the trace.
+  // read_clip clips only the read. The trace itself is not clipped.
   EXPECT_EQ(this->gradients({Rule::read_clip, 3, 0}).hebb, 1);
 }
 
@@ -101,7 +100,7 @@ TYPED_TEST(Corners, SoftClipAtZeroTakesTheRisingBranch) {
   EXPECT_EQ(this->gradients({Rule::soft_clip, H, below}).rate, (1 + H) * x * this->y_of(H));
 }
 
-TYPED_TEST(Corners, SoftClipPassesNothingBeyondOne) {
+TYPED_TEST(Corners, SoftClipPassesNoGradientBeyondOne) {
   for (const double H : {std::nextafter(1, 2), std::nextafter(-1, -2)}) {
     const Gradients beyond = this->gradients({Rule::soft_clip, H, 0});
     EXPECT_EQ(beyond.hebb, 0);
@@ -109,7 +108,7 @@ TYPED_TEST(Corners, SoftClipPassesNothingBeyondOne) {
   }
 }
 
-// As in the frameworks that networks come from, relu at 0 has slope 0.
+// relu has slope 0 at 0, as in PyTorch.
 TYPED_TEST(Corners, ReluAtZero) {
   const Connection silent{.rule = Rule::decay, .H = 0, .g = 0, .upstream_y = 1};
   EXPECT_EQ(this->gradients(silent, Activation::relu, -x * w).y_of_step, 0);

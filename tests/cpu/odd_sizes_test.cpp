@@ -1,5 +1,5 @@
-// The CPU backend against the reference, on sizes that no vector or block divides, in poisoned and guarded
-// memory.
+// The CPU backend against the reference, on sizes that are no multiple of a vector or block. Outputs start as
+// NaN and lie between guard bytes.
 #include <gtest/gtest.h>
 
 #include "problems/answers.hpp"
@@ -21,7 +21,7 @@ TEST(CpuPlan, AgreesOnOddSizes) {
   for (const std::int64_t neurons : {1, 2, 31, 33, 130}) {
     for (const std::int64_t batch : {1, 3, 17}) {
       for (const std::int64_t steps : {1, 2, 19}) {
-        // The reference is slow: large problems get fewer specs.
+        // The reference is slow, so large problems use fewer specs.
         const int specs = neurons * batch * steps > 3000 ? 2 : 8;
         for (int trial = 0; trial < specs; ++trial) {
           const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
@@ -35,7 +35,7 @@ TEST(CpuPlan, AgreesOnOddSizes) {
   }
 }
 
-// Rows long enough to be cut into shares of columns, with and without an end that fills no block.
+// Rows long enough for several shares of columns, with and without a partial last block.
 TEST(CpuPlan, AgreesWhereColumnsAreShared) {
   std::mt19937_64 random(31);
   for (const std::int64_t neurons : {256, 263, 515}) {
@@ -58,9 +58,9 @@ TEST(CpuPlan, AgreesOverTheWholeMatrix) {
   }
 }
 
-// Only the checkpoints are rounded to bfloat16, so the outputs are those of float, and gradients a little
-// off. Clips are left out: where rounding moves an entry across its clip, a gradient jumps, and no tolerance
-// says how far.
+// Only checkpoints are rounded to bfloat16, so outputs equal those of float and gradients differ slightly.
+// Rules with a clip are excluded: if rounding moves an entry across its clip, its gradient jumps by an
+// unbounded amount.
 TEST(CpuPlan, BfloatCheckpointsStayClose) {
   std::mt19937_64 random(32);
   for (int trial = 0; trial < 60; ++trial) {
@@ -71,7 +71,7 @@ TEST(CpuPlan, BfloatCheckpointsStayClose) {
   }
 }
 
-TEST(CpuPlan, EmptySizesLeaveTheStateAsItWas) {
+TEST(CpuPlan, EmptySizesDoNotChangeTheState) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
     const Problem still = make_problem(spec, 0, 2, 33);

@@ -1,4 +1,4 @@
-#include "cpu/parallel.hpp"
+#include "cpu/threads/parallel.hpp"
 
 #include <gtest/gtest.h>
 
@@ -32,8 +32,8 @@ TEST(ParallelFor, CallsEveryIndexOnce) {
   }
 }
 
-// What a worker owns is used by one thread at a time, and everything is done when the call returns.
-TEST(ParallelFor, WorkersAreApart) {
+// Data of a worker is used by one thread at a time, and all work is done when the call returns.
+TEST(ParallelFor, WorkersDoNotShareData) {
   constexpr int threads = 4;
   for (int repeat = 0; repeat < 200; ++repeat) {
     std::int64_t sums[threads] = {};  // not atomic: each belongs to one worker
@@ -58,15 +58,15 @@ TEST(ParallelFor, SeveralCallersAtOnce) {
   EXPECT_EQ(right, 400);
 }
 
-// Called from within a body the work is done too, by the caller alone if no helper is free.
-TEST(ParallelFor, WithinItself) {
+// A nested call does all its work, on the calling thread alone if no helper is free.
+TEST(ParallelFor, NestedCalls) {
   std::atomic<int> calls = 0;
   parallel_for(3, 6, [&](std::int64_t, int) { parallel_for(3, 5, [&](std::int64_t, int) { ++calls; }); });
   EXPECT_EQ(calls, 30);
 }
 
-// Whichever thread it is thrown on, an exception comes to the caller, and the other bodies have run.
-TEST(ParallelFor, WhatABodyThrowsComesToTheCaller) {
+// An exception of any thread reaches the caller after all other bodies have run.
+TEST(ParallelFor, ExceptionsReachTheCaller) {
   for (const int threads : {1, 2, 4}) {
     for (const std::int64_t thrower : {0, 7, 63}) {
       std::atomic<int> calls = 0;
@@ -85,8 +85,8 @@ TEST(ParallelFor, WhatABodyThrowsComesToTheCaller) {
 }
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-// Without room for another stack there is no thread to be had; the work is done all the same.
-TEST(ParallelForDeathTest, WithoutMoreThreads) {
+// If the system cannot create a thread, the caller does all the work.
+TEST(ParallelForDeathTest, WorksIfNoThreadCanBeCreated) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto work = [] {
     std::int64_t pages = 0;

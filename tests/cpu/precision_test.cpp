@@ -1,12 +1,12 @@
-// How near float and bfloat16 come to the exact answer, and where they must hit it.
+// The errors of float and bfloat16, and cases in which they must be exact.
 #include <gtest/gtest.h>
 
 #include <bit>
 #include <set>
 #include <string>
 
-#include "cpu/bfloat16.hpp"
 #include "cpu/rounded_traces.hpp"
+#include "cpu/sweeps/bfloat16.hpp"
 #include "problems/answers.hpp"
 #include "problems/model.hpp"
 #include "problems/plan_runner.hpp"
@@ -20,9 +20,9 @@ Answers<float> run(const Problem& problem, const RunOptions& options) {
   return answers_in(buffers);
 }
 
-// 168 units in the last place of a norm, at any size. Problems that come near a corner are left out: there a
-// float may take the other side, and no tolerance says how far off its gradient is.
-TEST(Precision, FloatIsExactToItsLastBits) {
+// At most 168 units in the last place of a norm, at any size. Problems near a corner are excluded: a float
+// may be on the other side of it, and the gradient then differs by an unbounded amount.
+TEST(Precision, FloatErrorsAreAFewUnitsInTheLastPlace) {
   std::mt19937_64 random(90);
   std::set<Rule> rules;
   std::set<Activation> activations;
@@ -53,8 +53,8 @@ TEST(Precision, FloatIsExactToItsLastBits) {
   EXPECT_EQ(activations.size(), 5u);
 }
 
-// Forward works on float traces, whatever is kept for backward.
-TEST(Precision, BfloatOutputsAreThoseOfFloat) {
+// Forward computes with float traces, also if it stores bfloat16 ones for backward.
+TEST(Precision, BfloatOutputsEqualThoseOfFloat) {
   std::mt19937_64 random(91);
   for (int trial = 0; trial < 60; ++trial) {
     const Problem problem = make_problem(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
@@ -63,9 +63,9 @@ TEST(Precision, BfloatOutputsAreThoseOfFloat) {
   }
 }
 
-// With one checkpoint the only traces that are rounded are the initial ones: where a bfloat16 holds them,
-// nothing is lost.
-TEST(Precision, BfloatIsExactWhereTheTracesFit) {
+// With one checkpoint only the initial traces are rounded. If bfloat16 represents them exactly, the gradients
+// are those of float.
+TEST(Precision, BfloatIsExactIfItRepresentsTheTraces) {
   std::mt19937_64 random(92);
   int differ = 0;
   for (int trial = 0; trial < 60; ++trial) {
@@ -91,11 +91,11 @@ TEST(Precision, BfloatIsExactWhereTheTracesFit) {
     }
     EXPECT_EQ(run(problem, bfloat).gradients, run(problem, single).gradients) << problem.name();
   }
-  EXPECT_GT(differ, 40);  // where they do not fit, the rounding shows
+  EXPECT_GT(differ, 40);  // other traces are rounded, so the gradients differ
 }
 
-// A rounded trace does not carry an update across its clip: what that lets through, or not, is a gradient
-// more or less, not a rounding error.
+// Rounding a trace does not change whether its update is clipped. That would pass or stop a whole gradient,
+// which is no rounding error.
 TEST(Precision, BfloatKeepsTheSideOfTheClip) {
   std::mt19937_64 random(93);
   int differ = 0;
@@ -110,10 +110,10 @@ TEST(Precision, BfloatKeepsTheSideOfTheClip) {
     differ +=
         run(problem, {.precision = Precision::bf16, .checkpoint_interval = 9}).gradients != got.gradients;
   }
-  EXPECT_GT(differ, 60);  // a longer way from a rounded trace has other roundings
+  EXPECT_GT(differ, 60);  // more steps from a rounded trace round differently
 }
 
-// A tape of bfloat16 traces is about half as long.
+// A tape of bfloat16 traces takes about half the memory.
 TEST(Precision, BfloatHalvesTheTape) {
   const Spec spec{.neurons = 256};
   const auto bytes = [&](Precision precision) {
@@ -136,14 +136,14 @@ TEST(Bfloat16, RoundsToTheNearestAndTiesToEven) {
   EXPECT_EQ(bits(0x1.02fffep0f), 0x3f81u);  // below it
   EXPECT_EQ(bits(INFINITY), 0x7f80u);
   EXPECT_EQ(bits(-INFINITY), 0xff80u);
-  EXPECT_EQ(bits(std::numeric_limits<float>::max()), 0x7f80u);  // nearer to what comes next: infinity
+  EXPECT_EQ(bits(std::numeric_limits<float>::max()), 0x7f80u);  // rounds up to infinity
   EXPECT_EQ(bits(std::numeric_limits<float>::denorm_min()), 0u);
   EXPECT_TRUE(std::isnan(cpu::to_float(cpu::to_bfloat16(NAN))));
-  // A NaN whose upper half alone would read as infinity.
+  // A NaN whose upper half alone is infinity.
   EXPECT_TRUE(std::isnan(cpu::to_float(cpu::to_bfloat16(std::bit_cast<float>(0x7f800001u)))));
 }
 
-TEST(Bfloat16, EveryValueComesBack) {
+TEST(Bfloat16, EveryValueRoundTrips) {
   for (std::uint32_t bits = 0; bits < 0x10000; ++bits) {
     const float value = cpu::to_float({static_cast<std::uint16_t>(bits)});
     if (std::isnan(value)) continue;

@@ -1,4 +1,4 @@
-// On which side of its clip a trace is on a bfloat16 tape. The CUDA kernels round by the same functions.
+// Rounding of traces to bfloat16 on their side of the clip. The CUDA kernels use the same functions.
 #include "cpu/rounded_traces.hpp"
 
 #include <gtest/gtest.h>
@@ -10,11 +10,11 @@
 namespace plasticity::testing {
 namespace {
 
-constexpr float clips[] = {1e-3f, .05f, .3f, .5f, 1, 1.503f, 2, 700};  // some are rounded up, some down
+constexpr float clips[] = {1e-3f, .05f, .3f, .5f, 1, 1.503f, 2, 700};  // bfloat16 rounds some up, some down
 
 Spec clipping(Rule rule, float clip) { return {.rule = rule, .neurons = 1, .clip = clip}; }
 
-/// Values of both signs, from two places of a bfloat16 below `clip` to two above it, the clip among them.
+/// Values of both signs from two bfloat16 steps below `clip` to two above, including the clip.
 std::vector<float> around(float clip) {
   std::vector<float> values;
   for (int places = -2 * 0x10000; places <= 2 * 0x10000; places += 0x40) {
@@ -25,7 +25,7 @@ std::vector<float> around(float clip) {
   return values;
 }
 
-/// What `values` are on the tape.
+/// `values` as the tape stores them.
 std::vector<float> kept(const Spec& spec, const std::vector<float>& values) {
   std::vector<cpu::Bfloat16> tape(values.size());
   cpu::RoundedTraces(spec).keep(std::ssize(values), values.data(), tape.data());
@@ -54,8 +54,8 @@ TEST(RoundedTraces, AreOnTheirSideOfTheClip) {
   }
 }
 
-// Not the nearest bfloat16 only where that is on the other side, and then the one next to it.
-TEST(RoundedTraces, AreAsNearAsTheyMayBe) {
+// The nearest bfloat16 unless it is on the other side of the clip, then its neighbour.
+TEST(RoundedTraces, AreTheNearestOnTheirSide) {
   for (const float clip : clips) {
     const std::vector<float> values = around(clip);
     const float place = clip * 0x1p-7f;  // of the last bit, at most
@@ -74,7 +74,7 @@ TEST(RoundedTraces, AreAsNearAsTheyMayBe) {
   }
 }
 
-TEST(RoundedTraces, StartAgainAtTheClip) {
+TEST(RoundedTraces, RestoreTheClipExactly) {
   for (const float clip : clips) {
     const Spec hard = clipping(Rule::hard_clip, clip), read = clipping(Rule::read_clip, clip);
     for (const float sign : {1.0f, -1.0f}) {

@@ -1,5 +1,5 @@
-// What must give the same bits: any number of threads, a sample alone or in a batch, any checkpoint interval,
-// a second backward pass, steps one by one.
+// Results have the same bits for any number of threads, for a sample alone or in a batch, any checkpoint
+// interval, a second backward pass, and single steps.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -16,7 +16,7 @@ Answers<float> run(const Problem& problem, const RunOptions& options) {
   return answers_in(buffers);
 }
 
-/// Random problems of a size that several threads and groups have work with.
+/// Random problems large enough for several threads and groups.
 std::vector<Problem> problems(std::uint64_t seed, int count, std::int64_t batch) {
   std::mt19937_64 random(seed);
   std::vector<Problem> list;
@@ -35,8 +35,8 @@ TEST(SameBits, ForAnyNumberOfThreads) {
   }
 }
 
-// Few samples and many neurons: here threads share the columns of a sweep.
-TEST(SameBits, WhereThreadsShareASample) {
+// Few samples and many neurons, so that threads share the columns of a sweep.
+TEST(SameBits, IfThreadsShareASample) {
   std::mt19937_64 random(47);
   for (const std::int64_t neurons : {256, 300, 517}) {
     for (const std::int64_t batch : {1, 2, 3}) {
@@ -73,7 +73,7 @@ TEST(SameBits, ForAnyMemoryBudget) {
   }
 }
 
-TEST(SameBits, TheTapeKeepsToItsBudget) {
+TEST(SameBits, TheTapeFitsItsBudget) {
   const Spec spec{.rule = Rule::hard_clip, .neurons = 64};
   const auto plan_with = [&](std::size_t budget, std::int64_t interval) {
     return Plan(spec, {.steps = 100,
@@ -88,7 +88,7 @@ TEST(SameBits, TheTapeKeepsToItsBudget) {
     const Plan plan = plan_with(bytes, 0);
     EXPECT_LE(plan.tape_bytes(), bytes);
     EXPECT_LE(plan.checkpoint_interval(), interval);
-    // The next smaller interval that keeps another checkpoint would not have fitted.
+    // The next smaller interval that needs another checkpoint does not fit.
     if (plan.checkpoint_interval() > 1) {
       EXPECT_GT(plan_with(0, plan.checkpoint_interval() - 1).tape_bytes(), bytes);
     }
@@ -125,10 +125,10 @@ TEST(SameBits, ForStepsOneByOne) {
     const Problem problem = make_problem(spec, 6, 3, random(), masks);
     const std::int64_t B = 3, N = 21;
     const Plan plan(spec, {.steps = 6, .batch = B, .device = Device::cpu(2)});
-    const GuardedMemory live(plan.live_bytes()), scratch(plan.scratch_bytes());
+    const GuardedMemory step_state(plan.step_state_bytes()), scratch(plan.scratch_bytes());
     Buffers<float> whole(problem), stepped(problem);
     plan.forward({}, whole.forward, {}, scratch.as<Scratch>());
-    plan.load({}, stepped.forward.initial_state, live.as<Live>());
+    plan.load({}, stepped.forward.initial_state, step_state.as<StepState>());
     for (std::int64_t t = 0; t < 6; ++t) {
       StepArgs<float> args;
       args.parameters = stepped.forward.parameters;
@@ -144,13 +144,14 @@ TEST(SameBits, ForStepsOneByOne) {
       }
       args.y = stepped.forward.y + t * B * N;
       if (spec.has_modulator()) args.modulation = stepped.forward.modulation + t * B;
-      plan.step({}, args, live.as<Live>(), scratch.as<Scratch>());
+      plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>());
       if (t == 2)
-        plan.store({}, stepped.forward.final_state, live.as<Live>());  // taking the state out changes nothing
+        plan.store({}, stepped.forward.final_state,
+                   step_state.as<StepState>());  // storing the state does not change it
     }
-    plan.store({}, stepped.forward.final_state, live.as<Live>());
+    plan.store({}, stepped.forward.final_state, step_state.as<StepState>());
     EXPECT_TRUE(whole.outputs == stepped.outputs) << problem.name();
-    EXPECT_TRUE(live.intact() && scratch.intact());
+    EXPECT_TRUE(step_state.intact() && scratch.intact());
   }
 }
 

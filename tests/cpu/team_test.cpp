@@ -1,4 +1,4 @@
-#include "cpu/team.hpp"
+#include "cpu/threads/team.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,8 +9,8 @@
 namespace plasticity::cpu {
 namespace {
 
-/// Runs in which a share reads what its neighbour wrote a run ago, without atomics: right if every share runs
-/// once in every run, and a run's shares are done before the next begins.
+/// Each share reads what its neighbour wrote in the previous run, without atomics. The result is correct only
+/// if every share runs once per run and a run ends before the next begins.
 void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, bool one_by_one) {
   std::vector<std::vector<std::int64_t>> results(static_cast<std::size_t>(count));
   parallel_for_teams(
@@ -33,7 +33,7 @@ void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, boo
   }
 }
 
-TEST(Team, RunsAreApart) {
+TEST(Team, RunsDoNotOverlap) {
   for (const int threads : {1, 2, 3, 8}) {
     for (const std::int64_t shares : {1, 2, 4, 16}) {
       for (const std::int64_t count : {1, 2, 5, 12}) {
@@ -43,7 +43,7 @@ TEST(Team, RunsAreApart) {
   }
 }
 
-// Threads without an element do help: the owner waits in its first share until another is taken.
+// Threads without an element help: the owner waits in its first share until a helper has taken another.
 TEST(Team, HelpersTakeShares) {
   std::atomic<int> others = 0;
   parallel_for_teams(2, 1, 2, false, [&](std::int64_t, std::int64_t, Team& team) {
@@ -61,8 +61,8 @@ TEST(Team, HelpersTakeShares) {
   EXPECT_GT(others, 0);
 }
 
-// An element that ends by an exception lets its helpers go, and the other elements end as they would.
-TEST(Team, AnExceptionLeavesNobodyWaiting) {
+// An exception in one element releases its helpers, and the other elements finish.
+TEST(Team, AnExceptionReleasesTheHelpers) {
   for (const int threads : {1, 2, 4}) {
     std::atomic<int> done = 0;
     const auto body = [&](std::int64_t index, std::int64_t, Team& team) {

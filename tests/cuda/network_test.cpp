@@ -1,6 +1,6 @@
 // A Network on a GPU does what it does on the CPU, call by call.
 #include "plasticity/network.hpp"
-#include "fail.hpp"
+#include "base/throw_error.hpp"
 
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"

@@ -136,7 +136,7 @@ struct ProblemOnDevice::Implementation {
         backward(buffers.backward),
         tensors(device, options.offset),
         tape(device, plan.tape_bytes(), 0),
-        live(device, plan.live_bytes(), 0),
+        live(device, plan.step_state_bytes(), 0),
         scratch(device, plan.scratch_bytes(), 0),
         other_scratch(device, plan.scratch_bytes(), 0) {
     const std::int64_t TB = T * B, N = spec.neurons;
@@ -188,12 +188,13 @@ void ProblemOnDevice::move_scratch() {
 
 void ProblemOnDevice::steps(Stream stream) const {
   const Implementation& self = *implementation_;
-  const Live live = self.live.as<Live>();
-  self.plan.load(stream, self.forward.initial_state, live);
+  const StepState step_state = self.live.as<StepState>();
+  self.plan.load(stream, self.forward.initial_state, step_state);
   for (std::int64_t t = 0; t < self.T; ++t) {
-    self.plan.step(stream, step_of(self.forward, self.spec, self.B, t), live, self.scratch.as<Scratch>());
+    self.plan.step(stream, step_of(self.forward, self.spec, self.B, t), step_state,
+                   self.scratch.as<Scratch>());
   }
-  self.plan.store(stream, self.forward.final_state, live);
+  self.plan.store(stream, self.forward.final_state, step_state);
 }
 
 bool ProblemOnDevice::fetch(Stream stream) const {

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "fail.hpp"
-#include "parity/plan_runner.hpp"
+#include "base/throw_error.hpp"
 #include "simt/schedules.hpp"
+#include "tool/parity/plan_runner.hpp"
 
 int main(int count, char** arguments) {
   using namespace plasticity;

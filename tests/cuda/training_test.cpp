@@ -6,8 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "base/throw_error.hpp"
 #include "cuda/on_device.hpp"
-#include "fail.hpp"
 #include "plasticity/error.hpp"
 #include "problems/episode.hpp"
 

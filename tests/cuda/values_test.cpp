@@ -2,8 +2,8 @@
 #include <filesystem>
 
 #include "cuda/on_device.hpp"
-#include "parity/plan_runner.hpp"
 #include "problems/answers.hpp"
+#include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::testing {
 namespace {

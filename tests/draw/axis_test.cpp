@@ -1,4 +1,4 @@
-#include "draw/axis.hpp"
+#include "tool/draw/axis.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "draw/canvas.hpp"
+#include "tool/draw/canvas.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <limits>
 #include <set>
 
-#include "draw/font.hpp"
 #include "plasticity/error.hpp"
+#include "tool/draw/font.hpp"
 
 namespace plasticity::draw {
 namespace {

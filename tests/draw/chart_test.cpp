@@ -1,4 +1,4 @@
-#include "draw/chart.hpp"
+#include "tool/draw/chart.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "draw/labels.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/io/chart.hpp"
+#include "tool/draw/labels.hpp"
 
 namespace plasticity::draw {
 namespace {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
-#include "draw/canvas.hpp"
 #include "plasticity/error.hpp"
+#include "tool/draw/canvas.hpp"
 
 namespace plasticity::draw {
 namespace {

@@ -6,9 +6,9 @@
 #include <cmath>
 #include <filesystem>
 
-#include "parity/plan_runner.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
+#include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {
 namespace {

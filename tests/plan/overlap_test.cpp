@@ -85,7 +85,7 @@ class Overlap : public ::testing::Test {
   const Problem problem = make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
   Buffers<double> buffers{problem};
   const Plan plan{spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}};
-  GuardedMemory tape{plan.tape_bytes()}, scratch{plan.scratch_bytes()}, live{plan.live_bytes()};
+  GuardedMemory tape{plan.tape_bytes()}, scratch{plan.scratch_bytes()}, step_state{plan.step_state_bytes()};
 };
 
 TEST_F(Overlap, Forward) {
@@ -131,15 +131,15 @@ TEST_F(Overlap, Stepping) {
   add_group(slots, "parameters", args.parameters);
   add_group(slots, "inputs", args.inputs);
   add(slots, "y", args.y);
-  plan.load({}, State<const double>{}, live.as<Live>());
-  const auto call = [&] { plan.step({}, args, live.as<Live>(), scratch.as<Scratch>()); };
+  plan.load({}, State<const double>{}, step_state.as<StepState>());
+  const auto call = [&] { plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>()); };
   EXPECT_NO_THROW(call());
   EXPECT_GT(expect_refusals(slots, call), 5);
 }
 
 // A state that is loaded or stored does not lie in the live memory.
 TEST_F(Overlap, LoadAndStore) {
-  const Live memory = live.as<Live>();
+  const StepState memory = step_state.as<StepState>();
   State<double> store = buffers.forward.final_state;
   State<const double> load = buffers.forward.initial_state;
   EXPECT_NO_THROW(plan.load({}, load, memory));
@@ -154,10 +154,10 @@ TEST_F(Overlap, LoadAndStore) {
     }
   };
   load.hebb = static_cast<const double*>(memory.data) + 8;
-  refused("live: expected memory of its own, got some that state.hebb is in too",
+  refused("step_state: expected memory of its own, got some that state.hebb is in too",
           [&] { plan.load({}, load, memory); });
   store.c = static_cast<double*>(memory.data);
-  refused("live: expected memory of its own, got some that state.c is in too",
+  refused("step_state: expected memory of its own, got some that state.c is in too",
           [&] { plan.store({}, store, memory); });
   store.c = store.hebb;
   refused("state.hebb: expected memory of its own, got some that state.c is in too",

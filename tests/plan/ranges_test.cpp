@@ -1,6 +1,6 @@
 // Every public call is one range in a profiler's timeline, closed again when it throws. A program of its own:
 // it puts its own CUDA part where the real one would be.
-#include "range.hpp"
+#include "device/profiler_range.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,8 +15,8 @@ namespace {
 std::vector<std::string> begun;
 int open_ranges = 0;
 
-const CudaPart part = [] {
-  CudaPart fake{};
+const CudaApi part = [] {
+  CudaApi fake{};
   fake.unavailable_reason = [] { return std::string("no device in this test"); };
   fake.begin_range = [](const char* name) noexcept {
     begun.emplace_back(name);
@@ -29,7 +29,7 @@ const CudaPart part = [] {
 /// The ranges that a call begins.
 template <class Call>
 std::vector<std::string> ranges(Call call) {
-  register_cuda_part(part);
+  register_cuda_api(part);
   begun.clear();
   call();
   EXPECT_EQ(open_ranges, 0);
@@ -41,7 +41,7 @@ TEST(Ranges, EveryCallIsOne) {
   const Device device = Device::cpu(1);
   const Plan plan(spec, {.device = device});
   const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes()),
-      live(device, plan.live_bytes());
+      step_state(device, plan.step_state_bytes());
   std::vector<float> w(9), alpha(9), eta(1), u(3), y(3);
   ForwardArgs<float> forward;
   forward.parameters = {.w = w.data(), .alpha = alpha.data(), .eta = eta.data()};
@@ -57,9 +57,9 @@ TEST(Ranges, EveryCallIsOne) {
   EXPECT_EQ(ranges([&] {
               plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
               plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
-              plan.load({}, State<const float>{}, live.as<Live>());
-              plan.step({}, step, live.as<Live>(), scratch.as<Scratch>());
-              plan.store({}, State<float>{}, live.as<Live>());
+              plan.load({}, State<const float>{}, step_state.as<StepState>());
+              plan.step({}, step, step_state.as<StepState>(), scratch.as<Scratch>());
+              plan.store({}, State<float>{}, step_state.as<StepState>());
             }),
             (std::vector<std::string>{"plasticity::Plan::forward", "plasticity::Plan::backward",
                                       "plasticity::Plan::load", "plasticity::Plan::step",

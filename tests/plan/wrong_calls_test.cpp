@@ -143,10 +143,10 @@ struct Call {
   Plan plan{spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};
   DeviceMemory tape_memory{Device::cpu(1), plan.tape_bytes() + 64},
       scratch_memory{Device::cpu(1), plan.scratch_bytes() + 64},
-      live_memory{Device::cpu(1), plan.live_bytes() + 64};
+      live_memory{Device::cpu(1), plan.step_state_bytes() + 64};
   Tape tape = tape_memory.as<Tape>();
   Scratch scratch = scratch_memory.as<Scratch>();
-  Live live = live_memory.as<Live>();
+  StepState step_state = live_memory.as<StepState>();
   ForwardArgs<float>& forward = buffers.forward;
   BackwardArgs<float>& backward = buffers.backward;
   std::vector<float> spare = std::vector<float>(1000);
@@ -278,10 +278,11 @@ TEST(BadInput, SteppingAndTypes) {
          with.y = nullptr;
          call.plan.step({}, with, call.live, call.scratch);
        }},
-      {"no live", bad_argument, "live.data: expected", [&] { call.plan.step({}, step, {}, call.scratch); }},
-      {"short live", bad_argument, "live.bytes: expected",
+      {"no step_state", bad_argument, "step_state.data: expected",
+       [&] { call.plan.step({}, step, {}, call.scratch); }},
+      {"short step_state", bad_argument, "step_state.bytes: expected",
        [&] {
-         call.plan.load({}, State<const float>{}, Live{{call.live.data, 64}});
+         call.plan.load({}, State<const float>{}, StepState{{call.live.data, 64}});
        }},
       {"state without c", bad_argument, "state.c: expected null for a network without it (rnn ",
        [&] { call.plan.load({}, State<const float>{.c = call.spare.data()}, call.live); }},

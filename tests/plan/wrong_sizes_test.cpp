@@ -86,13 +86,13 @@ TEST(WrongSizes, TheLargestAreCountedRight) {
                          .precision = Precision::f64,
                          .checkpoint_interval = interval});
     };
-    std::size_t tape = 0, scratch = 0, live = 0;
+    std::size_t tape = 0, scratch = 0, step_state = 0;
     for (int exponent = 10; exponent <= 45; exponent += 5) {
       const Plan wide = plan(1, power(exponent), 1);
       EXPECT_GT(wide.tape_bytes(), tape) << exponent;
-      EXPECT_GT(wide.live_bytes(), live) << exponent;
+      EXPECT_GT(wide.step_state_bytes(), step_state) << exponent;
       EXPECT_GT(wide.scratch_bytes(), scratch) << exponent;
-      tape = wide.tape_bytes(), live = wide.live_bytes(), scratch = wide.scratch_bytes();
+      tape = wide.tape_bytes(), step_state = wide.step_state_bytes(), scratch = wide.scratch_bytes();
     }
     tape = scratch = 0;
     for (int exponent = 10; exponent <= 45; exponent += 5) {
@@ -111,16 +111,16 @@ struct Calls {
   Plan plan{problem.spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};
   DeviceMemory tape_memory{Device::cpu(1), plan.tape_bytes() + 64},
       scratch_memory{Device::cpu(1), plan.scratch_bytes() + 64},
-      live_memory{Device::cpu(1), plan.live_bytes() + 64};
+      live_memory{Device::cpu(1), plan.step_state_bytes() + 64};
   Tape tape = tape_memory.as<Tape>();
   Scratch scratch = scratch_memory.as<Scratch>();
-  Live live = live_memory.as<Live>();
+  StepState step_state = live_memory.as<StepState>();
   StepArgs<float> step;
 
   Calls() {
     tape.bytes = plan.tape_bytes();
     scratch.bytes = plan.scratch_bytes();
-    live.bytes = plan.live_bytes();
+    step_state.bytes = plan.step_state_bytes();
     step.parameters = buffers.forward.parameters;
     step.inputs = buffers.forward.inputs;
     step.y = buffers.forward.y;
@@ -128,9 +128,9 @@ struct Calls {
   }
   void forward() { plan.forward({}, buffers.forward, tape, scratch); }
   void backward() { plan.backward({}, buffers.backward, tape, scratch); }
-  void load() { plan.load({}, buffers.forward.initial_state, live); }
-  void take_step() { plan.step({}, step, live, scratch); }
-  void store() { plan.store({}, buffers.forward.final_state, live); }
+  void load() { plan.load({}, buffers.forward.initial_state, step_state); }
+  void take_step() { plan.step({}, step, step_state, scratch); }
+  void store() { plan.store({}, buffers.forward.final_state, step_state); }
   void all() { forward(), backward(), load(), take_step(), store(); }
 };
 
@@ -162,10 +162,10 @@ TEST(WrongSizes, MemoryThatDoesNotServe) {
   expect_memory(calls.scratch, "scratch", false, [&] { calls.forward(); });
   expect_memory(calls.tape, "tape", false, [&] { calls.backward(); });
   expect_memory(calls.scratch, "scratch", false, [&] { calls.backward(); });
-  expect_memory(calls.live, "live", false, [&] { calls.load(); });
-  expect_memory(calls.live, "live", false, [&] { calls.take_step(); });
+  expect_memory(calls.live, "step_state", false, [&] { calls.load(); });
+  expect_memory(calls.live, "step_state", false, [&] { calls.take_step(); });
   expect_memory(calls.scratch, "scratch", false, [&] { calls.take_step(); });
-  expect_memory(calls.live, "live", false, [&] { calls.store(); });
+  expect_memory(calls.live, "step_state", false, [&] { calls.store(); });
   EXPECT_NO_THROW(calls.all());
 }
 

@@ -16,7 +16,7 @@ struct Calls {
   Problem problem;
   Buffers<double> buffers;
   Plan plan;
-  GuardedMemory tape, scratch, live;
+  GuardedMemory tape, scratch, step_state;
   StepArgs<double> step;
   State<const double> load;
   State<double> store;
@@ -28,7 +28,7 @@ struct Calls {
         plan(spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}),
         tape(plan.tape_bytes()),
         scratch(plan.scratch_bytes()),
-        live(plan.live_bytes()) {
+        step_state(plan.step_state_bytes()) {
     step.parameters = buffers.forward.parameters;
     step.inputs = buffers.forward.inputs;  // those of step 0
     step.y = buffers.forward.y;
@@ -46,7 +46,7 @@ struct Calls {
     };
     for (const Memory& memory :
          {static_cast<Memory>(tape.as<Tape>()), static_cast<Memory>(scratch.as<Scratch>()),
-          static_cast<Memory>(live.as<Live>())}) {
+          static_cast<Memory>(step_state.as<StepState>())}) {
       add(memory.data, memory.bytes);
     }
     for (const auto& [name, values] : buffers.outputs) add(values.data(), values.size() * sizeof(double));
@@ -174,12 +174,12 @@ TEST_P(WrongTensors, Backward) {
 }
 
 TEST_P(WrongTensors, Stepping) {
-  calls.plan.load({}, calls.load, calls.live.as<Live>());
-  const auto load = [&] { calls.plan.load({}, calls.load, calls.live.as<Live>()); };
+  calls.plan.load({}, calls.load, calls.live.as<StepState>());
+  const auto load = [&] { calls.plan.load({}, calls.load, calls.live.as<StepState>()); };
   const auto step = [&] {
-    calls.plan.step({}, calls.step, calls.live.as<Live>(), calls.scratch.as<Scratch>());
+    calls.plan.step({}, calls.step, calls.live.as<StepState>(), calls.scratch.as<Scratch>());
   };
-  const auto store = [&] { calls.plan.store({}, calls.store, calls.live.as<Live>()); };
+  const auto store = [&] { calls.plan.store({}, calls.store, calls.live.as<StepState>()); };
   refused += expect_all_refused(calls, calls.load, "state", false, state(), load);
   refused += expect_all_refused(calls, calls.store, "state", false, state(), store);
   refused += expect_all_refused(calls, calls.step.parameters, "parameters", true, parameters(), step);

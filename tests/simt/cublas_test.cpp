@@ -27,7 +27,7 @@ class Cublas : public ::testing::Test {
     reset();
     EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
     check(cudaStreamDestroy(stream));
-    EXPECT_EQ(live(), Live{});
+    EXPECT_EQ(live(), StepState{});
   }
   cudaStream_t stream = nullptr;
   cublasHandle_t handle = nullptr;

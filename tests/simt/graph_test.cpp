@@ -26,7 +26,7 @@ class Graph : public ::testing::Test {
     reset();
     check(cudaStreamDestroy(stream));
     check(cudaFree(device));
-    EXPECT_EQ(live(), Live{});
+    EXPECT_EQ(live(), StepState{});
   }
 
   void begin(cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) {

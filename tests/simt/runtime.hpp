@@ -13,11 +13,11 @@
 namespace simt::runtime {
 
 /// What can be acquired and must be given back.
-struct Live {
+struct StepState {
   std::size_t allocations = 0, bytes = 0, streams = 0, events = 0, graphs = 0, blas_handles = 0;
-  friend bool operator==(const Live&, const Live&) = default;
+  friend bool operator==(const StepState&, const StepState&) = default;
 };
-Live live();
+StepState step_state();
 
 /// How often each kind of call was made since reset(). For "one launch a step", "no allocation", "no
 /// synchronisation".

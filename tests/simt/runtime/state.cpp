@@ -32,10 +32,10 @@ cudaError_t acquire() {
   return s.acquisitions_until_failure-- == 0 ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 
-Live live() {
+StepState step_state() {
   auto guard = lock();
   const State& s = state();
-  Live n;
+  StepState n;
   for (auto& [p, allocation] : s.allocations) n.bytes += allocation.bytes;
   n.allocations = s.allocations.size();
   for (auto& stream : s.streams)

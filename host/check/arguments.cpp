@@ -1,0 +1,164 @@
+#include "check/arguments.hpp"
+
+#include <algorithm>
+#include <complex>
+#include <cstdint>
+#include <initializer_list>
+
+#include "base/throw_error.hpp"
+
+namespace plasticity {
+namespace {
+
+/// A tensor of a group: refused when the spec has none such, or when it is needed and null.
+template <class Real>
+void check_tensor(const Spec& spec, const char* group, std::string_view name, const Real* pointer,
+                  const std::optional<Shape>& shape, bool required) {
+  const std::string argument = str_cat(group, '.', name);
+  if (!shape && pointer != nullptr) {
+    bad_argument(argument, str_cat("null for a network without it (", to_string(spec), ")"), "a tensor");
+  }
+  if (shape && required && shape->elements() > 0 && pointer == nullptr) {
+    std::string dimensions;
+    for (int axis = 0; axis < shape->rank; ++axis) {
+      dimensions += str_cat(axis > 0 ? "," : "", shape->size[static_cast<std::size_t>(axis)]);
+    }
+    bad_argument(argument, str_cat("a tensor of shape [", dimensions, "]"), "null");
+  }
+}
+
+template <class Real>
+void check_parameters(const Spec& spec, const char* group, const Parameters<Real>& parameters,
+                      bool required) {
+  for (const auto& member : Parameters<Real>::members()) {
+    check_tensor(spec, group, member.name, parameters.*member.pointer, parameter_shape(spec, member.name),
+                 required);
+  }
+}
+
+template <class Real>
+void check_inputs(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* group,
+                  const Inputs<Real>& inputs, bool required) {
+  for (const auto& member : Inputs<Real>::members()) {
+    const bool needed = required && member.name != "u";  // an absent current is zero
+    check_tensor(spec, group, member.name, inputs.*member.pointer,
+                 input_shape(spec, steps, batch, member.name), needed);
+  }
+}
+
+template <class Real>
+void check_masks(const Masks<Real>& masks) {
+  if (masks.clamp != nullptr && masks.clamp_value == nullptr) {
+    bad_argument("masks.clamp_value", "a tensor when masks.clamp is given", "null");
+  }
+  if (masks.clamp == nullptr && masks.clamp_value != nullptr) {
+    bad_argument("masks.clamp", "a tensor when masks.clamp_value is given", "null");
+  }
+}
+
+void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
+  // Room in 64 bits for dozens of such tensors side by side, even if each element were padded to 64 bytes.
+  constexpr std::int64_t limit = std::int64_t{1} << 48;
+  std::int64_t product = 1;
+  for (const std::int64_t factor : factors) {
+    if (factor == 0) return;
+    if (product > limit / factor) bad_argument(what, "at most 2^48 elements", "more");
+    product *= factor;
+  }
+}
+
+}  // namespace
+
+void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
+  spec.validate();
+  if (steps < 0) bad_argument("steps", "at least 0", str_cat(steps));
+  if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, G = spec.gates();
+  // A plan counts bytes for one step and one element even where there is none.
+  const std::int64_t T = std::max<std::int64_t>(steps, 1), B = std::max<std::int64_t>(batch, 1);
+  check_product("size of a trace, batch * presynaptic * neurons", {B, P, N});
+  check_product("size of the traces of all steps, steps * batch * presynaptic * neurons", {T, B, P, N});
+  check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
+  check_product("size of the input, steps * batch * inputs", {T, B, I});
+  check_product("size of w_in, inputs * neurons", {I, G, N});
+}
+
+void check_memory(const char* name, const Memory& memory, std::size_t needed) {
+  if (needed == 0) return;
+  if (memory.data == nullptr)
+    bad_argument(str_cat(name, ".data"), str_cat(needed, " bytes of memory"), "null");
+  if (memory.bytes < needed) {
+    bad_argument(str_cat(name, ".bytes"), str_cat("at least ", needed), str_cat(memory.bytes));
+  }
+  if (reinterpret_cast<std::uintptr_t>(memory.data) % 64 != 0) {
+    bad_argument(str_cat(name, ".data"), "memory aligned to 64 bytes", str_cat(memory.data));
+  }
+}
+
+template <class Real>
+void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
+  for (const auto& member : State<Real>::members()) {
+    check_tensor(spec, group, member.name, state.*member.pointer, state_shape(spec, batch, member.name),
+                 false);
+  }
+}
+
+template <class Real>
+void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  check_state(spec, batch, "initial_state", args.initial_state);
+  check_state(spec, batch, "final_state", args.final_state);
+  if (args.y == nullptr && steps > 0 && batch > 0) bad_argument("y", "a tensor of shape [T,B,N]", "null");
+  if (args.modulation != nullptr && !spec.has_modulator()) {
+    bad_argument("modulation", str_cat("null for rate ", to_string(spec.rate)), "a tensor");
+  }
+}
+
+template <class Real>
+void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch,
+                    const BackwardArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  check_state(spec, batch, "initial_state", args.initial_state);
+  check_state(spec, batch, "dfinal_state", args.dfinal_state);
+  check_parameters(spec, "dparameters", args.dparameters, false);
+  check_inputs(spec, steps, batch, "dinputs", args.dinputs, false);
+  check_state(spec, batch, "dinitial_state", args.dinitial_state);
+}
+
+template <class Real>
+void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args) {
+  check_parameters(spec, "parameters", args.parameters, true);
+  check_inputs(spec, 1, batch, "inputs", args.inputs, true);
+  check_masks(args.masks);
+  if (args.masks.length != nullptr) bad_argument("masks.length", "null in a single step", "a tensor");
+  if (args.y == nullptr && batch > 0) bad_argument("y", "a tensor of shape [B,N]", "null");
+  if (args.modulation != nullptr && !spec.has_modulator()) {
+    bad_argument("modulation", str_cat("null for rate ", to_string(spec.rate)), "a tensor");
+  }
+}
+
+void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length) {
+  if (length == nullptr) return;
+  for (std::int64_t b = 0; b < batch; ++b) {
+    if (length[b] < 0 || length[b] > steps) {
+      bad_argument(str_cat("masks.length[", b, "]"), str_cat("0 to ", steps), str_cat(length[b]));
+    }
+  }
+}
+
+#define PLASTICITY_INSTANTIATE(Real)                                                                \
+  template void check_state(const Spec&, std::int64_t, const char*, const State<Real>&);            \
+  template void check_state(const Spec&, std::int64_t, const char*, const State<const Real>&);      \
+  template void check_forward(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&);   \
+  template void check_backward(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&); \
+  template void check_step(const Spec&, std::int64_t, const StepArgs<Real>&);
+PLASTICITY_INSTANTIATE(float)
+PLASTICITY_INSTANTIATE(double)
+PLASTICITY_INSTANTIATE(std::complex<double>)
+#undef PLASTICITY_INSTANTIATE
+
+}  // namespace plasticity

@@ -1,0 +1,77 @@
+#pragma once
+
+#include "cpu/sweeps/sweep_tiles.hpp"
+
+namespace plasticity::cpu {
+namespace {
+
+/// Updates the traces of `elements` batch elements and accumulates their plastic reads.
+template <Rule rule, Eligibility kind, bool updates, int elements, class Real>
+void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSweep<Real>* sweeps) {
+  using V = Vector<Real>;
+  constexpr int wide = elements == 1 ? 4 : 2;
+  const std::int64_t N = c.N, stride = padded<Real>(N);
+  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  constexpr bool tails = elements == 1;
+  const MatrixRows<Real> w_rows = c.w, alpha_rows = c.alpha;
+  const SweepCopies<ForwardSweep<Real>, elements> at(sweeps);
+  const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
+                                               std::int64_t i1) PLASTICITY_INLINE {
+    ColumnDrive<rule, kind, V> drive[elements][count];
+    V s[elements][count];
+    for (int b = 0; b < elements; ++b) {
+      load_block(s[b], at[b].s + j);
+      for (int k = 0; updates && k < count; ++k) drive[b][k] = {at[b].update, j + k * lanes<V>};
+    }
+    for (std::int64_t i = i0; i < i1; ++i) {
+      V x_update[elements]{}, x[elements];
+      for (int b = 0; b < elements; ++b) {
+        if constexpr (updates) x_update[b] = splat<V>(at[b].update.x[i]);
+        x[b] = splat<V>(at[b].x[i]);
+      }
+      for (int k = 0; k < count; ++k) {
+        const std::int64_t column = j + k * lanes<V>, ij = i * stride + column;
+        const V w = load<V>(tails ? row_of<tail>(w_rows, i, N) + column : w_rows.at + ij);
+        const V alpha = load<V>(tails ? row_of<tail>(alpha_rows, i, N) + column
+                                      : alpha_rows.at + i * alpha_rows.stride + column);
+        V h[elements], e[elements]{};
+        for (int b = 0; b < elements; ++b) {
+          h[b] = load<V>(at[b].traces.hebb_in + ij);
+          if constexpr (updates && kind != Eligibility::none)
+            e[b] = load<V>(at[b].traces.eligibility_in + ij);
+        }
+        for (int b = 0; b < elements; ++b) {
+          if constexpr (updates) {
+            const auto& d = drive[b][k];
+            update_traces<rule, kind>(h[b], e[b], d.product(x_update[b]), d.rate, d.y, eta, clip);
+            if constexpr (kind != Eligibility::none) store(at[b].traces.eligibility_out + ij, e[b]);
+            store(at[b].traces.hebb_out + ij, h[b]);
+          }
+          const V weight = multiply_add(alpha, TraceRule<rule>::read(h[b], clip), w);
+          s[b][k] = multiply_add(x[b], weight, s[b][k]);
+        }
+      }
+    }
+    for (int b = 0; b < elements; ++b) store_block(at[b].s + j, s[b]);
+  };
+  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+    for_columns<Real, wide>(N, columns, [&]<int count, bool tail>(std::int64_t j) PLASTICITY_INLINE {
+      block.template operator()<count, tail>(j, i0, i1);
+    });
+  });
+}
+
+/// Computes traces from a TraceSource.
+template <Rule rule, Eligibility kind, class Real>
+void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
+                  Real* eligibility) {
+  const std::int64_t stride = padded<Real>(c.N);
+  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) {
+    const std::int64_t first = i0 * stride + columns.first;
+    advance<rule, kind>(c, columns, traces, i0, i1,
+                        {hebb + first, kind == Eligibility::none ? nullptr : eligibility + first, stride});
+  });
+}
+
+}  // namespace
+}  // namespace plasticity::cpu

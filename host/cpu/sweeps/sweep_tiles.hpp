@@ -1,0 +1,168 @@
+#pragma once
+
+#include "cpu/sweeps/lanes.hpp"
+#include "cpu/sweeps/sweeps.hpp"
+#include "rules/rules.hpp"
+
+// The loop structure of a sweep: tiles of rows, and blocks of columns within a tile. The vectors of a block
+// stay in registers over the rows of a tile. A sum over i is one chain over all rows. A sum over j is kept in
+// the lanes of a vector and reduced at the end of the tile. The arithmetic of a column depends on N only, not
+// on the batch, the threads or the block.
+namespace plasticity::cpu {
+namespace {
+
+constexpr std::int64_t tile_rows = 4;
+
+// Template arguments of the sweeps.
+constexpr bool with_update = true, without_update = false, with_read = true, without_read = false;
+
+// A sweep loads all operands of a block before it stores any result. Otherwise a load could wait for a store
+// to the same offset in another page.
+
+/// Calls body<count>(j) for blocks of `wide` vectors, then for smaller blocks.
+template <class Real, int wide, class Body>
+PLASTICITY_INLINE inline void for_blocks(std::int64_t begin, std::int64_t end, Body body) {
+  constexpr std::int64_t width = lanes<Vector<Real>>;
+  std::int64_t j = begin;
+  for (; j + wide * width <= end; j += wide * width) body.template operator()<wide>(j);
+  if constexpr (wide > 1) for_blocks<Real, wide / 2>(j, end, body);
+}
+
+/// Calls tile(first_row, last_row) for all tiles.
+template <class Tile>
+PLASTICITY_INLINE inline void for_tiles(std::int64_t P, Tile tile) {
+  for (std::int64_t i0 = 0; i0 < P; i0 += tile_rows) tile(i0, i0 + tile_rows < P ? i0 + tile_rows : P);
+}
+
+/// Calls body<count, tail>(j) for all blocks of the columns. The tail follows the last whole block of
+/// row_lanes columns and includes the padding.
+template <class Real, int wide, class Body>
+PLASTICITY_INLINE inline void for_columns(std::int64_t N, Columns columns, Body body) {
+  const std::int64_t end = columns.first + columns.count, whole = N / row_lanes<Real> * row_lanes<Real>;
+  const std::int64_t middle = whole < end ? whole : end;
+  for_blocks<Real, wide>(columns.first, middle, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    body.template operator()<count, false>(j);
+  });
+  for_blocks<Real, 1>(middle, end, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    body.template operator()<count, true>(j);
+  });
+}
+
+/// Row i of a caller's matrix, indexed by column.
+template <bool tail, class Real>
+inline const Real* row_of(const MatrixRows<Real>& rows, std::int64_t i, std::int64_t N) {
+  return tail ? rows.tail + i * rows.tail_stride - N / row_lanes<Real> * row_lanes<Real>
+              : rows.at + i * rows.stride;
+}
+
+/// Whether a rule depends on its factors only through g_j x_i y_j. A sweep then computes g_j y_j once per
+/// column, which saves a product per connection.
+template <Rule rule, Eligibility kind>
+constexpr bool rate_first = TraceRule<rule>::drive_is_scaled&& kind == Eligibility::none;
+
+/// The factors of an update in the columns of one vector.
+template <Rule rule, Eligibility kind, class V>
+struct ColumnDrive {
+  V y, rate;
+  ColumnDrive() = default;
+  template <class Real>
+  ColumnDrive(const UpdateFactors<Real>& update, std::int64_t j)
+      : y(load<V>(update.y + j)), rate(load<V>(update.rate + j)) {
+    if constexpr (rate_first<rule, kind>) rate = rate * y;
+  }
+  /// The product that is passed to the rule: x_i y_j, or x_i if the rate contains y_j.
+  V product(V x) const {
+    if constexpr (rate_first<rule, kind>) {
+      return x;
+    } else {
+      return x * y;
+    }
+  }
+};
+
+/// Rows of a trace and of its eligibility trace (or null), from the first column of a share on.
+template <class Real>
+struct TraceRows {
+  Real *hebb, *eligibility;
+  std::int64_t distance;  // from row to row
+};
+
+constexpr std::int64_t max_updates_per_pass = 3;       // of advance()
+constexpr std::int64_t prefetch_rows = 2 * tile_rows;  // how far ahead advance() prefetches
+
+/// Applies `steps` updates to the traces of a tile, from one memory to another or in place. Not inlined,
+/// because its callers are instantiated many times.
+template <Rule rule, Eligibility kind, int steps, class Real>
+__attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns columns, std::int64_t i0,
+                                             std::int64_t i1, const UpdateFactors<Real>* updates,
+                                             TraceRows<const Real> from, TraceRows<Real> to) {
+  using V = Vector<Real>;
+  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  const bool in_place = from.hebb == to.hebb;
+  for_blocks<Real, 4>(0, columns.count, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
+    ColumnDrive<rule, kind, V> drive[steps][count];
+    for (int step = 0; step < steps; ++step) {
+      for (int k = 0; k < count; ++k) drive[step][k] = {updates[step], columns.first + j + k * lanes<V>};
+    }
+    for (std::int64_t i = i0; i < i1; ++i) {
+      const std::int64_t source = (i - i0) * from.distance + j, destination = (i - i0) * to.distance + j;
+      V h[count], e[count]{};
+      load_block(h, from.hebb + source);
+      if constexpr (kind != Eligibility::none) load_block(e, from.eligibility + source);
+      for (int k = 0; k < count && !in_place; ++k) {
+        const std::int64_t later = source + prefetch_rows * from.distance + k * lanes<V>;
+        __builtin_prefetch(from.hebb + later);
+        if constexpr (kind != Eligibility::none) __builtin_prefetch(from.eligibility + later);
+      }
+      for (int step = 0; step < steps; ++step) {
+        const V x_i = splat<V>(updates[step].x[i]);
+        for (int k = 0; k < count; ++k) {
+          const auto& d = drive[step][k];
+          update_traces<rule, kind>(h[k], e[k], d.product(x_i), d.rate, d.y, eta, clip);
+        }
+      }
+      store_block(to.hebb + destination, h);
+      if constexpr (kind != Eligibility::none) store_block(to.eligibility + destination, e);
+    }
+  });
+}
+
+/// Computes the traces of a tile after all updates of a TraceSource. It has at least one.
+template <Rule rule, Eligibility kind, class Real>
+inline void advance(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces,
+                    std::int64_t i0, std::int64_t i1, TraceRows<Real> to) {
+  const std::int64_t stride = padded<Real>(c.N), first = i0 * stride + columns.first;
+  TraceRows<const Real> from{traces.hebb + first,
+                             kind == Eligibility::none ? nullptr : traces.eligibility + first, stride};
+  for (std::int64_t done = 0; done < traces.count; done += max_updates_per_pass) {
+    const std::int64_t left = traces.count - done;
+    const auto run = left == 1   ? advance_steps<rule, kind, 1, Real>
+                     : left == 2 ? advance_steps<rule, kind, 2, Real>
+                                 : advance_steps<rule, kind, max_updates_per_pass, Real>;
+    run(c, columns, i0, i1, traces.updates + done, from, to);
+    from = {to.hebb, to.eligibility, to.distance};
+  }
+}
+
+/// Local copies of sweep arguments. The compiler then knows that no store changes them.
+template <class Sweep, int count>
+struct SweepCopies {
+  Sweep sweep[count];
+  explicit SweepCopies(const Sweep* sweeps) {
+    for (int b = 0; b < count; ++b) sweep[b] = sweeps[b];
+  }
+  const Sweep& operator[](int b) const { return sweep[b]; }
+};
+
+/// Mask of the lanes of a vector at column j that are columns, not padding.
+template <class Real>
+inline auto are_columns(std::int64_t j, std::int64_t N) {
+  using V = Vector<Real>;
+  V index{};
+  for (int lane = 0; lane < lanes<V>; ++lane) index[lane] = static_cast<Real>(lane);
+  const std::int64_t left = N - j;
+  return index < splat<V>(static_cast<Real>(left < 0 ? 0 : left < lanes<V> ? left : lanes<V>));
+}
+
+}  // namespace
+}  // namespace plasticity::cpu

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/sweeps/layout.hpp"
+#include "device/isa.hpp"
+#include "plasticity/spec.hpp"
+
+// The inner loops of the CPU backend. A sweep is one pass over some columns of the [P,N] matrices of one
+// batch element. Sweeps are compiled once per instruction set (sweeps_impl.hpp) and called through a table of
+// function pointers. Traces, their gradients and vectors over columns are padded (layout.hpp). Vectors over
+// rows are not.
+namespace plasticity::cpu {
+
+/// The rows of a caller's matrix, or one row used for all. Whole blocks of row_lanes columns are read in
+/// place, the rest of a row from a padded copy.
+template <class Real>
+struct MatrixRows {
+  const Real* at;            // row 0
+  std::int64_t stride;       // from row to row; 0 if one row is used for all
+  const Real* tail;          // row 0 after its last whole block, padded with zeros
+  std::int64_t tail_stride;  // row_lanes, or 0
+};
+
+/// What all steps of a call share.
+template <class Real>
+struct Connection {
+  std::int64_t P, N;
+  MatrixRows<Real> w, alpha;
+  bool alpha_per_connection;  // whether dalpha is a matrix
+  Real eta, clip;
+};
+
+/// The traces of one batch element before and after a sweep. Both may be the same memory.
+template <class Real>
+struct TraceMove {
+  const Real* hebb_in;         // [P,N]
+  Real* hebb_out;              // [P,N]
+  const Real* eligibility_in;  // [P,N] or null
+  Real* eligibility_out;       // [P,N] or null
+};
+
+/// The factors of a trace update.
+template <class Real>
+struct UpdateFactors {
+  const Real* x;     // [P]; null if there is no update
+  const Real* y;     // [N]
+  const Real* rate;  // [N]
+};
+
+/// A forward sweep of one batch element: the update of step t-1, if there is one, then the plastic read of
+/// step t, s_j += sum_i x_i (w_ij + alpha_ij read(H_ij)).
+template <class Real>
+struct ForwardSweep {
+  TraceMove<Real> traces;  // not written without an update
+  UpdateFactors<Real> update;
+  const Real* x;  // [P] of step t
+  Real* s;        // [N]
+};
+
+/// Traces given by stored earlier ones and the updates since then.
+template <class Real>
+struct TraceSource {
+  const Real* hebb;                    // [P,N]
+  const Real* eligibility;             // [P,N] or null
+  const UpdateFactors<Real>* updates;  // [count]
+  std::int64_t count;                  // >= 0
+};
+
+/// The adjoint of a plastic read.
+template <class Real>
+struct ReadAdjoint {
+  const Real* x;   // [P]; null if no read is reversed
+  const Real* da;  // [N] gradient of the plastic gate's current
+  Real* dx;        // [P] written: the partial sum of this share
+  Real* dalpha;    // accumulated: [P,N], or [N] if alpha is not per connection
+};
+
+/// The adjoint of a trace update.
+template <class Real>
+struct UpdateAdjoint {
+  UpdateFactors<Real> factors;  // x is null if no update is reversed
+  Real* dx;                     // [P] written: the partial sum of this share
+  Real* dy;                     // [N] written
+  Real* drate;                  // [N] written
+  Real* deta;                   // [N] accumulated: gradient of the eligibility constant, per column
+};
+
+/// A backward sweep of one batch element: reverses the read of step t, then the update of step t-1. The trace
+/// between them is recomputed.
+template <class Real>
+struct BackwardSweep {
+  TraceSource<Real> before;  // the traces before the update, or before the read without an update
+  Real* G;                   // [P,N] gradient of H, updated in place
+  Real* GE;                  // [P,N] gradient of E, updated in place, or null
+  ReadAdjoint<Real> read;
+  UpdateAdjoint<Real> update;
+};
+
+/// Batch elements per sweep call, so that w, alpha and dalpha are read once for all of them.
+inline constexpr int elements_together = 2;
+
+template <class Real>
+struct Sweeps {
+  /// Runs the sweeps of one or more elements. An element has the same bits alone and with others.
+  void (*forward)(Rule, Eligibility, const Connection<Real>&, Columns, const ForwardSweep<Real>* sweeps,
+                  int elements);
+  /// Computes traces in one pass, for any number of updates.
+  void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
+                 Real* hebb, Real* eligibility);
+  /// Copies a trace with non-temporal stores, if the processor has them.
+  void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
+  /// As forward. The elements add to a common sum in order.
+  void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
+                   int elements);
+};
+
+/// The table for an instruction set.
+template <class Real>
+const Sweeps<Real>& sweeps(Isa isa);
+
+}  // namespace plasticity::cpu

@@ -1,0 +1,78 @@
+#include "cuda/memory.hpp"
+#include "cuda/pointers.hpp"
+#include "rules/rules.hpp"
+#include "step/tuning.hpp"
+
+namespace plasticity::cuda {
+
+CudaPlan::StepStateMemory::StepStateMemory(const CudaPlan& plan, Arena& arena) {
+  const std::int64_t B = plan.options_.batch, N = plan.spec_.neurons, P = plan.spec_.presynaptic(), slots = 3;
+  record = plan.ring(arena);
+  step_state.phase = arena.take<int>(B * plan.tiles());
+  step_state.x = {arena.take<float>(slots * B * P), B * P};
+  step_state.rate = {arena.take<float>(slots * B * N), B * N};
+  step_state.eta = {arena.take<float>(slots * B), B};
+}
+
+void CudaPlan::enqueue_load(Stream stream, const State<const float>& state, StepState step_state) const {
+  const int device = options_.device.index();
+  const CurrentDevice current(device);
+  check_group(device, "state", state);
+  check_device_pointer(device, "step_state", "data", step_state.data);
+  if (options_.batch == 0) return;
+  Arena arena(step_state.data);
+  const StepStateMemory memory(*this, arena);
+  Load load = loading(state, memory.record);
+  load.phase = memory.step_state.phase;
+  launch_load(load, stream.handle);
+}
+
+void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepState step_state,
+                            Scratch scratch) const {
+  const int device = options_.device.index();
+  const CurrentDevice current(device);
+  check_inputs(device, args);
+  check_device_pointer(device, "", "y", args.y);
+  check_device_pointer(device, "", "modulation", args.modulation);
+  check_device_pointer(device, "step_state", "data", step_state.data);
+  check_device_pointer(device, "scratch", "data", scratch.data);
+  if (options_.batch == 0) return;
+
+  Arena arena(step_state.data);
+  const StepStateMemory memory(*this, arena);
+  const ForwardStep step{.problem = problem(1, args.parameters, args.inputs, args.masks),
+                         .record = memory.record,
+                         .live = memory.step_state,
+                         .t = 0,
+                         .current = input_currents(args.parameters, args.inputs, 1,
+                                                   static_cast<float*>(scratch.data), stream.handle),
+                         .y = args.y,
+                         .modulation = args.modulation};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> {
+    launch_forward<rule>(step, wide(forward_columns, args.parameters), stream.handle);
+  });
+  if (spec_.has_modulator() || spec_.activation == Activation::softmax)
+    launch_live_finish(step, stream.handle);
+}
+
+void CudaPlan::enqueue_store(Stream stream, const State<float>& state, StepState step_state) const {
+  const int device = options_.device.index();
+  const CurrentDevice current(device);
+  check_group(device, "state", state);
+  check_device_pointer(device, "step_state", "data", step_state.data);
+  if (options_.batch == 0) return;
+  Arena arena(step_state.data);
+  const StepStateMemory memory(*this, arena);
+  const Flush flush{.problem = problem(1, {}, {}, {}),
+                    .record = memory.record,
+                    .live = memory.step_state,
+                    .y = nullptr,
+                    .modulation = nullptr,
+                    .final_y = state.y,
+                    .final_c = state.c,
+                    .final_hebb = state.hebb,
+                    .final_eligibility = state.eligibility};
+  with_rule(spec_.rule, AllRules{}, [&]<Rule rule> { launch_flush<rule>(flush, stream.handle); });
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "device/launch_graph.hpp"
+#include "plasticity/plan.hpp"
+#include "plasticity/training.hpp"
+
+// The core library does not depend on CUDA. The CUDA library (target plasticity::cuda) registers its
+// functions here when the program starts.
+namespace plasticity {
+
+struct CudaApi {
+  std::string (*unavailable_reason)();        // empty if there is a device
+  std::string (*unusable_reason)(int index);  // empty if kernels run on it
+  std::string (*device_name)(int index);
+  std::string (*description)();  // for `plasticity info`: toolkit, driver, architectures, devices
+  std::shared_ptr<const Backend> (*make_backend)(const Spec& spec, const PlanOptions& options);
+  void* (*allocate)(int index, std::size_t bytes);
+  void (*release)(int index, void* data) noexcept;
+  void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
+  void (*fill_zero)(int index, Stream stream, void* data, std::size_t bytes);
+  void (*synchronize)(int index, Stream stream);
+  void* (*allocate_page_locked)(int index, std::size_t bytes);
+  void (*release_page_locked)(void* data) noexcept;
+  void (*copy_asynchronously)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
+  std::unique_ptr<LaunchGraph> (*make_graph)(int index);
+  std::size_t (*training_scratch_bytes)();
+  void (*squared_error)(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
+  void (*clip_gradients)(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
+                         double* norm, Scratch scratch);
+  void (*adam_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                    const AdamOptions& options, const AdamScales* scales);
+  void (*begin_range)(const char* name) noexcept;  // a range in a profiler's timeline
+  void (*end_range)() noexcept;
+};
+
+/// Null if the program does not link the CUDA library.
+const CudaApi* cuda_api();
+
+/// `api` must stay valid until the program ends. Exported although it is internal, because the CUDA library
+/// is a library of its own.
+PLASTICITY_API void register_cuda_api(const CudaApi& api);
+
+}  // namespace plasticity

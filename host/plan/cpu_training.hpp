@@ -1,0 +1,14 @@
+#pragma once
+
+#include <span>
+
+#include "plasticity/training.hpp"
+
+// The calls of training.hpp on the CPU (host/cpu/training.cpp). Arguments are already checked.
+namespace plasticity::cpu {
+
+void squared_error(const SquaredErrorArgs& args);
+void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, double* norm);
+void adam_step(std::span<const TrainedTensor> tensors, const AdamOptions& options, const AdamScales& scales);
+
+}  // namespace plasticity::cpu

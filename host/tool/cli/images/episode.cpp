@@ -1,0 +1,87 @@
+#include "tool/cli/images/episode.hpp"
+
+#include <algorithm>
+
+namespace plasticity::images {
+namespace {
+
+double target_power(const Episode& episode) {
+  double power = 0;
+  for (std::size_t k = 0; k < episode.target.size(); ++k) {
+    if (episode.asked[k] != 0) power += static_cast<double>(episode.target[k]) * episode.target[k];
+  }
+  return power;
+}
+
+}  // namespace
+
+Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random) {
+  const std::int64_t T = schedule.steps(), B = batch, pixels = pictures.pixels(), N = pixels + 1;
+  const auto size = static_cast<std::size_t>(T * B * N);
+  Episode episode{T, B, N, {}, {}, {}, {}, {}, {}, {}};
+  episode.clamp.assign(size, 0);
+  episode.clamp_value.assign(size, 0);
+  episode.target.assign(size, 0);
+  episode.asked.assign(size, 0);
+  episode.shown.resize(static_cast<std::size_t>(B * schedule.pictures * pixels));
+
+  for (std::int64_t b = 0; b < B; ++b) {
+    float* shown = episode.shown.data() + b * schedule.pictures * pixels;
+    std::vector<std::int64_t> chosen;
+    while (static_cast<std::int64_t>(chosen.size()) < schedule.pictures) {
+      const std::int64_t index = random.below(pictures.count());
+      if (std::find(chosen.begin(), chosen.end(), index) != chosen.end()) continue;
+      pictures.load(index, {shown + static_cast<std::int64_t>(chosen.size()) * pixels,
+                            static_cast<std::size_t>(pixels)});
+      chosen.push_back(index);
+    }
+    const auto row = [&](std::int64_t t) { return static_cast<std::size_t>((t * B + b) * N); };
+    for (std::int64_t t = 0; t < T; ++t) {
+      episode.clamp[row(t) + static_cast<std::size_t>(pixels)] = 1;  // the bias
+      episode.clamp_value[row(t) + static_cast<std::size_t>(pixels)] = 1;
+    }
+    std::int64_t t = 0;
+    for (std::int64_t cycle = 0; cycle < schedule.cycles; ++cycle) {
+      std::vector<std::int64_t> order(static_cast<std::size_t>(schedule.pictures));
+      for (std::size_t k = 0; k < order.size(); ++k) {
+        order[k] = static_cast<std::int64_t>(k);
+        std::swap(order[k], order[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(k) + 1))]);
+      }
+      for (const std::int64_t picture : order) {
+        for (std::int64_t step = 0; step < schedule.on; ++step, ++t) {
+          std::copy_n(shown + picture * pixels, pixels, episode.clamp_value.data() + row(t));
+          std::fill_n(episode.clamp.data() + row(t), pixels, std::uint8_t{1});
+        }
+        t += schedule.off;
+      }
+    }
+    const std::int64_t wanted = random.below(schedule.pictures);
+    const bool top = random.below(2) == 0;
+    episode.wanted.push_back(wanted);
+    episode.top.push_back(top);
+    for (; t < T; ++t) {
+      for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
+        const std::size_t at = row(t) + static_cast<std::size_t>(pixel);
+        const bool cue = (pixel < pixels / 2) == top;
+        const float value = shown[wanted * pixels + pixel];
+        episode.clamp[at] = cue;
+        episode.clamp_value[at] = cue ? value : 0;
+        episode.target[at] = value;
+        episode.asked[at] = !cue && t == T - 1;
+      }
+    }
+  }
+  return episode;
+}
+
+double normalised_error(const Episode& episode, std::span<const float> y) {
+  double error = 0;
+  for (std::size_t k = 0; k < y.size(); ++k) {
+    if (episode.asked[k] == 0) continue;
+    const double difference = static_cast<double>(y[k]) - episode.target[k];
+    error += difference * difference;
+  }
+  return error / target_power(episode);
+}
+
+}  // namespace plasticity::images

@@ -1,0 +1,165 @@
+#include "tool/cli/images/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/throw_error.hpp"
+#include "io/spec_metadata.hpp"
+
+namespace plasticity::images {
+namespace {
+
+constexpr double highest_learning_rate = 5e-3;
+constexpr double gradient_norm = 1;
+constexpr std::int64_t warm_up = 50;      // iterations
+constexpr std::int64_t evaluations = 25;  // over a run
+constexpr std::int64_t evaluated = 64;    // episodes in each
+
+Spec spec_of(const TrainerOptions& options, bool plastic) {
+  return {.cell = Cell::rnn,
+          .rule = Rule::decay,
+          .rate = Rate::fixed,
+          .alpha = plastic ? Granularity::connection : Granularity::scalar,
+          .neurons = options.size * options.size + 1};
+}
+
+std::string key_of(const Learner& learner) { return learner.name.substr(0, learner.name.find(' ')) + "."; }
+
+}  // namespace
+
+Learner::Learner(const TrainerOptions& options, bool plastic)
+    : name(plastic ? "plastic" : "fixed weights"),
+      network(spec_of(options, plastic),
+              {.batch = options.batch, .device = options.device, .seed = options.seed}),
+      trainer(network, {.clip_norm = gradient_norm, .reduction = Reduction::relative}) {
+  if (plastic) {
+    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // .03 normal: learns faster than .01
+    network.parameter("eta")[0] = .04f;
+  } else {
+    network.parameter("alpha")[0] = 0;
+    network.set_trainable("alpha", false);
+    network.set_trainable("eta", false);
+  }
+}
+
+Trainer::Trainer(const TrainerOptions& options, const Pictures& train, const Pictures& test)
+    : options_(options), train_(train), test_(test) {
+  if (options.iterations < 1) bad_argument("iterations", "at least 1", str_cat(options.iterations));
+  if (options.batch < 1) bad_argument("batch", "at least 1", str_cat(options.batch));
+  for (const bool plastic : {true, false}) learners_.emplace_back(options, plastic);
+}
+
+double Trainer::learning_rate() const {
+  const double part = static_cast<double>(iteration_) / static_cast<double>(options_.iterations);
+  const double warm = std::min(1.0, static_cast<double>(iteration_ + 1) / static_cast<double>(warm_up));
+  return highest_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
+}
+
+void Trainer::advance() {
+  Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
+  const Episode episode = make_episode(train_, options_.schedule, options_.batch, random);
+  for (Learner& learner : learners_) {
+    learner.network.reset();
+    learner.trainer.set_learning_rate(learning_rate());
+    const auto error =
+        static_cast<float>(learner.trainer.step(episode.sequence(), episode.target, episode.asked));
+    learner.recent += (error - learner.recent) * (iteration_ == 0 ? 1.0f : .03f);
+  }
+  ++iteration_;
+  const std::int64_t every = std::max<std::int64_t>(1, options_.iterations / evaluations);
+  if (iteration_ % every != 0 && !finished()) return;
+  evaluated_at_.push_back(static_cast<float>(iteration_));
+  for (Learner& learner : learners_)
+    learner.curve.push_back(static_cast<float>(test_error(learner, evaluated)));
+}
+
+Episode Trainer::test_episode(std::int64_t index) const {
+  Random random(~options_.seed, static_cast<std::uint64_t>(index));
+  return make_episode(test_, options_.schedule, options_.batch, random);
+}
+
+std::span<const float> Trainer::complete(Learner& learner, const Episode& episode) {
+  learner.network.reset();
+  return learner.network.infer(episode.sequence());
+}
+
+double Trainer::test_error(Learner& learner, std::int64_t episodes) {
+  const std::int64_t batches = (episodes + options_.batch - 1) / options_.batch;
+  double sum = 0;
+  for (std::int64_t index = 0; index < batches; ++index) {
+    const Episode episode = test_episode(index);
+    sum += normalised_error(episode, complete(learner, episode));
+  }
+  return sum / static_cast<double>(batches);
+}
+
+void Trainer::save(const std::filesystem::path& path) const {
+  io::TensorFile file;
+  file.metadata = {{"format", "plasticity-images-1"},
+                   {"iteration", str_cat(iteration_)},
+                   {"iterations", str_cat(options_.iterations)},
+                   {"size", str_cat(options_.size)},
+                   {"batch", str_cat(options_.batch)},
+                   {"seed", str_cat(options_.seed)},
+                   {"pictures", train_.source()}};
+  const auto put = [&](const std::string& name, const std::vector<float>& values) {
+    file.tensors[name] =
+        io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
+  };
+  put("evaluated_at", evaluated_at_);
+  for (const Learner& learner : learners_) {
+    io::TensorFile part;
+    learner.network.save(part);
+    learner.trainer.save(part);
+    for (auto& [name, tensor] : part.tensors) file.tensors[key_of(learner) + name] = std::move(tensor);
+    for (auto& [name, value] : part.metadata) file.metadata[key_of(learner) + name] = std::move(value);
+    put(key_of(learner) + "curve", learner.curve);
+    put(key_of(learner) + "recent", {learner.recent});
+  }
+  io::save(path, file);
+}
+
+void Trainer::load(const std::filesystem::path& path) {
+  const io::TensorFile file = io::load(path);
+  const auto expect = [&](const std::string& key, const std::string& value) {
+    if (read_metadata(file, key) != value) {
+      throw_error(ErrorCode::format, str_cat(path.string(), " (checkpoint) '", key, "'"), value,
+                  read_metadata(file, key));
+    }
+  };
+  expect("format", "plasticity-images-1");
+  expect("iterations", str_cat(options_.iterations));
+  expect("size", str_cat(options_.size));
+  expect("batch", str_cat(options_.batch));
+  expect("seed", str_cat(options_.seed));
+  expect("pictures", train_.source());
+
+  std::vector<Learner> learners;
+  for (const bool plastic : {true, false}) {
+    Learner learner(options_, plastic);
+    const std::string key = key_of(learner);
+    io::TensorFile part;
+    part.source = file.source;
+    for (const auto& [name, tensor] : file.tensors) {
+      if (name.starts_with(key)) part.tensors[name.substr(key.size())] = tensor;
+    }
+    for (const auto& [name, value] : file.metadata) {
+      if (name.starts_with(key)) part.metadata[name.substr(key.size())] = value;
+    }
+    learner.network.load(part);
+    learner.trainer.load(part);
+    learner.curve = io::to_floats(part.at("curve"));
+    const std::vector<float> recent = io::to_floats(part.at("recent"));
+    if (recent.size() != 1)
+      throw_error(ErrorCode::format, str_cat(path.string(), " tensor '", key, "recent'"), "1 element",
+                  str_cat(recent.size()));
+    learner.recent = recent[0];
+    learners.push_back(std::move(learner));
+  }
+  evaluated_at_ = io::to_floats(file.at("evaluated_at"));
+  iteration_ = read_number<std::int64_t>(file, "iteration");
+  learners_ = std::move(learners);
+}
+
+}  // namespace plasticity::images

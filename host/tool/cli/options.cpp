@@ -1,0 +1,35 @@
+#include "base/throw_error.hpp"
+#include "plasticity/plan.hpp"
+#include "plasticity/spec.hpp"
+#include "tool/cli/commands.hpp"
+
+namespace plasticity::cli {
+
+template <class Enum>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help) {
+  std::vector<std::string> legal;
+  for (const std::string_view each : names<Enum>()) legal.emplace_back(each);
+  return app
+      .add_option_function<std::string>(
+          name, [&value, name](const std::string& text) { value = parse<Enum>(text, name); }, help)
+      ->check(CLI::IsMember(legal))
+      ->default_str(std::string(to_string(value)));
+}
+
+template CLI::Option* add_choice(CLI::App&, const std::string&, Cell&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Rule&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Rate&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Eligibility&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Granularity&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Activation&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, ModulatorSource&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Precision&, const std::string&);
+template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, const std::string&);
+
+Device device_of(const std::string& name, int threads) {
+  if (name == "cuda") return Device::cuda();
+  if (name == "best" && threads == 0) return Device::best();
+  return Device::cpu(threads);
+}
+
+}  // namespace plasticity::cli

@@ -1,0 +1,57 @@
+#include "base/throw_error.hpp"
+#include "plasticity/reference.hpp"
+#include "tool/cli/commands.hpp"
+#include "tool/parity/plan_runner.hpp"
+
+namespace plasticity::cli {
+namespace {
+
+struct ReferenceRunner : parity::Runner {
+  template <class Real>
+  static void both(const parity::Case& c, parity::Buffers<Real>& buffers) {
+    reference::forward(c.spec, c.steps, c.batch, buffers.forward);
+    reference::backward(c.spec, c.steps, c.batch, buffers.backward);
+  }
+  void run(const parity::Case& c, parity::Buffers<float>& buffers) override { both(c, buffers); }
+  void run(const parity::Case& c, parity::Buffers<double>& buffers) override { both(c, buffers); }
+};
+
+struct Options {
+  std::string device = "cpu";
+  Precision precision = Precision::f64;
+  Execution path = Execution::automatic;
+  std::vector<std::string> files;
+};
+
+int run(const Options& options) {
+  if (options.device != "cuda" && options.path != Execution::automatic) {
+    bad_argument("--path", str_cat("automatic with --device ", options.device),
+                 std::string(to_string(options.path)));
+  }
+  if (options.device == "reference") {
+    if (options.precision == Precision::bf16)
+      bad_argument("--precision", "f64 or f32 with --device reference", "bf16");
+    ReferenceRunner runner;
+    return parity::verify(options.files, options.precision, runner);
+  }
+  parity::PlanRunner runner(device_of(options.device, 0), options.precision, options.path);
+  return parity::verify(options.files, options.precision, runner);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("verify", "Runs parity cases and compares every output and gradient");
+  command->add_option("--device", options->device, "What runs the cases")
+      ->check(CLI::IsMember({"reference", "cpu", "cuda"}))
+      ->capture_default_str();
+  add_choice(*command, "--precision", options->precision,
+             "Arithmetic; bf16: float with the traces stored as bfloat16");
+  add_choice(*command, "--path", options->path, "Kernels of --device cuda");
+  command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace plasticity::cli

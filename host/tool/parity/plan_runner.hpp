@@ -1,0 +1,20 @@
+#pragma once
+
+#include "tool/parity/case.hpp"
+
+namespace plasticity::parity {
+
+/// Runs cases through a Plan, on any device: the buffers of the case are the host's, so where the device has
+/// memory of its own they are copied there and the answers back.
+struct PlanRunner : Runner {
+  PlanRunner(Device on, Precision with, Execution by = Execution::automatic)
+      : device(on), precision(with), execution(by) {}
+  void run(const Case& c, Buffers<float>& buffers) override;
+  void run(const Case& c, Buffers<double>& buffers) override;
+
+  Device device;
+  Precision precision;
+  Execution execution;
+};
+
+}  // namespace plasticity::parity
