@@ -33,10 +33,6 @@ template <class T>
 __device__ __forceinline__ Pack<T> load_pack(const T* p) {
   return detail::as_pack<T>(load_16(p));
 }
-template <class T>
-__device__ __forceinline__ void store_pack(T* p, Pack<T> pack) {
-  store_16(p, detail::as_bits(pack));
-}
 
 /// Of global memory that is passed over once; see ptx.cuh.
 template <class T>
@@ -46,6 +42,11 @@ __device__ __forceinline__ Pack<T> load_pack_once(const T* p) {
 template <class T>
 __device__ __forceinline__ Pack<T> load_pack_once_read_only(const T* p) {
   return detail::as_pack<T>(load_16_once_read_only(p));
+}
+/// Stores to global memory in one access.
+template <class T>
+__device__ __forceinline__ void store_pack_global(T* p, Pack<T> pack) {
+  store_16_global(p, detail::as_bits(pack));
 }
 template <class T>
 __device__ __forceinline__ void store_pack_streaming(T* p, Pack<T> pack) {

@@ -55,6 +55,19 @@ __device__ __forceinline__ uint4 load_16_once_read_only(const void* global) {
   return v;
 }
 
+/// Stores 16 bytes, aligned, to global memory in one access. (The compiler may split a plain store whose
+/// values are computed one by one.)
+__device__ __forceinline__ void store_16_global(void* global, uint4 v) {
+  asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
+               "r"(v.w)
+               : "memory");
+}
+
+/// The same for 8 bytes.
+__device__ __forceinline__ void store_8_global(void* global, uint2 v) {
+  asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(global), "r"(v.x), "r"(v.y) : "memory");
+}
+
 /// 16 bytes that this kernel does not read again: first to leave the caches.
 __device__ __forceinline__ void store_16_streaming(void* global, uint4 v) {
   asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -83,6 +96,11 @@ inline void store_16(void* p, uint4 v, SIMT_HERE) {
 }
 inline uint4 load_16_once(const void* global, SIMT_HERE) { return load_16(global, where); }
 inline uint4 load_16_once_read_only(const void* global, SIMT_HERE) { return load_16(global, where); }
+inline void store_16_global(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
+inline void store_8_global(void* global, uint2 v, SIMT_HERE) {
+  simt::device::check_aligned(global, 8, where);
+  *static_cast<uint2*>(global) = v;
+}
 inline void store_16_streaming(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 
 #endif

@@ -209,9 +209,9 @@ __global__ void __launch_bounds__(block_threads, backward_blocks<Trace, V>)
     c.x_before = inputs_of(p, step.record, t - 1, b);
     if constexpr (kind != Eligibility::none) c.eta = *p.eta;
     const float M = p.modulator_weight == nullptr ? 0 : *row_of(step.record.modulation, t, b);
-    for (int k = 0; k < V && at.inside; ++k) {
-      c.y[k] = *row_of(step.record.post, t, b * p.N + at.column + k);
-      c.rate[k] = rate_of(p, M, t - 1, b, at.column + k);
+    if (at.inside) {
+      load_row(row_of(step.record.post, t, b * p.N + at.column), c.y);
+      load_rates(p, M, t - 1, b, at.column, c.rate);
     }
   }
   const bool starts = t == length, ends = t == 0;

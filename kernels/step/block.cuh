@@ -106,11 +106,36 @@ __device__ __forceinline__ void load_weights(const float* p, float (&v)[V]) {
   }
 }
 
+/// V neighbouring elements of a vector, by 16 bytes if the vector is aligned to 16 bytes.
+template <int V>
+__device__ __forceinline__ void load_row(const float* p, float (&v)[V]) {
+  if constexpr (V % 4 == 0) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 16 == 0) {
+#pragma unroll
+      for (int part = 0; part < V; part += 4) {
+        const Pack<float> pack = load_pack(p + part);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) v[part + k] = pack[k];
+      }
+      return;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < V; ++k) v[k] = p[k];
+}
+
 template <int V, class T>
 __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
-  if constexpr (V < Pack<T>::size) {
+  if constexpr (V == 1) {
+    *p = from_float<T>(v[0]);
+  } else if constexpr (V < Pack<T>::size) {
+    static_assert(V * sizeof(T) == 8);
+    struct alignas(8) Half {
+      T value[V];
+    } half;
 #pragma unroll
-    for (int k = 0; k < V; ++k) p[k] = from_float<T>(v[k]);
+    for (int k = 0; k < V; ++k) half.value[k] = from_float<T>(v[k]);
+    store_8_global(p, *reinterpret_cast<uint2*>(&half));
   } else {
     constexpr int size = Pack<T>::size;
 #pragma unroll
@@ -118,7 +143,7 @@ __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
       Pack<T> pack;
 #pragma unroll
       for (int k = 0; k < size; ++k) pack[k] = from_float<T>(v[part + k]);
-      store_pack(p + part, pack);
+      store_pack_global(p + part, pack);
     }
   }
 }

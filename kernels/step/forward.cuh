@@ -231,10 +231,18 @@ __global__ void __launch_bounds__(block_threads, forward_blocks)
     }
     if constexpr (kind != Eligibility::none)
       update.eta = live ? *row_of(step.live.eta, clock.now, b) : *p.eta;
-    for (int k = 0; k < V && at.inside; ++k) {
-      const std::int64_t j = at.column + k, bj = b * p.N + j;
-      update.y[k] = y_before.softmax ? y_before[j] : *row_of(record.post, clock.now, bj);
-      update.rate[k] = live ? *row_of(step.live.rate, clock.now, bj) : rate_of(p, modulation, t - 1, b, j);
+    if (at.inside) {
+      const std::int64_t bj = b * p.N + at.column;
+      if (y_before.softmax) {
+        for (int k = 0; k < V; ++k) update.y[k] = y_before[at.column + k];
+      } else {
+        load_row(row_of(record.post, clock.now, bj), update.y);
+      }
+      if (live) {
+        load_row(row_of(step.live.rate, clock.now, bj), update.rate);
+      } else {
+        load_rates(p, modulation, t - 1, b, at.column, update.rate);
+      }
     }
   }
 

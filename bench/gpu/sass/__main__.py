@@ -1,9 +1,8 @@
 """Disassembles the CUDA kernels of a build and counts what the pass over the trace costs. Needs no GPU.
 
-Per kernel: registers, spills (loads and stores of local memory), static shared memory in bytes (with the
-kilobyte that CUDA reserves), blocks per
-multiprocessor; and per connection of the trace: instructions by class, bytes by width of an access, global loads that a
-thread has in flight, and how often it waits for memory per iteration. Last come predicted µs per step.
+Per kernel: registers, spills (loads and stores of local memory), static shared memory in bytes (with the kilobyte that CUDA
+reserves) and blocks per multiprocessor. Per connection of the trace: instructions by class, bytes by width of an access,
+global loads that a thread has in flight, and how often it waits for memory per iteration. Last come predicted µs per step.
 
 cuobjdump and nvdisasm come from a virtual environment in the build folder; they are installed there if they are missing.
 """
