@@ -17,11 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::vector<Operation>& operations() {
-  static std::vector<Operation> all;
-  return all;
-}
-
 bool failed = false;
 std::optional<double> tolerance;
 
@@ -116,11 +111,6 @@ void run(benchmark::State& state, const Operation& operation, const Case& c, Dev
 
 }  // namespace
 
-bool add_operation(Operation operation) {
-  operations().push_back(std::move(operation));
-  return true;
-}
-
 bool register_operations(const std::string& name) {
   bool any = false;
   for (const Operation& operation : operations()) {
@@ -152,13 +142,5 @@ bool register_operations(const std::string& name) {
 
 void set_tolerance(double value) { tolerance = value; }
 bool failures() { return failed; }
-
-std::vector<Device> devices() {
-  std::vector<Device> all{Device::cpu()};
-  if (cuda_unavailable_reason().empty()) all.push_back(Device::cuda());
-  return all;
-}
-
-std::string to_string(DeviceKind kind) { return kind == DeviceKind::cpu ? "cpu" : "cuda"; }
 
 }  // namespace plasticity::bench

@@ -27,6 +27,9 @@ struct Operation {
 /// Adds an operation, whose benchmarks main() registers. Returns true, for a variable at namespace scope.
 bool add_operation(Operation operation);
 
+/// Returns the operations that were added.
+const std::vector<Operation>& operations();
+
 /// Registers the operation of that name, or all for an empty name, with Google Benchmark. Returns false for
 /// an unknown name. Each case is checked before it is timed. A case that fails is not timed and makes
 /// failures() true. Cold benchmarks evict everything from the caches before each call.

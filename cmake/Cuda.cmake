@@ -1,6 +1,6 @@
-# The CUDA part: looks for a toolkit, says why there is none, and sets the language up. Sets PLASTICITY_HAVE_CUDA.
+# Finds a CUDA toolkit, or prints the reason that there is none, and enables the language. Sets PLASTICITY_HAVE_CUDA.
 #
-# CMAKE_CUDA_ARCHITECTURES is not used: unset it would be cached as 75, and "native" is an error without a GPU.
+# It does not read CMAKE_CUDA_ARCHITECTURES: CMake caches 75 if it is unset, and "native" is an error without a GPU.
 function(plasticity_find_cuda)
   set(PLASTICITY_HAVE_CUDA OFF PARENT_SCOPE)
   if(NOT PLASTICITY_CUDA MATCHES "^(AUTO|ON|OFF)$")
@@ -21,7 +21,7 @@ function(plasticity_find_cuda)
   endif()
   if(NOT CMAKE_CUDA_COMPILER)
     if(PLASTICITY_CUDA STREQUAL "ON")
-      message(FATAL_ERROR "PLASTICITY_CUDA is ON, and there is no nvcc in $CUDA_HOME/bin, PATH or /usr/local/cuda/bin")
+      message(FATAL_ERROR "PLASTICITY_CUDA is ON, but there is no nvcc in $CUDA_HOME/bin, PATH or /usr/local/cuda/bin")
     endif()
     message(STATUS "CUDA: off, no nvcc in $CUDA_HOME/bin, PATH or /usr/local/cuda/bin")
     return()
@@ -29,7 +29,7 @@ function(plasticity_find_cuda)
   set(PLASTICITY_HAVE_CUDA ON PARENT_SCOPE)
 endfunction()
 
-# What the kernels are compiled for: this machine's GPU where there is one.
+# Sets PLASTICITY_CUDA_ARCHITECTURES: this machine's GPU, or a default list on a machine without one.
 function(plasticity_choose_architectures)
   if(DEFINED CACHE{PLASTICITY_CUDA_ARCHITECTURES})
     return()
@@ -44,7 +44,7 @@ function(plasticity_choose_architectures)
       set(architectures native)
     endif()
   endif()
-  set(PLASTICITY_CUDA_ARCHITECTURES "${architectures}" CACHE STRING "Architectures of the kernels, in CMake's words")
+  set(PLASTICITY_CUDA_ARCHITECTURES "${architectures}" CACHE STRING "Architectures of the kernels, in the syntax of CUDA_ARCHITECTURES")
 endfunction()
 
 plasticity_find_cuda()
@@ -52,7 +52,7 @@ if(PLASTICITY_HAVE_CUDA)
   plasticity_choose_architectures()
   set(CMAKE_CUDA_ARCHITECTURES ${PLASTICITY_CUDA_ARCHITECTURES})
   enable_language(CUDA)
-  # CMake before 3.26 does not know C++20 for nvcc, and would silently build C++17.
+  # CMake before 3.26 has no C++20 for nvcc and would silently build C++17.
   if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
     set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
     set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")

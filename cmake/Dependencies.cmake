@@ -1,7 +1,7 @@
-# The libraries the project stands on: the system's where they are installed (Debian packages, see ./run), otherwise
-# fetched and built by CMake. Every one ends up behind the same find_package() name.
+# The libraries that the project depends on. If a library is installed (Debian packages, see ./run) CMake uses it.
+# Otherwise CMake downloads and builds it. Both have the same find_package() name.
 include(FetchContent)
-set(PLASTICITY_FETCHED)  # what an installed static library would have to bring along
+set(PLASTICITY_FETCHED)  # downloaded libraries that an installed static library would need
 
 # plasticity_dependency(NAME find_package-arguments... FETCH FetchContent-arguments...)
 macro(plasticity_dependency name)
@@ -19,8 +19,8 @@ endmacro()
 
 find_package(Threads REQUIRED)
 
-# Of what is fetched only the libraries are built, and nothing is installed: their export sets would want each other's.
-set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # libpng and zlib ask for an older CMake, whose option() overrules these
+# Builds only the libraries of the downloaded projects and installs nothing: their export sets would depend on each other.
+set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # libpng and zlib request an older CMake, whose option() overrides these variables
 set(SKIP_INSTALL_ALL ON)
 set(PNG_TESTS OFF)
 set(PNG_TOOLS OFF)

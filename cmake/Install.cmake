@@ -1,21 +1,21 @@
-# What `cmake --install` puts where: libraries, public headers, the CMake package and the pkg-config files. Components:
-# plasticity (the core and the CPU), cuda, tool.
+# Rules of `cmake --install`: libraries, public headers, the CMake package and the pkg-config files. Components:
+# plasticity (the core and the CPU backend), cuda, tool.
 #
-# The package holds an export set for each library and kind, plasticity-LIBRARY-KIND.cmake, and its config takes those
-# that are there and fit.
+# The package has one export set per library and kind, plasticity-LIBRARY-KIND.cmake. Its config includes the installed
+# ones that match the request.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(PLASTICITY_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/plasticity)
 
-# A static library drags in the libraries it stands on; those that CMake fetched are not installed with it.
+# A static library depends on other libraries, and CMake does not install the ones that it downloaded.
 if(PLASTICITY_INSTALL AND PLASTICITY_FETCHED AND NOT (BUILD_SHARED_LIBS AND NOT PLASTICITY_BOTH_KINDS))
   list(JOIN PLASTICITY_FETCHED ", " _fetched)
-  message(STATUS "Nothing will be installed, since CMake fetched ${_fetched}: install them, or take "
+  message(STATUS "Nothing will be installed, since CMake downloaded ${_fetched}: install them, or set "
     "-DBUILD_SHARED_LIBS=ON -DPLASTICITY_BOTH_KINDS=OFF")
   set(PLASTICITY_INSTALL OFF)
 endif()
 
-# plasticity_install_kinds(NAME STATIC SHARED): the targets that are plasticity::NAME.
+# plasticity_install_kinds(NAME STATIC SHARED): installs the targets of plasticity::NAME.
 function(plasticity_install_kinds name static shared)
   if(NOT PLASTICITY_INSTALL)
     return()
@@ -41,8 +41,8 @@ function(plasticity_install_kinds name static shared)
   plasticity_install_pkg_config(${name} ${static_only})
 endfunction()
 
-# plasticity_install_pkg_config(NAME STATIC_ONLY): plasticity.pc or plasticity-cuda.pc, which finds the prefix from its
-# own place. Where there is no shared library, the plain flags are those of the static one.
+# plasticity_install_pkg_config(NAME STATIC_ONLY): installs plasticity.pc or plasticity-cuda.pc. The file computes the
+# prefix from its own folder. Without a shared library, its plain flags are those of the static one.
 function(plasticity_install_pkg_config name static_only)
   file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
   string(REGEX REPLACE "/$" "" up "${up}")
@@ -55,10 +55,10 @@ function(plasticity_install_pkg_config name static_only)
     list(GET CUDAToolkit_LIBRARY_DIR 0 cuda_libraries)
   endif()
   set(private .private)
-  set(lines "Libs: ${libraries}\nLibs.private: \${stands_on}")
+  set(lines "Libs: ${libraries}\nLibs.private: \${private_libraries}")
   if(static_only)
     set(private)
-    set(lines "Libs: ${libraries} \${stands_on}")
+    set(lines "Libs: ${libraries} \${private_libraries}")
   endif()
   configure_file(${PROJECT_SOURCE_DIR}/cmake/${file}.pc.in ${PROJECT_BINARY_DIR}/package/${file}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/package/${file}.pc

@@ -1,12 +1,13 @@
-# plasticity_kinds(TARGET NAME [SYMBOL name]): both kinds of a library, compiled once.
+# plasticity_kinds(TARGET NAME [SYMBOL name]): the static and the shared kind of a library, compiled once.
 #
-# TARGET is a library of the kind that BUILD_SHARED_LIBS says. This makes TARGET_static and TARGET_shared: one is TARGET
-# itself, the other is made of the same objects. What reaches into the library (tests, the tool) links TARGET_static,
-# since a shared library hides what is not public. The second one belongs to the build where PLASTICITY_BOTH_KINDS is
-# on, and otherwise is made where something links it. Both are plasticity::NAME in an installed package.
+# BUILD_SHARED_LIBS sets the kind of the library TARGET. This function adds TARGET_static and TARGET_shared. One is an
+# alias of TARGET, the other links the same objects. Tests and the tool use internal symbols, so they link TARGET_static;
+# the shared library exports only public symbols. The second kind is built by default if PLASTICITY_BOTH_KINDS is
+# ON, otherwise only if a target links it. Both are plasticity::NAME in an installed package.
 #
-# SYMBOL is for a library that registers itself and that nothing refers to: who links it takes it all the same. The symbol
-# brings its object out of the static library; the shared one is named once more where the linker may not leave it out.
+# SYMBOL is for a library that registers itself, so that no program refers to its symbols. With the static library the
+# linker then includes the object that defines SYMBOL. With the shared library it keeps the library in spite of
+# --as-needed.
 function(plasticity_kinds target name)
   cmake_parse_arguments(arg "" "SYMBOL" "" ${ARGN})
   get_target_property(type ${target} TYPE)
@@ -22,7 +23,7 @@ function(plasticity_kinds target name)
     add_library(${target}_static ALIAS ${target})
   endif()
 
-  # Object libraries that were added to the target count as its sources.
+  # Object libraries that were added to the target are among its sources.
   get_target_property(objects ${target} SOURCES)
   list(FILTER objects INCLUDE REGEX "TARGET_OBJECTS")
   string(REGEX REPLACE "^.*_" "" kind ${other})
@@ -39,7 +40,7 @@ function(plasticity_kinds target name)
     endif()
   endforeach()
 
-  # The same libraries; of the project's own ones the same kind. (::@ marks the directory that a library was named in.)
+  # Links the libraries of TARGET, with the project's own in the same kind. (::@ marks the directory of a library.)
   get_target_property(public ${target} INTERFACE_LINK_LIBRARIES)
   get_target_property(private ${target} LINK_LIBRARIES)
   list(FILTER public EXCLUDE REGEX "^::@|LINK_ONLY|NOTFOUND$")
@@ -55,7 +56,7 @@ function(plasticity_kinds target name)
   endif()
 
   set_target_properties(${static} ${shared} PROPERTIES OUTPUT_NAME ${target} EXPORT_NAME ${name})
-  # Before 1.0.0 every minor version is an interface of its own.
+  # Before 1.0.0 every minor version may change the interface.
   set_target_properties(${shared} PROPERTIES
     VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
   plasticity_install_kinds(${name} ${static} ${shared})

@@ -51,14 +51,14 @@ function(plasticity_simt_library name)
 endfunction()
 
 # plasticity_simt_test(NAME SOURCES a_test.cpp ... [LIBRARIES ...] [LABELS ...] [SANITIZE address|thread]
-#                      [PROPERTIES ctest-property value ...])
+#                      [TOGETHER suites] [PROPERTIES ctest-property value ...])
 #
 # As plasticity_test(), with three differences: it links no library target of its own accord (the real CUDA part
 # would clash with the fake runtime), its cases are called NAME.Suite.Case, since the same sources are built several
 # times, and ThreadSanitizer programs run without address space randomisation where the system lets them. Labelled
 # simt.
 function(plasticity_simt_test name)
-  cmake_parse_arguments(arg "" "SANITIZE" "SOURCES;LIBRARIES;LABELS;PROPERTIES" ${ARGN})
+  cmake_parse_arguments(arg "" "SANITIZE" "SOURCES;LIBRARIES;LABELS;PROPERTIES;TOGETHER" ${ARGN})
   plasticity_simt_target(executor "${arg_SANITIZE}")
   if(executor STREQUAL "simt_tsan" AND PLASTICITY_SETARCH_WORKS)
     set(CMAKE_CROSSCOMPILING_EMULATOR ${PLASTICITY_SETARCH} -R)  # gtest_discover_tests looks there for a wrapper
@@ -66,11 +66,10 @@ function(plasticity_simt_test name)
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/host)
-  target_compile_definitions(${name} PRIVATE PLASTICITY_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
   target_compile_options(${name} PRIVATE -O1 -g)
   target_link_libraries(${name} PRIVATE ${arg_LIBRARIES} ${executor} GTest::gtest_main)
   plasticity_warnings(${name})
-  gtest_discover_tests(${name} TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 120
+  plasticity_discover_tests(${name} "${arg_TOGETHER}" ${name}.
     PROPERTIES LABELS "simt;${arg_LABELS}" ${arg_PROPERTIES})
 endfunction()
 

@@ -1,4 +1,4 @@
-# plasticity_warnings(TARGET): the project's warning level, as errors where PLASTICITY_WERROR is on.
+# plasticity_warnings(TARGET): sets the project's warnings, as errors if PLASTICITY_WERROR is ON.
 function(plasticity_warnings target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wconversion -Wshadow>

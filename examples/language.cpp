@@ -1,9 +1,9 @@
-// Miconi et al. 2019, language modelling, small: an LSTM reads a text character by character and says what
-// comes next. In a plastic LSTM the recurrent connections of the candidate have Hebbian traces as well (alpha
-// per neuron, read clipped at 2): what was read a moment ago changes the network that reads on. Modulated, it
-// decides itself how much (fan-out rate); retroactive, by way of an eligibility trace. All have about as many
-// parameters. The text: --text FILE, else the licences that every Debian system has, else sentences made up
-// by the program.
+// Miconi et al. 2019, a small language model: an LSTM reads a text and predicts the next character. In a
+// plastic LSTM the recurrent connections of the candidate gate also have Hebbian traces (one alpha per
+// neuron, read clipped at 2), so recent text changes the network. The modulated LSTM sets the rate of its
+// traces itself (fan-out rate); the retroactive one also has an eligibility trace. All have about the same
+// number of parameters. The text is
+// --text FILE, or the licences of a Debian system, or generated sentences.
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -36,7 +36,7 @@ const Variant variants[] = {
     {"retroactive", plastic_lstm(Rate::fan_out, Eligibility::before)},
 };
 
-/// Reads `batch` places of a text side by side, window by window; the state is carried from one to the next.
+/// Reads a text in `batch` parallel stretches, window by window. The state carries over between windows.
 class Reader {
  public:
   Reader(Spec spec, const Text& text, std::int64_t batch, std::int64_t steps, Device device,
@@ -55,20 +55,20 @@ class Reader {
   Network& network() { return network_; }
   Linear& readout() { return readout_; }
 
-  /// Bits per character over one window, which begins at `at` of each of B stretches of the text; with the
-  /// gradients of the parameters when `learn`.
+  /// Returns the bits per character of one window, which begins at position `at` of each of the B stretches.
+  /// If `learn`, also computes the gradients of the parameters.
   double window(std::span<const std::uint8_t> text, std::size_t at, bool learn) {
     const std::size_t stretch = text.size() / B_;
     std::fill(x_.begin(), x_.end(), 0.0f);
     for (std::size_t t = 0; t < T_; ++t) {
       for (std::size_t b = 0; b < B_; ++b) {
-        const std::size_t place = b * stretch + at + t;
-        x_[(t * B_ + b) * symbols_ + text[place]] = 1;
-        next_[t * B_ + b] = text[place + 1];
+        const std::size_t position = b * stretch + at + t;
+        x_[(t * B_ + b) * symbols_ + text[position]] = 1;
+        next_[t * B_ + b] = text[position + 1];
       }
     }
     const Sequence sequence{.steps = static_cast<std::int64_t>(T_), .x = x_};
-    if (learn) network_.detach();  // the state goes on, the gradient ends here
+    if (learn) network_.detach();  // keeps the state, cuts the gradient
     const std::span<const float> h = learn ? network_.forward(sequence) : network_.infer(sequence);
     readout_.forward(h, logits_);
     const double nats = softmax_cross_entropy(logits_, next_, static_cast<std::int64_t>(symbols_),
@@ -82,11 +82,11 @@ class Reader {
     return nats / std::numbers::ln2;
   }
 
-  /// How many windows a text has.
+  /// The number of windows in a text.
   std::size_t windows(std::span<const std::uint8_t> text) const { return (text.size() / B_ - 1) / T_; }
 
-  /// Bits per character over a whole text.
-  double read(std::span<const std::uint8_t> text) {
+  /// Returns the bits per character of a whole text.
+  double evaluate(std::span<const std::uint8_t> text) {
     network_.reset();
     double sum = 0;
     for (std::size_t k = 0; k < windows(text); ++k) sum += window(text, k * T_, false);
@@ -107,15 +107,15 @@ class Reader {
 };
 
 void learn(Trial& trial, Variant variant, const Text& text, std::int64_t neurons) {
-  // Plasticity costs 4 N + 1 parameters (alpha, the modulator and its fan-out). As published, the plain LSTM
-  // has one neuron more, which is rather more than makes up for it.
+  // Plasticity has 4 N + 1 parameters (alpha, the modulator and its fan-out). As published, the plain LSTM
+  // has one more neuron, which adds more parameters than that.
   variant.spec.neurons = neurons + (variant.plastic ? 0 : 1);
   const std::int64_t batch = trial.quick() ? 8 : 16, steps = trial.quick() ? 25 : 50;
   Reader reader(variant.spec, text, batch, steps, trial.device(), trial.seed());
   Network& network = reader.network();
   if (!variant.plastic) remove_plasticity(network);
   const std::vector<ParameterView> parameters =
-      together({network.parameters(), reader.readout().parameters()});
+      concatenate({network.parameters(), reader.readout().parameters()});
   Adam adam;
   const std::size_t windows = reader.windows(text.train());
   for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
@@ -127,7 +127,7 @@ void learn(Trial& trial, Variant variant, const Text& text, std::int64_t neurons
                            (1 - static_cast<double>(iteration) / static_cast<double>(trial.iterations())));
     adam.step(parameters);
   }
-  trial.result(variant.name, reader.read(text.test()));
+  trial.result(variant.name, reader.evaluate(text.test()));
   trial.save(variant.name, network, reader.readout().parameters());
 }
 
@@ -142,7 +142,7 @@ int main(int argc, char** argv) {
                          .quick = 300});
   std::string file;
   std::int64_t neurons = 0;
-  experiment.app().add_option("--text", file, "A file to read, or the word generated");
+  experiment.app().add_option("--text", file, "A file, or the word generated");
   experiment.app()
       .add_option("--neurons", neurons, "Default: 128, with --quick 48")
       ->check(CLI::Range(1, 10'000));

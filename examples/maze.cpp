@@ -1,9 +1,8 @@
-// Miconi et al. 2018 and 2019, maze: a grid with pillars, and a place in it that gives a reward. The place is
-// drawn for each episode and cannot be seen; whoever steps on it is rewarded and thrown to a random place. So
-// the agent must find it once, remember where it is, and go back as often as it can. It sees the 3x3 places
-// around it, what it did last and whether that was rewarded. Six networks of about the same number of
-// parameters are trained by A2C (common/actor_critic); the environments of a batch are stepped together in
-// C++.
+// Miconi et al. 2018 and 2019, maze: a grid with pillars and one invisible rewarded cell, drawn for each
+// episode. An agent that enters the cell is rewarded and moved to a random cell. It must find the reward
+// once, remember its position, and return as often as it can. It observes the 3x3 cells around it, its last
+// action and its last reward. Six networks with about the same number of parameters are trained by A2C
+// (common/actor_critic).
 #include <algorithm>
 
 #include "common/actor_critic.hpp"
@@ -14,20 +13,20 @@ namespace {
 using namespace examples;
 using namespace plasticity;
 
-class Mazes final : public Worlds {
+class Mazes final : public Environments {
  public:
-  /// `interior` places a side, an odd number; every second place of every second row is a pillar.
+  /// `interior` is the odd number of cells per side. Every second cell of every second row is a pillar.
   Mazes(std::size_t batch, std::size_t interior) : side_(interior + 2), agents_(batch) {}
 
-  // The 3x3 places around it (1: wall), the last action, the last reward, a constant.
+  // The 3x3 cells around the agent (1: wall), the last action, the last reward, a constant.
   std::size_t observations() const override { return 9 + 4 + 2; }
   std::size_t actions() const override { return 4; }
 
-  void begin(Random& random) override {
+  void reset(Random& random) override {
     for (Agent& agent : agents_) {
       agent = Agent();
-      agent.goal = free_place(random);
-      agent.place = away_from(agent.goal, random);
+      agent.goal = free_cell(random);
+      agent.cell = free_cell_except(agent.goal, random);
     }
   }
 
@@ -37,7 +36,7 @@ class Mazes final : public Worlds {
       const Agent& agent = agents_[b];
       float* seen = x.data() + b * observations();
       for (std::size_t k = 0; k < 9; ++k) {
-        seen[k] = is_wall({agent.place.row + k / 3 - 1, agent.place.column + k % 3 - 1}) ? 1 : 0;
+        seen[k] = is_wall({agent.cell.row + k / 3 - 1, agent.cell.column + k % 3 - 1}) ? 1 : 0;
       }
       if (agent.moved) seen[9 + agent.action] = 1;
       seen[13] = agent.reward;
@@ -45,54 +44,54 @@ class Mazes final : public Worlds {
     }
   }
 
-  void act(std::span<const std::size_t> actions, std::span<float> rewards, Random& random) override {
+  void step(std::span<const std::size_t> actions, std::span<float> rewards, Random& random) override {
     for (std::size_t b = 0; b < agents_.size(); ++b) {
       Agent& agent = agents_[b];
-      Place to = agent.place;
+      GridCell to = agent.cell;
       switch (actions[b]) {
         case 0: --to.row; break;
         case 1: ++to.row; break;
         case 2: --to.column; break;
         default: ++to.column;
       }
-      if (!is_wall(to)) agent.place = to;
+      if (!is_wall(to)) agent.cell = to;
       agent.moved = true;
       agent.action = actions[b];
-      agent.reward = agent.place == agent.goal ? 1.0f : 0.0f;
-      if (agent.reward > 0) agent.place = away_from(agent.goal, random);
+      agent.reward = agent.cell == agent.goal ? 1.0f : 0.0f;
+      if (agent.reward > 0) agent.cell = free_cell_except(agent.goal, random);
       rewards[b] = agent.reward;
     }
   }
 
  private:
-  struct Place {
+  struct GridCell {
     std::size_t row = 1, column = 1;
-    bool operator==(const Place&) const = default;
+    bool operator==(const GridCell&) const = default;
   };
   struct Agent {
-    Place place, goal;
+    GridCell cell, goal;
     bool moved = false;
     std::size_t action = 0;
     float reward = 0;
   };
 
-  bool is_wall(Place at) const {
+  bool is_wall(GridCell at) const {
     return at.row == 0 || at.column == 0 || at.row + 1 == side_ || at.column + 1 == side_ ||
            (at.row % 2 == 0 && at.column % 2 == 0);
   }
-  Place free_place(Random& random) const {
-    Place place;
+  GridCell free_cell(Random& random) const {
+    GridCell cell;
     do {
-      place = {1 + random.below(side_ - 2), 1 + random.below(side_ - 2)};
-    } while (is_wall(place));
-    return place;
+      cell = {1 + random.below(side_ - 2), 1 + random.below(side_ - 2)};
+    } while (is_wall(cell));
+    return cell;
   }
-  Place away_from(Place goal, Random& random) const {
-    Place place;
+  GridCell free_cell_except(GridCell goal, Random& random) const {
+    GridCell cell;
     do {
-      place = free_place(random);
-    } while (place == goal);
-    return place;
+      cell = free_cell(random);
+    } while (cell == goal);
+    return cell;
   }
 
   std::size_t side_;
@@ -117,17 +116,17 @@ const Variant variants[] = {
       .eligibility = Eligibility::before}},
 };
 
-/// What an agent gets that moves at random: what a policy without an idea is worth.
+/// The chance level: the mean reward per episode of an agent that moves at random.
 double reward_of_chance(Mazes& mazes, const ActorCriticOptions& options, Random& random) {
   std::vector<std::size_t> actions(static_cast<std::size_t>(options.batch));
   std::vector<float> rewards(actions.size());
   double sum = 0;
   constexpr int episodes = 20;
   for (int episode = 0; episode < episodes; ++episode) {
-    mazes.begin(random);
+    mazes.reset(random);
     for (std::int64_t t = 0; t < options.steps; ++t) {
       for (std::size_t& action : actions) action = random.below(4);
-      mazes.act(actions, rewards, random);
+      mazes.step(actions, rewards, random);
       for (const float reward : rewards) sum += reward;
     }
   }
@@ -153,7 +152,7 @@ void learn(Trial& trial, const Variant& variant, ActorCriticOptions options, std
 
 int main(int argc, char** argv) {
   Experiment experiment({.name = "maze",
-                         .about = "Going back to a hidden reward in a maze (Miconi et al. 2018, 2019)",
+                         .about = "Returning to a hidden reward in a maze (Miconi et al. 2018, 2019)",
                          .metric = "reward of an episode, in those of a random walk",
                          .x_label = "iterations",
                          .chance = 1,
@@ -165,15 +164,15 @@ int main(int argc, char** argv) {
   double learning_rate = 0;
   std::vector<std::string> names;
   for (const Variant& variant : variants) names.emplace_back(variant.name);
-  experiment.app().add_option("--only", only, "One of the networks alone")->check(CLI::IsMember(names));
+  experiment.app().add_option("--only", only, "Train this network only")->check(CLI::IsMember(names));
   experiment.app()
       .add_option("--neurons", neurons, "Default: 100, with --quick 40")
       ->check(CLI::Range(1, 10'000));
   experiment.app()
-      .add_option("--interior", interior, "Places a side, odd. Default: 9, with --quick 5")
+      .add_option("--interior", interior, "Cells per side, odd. Default: 9, with --quick 5")
       ->check(CLI::IsMember({3, 5, 7, 9, 11, 13, 15}));
   experiment.app()
-      .add_option("--steps", steps, "Of an episode. Default: 200, with --quick 60")
+      .add_option("--steps", steps, "Steps per episode. Default: 200, with --quick 60")
       ->check(CLI::Range(10, 10'000));
   experiment.app()
       .add_option("--learning-rate", learning_rate,

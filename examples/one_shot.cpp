@@ -1,11 +1,12 @@
-// Miconi et al. 2018, one-shot classification (Omniglot's protocol): five pictures of five classes that were
-// never seen in training, one of each, are shown once with their labels; then a sixth picture, and its label
-// is asked. An embedding (two layers, trained) feeds a plastic layer with softmax and Oja's rule: while a
-// label is known, a current of 1000 on its neuron decides the output, so the trace learns which features
-// belong to it. All of it is trained together, through the traces. Pictures: Fashion-MNIST, seven of its
-// classes for training and three (pullover, sandal, bag) for testing, in four orientations, each of which
-// counts as a class of its own, as it is done with Omniglot; or Omniglot itself with
-// --omniglot FOLDER, of which one class in ten is held out. The paper's embedding is a convolutional network.
+// Miconi et al. 2018, one-shot classification (Omniglot's protocol). An episode shows one picture of each of
+// five new classes with its label, then a sixth picture, the query, whose label the network must predict. A
+// trained embedding of two layers feeds a plastic layer with softmax and Oja's rule. A current of 1000 on the
+// label's neuron sets the output while a label is shown, so the trace associates the features with the label.
+// All layers are trained together, through the traces. The paper's embedding is a convolutional network.
+//
+// Pictures: Fashion-MNIST, with seven classes for training and three (pullover, sandal, bag) for testing.
+// Each of four orientations is a class of its own, as with Omniglot. Or Omniglot with --omniglot FOLDER; one
+// class in ten is held out.
 #include <algorithm>
 #include <cmath>
 
@@ -17,18 +18,18 @@ namespace {
 
 using namespace examples;
 using namespace plasticity;
-constexpr std::size_t ways = 5, T = ways + 1, turns = 4, area = Pictures::side * Pictures::side;
+constexpr std::size_t ways = 5, T = ways + 1, rotations = 4, area = Pictures::side * Pictures::side;
 
-/// Pictures of some of the classes.
+/// Pictures of a subset of the classes.
 struct Pool {
   const Pictures* pictures;
-  std::vector<std::vector<std::size_t>> classes;  // the members of each
+  std::vector<std::vector<std::size_t>> classes;  // the pictures of each class
 };
 
-/// A batch of episodes, [T,B]: pictures, and which of the five labels each has.
+/// A batch of episodes: a picture and a label, 0..4, per step.
 struct Episodes {
   std::vector<float> pictures;       // [T,B,area]
-  std::vector<std::size_t> labels;   // [T,B]; the last step's is asked for
+  std::vector<std::size_t> labels;   // [T,B]; the network must predict the last
   std::vector<float> label_current;  // [T,B,ways]
 };
 
@@ -37,18 +38,18 @@ void make_episodes(const Pool& pool, std::size_t batch, Random& random, Episodes
   episodes.labels.resize(T * batch);
   episodes.label_current.assign(T * batch * ways, 0);
   for (std::size_t b = 0; b < batch; ++b) {
-    const std::vector<std::size_t> chosen = random.permutation(pool.classes.size() * turns);
+    const std::vector<std::size_t> chosen = random.permutation(pool.classes.size() * rotations);
     const std::vector<std::size_t> order = random.permutation(ways);
-    const std::size_t asked = random.below(ways);
-    std::size_t shown = 0;  // the picture that must not be asked again
+    const std::size_t query = random.below(ways);
+    std::size_t support = 0;  // the picture of the query's class, which must not be the query
     for (std::size_t t = 0; t < T; ++t) {
-      const std::size_t label = t < ways ? order[t] : asked, one = chosen[label];
-      const std::vector<std::size_t>& members = pool.classes[one / turns];
+      const std::size_t label = t < ways ? order[t] : query, one = chosen[label];
+      const std::vector<std::size_t>& members = pool.classes[one / rotations];
       std::size_t index = members[random.below(members.size())];
-      while (t == ways && index == shown) index = members[random.below(members.size())];
-      if (label == asked) shown = index;
+      while (t == ways && index == support) index = members[random.below(members.size())];
+      if (label == query) support = index;
       pool.pictures->load(index, std::span(episodes.pictures).subspan((t * batch + b) * area, area),
-                          one % turns);
+                          one % rotations);
       episodes.labels[t * batch + b] = label;
       if (t < ways) episodes.label_current[(t * batch + b) * ways + label] = 1000;
     }
@@ -86,23 +87,24 @@ class Classifier {
         dhidden_(hidden_.size()),
         dfeatures_(features_.size()),
         dy_(rows_ * ways) {
-    // Positive plasticity everywhere: at first the layer compares what it sees with what it was shown.
+    // Positive plasticity: the untrained layer compares the query with the pictures shown.
     const std::span<float> alpha = layer_.parameter("alpha");
     std::fill(alpha.begin(), alpha.end(), 1.0f);
     layer_.parameter("eta")[0] = .5f;
   }
 
   Network& layer() { return layer_; }
-  std::vector<ParameterView> embedding() { return together({first_.parameters(), second_.parameters()}); }
-  std::vector<ParameterView> parameters() { return together({layer_.parameters(), embedding()}); }
+  std::vector<ParameterView> embedding() { return concatenate({first_.parameters(), second_.parameters()}); }
+  std::vector<ParameterView> parameters() { return concatenate({layer_.parameters(), embedding()}); }
 
-  std::span<const float> answer(const Episodes& episodes) {
+  std::span<const float> predict(const Episodes& episodes) {
     embed(episodes);
     layer_.reset();
     return layer_.infer({.steps = T, .u = episodes.label_current, .pre = features_});
   }
 
-  /// Adds the gradients of -log y of the right label at the last step; gives the share of right answers.
+  /// Computes the gradients of -log y of the right label at the last step. Rerotations the share of right
+  /// answers.
   double learn(const Episodes& episodes) {
     embed(episodes);
     layer_.reset();
@@ -142,20 +144,20 @@ class Classifier {
   std::vector<float> hidden_, features_, dhidden_, dfeatures_, dy_;
 };
 
-/// For comparison, no network at all: the label of the shown picture that is nearest to the one asked about.
+/// A baseline without a network: the label of the picture that is nearest to the query.
 double nearest_picture(const Episodes& episodes) {
   const std::size_t batch = episodes.labels.size() / T;
   double right = 0;
   for (std::size_t b = 0; b < batch; ++b) {
-    const float* asked = episodes.pictures.data() + ((T - 1) * batch + b) * area;
-    double least = 1e30;
+    const float* query = episodes.pictures.data() + ((T - 1) * batch + b) * area;
+    double min_distance = 1e30;
     std::size_t best = 0;
     for (std::size_t t = 0; t < ways; ++t) {
       const float* shown = episodes.pictures.data() + (t * batch + b) * area;
       double distance = 0;
-      for (std::size_t k = 0; k < area; ++k) distance += (shown[k] - asked[k]) * (shown[k] - asked[k]);
-      if (distance >= least) continue;
-      least = distance;
+      for (std::size_t k = 0; k < area; ++k) distance += (shown[k] - query[k]) * (shown[k] - query[k]);
+      if (distance >= min_distance) continue;
+      min_distance = distance;
       best = episodes.labels[t * batch + b];
     }
     right += best == episodes.labels[(T - 1) * batch + b] ? 1 : 0;
@@ -181,7 +183,7 @@ void learn(Trial& trial, const Pool& train, const Pool& test) {
   const std::size_t rounds = trial.quick() ? 40 : 200;  // of `batch` test episodes
   for (std::size_t round = 0; round < rounds; ++round) {
     make_episodes(test, batch, random, episodes);
-    plastic += accuracy(episodes, classifier.answer(episodes)) / static_cast<double>(rounds);
+    plastic += accuracy(episodes, classifier.predict(episodes)) / static_cast<double>(rounds);
     nearest += nearest_picture(episodes) / static_cast<double>(rounds);
   }
   trial.result("plastic", plastic);
@@ -194,7 +196,7 @@ void learn(Trial& trial, const Pool& train, const Pool& test) {
 
 int main(int argc, char** argv) {
   Experiment experiment({.name = "one_shot",
-                         .about = "One-shot classification of classes never seen (Miconi et al. 2018)",
+                         .about = "One-shot classification of new classes (Miconi et al. 2018)",
                          .metric = "share of right answers",
                          .x_label = "iterations",
                          .chance = 1.0 / ways,
@@ -202,7 +204,7 @@ int main(int argc, char** argv) {
                          .quick = 400});
   std::string folder;
   experiment.app().add_option("--omniglot", folder,
-                              "Folder with Omniglot's pictures (images_background and ..._evaluation)");
+                              "Folder of Omniglot's pictures (images_background and ..._evaluation)");
   return experiment.run(argc, argv, [&](Trial& trial) {
     const bool fashion = folder.empty();
     const Pictures pictures = fashion ? fashion_mnist(false) : omniglot(folder);

@@ -1,13 +1,13 @@
-// Miconi et al. 2018, binary patterns: a recurrent network is shown a few random patterns in turn, with
-// pauses; then one of them with half of its bits zeroed, and it must give the missing ones. Patterns enter as
-// strong input currents (gain 20), so a missing bit can only come from the Hebbian traces. Chance is 25 % of
-// wrong signs: half of the bits are given, and half of the others are right by luck.
+// Miconi et al. 2018, binary patterns. A recurrent network sees a few random patterns in turn, with pauses.
+// Then it sees one of them with half of the bits zeroed, and must output the missing bits. Patterns are
+// strong input currents (gain 20), so only the Hebbian traces can supply a missing bit. Chance is 25 % wrong
+// signs: half of the bits are shown, and half of the others are right by chance.
 //
-// As published: five patterns of 1000 bits, shown twice for six steps; a plastic network against fixed
-// weights.
+// As published: five patterns of 1000 bits, shown twice for six steps. A plastic network is compared with
+// fixed weights.
 //
-// --small, and --quick: two patterns of 50 bits, shown once for three steps; also against networks that have
-// other means to remember, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison).
+// --small and --quick: two patterns of 50 bits, shown once for three steps. The comparison also has networks
+// with another memory, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison).
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -26,7 +26,7 @@ struct Task {
 };
 constexpr Task full{1000, 5, 2, 6, 4, 6}, small{50, 2, 1, 3, 1, 3};
 
-/// What is shown, [T,bits] of -1, 0 and 1, and the pattern that must come back.
+/// The inputs shown, [T,bits] of -1, 0 and 1, and the pattern to recall, [bits].
 struct Episode {
   std::vector<float> shown, target;
 };
@@ -53,8 +53,9 @@ Episode make_episode(const Task& task, Random& random) {
   return episode;
 }
 
-/// The input currents of an episode, [T,N]: what is shown, and the neuron that is always on if there is one.
-void currents(const Task& task, const Episode& episode, std::size_t N, std::vector<float>& u) {
+/// Writes the input currents of an episode, [T,N]: the inputs shown and, if N > bits, one neuron that is
+/// always on.
+void write_currents(const Task& task, const Episode& episode, std::size_t N, std::vector<float>& u) {
   constexpr float gain = 20;
   for (std::size_t t = 0; t < task.steps(); ++t) {
     for (std::size_t j = 0; j < N; ++j) {
@@ -74,22 +75,22 @@ struct TestErrors {
   double mean, median;
 };
 
-/// The errors in episodes that nobody was trained on, the same for every network and seed. One episode says
-/// little: of the five patterns, the one shown last is known best.
-TestErrors test(const Task& task, const std::function<std::span<const float>(const Episode&)>& answer) {
+/// The errors in 200 new episodes, equal for every network and seed. A single episode is not representative:
+/// the network recalls the pattern that was shown last best.
+TestErrors test(const Task& task, const std::function<std::span<const float>(const Episode&)>& output) {
   constexpr int episodes = 200;
   Random random(0);
   std::vector<double> errors;
   for (int k = 0; k < episodes; ++k) {
     const Episode episode = make_episode(task, random);
-    errors.push_back(sign_error(answer(episode), episode.target));
+    errors.push_back(sign_error(output(episode), episode.target));
   }
   std::sort(errors.begin(), errors.end());
   return {std::accumulate(errors.begin(), errors.end(), 0.0) / episodes, errors[episodes / 2]};
 }
 
-/// The paper's network: one neuron a bit, the patterns are input currents, the answer is the neurons'
-/// activity. `bias`: one neuron more, whose input is always on.
+/// Trains the paper's network: one neuron per bit. The patterns are input currents, and the activity is the
+/// output. `bias` adds one neuron whose input is always on.
 void learn_directly(Trial& trial, const Task& task, const std::string& name, bool plastic, bool bias) {
   const std::size_t T = task.steps(), N = task.bits + (bias ? 1 : 0);
   Network network({.cell = Cell::rnn,
@@ -102,7 +103,7 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
   std::vector<float> u(T * N), dy(T * N);
   for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
     const Episode episode = make_episode(task, random);
-    currents(task, episode, N, u);
+    write_currents(task, episode, N, u);
     network.reset();
     const std::span<const float> y =
         network.forward({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
@@ -114,7 +115,7 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
     adam.step(network.parameters());
   }
   const TestErrors errors = test(task, [&](const Episode& episode) {
-    currents(task, episode, N, u);
+    write_currents(task, episode, N, u);
     network.reset();
     return network.infer({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
   });
@@ -123,8 +124,7 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
   trial.save(name, network);
 }
 
-/// A network without plasticity that has hidden neurons: patterns go through input weights, a linear layer
-/// answers.
+/// Trains a network without plasticity, with input weights, hidden neurons and a linear readout.
 void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string& name, Cell cell,
                                std::int64_t neurons) {
   const std::size_t T = task.steps(), N = static_cast<std::size_t>(neurons);
@@ -133,21 +133,21 @@ void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string
                   {.device = trial.device(), .seed = trial.seed()});
   remove_plasticity(network);
   Linear readout(neurons, bits, trial.seed() + 1, "readout");
-  const std::vector<ParameterView> parameters = together({network.parameters(), readout.parameters()});
+  const std::vector<ParameterView> parameters = concatenate({network.parameters(), readout.parameters()});
   Adam adam({.learning_rate = 1e-3});
   Random random(trial.seed());
-  std::vector<float> dy(T * N), answer(task.bits), danswer(task.bits);
+  std::vector<float> dy(T * N), output(task.bits), doutput(task.bits);
   for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
     const Episode episode = make_episode(task, random);
     network.reset();
     const std::span<const float> last =
         network.forward({.steps = static_cast<std::int64_t>(T), .x = episode.shown}).subspan((T - 1) * N);
-    readout.forward(last, answer);
-    mse_loss(answer, episode.target, danswer);
-    trial.step(name, sign_error(answer, episode.target));
+    readout.forward(last, output);
+    mse_loss(output, episode.target, doutput);
+    trial.step(name, sign_error(output, episode.target));
     network.zero_gradients();
     readout.zero_gradients();
-    readout.backward(last, danswer, std::span(dy).subspan((T - 1) * N));
+    readout.backward(last, doutput, std::span(dy).subspan((T - 1) * N));
     network.backward(dy);
     adam.step(parameters);
   }
@@ -155,8 +155,8 @@ void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string
     network.reset();
     readout.forward(
         network.infer({.steps = static_cast<std::int64_t>(T), .x = episode.shown}).subspan((T - 1) * N),
-        answer);
-    return std::span<const float>(answer);
+        output);
+    return std::span<const float>(output);
   });
   trial.result(name, errors.mean);
   trial.save(name, network, readout.parameters());
@@ -174,10 +174,10 @@ int main(int argc, char** argv) {
                          .quick = 1500});
   bool is_small = false, bias = false;
   std::int64_t hidden = 200;
-  experiment.app().add_flag("--small", is_small, "50 bits, beside a plain RNN and a plain LSTM");
-  experiment.app().add_flag("--bias", bias, "One neuron more that is always on (N = 1001)");
+  experiment.app().add_flag("--small", is_small, "50 bits, compared with a plain RNN and a plain LSTM");
+  experiment.app().add_flag("--bias", bias, "Add one neuron that is always on (N = 1001)");
   experiment.app()
-      .add_option("--hidden", hidden, "Neurons of the plain RNN and LSTM (the paper has 2050)")
+      .add_option("--hidden", hidden, "Neurons of the plain RNN and LSTM (published: 2050)")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   return experiment.run(argc, argv, [&](Trial& trial) {

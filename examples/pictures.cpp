@@ -1,9 +1,9 @@
-// Miconi et al. 2018, pictures: three pictures are shown in turn, clamped onto the neurons, with pauses; then
-// half of one of them, and the other half must come back. One neuron a pixel, and one that is always on: N =
-// 197 (14x14 pixels) or 785 (--size 28). Each connection with a plasticity of its own is compared with one
-// plasticity shared by all, and with none. `plasticity train images` is the same task with checkpoints and
-// pictures of what is recalled. Published: 32x32 photographs, each shown three times for 20 steps; here
-// Fashion-MNIST, twice for four steps.
+// Miconi et al. 2018, pictures. The network sees three pictures in turn, clamped onto its neurons, with
+// pauses. Then it sees half of one of them and must recall the other half. It has one neuron per pixel and
+// one that is always on: N = 197 (14x14 pixels) or 785 (--size 28). The program compares independent alphas
+// per connection, one shared alpha, and no plasticity. `plasticity train images` is the same task with
+// checkpoints and images of the recall. Published: 32x32 photographs, each shown three times for 20 steps.
+// Here: Fashion-MNIST, twice for four steps.
 #include <cmath>
 #include <numbers>
 
@@ -20,7 +20,7 @@ constexpr std::size_t T = shown * cycles * (on + off) + test_steps;
 
 /// A batch of episodes, [T,B,N].
 struct Episodes {
-  std::vector<std::uint8_t> clamp, asked;  // asked: the free half, at the last step
+  std::vector<std::uint8_t> clamp, scored;  // scored: the free half, at the last step
   std::vector<float> clamp_value, target;
 };
 
@@ -28,7 +28,7 @@ void make_episodes(const Pictures& pictures, std::size_t size, std::size_t batch
                    Episodes& episodes) {
   const std::size_t area = size * size, N = area + 1;
   episodes.clamp.assign(T * batch * N, 0);
-  episodes.asked.assign(T * batch * N, 0);
+  episodes.scored.assign(T * batch * N, 0);
   episodes.clamp_value.assign(T * batch * N, 0);
   episodes.target.assign(T * batch * N, 0);
   std::vector<std::vector<float>> seen(shown, std::vector<float>(area));
@@ -49,33 +49,33 @@ void make_episodes(const Pictures& pictures, std::size_t size, std::size_t batch
         t += off;
       }
     }
-    const std::vector<float>& wanted = seen[random.below(shown)];
+    const std::vector<float>& cued = seen[random.below(shown)];
     const bool top = random.coin();  // the half that is the cue
     for (; t < T; ++t) {
       for (std::size_t pixel = 0; pixel < area; ++pixel) {
         const std::size_t at = static_cast<std::size_t>(row(t)) + pixel;
         const bool cue = (pixel < area / 2) == top;
         episodes.clamp[at] = cue;
-        episodes.clamp_value[at] = cue ? wanted[pixel] : 0;
-        episodes.target[at] = wanted[pixel];
-        episodes.asked[at] = !cue && t == T - 1;
+        episodes.clamp_value[at] = cue ? cued[pixel] : 0;
+        episodes.target[at] = cued[pixel];
+        episodes.scored[at] = !cue && t == T - 1;
       }
     }
   }
 }
 
-/// Sum of squared errors over that of squared targets, where asked: 1 is the error of answering zero. Its
-/// gradient goes to `dy`, if that is not empty.
+/// The sum of squared errors over the sum of squared targets, of the scored entries: an output of zeros has
+/// error 1. Writes the gradient to `dy`, unless `dy` is empty.
 double completion_error(const Episodes& episodes, std::span<const float> y, std::span<float> dy) {
   double error = 0, power = 0;
   for (std::size_t k = 0; k < y.size(); ++k) {
-    if (episodes.asked[k] == 0) continue;
+    if (episodes.scored[k] == 0) continue;
     const double target = episodes.target[k];
     error += (y[k] - target) * (y[k] - target);
     power += target * target;
   }
   for (std::size_t k = 0; k < dy.size(); ++k) {
-    dy[k] = episodes.asked[k] == 0 ? 0.0f : static_cast<float>(2 * (y[k] - episodes.target[k]) / power);
+    dy[k] = episodes.scored[k] == 0 ? 0.0f : static_cast<float>(2 * (y[k] - episodes.target[k]) / power);
   }
   return error / power;
 }
@@ -97,7 +97,7 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
   }
   if (plasticity == Plasticity::none) remove_plasticity(network);
   Adam adam;
-  const double learning_rate = size == 28 ? 1e-3 : 5e-3;  // many neurons add up many changes
+  const double learning_rate = size == 28 ? 1e-3 : 5e-3;  // more neurons add up more changes
   Random random(trial.seed());
   Episodes episodes;
   std::vector<float> dy(T * batch * N);
@@ -118,11 +118,11 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
                            (1 + std::cos(std::numbers::pi * done / iterations)) / 2);
     adam.step(network.parameters());
   }
-  Random of_test(1);  // the same test episodes for every network and seed
+  Random test_random(1);  // equal test episodes for every network and seed
   double error = 0;
   const std::size_t rounds = 512 / batch;
   for (std::size_t round = 0; round < rounds; ++round) {
-    make_episodes(test, size, batch, of_test, episodes);
+    make_episodes(test, size, batch, test_random, episodes);
     network.reset();
     error += completion_error(episodes, network.infer(sequence()), {}) / static_cast<double>(rounds);
   }
@@ -134,7 +134,7 @@ void learn(Trial& trial, const std::string& name, Plasticity plasticity, std::si
 
 int main(int argc, char** argv) {
   Experiment experiment({.name = "pictures",
-                         .about = "Completing pictures seen a moment ago (Miconi et al. 2018)",
+                         .about = "Completing pictures seen before (Miconi et al. 2018)",
                          .metric = "squared error on the missing half",
                          .x_label = "iterations",
                          .chance = 1,
@@ -143,7 +143,7 @@ int main(int argc, char** argv) {
                          .log_y = true});
   std::size_t size = 14;
   experiment.app()
-      .add_option("--size", size, "Pixels a side")
+      .add_option("--size", size, "Pixels per side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();
   return experiment.run(argc, argv, [&](Trial& trial) {
@@ -151,7 +151,7 @@ int main(int argc, char** argv) {
     learn(trial, "independent", Plasticity::independent, size, train, test);
     learn(trial, "shared", Plasticity::shared, size, train, test);
     learn(trial, "none", Plasticity::none, size, train, test);
-    // Without plasticity: .28, what is usual of such pictures; with 28x28, and a short run, .35.
+    // Without plasticity the error is .28; with 28x28 and a short run .35.
     trial.expect_below("independent", size == 28 ? .3 : .25);
   });
 }

@@ -1,17 +1,20 @@
-// Miconi 2016: three tasks in which a small feed-forward network must remember, within an episode, what it
-// was shown moments ago. Its first layer is plastic (Hebbian decay, fixed rate); what backpropagation trains
-// is how it stores and uses memories, never the memories themselves.
+// Miconi 2016: three tasks in which a small feed-forward network must remember earlier inputs of the episode.
+// Its first layer is plastic (Hebbian decay, fixed rate). Backpropagation trains the storage and the use of
+// memories, never the memories themselves.
 //
-// completion: a pattern of 8 bits; then one bit of it, and the other seven must come back.
+// completion: the network sees a pattern of 8 bits, then one of its bits, and must output the other seven.
 //
-// one-shot: two patterns, each shown once with its label; then 18 times one of them, and the label is asked.
+// one-shot: the network sees two patterns, each once with its label, then one of them 18 times, and must
+// output its label.
 //
-// reversal: as one-shot, but half-way the labels change places, shown once each.
+// reversal: as one-shot, but after half of the episode the labels are swapped, and each pattern is shown once
+// with its new label.
 //
-// Settings are those of the author's programs, but for the gradient, which is the exact one, and the start of
-// alpha. Theirs is .1 normal about 0, ours about -.3. Networks whose plasticity becomes negative do best (the
-// paper says why reversal needs it, and that one-shot has solutions of both signs), and from 0 not every seed
-// gets there: --alpha-mean 0 shows it.
+// The settings are the author's, except the gradient, which is exact, and the initial alpha. The author's is
+// .1 normal about 0, ours about -.3. Networks with negative plasticity have the lowest loss. (The paper
+// explains why reversal needs it, and that one-shot has solutions of both signs.) From 0 not every seed finds
+// it; see
+// --alpha-mean 0.
 #include <algorithm>
 #include <cmath>
 
@@ -26,22 +29,23 @@ constexpr std::size_t bits = 8, labels = 2;
 
 struct Task {
   const char* name;
-  float rate;                      // of the trace; the author's printed gamma is 1 - this
+  float rate;                      // rate of the trace; the author's printed gamma is 1 - rate
   std::int64_t length;             // in units of the experiment's episodes
-  double learning_rate, farthest;  // no number moves farther in one episode
+  double learning_rate, max_step;  // no parameter changes by more in one episode
   double l1, l2;                   // penalties on weights and plasticities
-  double margin;  // the loss must get below it: chance is 7 (completion), ln 2 = .69 (the others)
+  double margin;  // limit of the final loss; chance is 7 (completion), ln 2 = .69 (the others)
 };
 constexpr Task tasks[] = {{"completion", .5f, 1, .03, .1, 1e-3, 1e-4, .7},
                           {"one-shot", .02f, 2, .01, .01, 1e-4, 0, .14},
                           {"reversal", .02f, 2, .01, .01, 1e-4, 0, .14}};
 
-/// What an episode needs until its gradient is known: forward does not copy its inputs.
+/// The tensors of an episode. They must outlive backward, because forward does not copy its inputs.
 struct Episode {
   std::vector<float> pre, dy, dlogits;
 };
 
-/// The completion task: y is the answer itself. One episode is two steps; gives the loss, and its gradient.
+/// Runs an episode of completion, which has two steps. The output is y. Returns the loss and writes its
+/// gradient.
 double complete(Network& network, Random& random, Episode& episode) {
   std::vector<float>&pre = episode.pre, &dy = episode.dy;
   pre.assign(2 * (bits + 1), 0);
@@ -59,7 +63,8 @@ double complete(Network& network, Random& random, Episode& episode) {
   return bits * loss;
 }
 
-/// One-shot and reversal: the two plastic units are read out by a layer of fixed weights, with softmax.
+/// Runs an episode of one-shot or reversal. A layer without plasticity and a softmax read the two plastic
+/// units.
 double classify(Network& network, Linear& readout, bool reversal, Random& random, Episode& episode) {
   constexpr std::size_t inputs = labels + bits + 1, T = 20;
   auto& [pre, dy, dlogits] = episode;
@@ -69,47 +74,49 @@ double classify(Network& network, Linear& readout, bool reversal, Random& random
     for (float& bit : patterns) bit = random.sign();
   } while (std::equal(patterns.begin(), patterns.begin() + bits, patterns.begin() + bits));
 
-  std::vector<std::int64_t> wanted(T);
+  std::vector<std::int64_t> target_labels(T);
   for (std::size_t t = 0; t < T; ++t) {
     const std::size_t half = reversal ? T / 2 : T,
-                      since = t % half;  // steps since the labels are as they are
+                      since = t % half;  // steps since the labels changed
     const std::size_t label = t % labels, shown = t < half ? label : 1 - label;
     float* x = pre.data() + t * inputs;
     if (since < labels) x[label] = 1;
     std::copy_n(patterns.begin() + static_cast<std::ptrdiff_t>(shown * bits), bits, x + labels);
     x[inputs - 1] = 1;
-    wanted[t] = since < labels ? -1 : static_cast<std::int64_t>(label);  // while it learns nothing is asked
+    target_labels[t] =
+        since < labels ? -1
+                       : static_cast<std::int64_t>(label);  // -1: no answer is scored while labels are shown
   }
   const std::span<const float> y = network.forward({.steps = T, .pre = pre});
   readout.forward(y, logits);
   dlogits.resize(logits.size());
   dy.resize(y.size());
-  const double loss = softmax_cross_entropy(logits, wanted, labels, dlogits);
-  const auto asked =
-      static_cast<float>(T - static_cast<std::size_t>(std::count(wanted.begin(), wanted.end(), -1)));
-  for (float& value : dlogits) value *= asked;  // what is reported is the mean, the gradient that of the sum
+  const double loss = softmax_cross_entropy(logits, target_labels, labels, dlogits);
+  const auto scored = static_cast<float>(
+      T - static_cast<std::size_t>(std::count(target_labels.begin(), target_labels.end(), -1)));
+  for (float& value : dlogits) value *= scored;  // the reported loss is the mean, the gradient is of the sum
   readout.backward(y, dlogits, dy);
   return loss;
 }
 
-/// The author's optimiser: RMSprop, the steps limited, and penalties on all but biases.
+/// The author's optimiser: RMSprop with limited steps, and penalties on all parameters except biases.
 class RmsProp {
  public:
   void step(const std::vector<ParameterView>& parameters, const Task& task) {
     const bool first = squares_.empty();
     squares_.resize(parameters.size());
     for (std::size_t p = 0; p < parameters.size(); ++p) {
-      const ParameterView& its = parameters[p];
-      const bool penalised = !its.name.ends_with("bias");
-      squares_[p].resize(its.value.size());
-      for (std::size_t k = 0; k < its.value.size(); ++k) {
-        const double slope = its.gradient[k], value = its.value[k];
+      const ParameterView& parameter = parameters[p];
+      const bool penalised = !parameter.name.ends_with("bias");
+      squares_[p].resize(parameter.value.size());
+      for (std::size_t k = 0; k < parameter.value.size(); ++k) {
+        const double slope = parameter.gradient[k], value = parameter.value[k];
         double& square = squares_[p][k];
         square += (first ? 1 : .01) * (slope * slope - square);
         double step =
-            std::clamp(task.learning_rate * slope / std::sqrt(square + 1e-8), -task.farthest, task.farthest);
+            std::clamp(task.learning_rate * slope / std::sqrt(square + 1e-8), -task.max_step, task.max_step);
         if (penalised && value != 0) step += std::copysign(task.l1, value) + task.l2 * value;
-        its.value[k] -= static_cast<float>(step);
+        parameter.value[k] -= static_cast<float>(step);
       }
     }
   }
@@ -118,20 +125,20 @@ class RmsProp {
   std::vector<std::vector<double>> squares_;  // running mean of each gradient's square
 };
 
-/// Of a matrix [inputs,neurons], or of its gradient, the row of the bias: an input that is always on, the
-/// last.
-std::span<float> of_bias(std::span<float> matrix, std::int64_t neurons) {
+/// The last row of a matrix [inputs,neurons] or of its gradient. Its input is always on: the bias.
+std::span<float> bias_row(std::span<float> matrix, std::int64_t neurons) {
   return matrix.last(static_cast<std::size_t>(neurons));
 }
 
-/// As the author's networks start: w and alpha normal with deviation .1, the bias not plastic, the readout
-/// small and its weights positive.
+/// Sets the author's initial values: w and alpha are normal with deviation .1, the bias is not plastic, the
+/// readout is small with positive weights.
 void initialise(Network& network, float alpha_mean, std::vector<ParameterView> readout) {
-  for (float& w : network.parameter("w")) w *= 10;  // the library's are .01 normal
+  for (float& w : network.parameter("w")) w *= 10;  // the library's weights are .01 normal
   for (float& alpha : network.parameter("alpha")) alpha = alpha * 10 + alpha_mean;
-  std::ranges::fill(of_bias(network.parameter("alpha"), network.spec().neurons), 0.0f);
-  for (const ParameterView& its : readout) {
-    for (float& value : its.value) value = .2f * (its.name.ends_with("bias") ? value : std::abs(value));
+  std::ranges::fill(bias_row(network.parameter("alpha"), network.spec().neurons), 0.0f);
+  for (const ParameterView& parameter : readout) {
+    for (float& value : parameter.value)
+      value = .2f * (parameter.name.ends_with("bias") ? value : std::abs(value));
   }
 }
 
@@ -147,14 +154,15 @@ void learn(Trial& trial, const Task& task, float alpha_mean) {
   const std::vector<ParameterView> readouts =
       completion ? std::vector<ParameterView>() : readout.parameters();
   initialise(network, completion ? 0 : alpha_mean, readouts);
-  const std::vector<ParameterView> parameters = together({network.parameters(), readouts});
+  const std::vector<ParameterView> parameters = concatenate({network.parameters(), readouts});
   const auto alpha = std::ranges::find(parameters, "alpha", &ParameterView::name);
 
   RmsProp optimiser;
   Random random(trial.seed());
   Episode memory;
   const std::int64_t episodes = trial.iterations() * task.length;
-  const std::int64_t frozen = std::clamp<std::int64_t>(episodes / 10, 1, 500);  // at the end it only acts
+  const std::int64_t frozen =
+      std::clamp<std::int64_t>(episodes / 10, 1, 500);  // the last episodes do not train
   for (std::int64_t episode = 0; episode < episodes; ++episode) {
     network.reset();
     trial.step(name, completion ? complete(network, random, memory)
@@ -162,7 +170,7 @@ void learn(Trial& trial, const Task& task, float alpha_mean) {
     if (episode >= episodes - frozen) continue;
     network.zero_gradients();
     network.backward(memory.dy);
-    std::ranges::fill(of_bias(alpha->gradient, neurons), 0.0f);
+    std::ranges::fill(bias_row(alpha->gradient, neurons), 0.0f);
     optimiser.step(parameters, task);
     readout.zero_gradients();
   }
@@ -184,7 +192,8 @@ int main(int argc, char** argv) {
                          .log_y = true});
   float alpha_mean = -.3f;
   experiment.app()
-      .add_option("--alpha-mean", alpha_mean, "About which alpha starts, but for completion. The author's: 0")
+      .add_option("--alpha-mean", alpha_mean,
+                  "Mean of the initial alpha, except for completion. The author's: 0")
       ->check(CLI::Range(-10.0, 10.0))
       ->capture_default_str();
   return experiment.run(argc, argv, [&](Trial& trial) {

@@ -1,17 +1,14 @@
-// What the device can do at best, as JSON on stdout: copy bandwidth from memory and from L2, the cost of a
-// launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of bench/gpu/run are
-// made from these numbers. Without a GPU: a line on stderr and exit code 3.
+// The best rates of the device, as JSON on stdout, an object a line: copy bandwidth from memory and from
+// L2, the cost of a launch, of a graph's node, and of a barrier across the grid or a cluster. The floors of
+// bench/gpu/run are made from these numbers. Without a GPU: a line on stderr and exit code 3.
 #include <cooperative_groups.h>
-#include <cuda_runtime.h>
 
-#include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <source_location>
-#include <stdexcept>
-#include <string>
-#include <vector>
+#include <cstring>
 
+#include "device.cuh"
+
+namespace plasticity::ceilings {
 namespace {
 
 namespace cg = cooperative_groups;
@@ -19,64 +16,6 @@ namespace cg = cooperative_groups;
 constexpr int threads = 256;
 constexpr int in_flight = 4;      // loads that a thread of the copy has under way
 constexpr int blocks_per_sm = 4;  // of the copy: all resident at once, so no block waits for another to end
-
-void check(cudaError_t error, std::source_location where = std::source_location::current()) {
-  if (error == cudaSuccess) return;
-  throw std::runtime_error(std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": " +
-                           cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
-}
-
-int attribute(cudaDeviceAttr which) {
-  int value = 0;
-  check(cudaDeviceGetAttribute(&value, which, 0));
-  return value;
-}
-
-struct Stream {
-  Stream() { check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking)); }
-  ~Stream() { cudaStreamDestroy(handle); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  cudaStream_t handle{};
-};
-
-struct Event {
-  Event() { check(cudaEventCreate(&handle)); }
-  ~Event() { cudaEventDestroy(handle); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t handle{};
-};
-
-struct Buffer {
-  explicit Buffer(std::size_t bytes) {
-    check(cudaMalloc(&data, bytes));
-    check(cudaMemset(data, 1, bytes));
-    check(cudaDeviceSynchronize());
-  }
-  ~Buffer() { cudaFree(data); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  void* data = nullptr;
-};
-
-/// Microseconds that `work` keeps the stream busy: the median of seven, after one that is not counted.
-template <class Work>
-double microseconds(const Stream& stream, Work work) {
-  const Event start, end;
-  std::vector<float> times;
-  for (int k = 0; k < 8; ++k) {
-    check(cudaEventRecord(start.handle, stream.handle));
-    work();
-    check(cudaEventRecord(end.handle, stream.handle));
-    check(cudaEventSynchronize(end.handle));
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start.handle, end.handle));
-    if (k > 0) times.push_back(milliseconds);
-  }
-  std::sort(times.begin(), times.end());
-  return 1e3 * static_cast<double>(times[times.size() / 2]);
-}
 
 // Copies `vectors` times 16 bytes, `rounds` times over, past L1; round r works on pair r mod `pairs` of the
 // pool, whose pairs are a source and a destination side by side. The asm is volatile: no round may be left
@@ -123,35 +62,9 @@ __global__ void cluster_kernel(int barriers) {
 #endif
 }
 
-std::string number(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.6g", value);
-  return text;
-}
-
-/// "key": number, or null with a "key_skipped" beside it that says why.
-struct Member {
-  std::string key, value;
-};
-
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') result += '\\';
-    if (static_cast<unsigned char>(c) >= 0x20) result += c;
-  }
-  return result + "\"";
-}
-
-void skip(std::vector<Member>& members, const std::string& key, const std::string& why) {
-  std::fprintf(stderr, "device_ceilings: %s skipped: %s\n", key.c_str(), why.c_str());
-  members.push_back({key, "null"});
-  members.push_back({key + "_skipped", quoted(why)});
-}
-
 /// GB/s, read and written, of copies whose source and destination are together `footprint` bytes. Fresh: each
 /// round works on memory that L2 has long forgotten. Else always the same memory, which stays in L2 if it
-/// fits. No launch and no barrier stands between the rounds.
+/// fits. No launch and no barrier separates the rounds.
 double copy_rate(const Stream& stream, const Buffer& pool, std::size_t pool_bytes, std::size_t footprint,
                  bool fresh, int sms) {
   const std::int64_t vectors = static_cast<std::int64_t>(footprint / (2 * sizeof(uint4)));
@@ -180,11 +93,11 @@ std::string copies(const Stream& stream, int sms, std::size_t l2) {
   for (std::size_t footprint = least; footprint <= most && 2 * footprint <= pool_bytes; footprint *= 2) {
     const double fresh = copy_rate(stream, pool, pool_bytes, footprint, true, sms);
     const double again = copy_rate(stream, pool, pool_bytes, footprint, false, sms);
-    list += (list.empty() ? "\n    {" : ",\n    {");
+    list += (list.empty() ? "{" : ", {");
     list += "\"footprint_bytes\": " + std::to_string(footprint) + ", \"fresh_gb_per_s\": " + number(fresh) +
             ", \"again_gb_per_s\": " + number(again) + "}";
   }
-  return "[" + list + "\n  ]";
+  return "[" + list + "]";
 }
 
 double launch_cost(const Stream& stream, int blocks) {
@@ -217,19 +130,10 @@ double graph_node_cost(const Stream& stream, int blocks) {
   return us / (nodes * replays);
 }
 
-/// What one more barrier costs: `run(n)` launches a kernel with n of them.
-template <class Run>
-double barrier_cost(const Stream& stream, Run run) {
-  constexpr int few = 100, many = 2100;
-  const double less = microseconds(stream, [&] { run(few); });
-  const double more = microseconds(stream, [&] { run(many); });
-  return (more - less) / (many - few);
-}
-
-void add_grid_sync(std::vector<Member>& members, const Stream& stream, int sms) {
+void add_grid_sync(const Stream& stream, int sms) {
   const std::string key = "grid_sync_us";
   if (attribute(cudaDevAttrCooperativeLaunch) == 0) {
-    return skip(members, key, "the device has no cooperative launch");
+    return skip(key, "the device has no cooperative launch");
   }
   const double us = barrier_cost(stream, [&](int barriers) {
     void* arguments[] = {&barriers};
@@ -237,20 +141,20 @@ void add_grid_sync(std::vector<Member>& members, const Stream& stream, int sms) 
                                       dim3(static_cast<unsigned>(sms)), dim3(threads), arguments, 0,
                                       stream.handle));
   });
-  members.push_back({key, number(us)});
+  tell(key, number(us));
 }
 
-void add_cluster_sync(std::vector<Member>& members, const Stream& stream, int sms) {
+void add_cluster_sync(const Stream& stream, int sms) {
   for (const unsigned size : {2u, 4u, 8u}) {
     const std::string key = "cluster_sync_" + std::to_string(size) + "_us";
     if (attribute(cudaDevAttrComputeCapabilityMajor) < 9 || attribute(cudaDevAttrClusterLaunch) == 0) {
-      skip(members, key, "the device has no clusters");
+      skip(key, "the device has no clusters");
       continue;
     }
     cudaFuncAttributes compiled{};
     check(cudaFuncGetAttributes(&compiled, cluster_kernel));
     if (compiled.ptxVersion < 90) {
-      skip(members, key, "this program was not compiled for sm_90 or later");
+      skip(key, "this program was not compiled for sm_90 or later");
       continue;
     }
     cudaLaunchAttribute cluster{};
@@ -265,7 +169,7 @@ void add_cluster_sync(std::vector<Member>& members, const Stream& stream, int sm
     launch.numAttrs = 1;
     const double us = barrier_cost(
         stream, [&](int barriers) { check(cudaLaunchKernelEx(&launch, cluster_kernel, barriers)); });
-    members.push_back({key, number(us)});
+    tell(key, number(us));
   }
 }
 
@@ -279,37 +183,38 @@ void print_ceilings() {
   const std::size_t l2 = static_cast<std::size_t>(properties.l2CacheSize);
   const Stream stream;
 
-  std::vector<Member> members{{"device", quoted(properties.name)},
-                              {"compute_capability", quoted(std::to_string(properties.major) + "." +
-                                                            std::to_string(properties.minor))},
-                              {"driver_version", std::to_string(driver)},
-                              {"runtime_version", std::to_string(runtime)},
-                              {"sms", std::to_string(sms)},
-                              {"sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3)},
-                              {"memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3)},
-                              {"memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth))},
-                              {"memory_bytes", std::to_string(properties.totalGlobalMem)},
-                              {"l2_bytes", std::to_string(l2)},
-                              {"shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor)},
-                              {"registers_per_sm", std::to_string(properties.regsPerMultiprocessor)}};
-  members.push_back({"copy", copies(stream, sms, l2)});
-  members.push_back({"launch_us", number(launch_cost(stream, sms))});
-  members.push_back({"launch_one_block_us", number(launch_cost(stream, 1))});
-  members.push_back({"graph_node_us", number(graph_node_cost(stream, sms))});
-  members.push_back({"graph_node_one_block_us", number(graph_node_cost(stream, 1))});
-  add_grid_sync(members, stream, sms);
-  add_cluster_sync(members, stream, sms);
-
-  std::string json;
-  for (const Member& member : members) {
-    json += (json.empty() ? "  " : ",\n  ") + quoted(member.key) + ": " + member.value;
-  }
-  std::printf("{\n%s\n}\n", json.c_str());
+  tell("device", quoted(properties.name));
+  tell("compute_capability",
+       quoted(std::to_string(properties.major) + "." + std::to_string(properties.minor)));
+  tell("driver_version", std::to_string(driver));
+  tell("runtime_version", std::to_string(runtime));
+  tell("sms", std::to_string(sms));
+  tell("sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3));
+  tell("memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3));
+  tell("memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
+  tell("memory_bytes", std::to_string(properties.totalGlobalMem));
+  tell("l2_bytes", std::to_string(l2));
+  tell("shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor));
+  tell("registers_per_sm", std::to_string(properties.regsPerMultiprocessor));
+  tell("launch_us", number(launch_cost(stream, sms)));
+  tell("launch_one_block_us", number(launch_cost(stream, 1)));
+  tell("graph_node_us", number(graph_node_cost(stream, sms)));
+  tell("graph_node_one_block_us", number(graph_node_cost(stream, 1)));
+  tell("copy", copies(stream, sms, l2));
+  add_grid_sync(stream, sms);
+  add_cluster_sync(stream, sms);
 }
 
 }  // namespace
+}  // namespace plasticity::ceilings
 
-int main() {
+int main(int argc, char** argv) {
+  using namespace plasticity::ceilings;
+  const bool exchange = argc == 2 && std::strcmp(argv[1], "--exchange") == 0;
+  if (argc > 1 && !exchange) {
+    std::fprintf(stderr, "device_ceilings: expected --exchange or nothing, got %s\n", argv[1]);
+    return 2;
+  }
   int devices = 0;
   const cudaError_t error = cudaGetDeviceCount(&devices);
   if (error != cudaSuccess || devices == 0) {
@@ -318,7 +223,11 @@ int main() {
     return 3;
   }
   try {
-    print_ceilings();
+    if (exchange) {
+      measure_exchange(Stream(), attribute(cudaDevAttrMultiProcessorCount));
+    } else {
+      print_ceilings();
+    }
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "device_ceilings: %s\n", failure.what());
     return 1;

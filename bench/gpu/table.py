@@ -1,17 +1,17 @@
 """The floors, and the table that bench/gpu/run prints last: plain functions of a results file.
 
 The floor of a step is launch + bytes / rate.
-  launch   what an empty kernel costs, in a stream or as a node of a graph, whichever is less.
-  bytes    what one launch a step has to move, per B N N. Float: forward reads the trace and writes it, 8; backward reads
+  launch   the cost of an empty kernel, in a stream or as a node of a graph, whichever is less.
+  bytes    the least that one launch per step must move, per B N N. Float: forward reads the trace and writes it, 8; backward reads
            the trace and reads and writes its gradient, 12. With a bfloat16 tape the steps still work on a float trace and
            write the tape beside it, 8 + 2, and backward reads two slots of it, 8 + 2 + 2.
-  rate     the measured copy of as much memory again and again, so from L2 where that fits, interpolated between sizes.
+  rate     the measured copy of as much memory again and again, so from L2 if it fits, interpolated between sizes.
 w and alpha (8 N N, shared by the batch, from L2) and the vectors are left out, and that a tape is new memory at every
 step: the floor is low rather than high. Keeping the trace on chip over steps would go below it.
 """
 import math
 
-MOST_NOTES = 9  # of a part that the table shows
+MOST_NOTES = 24  # of a part that the table shows
 
 # (bytes moved, bytes touched) per B N N, by precision and direction
 TRAFFIC = {
@@ -44,7 +44,7 @@ def floor_us(ceilings, neurons, batch, precision, direction):
     4.5
     >>> floor_us({}, 1000, 1, "f32", "forward")
     """
-    if not ceilings or not ceilings.get("copy"):
+    if not ceiling_known(ceilings):
         return None
     elements = batch * neurons * neurons
     moved, touched = TRAFFIC[precision][direction]
@@ -71,34 +71,62 @@ def cell(value, width):
     return (f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}").rjust(width)
 
 
+MODES = {"published": "publ.", "eager": "careful", "graph": "graph", "compile": "compile"}  # of PyTorch
+
+
 def step_lines(results):
     """A line for each configuration, precision and path (which kernels ran): ours, the floor of a launch a step, ours / floor,
-    PyTorch as published, in its careful form and that as a CUDA graph, each over ours.
+    PyTorch as published, in its careful form, that as a CUDA graph and compiled, each over ours.
 
     >>> times = {"forward_ms_per_step": .001, "backward_ms_per_step": .002, "path": "cluster"}
-    >>> results = {"steps": [{"name": "rnn", "neurons": 8, "batch": 1, "precision": "f32", "path": "automatic", "result": times}]}
+    >>> results = {"times": [{"name": "rnn", "neurons": 8, "batch": 1, "precision": "f32", "path": "automatic", "result": times}],
+    ...            "peers": [{"name": "rnn", "mode": "eager", "result": {"forward_ms_per_step": .01, "backward_ms_per_step": .03}}]}
     >>> step_lines(results)[1].split()
-    ['rnn', 'f32', 'cluster', '1.00', '-', '-', '-', '-', '-', '2.00', '-', '-', '-', '-', '-']
+    ['rnn', 'f32', 'a:cluster', '1.00', '-', '-', '-', '10.0', '-', '-', '2.00', '-', '-', '-', '15.0', '-', '-']
     """
-    peers = {}
-    for entry in results.get("peers", []):
-        for mode, result in entry.get("results", {}).items():
-            peers[entry["name"], mode] = result
-    head = ["configuration".ljust(37), "prec", "path".ljust(7)]
+    peers = {(entry["name"], entry["mode"]): entry["result"] for entry in results.get("peers", []) if "result" in entry}
+    head = ["configuration".ljust(37), "prec", "path".ljust(9)]
     for direction in ("fwd", "bwd"):
-        head += [f"{direction} us".rjust(8), "floor".rjust(7), "x floor".rjust(8), "publ.".rjust(7), "careful".rjust(7),
-                 "graph".rjust(7)]
+        head += [f"{direction} us".rjust(8), "floor".rjust(7), "x floor".rjust(8)]
+        head += [name.rjust(7) for name in MODES.values()]
     lines = [" ".join(head)]
-    for entry in results.get("steps", []):
+    for entry in results.get("times", []):
         name, precision, ours = entry["name"], entry["precision"], entry.get("result")
-        line = [name.ljust(37), precision.ljust(4), (ours or entry).get("path", "-").ljust(7)]
+        path = "a:" + ours["path"] if ours and entry["path"] == "automatic" else entry["path"]
+        line = [name.ljust(37), precision.ljust(4), path.ljust(9)]
+        if ours is None:
+            lines.append(" ".join(line + ["does not fit" if entry.get("refused") else entry.get("error", "")]))
+            continue
         for direction in ("forward", "backward"):
             time = us(ours, direction)
             floor = floor_us(results.get("ceilings"), entry["neurons"], entry["batch"], precision, direction)
             line += [cell(time, 8), cell(floor, 7), cell(ratio(time, floor), 8)]
-            for mode in ("published", "eager", "graph"):
-                line.append(cell(ratio(us(peers.get((name, mode)), direction), time), 7))
-        lines.append(" ".join(line))
+            line += [cell(ratio(us(peers.get((name, mode)), direction), time), 7) for mode in MODES]
+        lines.append(" ".join(line) + (f"  {entry['extra']}" if "extra" in entry else ""))
+    return lines
+
+
+def operation_lines(results):
+    """The operations, a line each: microseconds a step.
+
+    >>> operation_lines({"operations": [{"operation": "step", "case": "rnn", "contender": "us", "ms_per_step": 0.002},
+    ...                                 {"operation": "step", "case": "b", "contender": "us", "error": "no"}]})
+    ['step      us          2.00  rnn', 'step      us            no  b']
+    """
+    lines = []
+    for line in results["operations"]:
+        time = cell(1e3 * line["ms_per_step"], 5) if "ms_per_step" in line else line["error"].rjust(5)
+        lines.append(f"{line['operation'].ljust(9)} {line['contender'].ljust(10)} {time}  {line['case']}")
+    return lines
+
+
+def profile_lines(results):
+    """The counters of Nsight Compute, a line for each launch and metric."""
+    lines = []
+    for entry in results["ncu"]:
+        for kernel, metrics in entry["launches"].items():
+            lines.append(f"{entry['kernel']}, {entry['name']}, {entry['path']}: {kernel[:60]}")
+            lines += [f"  {name.rpartition('__')[2]:<70} {value:.6g}" for name, value in metrics.items()]
     return lines
 
 
@@ -112,22 +140,36 @@ def ceiling_line(ceilings):
             f" graph node {cell(ceilings['graph_node_us'], 0)} us" + "".join("; " + each for each in told))
 
 
+def ceiling_known(ceilings):
+    return bool(ceilings) and all(key in ceilings for key in ("copy", "launch_us", "graph_node_us"))
+
+
 def table(results):
     """The whole table, as text."""
-    lines = [f"{results.get('device', 'no GPU')}, {results['date']}, commit {results.get('commit', 'unknown')}", ""]
-    width = max(len(name) for name in results["parts"])
+    lines = [f"{results['profile']}: {results.get('device', 'no GPU')}, {results['date']}, commit {results.get('commit', 'unknown')}"
+             f" for {results.get('architectures', 'unknown')}", ""]
+    width = max(map(len, results["parts"]), default=0)
+    no_time = []
     for name, part in results["parts"].items():
+        no_time += part["no_time"]
         head = f"{name.ljust(width)}  {part['status'].ljust(9)} {part['seconds']:4.0f} s  "
         notes = part["notes"] if len(part["notes"]) <= MOST_NOTES else \
-            [*part["notes"][:MOST_NOTES - 1], f"and {len(part['notes']) - MOST_NOTES + 1} more (results.json has them)"]
+            [*part["notes"][:MOST_NOTES - 1], f"and {len(part['notes']) - MOST_NOTES + 1} more ({results['profile']}.json has them)"]
         for note in notes or [""]:
             lines.append((head + note).rstrip())
             head = " " * len(head)
-    if results.get("ceilings"):
+    if no_time:
+        lines += ["", f"No time for {len(no_time)}:", *(f"  {what}" for what in no_time)]
+    if ceiling_known(results.get("ceilings")):
         lines += ["", ceiling_line(results["ceilings"])]
-    if results.get("steps"):
+    if results.get("times"):
         lines += ["", "Microseconds a step. floor = launch + bytes / copy rate; bytes = 8 B N N forward, 12 B N N backward"
                   " (bf16: 10, 12)",
-                  "publ., careful, graph: PyTorch's time over ours, in the papers' form, in a careful one, and that as a CUDA graph"]
+                  "publ., careful, graph, compile: PyTorch's time over ours, in the papers' form, in a careful one, that as a CUDA"
+                  " graph and compiled", "a: the path that the plan chose"]
         lines += step_lines(results)
+    if results.get("operations"):
+        lines += ["", "Operations, microseconds a step", *operation_lines(results)]
+    if results.get("ncu"):
+        lines += ["", "Nsight Compute", *profile_lines(results)]
     return "\n".join(lines)

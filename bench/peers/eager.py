@@ -5,7 +5,8 @@ Modes: `eager`, the module in its careful form; `published`, in the form of the 
 whole sequence captured in a CUDA graph and replayed (CUDA); `compile`, its step through torch.compile (PyTorch 2). Several,
 separated by commas, print a list. Forward is timed with autograd recording, as in training, and backward apart, after it.
 A CUDA graph replays forward alone or both, so there backward is the difference. Exit code 3: a mode that is not possible
-here, with the reason on stderr.
+here, with the reason on stderr. `eager.py --lines` times the configurations on stdin, the options of one on each line, in
+one process, and prints a line of JSON for each.
 """
 import math
 import sys
@@ -106,35 +107,69 @@ def graph(problem, device):
     return lambda: {name: timing.milliseconds(each.replay, wait)[1] for name, (each, _) in graphs.items()}
 
 
+def no_gpu():
+    """Why PyTorch cannot use a GPU, or None."""
+    if torch.cuda.is_available():
+        return None
+    return "PyTorch sees no GPU" if torch.version.cuda else f"PyTorch {torch.__version__} was built without CUDA"
+
+
+def warm_up_libraries():
+    """Makes the libraries load their code; returns the memory in use, which does not count as the network's."""
+    torch.ones(64, 64).mm(torch.ones(64, 64))
+    return timing.memory_of_process("VmRSS")
+
+
+def time_mode(options, spec, mode, idle):
+    on_gpu = options.device == "cuda"
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    problem = Problem(spec, options.steps, options.batch, options.device, mode == "published")
+    once = {"eager": eager, "published": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
+    device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
+
+    def told():
+        peak = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if on_gpu else {}
+        return peak | {"idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
+                       "configuration": timing.configuration(spec, options, mode, f"torch {torch.__version__}",
+                                                             device, torch.get_num_threads())}
+
+    return timing.rounds(options, once, told)
+
+
+def time_lines(description):
+    """Times the configurations on stdin, a line each, one mode each: PyTorch is loaded once for all of them."""
+    idle = warm_up_libraries()
+
+    def time_line(words):
+        options, spec = timing.parse(description, MODES, words)
+        if options.device == "cuda" and no_gpu():
+            raise timing.NotPossible(no_gpu())
+        if options.paced or len(options.mode) > 1:
+            raise timing.NotPossible("a line takes one mode, and no --paced")
+        if options.threads > 0:
+            torch.set_num_threads(options.threads)
+        reset = getattr(getattr(torch, "compiler", None), "reset", None)
+        if reset:
+            reset()  # else compiled code of an earlier line counts as a recompilation of this one
+        return time_mode(options, spec, options.mode[0], idle)
+
+    return timing.run_lines(sys.stdin, time_line)
+
+
 def main():
-    options, spec = timing.parse(__doc__.split("\n", maxsplit=1)[0], MODES)
-    if options.device == "cuda" and not torch.cuda.is_available():
-        print("eager.py: PyTorch sees no GPU" if torch.version.cuda else
-              f"eager.py: PyTorch {torch.__version__} was built without CUDA", file=sys.stderr)
+    description = __doc__.split("\n", maxsplit=1)[0]
+    if sys.argv[1:] == ["--lines"]:
+        return time_lines(description)
+    options, spec = timing.parse(description, MODES)
+    if options.device == "cuda" and no_gpu():
+        print(f"eager.py: {no_gpu()}", file=sys.stderr)
         return 3
     if options.threads > 0:
         torch.set_num_threads(options.threads)
-    torch.ones(64, 64).mm(torch.ones(64, 64))  # so that what the libraries load does not count as the network's memory
-    idle = timing.memory_of_process("VmRSS")
-
-    def time_mode(mode):
-        on_gpu = options.device == "cuda"
-        if on_gpu:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-        problem = Problem(spec, options.steps, options.batch, options.device, mode == "published")
-        once = {"eager": eager, "published": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
-        device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
-
-        def told():
-            peak = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if on_gpu else {}
-            return peak | {"idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
-                           "configuration": timing.configuration(spec, options, mode, f"torch {torch.__version__}",
-                                                                 device, torch.get_num_threads())}
-
-        return timing.rounds(options, once, told)
-
-    return timing.run_modes("eager.py", options, time_mode)
+    idle = warm_up_libraries()
+    return timing.run_modes("eager.py", options, lambda mode: time_mode(options, spec, mode, idle))
 
 
 if __name__ == "__main__":

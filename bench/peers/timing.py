@@ -99,8 +99,8 @@ def positive(text):
     return value
 
 
-def parse(description, legal_modes):
-    """The options and the Spec that they name."""
+def make_parser(description, legal_modes):
+    """The parser of the options of one configuration."""
     def modes(text):
         chosen = text.split(",")
         for mode in chosen:
@@ -126,7 +126,13 @@ def parse(description, legal_modes):
                         help=f"of {', '.join(legal_modes)}; several, separated by commas, print a list")
     parser.add_argument("--paced", action="store_true",
                         help="times once more for every line on stdin, a line of JSON each: to take turns")
-    options = parser.parse_args()
+    return parser
+
+
+def parse(description, legal_modes, words=None):
+    """The options and the Spec that the words name (default: those of the command line)."""
+    parser = make_parser(description, legal_modes)
+    options = parser.parse_args(words)
     if options.paced and len(options.mode) > 1:
         parser.error("--mode: expected one mode with --paced")
     try:
@@ -135,6 +141,31 @@ def parse(description, legal_modes):
     except ValueError as error:
         parser.error(str(error))
     return options, spec
+
+
+def run_lines(lines, time_line):
+    """Times the configuration of every line and prints a line of JSON for each at once; the exit code: 1 if one failed.
+
+    >>> run_lines(["--steps 2", "--steps x", "--steps 3"], lambda words: {"steps": int(words[1])})
+    {"steps": 2}
+    {"error": "ValueError: invalid literal for int() with base 10: 'x'"}
+    {"steps": 3}
+    1
+    """
+    failed = 0
+    for line in lines:
+        try:
+            result = time_line(line.split())
+        except SystemExit:  # argparse has said on stderr what is wrong
+            result = {"error": f"the options {line.strip()} are wrong"}
+        except NotPossible as error:
+            result = {"error": str(error)}
+        except Exception as error:  # of the framework: the other lines are still timed
+            first = (str(error).strip().splitlines() or [""])[0]
+            result = {"error": f"{type(error).__name__}: {first}"}
+        failed = failed or int("error" in result)
+        print(json.dumps(result), flush=True)
+    return failed
 
 
 def run_modes(program, options, time_mode):

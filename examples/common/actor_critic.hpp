@@ -7,47 +7,47 @@
 
 namespace examples {
 
-/// Many worlds of one kind, stepped together.
-class Worlds {
+/// A batch of B environments that are stepped together.
+class Environments {
  public:
-  virtual ~Worlds() = default;
-  virtual std::size_t observations() const = 0;  ///< numbers that an agent sees at each step
+  virtual ~Environments() = default;
+  virtual std::size_t observations() const = 0;  ///< numbers per observation
   virtual std::size_t actions() const = 0;
-  virtual void begin(Random& random) = 0;  ///< a new episode in each of them
-  /// Every element's `x` [B,observations] is overwritten with what it sees now.
+  virtual void reset(Random& random) = 0;  ///< starts an episode in every environment
+  /// Writes the current observations to `x` [B,observations].
   virtual void observe(std::span<float> x) const = 0;
-  /// Every element acts and gets its `rewards` [B].
-  virtual void act(std::span<const std::size_t> actions, std::span<float> rewards, Random& random) = 0;
+  /// Applies `actions` [B] and writes `rewards` [B].
+  virtual void step(std::span<const std::size_t> actions, std::span<float> rewards, Random& random) = 0;
 };
 
 struct ActorCriticOptions {
   std::int64_t batch = 30, steps = 200, neurons = 100;
   double learning_rate = 1e-4, discount = .9;
   double entropy = .1, value = .1;  ///< weights of the entropy bonus and of the value loss
-  double gradient_norm = 4;         ///< the gradient is clipped to it
+  double gradient_norm = 4;         ///< the maximum 2-norm of the gradient
 };
 
-/// Advantage actor-critic (A2C) with a recurrent network: a policy and a value are read out linearly from its
-/// activity at every step. Each element of the batch is its own baseline: the value that the network gave to
-/// that element at that step.
+/// Advantage actor-critic (A2C) with a recurrent network. Two linear readouts of the network's activity are
+/// the policy and the value at every step. The baseline is the value of the same environment at the same
+/// step.
 class ActorCritic {
  public:
-  /// `spec` says what the network is; inputs and neurons are set here.
-  ActorCritic(plasticity::Spec spec, const Worlds& worlds, const ActorCriticOptions& options,
+  /// Uses `spec` with `inputs` from the environments and `neurons` from the options.
+  ActorCritic(plasticity::Spec spec, const Environments& environments, const ActorCriticOptions& options,
               plasticity::Device device, std::uint64_t seed);
 
-  /// One episode in every world, and a step down the gradient. Gives the mean reward per episode, from step
-  /// `counted_from` on.
-  double train(Worlds& worlds, Random& random, std::size_t counted_from = 0);
+  /// Runs one episode in every environment and updates the parameters. Returns the mean reward per episode
+  /// from step `first_counted` on.
+  double train(Environments& environments, Random& random, std::size_t first_counted = 0);
 
   plasticity::Network& network() { return network_; }
   std::vector<plasticity::ParameterView> readouts() { return readouts_; }
-  std::size_t parameters() const;  ///< how many numbers are trained
-  /// The values that the last episode's steps were given, [T,B].
+  std::size_t parameters() const;  ///< number of trained values
+  /// The value of each step of the last episode, [T,B].
   std::span<const float> values() const { return values_; }
 
  private:
-  void play(Worlds& worlds, Random& random);
+  void play(Environments& environments, Random& random);
   void learn();
 
   ActorCriticOptions options_;
@@ -62,8 +62,8 @@ class ActorCritic {
   std::vector<float> dlogits_, dvalues_, dy_, dy_value_;
 };
 
-/// How many neurons a network without plasticity must have, to have as many parameters as a plastic one of
-/// `neurons` (which has an alpha beside each w).
-std::int64_t neurons_without_plasticity(std::int64_t neurons, const Worlds& worlds);
+/// The smallest number of neurons with which a network without plasticity has at least as many parameters as
+/// a plastic one with `neurons` neurons, which has an alpha for each w.
+std::int64_t neurons_without_plasticity(std::int64_t neurons, const Environments& environments);
 
 }  // namespace examples

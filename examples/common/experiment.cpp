@@ -15,7 +15,7 @@ void remove_plasticity(plasticity::Network& network) {
   for (const char* name : {"alpha", "eta"}) network.set_trainable(name, false);
 }
 
-std::vector<plasticity::ParameterView> together(
+std::vector<plasticity::ParameterView> concatenate(
     std::initializer_list<std::vector<plasticity::ParameterView>> modules) {
   std::vector<plasticity::ParameterView> all;
   for (const auto& module : modules) all.insert(all.end(), module.begin(), module.end());
@@ -25,23 +25,23 @@ std::vector<plasticity::ParameterView> together(
 Record& Trial::record(const std::string& learner) {
   if (records_.find(learner) == records_.end()) {
     learners_.push_back(learner);
-    since_ = Clock::now();
+    learner_start_ = Clock::now();
   }
   return records_[learner];
 }
 
 void Trial::step(const std::string& learner, double value) {
-  Record& its = record(learner);
-  its.values.push_back(value);
-  if (terminal_) draw_progress(learner, its);
+  Record& learner_record = record(learner);
+  learner_record.values.push_back(value);
+  if (terminal_) draw_progress(learner, learner_record);
 }
 
-void Trial::draw_progress(const std::string& learner, const Record& its) {
+void Trial::draw_progress(const std::string& learner, const Record& learner_record) {
   const Clock::time_point now = Clock::now();
-  if (now - drawn_ < std::chrono::milliseconds(100)) return;
-  drawn_ = now;
-  const double part = static_cast<double>(its.values.size()) / static_cast<double>(iterations_);
-  const double elapsed = std::chrono::duration<double>(now - since_).count();
+  if (now - last_draw_ < std::chrono::milliseconds(100)) return;
+  last_draw_ = now;
+  const double part = static_cast<double>(learner_record.values.size()) / static_cast<double>(iterations_);
+  const double elapsed = std::chrono::duration<double>(now - learner_start_).count();
   std::string bar(24, '.');
   std::fill_n(bar.begin(), std::min<std::size_t>(static_cast<std::size_t>(part * 24), 24), '#');
   std::fprintf(stderr, "\r[%s] %3.0f %%  seed %llu, %s: %.3g  %.0f s left\x1b[K", bar.c_str(), 100 * part,
@@ -60,19 +60,19 @@ double Trial::recent(const std::string& learner, std::size_t count) const {
   const auto found = records_.find(learner);
   if (found == records_.end()) return std::nan("");
   const std::vector<double>& values = found->second.values;
-  double sum = 0, known = 0;
+  double sum = 0, finite = 0;
   for (std::size_t k = values.size() - std::min(count, values.size()); k < values.size(); ++k) {
     if (!std::isfinite(values[k])) continue;
     sum += values[k];
-    ++known;
+    ++finite;
   }
-  return sum / known;
+  return sum / finite;
 }
 
 void Trial::result(const std::string& learner, double value) {
-  Record& its = record(learner);
-  its.result = value;
-  its.seconds = std::chrono::duration<double>(Clock::now() - since_).count();
+  Record& learner_record = record(learner);
+  learner_record.result = value;
+  learner_record.seconds = std::chrono::duration<double>(Clock::now() - learner_start_).count();
   end_progress();
 }
 
@@ -93,8 +93,8 @@ void Trial::save(const std::string& learner, const plasticity::Network& network,
 
 Experiment::Experiment(Description description)
     : description_(std::move(description)), app_(description_.about, description_.name) {
-  app_.add_option("--seed", seed_, "Of the parameters and of what happens")->capture_default_str();
-  app_.add_option("--seeds", seeds_, "How many seeds are run, from --seed on")
+  app_.add_option("--seed", seed_, "Seed of the parameters and of the episodes")->capture_default_str();
+  app_.add_option("--seeds", seeds_, "Number of seeds, starting at --seed")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app_.add_option("--iterations", iterations_,
@@ -102,10 +102,10 @@ Experiment::Experiment(Description description)
                       "; default: " + std::to_string(description_.iterations) + ", with --quick " +
                       std::to_string(description_.quick))
       ->check(CLI::Range(1, 1'000'000'000));
-  app_.add_option("--device", device_, "Where it runs")
+  app_.add_option("--device", device_, "The device")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
-  app_.add_flag("--quick", quick_, "A small version of seconds, which must beat chance");
+  app_.add_flag("--quick", quick_, "A small version of a few seconds, which must beat chance");
   app_.add_option("--out", out_, "Folder for the curve, the networks and the outcomes")
       ->capture_default_str();
 }
@@ -147,7 +147,7 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.chance_ = description_.chance;
     train(trial);
     trial.end_progress();
-    // After every seed, so that a run cut short has not been for nothing.
+    // After every seed, so that an interrupted run keeps its results.
     outcomes = gather(trials);
     outcomes.command = command;
     outcomes.seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -159,17 +159,23 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
 }
 
 void Experiment::draw(const Outcomes& outcomes) const {
-  std::vector<plasticity::io::Curve> curves;
-  for (const Outcome& outcome : outcomes.learners) {
-    if (!outcome.curve.x.empty()) curves.push_back(outcome.curve);  // else it was not trained
+  if constexpr (!plasticity::draw::available) {
+    if (outcomes.seeds.size() == 1) std::fprintf(stderr, "%s\n", plasticity::draw::unavailable_reason);
+  } else {
+    std::vector<plasticity::draw::Curve> curves;
+    for (const Outcome& outcome : outcomes.learners) {
+      if (!outcome.curve.x.empty()) curves.push_back(outcome.curve);  // an empty curve: not trained
+    }
+    const std::size_t seeds = outcomes.seeds.size();
+    const std::string over = seeds > 1 ? ", median and quartiles of " + std::to_string(seeds) + " seeds" : "";
+    plasticity::io::write_png(
+        std::filesystem::path(out_) / (description_.name + ".png"),
+        plasticity::draw::line_chart(curves, {.title = description_.about,
+                                              .x_label = description_.x_label,
+                                              .y_label = description_.metric + over,
+                                              .log_y = description_.log_y,
+                                              .reference = {{outcomes.chance, "chance"}}}));
   }
-  plasticity::io::write_chart(std::filesystem::path(out_) / (description_.name + ".png"), curves,
-                              {.title = description_.about,
-                               .x_label = description_.x_label,
-                               .y_label = description_.metric,
-                               .log_y = description_.log_y,
-                               .reference = {outcomes.chance},
-                               .reference_label = "chance"});
 }
 
 Outcomes Experiment::gather(const std::vector<Trial>& trials) const {

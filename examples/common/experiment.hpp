@@ -13,15 +13,15 @@
 
 namespace examples {
 
-/// What an experiment is called, what it measures, and how long it is.
+/// The name, the metric and the length of an experiment.
 struct Description {
-  std::string name;                ///< of the program and of its files in out/
-  std::string about;               ///< for --help, and the title of the chart
-  std::string metric;              ///< what is measured: "sign error"
-  std::string x_label;             ///< what an iteration is: "episodes"
-  double chance = 0;               ///< the metric's value without an idea (see also Trial::set_chance)
-  std::int64_t iterations = 1000;  ///< of training, in full
-  std::int64_t quick = 100;        ///< and with --quick
+  std::string name;                ///< name of the program and of its files in out/
+  std::string about;               ///< text of --help and title of the chart
+  std::string metric;              ///< the metric: "sign error"
+  std::string x_label;             ///< the unit of an iteration: "episodes"
+  double chance = 0;               ///< the metric at chance level (see also Trial::set_chance)
+  std::int64_t iterations = 1000;  ///< training iterations
+  std::int64_t quick = 100;        ///< training iterations with --quick
   bool log_y = false;
 };
 
@@ -31,14 +31,14 @@ struct Record {
   double result = 0, seconds = 0;
 };
 
-/// Makes a network's weights fixed: alpha is zero and stays.
+/// Removes the plasticity of a network: sets alpha to zero and excludes it from training.
 void remove_plasticity(plasticity::Network& network);
 
-/// The parameters of several modules as one list, for Adam and clip_gradients.
-std::vector<plasticity::ParameterView> together(
+/// Concatenates the parameters of several modules, for Adam and clip_gradients.
+std::vector<plasticity::ParameterView> concatenate(
     std::initializer_list<std::vector<plasticity::ParameterView>> modules);
 
-/// One seed of an experiment: what the training loops are given, and tell how they do.
+/// One seed of an experiment. The training loops read its settings and report their progress to it.
 class Trial {
  public:
   std::uint64_t seed() const { return seed_; }
@@ -46,26 +46,25 @@ class Trial {
   std::int64_t iterations() const { return iterations_; }
   plasticity::Device device() const { return device_; }
 
-  /// The metric's value without an idea, where it depends on the data. A dashed line in the chart.
+  /// Sets the metric's chance level, if it depends on the data. The chart shows it as a dashed line.
   void set_chance(double chance) { chance_ = chance; }
 
-  /// A learner has done an iteration, and the metric was `value` (not a number: not known this time). Moves
-  /// the progress bar on a terminal, and is a point of the learner's curve.
+  /// Records that a learner did one iteration, with the metric `value` (NaN: not measured). Adds a point to
+  /// the learner's curve and, on a terminal, updates the progress bar.
   void step(const std::string& learner, double value);
 
-  /// The mean of the learner's last `count` values (fewer where there are not as many).
+  /// The mean of the learner's last `count` values, or of all if there are fewer.
   double recent(const std::string& learner, std::size_t count) const;
 
-  /// A learner's outcome, what the table shows.
+  /// Records a learner's outcome for the table.
   void result(const std::string& learner, double value);
 
-  /// A learner's network, and the readouts that belong to it, go to out/NAME.LEARNER.safetensors (first
-  /// seed).
+  /// Saves a learner's network and its readouts to out/NAME.LEARNER.safetensors (first seed only).
   void save(const std::string& learner, const plasticity::Network& network,
             std::vector<plasticity::ParameterView> readouts = {});
 
-  /// The mean of the learner's outcomes over the seeds must be below (above) `limit`; otherwise the program
-  /// ends with exit code 1.
+  /// Requires that the mean of the learner's outcomes over the seeds is below (above) `limit`. Otherwise the
+  /// exit code is 1.
   void expect_below(const std::string& learner, double limit) { expected_[learner] = {limit, false}; }
   void expect_above(const std::string& learner, double limit) { expected_[learner] = {limit, true}; }
 
@@ -90,25 +89,27 @@ class Trial {
   std::vector<std::string> learners_;  // in the order of their first step
   std::map<std::string, Record> records_;
   std::map<std::string, Expectation> expected_;
-  Clock::time_point since_ = Clock::now(), drawn_{};
+  Clock::time_point learner_start_ = Clock::now(), last_draw_{};
 };
 
-/// A program that trains over one or more seeds. It reads --seed, --seeds, --iterations, --device, --quick
-/// and --out, and after every seed writes the curves (median over the seeds, and the quartiles) to
-/// out/NAME.png and all outcomes to out/NAME.json, and prints one result line.
+/// A program that trains with one or more seeds. It parses --seed, --seeds, --iterations, --device, --quick
+/// and
+/// --out. After every seed it writes the curves (median and quartiles over the seeds) to out/NAME.png and all
+/// outcomes to out/NAME.json. At the end it prints one result line.
 class Experiment {
  public:
   explicit Experiment(Description description);
 
-  /// To add options of the program's own.
+  /// The parser, to which a program can add options.
   CLI::App& app() { return app_; }
 
-  /// Runs `train` for every seed. The exit code: 0; 1 where an expectation is not met; 2 for a wrong call.
+  /// Runs `train` for every seed. Returns the exit code: 1 if an expectation is not met, 2 for invalid
+  /// arguments, otherwise 0.
   int run(int argc, char** argv, const std::function<void(Trial&)>& train);
 
  private:
   int train_all(const std::function<void(Trial&)>& train, const std::string& command);
-  /// What the seeds so far have reached; the command and the times are left open.
+  /// Collects the outcomes of the seeds so far, without the command and the times.
   Outcomes gather(const std::vector<Trial>& trials) const;
   void draw(const Outcomes& outcomes) const;
 

@@ -15,13 +15,13 @@ namespace {
 
 constexpr std::size_t side = Pictures::side, area = side * side;
 
-/// Bright strokes on black. A class is three strokes; its pictures move their ends.
-Pictures drawn(bool test) {
+/// Draws bright strokes on black. A class is three strokes; each picture moves their ends.
+Pictures draw_pictures(bool test) {
   constexpr std::size_t classes = 10, strokes = 3;
   Pictures pictures{classes, {}, {}, "pictures drawn by the program (Fashion-MNIST is not installed)"};
-  Random of_classes(1), of_pictures(test ? 3 : 2);
+  Random class_random(1), picture_random(test ? 3 : 2);
   std::vector<double> ends(classes * strokes * 4);
-  for (double& end : ends) end = 4 + 20 * of_classes.uniform();
+  for (double& end : ends) end = 4 + 20 * class_random.uniform();
   const std::size_t count = test ? 2000 : 10000;
   pictures.pixels.resize(count * area);
   for (std::size_t index = 0; index < count; ++index) {
@@ -31,9 +31,9 @@ Pictures drawn(bool test) {
     for (std::size_t stroke = 0; stroke < strokes; ++stroke) {
       double at[4];
       for (std::size_t k = 0; k < 4; ++k) {
-        at[k] = ends[(label * strokes + stroke) * 4 + k] + 5 * of_pictures.uniform() - 2.5;
+        at[k] = ends[(label * strokes + stroke) * 4 + k] + 5 * picture_random.uniform() - 2.5;
       }
-      const auto shade = static_cast<std::uint8_t>(150 + of_pictures.below(105));
+      const auto shade = static_cast<std::uint8_t>(150 + picture_random.below(105));
       for (double part = 0; part <= 1; part += .02) {
         const auto x = static_cast<std::size_t>(std::clamp(at[0] + part * (at[2] - at[0]), 0.0, 26.0));
         const auto y = static_cast<std::size_t>(std::clamp(at[1] + part * (at[3] - at[1]), 0.0, 26.0));
@@ -45,7 +45,7 @@ Pictures drawn(bool test) {
   return pictures;
 }
 
-/// A PNG picture averaged down to 28x28, its ink bright.
+/// Reads a PNG picture, averaged to 28x28, with bright ink.
 std::vector<std::uint8_t> read_png(const std::filesystem::path& path) {
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
@@ -98,19 +98,19 @@ void Pictures::load(std::size_t index, std::span<float> values, std::size_t quar
       mean += sum / static_cast<double>(size * size);
     }
   }
-  float largest = 1e-6f;
+  float max_magnitude = 1e-6f;
   for (float& value : values) {
     value -= static_cast<float>(mean);
-    largest = std::max(largest, std::abs(value));
+    max_magnitude = std::max(max_magnitude, std::abs(value));
   }
-  for (float& value : values) value /= largest;
+  for (float& value : values) value /= max_magnitude;
 }
 
 Pictures fashion_mnist(bool test) {
   const std::filesystem::path folder = "/usr/share/datasets/fashion-mnist";
   const std::string part = test ? "t10k" : "train";
   std::error_code none;
-  if (!std::filesystem::exists(folder / (part + "-images-idx3-ubyte.gz"), none)) return drawn(test);
+  if (!std::filesystem::exists(folder / (part + "-images-idx3-ubyte.gz"), none)) return draw_pictures(test);
   plasticity::io::Images images = plasticity::io::read_idx_images(folder / (part + "-images-idx3-ubyte.gz"));
   const std::vector<std::uint8_t> labels =
       plasticity::io::read_idx_labels(folder / (part + "-labels-idx1-ubyte.gz"));

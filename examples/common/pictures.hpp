@@ -18,22 +18,22 @@ struct Pictures {
 
   std::size_t count() const { return labels.size(); }
 
-  /// The numbers of the pictures of each class.
+  /// The indices of the pictures of each class.
   std::vector<std::vector<std::size_t>> by_class() const;
 
-  /// Picture `index`, turned by `quarter` right angles, as values in [-1,1]: 2x2 averages where `values` is
-  /// 14x14, the mean subtracted, then the largest magnitude 1.
+  /// Writes picture `index`, rotated by `quarter` right angles, to `values`, which is 28x28 or 14x14 (2x2
+  /// averages). The mean is 0 and the largest magnitude 1.
   void load(std::size_t index, std::span<float> values, std::size_t quarter = 0) const;
 };
 
-/// Fashion-MNIST, 10 classes, from Debian's package dataset-fashion-mnist; where it is not installed,
-/// pictures drawn by the program: ten classes of a few strokes, each picture with strokes of its own bent,
-/// moved and shaded.
+/// Fashion-MNIST, 10 classes, from Debian's package dataset-fashion-mnist. If it is not installed, the
+/// program draws pictures: ten classes of three strokes. Each picture moves the ends of its strokes and
+/// varies their shade.
 Pictures fashion_mnist(bool test);
 
-/// Omniglot as it is distributed: every folder below `folder` that holds PNG pictures is a class (a
-/// character). Averaged down to 28x28, ink bright. Throws std::runtime_error where there are fewer than 20
-/// classes, a class of one picture, or a PNG file that is not one.
+/// Omniglot in its distributed form: every folder below `folder` that holds PNG pictures is a class (a
+/// character). Pictures are averaged to 28x28, with bright ink. Throws std::runtime_error for fewer than 20
+/// classes, a class with one picture, or an invalid PNG file.
 Pictures omniglot(const std::filesystem::path& folder);
 
 }  // namespace examples

@@ -7,16 +7,17 @@
 
 namespace examples {
 
-/// Random numbers with the same bits everywhere: the standard fixes its engines, not its distributions.
+/// Random numbers with equal bits on every platform. The standard defines the bits of engines, but not of
+/// distributions.
 class Random {
  public:
   explicit Random(std::uint64_t seed) {
     std::seed_seq sequence{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)};
     engine_.seed(sequence);
   }
-  /// In [0, 1).
+  /// A number in [0, 1).
   double uniform() { return static_cast<double>(engine_() >> 11) * 0x1p-53; }
-  /// In 0..count-1.
+  /// An integer in 0..count-1.
   std::size_t below(std::size_t count) {
     return static_cast<std::size_t>(uniform() * static_cast<double>(count));
   }

@@ -12,7 +12,7 @@
 namespace examples {
 namespace {
 
-/// Of sorted values, between neighbours where it falls between them.
+/// A quantile of sorted values, interpolated between neighbours.
 double quantile(const std::vector<double>& sorted, double part) {
   if (sorted.empty()) return std::nan("");
   const double at = part * static_cast<double>(sorted.size() - 1);
@@ -21,7 +21,7 @@ double quantile(const std::vector<double>& sorted, double part) {
   return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
-/// The mean of what is finite in [from, to).
+/// The mean of the finite values in [from, to).
 double block_mean(const std::vector<double>& values, std::size_t from, std::size_t to) {
   double sum = 0, count = 0;
   for (std::size_t k = from; k < std::min(to, values.size()); ++k) {
@@ -32,7 +32,7 @@ double block_mean(const std::vector<double>& values, std::size_t from, std::size
   return count > 0 ? sum / count : std::nan("");
 }
 
-/// To four digits: a curve is to be read and drawn, not to be calculated with.
+/// Rounds to four digits, which suffice to read and draw a curve.
 std::vector<double> rounded(std::vector<double> values) {
   for (double& value : values) {
     char text[32];
@@ -59,12 +59,12 @@ double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs) {
-  constexpr std::size_t most = 60;
+plasticity::draw::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs) {
+  constexpr std::size_t max_blocks = 60;
   std::size_t length = 0;
   for (const auto& run : runs) length = std::max(length, run.size());
-  const std::size_t blocks = std::min(length, most);
-  plasticity::io::Curve curve{name, {}, {}, {}, {}};
+  const std::size_t blocks = std::min(length, max_blocks);
+  plasticity::draw::Curve curve{.name = name, .x = {}, .y = {}};
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::size_t from = block * length / blocks, to = (block + 1) * length / blocks;
     std::vector<double> means;
@@ -110,7 +110,7 @@ void write(const Outcomes& outcomes, const std::filesystem::path& file) {
                                   {"low", rounded(outcome.curve.low)},
                                   {"high", rounded(outcome.curve.high)}}}});
   }
-  // The seeds so far stay readable while the file is written.
+  // Writes a second file and renames it, so that the old one stays readable.
   std::filesystem::path fresh = file;
   fresh += ".new";
   std::ofstream out(fresh);

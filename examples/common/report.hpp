@@ -5,14 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "tool/draw/chart.hpp"
+
 namespace examples {
 
-/// What one learner reached, seed by seed.
+/// The outcomes of one learner, one per seed.
 struct Outcome {
   std::string name;
   std::vector<double> values, seconds;
-  plasticity::io::Curve curve;  // of training
-  std::string expected;         // "below 0.1", or empty
+  plasticity::draw::Curve curve;  // the training curve
+  std::string expected;           // "below 0.1", or empty
   bool met = true;
 };
 
@@ -22,21 +24,21 @@ struct Outcomes {
   std::string iteration;
   std::int64_t iterations = 0;
   std::string device, command{};
-  double seconds = 0, processor_seconds = 0;  // of all seeds; processor time is over all threads
+  double seconds = 0, processor_seconds = 0;  // of all seeds; processor time of all threads
   std::vector<std::uint64_t> seeds{};
   std::vector<Outcome> learners{};
 };
 
 double mean(const std::vector<double>& values);
 
-/// The median over runs and the quartiles as its band, in at most 60 blocks of iterations. Each run is the
-/// metric at every iteration; what is not a number is left out.
-plasticity::io::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
+/// The median of the runs, with the quartiles as its band, in at most 60 blocks of iterations. A run is the
+/// metric at every iteration; values that are not finite are skipped.
+plasticity::draw::Curve median_curve(const std::string& name, const std::vector<std::vector<double>>& runs);
 
-/// Everything as JSON, in place of what the file held.
+/// Writes the outcomes as JSON and replaces the file.
 void write(const Outcomes& outcomes, const std::filesystem::path& file);
 
-/// Prints the result line. Gives whether every expectation is met.
+/// Prints the result line. Returns whether every expectation is met.
 bool print(const Outcomes& outcomes);
 
 }  // namespace examples

@@ -13,7 +13,7 @@
 namespace examples {
 namespace {
 
-constexpr std::size_t shortest = 10'000;  // bytes
+constexpr std::size_t min_bytes = 10'000;
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -21,7 +21,7 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// Every licence once (links are other names of the same), in the order of their names.
+/// All licences, sorted by name. Symbolic links are skipped: they are second names.
 std::string licences() {
   const std::filesystem::path folder = "/usr/share/common-licenses";
   std::error_code none;
@@ -36,31 +36,31 @@ std::string licences() {
   return all;
 }
 
-/// Paragraphs about a person and a thing whose names are made up for each: the second mention of a name can
-/// be known only by one who remembers the first.
-std::string made_up() {
+/// Paragraphs about a person and a thing with invented names. Only a model that remembers the first mention
+/// of a name can predict the second.
+std::string generated_sentences() {
   Random random(1);
-  const auto one_of = [&](auto&... word) {
+  const auto choose = [&](auto&... word) {
     const std::array<const char*, sizeof...(word)> words{word...};
     return std::string(words[random.below(words.size())]);
   };
   const auto name = [&] {
-    std::string made;
+    std::string invented;
     for (std::size_t k = 0; k < 2 + random.below(2); ++k) {
-      made += one_of("b", "d", "f", "k", "l", "m", "n", "r", "s", "t", "v", "z") +
-              one_of("a", "e", "i", "o", "u");
+      invented += choose("b", "d", "f", "k", "l", "m", "n", "r", "s", "t", "v", "z") +
+                  choose("a", "e", "i", "o", "u");
     }
-    return made;
+    return invented;
   };
   std::string all;
   while (all.size() < 300'000) {
     const std::string person = name(), thing = name();
-    all += "There was once a " + one_of("child", "king", "miller", "sailor") + " called " + person +
+    all += "There was once a " + choose("child", "king", "miller", "sailor") + " called " + person +
            ", who had a " + thing + ". ";
     for (std::size_t k = 0; k < 3 + random.below(4); ++k) {
-      all += one_of("Every morning ", "In the evening ", "Then ", "One day ") + person +
-             one_of(" looked for", " cleaned", " sold", " hid", " asked for") + " the " + thing +
-             one_of(". ", " in the garden. ", " by the river. ", " once more. ");
+      all += choose("Every morning ", "In the evening ", "Then ", "One day ") + person +
+             choose(" looked for", " cleaned", " sold", " hid", " asked for") + " the " + thing +
+             choose(". ", " in the garden. ", " by the river. ", " once more. ");
     }
     all += "\n";
   }
@@ -72,17 +72,17 @@ std::string made_up() {
 Text::Text(const std::string& file) : source_(file) {
   std::string all = file.empty() ? licences() : file == "generated" ? std::string() : read_file(file);
   if (file.empty()) source_ = "licences of Debian";
-  if (file == "generated" || (file.empty() && all.size() < shortest)) {
-    all = made_up();
-    source_ = "sentences made up by the program";
+  if (file == "generated" || (file.empty() && all.size() < min_bytes)) {
+    all = generated_sentences();
+    source_ = "sentences invented up by the program";
   }
-  if (all.size() < shortest) throw std::runtime_error("text: expected at least 10000 bytes, got " + file);
+  if (all.size() < min_bytes) throw std::runtime_error("text: expected at least 10000 bytes, got " + file);
   std::array<int, 256> symbol;
   symbol.fill(-1);
   for (const char byte : all) {
-    int& its = symbol[static_cast<unsigned char>(byte)];
-    if (its < 0) its = static_cast<int>(symbols_++);
-    content_.push_back(static_cast<std::uint8_t>(its));
+    int& index = symbol[static_cast<unsigned char>(byte)];
+    if (index < 0) index = static_cast<int>(symbols_++);
+    content_.push_back(static_cast<std::uint8_t>(index));
   }
   train_ = content_.size() - content_.size() / 12;
 }

@@ -7,13 +7,12 @@
 
 namespace examples {
 
-/// A text of bytes, as symbols 0..symbols-1: its last twelfth is for testing, the rest for training.
+/// A text of bytes, as symbols 0..symbols-1. The last twelfth is the test text, the rest the training text.
 class Text {
  public:
-  /// Reads a file. An empty name: the licences in Debian's /usr/share/common-licenses, in the order of their
-  /// names, or where they are not, and for the name "generated", sentences that the program makes up, in
-  /// which new names are introduced and come back. Throws std::runtime_error for a file that cannot be read
-  /// or is shorter than 10,000 bytes.
+  /// Reads a file. An empty name selects the licences in Debian's /usr/share/common-licenses, sorted by name.
+  /// The name "generated", or an empty name without licences, selects generated sentences, in which invented
+  /// names recur. Throws std::runtime_error if the file cannot be read or is shorter than 10,000 bytes.
   explicit Text(const std::string& file);
 
   std::size_t symbols() const { return symbols_; }
@@ -21,8 +20,8 @@ class Text {
   std::span<const std::uint8_t> test() const { return std::span(content_).subspan(train_); }
   const std::string& source() const { return source_; }
 
-  /// Bits per character of the test text for one who knows only how often each symbol is in the training
-  /// text: the chance level.
+  /// The chance level: bits per character of the test text if each symbol has its frequency in the training
+  /// text.
   double bits_without_context() const;
 
  private:

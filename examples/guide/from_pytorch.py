@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Carries plastic networks from PyTorch into files that the library reads.
+"""Exports plastic networks from PyTorch to files that the library reads.
 
 usage: from_pytorch.py FOLDER [--seed N]
 
-Three modules as one would write them in PyTorch from the papers' equations, each exported with its weights and, so that
-the export can be checked, with a short sequence, PyTorch's answers to it and autograd's gradients:
+Exports three PyTorch modules, written from the papers' equations. Each file holds the weights, a short sequence,
+PyTorch's outputs and autograd's gradients, so that `plasticity verify` can check the export:
 
     python3 examples/guide/from_pytorch.py out/exported && build/plasticity verify out/exported/*.safetensors
 
-For a module of your own: write a function like names_of_rnn() below and call export(). The papers: [2018] arXiv 1804.02464,
+For your own module, write a function like names_of_rnn() below and call export(). The papers: [2018] arXiv 1804.02464,
 [2019] arXiv 2002.10585.
 """
 import argparse
@@ -25,7 +25,7 @@ except ImportError:
 
 
 class PlasticRNN(nn.Module):
-    """[2018]: a recurrent network whose traces decay. Weights [pre, post], traces [batch, pre, post]."""
+    """[2018]: a recurrent network with decaying traces. Weights [pre, post], traces [batch, pre, post]."""
 
     def __init__(self, neurons):
         super().__init__()
@@ -62,7 +62,7 @@ class ModulatedRNN(nn.Module):
 
 
 class PlasticLSTM(nn.Module):
-    """[2019]: an LSTM whose candidate gate is plastic, one alpha a neuron."""
+    """[2019]: an LSTM with a plastic candidate gate and one alpha per neuron."""
 
     def __init__(self, inputs, neurons):
         super().__init__()
@@ -86,8 +86,8 @@ class PlasticLSTM(nn.Module):
         return post, (post, c, hebb)
 
 
-# From a module to the library's names and layouts. `of` is a tensor's value, or its gradient. nn.Linear keeps its weights
-# [out, in], the library [in, out].
+# The following functions map the library's names to a module's tensors. `of` returns a parameter's value or its
+# gradient. The weights of nn.Linear are [out, in], the library's are [in, out].
 def names_of_rnn(module, of):
     return {"w": of(module.w), "alpha": of(module.alpha), "eta": of(module.eta)}
 
@@ -108,7 +108,7 @@ def names_of_lstm(module, of):
 
 
 def save_file(path, tensors, metadata):
-    """The safetensors format, with float64."""
+    """Writes a safetensors file with float64 tensors."""
     header, data = {"__metadata__": metadata}, b""
     for name, tensor in sorted(tensors.items()):
         raw = tensor.detach().to(torch.float64).contiguous().numpy().tobytes()
@@ -119,8 +119,11 @@ def save_file(path, tensors, metadata):
 
 
 def export(path, module, names, spec, state, input_name, width, steps=6, batch=2):
-    """Writes the parameters ("param.…", with the spec in the metadata: what Network::load reads) and a parity case: the
-    sequence, what the module gives, and the gradients of sum(y * upstream)."""
+    """Writes the parameters and a parity case.
+
+    Network::load reads the parameters, "param.…", and the spec in the metadata. The parity case is a sequence, the
+    module's outputs, and the gradients of sum(y * upstream).
+    """
     module = module.double()
     inputs = torch.randn(steps, batch, width, dtype=torch.float64, requires_grad=True)
     state = tuple(torch.zeros(batch, *shape, dtype=torch.float64) for shape in state)

@@ -15,7 +15,7 @@ Verbosity verbosity() {
     if (name == "dispatch") return Verbosity::dispatch;
     if (name == "profile") return Verbosity::profile;
     log_line("PLASTICITY_VERBOSE: expected info, dispatch or profile, got '" + std::string(name) +
-             "'; taken as info");
+             "'; using info");
     return Verbosity::info;
   }();
   return level;

@@ -13,7 +13,7 @@ namespace plasticity {
   throw Error(code, argument + ": expected " + expected + ", got " + got);
 }
 
-/// Throws Error(invalid_argument) with the same form of message.
+/// Throws Error(invalid_argument) with the message "`argument`: expected `expected`, got `got`".
 [[noreturn]] inline void bad_argument(const std::string& argument, const std::string& expected,
                                       const std::string& got) {
   throw_error(ErrorCode::invalid_argument, argument, expected, got);

@@ -1,5 +1,3 @@
-#include "c/adam.hpp"
-
 #include "c/network.hpp"
 
 using namespace plasticity;
@@ -14,11 +12,11 @@ void plasticity_adam_options_init(plasticity_adam_options* options) {
 plasticity_status plasticity_adam_create(const plasticity_adam_options* options, plasticity_adam** adam) {
   return guarded([&] {
     plasticity_adam*& out = not_null(adam, "adam");
-    const plasticity_adam_options& with = not_null(options, "options");
-    out = new plasticity_adam{Adam({.learning_rate = with.learning_rate,
-                                    .beta1 = with.beta1,
-                                    .beta2 = with.beta2,
-                                    .epsilon = with.epsilon})};
+    const plasticity_adam_options& from = not_null(options, "options");
+    out = new plasticity_adam{Adam({.learning_rate = from.learning_rate,
+                                    .beta1 = from.beta1,
+                                    .beta2 = from.beta2,
+                                    .epsilon = from.epsilon})};
   });
 }
 
@@ -37,10 +35,10 @@ plasticity_status plasticity_adam_steps(const plasticity_adam* adam, int64_t* st
   return guarded([&] { not_null(steps, "steps") = not_null(adam, "adam").adam.steps(); });
 }
 
-plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters, size_t count, double most,
-                                            double* norm) {
+plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters, size_t count,
+                                            double max_norm, double* norm) {
   return guarded([&] {
-    const double was = clip_gradients(c::to_views(parameters, count), most);
-    if (norm != nullptr) *norm = was;
+    const double norm_before = clip_gradients(c::to_views(parameters, count), max_norm);
+    if (norm != nullptr) *norm = norm_before;
   });
 }

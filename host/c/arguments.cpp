@@ -5,16 +5,17 @@
 namespace plasticity::c {
 namespace {
 
-bool fits(plasticity_dtype got, plasticity_dtype wanted) {
-  const bool flag = wanted.code == PLASTICITY_UINT && wanted.bits == 8 && got.code == PLASTICITY_BOOL;
-  return (got.code == wanted.code || flag) && got.bits == wanted.bits && got.lanes == wanted.lanes;
+/// Returns whether a tensor of type `got` may be used as `expected`. A bool may be used as uint8.
+bool matches(plasticity_dtype got, plasticity_dtype expected) {
+  const bool as_uint8 = expected.code == PLASTICITY_UINT && expected.bits == 8 && got.code == PLASTICITY_BOOL;
+  return (got.code == expected.code || as_uint8) && got.bits == expected.bits && got.lanes == expected.lanes;
 }
 
 std::string to_string(plasticity_device device) {
   switch (device.kind) {
     case PLASTICITY_CPU: return "the CPU";
     case PLASTICITY_CUDA: return str_cat("CUDA device ", device.index);
-    case PLASTICITY_CUDA_HOST: return "pinned memory of the host";
+    case PLASTICITY_CUDA_HOST: return "pinned host memory";
     case PLASTICITY_CUDA_MANAGED: return "managed memory";
     default: return str_cat("a device of kind ", device.kind);
   }
@@ -58,7 +59,7 @@ void check_dense(const std::string& name, const plasticity_tensor& tensor) {
   std::int64_t dense = 1;
   for (std::int32_t axis = tensor.ndim - 1; axis >= 0; --axis) {
     if (tensor.shape[axis] > 1 && tensor.strides[axis] != dense) {
-      bad_argument(str_cat(name, ".strides"), "those of a dense row-major tensor, or null",
+      bad_argument(str_cat(name, ".strides"), "the strides of a dense row-major tensor, or null",
                    str_cat(to_string(tensor.strides, tensor.ndim), " for shape ",
                            to_string(tensor.shape, tensor.ndim)));
     }
@@ -71,21 +72,20 @@ void* data_of(const plasticity_tensor& tensor) {
 }
 
 plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vector<std::int64_t>& shape) {
-  return {
-      .data = data,
-      .device = {PLASTICITY_CPU, 0},
-      .ndim = static_cast<std::int32_t>(shape.size()),
-      .dtype = dtype,
-      .shape = const_cast<std::int64_t*>(shape.data()),  // DLPack's field; views are not written through it
-      .strides = nullptr,
-      .byte_offset = 0};
+  return {.data = data,
+          .device = {PLASTICITY_CPU, 0},
+          .ndim = static_cast<std::int32_t>(shape.size()),
+          .dtype = dtype,
+          .shape = const_cast<std::int64_t*>(shape.data()),  // DLPack has no const field
+          .strides = nullptr,
+          .byte_offset = 0};
 }
 
-Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device on) : on_(on) {
+Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device device) : device_(device) {
   if (count > 0 && list == nullptr) bad_argument("arguments", str_cat("a list of ", count), "null");
   for (std::size_t k = 0; k < count; ++k) {
     if (list[k].name == nullptr) bad_argument(str_cat("arguments[", k, "].name"), "a name", "null");
-    if (has(list[k].name)) bad_argument(list[k].name, "once", "twice");
+    if (has(list[k].name)) throw Error(ErrorCode::invalid_argument, str_cat(list[k].name, ": occurs twice"));
     entries_.push_back({list[k].name, list[k].tensor});
   }
 }
@@ -95,15 +95,14 @@ bool Arguments::has(std::string_view name) const {
                      [&](const Entry& entry) { return entry.name == name && entry.tensor != nullptr; });
 }
 
-void Arguments::check_place(const std::string& name, const plasticity_tensor& tensor) const {
-  const plasticity_device device = tensor.device;
-  const bool on_host = device.kind == PLASTICITY_CPU || device.kind == PLASTICITY_CUDA_HOST;
-  const bool on_gpu = device.kind == PLASTICITY_CUDA && device.index == on_.index();
-  const bool there = on_.kind() == DeviceKind::cpu ? on_host : on_gpu;
-  if (there || device.kind == PLASTICITY_CUDA_MANAGED) return;
-  const plasticity_device wanted = {on_.kind() == DeviceKind::cpu ? PLASTICITY_CPU : PLASTICITY_CUDA,
-                                    on_.index()};
-  bad_argument(str_cat(name, ".device"), to_string(wanted), to_string(device));
+void Arguments::check_device(const std::string& name, const plasticity_tensor& tensor) const {
+  const plasticity_device got = tensor.device;
+  const bool for_cpu = device_.kind() == DeviceKind::cpu;
+  const bool on_host = got.kind == PLASTICITY_CPU || got.kind == PLASTICITY_CUDA_HOST;
+  const bool on_gpu = got.kind == PLASTICITY_CUDA && got.index == device_.index();
+  if ((for_cpu ? on_host : on_gpu) || got.kind == PLASTICITY_CUDA_MANAGED) return;
+  const plasticity_device expected = {for_cpu ? PLASTICITY_CPU : PLASTICITY_CUDA, device_.index()};
+  bad_argument(str_cat(name, ".device"), to_string(expected), to_string(got));
 }
 
 void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dtype dtype) {
@@ -114,28 +113,30 @@ void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dt
   entry->taken = true;
   if (entry->tensor == nullptr) return nullptr;
   const plasticity_tensor& tensor = *entry->tensor;
-  if (!fits(tensor.dtype, dtype)) {
+  if (!matches(tensor.dtype, dtype)) {
     bad_argument(str_cat(name, ".dtype"), to_string(dtype), to_string(tensor.dtype));
   }
   check_dense(name, tensor);
-  const auto is = [&](const std::int64_t* size, int rank) {
+  const auto has_shape = [&](const std::int64_t* size, int rank) {
     return tensor.ndim == rank && std::equal(size, size + rank, tensor.shape);
   };
-  const bool short_one = leading_one_optional_ && shape.rank > 1 && shape.size[0] == 1;
-  if (!is(shape.size.data(), shape.rank) && !(short_one && is(shape.size.data() + 1, shape.rank - 1))) {
+  const bool may_drop_axis = leading_one_optional_ && shape.rank > 1 && shape.size[0] == 1;
+  if (!has_shape(shape.size.data(), shape.rank) &&
+      !(may_drop_axis && has_shape(shape.size.data() + 1, shape.rank - 1))) {
     bad_argument(str_cat(name, ".shape"), to_string(shape.size.data(), shape.rank),
                  to_string(tensor.shape, tensor.ndim));
   }
-  check_place(name, tensor);
+  check_device(name, tensor);
   return data_of(tensor);
 }
 
-void Arguments::refuse_others() const {
+void Arguments::check_all_used() const {
   for (const Entry& entry : entries_) {
     if (entry.taken || entry.tensor == nullptr) continue;
     std::string names;
     for (const std::string& each : known_) names += str_cat(names.empty() ? "" : ", ", each);
-    bad_argument("arguments", str_cat("tensors of this call (", names, ")"), str_cat('\'', entry.name, '\''));
+    bad_argument("arguments", str_cat("only arguments of this call (", names, ")"),
+                 str_cat('\'', entry.name, '\''));
   }
 }
 

@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "c/status.hpp"
+#include "model/for_each_tensor.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device.hpp"
 
 namespace plasticity::c {
 
-/// The type of elements as DLPack has it.
+/// Returns the DLPack element type of T.
 template <class T>
 constexpr plasticity_dtype dtype_of() {
   if constexpr (std::is_floating_point_v<T>) return {PLASTICITY_FLOAT, 8 * sizeof(T), 1};
@@ -19,51 +20,54 @@ constexpr plasticity_dtype dtype_of() {
   return {PLASTICITY_INT, 8 * sizeof(T), 1};
 }
 
-/// "float32", "[2,3]": how messages say it.
+/// Format a type ("float32") or a shape ("[2,3]") for messages.
 std::string to_string(plasticity_dtype dtype);
 std::string to_string(const std::int64_t* shape, std::int32_t ndim);
 
-/// Throws Error(invalid_argument), in the name of the tensor, unless it is dense and row-major.
+/// Throws Error(invalid_argument) unless the tensor is dense and row-major. The message names the tensor.
 void check_dense(const std::string& name, const plasticity_tensor& tensor);
 
-/// Where its first element is.
+/// Returns the address of the first element.
 void* data_of(const plasticity_tensor& tensor);
 
-/// A dense view of the host's memory. `shape` must live as long as the view.
+/// Returns a dense view of host memory. The view points to `shape`, which must outlive it.
 plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vector<std::int64_t>& shape);
 
-/// The list of tensors that a call is given. Every tensor that the call knows is asked for by name; what is
-/// left over is refused.
+/// The tensor arguments of a call. The call takes each tensor that it knows by name, then check_all_used()
+/// rejects the others.
 class Arguments {
  public:
-  /// `on`: where the tensors must be. Throws for a name that is null or occurs twice.
-  Arguments(const plasticity_argument* list, std::size_t count, Device on);
+  /// The tensors must be on `device`. Throws Error(invalid_argument) for a name that is null or occurs twice.
+  Arguments(const plasticity_argument* list, std::size_t count, Device device);
 
-  /// In a single step a tensor may come without its leading 1.
+  /// Accepts tensors without their leading axis of size 1, for a single step.
   void allow_missing_leading_one() { leading_one_optional_ = true; }
 
-  /// The data of the tensor, null when it is absent. Throws Error(invalid_argument) that names it when its
-  /// type, shape, strides or place are not as they must be.
+  /// Returns the data of the tensor, or null if it is absent. Throws Error(invalid_argument) for a wrong
+  /// type, shape, stride or device. The message names the tensor.
   template <class T>
   T* take(const std::string& name, const Shape& shape) {
     return static_cast<T*>(take(name, shape, dtype_of<std::remove_const_t<T>>()));
   }
 
-  /// All tensors of a group, "GROUP.NAME"; `shape_of(name)` is empty for those that the spec does not have.
-  template <class Group, class ShapeOf>
-  void take_group(const char* group, Group& pointers, ShapeOf shape_of) {
-    for (const auto& member : Group::members()) {
-      const std::string name = str_cat(group, '.', member.name);
-      const std::optional<Shape> shape = shape_of(member.name);
-      if (!shape && has(name)) bad_argument(name, "none for a network without it", "a tensor");
-      if (!shape) continue;
-      auto*& pointer = pointers.*member.pointer;
-      pointer = take<std::remove_pointer_t<std::remove_reference_t<decltype(pointer)>>>(name, *shape);
-    }
+  /// Takes all tensors of Parameters, Inputs or State, under the names "GROUP.NAME". Throws
+  /// Error(invalid_argument) for a tensor that the spec does not have.
+  template <class Group>
+  void take_group(const Spec& spec, std::int64_t T, std::int64_t B, const char* group, Group& tensors) {
+    for_each_tensor(
+        spec, T, B, tensors,
+        [&]<class Element>(std::string_view field, Element*& pointer, const std::optional<Shape>& shape) {
+          const std::string name = str_cat(group, '.', field);
+          if (shape) {
+            pointer = take<Element>(name, *shape);
+          } else if (has(name)) {
+            bad_argument(name, "no tensor, because the spec does not have it", "a tensor");
+          }
+        });
   }
 
-  /// Throws Error(invalid_argument) for a tensor that was not asked for.
-  void refuse_others() const;
+  /// Throws Error(invalid_argument) if a tensor was not taken.
+  void check_all_used() const;
 
  private:
   struct Entry {
@@ -73,11 +77,11 @@ class Arguments {
   };
   bool has(std::string_view name) const;
   void* take(const std::string& name, const Shape& shape, plasticity_dtype dtype);
-  void check_place(const std::string& name, const plasticity_tensor& tensor) const;
+  void check_device(const std::string& name, const plasticity_tensor& tensor) const;
 
   std::vector<Entry> entries_;
   std::vector<std::string> known_;
-  Device on_;
+  Device device_;
   bool leading_one_optional_ = false;
 };
 

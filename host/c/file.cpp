@@ -1,10 +1,8 @@
 #include <array>
 #include <cstring>
 
-#include "c/adam.hpp"
 #include "c/network.hpp"
 #include "c/spec.hpp"
-#include "c/trainer.hpp"
 #include "plasticity/io/safetensors.hpp"
 
 struct plasticity_file {
@@ -14,30 +12,31 @@ struct plasticity_file {
 namespace plasticity::c {
 namespace {
 
-struct Type {
+/// A type of the file format and the corresponding DLPack type.
+struct TypePair {
   io::DType in_file;
   plasticity_dtype in_memory;
 };
-constexpr std::array<Type, 8> types{{{io::DType::f64, {PLASTICITY_FLOAT, 64, 1}},
-                                     {io::DType::f32, {PLASTICITY_FLOAT, 32, 1}},
-                                     {io::DType::f16, {PLASTICITY_FLOAT, 16, 1}},
-                                     {io::DType::bf16, {PLASTICITY_BFLOAT, 16, 1}},
-                                     {io::DType::i64, {PLASTICITY_INT, 64, 1}},
-                                     {io::DType::i32, {PLASTICITY_INT, 32, 1}},
-                                     {io::DType::u8, {PLASTICITY_UINT, 8, 1}},
-                                     {io::DType::boolean, {PLASTICITY_BOOL, 8, 1}}}};
+constexpr std::array<TypePair, 8> types{{{io::DType::f64, {PLASTICITY_FLOAT, 64, 1}},
+                                         {io::DType::f32, {PLASTICITY_FLOAT, 32, 1}},
+                                         {io::DType::f16, {PLASTICITY_FLOAT, 16, 1}},
+                                         {io::DType::bf16, {PLASTICITY_BFLOAT, 16, 1}},
+                                         {io::DType::i64, {PLASTICITY_INT, 64, 1}},
+                                         {io::DType::i32, {PLASTICITY_INT, 32, 1}},
+                                         {io::DType::u8, {PLASTICITY_UINT, 8, 1}},
+                                         {io::DType::boolean, {PLASTICITY_BOOL, 8, 1}}}};
 
 io::DType type_in_file(const std::string& name, plasticity_dtype dtype) {
-  for (const Type& type : types) {
+  for (const TypePair& type : types) {
     const plasticity_dtype each = type.in_memory;
     if (each.code == dtype.code && each.bits == dtype.bits && each.lanes == dtype.lanes) return type.in_file;
   }
-  bad_argument(str_cat(name, ".dtype"), "float16, 32 or 64, bfloat16, int32 or 64, uint8 or bool8",
+  bad_argument(str_cat(name, ".dtype"), "float16, float32, float64, bfloat16, int32, int64, uint8 or bool",
                to_string(dtype));
 }
 
 plasticity_dtype type_in_memory(io::DType dtype) {
-  for (const Type& type : types) {
+  for (const TypePair& type : types) {
     if (type.in_file == dtype) return type.in_memory;
   }
   return {};
@@ -46,7 +45,7 @@ plasticity_dtype type_in_memory(io::DType dtype) {
 io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
   check_dense(name, tensor);
   if (tensor.device.kind == PLASTICITY_CUDA)
-    bad_argument(str_cat(name, ".device"), "the host's memory", "a GPU's");
+    bad_argument(str_cat(name, ".device"), "host memory", "CUDA memory");
   io::Tensor copy;
   copy.dtype = type_in_file(name, tensor.dtype);
   copy.shape.assign(tensor.shape, tensor.shape + tensor.ndim);
@@ -81,8 +80,8 @@ void plasticity_file_destroy(plasticity_file* file) { delete file; }
 plasticity_status plasticity_file_set_tensor(plasticity_file* file, const char* name,
                                              const plasticity_tensor* tensor) {
   return guarded([&] {
-    const std::string as = &not_null(name, "name");
-    not_null(file, "file").file.tensors[as] = c::to_tensor(as, not_null(tensor, "tensor"));
+    const std::string key = &not_null(name, "name");
+    not_null(file, "file").file.tensors[key] = c::to_tensor(key, not_null(tensor, "tensor"));
   });
 }
 

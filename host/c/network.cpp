@@ -12,19 +12,18 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
   return {shape.size.begin(), shape.size.begin() + shape.rank};
 }
 
-/// The shapes of a network's tensors: parameters by their names, the state's as "state.NAME".
+/// Returns the shapes of a network's tensors: of parameters by name, of the state as "state.NAME".
 std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes_of(const Spec& spec,
                                                                         std::int64_t batch) {
   std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;
-  for (const auto& member : Parameters<float>::members()) {
-    if (const auto shape = parameter_shape(spec, member.name))
-      shapes[std::string(member.name)] = dimensions(*shape);
-  }
-  for (const auto& member : State<float>::members()) {
-    if (const auto shape = state_shape(spec, batch, member.name)) {
-      shapes[str_cat("state.", member.name)] = dimensions(*shape);
-    }
-  }
+  const auto add = [&](const char* prefix, auto group) {
+    for_each_tensor(spec, 0, batch, group,
+                    [&](std::string_view name, auto*, const std::optional<Shape>& shape) {
+                      if (shape) shapes[str_cat(prefix, name)] = dimensions(*shape);
+                    });
+  };
+  add("", Parameters<float>{});
+  add("state.", State<float>{});
   return shapes;
 }
 
@@ -33,22 +32,18 @@ std::span<T> span_of(T* data, std::int64_t elements) {
   return data == nullptr ? std::span<T>{} : std::span<T>(data, static_cast<std::size_t>(elements));
 }
 
-/// The inputs, or their gradients, of T steps as views.
+/// Takes the inputs of T steps, or their gradients, as views.
 template <class Views, class Real>
 void take_inputs(Arguments& arguments, const char* group, const Network& network, std::int64_t steps,
                  Views& views) {
+  const Spec& spec = network.spec();
+  const std::int64_t T = steps, B = network.options().batch;
   Inputs<Real> inputs;
-  const auto shape_of = [&](std::string_view name) {
-    return input_shape(network.spec(), steps, network.options().batch, name);
-  };
-  arguments.take_group(group, inputs, shape_of);
-  const auto view = [&](Real* data, std::string_view name) {
-    return span_of(data, data == nullptr ? 0 : shape_of(name)->elements());
-  };
-  views.x = view(inputs.x, "x");
-  views.u = view(inputs.u, "u");
-  views.pre = view(inputs.pre, "pre");
-  views.rate = view(inputs.rate, "rate");
+  arguments.take_group(spec, T, B, group, inputs);
+  views.x = span_of(inputs.x, T * B * spec.inputs);
+  views.u = span_of(inputs.u, T * B * spec.neurons);
+  views.pre = span_of(inputs.pre, T * B * spec.inputs);
+  views.rate = span_of(inputs.rate, T * B * spec.neurons);
 }
 
 plasticity_status run(plasticity_network* handle, std::int64_t steps, const plasticity_argument* list,
@@ -58,17 +53,17 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
     Network& network = of.network;
     Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = take_sequence(arguments, network, steps);
-    const Answers answers(arguments, network, steps);
-    arguments.refuse_others();
+    const RequestedOutputs outputs(arguments, network, steps);
+    arguments.check_all_used();
     of.recorded.reserve(of.recorded.size() + 1);
     const std::span<const float> y = records ? network.forward(sequence) : network.infer(sequence);
     if (records) of.recorded.push_back(steps);
-    if (answers.wants_y()) answers.give_y(y);
-    if (answers.wants_modulation()) answers.give_modulation(network.modulation());
+    if (outputs.wants_y()) outputs.copy_y(y);
+    if (outputs.wants_modulation()) outputs.copy_modulation(network.modulation());
   });
 }
 
-/// The static text that holds a parameter's name.
+/// Returns the name of a parameter as static text.
 const char* constant_name(std::string_view name) {
   for (const auto& member : Parameters<float>::members()) {
     if (member.name == name) return member.name.data();
@@ -91,17 +86,17 @@ Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_
   return sequence;
 }
 
-Answers::Answers(Arguments& arguments, const Network& network, std::int64_t steps) {
+RequestedOutputs::RequestedOutputs(Arguments& arguments, const Network& network, std::int64_t steps) {
   const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
   y_ = arguments.take<float>("y", Shape{{T, B, N}, 3});
   modulation_ = arguments.take<float>("modulation", Shape{{T, B}, 2});
   if (modulation_ != nullptr && !network.spec().has_modulator()) {
-    bad_argument("modulation", "none for a network without it", "a tensor");
+    bad_argument("modulation", "no tensor, because the network has no modulator", "a tensor");
   }
 }
 
-void Answers::give_y(std::span<const float> y) const { std::copy(y.begin(), y.end(), y_); }
-void Answers::give_modulation(std::span<const float> modulation) const {
+void RequestedOutputs::copy_y(std::span<const float> y) const { std::copy(y.begin(), y.end(), y_); }
+void RequestedOutputs::copy_modulation(std::span<const float> modulation) const {
   std::copy(modulation.begin(), modulation.end(), modulation_);
 }
 
@@ -154,17 +149,17 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
                                             plasticity_network** network) {
   return guarded([&] {
     plasticity_network*& out = not_null(network, "network");
-    const plasticity_network_options& with = not_null(options, "options");
+    const plasticity_network_options& from = not_null(options, "options");
     const Spec of = c::to_spec(not_null(spec, "spec"));
-    out = new plasticity_network{Network(of, {.batch = with.batch,
-                                              .device = c::to_device(with.device, with.threads),
-                                              .precision = c::to_precision(with.precision),
-                                              .seed = with.seed,
-                                              .checkpoint_interval = with.checkpoint_interval,
-                                              .memory_budget = with.memory_budget,
-                                              .execution = c::to_execution(with.execution),
-                                              .stream = {static_cast<CUstream_st*>(with.stream)}}),
-                                 c::shapes_of(of, with.batch)};
+    out = new plasticity_network{Network(of, {.batch = from.batch,
+                                              .device = c::to_device(from.device, from.threads),
+                                              .precision = c::to_precision(from.precision),
+                                              .seed = from.seed,
+                                              .checkpoint_interval = from.checkpoint_interval,
+                                              .memory_budget = from.memory_budget,
+                                              .execution = c::to_execution(from.execution),
+                                              .stream = {static_cast<CUstream_st*>(from.stream)}}),
+                                 c::shapes_of(of, from.batch)};
   });
 }
 
@@ -185,13 +180,13 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
   return guarded([&] {
     std::vector<std::int64_t>& recorded = not_null(network, "network").recorded;
     Network& of = network->network;
-    if (recorded.empty()) of.backward({});  // says what is missing
+    if (recorded.empty()) of.backward({});  // throws the error for a missing window
     const std::int64_t T = recorded.back(), B = of.options().batch, N = of.spec().neurons;
     c::Arguments list(arguments, count, Device::cpu(1));
     const auto dy = c::span_of(list.take<const float>("dy", Shape{{T, B, N}, 3}), T * B * N);
     SequenceGradients gradients;
     c::take_inputs<SequenceGradients, float>(list, "dinputs", of, T, gradients);
-    list.refuse_others();
+    list.check_all_used();
     of.backward(dy, gradients);
     recorded.pop_back();
   });

@@ -10,27 +10,16 @@ struct plasticity_plan {
 namespace plasticity::c {
 namespace {
 
-/// A call on a plan: its arguments, taken group by group in their shapes.
+/// Takes the arguments of a call on a plan.
 template <class Real>
 struct Call {
   const Plan& plan;
   Arguments& arguments;
   std::int64_t T, B = plan.options().batch, N = plan.spec().neurons;
 
-  template <class Element>
-  void take(const char* group, Parameters<Element>& tensors) {
-    arguments.take_group(group, tensors,
-                         [&](std::string_view name) { return parameter_shape(plan.spec(), name); });
-  }
-  template <class Element>
-  void take(const char* group, Inputs<Element>& tensors) {
-    arguments.take_group(group, tensors,
-                         [&](std::string_view name) { return input_shape(plan.spec(), T, B, name); });
-  }
-  template <class Element>
-  void take(const char* group, State<Element>& tensors) {
-    arguments.take_group(group, tensors,
-                         [&](std::string_view name) { return state_shape(plan.spec(), B, name); });
+  template <class Group>
+  void take(const char* group, Group& tensors) {
+    arguments.take_group(plan.spec(), T, B, group, tensors);
   }
   void take(Masks<Real>& masks) {
     masks.reset = arguments.take<const std::uint8_t>("masks.reset", Shape{{T, B}, 2});
@@ -43,7 +32,7 @@ struct Call {
 };
 
 template <class Kind>
-Kind piece(plasticity_memory memory) {
+Kind as(plasticity_memory memory) {
   return Kind{{memory.data, memory.bytes}};
 }
 
@@ -58,7 +47,7 @@ void forward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, S
   args.y = call.y();
   args.modulation = call.modulation();
   call.take("final_state", args.final_state);
-  arguments.refuse_others();
+  arguments.check_all_used();
   plan.forward(stream, args, tape, scratch);
 }
 
@@ -76,7 +65,7 @@ void backward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, 
   call.take("dparameters", args.dparameters);
   call.take("dinputs", args.dinputs);
   call.take("dinitial_state", args.dinitial_state);
-  arguments.refuse_others();
+  arguments.check_all_used();
   plan.backward(stream, args, tape, scratch);
 }
 
@@ -84,7 +73,7 @@ template <class Real>
 void load(const Plan& plan, Stream stream, Arguments& arguments, StepState step_state) {
   State<const Real> state;
   Call<Real>{plan, arguments, 1}.take("state", state);
-  arguments.refuse_others();
+  arguments.check_all_used();
   plan.load(stream, state, step_state);
 }
 
@@ -98,7 +87,7 @@ void step(const Plan& plan, Stream stream, Arguments& arguments, StepState step_
   call.take(args.masks);
   args.y = call.y();
   args.modulation = call.modulation();
-  arguments.refuse_others();
+  arguments.check_all_used();
   plan.step(stream, args, step_state, scratch);
 }
 
@@ -106,11 +95,11 @@ template <class Real>
 void store(const Plan& plan, Stream stream, Arguments& arguments, StepState step_state) {
   State<Real> state;
   Call<Real>{plan, arguments, 1}.take("state", state);
-  arguments.refuse_others();
+  arguments.check_all_used();
   plan.store(stream, state, step_state);
 }
 
-/// Runs `run.operator()<Real>(plan, stream, arguments)` in the type of the plan.
+/// Calls `run.operator()<Real>(plan, stream, arguments)` with the plan's argument type.
 template <class Run>
 plasticity_status on(const plasticity_plan* handle, void* stream, const plasticity_argument* list,
                      std::size_t count, Run run) {
@@ -130,7 +119,7 @@ plasticity_status on(const plasticity_plan* handle, void* stream, const plastici
 }  // namespace plasticity::c
 
 using namespace plasticity;
-using c::guarded, c::not_null, c::piece;
+using c::as, c::guarded, c::not_null;
 
 void plasticity_plan_options_init(plasticity_plan_options* options) {
   if (options == nullptr) return;
@@ -148,15 +137,15 @@ plasticity_status plasticity_plan_create(const plasticity_spec* spec, const plas
                                          plasticity_plan** plan) {
   return guarded([&] {
     plasticity_plan*& out = not_null(plan, "plan");
-    const plasticity_plan_options& with = not_null(options, "options");
+    const plasticity_plan_options& from = not_null(options, "options");
     out = new plasticity_plan{
-        Plan(c::to_spec(not_null(spec, "spec")), {.steps = with.steps,
-                                                  .batch = with.batch,
-                                                  .device = c::to_device(with.device, with.threads),
-                                                  .precision = c::to_precision(with.precision),
-                                                  .checkpoint_interval = with.checkpoint_interval,
-                                                  .memory_budget = with.memory_budget,
-                                                  .execution = c::to_execution(with.execution)})};
+        Plan(c::to_spec(not_null(spec, "spec")), {.steps = from.steps,
+                                                  .batch = from.batch,
+                                                  .device = c::to_device(from.device, from.threads),
+                                                  .precision = c::to_precision(from.precision),
+                                                  .checkpoint_interval = from.checkpoint_interval,
+                                                  .memory_budget = from.memory_budget,
+                                                  .execution = c::to_execution(from.execution)})};
   });
 }
 
@@ -175,7 +164,7 @@ plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* str
                                           plasticity_memory tape, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::forward<Real>(of, on, list, piece<Tape>(tape), piece<Scratch>(scratch));
+                 c::forward<Real>(of, on, list, as<Tape>(tape), as<Scratch>(scratch));
                });
 }
 
@@ -184,7 +173,7 @@ plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* st
                                            plasticity_memory tape, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::backward<Real>(of, on, list, piece<Tape>(tape), piece<Scratch>(scratch));
+                 c::backward<Real>(of, on, list, as<Tape>(tape), as<Scratch>(scratch));
                });
 }
 
@@ -193,7 +182,7 @@ plasticity_status plasticity_plan_load(const plasticity_plan* plan, void* stream
                                        plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::load<Real>(of, on, list, piece<StepState>(step_state));
+                 c::load<Real>(of, on, list, as<StepState>(step_state));
                });
 }
 
@@ -202,7 +191,7 @@ plasticity_status plasticity_plan_step(const plasticity_plan* plan, void* stream
                                        plasticity_memory step_state, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::step<Real>(of, on, list, piece<StepState>(step_state), piece<Scratch>(scratch));
+                 c::step<Real>(of, on, list, as<StepState>(step_state), as<Scratch>(scratch));
                });
 }
 
@@ -211,6 +200,6 @@ plasticity_status plasticity_plan_store(const plasticity_plan* plan, void* strea
                                         plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
                [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::store<Real>(of, on, list, piece<StepState>(step_state));
+                 c::store<Real>(of, on, list, as<StepState>(step_state));
                });
 }

@@ -5,7 +5,7 @@
 namespace plasticity::c {
 namespace {
 
-// Both interfaces number the same enumerators the same way.
+// The enumerators have the same values in both interfaces.
 template <class Enum>
 constexpr bool same(int number, Enum value) {
   return number == static_cast<int>(value);
@@ -41,12 +41,13 @@ static_assert(same(PLASTICITY_EXECUTION_AUTOMATIC, Execution::automatic) &&
               same(PLASTICITY_EXECUTION_CLUSTER, Execution::cluster) &&
               same(PLASTICITY_EXECUTION_GRID, Execution::grid));
 
-/// A number that came as an enumerator of C, which may be any.
+/// Converts an enumerator of the C interface. Throws Error(invalid_argument) if the number is not an
+/// enumerator.
 template <class Enum>
 Enum checked(int number, const char* argument) {
-  const int most = static_cast<int>(names<Enum>().size()) - 1;
-  if (number < 0 || number > most) {
-    bad_argument(argument, str_cat("a value of its enumeration (0 to ", most, ")"), str_cat(number));
+  const int last = static_cast<int>(names<Enum>().size()) - 1;
+  if (number < 0 || number > last) {
+    bad_argument(argument, str_cat("a value of its enumeration (0 to ", last, ")"), str_cat(number));
   }
   return static_cast<Enum>(number);
 }

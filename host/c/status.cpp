@@ -9,18 +9,18 @@ namespace {
 
 struct LastError {
   std::string text;
-  const char* shown = "";
+  const char* message = "";  // text, or a literal if there is no memory for the text
 };
 thread_local LastError last_error;
 
 }  // namespace
 
-plasticity_status remember(plasticity_status status, const char* message) noexcept {
+plasticity_status store_error(plasticity_status status, const char* message) noexcept {
   try {
     last_error.text = message;
-    last_error.shown = last_error.text.c_str();
+    last_error.message = last_error.text.c_str();
   } catch (...) {
-    last_error.shown = "host memory: expected enough of it for an error message, got none";
+    last_error.message = "host memory: allocation of an error message failed";
   }
   return status;
 }
@@ -55,6 +55,6 @@ const char* plasticity_status_name(plasticity_status status) {
   return "(no such status)";
 }
 
-const char* plasticity_last_error(void) { return plasticity::c::last_error.shown; }
+const char* plasticity_last_error(void) { return plasticity::c::last_error.message; }
 
 const char* plasticity_version(void) { return plasticity::version(); }

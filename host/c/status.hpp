@@ -6,33 +6,34 @@
 #include "base/throw_error.hpp"
 #include "plasticity/plasticity.h"
 
-// No exception crosses the C interface: each becomes a status, and its text this thread's last error.
+// Converts exceptions to statuses. No exception leaves the C interface; its message becomes this thread's
+// last error.
 namespace plasticity::c {
 
-/// Keeps the text and gives the status back.
-plasticity_status remember(plasticity_status status, const char* message) noexcept;
+/// Stores the message as this thread's last error and returns `status`.
+plasticity_status store_error(plasticity_status status, const char* message) noexcept;
 
-/// The status that stands for a code.
+/// Returns the status of an error code.
 plasticity_status status_of(ErrorCode code) noexcept;
 
-/// Runs what a function of the interface does.
+/// Runs the body of an interface function, and returns its status.
 template <class Call>
 plasticity_status guarded(Call call) noexcept {
   try {
     call();
     return PLASTICITY_OK;
   } catch (const Error& error) {
-    return remember(status_of(error.code()), error.what());
+    return store_error(status_of(error.code()), error.what());
   } catch (const std::bad_alloc&) {
-    return remember(PLASTICITY_OUT_OF_MEMORY, "host memory: expected enough of it, got none");
+    return store_error(PLASTICITY_OUT_OF_MEMORY, "host memory: allocation failed");
   } catch (const std::exception& error) {
-    return remember(PLASTICITY_INTERNAL, error.what());
+    return store_error(PLASTICITY_INTERNAL, error.what());
   } catch (...) {
-    return remember(PLASTICITY_INTERNAL, "an exception of an unknown type");
+    return store_error(PLASTICITY_INTERNAL, "unknown exception");
   }
 }
 
-/// What a pointer argument points to. Throws Error(invalid_argument) for null.
+/// Dereferences a pointer argument. Throws Error(invalid_argument) for null.
 template <class T>
 T& not_null(T* pointer, const char* name) {
   if (pointer == nullptr) bad_argument(name, "a pointer", "null");

@@ -1,4 +1,4 @@
-#include "c/trainer.hpp"
+#include "c/network.hpp"
 
 using namespace plasticity;
 using c::guarded, c::not_null;
@@ -16,14 +16,14 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
   return guarded([&] {
     plasticity_trainer*& out = not_null(trainer, "trainer");
     plasticity_network& of = not_null(network, "network");
-    const plasticity_trainer_options& with = not_null(options, "options");
+    const plasticity_trainer_options& from = not_null(options, "options");
     out = new plasticity_trainer{of,
-                                 Trainer(of.network, {.adam = {.learning_rate = with.adam.learning_rate,
-                                                               .beta1 = with.adam.beta1,
-                                                               .beta2 = with.adam.beta2,
-                                                               .epsilon = with.adam.epsilon},
-                                                      .clip_norm = with.clip_norm,
-                                                      .reduction = static_cast<Reduction>(with.reduction)})};
+                                 Trainer(of.network, {.adam = {.learning_rate = from.adam.learning_rate,
+                                                               .beta1 = from.adam.beta1,
+                                                               .beta2 = from.adam.beta2,
+                                                               .epsilon = from.adam.epsilon},
+                                                      .clip_norm = from.clip_norm,
+                                                      .reduction = static_cast<Reduction>(from.reduction)})};
   });
 }
 
@@ -40,13 +40,13 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
     const auto elements = static_cast<std::size_t>(all.elements());
     const auto* target = arguments.take<const float>("target", all);
     const auto* mask = arguments.take<const std::uint8_t>("target_mask", all);
-    const c::Answers answers(arguments, network, steps);
-    arguments.refuse_others();
+    const c::RequestedOutputs outputs(arguments, network, steps);
+    arguments.check_all_used();
     const double result = of.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
                                           {mask, mask == nullptr ? 0 : elements});
     if (loss != nullptr) *loss = result;
-    if (answers.wants_y()) answers.give_y(of.trainer.y());
-    if (answers.wants_modulation()) answers.give_modulation(of.trainer.modulation());
+    if (outputs.wants_y()) outputs.copy_y(of.trainer.y());
+    if (outputs.wants_modulation()) outputs.copy_modulation(of.trainer.modulation());
   });
 }
 

@@ -6,17 +6,19 @@
 #include <initializer_list>
 
 #include "base/throw_error.hpp"
+#include "model/for_each_tensor.hpp"
 
 namespace plasticity {
 namespace {
 
-/// A tensor of a group: refused when the spec has none such, or when it is needed and null.
+/// Throws if the tensor is given and the spec does not have it, or if it is null and required.
 template <class Real>
 void check_tensor(const Spec& spec, const char* group, std::string_view name, const Real* pointer,
                   const std::optional<Shape>& shape, bool required) {
   const std::string argument = str_cat(group, '.', name);
   if (!shape && pointer != nullptr) {
-    bad_argument(argument, str_cat("null for a network without it (", to_string(spec), ")"), "a tensor");
+    bad_argument(argument, str_cat("null, because the spec has no such tensor (", to_string(spec), ")"),
+                 "a tensor");
   }
   if (shape && required && shape->elements() > 0 && pointer == nullptr) {
     std::string dimensions;
@@ -30,39 +32,39 @@ void check_tensor(const Spec& spec, const char* group, std::string_view name, co
 template <class Real>
 void check_parameters(const Spec& spec, const char* group, const Parameters<Real>& parameters,
                       bool required) {
-  for (const auto& member : Parameters<Real>::members()) {
-    check_tensor(spec, group, member.name, parameters.*member.pointer, parameter_shape(spec, member.name),
-                 required);
-  }
+  for_each_tensor(spec, 0, 0, parameters,
+                  [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
+                    check_tensor(spec, group, name, pointer, shape, required);
+                  });
 }
 
 template <class Real>
 void check_inputs(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* group,
                   const Inputs<Real>& inputs, bool required) {
-  for (const auto& member : Inputs<Real>::members()) {
-    const bool needed = required && member.name != "u";  // an absent current is zero
-    check_tensor(spec, group, member.name, inputs.*member.pointer,
-                 input_shape(spec, steps, batch, member.name), needed);
-  }
+  for_each_tensor(spec, steps, batch, inputs,
+                  [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
+                    const bool optional = name == "u";  // an absent input current means zero
+                    check_tensor(spec, group, name, pointer, shape, required && !optional);
+                  });
 }
 
 template <class Real>
 void check_masks(const Masks<Real>& masks) {
   if (masks.clamp != nullptr && masks.clamp_value == nullptr) {
-    bad_argument("masks.clamp_value", "a tensor when masks.clamp is given", "null");
+    bad_argument("masks.clamp_value", "a tensor, because masks.clamp is given", "null");
   }
   if (masks.clamp == nullptr && masks.clamp_value != nullptr) {
-    bad_argument("masks.clamp", "a tensor when masks.clamp_value is given", "null");
+    bad_argument("masks.clamp", "a tensor, because masks.clamp_value is given", "null");
   }
 }
 
 void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
-  // Room in 64 bits for dozens of such tensors side by side, even if each element were padded to 64 bytes.
+  // 64 bits then hold the byte offsets of dozens of such tensors, even if each element is padded to 64 bytes.
   constexpr std::int64_t limit = std::int64_t{1} << 48;
   std::int64_t product = 1;
   for (const std::int64_t factor : factors) {
     if (factor == 0) return;
-    if (product > limit / factor) bad_argument(what, "at most 2^48 elements", "more");
+    if (product > limit / factor) bad_argument(what, "at most 2^48", "more");
     product *= factor;
   }
 }
@@ -74,7 +76,7 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   if (steps < 0) bad_argument("steps", "at least 0", str_cat(steps));
   if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
   const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, G = spec.gates();
-  // A plan counts bytes for one step and one element even where there is none.
+  // A plan computes sizes for at least one step and one batch element.
   const std::int64_t T = std::max<std::int64_t>(steps, 1), B = std::max<std::int64_t>(batch, 1);
   check_product("size of a trace, batch * presynaptic * neurons", {B, P, N});
   check_product("size of the traces of all steps, steps * batch * presynaptic * neurons", {T, B, P, N});
@@ -97,10 +99,10 @@ void check_memory(const char* name, const Memory& memory, std::size_t needed) {
 
 template <class Real>
 void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
-  for (const auto& member : State<Real>::members()) {
-    check_tensor(spec, group, member.name, state.*member.pointer, state_shape(spec, batch, member.name),
-                 false);
-  }
+  for_each_tensor(spec, 0, batch, state,
+                  [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
+                    check_tensor(spec, group, name, pointer, shape, false);
+                  });
 }
 
 template <class Real>

@@ -3,16 +3,18 @@
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
-// Checks of the argument structs that every implementation makes before any work: which tensors must be
-// there, which must not. Each throws Error(invalid_argument) that names the tensor.
+// Checks of the argument structs. Every implementation runs them before any work. Each check throws
+// Error(invalid_argument) whose message names the tensor.
 namespace plasticity {
 
-/// Sizes T >= 0 and B >= 0, and every tensor of the spec small enough for 64-bit byte offsets.
+/// Checks that the spec is valid, T >= 0, B >= 0, and every tensor is small enough for 64-bit byte offsets.
+/// Throws Error(invalid_spec) for a spec that is not valid.
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch);
 
-/// `needed` bytes of the caller's memory, aligned to 64.
+/// Checks that `memory` has at least `needed` bytes and is aligned to 64 bytes.
 void check_memory(const char* name, const Memory& memory, std::size_t needed);
 
+/// Check that every required tensor is given, and no tensor that the spec does not have.
 template <class Real>
 void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args);
 template <class Real>
@@ -20,11 +22,11 @@ void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch, co
 template <class Real>
 void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args);
 
-/// A group of state tensors, of which any may be null; messages call it `group`.
+/// Checks that the state has no tensor that the spec does not have. Messages call the state `group`.
 template <class Real>
 void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state);
 
-/// Every length in 0..steps. For lengths that the host can read.
+/// Checks that every length is in 0..steps. `length` is [batch] in host memory, or null.
 void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length);
 
 }  // namespace plasticity

@@ -3,12 +3,13 @@
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
-// What a call writes may not lie in the memory of another of its tensors: the answer would depend on the
-// order of the work. The exceptions stand in arguments.hpp: a final state in place of the initial one, and
-// their gradients.
+// Checks for overlapping memory. An output must not overlap any other tensor of the call, or the result would
+// depend on evaluation order. Exceptions: final_state may alias initial_state, and dinitial_state may alias
+// dfinal_state.
 namespace plasticity {
 
-/// Each throws Error(invalid_argument) that names both. Addresses are compared, whatever memory they are in.
+/// Throw Error(invalid_argument) whose message names both tensors. They compare addresses and do not read
+/// memory.
 template <class Real>
 void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args,
                    const Memory& tape, const Memory& scratch);

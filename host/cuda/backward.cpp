@@ -118,8 +118,7 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
     backward_steps(step, args, memory, stream);
   }
 
-  const Blas blas(*blas_, stream, memory.blas);
-  const ParameterGradients gradients{spec_, args, step, memory, blas, stream};
+  const ParameterGradients gradients{spec_, args, step, memory, *blas_, stream};
   gradients.add_weights();
   gradients.add_alpha(bf16());
   gradients.add_vectors();

@@ -17,65 +17,18 @@ void check_blas(cublasStatus_t status, const char* what) {
               cublasGetStatusString(status));
 }
 
-/// Lets this thread allocate while it captures a graph: what a handle needs is no part of the graph.
-class BesideCapture {
- public:
-  BesideCapture() { exchange(); }
-  ~BesideCapture() { exchange(); }
-  BesideCapture(const BesideCapture&) = delete;
-  BesideCapture& operator=(const BesideCapture&) = delete;
-
- private:
-  void exchange() noexcept {
-    if (cudaThreadExchangeStreamCaptureMode(&mode_) != cudaSuccess) cudaGetLastError();
-  }
-  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
-};
-
-cublasHandle_t create() {
-  const BesideCapture beside;
-  cublasHandle_t handle = nullptr;
-  check_blas(cublasCreate(&handle), "cublasCreate");
-  return handle;
-}
-
 }  // namespace
 
-std::shared_ptr<BlasHandles> BlasHandles::of(int index) {
-  static std::mutex mutex;
-  static std::map<int, std::weak_ptr<BlasHandles>> devices;
+BlasHandle::BlasHandle() { check_blas(cublasCreate(&handle_), "cublasCreate"); }
+
+BlasHandle& BlasHandle::of(int index) {
+  // Never destroyed: when static objects are, the driver may be gone already.
+  static std::mutex& mutex = *new std::mutex;
+  static std::map<int, BlasHandle*>& devices = *new std::map<int, BlasHandle*>;
   const std::lock_guard lock(mutex);
-  std::shared_ptr<BlasHandles> handles = devices[index].lock();
-  if (handles == nullptr) {
-    handles.reset(new BlasHandles);
-    handles->give_back(create());
-    devices[index] = handles;
-  }
-  return handles;
-}
-
-BlasHandles::~BlasHandles() {
-  for (const cublasHandle_t handle : free_) {
-    if (cublasDestroy(handle) != CUBLAS_STATUS_SUCCESS) cudaGetLastError();
-  }
-}
-
-cublasHandle_t BlasHandles::take() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (!free_.empty()) {
-      const cublasHandle_t handle = free_.back();
-      free_.pop_back();
-      return handle;
-    }
-    free_.reserve(free_.capacity() + 1);  // give_back() must not fail
-  }
-  return create();
-}
-
-void BlasHandles::give_back(cublasHandle_t handle) noexcept {
-  const std::lock_guard lock(mutex_);
-  free_.push_back(handle);
+  BlasHandle*& handle = devices[index];
+  if (handle == nullptr) handle = new BlasHandle;
+  return *handle;
 }
 
 std::size_t BlasWorkspace::bytes_for(std::int64_t elements) {
@@ -83,23 +36,22 @@ std::size_t BlasWorkspace::bytes_for(std::int64_t elements) {
   return std::clamp(static_cast<std::size_t>(elements) * sizeof(float) * splits, least, most);
 }
 
-Blas::Blas(BlasHandles& handles, cudaStream_t stream, BlasWorkspace workspace)
-    : handles_(handles), handle_(handles.take()) {
-  try {
-    check_blas(cublasSetStream(handle_, stream), "cublasSetStream");
-    check_blas(cublasSetWorkspace(handle_, workspace.data, workspace.bytes), "cublasSetWorkspace");
-    check_blas(cublasSetMathMode(handle_, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
-  } catch (...) {
-    handles_.give_back(handle_);
-    throw;
-  }
+Blas::Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace) : loan_(handle) {
+  check_blas(cublasSetStream(loan_.blas, stream), "cublasSetStream");
+  check_blas(cublasSetWorkspace(loan_.blas, workspace.data, workspace.bytes), "cublasSetWorkspace");
+  check_blas(cublasSetMathMode(loan_.blas, CUBLAS_PEDANTIC_MATH), "cublasSetMathMode");
+}
+
+Blas::Loan::~Loan() {
+  // This sets the workspace back to the handle's own, too.
+  if (cublasSetStream(blas, nullptr) != CUBLAS_STATUS_SUCCESS) cudaGetLastError();
 }
 
 void Blas::add_product(const Product& p) const {
   if (p.rows == 0 || p.columns == 0 || p.depth == 0) return;
   // What is row-major here is column-major and transposed there: Cᵀ += Bᵀ A.
   const float one = 1;
-  check_blas(cublasSgemm_64(handle_, CUBLAS_OP_N, CUBLAS_OP_T, p.columns, p.rows, p.depth, &one, p.b,
+  check_blas(cublasSgemm_64(loan_.blas, CUBLAS_OP_N, CUBLAS_OP_T, p.columns, p.rows, p.depth, &one, p.b,
                             p.b_stride, p.a, p.rows, &one, p.c, p.c_stride),
              "cublasSgemm");
 }

@@ -4,31 +4,27 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
-#include <vector>
 
 namespace plasticity::cuda {
 
-/// The cuBLAS handles of one device. A call borrows one, sets it to its own stream and workspace, and gives
-/// it back: a handle is made when a plan is, and otherwise only where more calls run at once than ever
-/// before.
-class BlasHandles {
+/// The cuBLAS handle of one device, which one call has at a time. It is created with the first plan on the
+/// device and kept until the process ends. cublasCreate() may not be called while a graph is captured, and
+/// cublasDestroy() waits for the device, which breaks the captures of all threads. A call only has it while
+/// it puts products on its stream, so another that waits for it waits for a few microseconds.
+class BlasHandle {
  public:
-  /// The handles of the current device, `index`, with one ready; shared by all plans on it.
-  static std::shared_ptr<BlasHandles> of(int index);
+  /// That of the current device, `index`. Throws Error(out_of_memory).
+  static BlasHandle& of(int index);
 
-  ~BlasHandles();
-  BlasHandles(const BlasHandles&) = delete;
-  BlasHandles& operator=(const BlasHandles&) = delete;
-
-  cublasHandle_t take();
-  void give_back(cublasHandle_t handle) noexcept;
+  BlasHandle(const BlasHandle&) = delete;
+  BlasHandle& operator=(const BlasHandle&) = delete;
 
  private:
-  BlasHandles() = default;
+  friend class Blas;
+  BlasHandle();
   std::mutex mutex_;
-  std::vector<cublasHandle_t> free_;
+  cublasHandle_t handle_ = nullptr;
 };
 
 /// Memory that cuBLAS works in, the caller's: with it, its bits are the same every time on one kind of
@@ -42,11 +38,12 @@ struct BlasWorkspace {
   static std::size_t bytes_for(std::int64_t elements);
 };
 
-/// cuBLAS on one stream, for a scope. fp32 throughout, no TF32.
+/// cuBLAS on one stream, for a scope. fp32 throughout, no TF32. Afterwards the handle names neither the
+/// stream nor the workspace, which the caller may destroy.
 class Blas {
  public:
-  Blas(BlasHandles& handles, cudaStream_t stream, BlasWorkspace workspace);
-  ~Blas() { handles_.give_back(handle_); }
+  Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace);
+  ~Blas() = default;
   Blas(const Blas&) = delete;
   Blas& operator=(const Blas&) = delete;
 
@@ -62,8 +59,17 @@ class Blas {
   void add_product(const Product& product) const;
 
  private:
-  BlasHandles& handles_;
-  cublasHandle_t handle_;
+  /// The handle while this has it; gives it back without the stream, if only some of it was set, too.
+  struct Loan {
+    explicit Loan(BlasHandle& handle) : lock(handle.mutex_), blas(handle.handle_) {}
+    ~Loan();
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+
+    std::lock_guard<std::mutex> lock;
+    cublasHandle_t blas;
+  };
+  Loan loan_;
 };
 
 }  // namespace plasticity::cuda

@@ -28,7 +28,7 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options) : spec_(spec), 
   Arena counter(nullptr);
   tape(counter, interval_);
   tape_bytes_ = counter.bytes();
-  blas_ = BlasHandles::of(options.device.index());
+  blas_ = &BlasHandle::of(options.device.index());
   if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();
   Arena with_tape(nullptr), without(nullptr), backward(nullptr), step_state(nullptr);
   ForwardMemory(*this, with_tape, Tape{{nullptr, 1}});

@@ -13,7 +13,7 @@
 // for all, keeps the trace of every K-th step; backward replays those between.
 namespace plasticity::cuda {
 
-class BlasHandles;
+class BlasHandle;
 
 class CudaPlan final : public TypedBackend<float> {
  public:
@@ -82,7 +82,7 @@ class CudaPlan final : public TypedBackend<float> {
   ExecutionChoice choice_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
-  std::shared_ptr<BlasHandles> blas_;
+  BlasHandle* blas_;
   std::shared_ptr<Graphs> graphs_;
 };
 

@@ -20,8 +20,9 @@ const float* CudaPlan::ParameterGradients::counted(const Left& left) const {
   return memory.counted;
 }
 
-void CudaPlan::ParameterGradients::add_product(const Left& left, const float* rows, std::int64_t first,
-                                               std::int64_t columns, float* sums, std::int64_t stride) const {
+void CudaPlan::ParameterGradients::add_product(const Blas& blas, const Left& left, const float* rows,
+                                               std::int64_t first, std::int64_t columns, float* sums,
+                                               std::int64_t stride) const {
   blas.add_product({.rows = left.width,
                     .columns = columns,
                     .depth = step.problem.T * step.problem.B,
@@ -36,21 +37,23 @@ void CudaPlan::ParameterGradients::add_weights() const {
   const Problem& p = step.problem;
   const Parameters<float>& gradients = args.dparameters;
   if (p.T == 0) return;
+  if (gradients.w == nullptr && gradients.w_gates == nullptr && gradients.w_in == nullptr) return;
+  const Blas blas(handle, stream, memory.blas);
   if (gradients.w != nullptr || gradients.w_gates != nullptr) {
     // x of step t: what the network showed before it, zero after a reset; or what was given.
     const Left x = spec.is_recurrent() ? Left{step.record.shown.base, p.P, p.reset}
                                        : Left{args.inputs.pre, p.P, nullptr};
     const float* rows = counted(x);
-    if (gradients.w != nullptr) add_product(x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
+    if (gradients.w != nullptr) add_product(blas, x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
     if (gradients.w_gates != nullptr) {  // ā stands in the order i f g o, W_gates has i f o
-      add_product(x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
-      add_product(x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
+      add_product(blas, x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
+      add_product(blas, x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
     }
   }
   if (gradients.w_in != nullptr) {
     const Left input{args.inputs.x, spec.inputs, nullptr};
     const std::int64_t width = spec.gates() * p.N;
-    add_product(input, counted(input), 0, width, gradients.w_in, width);
+    add_product(blas, input, counted(input), 0, width, gradients.w_in, width);
   }
 }
 

@@ -10,7 +10,7 @@ struct CudaPlan::ParameterGradients {
   const BackwardArgs<float>& args;
   const BackwardStep& step;
   const BackwardMemory& memory;
-  const Blas& blas;
+  BlasHandle& handle;
   cudaStream_t stream;
 
   void add_weights() const;         // W, W_gates, W_in: products over all T B
@@ -28,8 +28,8 @@ struct CudaPlan::ParameterGradients {
   /// `left` itself, or where masks leave rows out a copy with zeros there.
   const float* counted(const Left& left) const;
   /// sums [left.width,columns] += leftᵀ ā, of the columns of ā from `first` on.
-  void add_product(const Left& left, const float* rows, std::int64_t first, std::int64_t columns, float* sums,
-                   std::int64_t stride) const;
+  void add_product(const Blas& blas, const Left& left, const float* rows, std::int64_t first,
+                   std::int64_t columns, float* sums, std::int64_t stride) const;
   void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums) const;
 };
 

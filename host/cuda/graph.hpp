@@ -5,14 +5,17 @@
 #include <cstring>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <type_traits>
 #include <vector>
 
 namespace plasticity::cuda {
 
-/// The launches of a call as a CUDA graph: captured at the first call, launched again as long as the
-/// pointers are the same, captured again and updated when they are not. Calls may come from several threads;
-/// CUDA runs the launches of one graph one after another.
+/// The launches of a call as a CUDA graph. The first call goes to the stream directly: CUDA loads a kernel at
+/// its first launch, and cuBLAS at its first product, and neither should happen in a capture. The second is
+/// captured, and launched again as long as the pointers are the same; with other pointers a call is captured
+/// again and the graph updated. Calls may come from several threads; CUDA runs the launches of one graph one
+/// after another.
 class SequenceGraph {
  public:
   SequenceGraph() = default;
@@ -42,6 +45,7 @@ class SequenceGraph {
   cudaStream_t own_ = nullptr;  // what is captured; nothing ever runs on it
   cudaGraphExec_t executable_ = nullptr;
   std::vector<std::byte> key_;
+  std::set<std::vector<std::byte>> ran_;  // the forms of the calls that went to a stream directly
 };
 
 }  // namespace plasticity::cuda

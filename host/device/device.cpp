@@ -14,20 +14,20 @@
 namespace plasticity {
 namespace {
 
-constexpr int most_threads = 1024;
+constexpr int max_threads = 1024;
 
 int default_threads() {
   if (const char* value = std::getenv("PLASTICITY_THREADS"); value != nullptr && *value != '\0') {
     int threads = 0;
     const char* end = value + std::strlen(value);
     const auto [stop, error] = std::from_chars(value, end, threads);
-    if (error != std::errc() || stop != end || threads < 1 || threads > most_threads) {
-      bad_argument("PLASTICITY_THREADS", str_cat("a number from 1 to ", most_threads),
+    if (error != std::errc() || stop != end || threads < 1 || threads > max_threads) {
+      bad_argument("PLASTICITY_THREADS", str_cat("a number from 1 to ", max_threads),
                    str_cat('\'', value, '\''));
     }
     return threads;
   }
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, unsigned{most_threads}));
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, unsigned{max_threads}));
 }
 
 }  // namespace
@@ -43,8 +43,8 @@ Device Device::best() {
 }
 
 Device Device::cpu(int threads) {
-  if (threads < 0 || threads > most_threads) {
-    bad_argument("threads", str_cat("0 to ", most_threads), str_cat(threads));
+  if (threads < 0 || threads > max_threads) {
+    bad_argument("threads", str_cat("0 to ", max_threads), str_cat(threads));
   }
   return Device(DeviceKind::cpu, threads == 0 ? default_threads() : threads, 0);
 }

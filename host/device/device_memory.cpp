@@ -17,29 +17,30 @@ namespace {
 
 constinit const CudaApi* registered = nullptr;
 
-// Large memory begins on a huge page and asks for them: the traces of a batch element then lie together in
-// the cache, and the processor walks fewer page tables.
+// Blocks of at least two huge pages are aligned to a huge page, and the kernel is asked to use huge pages for
+// them. This reduces page table walks and cache conflicts within the traces of a batch element.
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 std::align_val_t alignment_of(std::size_t bytes) {
   return std::align_val_t{bytes >= 2 * huge_page ? huge_page : 64};
 }
-void ask_for_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+void request_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
 #ifdef __linux__
-  // Whole pages only; a refusal costs nothing but speed.
+  // Whole pages only. The result is ignored: without huge pages the program is only slower.
   if (bytes >= 2 * huge_page) madvise(data, bytes / huge_page * huge_page, MADV_HUGEPAGE);
 #endif
 }
 
 const CudaApi& required_cuda_api() {
-  if (registered == nullptr)
-    throw_error(ErrorCode::device_unavailable, "device", "a device of this build", "cuda");
+  if (registered == nullptr) {
+    throw_error(ErrorCode::device_unavailable, "device", "a CUDA device", cuda_unavailable_reason());
+  }
   return *registered;
 }
 
 }  // namespace
 
 const CudaApi* cuda_api() { return registered; }
-void register_cuda_api(const CudaApi& part) { registered = &part; }
+void register_cuda_api(const CudaApi& api) { registered = &api; }
 
 DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
     : bytes_(bytes), kind_(device.kind()), index_(device.index()) {
@@ -48,11 +49,11 @@ DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
     data_ = required_cuda_api().allocate(index_, bytes);
     return;
   }
-  // More than half of all addresses nobody has; rounded up to the alignment it could even come to nothing.
+  // A larger size cannot be allocated, and rounding it up to the alignment could overflow to a small one.
   if (bytes <= PTRDIFF_MAX) data_ = ::operator new(bytes, alignment_of(bytes), std::nothrow);
   if (data_ == nullptr)
     throw_error(ErrorCode::out_of_memory, "host memory", str_cat(bytes, " bytes"), "none");
-  ask_for_huge_pages(data_, bytes);
+  request_huge_pages(data_, bytes);
 }
 
 DeviceMemory::~DeviceMemory() {

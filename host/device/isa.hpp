@@ -2,11 +2,13 @@
 
 namespace plasticity::cpu {
 
-/// The instruction sets that the sweeps are compiled for, each a superset of the one before.
+/// The instruction sets of the CPU kernels. Each is a superset of the previous one.
 enum class Isa { baseline, avx2, avx512 };
 const char* to_string(Isa isa);
 
-/// The best one that this build has and this machine runs, or a lower one if PLASTICITY_ISA asks for it.
+/// Returns the best instruction set that this build and this machine support, or the lower one that the
+/// environment variable PLASTICITY_ISA names. Throws Error(invalid_argument) if PLASTICITY_ISA is unknown or
+/// too high.
 Isa instruction_set();
 
 }  // namespace plasticity::cpu

@@ -9,7 +9,7 @@
 
 namespace plasticity {
 
-/// All that a piece of work depends on, as bytes.
+/// The bytes of all values that a sequence of launches depends on, for example its pointers.
 class LaunchKey {
  public:
   template <class T>
@@ -25,11 +25,12 @@ class LaunchKey {
   std::vector<std::byte> bytes_;
 };
 
-/// Work that is put on a stream over and over: a GPU captures it once and launches it as one graph, as long
-/// as the key is the same; another key is captured anew.
+/// A sequence of launches that is captured as a CUDA graph at its second run and launched many times.
 class LaunchGraph {
  public:
   virtual ~LaunchGraph() = default;
+  /// Launches the graph of `work`. `work(stream)` enqueues the launches; it is called to capture them at the
+  /// first call and whenever `key` differs from the key of the last capture.
   virtual void run(const LaunchKey& key, Stream stream, const std::function<void(Stream)>& work) = 0;
 };
 

@@ -7,7 +7,7 @@
 
 namespace plasticity {
 
-/// Memory of the host that a GPU copies from on its own, while the host goes on. On the CPU there is none.
+/// Owns page-locked host memory, from which a GPU copies asynchronously. Empty if the device is the CPU.
 class PageLocked {
  public:
   PageLocked() = default;
@@ -30,7 +30,8 @@ class PageLocked {
   std::size_t bytes_ = 0;
 };
 
-/// Puts a copy out of page-locked memory on the stream, and does not wait for it.
+/// Enqueues a copy of `bytes` bytes from page-locked memory to the device and returns. The memory must stay
+/// unchanged until the stream has run the copy.
 void copy_from(const PageLocked& memory, Device device, Stream stream, void* to, std::size_t bytes);
 
 }  // namespace plasticity

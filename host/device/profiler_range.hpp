@@ -4,20 +4,21 @@
 
 namespace plasticity {
 
-/// A public call in the timeline of a profiler (an NVTX range), where the program has the CUDA part.
+/// Marks a public call in a profiler's timeline (an NVTX range) while the object lives. Does nothing if the
+/// program does not link the CUDA library.
 class ProfilerRange {
  public:
-  explicit ProfilerRange(const char* name) : part_(cuda_api()) {
-    if (part_ != nullptr) part_->begin_range(name);
+  explicit ProfilerRange(const char* name) : api_(cuda_api()) {
+    if (api_ != nullptr) api_->begin_range(name);
   }
   ~ProfilerRange() {
-    if (part_ != nullptr) part_->end_range();
+    if (api_ != nullptr) api_->end_range();
   }
   ProfilerRange(const ProfilerRange&) = delete;
   ProfilerRange& operator=(const ProfilerRange&) = delete;
 
  private:
-  const CudaApi* part_;
+  const CudaApi* api_;
 };
 
 }  // namespace plasticity

@@ -10,14 +10,14 @@
 
 namespace plasticity::io {
 
-/// A file that appears under its name complete, or not at all. The bytes go to a temporary file in the same
-/// folder, which commit() renames; without commit() it is removed and what was there before stays. Every
-/// error is an Error(io) with the path. A symbolic link is followed, the permissions of a file that is
-/// replaced are kept.
+/// Writes a file atomically. The bytes go to a temporary file in the same folder, and commit() renames it.
+/// Without commit() the destructor removes the temporary file, and the old file, if any, does not change.
+/// Symbolic links are followed. The permissions of a replaced file are kept. The calls throw Error(io) whose
+/// message names the path.
 ///
-/// The temporary files of a folder are .plasticity-0.tmp, .plasticity-1.tmp, ..., one for each file that is
-/// being written there. What a process that is killed leaves behind, the next writer in the folder removes: a
-/// lock tells it from what a living process writes.
+/// The temporary files of a folder are .plasticity-0.tmp, .plasticity-1.tmp, …, one per file that is being
+/// written. Each is locked. The next writer in the folder removes an unlocked one, which a killed process has
+/// left.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -27,16 +27,14 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
 
-  /// Brings the bytes to the disk and puts the file in place; nothing may be written after it.
+  /// Flushes the bytes to the disk and renames the file. Do not call write() afterwards.
   void commit();
 
  private:
-  [[noreturn]] void give_up(const std::string& expected);
-
-  std::string name_;                   // as the caller said it, for messages
-  std::filesystem::path target_;       // where it goes
-  std::filesystem::path temporary_;    // empty when there is none any more
-  std::optional<mode_t> permissions_;  // of the file that is replaced
+  std::string name_;                   // the caller's path, for messages
+  std::filesystem::path target_;       // the final path
+  std::filesystem::path temporary_;    // empty after commit()
+  std::optional<mode_t> permissions_;  // of the replaced file, if any
   int descriptor_ = -1;
 };
 

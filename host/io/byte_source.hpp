@@ -12,8 +12,8 @@
 
 namespace plasticity::io {
 
-/// The bytes of a file; of a gzip file, those that are compressed in it. zlib's gzread would do, were it not
-/// silent about bytes that follow the compressed data.
+/// Reads the bytes of a file, and decompresses a gzip file. zlib's gzread is not used because it ignores
+/// extra bytes after the compressed data.
 class ByteSource {
  public:
   explicit ByteSource(const std::filesystem::path& path);
@@ -23,9 +23,9 @@ class ByteSource {
 
   const std::string& name() const { return file_.name(); }
 
-  /// Fills `out` unless the data ends before; returns the number of bytes that came. The end of gzip data is
-  /// only taken for one when its checksum and length are right. Throws Error(io), or Error(format) for
-  /// damaged gzip data.
+  /// Reads up to out.size() bytes and returns how many were read. A smaller number means the end of the data.
+  /// Throws Error(io), or Error(format) if gzip data is damaged or truncated, which includes a wrong checksum
+  /// or length.
   std::size_t read(std::span<std::byte> out);
 
  private:
@@ -33,11 +33,11 @@ class ByteSource {
   void refill();
 
   InputFile file_;
-  // Bytes of the file; stream_.next_in and avail_in say which are still to be read.
+  // Raw bytes of the file. stream_.next_in and avail_in mark the unread ones.
   std::array<std::byte, 1 << 16> buffer_;
   z_stream stream_{};
   bool gzip_ = false;
-  // A gzip member is complete; the file may end here, or go on with another one.
+  // A gzip member is complete: the file may end here or continue with another member.
   bool between_members_ = false;
 };
 

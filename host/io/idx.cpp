@@ -20,20 +20,20 @@ std::uint32_t read_number(ByteSource& in, int header) {
   const std::size_t got = in.read(bytes);
   if (got < bytes.size()) {
     throw_error(ErrorCode::format, in.name(), str_cat("an IDX header of ", header, " bytes"),
-                "the end of the data in it");
+                "a truncated header");
   }
   std::uint32_t number = 0;
   for (const std::byte byte : bytes) number = number << 8 | std::to_integer<std::uint32_t>(byte);
   return number;
 }
 
-/// The magic number is two zero bytes, the element type and the number of dimensions.
+/// Checks the magic number: two zero bytes, the element type, and the number of dimensions.
 void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t expected) {
   if (magic == expected) return;
   std::ostringstream hex;
   hex << "0x" << std::hex << magic;
   const std::uint32_t type = magic >> 8;
-  // Signed bytes, 16 and 32 bits, floats, doubles.
+  // int8, int16, int32, float, double
   const bool other_type = type == 0x09 || (type >= 0x0b && type <= 0x0e);
   throw_error(other_type ? ErrorCode::unsupported : ErrorCode::format, file,
               expected == image_magic ? "the magic number 0x803 of IDX images (bytes, 3 dimensions)"
@@ -44,14 +44,14 @@ void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t exp
                                                   : ""));
 }
 
-/// Reads `total` bytes, in pieces that grow with what has come, so that a header cannot ask for more memory
-/// than the data is worth.
+/// Reads `total` bytes. The buffer grows with the data that was read, so that a wrong header cannot allocate
+/// more memory than about twice the data.
 std::vector<std::uint8_t> read_bytes(ByteSource& in, std::size_t total, const char* what) {
   std::vector<std::uint8_t> bytes;
   while (bytes.size() < total) {
     const std::size_t have = bytes.size();
     const std::size_t piece = std::min(total - have, std::max(have, first_piece));
-    bytes.reserve(have + piece);  // exactly: resize alone may take more than it needs
+    bytes.reserve(have + piece);  // exactly this size; resize alone may allocate more
     bytes.resize(have + piece);
     const std::size_t got = in.read(std::as_writable_bytes(std::span(bytes)).subspan(have));
     if (got < piece) {
@@ -65,7 +65,7 @@ std::vector<std::uint8_t> read_bytes(ByteSource& in, std::size_t total, const ch
 void check_end(ByteSource& in, const std::string& data) {
   std::byte more;
   if (in.read({&more, 1}) != 0)
-    throw_error(ErrorCode::format, in.name(), "no data after the " + data, "more");
+    throw_error(ErrorCode::format, in.name(), "no data after the " + data, "extra data");
 }
 
 }  // namespace
@@ -80,8 +80,8 @@ Images read_idx_images(const std::filesystem::path& path) {
     if (rows == 0 || columns == 0) {
       throw_error(ErrorCode::format, in.name(), "images of at least one row and column", sizes);
     }
-    // rows x columns of two 32-bit numbers cannot overflow in 64 bits; the division spares the second
-    // product.
+    // rows * columns, of 32-bit numbers, fits in 64 bits. The division avoids the second product, which may
+    // not.
     if (rows * columns > pixel_limit || count > pixel_limit / (rows * columns)) {
       throw_error(ErrorCode::format, in.name(), "at most 4 GiB of pixels", sizes);
     }

@@ -8,7 +8,7 @@
 
 namespace plasticity::io {
 
-/// A regular file, open for reading from its start. Every error is an Error(io) with the path.
+/// A regular file that is open for reading. The calls throw Error(io) whose message names the path.
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& path);
@@ -17,12 +17,12 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
 
   const std::string& name() const { return name_; }
-  std::uint64_t size() const { return size_; }  ///< bytes, when it was opened
+  std::uint64_t size() const { return size_; }  ///< size in bytes when the file was opened
 
-  /// Fills `out` unless the file ends before; returns the number of bytes that came.
+  /// Reads up to out.size() bytes and returns how many were read. A smaller number means the end of the file.
   std::size_t read(std::span<std::byte> out);
 
-  /// Fills `out`, or throws: for bytes that size() promised.
+  /// Fills `out`, or throws if the file ends earlier.
   void read_exactly(std::span<std::byte> out);
 
  private:

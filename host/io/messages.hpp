@@ -13,10 +13,10 @@
 
 namespace plasticity::io {
 
-/// What the system says about an error number. (std::strerror is not thread-safe.)
+/// Returns the system's message for an error number. (std::strerror is not thread-safe.)
 inline std::string system_message(int error = errno) { return std::generic_category().message(error); }
 
-/// Text from a file made fit for a message: one short line of printable characters.
+/// Converts text from a file for a message: one line of printable characters, at most `limit` of them.
 inline std::string printable(std::string_view text, std::size_t limit = 120) {
   std::string out;
   for (const char c : text.substr(0, limit)) out += (c >= ' ' && c <= '~') ? c : '?';
@@ -26,7 +26,13 @@ inline std::string printable(std::string_view text, std::size_t limit = 120) {
 
 inline std::string in_quotes(std::string_view name) { return '"' + printable(name) + '"'; }
 
-/// Runs `body`, and turns what the standard library throws into Error, so that a caller meets one type only.
+/// Throws Error(io) with the message "`file`: cannot `action`: `reason`".
+[[noreturn]] inline void throw_io_error(const std::string& file, const std::string& action,
+                                        const std::string& reason = system_message()) {
+  throw Error(ErrorCode::io, file + ": cannot " + action + ": " + reason);
+}
+
+/// Runs `body` and converts exceptions of the standard library to Error.
 template <class Body>
 auto as_errors(const std::string& file, Body&& body) {
   try {
@@ -34,11 +40,11 @@ auto as_errors(const std::string& file, Body&& body) {
   } catch (const Error&) {
     throw;
   } catch (const std::bad_alloc&) {
-    throw_error(ErrorCode::out_of_memory, file, "memory for its content", "none");
+    throw Error(ErrorCode::out_of_memory, file + ": not enough memory for its content");
   } catch (const std::length_error&) {
-    throw_error(ErrorCode::out_of_memory, file, "content that memory can hold", "more");
+    throw Error(ErrorCode::out_of_memory, file + ": not enough memory for its content");
   } catch (const std::exception& error) {
-    throw_error(ErrorCode::io, file, "to read or write it", printable(error.what(), 300));
+    throw_io_error(file, "read or write it", printable(error.what(), 300));
   }
 }
 

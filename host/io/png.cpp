@@ -11,10 +11,10 @@
 namespace plasticity::io {
 namespace {
 
-constexpr std::int64_t side_limit = 1'000'000;                // libpng's own
-constexpr std::int64_t sample_limit = std::int64_t{1} << 30;  // libpng counts in 32 bits
+constexpr std::int64_t side_limit = 1'000'000;                // limit of libpng
+constexpr std::int64_t sample_limit = std::int64_t{1} << 30;  // libpng uses 32-bit sizes
 
-/// Arguments in order, and the number of samples in a row.
+/// Checks the image and returns the number of samples per row.
 std::int64_t check(const std::string& file, const Image& image) {
   if (image.width < 1 || image.width > side_limit) {
     bad_argument(file + ": image.width", str_cat("1 to ", side_limit), str_cat(image.width));
@@ -43,7 +43,7 @@ std::int64_t check(const std::string& file, const Image& image) {
 void write_png(const std::filesystem::path& path, const Image& image) {
   as_errors(path.string(), [&] {
     const std::int64_t row = check(path.string(), image);
-    // libpng's simplified interface: its error handling, a longjmp, stays within the call.
+    // The simplified interface of libpng handles its errors (a longjmp) within the call.
     png_image png{};
     png.version = PNG_IMAGE_VERSION;
     png.width = static_cast<png_uint_32>(image.width);
@@ -53,7 +53,7 @@ void write_png(const std::filesystem::path& path, const Image& image) {
     std::vector<std::byte> bytes(size);
     const bool done = png_image_write_to_memory(&png, bytes.data(), &size, 0, image.pixels.data(),
                                                 static_cast<png_int_32>(row), nullptr) != 0;
-    if (!done) throw_error(ErrorCode::io, path.string(), "libpng to write it", printable(png.message));
+    if (!done) throw_io_error(path.string(), "encode it as PNG", printable(png.message));
 
     AtomicFile out(path);
     out.write(std::span(bytes).first(size));

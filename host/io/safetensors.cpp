@@ -13,9 +13,10 @@
 namespace plasticity::io {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "files are little-endian and are read as they are");
+static_assert(std::endian::native == std::endian::little,
+              "files are little-endian and are read without conversion");
 
-constexpr std::uint64_t data_alignment = 64;  // of the file offset at which the data starts when we write
+constexpr std::uint64_t data_alignment = 64;  // alignment of the data's offset in files that save() writes
 
 Header read_header(InputFile& in) {
   std::uint64_t size = 0;
@@ -40,8 +41,8 @@ Header read_header(InputFile& in) {
   return header;
 }
 
-/// The tensors' places in the file, in the order in which they lie there.
-Header plan(const TensorFile& file, const std::string& name) {
+/// Returns the header of a new file: the tensors in file order, with their offsets.
+Header layout(const TensorFile& file, const std::string& name) {
   Header header;
   header.metadata = file.metadata;
   for (const auto& [tensor_name, tensor] : file.tensors) {
@@ -49,21 +50,23 @@ Header plan(const TensorFile& file, const std::string& name) {
     if (element_bytes(tensor.dtype) == 0)
       bad_argument(what, "a DType", str_cat(static_cast<int>(tensor.dtype)));
     const std::int64_t bytes = tensor_bytes(tensor.dtype, tensor.shape);
-    if (bytes < 0) bad_argument(what, "a shape without negative sizes and below 2^63 bytes", "another");
+    if (bytes < 0)
+      bad_argument(what, "a shape without negative sizes and below 2^63 bytes", shape_text(tensor.shape));
     if (static_cast<std::uint64_t>(bytes) != tensor.data.size()) {
       bad_argument(what, str_cat("the ", bytes, " bytes of its shape and dtype"),
                    str_cat(tensor.data.size()));
     }
     header.entries.push_back({tensor_name, tensor.dtype, tensor.shape, 0, tensor.data.size()});
   }
-  // The map's order, by name, stays within a size.
+  // The sort is stable, so tensors of one element size stay in the order of their names.
   std::stable_sort(header.entries.begin(), header.entries.end(), [](const Entry& a, const Entry& b) {
     return element_bytes(a.dtype) > element_bytes(b.dtype);
   });
-  std::uint64_t place = 0;
+  std::uint64_t offset = 0;
   for (Entry& entry : header.entries) {
-    entry.begin += place;
-    place = entry.end += place;
+    entry.begin += offset;
+    entry.end += offset;
+    offset = entry.end;
   }
   return header;
 }
@@ -89,7 +92,7 @@ TensorFile load(const std::filesystem::path& path) {
 
 void save(const std::filesystem::path& path, const TensorFile& file) {
   as_errors(path.string(), [&] {
-    const Header header = plan(file, path.string());
+    const Header header = layout(file, path.string());
     std::string json = header_text(header, path.string());
     std::uint64_t size = json.size() + sizeof size;
     size += (data_alignment - size % data_alignment) % data_alignment - sizeof size;
@@ -110,16 +113,16 @@ void save(const std::filesystem::path& path, const TensorFile& file) {
 const Tensor& TensorFile::at(const std::string& name) const {
   const auto found = tensors.find(name);
   if (found != tensors.end()) return found->second;
-  constexpr std::size_t most = 50;
+  constexpr std::size_t max_names = 50;
   std::string names;
   std::size_t listed = 0;
-  for (const auto& [there, tensor] : tensors) {
-    if (listed++ == most) break;
-    names += (names.empty() ? "" : ", ") + printable(there);
+  for (const auto& [existing, tensor] : tensors) {
+    if (listed++ == max_names) break;
+    names += (names.empty() ? "" : ", ") + printable(existing);
   }
-  if (tensors.size() > most) names += str_cat(" and ", tensors.size() - most, " more");
-  throw_error(ErrorCode::format, source.empty() ? "tensor " + in_quotes(name) : tensor_in(source, name),
-              "it to be there", names.empty() ? "no tensors" : "only " + names);
+  if (tensors.size() > max_names) names += str_cat(" and ", tensors.size() - max_names, " more");
+  throw Error(ErrorCode::format, (source.empty() ? "tensor " + in_quotes(name) : tensor_in(source, name)) +
+                                     ": not found; the file has " + (names.empty() ? "no tensors" : names));
 }
 
 }  // namespace plasticity::io

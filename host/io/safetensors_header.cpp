@@ -16,13 +16,12 @@ using Json = nlohmann::json;
 constexpr std::string_view metadata_key = "__metadata__";
 constexpr std::array known_dtypes = {DType::f64, DType::f32, DType::f16, DType::bf16,
                                      DType::i64, DType::i32, DType::u8,  DType::boolean};
-constexpr std::array<std::string_view, 14> unread_dtypes = {
+constexpr std::array<std::string_view, 14> unsupported_dtypes = {
     "I8", "I16",     "U16",     "U32",     "U64",         "C64",     "F8_E4M3",
     "F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3FNUZ", "F8_E8M0", "F8_E5M2FNUZ"};
 
-/// Receives the JSON parser's events. The format is three levels deep at most, and every level takes certain
-/// things only, so nothing is built that does not belong there: depth and memory are bounded whatever comes.
-/// nlohmann's own document would also lose what must be refused here, such as a key that comes twice.
+/// Handles the events of the JSON parser. Every level of the format accepts only certain values, so depth and
+/// memory are bounded for any input. A parsed document would not do: it drops errors such as a duplicate key.
 class HeaderReader {
  public:
   explicit HeaderReader(const std::string& file) : file_(file) {}
@@ -95,7 +94,7 @@ class HeaderReader {
     return true;
   }
 
-  // Only numbers with a minus sign come here.
+  // The parser calls this only for numbers with a minus sign.
   bool number_integer(std::int64_t value) { unexpected(value == 0 ? "-0" : str_cat(value)); }
   bool number_float(double, const std::string& token) { unexpected(printable(token, 40)); }
   bool boolean(bool value) { unexpected(value ? "true" : "false"); }
@@ -104,7 +103,7 @@ class HeaderReader {
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     refuse(file_, "a header in JSON",
-           str_cat("an error at its byte ", position, ": ", printable(error.what(), 300)));
+           str_cat("an error at byte ", position, ": ", printable(error.what(), 300)));
   }
 
  private:
@@ -126,26 +125,27 @@ class HeaderReader {
   }
 
   [[noreturn]] static void duplicate(const std::string& where, const std::string& key) {
-    refuse(where, "every key once", in_quotes(key) + " twice");
+    throw Error(ErrorCode::format, where + ": key " + in_quotes(key) + " occurs twice");
   }
 
   [[noreturn]] void unexpected(const std::string& got) const {
-    if (place_ == Place::document) refuse(file_, "the header to be one JSON object", got);
+    if (place_ == Place::document) refuse(file_, "one JSON object as header", got);
     if (place_ == Place::root && key_ == metadata_key) refuse(metadata_name(), "an object of strings", got);
     if (place_ == Place::root) refuse(tensor_in(file_, key_), "an object", got);
     if (place_ == Place::metadata) refuse(metadata_name() + ' ' + in_quotes(key_), "a string", got);
-    if (key_ == "dtype") refuse(here(), "dtype to be a string", got);
-    if (key_ == "shape") refuse(here(), "shape to be an array of integers from 0 to 2^63-1", got);
-    refuse(here(), "data_offsets to be an array of two integers from 0 to 2^64-1", got);
+    if (key_ == "dtype") refuse(here(), "a string as dtype", got);
+    if (key_ == "shape") refuse(here(), "an array of integers from 0 to 2^63-1 as shape", got);
+    refuse(here(), "an array of two integers from 0 to 2^64-1 as data_offsets", got);
   }
 
   DType dtype_named(const std::string& name) const {
     const auto* found = std::find_if(known_dtypes.begin(), known_dtypes.end(),
                                      [&](DType dtype) { return to_string(dtype) == name; });
     if (found != known_dtypes.end()) return *found;
-    const bool unread = std::find(unread_dtypes.begin(), unread_dtypes.end(), name) != unread_dtypes.end();
-    throw_error(unread ? ErrorCode::unsupported : ErrorCode::format, here(),
-                "dtype to be one of F64 F32 F16 BF16 I64 I32 U8 BOOL", in_quotes(name));
+    const bool unsupported =
+        std::find(unsupported_dtypes.begin(), unsupported_dtypes.end(), name) != unsupported_dtypes.end();
+    throw_error(unsupported ? ErrorCode::unsupported : ErrorCode::format, here(),
+                "a dtype of F64 F32 F16 BF16 I64 I32 U8 BOOL", in_quotes(name));
   }
 
   void finish_entry() {
@@ -153,12 +153,12 @@ class HeaderReader {
     if (!has_shape_) refuse(here(), "a shape", "none");
     if (!has_offsets_) refuse(here(), "data_offsets", "none");
     const std::int64_t bytes = tensor_bytes(entry_.dtype, entry_.shape);
-    if (bytes < 0) refuse(here(), "a shape of less than 2^63 bytes", "more");
+    if (bytes < 0) refuse(here(), "a shape of less than 2^63 bytes", shape_text(entry_.shape));
     if (entry_.begin > entry_.end) {
-      refuse(here(), "data_offsets in order", str_cat(entry_.begin, " before ", entry_.end));
+      refuse(here(), "data_offsets in increasing order", str_cat(entry_.begin, " before ", entry_.end));
     }
     if (entry_.end - entry_.begin != static_cast<std::uint64_t>(bytes)) {
-      refuse(here(), str_cat("data_offsets around the ", bytes, " bytes of its shape and dtype"),
+      refuse(here(), str_cat("data_offsets that span the ", bytes, " bytes of its shape and dtype"),
              str_cat(entry_.end - entry_.begin, " bytes"));
     }
     header_.entries.push_back(std::move(entry_));
@@ -168,16 +168,22 @@ class HeaderReader {
   Header header_;
   std::set<std::string> names_;
   Place place_ = Place::document;
-  std::string key_;  // the last one
-  Entry entry_;      // the one that is being read
+  std::string key_;  // the last key
+  Entry entry_;      // the current entry
   bool has_dtype_ = false, has_shape_ = false, has_offsets_ = false;
-  int offsets_ = 0;  // how many have come
+  int offsets_ = 0;  // number of data_offsets read so far
 };
 
 }  // namespace
 
 std::string tensor_in(const std::string& file, std::string_view name) {
   return file + ": tensor " + in_quotes(name);
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text;
+  for (const std::int64_t size : shape) text += str_cat(text.empty() ? "" : ",", size);
+  return str_cat('[', text, ']');
 }
 
 std::int64_t tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
@@ -191,12 +197,12 @@ std::int64_t tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
 }
 
 Header parse_header(std::string_view json, const std::string& file) {
-  // The format says so, and JSON parsers differ in what they skip before it (spaces, a byte order mark).
+  // The format requires it. JSON parsers would skip spaces or a byte order mark.
   if (!json.starts_with('{'))
-    throw_error(ErrorCode::format, file, "a header that starts with {", in_quotes(json.substr(0, 8)));
-  // The parser takes a zero byte for the end of its input, and would not see what follows.
+    throw_error(ErrorCode::format, file, "a header that starts with '{'", in_quotes(json.substr(0, 8)));
+  // The parser treats a zero byte as the end of its input and would ignore the rest.
   if (const auto zero = json.find('\0'); zero != std::string_view::npos) {
-    throw_error(ErrorCode::format, file, "a header in JSON", str_cat("a zero at its byte ", zero + 1));
+    throw_error(ErrorCode::format, file, "a header in JSON", str_cat("a zero at byte ", zero + 1));
   }
   HeaderReader reader(file);
   Json::sax_parse(json.begin(), json.end(), &reader);
@@ -215,8 +221,8 @@ void check_layout(std::vector<Entry>& entries, std::uint64_t data_bytes, const s
                   str_cat("data_offsets up to ", entry.end));
     }
     if (entry.begin != filled) {
-      throw_error(ErrorCode::format, tensor_in(file, entry.name), str_cat("its data to start at ", filled),
-                  str_cat(entry.begin, entry.begin < filled ? ": an overlap" : ": a hole"));
+      throw_error(ErrorCode::format, tensor_in(file, entry.name), str_cat("data from offset ", filled),
+                  str_cat(entry.begin, entry.begin < filled ? ", an overlap" : ", a gap"));
     }
     filled = entry.end;
   }
@@ -242,7 +248,9 @@ std::string header_text(const Header& header, const std::string& file) {
   }
   for (const Entry& entry : header.entries) {
     const std::string what = tensor_in(file, entry.name);
-    if (entry.name == metadata_key) bad_argument(what, "another name: this one holds the metadata", "it");
+    if (entry.name == metadata_key) {
+      throw Error(ErrorCode::invalid_argument, what + ": this name is reserved for the metadata");
+    }
     root[checked(entry.name, what)] = {{"dtype", to_string(entry.dtype)},
                                        {"shape", entry.shape},
                                        {"data_offsets", {entry.begin, entry.end}}};

@@ -12,7 +12,7 @@ namespace plasticity::io {
 
 constexpr std::uint64_t header_limit = 100'000'000;  // bytes, as in the format's reference implementation
 
-/// What a header says of one tensor. `begin` and `end` count bytes from the start of the data.
+/// The header entry of one tensor. `begin` and `end` are byte offsets in the data.
 struct Entry {
   std::string name;
   DType dtype = DType::f32;
@@ -25,23 +25,27 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-/// `file: tensor "name"`, as messages call a tensor.
+/// Returns `file: tensor "name"`, for messages.
 std::string tensor_in(const std::string& file, std::string_view name);
 
-/// Bytes that a tensor of this shape takes; negative when the shape is not one: a dimension below zero, or a
-/// product that does not fit in 64 bits. (Dimensions of 0 count as 1 in the latter, so that no order of
-/// factors hides it.)
+/// Returns "[2,3]", for messages.
+std::string shape_text(const std::vector<std::int64_t>& shape);
+
+/// Returns the size in bytes of a tensor. Returns -1 for a shape with a negative dimension, or if the product
+/// overflows 64 bits. In that check a dimension of 0 counts as 1, so the result does not depend on the order
+/// of the dimensions.
 std::int64_t tensor_bytes(DType dtype, const std::vector<std::int64_t>& shape);
 
-/// Reads the JSON text and checks all that can be checked without knowing the size of the data: entries in
-/// the order of the text, every one with a type, a shape, and offsets that fit together. Throws Error(format
-/// | unsupported).
+/// Parses the JSON text of a header. Checks that every entry has a type, a shape, and offsets that match
+/// them. The entries keep the order of the text. Throws Error(format | unsupported).
 Header parse_header(std::string_view json, const std::string& file);
 
-/// Orders the entries by their place, and throws Error(format) unless they fill `data_bytes` bytes exactly.
+/// Sorts the entries by offset. Throws Error(format) unless they fill `data_bytes` bytes without gaps or
+/// overlaps.
 void check_layout(std::vector<Entry>& entries, std::uint64_t data_bytes, const std::string& file);
 
-/// The JSON text of a header, without padding. Throws Error(invalid_argument) for text that is not UTF-8.
+/// Returns the JSON text of a header without padding. Throws Error(invalid_argument) for text that is not
+/// UTF-8.
 std::string header_text(const Header& header, const std::string& file);
 
 }  // namespace plasticity::io

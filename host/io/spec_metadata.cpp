@@ -8,7 +8,8 @@
 namespace plasticity {
 namespace {
 
-std::string place(const io::TensorFile& file, const std::string& key) {
+/// Names a metadata entry in messages.
+std::string entry_name(const io::TensorFile& file, const std::string& key) {
   return str_cat(file.source, file.source.empty() ? "" : " ", "metadata '", key, "'");
 }
 
@@ -16,13 +17,13 @@ template <class Enum>
 Enum read_choice(const io::TensorFile& file, const std::string& key) {
   const std::string& word = read_metadata(file, key);
   try {
-    return parse<Enum>(word, place(file, key));
-  } catch (const Error& error) {  // the file is wrong, not the call
+    return parse<Enum>(word, entry_name(file, key));
+  } catch (const Error& error) {  // an error in the file, not in the call
     throw Error(ErrorCode::format, error.what());
   }
 }
 
-/// The shortest text that reads back as the same number.
+/// Returns the shortest text that parses to the same number.
 std::string exact_text(double value) {
   std::array<char, 32> buffer;
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
@@ -33,7 +34,7 @@ std::string exact_text(double value) {
 
 const std::string& read_metadata(const io::TensorFile& file, const std::string& key) {
   const auto found = file.metadata.find(key);
-  if (found == file.metadata.end()) throw_error(ErrorCode::format, place(file, key), "a value", "none");
+  if (found == file.metadata.end()) throw_error(ErrorCode::format, entry_name(file, key), "a value", "none");
   return found->second;
 }
 
@@ -43,7 +44,7 @@ Number read_number(const io::TensorFile& file, const std::string& key) {
   Number result{};
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
   if (error != std::errc() || end != value.data() + value.size()) {
-    throw_error(ErrorCode::format, place(file, key), "a number", str_cat('\'', value, '\''));
+    throw_error(ErrorCode::format, entry_name(file, key), "a number", str_cat('\'', value, '\''));
   }
   return result;
 }
@@ -76,7 +77,7 @@ Spec read_spec(const io::TensorFile& file) {
   spec.neurons = read_number<std::int64_t>(file, "N");
   spec.clip = read_number<double>(file, "clip");
   try {
-    spec.validate();  // a mix that cannot be is here a mistake of the file's
+    spec.validate();  // an invalid spec is an error in the file
   } catch (const Error& error) {
     throw Error(ErrorCode::format,
                 str_cat(file.source, file.source.empty() ? "" : " ", "metadata: ", error.what()));

@@ -9,47 +9,40 @@
 namespace plasticity::io {
 namespace {
 
-std::string described(const std::vector<std::int64_t>& shape) {
-  std::string out;
-  for (const std::int64_t size : shape) out += str_cat(out.empty() ? "" : ",", size);
-  return str_cat('[', out, ']');
-}
-
 std::int64_t checked_bytes(DType dtype, const std::vector<std::int64_t>& shape) {
   if (element_bytes(dtype) == 0) bad_argument("tensor.dtype", "a DType", str_cat(static_cast<int>(dtype)));
   const std::int64_t bytes = tensor_bytes(dtype, shape);
   if (bytes < 0)
-    bad_argument("tensor.shape", "no negative sizes, and less than 2^63 bytes", described(shape));
+    bad_argument("tensor.shape", "no negative sizes and less than 2^63 bytes", shape_text(shape));
   return bytes;
 }
 
 template <class T>
 Tensor tensor_of(DType dtype, std::vector<std::int64_t> shape, std::span<const T> values) {
   if (static_cast<std::uint64_t>(checked_bytes(dtype, shape)) != values.size_bytes()) {
-    bad_argument("values", "as many as the shape " + described(shape) + " has elements",
-                 str_cat(values.size()));
+    bad_argument("values", "one value per element of shape " + shape_text(shape), str_cat(values.size()));
   }
   Tensor tensor{dtype, std::move(shape), std::vector<std::byte>(values.size_bytes())};
   if (!values.empty()) std::memcpy(tensor.data.data(), values.data(), values.size_bytes());
   return tensor;
 }
 
-/// IEEE binary16: 1 sign bit, 5 of exponent, 10 of mantissa.
+/// Converts IEEE binary16: 1 sign bit, 5 exponent bits, 10 mantissa bits.
 float from_half(std::uint16_t bits) {
   const auto sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t exponent = (bits >> 10) & 31u, mantissa = bits & 0x3ffu;
-  if (exponent == 0) {  // zero or subnormal: mantissa 2^-24, which is a normal float
+  if (exponent == 0) {  // zero or subnormal: mantissa * 2^-24, a normal float
     return std::copysign(std::ldexp(static_cast<float>(mantissa), -24), sign != 0 ? -1.0f : 1.0f);
   }
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | mantissa << 13);
   return std::bit_cast<float>(sign | (exponent + 127 - 15) << 23 | mantissa << 13);
 }
 
-/// bfloat16 is the upper half of a float.
+/// Converts bfloat16, the upper half of a float.
 float from_bfloat(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 
 template <class Stored, class To, class Convert>
-std::vector<To> each(const Tensor& tensor, Convert convert) {
+std::vector<To> convert_each(const Tensor& tensor, Convert convert) {
   std::vector<To> out(tensor.data.size() / sizeof(Stored));
   const std::byte* at = tensor.data.data();
   for (To& value : out) {
@@ -70,15 +63,16 @@ std::vector<To> converted(const Tensor& tensor) {
   }
   const auto cast = [](auto value) { return static_cast<To>(value); };
   switch (tensor.dtype) {
-    case DType::f64: return each<double, To>(tensor, cast);
-    case DType::f32: return each<float, To>(tensor, cast);
-    case DType::f16: return each<std::uint16_t, To>(tensor, from_half);
-    case DType::bf16: return each<std::uint16_t, To>(tensor, from_bfloat);
-    case DType::i64: return each<std::int64_t, To>(tensor, cast);
-    case DType::i32: return each<std::int32_t, To>(tensor, cast);
-    case DType::u8: return each<std::uint8_t, To>(tensor, cast);
+    case DType::f64: return convert_each<double, To>(tensor, cast);
+    case DType::f32: return convert_each<float, To>(tensor, cast);
+    case DType::f16: return convert_each<std::uint16_t, To>(tensor, from_half);
+    case DType::bf16: return convert_each<std::uint16_t, To>(tensor, from_bfloat);
+    case DType::i64: return convert_each<std::int64_t, To>(tensor, cast);
+    case DType::i32: return convert_each<std::int32_t, To>(tensor, cast);
+    case DType::u8: return convert_each<std::uint8_t, To>(tensor, cast);
     case DType::boolean:
-      return each<std::uint8_t, To>(tensor, [](std::uint8_t value) { return value != 0 ? To{1} : To{0}; });
+      return convert_each<std::uint8_t, To>(tensor,
+                                            [](std::uint8_t value) { return value != 0 ? To{1} : To{0}; });
   }
   return {};
 }

@@ -7,7 +7,8 @@
 
 namespace plasticity {
 
-/// The element of that name. Throws Error(invalid_argument) that lists the names there are.
+/// Returns the element of `list` whose name is `name`. Throws Error(invalid_argument) if there is none; the
+/// message lists the existing names.
 template <class List>
 auto& by_name(List& list, std::string_view name) {
   for (auto& element : list) {

@@ -9,11 +9,11 @@ namespace plasticity {
 
 CarriedState::CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream)
     : device_(device), stream_(stream) {
-  for (const auto& member : State<float>::members()) {
-    const std::optional<Shape> shape = state_shape(spec, batch, member.name);
+  for (const auto& [name, member] : State<float>::members()) {
+    const std::optional<Shape> shape = state_shape(spec, batch, name);
     if (!shape) continue;
     const std::size_t bytes = static_cast<std::size_t>(shape->elements()) * sizeof(float);
-    tensors_.push_back({member.name, member.pointer, bytes, DeviceMemory(device, bytes)});
+    tensors_.push_back({name, member, bytes, DeviceMemory(device, bytes)});
   }
   set_zero();
 }

@@ -13,26 +13,26 @@ inline State<const float> as_const(const State<float>& pointers) {
   return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
 }
 
-/// What a network carries from call to call, on its device: the state, and the gradient that backward hands
-/// from a window to the one before it.
+/// The state that a network carries from call to call, and the gradient that backward passes from a window to
+/// the one before it. Both are in device memory.
 class CarriedState {
  public:
-  /// The state is zero. All work goes onto the stream.
+  /// Allocates the state and sets it to zero. All work is enqueued on `stream`.
   CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream);
 
-  /// The state on the device, with what the host set in it.
+  /// Returns the state on the device, after uploading the host's changes.
   State<float> values();
 
-  /// To be called when a pass has written values(): the host's copy is out of date.
+  /// Marks the host copies as stale. Call it after a pass has written values().
   void values_written();
 
-  /// The gradient on the device; not cleared.
+  /// Returns the gradient on the device, not initialised.
   State<float> gradients();
 
   void set_zero();
 
-  /// The tensor of that name on the host, to read or to set until the next pass. Throws
-  /// Error(invalid_argument) for a name that is none.
+  /// Returns the tensor `name` in host memory, to read or to set until the next pass. Throws
+  /// Error(invalid_argument) for an unknown name.
   std::span<float> on_host(std::string_view name);
 
  private:
@@ -41,8 +41,8 @@ class CarriedState {
     float* State<float>::*member;
     std::size_t bytes;
     DeviceMemory value, gradient{};
-    std::vector<float> host{};   // a GPU's only: a copy of the value
-    bool host_is_newer = false;  // it was handed out, and may have been set
+    std::vector<float> host{};   // copy of the value, used on a GPU only
+    bool host_is_newer = false;  // on_host() returned the copy, so the caller may have changed it
   };
   Device device_;
   Stream stream_;

@@ -15,20 +15,21 @@ Element* checked(const char* name, std::span<Element> view, std::int64_t expecte
   return view.data();
 }
 
-/// An absent tensor is null; one that is there must have its size.
+/// Returns null for an empty view, otherwise the data after checking the size.
 template <class Element>
 Element* optional(const char* name, std::span<Element> view, std::int64_t expected) {
   return view.empty() ? nullptr : checked(name, view, expected);
 }
 
-/// The view's data if the spec has such an input, in its size; what it does not have must be absent.
+/// Returns the data of an input after checking its size. Throws if the spec has no such input and the view is
+/// not empty.
 template <class Element>
 Element* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
                std::span<Element> view) {
   const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
   if (!shape && !view.empty()) {
     bad_argument(str_cat("sequence.", name),
-                 str_cat("nothing for a network without it (", to_string(spec), ")"),
+                 str_cat("an empty view, because the spec has no such tensor (", to_string(spec), ")"),
                  str_cat(view.size(), " elements"));
   }
   return shape ? optional(name, view, shape->elements()) : nullptr;
@@ -41,10 +42,10 @@ const NetworkOptions& checked_options(const NetworkOptions& options) {
 
 }  // namespace
 
-Network::Implementation::Implementation(const Spec& wanted, const NetworkOptions& with)
-    : spec(wanted),
-      options(checked_options(with)),
-      plans{{1, make_plan(1)}},  // refuses what is impossible before anything is allocated
+Network::Implementation::Implementation(const Spec& network_spec, const NetworkOptions& network_options)
+    : spec(network_spec),
+      options(checked_options(network_options)),
+      plans{{1, make_plan(1)}},  // throws for bad options before anything is allocated
       parameters(spec, options.seed, options.device, options.stream),
       state(spec, options.batch, options.device, options.stream) {}
 
@@ -128,7 +129,7 @@ void Network::Implementation::run_backward(const Window& window, std::span<const
   args.masks = window.masks;
   Staging staging(options.device, options.stream, upstream);
   staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
-  staging.write_group(args.dinputs, [&](std::string_view name) { return input_shape(spec, T, B, name); });
+  staging.write_group(spec, T, B, args.dinputs);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());
   if (recorded > 1) args.dinitial_state = state.gradients();  // for the window before this one

@@ -11,7 +11,7 @@
 
 namespace plasticity {
 
-/// A recorded forward pass: its tensors and its tape on the device, its answers on the host.
+/// A recorded forward pass: its inputs, masks and tape on the device, and its outputs on the host.
 struct Window {
   std::int64_t steps = 0;
   DeviceMemory tensors, tape;
@@ -20,34 +20,33 @@ struct Window {
   std::vector<float> y, modulation;
 };
 
-/// What a Network owns. A Trainer works on it too.
+/// The data of a Network. Trainer uses it too.
 struct Network::Implementation {
   Spec spec;
   NetworkOptions options;
-  std::map<std::int64_t, Plan> plans;  // by T
+  std::map<std::int64_t, Plan> plans;  // by T, created when first used
   NetworkParameters parameters;
   CarriedState state;
   DeviceMemory upstream, scratch;  // upstream: dy and the gradients of the inputs
-  std::vector<Window>
-      windows;  // the first `recorded` are in use; the others keep their memory for the next time
+  std::vector<Window> windows;     // the first `recorded` are in use; the others keep their memory for reuse
   std::size_t recorded = 0;
-  bool chained = false;  // the state's gradient comes from a window that was taken back
+  bool chained = false;  // state.gradients() holds the gradient from the window that backward() last removed
   Window inferred;
   std::span<const float> last_modulation;
 
-  Implementation(const Spec& wanted, const NetworkOptions& with);
+  Implementation(const Spec& network_spec, const NetworkOptions& network_options);
 
-  /// Throws Error(invalid_argument) for a number of steps that is none.
+  /// Returns the plan for T = `steps`. Throws Error(invalid_argument) for a negative number.
   const Plan& plan(std::int64_t steps);
 
-  /// The host's tensors, in their sizes.
+  /// Return the sequence's tensors, still in host memory, after checking their sizes.
   Inputs<const float> inputs_of(const Sequence& sequence) const;
   Masks<float> masks_of(const Sequence& sequence) const;
 
-  /// All memory is there before the state changes.
+  /// Runs T steps and stores the outputs in `window`. Allocates all memory before it changes the state.
   void run(Window& window, const Sequence& sequence, bool records);
 
-  /// All memory is there before a gradient changes.
+  /// Computes the gradients of a window. Allocates all memory before it changes a gradient.
   void run_backward(const Window& window, std::span<const float> dy, const SequenceGradients& gradients);
 
  private:

@@ -14,9 +14,10 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
     : inputs_(inputs), outputs_(outputs), name_(std::move(name)) {
   if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
   if (outputs < 1) bad_argument("outputs", "at least 1", str_cat(outputs));
-  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / sizeof(float);
-  if (outputs > most / inputs) {
-    bad_argument("outputs", str_cat("at most ", most / inputs, " of ", inputs, " inputs"), str_cat(outputs));
+  constexpr std::int64_t max_elements = std::numeric_limits<std::int64_t>::max() / sizeof(float);
+  if (outputs > max_elements / inputs) {
+    bad_argument("outputs", str_cat("at most ", max_elements / inputs, " for ", inputs, " inputs"),
+                 str_cat(outputs));
   }
   weight_.resize(static_cast<std::size_t>(inputs * outputs));
   bias_.resize(static_cast<std::size_t>(outputs));
@@ -28,18 +29,19 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
   for (float& value : bias_) value = static_cast<float>(random.uniform(-bound, bound));
 }
 
-std::int64_t Linear::rows_of(std::span<const float> x, std::span<const float> y) const {
+std::int64_t Linear::checked_rows(std::span<const float> x, std::span<const float> y) const {
   const auto size = static_cast<std::int64_t>(x.size());
-  if (size % inputs_ != 0) bad_argument("x", str_cat("rows of ", inputs_), str_cat(size, " elements"));
+  if (size % inputs_ != 0)
+    bad_argument("x", str_cat("rows of ", inputs_, " elements"), str_cat(size, " elements"));
   const std::int64_t rows = size / inputs_;
   if (static_cast<std::int64_t>(y.size()) != rows * outputs_) {
-    bad_argument("y", str_cat(rows, " rows of ", outputs_), str_cat(y.size(), " elements"));
+    bad_argument("y", str_cat(rows, " rows of ", outputs_, " elements"), str_cat(y.size(), " elements"));
   }
   return rows;
 }
 
 void Linear::forward(std::span<const float> x, std::span<float> y) const {
-  const std::int64_t rows = rows_of(x, y);
+  const std::int64_t rows = checked_rows(x, y);
   for (std::int64_t row = 0; row < rows; ++row)
     std::copy(bias_.begin(), bias_.end(), y.data() + row * outputs_);
   cpu::products<float>(cpu::instruction_set())
@@ -47,7 +49,7 @@ void Linear::forward(std::span<const float> x, std::span<float> y) const {
 }
 
 void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx) {
-  const std::int64_t rows = rows_of(x, dy);
+  const std::int64_t rows = checked_rows(x, dy);
   if (!dx.empty() && dx.size() != x.size())
     bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
   for (std::int64_t row = 0; row < rows; ++row) {

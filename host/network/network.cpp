@@ -20,8 +20,9 @@ std::span<const float> Network::forward(const Sequence& sequence) {
   const ProfilerRange range("plasticity::Network::forward");
   Implementation& self = *implementation_;
   if (self.chained && self.recorded > 0) {
-    bad_argument("forward", "backward for every window, or detach(), before new steps are recorded",
-                 str_cat(self.recorded, " windows left"));
+    bad_argument("forward",
+                 "backward() for every recorded window, or detach(), before new steps are recorded",
+                 str_cat(self.recorded, " windows without backward()"));
   }
   if (self.windows.size() == self.recorded) self.windows.emplace_back();
   Window& window = self.windows[self.recorded];
@@ -42,7 +43,7 @@ std::span<const float> Network::modulation() const { return implementation_->las
 void Network::backward(std::span<const float> dy, const SequenceGradients& gradients) {
   const ProfilerRange range("plasticity::Network::backward");
   Implementation& self = *implementation_;
-  if (self.recorded == 0) bad_argument("backward", "a window recorded by forward", "none");
+  if (self.recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
   const Window& window = self.windows[self.recorded - 1];
   if (!dy.empty() && dy.size() != window.y.size()) {
     bad_argument("dy", str_cat(window.y.size(), " elements"), str_cat(dy.size()));
@@ -82,8 +83,8 @@ void Network::save(io::TensorFile& file) const {
 }
 
 void Network::load(const io::TensorFile& file) {
-  const Spec theirs = read_spec(file);
-  if (theirs != spec()) throw_error(ErrorCode::format, file.source, to_string(spec()), to_string(theirs));
+  const Spec stored = read_spec(file);
+  if (stored != spec()) throw_error(ErrorCode::format, file.source, to_string(spec()), to_string(stored));
   implementation_->parameters.load(file);
 }
 

@@ -1,33 +1,12 @@
 #include "plasticity/optimizer.hpp"
 
-#include <cmath>
 #include <set>
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
-#include "network/adam_file.hpp"
-#include "network/adam_options.hpp"
+#include "network/adam.hpp"
 
 namespace plasticity {
-namespace {
-
-void check_range(const char* name, double value, bool legal, const char* expected) {
-  if (!legal || !std::isfinite(value)) bad_argument(name, expected, str_cat(value));
-}
-
-}  // namespace
-
-void check_learning_rate(double value) {
-  check_range("learning_rate", value, value >= 0, "a finite value of at least 0");
-}
-
-void check_adam_options(const AdamOptions& options) {
-  check_learning_rate(options.learning_rate);
-  check_range("beta1", options.beta1, options.beta1 >= 0 && options.beta1 < 1, "a value in [0, 1)");
-  check_range("beta2", options.beta2, options.beta2 >= 0 && options.beta2 < 1, "a value in [0, 1)");
-  check_range("epsilon", options.epsilon, options.epsilon > 0, "a finite value above 0");
-}
-
 Adam::Adam(const AdamOptions& options) : options_(options) { check_adam_options(options); }
 
 void Adam::set_learning_rate(double learning_rate) {
@@ -40,14 +19,16 @@ void Adam::step(std::span<const ParameterView> parameters) {
   std::set<std::string> seen;
   for (const ParameterView& parameter : parameters) {
     const std::string argument = str_cat("parameter '", parameter.name, "'");
-    if (!seen.insert(parameter.name).second) bad_argument(argument, "once", "twice");
+    if (!seen.insert(parameter.name).second) {
+      throw Error(ErrorCode::invalid_argument, argument + ": occurs twice");
+    }
     if (parameter.gradient.size() != parameter.value.size()) {
       bad_argument(argument, str_cat("a gradient of ", parameter.value.size(), " elements"),
                    str_cat(parameter.gradient.size()));
     }
     const auto found = moments_.find(parameter.name);
     if (found != moments_.end() && found->second.first.size() != parameter.value.size()) {
-      bad_argument(argument, str_cat(found->second.first.size(), " elements as in the steps before"),
+      bad_argument(argument, str_cat(found->second.first.size(), " elements, as in earlier steps"),
                    str_cat(parameter.value.size()));
     }
   }

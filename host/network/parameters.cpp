@@ -5,6 +5,7 @@
 
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "io/safetensors_header.hpp"
 #include "network/by_name.hpp"
 #include "plan/staging.hpp"
 
@@ -39,31 +40,31 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
   return {shape.size.begin(), shape.size.begin() + shape.rank};
 }
 
-constexpr std::size_t alignment = 16;  // of a parameter's place, in floats
+constexpr std::size_t alignment = 16;  // of a parameter's offset, in floats
 
 }  // namespace
 
 NetworkParameters::NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream)
     : device_(device), stream_(stream) {
-  constexpr auto members = Parameters<float>::members();
-  constexpr auto const_members = Parameters<const float>::members();
+  constexpr auto fields = Parameters<float>::members();
+  constexpr auto const_fields = Parameters<const float>::members();
   std::size_t floats = 0;
-  for (std::size_t k = 0; k < members.size(); ++k) {
-    const std::optional<Shape> shape = parameter_shape(spec, members[k].name);
+  for (std::size_t k = 0; k < fields.size(); ++k) {
+    const std::optional<Shape> shape = parameter_shape(spec, fields[k].name);
     if (!shape) continue;
-    parameters_.push_back({members[k].name, *shape, const_members[k].pointer, members[k].pointer, floats});
+    parameters_.push_back({fields[k].name, *shape, const_fields[k].pointer, fields[k].pointer, floats});
     floats += (parameters_.back().size() + alignment - 1) / alignment * alignment;
   }
   values_ = DeviceMemory(device, floats * sizeof(float));
   for (std::size_t k = 0; k < parameters_.size(); ++k) {
     Parameter& parameter = parameters_[k];
-    std::span<float> first{value_at(parameter), parameter.size()};
+    std::span<float> values{value_at(parameter), parameter.size()};
     if (!on_cpu()) {
-      parameter.value.host.resize(parameter.size());
+      parameter.value.data.resize(parameter.size());
       parameter.value.is_newer = true;
-      first = parameter.value.host;
+      values = parameter.value.data;
     }
-    initialise(parameter.name, first, spec, Random(seed, k));
+    initialise(parameter.name, values, spec, Random(seed, k));
   }
 }
 
@@ -80,28 +81,28 @@ void NetworkParameters::make_gradients() {
   fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
 }
 
-void NetworkParameters::send(Copy& copy_of, float* there) {
-  if (!copy_of.handed_out && !copy_of.is_newer) return;
-  copy(device_, stream_, there, copy_of.host.data(), copy_of.host.size() * sizeof(float));
-  copy_of.is_newer = false;
+void NetworkParameters::upload(HostCopy& host, float* on_device) {
+  if (!host.handed_out && !host.is_newer) return;
+  copy(device_, stream_, on_device, host.data.data(), host.data.size() * sizeof(float));
+  host.is_newer = false;
 }
 
-void NetworkParameters::fetch(std::vector<float>& host, const float* there, std::size_t size) const {
+void NetworkParameters::download(std::vector<float>& host, const float* on_device, std::size_t size) const {
   host.resize(size);
-  copy(device_, stream_, host.data(), there, size * sizeof(float));
+  copy(device_, stream_, host.data(), on_device, size * sizeof(float));
 }
 
-std::span<float> NetworkParameters::hand_out(Copy& copy_of, float* there, std::size_t size) {
-  if (on_cpu()) return {there, size};
-  if (!copy_of.handed_out && !copy_of.is_newer) fetch(copy_of.host, there, size);
-  copy_of.handed_out = true;
-  return copy_of.host;
+std::span<float> NetworkParameters::hand_out(HostCopy& host, float* on_device, std::size_t size) {
+  if (on_cpu()) return {on_device, size};
+  if (!host.handed_out && !host.is_newer) download(host.data, on_device, size);
+  host.handed_out = true;
+  return host.data;
 }
 
 Parameters<const float> NetworkParameters::values() {
   Parameters<const float> pointers;
   for (Parameter& parameter : parameters_) {
-    send(parameter.value, value_at(parameter));
+    upload(parameter.value, value_at(parameter));
     pointers.*parameter.value_member = value_at(parameter);
   }
   return pointers;
@@ -112,7 +113,7 @@ Parameters<float> NetworkParameters::gradients() {
   Parameters<float> pointers;
   for (Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
-    send(parameter.gradient, gradient_at(parameter));
+    upload(parameter.gradient, gradient_at(parameter));
     pointers.*parameter.gradient_member = gradient_at(parameter);
   }
   return pointers;
@@ -121,14 +122,14 @@ Parameters<float> NetworkParameters::gradients() {
 void NetworkParameters::gradients_written() {
   for (Parameter& parameter : parameters_) {
     if (parameter.trainable && parameter.gradient.handed_out)
-      fetch(parameter.gradient.host, gradient_at(parameter), parameter.size());
+      download(parameter.gradient.data, gradient_at(parameter), parameter.size());
   }
 }
 
 void NetworkParameters::zero_gradients() {
   fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
   for (Parameter& parameter : parameters_) {
-    std::fill(parameter.gradient.host.begin(), parameter.gradient.host.end(), 0.0f);
+    std::fill(parameter.gradient.data.begin(), parameter.gradient.data.end(), 0.0f);
   }
 }
 
@@ -167,20 +168,20 @@ std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
 
 void NetworkParameters::step_written() {
   for (Parameter& parameter : parameters_) {
-    for (Copy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
+    for (HostCopy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
   }
 }
 
 void NetworkParameters::save(io::TensorFile& file) const {
   for (const Parameter& parameter : parameters_) {
-    const Copy& here = parameter.value;
-    std::vector<float> fetched;
+    const HostCopy& host = parameter.value;
+    std::vector<float> downloaded;
     std::span<const float> values{value_at(parameter), parameter.size()};
-    if (here.handed_out || here.is_newer) {
-      values = here.host;
+    if (host.handed_out || host.is_newer) {
+      values = host.data;
     } else if (!on_cpu()) {
-      fetch(fetched, value_at(parameter), parameter.size());
-      values = fetched;
+      download(downloaded, value_at(parameter), parameter.size());
+      values = downloaded;
     }
     file.tensors[str_cat("param.", parameter.name)] = io::make_tensor(dimensions(parameter.shape), values);
   }
@@ -193,15 +194,15 @@ void NetworkParameters::load(const io::TensorFile& file) {
     const io::Tensor& stored = file.at(name);
     if (stored.shape != dimensions(parameter.shape)) {
       throw_error(ErrorCode::format, str_cat(file.source, " tensor '", name, "'"),
-                  str_cat(parameter.shape.elements(), " elements in its shape"),
-                  str_cat(io::elements(stored), " elements in another shape"));
+                  str_cat("shape ", io::shape_text(dimensions(parameter.shape))),
+                  str_cat("shape ", io::shape_text(stored.shape)));
     }
     values.push_back(io::to_floats(stored));
   }
-  for (Parameter& parameter : parameters_) parameter.value.host.resize(on_cpu() ? 0 : parameter.size());
+  for (Parameter& parameter : parameters_) parameter.value.data.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
     Parameter& parameter = parameters_[k];
-    float* const to = on_cpu() ? value_at(parameter) : parameter.value.host.data();
+    float* const to = on_cpu() ? value_at(parameter) : parameter.value.data.data();
     std::copy(values[k].begin(), values[k].end(), to);
     parameter.value.is_newer = !on_cpu();
   }

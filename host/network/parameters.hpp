@@ -12,61 +12,61 @@
 
 namespace plasticity {
 
-/// The parameters of a network and their gradients, on its device. On a GPU the host has a copy of what was
-/// asked for: handed out, it may be written at any time and is what counts, and is sent before every pass,
-/// until the device itself writes the parameters (values_written()).
+/// The parameters of a network and their gradients, in device memory. On a GPU the caller works on host
+/// copies. Once views() or value() has returned a copy, the caller may change it at any time, so every pass
+/// uploads it first. This ends when a step on the device writes the parameters (step_written()).
 class NetworkParameters {
  public:
-  /// With their initial values (see Network). All work goes onto the stream.
+  /// Sets the initial values (see Network). All work is enqueued on `stream`.
   NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream);
 
-  /// The values on the device, with what the host may have set.
+  /// Returns the values on the device, after uploading the host's changes.
   Parameters<const float> values();
-  /// The gradients of those that are trained, on the device, with what the host may have set.
+  /// Returns the gradients of the trainable parameters on the device, after uploading the host's changes.
   Parameters<float> gradients();
-  /// To be called when a pass has written gradients(): the host's copies follow.
+  /// Downloads the gradients to the host copies. Call it after a pass has written gradients().
   void gradients_written();
   void zero_gradients();
 
-  /// Those that are trained, on the host, to read or to write.
+  /// Returns host views of the trainable parameters, to read or to write.
   std::vector<ParameterView> views();
   std::span<float> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
 
-  /// What a step on the device works on, in the order of views(): the names, the values and gradients. Valid
-  /// after values() and gradients().
+  /// A trainable parameter on the device, without moments.
   struct Trained {
     std::string_view name;
-    TrainedTensor tensor;  // without moments
+    TrainedTensor tensor;
   };
+  /// Returns the trainable parameters in the order of views(). Call values() and gradients() first.
   std::vector<Trained> trained() const;
-  /// All gradients in one piece.
+  /// The block that holds all gradients.
   void* gradient_data() const { return gradients_.data(); }
   std::size_t gradient_bytes() const { return gradients_.bytes(); }
-  /// To be called when a step has written values and gradients on the device: the host's copies are out of
-  /// date, and no longer looked at.
+  /// Marks the host copies as stale, so that they are not uploaded. Call it after a step on the device has
+  /// written values and gradients.
   void step_written();
 
-  /// The values, as "param.NAME" in a file. Loading throws Error(format) and changes nothing when one is
-  /// missing or has another shape.
+  /// Store and load the values as "param.NAME". load() throws Error(format) and changes nothing if a
+  /// parameter is missing or has another shape.
   void save(io::TensorFile& file) const;
   void load(const io::TensorFile& file);
 
  private:
-  /// A GPU's only: the host's copy of a value or a gradient.
-  struct Copy {
-    std::vector<float> host{};
-    bool handed_out = false;  // it may be written at any time
-    bool is_newer = false;    // it was written, and is not on the device yet
+  /// The host copy of a value or a gradient. Used on a GPU only.
+  struct HostCopy {
+    std::vector<float> data{};
+    bool handed_out = false;  // the caller has a view, and may change the copy at any time
+    bool is_newer = false;    // the copy has changed and is not uploaded yet
   };
   struct Parameter {
     std::string_view name;
     Shape shape;
     const float* Parameters<const float>::*value_member;
     float* Parameters<float>::*gradient_member;
-    std::size_t offset;  // of its value and of its gradient, in floats
+    std::size_t offset;  // of the value in values_ and of the gradient in gradients_, in floats
     bool trainable = true;
-    Copy value{}, gradient{};
+    HostCopy value{}, gradient{};
 
     std::size_t size() const { return static_cast<std::size_t>(shape.elements()); }
   };
@@ -74,9 +74,9 @@ class NetworkParameters {
   float* gradient_at(const Parameter& parameter) const;
   void make_gradients();
   bool on_cpu() const { return device_.kind() == DeviceKind::cpu; }
-  void send(Copy& copy_of, float* there);
-  void fetch(std::vector<float>& host, const float* there, std::size_t size) const;
-  std::span<float> hand_out(Copy& copy_of, float* there, std::size_t size);
+  void upload(HostCopy& host, float* on_device);
+  void download(std::vector<float>& host, const float* on_device, std::size_t size) const;
+  std::span<float> hand_out(HostCopy& host, float* on_device, std::size_t size);
 
   Device device_;
   Stream stream_;

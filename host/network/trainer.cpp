@@ -11,14 +11,13 @@
 #include "device/cuda_api.hpp"
 #include "device/launch_graph.hpp"
 #include "device/profiler_range.hpp"
-#include "network/adam_file.hpp"
-#include "network/adam_options.hpp"
+#include "network/adam.hpp"
 #include "network/implementation.hpp"
 
 namespace plasticity {
 namespace {
 
-/// Adam's moments of a parameter, on the device.
+/// Adam's moments of one parameter, in device memory.
 struct DeviceMoments {
   DeviceMemory first, second;
   std::int64_t elements;
@@ -30,9 +29,9 @@ struct DeviceMoments {
 };
 using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
 
-/// Which launches an iteration has: T, and a bit for each tensor that may be absent. Two of one form differ
-/// in pointers alone.
-using Form = std::pair<std::int64_t, std::uint64_t>;
+/// Identifies the launches of an iteration: T, and one bit per optional tensor. Two iterations with the same
+/// key launch the same kernels and differ only in pointers.
+using GraphKey = std::pair<std::int64_t, std::uint64_t>;
 
 /// The tensors and memory of one iteration.
 struct Iteration {
@@ -45,13 +44,13 @@ struct Iteration {
   Scratch scratch;
 };
 
-/// Where `piece` lies in memory that is written before it is read.
+/// Throws if `input` overlaps the outputs, which the iteration writes before it reads `input`.
 template <class T>
-void check_apart(const char* name, std::span<const T> piece, std::span<const float> y) {
+void check_overlap_with_outputs(const char* name, std::span<const T> input, std::span<const float> y) {
   const std::less<const void*> before;
-  if (piece.empty() || y.empty()) return;
-  if (before(piece.data(), y.data() + y.size()) && before(y.data(), piece.data() + piece.size())) {
-    bad_argument(name, "memory of its own", "some of the outputs");
+  if (input.empty() || y.empty()) return;
+  if (before(input.data(), y.data() + y.size()) && before(y.data(), input.data() + input.size())) {
+    throw Error(ErrorCode::invalid_argument, str_cat(name, ": overlaps the outputs"));
   }
 }
 
@@ -76,11 +75,11 @@ struct Trainer::Implementation {
   MomentsByName moments{};
   DeviceMemory inputs{}, tape{}, loss{}, y{}, dy{}, modulation{};
   PageLocked upload{};
-  std::map<Form, std::unique_ptr<LaunchGraph>> graphs{};
+  std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
 
-  std::size_t outputs = 0, signals = 0;  // elements of y and of M of the last step
-  std::vector<float> y_here{}, modulation_here{};
-  bool y_is_here = false, modulation_is_here = false;
+  std::size_t y_elements = 0, modulation_elements = 0;  // of the last step
+  std::vector<float> host_y{}, host_modulation{};       // used on a GPU only
+  bool y_is_on_host = false, modulation_is_on_host = false;
 
   Device device() const { return network.options.device; }
   Stream stream() const { return network.options.stream; }
@@ -88,13 +87,14 @@ struct Trainer::Implementation {
 
   double step(const Sequence& sequence, std::span<const float> target, std::span<const std::uint8_t> mask);
   void add_moments(Iteration& it, MomentsByName& fresh) const;
-  void put(const Plan& plan, const Iteration& it, Stream on) const;
+  void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void launch(const Plan& plan, const Iteration& it);
-  std::span<const float> brought(const DeviceMemory& memory, std::size_t elements, std::vector<float>& here,
-                                 bool& is_here) const;
+  std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
+                                   bool& is_on_host) const;
 };
 
-/// The trained tensors with their moments; moments that are not there yet go to `fresh`, as zeros.
+/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
+/// zeros.
 void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
   for (const auto& [name, tensor] : network.parameters.trained()) {
     auto found = moments.find(name);
@@ -103,14 +103,14 @@ void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) c
       for (const DeviceMemory* each : {&found->second.first, &found->second.second})
         fill_zero(device(), stream(), each->data(), each->bytes());
     }
-    TrainedTensor& with = it.trained.emplace_back(tensor);
-    with.first = static_cast<float*>(found->second.first.data());
-    with.second = static_cast<float*>(found->second.second.data());
+    TrainedTensor& trained = it.trained.emplace_back(tensor);
+    trained.first = static_cast<float*>(found->second.first.data());
+    trained.second = static_cast<float*>(found->second.second.data());
   }
 }
 
-/// The whole iteration, as work on a stream.
-void Trainer::Implementation::put(const Plan& plan, const Iteration& it, Stream on) const {
+/// Enqueues the whole iteration on a stream.
+void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const {
   plan.forward(on, it.forward, it.tape, it.scratch);
   squared_error(device(), on, it.error, it.scratch);
   fill_zero(device(), on, network.parameters.gradient_data(), network.parameters.gradient_bytes());
@@ -120,7 +120,7 @@ void Trainer::Implementation::put(const Plan& plan, const Iteration& it, Stream 
 }
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
-  if (on_cpu()) return put(plan, it, stream());
+  if (on_cpu()) return enqueue_iteration(plan, it, stream());
   std::uint64_t present = 0;
   LaunchKey key;
   const auto note = [&](const auto* pointer) {
@@ -142,14 +142,14 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
   std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
   if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
-  graph->run(key, stream(), [&](Stream captured) { put(plan, it, captured); });
+  graph->run(key, stream(), [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, std::span<const float> target,
                                      std::span<const std::uint8_t> mask) {
   if (network.recorded > 0) {
-    bad_argument("step", "a network without windows: backward for each, or detach()",
-                 str_cat(network.recorded, " windows left"));
+    bad_argument("step", "a network without recorded windows (call backward() for each window, or detach())",
+                 str_cat(network.recorded, " windows"));
   }
   const Plan& plan = network.plan(sequence.steps);
   const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
@@ -163,13 +163,13 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
     bad_argument("mask", str_cat(count, " elements"), str_cat(mask.size()));
   if (on_cpu()) {
     const std::span<const float> last{static_cast<const float*>(y.data()), y.bytes() / sizeof(float)};
-    check_apart("target", target, last);
-    check_apart("mask", mask, last);
+    check_overlap_with_outputs("target", target, last);
+    check_overlap_with_outputs("mask", mask, last);
   }
 
-  // All memory is there before anything changes.
-  outputs = signals = 0;
-  y_is_here = modulation_is_here = false;
+  // Allocate all memory before anything changes.
+  y_elements = modulation_elements = 0;
+  y_is_on_host = modulation_is_on_host = false;
   make_room(loss, device(), sizeof(double));
   make_room(y, device(), count * sizeof(float));
   make_room(dy, device(), count * sizeof(float));
@@ -215,22 +215,23 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   network.last_modulation = {};
   moments.merge(fresh);
   ++steps;
-  outputs = count;
-  signals = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
+  y_elements = count;
+  modulation_elements = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
   double result = 0;
   copy(device(), stream(), &result, loss.data(), sizeof(double));
   return result;
 }
 
-std::span<const float> Trainer::Implementation::brought(const DeviceMemory& memory, std::size_t elements,
-                                                        std::vector<float>& here, bool& is_here) const {
+/// Returns a device tensor in host memory. On a GPU the first call after a step downloads it to `host`.
+std::span<const float> Trainer::Implementation::host_copy(const DeviceMemory& memory, std::size_t elements,
+                                                          std::vector<float>& host, bool& is_on_host) const {
   if (on_cpu()) return {static_cast<const float*>(memory.data()), elements};
-  if (!is_here) {
-    here.resize(elements);
-    copy(device(), stream(), here.data(), memory.data(), elements * sizeof(float));
-    is_here = true;
+  if (!is_on_host) {
+    host.resize(elements);
+    copy(device(), stream(), host.data(), memory.data(), elements * sizeof(float));
+    is_on_host = true;
   }
-  return here;
+  return host;
 }
 
 Trainer::Trainer(Network& network, const TrainerOptions& options)
@@ -247,12 +248,13 @@ double Trainer::step(const Sequence& sequence, std::span<const float> target,
 
 std::span<const float> Trainer::y() {
   Implementation& self = *implementation_;
-  return self.brought(self.y, self.outputs, self.y_here, self.y_is_here);
+  return self.host_copy(self.y, self.y_elements, self.host_y, self.y_is_on_host);
 }
 
 std::span<const float> Trainer::modulation() {
   Implementation& self = *implementation_;
-  return self.brought(self.modulation, self.signals, self.modulation_here, self.modulation_is_here);
+  return self.host_copy(self.modulation, self.modulation_elements, self.host_modulation,
+                        self.modulation_is_on_host);
 }
 
 double Trainer::learning_rate() const { return implementation_->options.adam.learning_rate; }
@@ -267,12 +269,13 @@ std::int64_t Trainer::steps() const { return implementation_->steps; }
 void Trainer::save(io::TensorFile& file) const {
   const Implementation& self = *implementation_;
   AdamRecord record{.steps = self.steps};
-  for (const auto& [name, there] : self.moments) {
-    HostMoments& here = record.moments[name];
-    here.first.resize(static_cast<std::size_t>(there.elements));
-    here.second.resize(here.first.size());
-    copy(self.device(), self.stream(), here.first.data(), there.first.data(), there.first.bytes());
-    copy(self.device(), self.stream(), here.second.data(), there.second.data(), there.second.bytes());
+  for (const auto& [name, on_device] : self.moments) {
+    HostMoments& on_host = record.moments[name];
+    on_host.first.resize(static_cast<std::size_t>(on_device.elements));
+    on_host.second.resize(on_host.first.size());
+    copy(self.device(), self.stream(), on_host.first.data(), on_device.first.data(), on_device.first.bytes());
+    copy(self.device(), self.stream(), on_host.second.data(), on_device.second.data(),
+         on_device.second.bytes());
   }
   write_adam(record, file);
 }
@@ -281,17 +284,20 @@ void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   const AdamRecord record = read_adam(file);
   MomentsByName moments;
-  for (const auto& [name, here] : record.moments) {
+  for (const auto& [name, on_host] : record.moments) {
     const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
     const std::string tensor = str_cat(file.source, " tensor 'adam.", name, ".m'");
-    if (!shape) throw_error(ErrorCode::format, tensor, "moments of a parameter of the network", "another's");
+    if (!shape)
+      throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",
+                  str_cat('\'', name, '\''));
     const auto elements = static_cast<std::size_t>(shape->elements());
-    if (here.first.size() != elements) {
-      throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(here.first.size()));
+    if (on_host.first.size() != elements) {
+      throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(on_host.first.size()));
     }
-    DeviceMoments& there = moments.try_emplace(name, self.device(), shape->elements()).first->second;
-    copy(self.device(), self.stream(), there.first.data(), here.first.data(), there.first.bytes());
-    copy(self.device(), self.stream(), there.second.data(), here.second.data(), there.second.bytes());
+    DeviceMoments& on_device = moments.try_emplace(name, self.device(), shape->elements()).first->second;
+    copy(self.device(), self.stream(), on_device.first.data(), on_host.first.data(), on_device.first.bytes());
+    copy(self.device(), self.stream(), on_device.second.data(), on_host.second.data(),
+         on_device.second.bytes());
   }
   self.moments = std::move(moments);
   self.steps = record.steps;

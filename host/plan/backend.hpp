@@ -7,21 +7,21 @@
 
 namespace plasticity {
 
-/// A plan on one kind of device. Plan checks every argument and every memory size before it calls a backend.
+/// The implementation of a plan on one kind of device. Plan checks all arguments before it calls a backend.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::int64_t checkpoint_interval() const = 0;
   virtual Execution execution() const { return Execution::automatic; }
-  /// How the backend runs a sequence, for logs. Empty if there is only one way.
+  /// Describes for logs how the backend runs a sequence. Empty if there is only one way.
   virtual std::string describe() const { return {}; }
   virtual std::size_t tape_bytes() const = 0;
   virtual std::size_t scratch_bytes() const = 0;
   virtual std::size_t step_state_bytes() const = 0;
 };
 
-/// A backend for arguments of type Real: double for Precision::f64, float for the others. Each call enqueues
-/// its work on the stream and returns. On the CPU the work is then done.
+/// A backend for arguments of type Real: double for Precision::f64, float for the others. On a GPU each call
+/// enqueues its work on the stream and returns. On the CPU each call does its work before it returns.
 template <class Real>
 class TypedBackend : public Backend {
  public:

@@ -8,10 +8,11 @@
 
 namespace plasticity {
 
-/// K, between 1 and max(T, 1): what the options ask for, or the smallest whose tape, `bytes(K)`, fits their
-/// budget, or ceil(sqrt(T)); but 1 for bfloat16 traces of a rule that clips, since a tape of every step knows
-/// on which side of its clip an entry was. bytes() falls with K. Throws Error(invalid_argument) for a budget
-/// below one checkpoint.
+/// Returns the checkpoint interval K in [1, max(T, 1)]. Priority: (1) options.checkpoint_interval; (2) the
+/// smallest K whose tape fits options.memory_budget; (3) 1 for bf16 with a clipping rule, because a tape of
+/// every step records which entries were clipped; (4) ceil(sqrt(T)). `bytes(K)` returns the tape size and
+/// must not increase with K. Throws Error(invalid_argument) if the budget is below the size of one
+/// checkpoint.
 template <class Bytes>
 std::int64_t choose_checkpoint_interval(Rule rule, const PlanOptions& options, Bytes bytes) {
   const std::int64_t longest = std::max<std::int64_t>(options.steps, 1);

@@ -4,7 +4,7 @@
 
 #include "plasticity/training.hpp"
 
-// The calls of training.hpp on the CPU (host/cpu/training.cpp). Arguments are already checked.
+// The functions of training.hpp on the CPU, for checked arguments. host/cpu/training.cpp implements them.
 namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args);

@@ -29,14 +29,14 @@ const TypedBackend<Real>& backend_for(const PlanOptions& options, const Backend&
   return static_cast<const TypedBackend<Real>&>(backend);
 }
 
-/// Checks lengths in host memory. On a GPU the check would have to wait for the device, so the kernels clamp
-/// each length to 0..T instead.
+/// Checks masks.length on the CPU. On a GPU a check would have to wait for the device, so the kernels clamp
+/// each length to 0..T.
 void check_host_lengths(const PlanOptions& options, const std::int64_t* length) {
   if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
 }
 
-/// A bfloat16 tape stores on which side of the clip a trace is, so the clip must have normal bfloat16
-/// neighbours.
+/// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
+/// trace is.
 void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
   if (options.precision != Precision::bf16 || !has_clip(spec.rule)) return;
   if (spec.clip >= 2e-38 && spec.clip <= 3e38) return;
@@ -57,14 +57,13 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
   }
   if (options.device.kind() == DeviceKind::cpu) {
     if (options.execution != Execution::automatic) {
-      throw_error(ErrorCode::unsupported, "options.execution", "automatic on the CPU, which has one way only",
+      throw_error(ErrorCode::unsupported, "options.execution", "automatic on the CPU",
                   std::string(to_string(options.execution)));
     }
     return make_cpu_backend(spec, options);
   }
   if (cuda_api() == nullptr) {
-    throw_error(ErrorCode::device_unavailable, "options.device", "a device of this build",
-                cuda_unavailable_reason());
+    throw_error(ErrorCode::device_unavailable, "options.device", "a CUDA device", cuda_unavailable_reason());
   }
   return cuda_api()->make_backend(spec, options);
 }
@@ -90,8 +89,8 @@ std::size_t Plan::step_state_bytes() const { return backend_->step_state_bytes()
 
 namespace {
 
-/// Under PLASTICITY_VERBOSE=profile: a line with the time that a call took (on a GPU: that it took to queue
-/// the work).
+/// Logs the duration of a call under PLASTICITY_VERBOSE=profile. On a GPU that is the time to enqueue the
+/// work.
 class ProfileLine {
  public:
   ProfileLine(const Plan& plan, const char* call) : plan_(plan), call_(call) {}
@@ -101,7 +100,7 @@ class ProfileLine {
     try {
       write();
     } catch (const std::exception&) {
-      // No memory for the words, or a GPU that no longer tells its name: then there is no line.
+      // A destructor must not throw. The line is lost if memory is short or the GPU does not return its name.
     }
   }
 
@@ -109,8 +108,8 @@ class ProfileLine {
   using Clock = std::chrono::steady_clock;
   void write() const {
     log(Verbosity::profile, [&] {
-      const std::chrono::duration<double, std::milli> taken = Clock::now() - start_;
-      return str_cat(call_, ": ", taken.count(), " ms for T=", plan_.options().steps,
+      const std::chrono::duration<double, std::milli> duration = Clock::now() - start_;
+      return str_cat(call_, ": ", duration.count(), " ms for T=", plan_.options().steps,
                      " B=", plan_.options().batch, " N=", plan_.spec().neurons, " on ",
                      plan_.options().device.name());
     });

@@ -4,84 +4,92 @@
 #include <vector>
 
 #include "device/page_locked.hpp"
+#include "model/for_each_tensor.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
 
 namespace plasticity {
 
-/// Makes sure of at least `bytes`; what the memory held is lost where it has to grow.
+/// Grows `memory` to at least `bytes` bytes. If it grows, its content is lost.
 void make_room(DeviceMemory& memory, Device device, std::size_t bytes);
 
-/// The tensors of a call, where its plan runs. Each is named first; then send() makes room on the device,
-/// copies there what the call reads and lets the pointers show there; after the call fetch() brings what it
-/// wrote back to the host. On the CPU the tensors are used where they are, and nothing happens.
+/// Copies the tensors of a call to the device and back. Register every tensor first. send() allocates device
+/// memory, uploads inputs and redirects the registered pointers to the device. fetch() downloads outputs. On
+/// the CPU nothing is copied and the pointers do not change.
 class Staging {
  public:
-  /// The tensors take their places in `memory`, which grows where needed and outlives the call.
+  /// The tensors are stored in `memory`, which grows if needed. It must outlive the call.
   Staging(Device device, Stream stream, DeviceMemory& memory)
       : device_(device), stream_(stream), memory_(memory) {}
-  /// What is read is gathered in `upload`, which grows too, and sent in one copy that nobody waits for: it
-  /// must stay as it is until the stream has done it. Name what is read before all else.
+  /// Gathers all inputs in `upload`, which grows if needed, and uploads them in one asynchronous copy.
+  /// `upload` must stay unchanged until the stream has run the copy. Register the inputs before the outputs.
   Staging(Device device, Stream stream, DeviceMemory& memory, PageLocked& upload)
       : device_(device), stream_(stream), memory_(memory), upload_(&upload) {}
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
 
-  /// A tensor that the call reads, overwrites, or both. The pointer itself must stay where it is until
-  /// send(); null stays null.
+  /// Registers a tensor that the call reads (read), overwrites (write), or both (update). send() changes
+  /// `pointer`, so the pointer variable must live until then. A null pointer stays null.
   template <class T>
   void read(const T*& pointer, std::int64_t elements) {
-    name(pointer, elements, pointer, nullptr);
+    add(pointer, elements, pointer, nullptr);
   }
   template <class T>
   void write(T*& pointer, std::int64_t elements) {
-    name(pointer, elements, nullptr, pointer);
+    add(pointer, elements, nullptr, pointer);
   }
   template <class T>
   void update(T*& pointer, std::int64_t elements) {
-    name(pointer, elements, pointer, pointer);
+    add(pointer, elements, pointer, pointer);
   }
 
-  /// All tensors of a group, whose shapes `shape_of(name)` tells.
-  template <class Group, class ShapeOf>
-  void read_group(Group& group, ShapeOf shape_of) {
-    for_each(group, shape_of, [&](auto*& pointer, std::int64_t elements) { read(pointer, elements); });
+  /// Register all tensors of Parameters, Inputs or State.
+  template <class Group>
+  void read_group(const Spec& spec, std::int64_t T, std::int64_t B, Group& group) {
+    for_each_tensor(spec, T, B, group,
+                    [&](std::string_view, auto*& pointer, const std::optional<Shape>& shape) {
+                      if (shape) read(pointer, shape->elements());
+                    });
   }
-  template <class Group, class ShapeOf>
-  void write_group(Group& group, ShapeOf shape_of) {
-    for_each(group, shape_of, [&](auto*& pointer, std::int64_t elements) { write(pointer, elements); });
+  template <class Group>
+  void write_group(const Spec& spec, std::int64_t T, std::int64_t B, Group& group) {
+    for_each_tensor(spec, T, B, group,
+                    [&](std::string_view, auto*& pointer, const std::optional<Shape>& shape) {
+                      if (shape) write(pointer, shape->elements());
+                    });
   }
-  template <class Group, class ShapeOf>
-  void update_group(Group& group, ShapeOf shape_of) {
-    for_each(group, shape_of, [&](auto*& pointer, std::int64_t elements) { update(pointer, elements); });
+  template <class Group>
+  void update_group(const Spec& spec, std::int64_t T, std::int64_t B, Group& group) {
+    for_each_tensor(spec, T, B, group,
+                    [&](std::string_view, auto*& pointer, const std::optional<Shape>& shape) {
+                      if (shape) update(pointer, shape->elements());
+                    });
   }
 
-  /// Throws Error(out_of_memory); the pointers are then as they were.
+  /// Uploads the inputs. Throws Error(out_of_memory) and leaves the pointers unchanged.
   void send();
+
+  /// Downloads the outputs, and waits for the stream.
   void fetch() const;
 
  private:
   struct Tensor {
-    void* pointer;                            // the caller's pointer
-    void (*show)(void* pointer, void* data);  // makes it show there
-    const void* from;                         // what is sent, or null
-    void* to;                                 // where it is fetched to, or null
-    std::size_t bytes, offset;                // its place in the memory
+    void* pointer;                                // address of the registered pointer
+    void (*redirect)(void* pointer, void* data);  // sets the registered pointer to `data`
+    const void* source;                           // host memory that send() uploads, or null
+    void* destination;                            // host memory that fetch() downloads to, or null
+    std::size_t bytes, offset;                    // its size and offset in the device memory
   };
 
   template <class T>
-  void name(T*& pointer, std::int64_t elements, const void* from, void* to) {
+  void add(T*& pointer, std::int64_t elements, const void* source, void* destination) {
     if (pointer == nullptr || device_.kind() == DeviceKind::cpu) return;
     const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(T);
-    const auto show = [](void* caller, void* data) { *static_cast<T**>(caller) = static_cast<T*>(data); };
-    tensors_.push_back({&pointer, show, from, to, bytes, bytes_});
+    const auto redirect = [](void* registered, void* data) {
+      *static_cast<T**>(registered) = static_cast<T*>(data);
+    };
+    tensors_.push_back({&pointer, redirect, source, destination, bytes, bytes_});
     bytes_ += (bytes + 63) / 64 * 64;
-  }
-  template <class Group, class ShapeOf, class Call>
-  static void for_each(Group& group, ShapeOf shape_of, Call call) {
-    for (const auto& member : Group::members()) {
-      if (const auto shape = shape_of(member.name)) call(group.*member.pointer, shape->elements());
-    }
   }
   void* data(const Tensor& tensor) const;
   void send_gathered();
@@ -94,17 +102,18 @@ class Staging {
   std::size_t bytes_ = 0;
 };
 
-/// Names what every step of a sequence reads.
+/// Registers the inputs and masks of a sequence.
 template <class Real>
 void stage_inputs(Staging& staging, const Spec& spec, std::int64_t steps, std::int64_t batch,
                   Inputs<const Real>& inputs, Masks<Real>& masks);
 
-/// Names all tensors of a forward pass. What it writes is sent too, so that what it forgets to write is seen.
+/// Registers all tensors of a forward pass. Outputs are uploaded too, so that a test sees an entry that the
+/// pass does not write.
 template <class Real>
 void stage_forward(Staging& staging, const Spec& spec, std::int64_t steps, std::int64_t batch,
                    ForwardArgs<Real>& args);
 
-/// Names the tensors of a backward pass that the forward pass does not have: the gradients.
+/// Registers the upstream gradients and the gradients of a backward pass.
 template <class Real>
 void stage_gradients(Staging& staging, const Spec& spec, std::int64_t steps, std::int64_t batch,
                      BackwardArgs<Real>& args);

@@ -80,7 +80,7 @@ void adam_step(Device device, Stream stream, std::span<const TrainedTensor> tens
     check_pointer(name + ".first", tensor.first, tensor.elements);
     check_pointer(name + ".second", tensor.second, tensor.elements);
   }
-  if (scales == nullptr) bad_argument("scales", "those of the step", "null");
+  if (scales == nullptr) bad_argument("scales", "a pointer", "null");
   if (const CudaApi* api = cuda_api_of(device)) {
     api->adam_step(device.index(), stream, tensors, options, scales);
   } else {

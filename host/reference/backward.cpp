@@ -1,4 +1,5 @@
 #include "check/arguments.hpp"
+#include "model/for_each_tensor.hpp"
 #include "plasticity/reference.hpp"
 #include "reference/trajectory.hpp"
 
@@ -12,16 +13,16 @@ void add(Real* destination, std::int64_t index, Real value) {
   if (destination != nullptr) destination[index] += value;
 }
 
-/// What the adjoint of the trace rule gives for one connection, from the gradient G of the trace after the
-/// step.
+/// The gradients that the adjoint of the trace rule computes for one connection.
 template <class Real>
 struct RuleAdjoint {
-  Real hebb{};   // gradient of the trace before the step
+  Real hebb{};   // of the trace before the step
   Real drive{};  // of X
-  Real rate{};   // of g_j, to be summed over i
-  Real y{};      // of y_j beyond its part in X (oja), to be summed over i
+  Real rate{};   // of g_j, one term of a sum over i
+  Real y{};      // of y_j, except through X (oja), one term of a sum over i
 };
 
+/// Computes the adjoint of the trace rule from the gradient G of the trace after the step.
 template <class Real>
 RuleAdjoint<Real> adjoint_of_rule(const Spec& spec, Real G, Real hebb, Real drive, Real rate, Real y) {
   switch (spec.rule) {
@@ -46,23 +47,23 @@ RuleAdjoint<Real> adjoint_of_rule(const Spec& spec, Real G, Real hebb, Real driv
   return {};
 }
 
-/// da = dy f'(a), in place; `activated` is f(a), `clamped` tells units whose y is not f(a).
+/// Computes da = dy f'(a) in place. `unclamped` is f(a). `clamped` is the clamp mask of this step, or null.
 template <class Real>
-void adjoint_of_activation(Activation activation, const Vector<Real>& activated, const std::uint8_t* clamped,
+void adjoint_of_activation(Activation activation, const Vector<Real>& unclamped, const std::uint8_t* clamped,
                            Vector<Real>& dy) {
   for (std::size_t j = 0; j < dy.size(); ++j) {
     if (clamped != nullptr && clamped[j] != 0) dy[j] = Real(0);
   }
   if (activation == Activation::softmax) {
-    // A clamped unit's own y has no gradient, but its current still moves the sum that the others are divided
-    // by.
+    // The y of a clamped unit has no gradient, but its current is still part of the sum that normalises the
+    // others.
     Real inner(0);
-    for (std::size_t j = 0; j < dy.size(); ++j) inner += dy[j] * activated[j];
-    for (std::size_t j = 0; j < dy.size(); ++j) dy[j] = activated[j] * (dy[j] - inner);
+    for (std::size_t j = 0; j < dy.size(); ++j) inner += dy[j] * unclamped[j];
+    for (std::size_t j = 0; j < dy.size(); ++j) dy[j] = unclamped[j] * (dy[j] - inner);
     return;
   }
   for (std::size_t j = 0; j < dy.size(); ++j) {
-    const Real f = activated[j];
+    const Real f = unclamped[j];
     switch (activation) {
       case Activation::tanh: dy[j] *= Real(1) - f * f; break;
       case Activation::sigmoid: dy[j] *= f * (Real(1) - f); break;
@@ -79,32 +80,32 @@ Vector<Real> upstream(const Real* source, std::int64_t offset, std::int64_t size
   return Vector<Real>(source + offset, source + offset + size);
 }
 
-/// Walks batch element b in reverse and adds its gradients.
+/// Computes the gradients of batch element b and adds those of the parameters.
 template <class Real>
-void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::int64_t b) {
-  const Spec& spec = problem.spec;
+void reverse(const ReferenceArgs<Real>& shared, const BackwardArgs<Real>& args, std::int64_t b) {
+  const Spec& spec = shared.spec;
   const Parameters<const Real>& p = args.parameters;
   const Parameters<Real>& dp = args.dparameters;
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, B = problem.batch;
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, B = shared.batch;
   const bool lstm = spec.cell == Cell::lstm, recurrent = spec.is_recurrent();
   const std::int64_t width = spec.gates() * N;
-  const Trajectory<Real> trajectory = simulate(problem, b);
+  const Trajectory<Real> trajectory = simulate(shared, b);
 
-  // gradients of the state after the step at hand
-  Vector<Real> dout = upstream(args.dfinal_state.y, b * N, N);
+  // gradients of the state after step t; G is that of hebb, GE that of eligibility
+  Vector<Real> doutput = upstream(args.dfinal_state.y, b * N, N);
   Vector<Real> dc = upstream(args.dfinal_state.c, b * N, N);
   Vector<Real> G = upstream(args.dfinal_state.hebb, b * P * N, P * N);
   Vector<Real> GE = upstream(args.dfinal_state.eligibility, b * P * N, P * N);
 
-  for (auto t = static_cast<std::int64_t>(trajectory.moments.size()) - 1; t >= 0; --t) {
-    const Moment<Real>& m = trajectory.moments[at(t)];
+  for (auto t = static_cast<std::int64_t>(trajectory.steps.size()) - 1; t >= 0; --t) {
+    const StepRecord<Real>& m = trajectory.steps[at(t)];
     const std::int64_t row = t * B + b;
     if (args.dy != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) dout[at(j)] += args.dy[row * N + j];
+      for (std::int64_t j = 0; j < N; ++j) doutput[at(j)] += args.dy[row * N + j];
     }
     Vector<Real> dx(at(P), Real(0)), dy(at(N), Real(0)), drate(at(N), Real(0));
 
-    // 1. the traces
+    // 1. The traces.
     for (std::int64_t i = 0; i < P; ++i) {
       for (std::int64_t j = 0; j < N; ++j) {
         const std::size_t ij = at(i * N + j);
@@ -120,7 +121,7 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
         dy[at(j)] += adjoint.y;
         if (spec.has_eligibility()) {
           const Real eta = p.eta[0];
-          // gradient of the updated E, which is also the drive when the rule reads it after its update
+          // The gradient of the updated E. With `after` E is also the drive.
           const Real updated = spec.eligibility == Eligibility::after ? GE[ij] + adjoint.drive : GE[ij];
           dproduct = eta * updated;
           add(dp.eta, 0, updated * (product - m.eligibility[ij]));
@@ -134,7 +135,7 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
       }
     }
 
-    // 2. the rate and the modulator
+    // 2. The rate and the modulator.
     Real dmodulation(0);
     for (std::int64_t j = 0; j < N; ++j) {
       const Real dg = drate[at(j)];
@@ -156,31 +157,31 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
       const Real q = dmodulation * (Real(1) - m.modulation * m.modulation);
       add(dp.modulator_bias, 0, q);
       for (std::int64_t j = 0; j < N; ++j) {
-        add(dp.modulator_weight, j, q * (reads_cell ? m.c : m.out)[at(j)]);
-        (reads_cell ? dc : dout)[at(j)] += q * p.modulator_weight[j];
+        add(dp.modulator_weight, j, q * (reads_cell ? m.c : m.output)[at(j)]);
+        (reads_cell ? dc : doutput)[at(j)] += q * p.modulator_weight[j];
       }
     }
 
-    // 3. the cell and the activation: da is the gradient of the currents of all gates
+    // 3. The cell and the activation. da is the gradient of the currents of all gates.
     Vector<Real> da(at(width), Real(0));
     if (lstm) {
       for (std::int64_t j = 0; j < N; ++j) {
-        const Real i = m.i[at(j)], f = m.f[at(j)], o = m.o[at(j)], squashed = std::tanh(m.c[at(j)]);
-        dc[at(j)] += dout[at(j)] * o * (Real(1) - squashed * squashed);
+        const Real i = m.i[at(j)], f = m.f[at(j)], o = m.o[at(j)], tanh_c = std::tanh(m.c[at(j)]);
+        dc[at(j)] += doutput[at(j)] * o * (Real(1) - tanh_c * tanh_c);
         da[at(j)] = dc[at(j)] * m.y[at(j)] * i * (Real(1) - i);
         da[at(N + j)] = dc[at(j)] * m.c_before[at(j)] * f * (Real(1) - f);
-        da[at(3 * N + j)] = dout[at(j)] * squashed * o * (Real(1) - o);
+        da[at(3 * N + j)] = doutput[at(j)] * tanh_c * o * (Real(1) - o);
         dy[at(j)] += dc[at(j)] * i;
         dc[at(j)] *= f;
       }
     } else {
-      for (std::int64_t j = 0; j < N; ++j) dy[at(j)] += dout[at(j)];
+      for (std::int64_t j = 0; j < N; ++j) dy[at(j)] += doutput[at(j)];
     }
-    adjoint_of_activation(spec.activation, m.activated,
+    adjoint_of_activation(spec.activation, m.unclamped,
                           args.masks.clamp == nullptr ? nullptr : args.masks.clamp + row * N, dy);
     for (std::int64_t j = 0; j < N; ++j) da[at(lstm ? 2 * N + j : j)] = dy[at(j)];
 
-    // 4. the plastic read: dy is now the gradient of the plastic gate's current
+    // 4. The plastic read. dy is now the gradient of the plastic gate's current.
     for (std::int64_t i = 0; i < P; ++i) {
       for (std::int64_t j = 0; j < N; ++j) {
         const std::size_t ij = at(i * N + j);
@@ -196,7 +197,7 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
       }
     }
 
-    // 5. the other gates and the input projection
+    // 5. The other gates and the input projection.
     for (std::int64_t k = 0; lstm && k < N; ++k) {
       for (std::int64_t gate = 0; gate < 3; ++gate) {
         for (std::int64_t j = 0; j < N; ++j) {
@@ -221,14 +222,14 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
       std::copy(da.begin(), da.end(), args.dinputs.u + row * N);
     }
 
-    // 6. to the step before
+    // 6. The gradients of the previous step.
     if (spec.cell == Cell::feedforward && args.dinputs.pre != nullptr) {
       std::copy(dx.begin(), dx.end(), args.dinputs.pre + row * P);
     }
-    dout.assign(at(N), Real(0));
-    if (recurrent) dout = dx;
+    doutput.assign(at(N), Real(0));
+    if (recurrent) doutput = dx;
     if (m.reset) {
-      for (Vector<Real>* carried : {&dout, &dc, &G, &GE})
+      for (Vector<Real>* carried : {&doutput, &dc, &G, &GE})
         std::fill(carried->begin(), carried->end(), Real(0));
     }
   }
@@ -236,7 +237,7 @@ void reverse(const Problem<Real>& problem, const BackwardArgs<Real>& args, std::
   const auto store = [](const Vector<Real>& source, Real* destination, std::int64_t offset) {
     if (destination != nullptr) std::copy(source.begin(), source.end(), destination + offset);
   };
-  store(dout, args.dinitial_state.y, b * N);
+  store(doutput, args.dinitial_state.y, b * N);
   store(dc, args.dinitial_state.c, b * N);
   store(G, args.dinitial_state.hebb, b * P * N);
   store(GE, args.dinitial_state.eligibility, b * P * N);
@@ -249,14 +250,13 @@ void backward(const Spec& spec, std::int64_t steps, std::int64_t batch, const Ba
   check_sizes(spec, steps, batch);
   check_backward(spec, steps, batch, args);
   check_lengths(steps, batch, args.masks.length);
-  const Problem<Real> problem{
+  const ReferenceArgs<Real> shared{
       spec, steps, batch, args.parameters, args.inputs, args.masks, args.initial_state};
-  for (const auto& member : Inputs<Real>::members()) {
-    Real* gradient = args.dinputs.*member.pointer;
-    if (gradient == nullptr) continue;
-    std::fill_n(gradient, input_shape(spec, steps, batch, member.name)->elements(), Real(0));
-  }
-  for (std::int64_t b = 0; b < batch; ++b) reverse(problem, args, b);
+  for_each_tensor(spec, steps, batch, args.dinputs,
+                  [](std::string_view, Real* gradient, const std::optional<Shape>& shape) {
+                    if (gradient != nullptr) std::fill_n(gradient, shape->elements(), Real(0));
+                  });
+  for (std::int64_t b = 0; b < batch; ++b) reverse(shared, args, b);
 }
 
 template void backward<float>(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<float>&);

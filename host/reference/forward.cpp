@@ -17,17 +17,17 @@ void forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const For
   check_sizes(spec, steps, batch);
   check_forward(spec, steps, batch, args);
   check_lengths(steps, batch, args.masks.length);
-  const Problem<Real> problem{
+  const ReferenceArgs<Real> shared{
       spec, steps, batch, args.parameters, args.inputs, args.masks, args.initial_state};
   const std::int64_t N = spec.neurons, P = spec.presynaptic();
 
   for (std::int64_t b = 0; b < batch; ++b) {
-    const Trajectory<Real> trajectory = simulate(problem, b);
-    const auto length = static_cast<std::int64_t>(trajectory.moments.size());
+    const Trajectory<Real> trajectory = simulate(shared, b);
+    const auto length = static_cast<std::int64_t>(trajectory.steps.size());
     for (std::int64_t t = 0; t < steps; ++t) {
-      const Moment<Real>* m = t < length ? &trajectory.moments[static_cast<std::size_t>(t)] : nullptr;
+      const StepRecord<Real>* m = t < length ? &trajectory.steps[static_cast<std::size_t>(t)] : nullptr;
       for (std::int64_t j = 0; j < N; ++j) {
-        args.y[(t * batch + b) * N + j] = m ? m->out[static_cast<std::size_t>(j)] : Real(0);
+        args.y[(t * batch + b) * N + j] = m ? m->output[static_cast<std::size_t>(j)] : Real(0);
       }
       if (args.modulation != nullptr) args.modulation[t * batch + b] = m ? m->modulation : Real(0);
     }

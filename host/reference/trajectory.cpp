@@ -10,7 +10,7 @@ Real sigmoid(Real a) {
   return Real(1) / (Real(1) + std::exp(-a));
 }
 
-/// y = f(a), in place.
+/// Applies f in place.
 template <class Real>
 void activate(Activation activation, Vector<Real>& a) {
   switch (activation) {
@@ -44,17 +44,17 @@ Vector<Real> load(const Real* source, std::int64_t offset, std::int64_t size) {
   return Vector<Real>(source + offset, source + offset + size);
 }
 
-/// The input current of all gates at step t: x W_in + b, or u.
+/// Returns the input current of all gates at step t: x W_in + b, or u.
 template <class Real>
-Vector<Real> input_current(const Problem<Real>& problem, std::int64_t t, std::int64_t b) {
-  const Spec& spec = problem.spec;
-  const std::int64_t width = spec.gates() * spec.neurons, row = t * problem.batch + b;
-  if (spec.cell == Cell::feedforward || spec.inputs == 0) return load(problem.inputs.u, row * width, width);
-  Vector<Real> current = load(problem.parameters.b, 0, width);
+Vector<Real> input_current(const ReferenceArgs<Real>& args, std::int64_t t, std::int64_t b) {
+  const Spec& spec = args.spec;
+  const std::int64_t width = spec.gates() * spec.neurons, row = t * args.batch + b;
+  if (spec.cell == Cell::feedforward || spec.inputs == 0) return load(args.inputs.u, row * width, width);
+  Vector<Real> current = load(args.parameters.b, 0, width);
   for (std::int64_t i = 0; i < spec.inputs; ++i) {
     for (std::int64_t j = 0; j < width; ++j) {
       current[static_cast<std::size_t>(j)] +=
-          problem.inputs.x[row * spec.inputs + i] * problem.parameters.w_in[i * width + j];
+          args.inputs.x[row * spec.inputs + i] * args.parameters.w_in[i * width + j];
     }
   }
   return current;
@@ -79,36 +79,36 @@ Real update_trace(const Spec& spec, Real hebb, Real drive, Real rate, Real y) {
 }
 
 template <class Real>
-Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
-  const Spec& spec = problem.spec;
-  const Parameters<const Real>& p = problem.parameters;
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = problem.batch;
+Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
+  const Spec& spec = args.spec;
+  const Parameters<const Real>& p = args.parameters;
+  const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = args.batch;
   const bool lstm = spec.cell == Cell::lstm;
-  const std::int64_t length = problem.masks.length == nullptr ? problem.steps : problem.masks.length[b];
+  const std::int64_t length = args.masks.length == nullptr ? args.steps : args.masks.length[b];
   const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
 
   Trajectory<Real> state;
-  state.y = load(problem.initial_state.y, b * N, N);
-  state.c = load(problem.initial_state.c, b * N, N);
-  state.hebb = load(problem.initial_state.hebb, b * P * N, P * N);
-  state.eligibility = load(problem.initial_state.eligibility, b * P * N, P * N);
+  state.y = load(args.initial_state.y, b * N, N);
+  state.c = load(args.initial_state.c, b * N, N);
+  state.hebb = load(args.initial_state.hebb, b * P * N, P * N);
+  state.eligibility = load(args.initial_state.eligibility, b * P * N, P * N);
 
   for (std::int64_t t = 0; t < length; ++t) {
-    Moment<Real> m;
-    m.reset = problem.masks.reset != nullptr && problem.masks.reset[t * B + b] != 0;
+    StepRecord<Real> m;
+    m.reset = args.masks.reset != nullptr && args.masks.reset[t * B + b] != 0;
     if (m.reset) {
       for (Vector<Real>* carried : {&state.y, &state.c, &state.hebb, &state.eligibility}) {
         std::fill(carried->begin(), carried->end(), Real(0));
       }
     }
-    m.x = spec.cell == Cell::feedforward ? load(problem.inputs.pre, (t * B + b) * P, P) : state.y;
+    m.x = spec.cell == Cell::feedforward ? load(args.inputs.pre, (t * B + b) * P, P) : state.y;
     m.hebb = state.hebb;
     m.eligibility = state.eligibility;
     m.c_before = state.c;
 
-    // u + s, for the plastic gate; u + h W_gates, for the others
-    const Vector<Real> current = input_current(problem, t, b);
-    m.activated.assign(at(N), Real(0));
+    // The plastic gate: unclamped = f(u + s).
+    const Vector<Real> current = input_current(args, t, b);
+    m.unclamped.assign(at(N), Real(0));
     for (std::int64_t j = 0; j < N; ++j) {
       Real sum = current[at(lstm ? 2 * N + j : j)];
       for (std::int64_t i = 0; i < P; ++i) {
@@ -116,18 +116,18 @@ Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
         const Real read = spec.rule == Rule::read_clip ? clamp(trace, spec.clip) : trace;
         sum += m.x[at(i)] * (p.w[i * N + j] + alpha_of(spec, p.alpha, i, j) * read);
       }
-      m.activated[at(j)] = sum;
+      m.unclamped[at(j)] = sum;
     }
-    activate(spec.activation, m.activated);
-    m.y = m.activated;
-    if (problem.masks.clamp != nullptr) {
+    activate(spec.activation, m.unclamped);
+    m.y = m.unclamped;
+    if (args.masks.clamp != nullptr) {
       for (std::int64_t j = 0; j < N; ++j) {
         const std::int64_t index = (t * B + b) * N + j;
-        if (problem.masks.clamp[index] != 0) m.y[at(j)] = problem.masks.clamp_value[index];
+        if (args.masks.clamp[index] != 0) m.y[at(j)] = args.masks.clamp_value[index];
       }
     }
-    m.out = m.y;
-    if (lstm) {
+    m.output = m.y;
+    if (lstm) {  // the other gates: sigmoid(u + h W_gates)
       for (Vector<Real>* gate : {&m.i, &m.f, &m.o}) gate->assign(at(N), Real(0));
       m.c = state.c;
       for (std::int64_t j = 0; j < N; ++j) {
@@ -142,13 +142,13 @@ Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
         m.f[at(j)] = sigmoid(f);
         m.o[at(j)] = sigmoid(o);
         m.c[at(j)] = m.f[at(j)] * state.c[at(j)] + m.i[at(j)] * m.y[at(j)];
-        m.out[at(j)] = m.o[at(j)] * std::tanh(m.c[at(j)]);
+        m.output[at(j)] = m.o[at(j)] * std::tanh(m.c[at(j)]);
       }
     }
 
-    // the rate g
+    // The modulator and the rate g.
     if (spec.has_modulator()) {
-      const Vector<Real>& read = spec.modulator_source == ModulatorSource::cell ? m.c : m.out;
+      const Vector<Real>& read = spec.modulator_source == ModulatorSource::cell ? m.c : m.output;
       Real sum = p.modulator_bias[0];
       for (std::int64_t j = 0; j < N; ++j) sum += p.modulator_weight[j] * read[at(j)];
       m.modulation = std::tanh(sum);
@@ -160,11 +160,11 @@ Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
         case Rate::fixed: g = p.eta[0]; break;
         case Rate::modulated: g = m.modulation; break;
         case Rate::fan_out: g = m.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
-        case Rate::external: g = problem.inputs.rate[(t * B + b) * N + j]; break;
+        case Rate::external: g = args.inputs.rate[(t * B + b) * N + j]; break;
       }
     }
 
-    // the traces
+    // The traces.
     for (std::int64_t i = 0; i < P; ++i) {
       for (std::int64_t j = 0; j < N; ++j) {
         const std::size_t ij = at(i * N + j);
@@ -179,16 +179,16 @@ Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b) {
         state.hebb[ij] = update_trace(spec, m.hebb[ij], drive, m.rate[at(j)], m.y[at(j)]);
       }
     }
-    state.y = m.out;
+    state.y = m.output;
     if (lstm) state.c = m.c;
-    state.moments.push_back(std::move(m));
+    state.steps.push_back(std::move(m));
   }
   return state;
 }
 
 #define PLASTICITY_INSTANTIATE(Real)                                     \
   template Real update_trace<Real>(const Spec&, Real, Real, Real, Real); \
-  template Trajectory<Real> simulate<Real>(const Problem<Real>&, std::int64_t);
+  template Trajectory<Real> simulate<Real>(const ReferenceArgs<Real>&, std::int64_t);
 PLASTICITY_INSTANTIATE(float)
 PLASTICITY_INSTANTIATE(double)
 PLASTICITY_INSTANTIATE(std::complex<double>)

@@ -7,39 +7,39 @@
 
 #include "plasticity/arguments.hpp"
 
-// Everything that one batch element does, step by step. forward reads the outputs off it, backward walks it
-// in reverse.
+// Simulates one batch element and stores every quantity of every step. forward copies the outputs from the
+// trajectory. backward computes the gradients from it in reverse order.
 namespace plasticity::reference {
 
 template <class Real>
 using Vector = std::vector<Real>;
 
-/// One step of one batch element.
+/// The quantities of one step of one batch element.
 template <class Real>
-struct Moment {
-  bool reset = false;        // the state was zeroed before this step
+struct StepRecord {
+  bool reset = false;        // the state was set to zero before this step
   Vector<Real> x;            // [P] presynaptic activity
   Vector<Real> hebb;         // [P,N] trace before the step
   Vector<Real> eligibility;  // [P,N] before the step
-  Vector<Real> activated;    // [N] f(u + s), before the clamp
-  Vector<Real> y;            // [N] postsynaptic activity, after the clamp
+  Vector<Real> unclamped;    // [N] f(u + s), before the clamp mask
+  Vector<Real> y;            // [N] postsynaptic activity, after the clamp mask
   Vector<Real> i, f, o;      // [N] lstm gates
   Vector<Real> c_before, c;  // [N] lstm cell state
-  Vector<Real> out;          // [N] what the network shows: y, in an lstm h
+  Vector<Real> output;       // [N] output of the cell: y, in an lstm h
   Real modulation{};         // M
   Vector<Real> rate;         // [N] g
 };
 
-/// The steps 0 .. length-1 and the state after them.
+/// The records of steps 0 .. length-1, and the state after the last one.
 template <class Real>
 struct Trajectory {
-  std::vector<Moment<Real>> moments;
+  std::vector<StepRecord<Real>> steps;
   Vector<Real> y, c, hebb, eligibility;
 };
 
-/// The arguments that forward and backward have in common, and the sizes.
+/// The sizes and the arguments that forward and backward share.
 template <class Real>
-struct Problem {
+struct ReferenceArgs {
   const Spec& spec;
   std::int64_t steps, batch;
   const Parameters<const Real>& parameters;
@@ -48,11 +48,11 @@ struct Problem {
   const State<const Real>& initial_state;
 };
 
-/// The trace rule for one connection.
+/// Returns the Hebbian trace of one connection after a step.
 template <class Real>
 Real update_trace(const Spec& spec, Real hebb, Real drive, Real rate, Real y);
 
-/// alpha_ij whatever its granularity.
+/// Returns alpha_ij for any granularity.
 template <class Real>
 Real alpha_of(const Spec& spec, const Real* alpha, std::int64_t i, std::int64_t j) {
   switch (spec.alpha) {
@@ -65,21 +65,20 @@ Real alpha_of(const Spec& spec, const Real* alpha, std::int64_t i, std::int64_t 
 
 /// Simulates batch element b.
 template <class Real>
-Trajectory<Real> simulate(const Problem<Real>& problem, std::int64_t b);
+Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b);
 
-// What an ordering means for a complex number: that of the real parts, so that the complex step takes the
-// same branch.
+// Comparisons use the real part, so the complex step takes the same branch as the real computation.
 inline float real_part(float value) { return value; }
 inline double real_part(double value) { return value; }
 inline double real_part(const std::complex<double>& value) { return value.real(); }
 
-/// `limit` as a Real has it: an entry that was clamped there stands at its limit, not beyond.
+/// Returns `limit` rounded to the precision of Real, so a value that was clamped to it is not beyond it.
 template <class Real>
 auto rounded(double limit) {
   return real_part(static_cast<Real>(limit));
 }
 
-/// min(max(value, -limit), limit); NaN stays NaN.
+/// Returns min(max(value, -limit), limit). NaN stays NaN.
 template <class Real>
 Real clamp(Real value, double limit) {
   if (real_part(value) < -rounded<Real>(limit)) return Real(-limit);
@@ -87,7 +86,7 @@ Real clamp(Real value, double limit) {
   return value;
 }
 
-/// Whether a clamp at +-limit lets the gradient through: ends included.
+/// Returns whether the gradient passes a clamp to +-limit: if |value| <= limit.
 template <class Real>
 bool passes(Real value, double limit) {
   return real_part(value) >= -rounded<Real>(limit) && real_part(value) <= rounded<Real>(limit);

@@ -7,29 +7,31 @@
 #include "plasticity/device.hpp"
 #include "plasticity/memory.hpp"
 
-// Memory where a plan runs, for applications that hold no CUDA headers: the same calls for the CPU and for a
-// GPU.
+// Allocation, copies and synchronisation on the CPU or on a GPU, without CUDA headers.
 namespace plasticity {
 
-/// Memory on a device, owned, aligned to 64 bytes or more; not cleared. Moves, does not copy.
+/// Owns a block of memory on a device. The block is aligned to 64 bytes and not initialised. Movable, not
+/// copyable.
 class PLASTICITY_API DeviceMemory {
  public:
-  DeviceMemory() = default;  ///< none
+  DeviceMemory() = default;  ///< owns no memory
 
-  /// Throws Error(out_of_memory) with nothing changed, or Error(device_unavailable).
+  /// Allocates `bytes` bytes on `device`. 0 bytes allocate nothing. Throws Error(out_of_memory) or
+  /// Error(device_unavailable).
   DeviceMemory(Device device, std::size_t bytes);
   ~DeviceMemory();
-  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }  ///< `other` is left with none
-  /// What was held is released, `other` is left with none.
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }  ///< `other` is left empty
+  /// Releases the current block and takes that of `other`, which is left empty.
   DeviceMemory& operator=(DeviceMemory&& other) noexcept {
     DeviceMemory(std::move(other)).swap(*this);
     return *this;
   }
 
-  void* data() const { return data_; }          ///< null when there are no bytes
-  std::size_t bytes() const { return bytes_; }  ///< as asked for
+  void* data() const { return data_; }          ///< null if bytes() is 0
+  std::size_t bytes() const { return bytes_; }  ///< size of the block
 
-  /// As an argument of a Plan call: `memory.as<Tape>()`.
+  /// Returns a view of the whole block as a Tape, Scratch or StepState: `memory.as<Tape>()`. The view is
+  /// valid as long as the block.
   template <class Kind>
   Kind as() const {
     return Kind{{data_, bytes_}};
@@ -48,14 +50,15 @@ class PLASTICITY_API DeviceMemory {
   int index_ = 0;
 };
 
-/// Copies between the host and the device, or within either, after the work put on the stream so far; returns
-/// when the bytes are there. On the CPU: an ordinary copy.
+/// Copies `bytes` bytes between host and device, within the device, or within the host. On a GPU the copy
+/// runs after all earlier work on the stream, and the call returns when the copy is done. Throws
+/// Error(device_unavailable) if the copy or earlier work on the stream failed.
 PLASTICITY_API void copy(Device device, Stream stream, void* to, const void* from, std::size_t bytes);
 
-/// Puts zeros there, as work on the stream.
+/// Fills `bytes` bytes of device memory with zeros. On a GPU the call only enqueues the work on the stream.
 PLASTICITY_API void fill_zero(Device device, Stream stream, void* data, std::size_t bytes);
 
-/// Waits until all work on the stream is done. Throws Error(device_unavailable) for a fault of that work.
+/// Waits until all work on the stream is done. Throws Error(device_unavailable) if that work failed.
 PLASTICITY_API void synchronize(Device device, Stream stream);
 
 }  // namespace plasticity

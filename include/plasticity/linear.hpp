@@ -10,28 +10,29 @@
 
 namespace plasticity {
 
-/// A plain linear readout, y = x W + b, with W [inputs, outputs] and b [outputs], uniform in +-1/sqrt(inputs)
-/// at first. Its parameters are called NAME.weight and NAME.bias.
+/// A linear layer on the CPU, y = x W + b, with W [inputs, outputs] and b [outputs]. Initial parameters are
+/// uniform in +-1/sqrt(inputs). Their names are NAME.weight and NAME.bias.
 class PLASTICITY_API Linear {
  public:
-  /// Throws Error(invalid_argument) for a size below 1.
+  /// Throws Error(invalid_argument) if a size is below 1 or W is too large for memory addresses.
   Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear");
 
   std::int64_t inputs() const { return inputs_; }    ///< width of x
   std::int64_t outputs() const { return outputs_; }  ///< width of y
 
-  /// x [rows, inputs] to y [rows, outputs]; any number of rows. Throws Error(invalid_argument) for sizes that
-  /// do not fit.
+  /// Computes y [rows, outputs] from x [rows, inputs]. The number of rows follows from the size of x. y must
+  /// not overlap x. Throws Error(invalid_argument) if the sizes do not match.
   void forward(std::span<const float> x, std::span<float> y) const;
 
-  /// Adds to the gradients of W and b; writes dx [rows, inputs] (empty: not wanted).
+  /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
+  /// dx must not overlap x or dy. Throws Error(invalid_argument) if the sizes do not match.
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx);
 
-  void zero_gradients();                    ///< backward adds to them
-  std::vector<ParameterView> parameters();  ///< W and b, for the optimiser
+  void zero_gradients();                    ///< sets the gradients of W and b to zero
+  std::vector<ParameterView> parameters();  ///< views of W and b, valid as long as this object
 
  private:
-  std::int64_t rows_of(std::span<const float> x, std::span<const float> y) const;
+  std::int64_t checked_rows(std::span<const float> x, std::span<const float> y) const;
   std::int64_t inputs_, outputs_;
   std::string name_;
   std::vector<float> weight_, bias_, weight_gradient_, bias_gradient_;

@@ -7,10 +7,13 @@ namespace plasticity {
 /// A block of the caller's memory on the plan's device, aligned to 64 bytes.
 struct Memory {
   void* data = nullptr;   ///< first byte
-  std::size_t bytes = 0;  ///< size
+  std::size_t bytes = 0;  ///< size in bytes
 };
-struct Tape : Memory {};  ///< what forward records for backward; must stay unchanged until backward is done
-struct Scratch : Memory {};    ///< working memory of one call; its content is undefined afterwards
-struct StepState : Memory {};  ///< the state of a network that runs one step at a time (Plan::step)
+/// Records a forward pass for backward. Must stay unchanged until backward is done.
+struct Tape : Memory {};
+/// Working memory of one call. Its content is undefined after the call.
+struct Scratch : Memory {};
+/// The state between calls of Plan::step.
+struct StepState : Memory {};
 
 }  // namespace plasticity

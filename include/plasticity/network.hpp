@@ -15,35 +15,37 @@
 
 namespace plasticity {
 
-/// How a Network is made.
+/// The options of a Network.
 struct NetworkOptions {
-  std::int64_t batch = 1;                ///< B
-  Device device = Device::best();        ///< where it runs
-  Precision precision = Precision::f32;  ///< f32 or bf16
-  std::uint64_t seed = 0;                ///< of the initial parameters
-  std::int64_t checkpoint_interval = 0;  ///< as in PlanOptions: how often the trace is kept for backward
-  std::size_t memory_budget = 0;         ///< as in PlanOptions: the bytes that the tape of a window may take
-  Execution execution = Execution::automatic;  ///< as in PlanOptions
-  /// All of the network's work goes onto it, and it outlives the network. Networks on streams of their own
-  /// are independent of each other, on threads of their own too.
+  std::int64_t batch = 1;                      ///< B
+  Device device = Device::best();              ///< device that runs the network
+  Precision precision = Precision::f32;        ///< f32 or bf16
+  std::uint64_t seed = 0;                      ///< seed of the initial parameters
+  std::int64_t checkpoint_interval = 0;        ///< K, see PlanOptions; 0: chosen
+  std::size_t memory_budget = 0;               ///< maximum tape size of a window, see PlanOptions
+  Execution execution = Execution::automatic;  ///< see PlanOptions
+  /// Stream of all work of the network. It must outlive the network. Networks on different streams are
+  /// independent, also if different threads call them.
   Stream stream{};
 };
 
-/// T steps of input: views of the caller's memory (the host's), row-major; an empty view is an absent tensor.
-/// What forward is given must stay as it is until backward is done.
+/// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
+/// The meaning of each tensor is that of Inputs and Masks. After Network::forward() the data must stay
+/// unchanged until backward() has run.
 struct Sequence {
   std::int64_t steps = 1;                  ///< T >= 0
-  std::span<const float> x{};              ///< [T,B,I] rnn with inputs > 0, lstm
-  std::span<const float> u{};              ///< [T,B,N] input current: rnn with inputs = 0, feedforward
+  std::span<const float> x{};              ///< [T,B,I] rnn with I > 0 and lstm
+  std::span<const float> u{};              ///< [T,B,N] rnn with I = 0 and feedforward: input current
   std::span<const float> pre{};            ///< [T,B,I] feedforward: presynaptic activity
-  std::span<const float> rate{};           ///< [T,B,N] rate external
-  std::span<const std::uint8_t> reset{};   ///< [T,B] 1: the state of b is zero before step t
-  std::span<const std::int64_t> length{};  ///< [B] steps of each batch element
+  std::span<const float> rate{};           ///< [T,B,N] Rate::external: the rate g
+  std::span<const std::uint8_t> reset{};   ///< [T,B] 1: reset the state of b before step t
+  std::span<const std::int64_t> length{};  ///< [B] number of steps of each batch element
   std::span<const std::uint8_t> clamp{};   ///< [T,B,N] 1: the activity is clamp_value
-  std::span<const float> clamp_value{};    ///< [T,B,N]
+  std::span<const float> clamp_value{};    ///< [T,B,N] given if and only if clamp is given
 };
 
-/// Where the gradients of a Sequence go; an empty view is not wanted.
+/// Output views for the gradients of a Sequence, in host memory. The gradient of an empty view is not
+/// computed.
 struct SequenceGradients {
   std::span<float> x{};     ///< [T,B,I]
   std::span<float> u{};     ///< [T,B,N]
@@ -51,79 +53,84 @@ struct SequenceGradients {
   std::span<float> rate{};  ///< [T,B,N]
 };
 
-/// A plastic cell that owns its parameters, their gradients, its state and its tape: what a short program
-/// uses.
+/// A plastic cell that owns its parameters, gradients, state and tapes.
 ///
-/// The state is carried from call to call; forward() records a window, backward() takes the last window back
-/// and carries the gradient of the state to the window before it, so that a sequence may be cut into windows.
-/// detach() forgets the windows and keeps the state (truncated backpropagation); reset() forgets both.
+/// Each call continues from the state of the last one. forward() records a window. backward() processes the
+/// last window, and passes the gradient of its initial state to the window before it. A sequence may
+/// therefore be cut into windows. detach() discards the windows and keeps the state (truncated
+/// backpropagation). reset() discards the windows and sets the state to zero.
 ///
-/// On a GPU the parameters, the state, the windows and their inputs are in its memory; the views that the
-/// calls take and give are the host's all the same, and are copied. Memory is kept from call to call. A call
-/// that is refused or finds too little memory has recorded nothing, and has changed neither the state nor a
-/// gradient.
+/// All views that the calls take and return are in host memory. On a GPU the network copies them to and from
+/// device memory. The network keeps its memory and reuses it in later calls.
 ///
-/// Initial parameters: w and alpha .01 normal, eta .01 [2018]; w_in and b uniform in +-1/sqrt(I), the
-/// modulator in
-/// +-1/sqrt(N), the fan-out in +-1 [2019]; in an lstm w, w_gates, w_in and b uniform in +-1/sqrt(N).
+/// Initial parameters: w and alpha normal with standard deviation .01, eta .01 [2018]; w_in and b uniform in
+/// +-1/sqrt(I), modulator uniform in +-1/sqrt(N), fan_out uniform in +-1 [2019]. In an lstm w, w_gates, w_in
+/// and b are uniform in +-1/sqrt(N).
 ///
-/// Errors: Error(invalid_argument) for a tensor of the wrong size (named, with what was expected), also as in
-/// Plan.
+/// Errors: the calls throw Error(invalid_argument) for a tensor of the wrong size, and whatever Plan throws,
+/// and Error(out_of_memory). A call that throws has recorded no window and has changed neither the state nor
+/// a gradient. One thread at a time may use a network.
 class PLASTICITY_API Network {
  public:
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory).
   explicit Network(const Spec& spec, const NetworkOptions& options = {});
   ~Network();
-  Network(Network&&) noexcept;             ///< what is moved from may only be destroyed or assigned to
-  Network& operator=(Network&&) noexcept;  ///< the same
+  Network(Network&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
+  Network& operator=(Network&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
 
-  const Spec& spec() const;               ///< as it was made
-  const NetworkOptions& options() const;  ///< as it was made
+  const Spec& spec() const;               ///< as passed to the constructor
+  const NetworkOptions& options() const;  ///< as passed to the constructor
 
-  /// Runs and records T steps from the state at hand. Gives y [T,B,N], valid until its window is gone.
+  /// Runs T steps from the current state and records them as a window. Returns y [T,B,N] (lstm: h), valid
+  /// until the window is removed. Throws Error(invalid_argument) if backward() has run for some of the
+  /// recorded windows but not for all.
   std::span<const float> forward(const Sequence& sequence);
 
-  /// Runs T steps without recording. Gives y [T,B,N], valid until the next call.
+  /// Runs T steps from the current state without recording them. Returns y [T,B,N] (lstm: h), valid until the
+  /// next infer().
   std::span<const float> infer(const Sequence& sequence);
 
-  /// M [T,B] of the last forward or infer; empty without a modulator.
+  /// Returns M [T,B] of the last forward() or infer(), valid as long as the y that it returned. Empty without
+  /// a modulator, and after a Trainer's step.
   std::span<const float> modulation() const;
 
-  /// Takes the last recorded window back: `dy` [T,B,N] is the gradient of its outputs (empty: zero). Adds to
-  /// the gradients of the parameters. Throws Error(invalid_argument) when there is no window.
+  /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
+  /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites
+  /// `gradients`. Throws Error(invalid_argument) if there is no window.
   void backward(std::span<const float> dy, const SequenceGradients& gradients = {});
 
-  /// The number of windows recorded and not yet taken back.
+  /// Returns the number of recorded windows for which backward() has not run.
   std::int64_t windows() const;
 
-  void reset();   ///< the state becomes zero, the windows are forgotten
-  void detach();  ///< the windows are forgotten, the state stays
+  void reset();   ///< sets the state to zero and discards the windows
+  void detach();  ///< discards the windows and keeps the state
 
-  void zero_gradients();  ///< of the parameters; backward adds to them
+  void zero_gradients();  ///< sets the parameters' gradients to zero
 
-  /// The parameters that are trained, in a fixed order. On the CPU the views are the network's own memory. On
-  /// a GPU they are copies that the network goes by: it takes the values from them at every call, and every
-  /// backward brings the gradients there, until a step of a Trainer has changed the parameters on the device:
-  /// then ask again.
+  /// Returns views of the trainable parameters, in a fixed order. They are valid as long as the network. On a
+  /// GPU the views are host copies. Every call uploads values from them; every backward() downloads gradients
+  /// into them. Trainer::step() makes them stale: call parameters() again.
   std::vector<ParameterView> parameters();
 
-  /// A parameter's values by its name ("w", "alpha", "modulator.weight"), trained or not. As with
-  /// parameters().
+  /// Returns the values of the parameter `name`, for example "w", "alpha" or "modulator.weight", trainable or
+  /// not. The view behaves as those of parameters(). Throws Error(invalid_argument) for an unknown name.
   std::span<float> parameter(std::string_view name);
 
-  /// Whether parameters() lists the parameter of that name; all are trained at first.
+  /// Sets whether the parameter `name` is trainable. At first all are. parameters() lists only trainable
+  /// ones, and backward() computes no gradient for the others. Throws Error(invalid_argument) for an unknown
+  /// name.
   void set_trainable(std::string_view name, bool trainable);
 
-  /// A tensor of the state by its name ("y", "c", "hebb", "eligibility"), to read or to set before the next
-  /// forward or infer. On a GPU the view shows the state as of this call: the state stays on the device and
-  /// is copied only when asked for. Ask again after forward or infer.
+  /// Returns the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. On a GPU the
+  /// view is a host copy made by this call. The next forward() or infer() uploads it and makes it stale: call
+  /// state() again. Throws Error(invalid_argument) for an unknown name.
   std::span<float> state(std::string_view name);
 
-  /// Puts the parameters into a file as "param.NAME", with the Spec in its metadata.
+  /// Stores the parameters in `file` as "param.NAME", and the Spec in its metadata.
   void save(io::TensorFile& file) const;
 
-  /// Takes the parameters from such a file. Throws Error(format), and changes nothing, when one is missing or
-  /// has another shape, or when the file's Spec is another one.
+  /// Loads the parameters from a file that save() wrote. Throws Error(format) and changes nothing if the Spec
+  /// in the file differs, or if a parameter is missing or has another shape.
   void load(const io::TensorFile& file);
 
  private:
@@ -132,7 +139,7 @@ class PLASTICITY_API Network {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// The Spec that Network::save() wrote into a file's metadata. Throws Error(format).
+/// Returns the Spec that Network::save() stored. Throws Error(format) if it is missing or not valid.
 PLASTICITY_API Spec load_spec(const io::TensorFile& file);
 
 }  // namespace plasticity

@@ -13,25 +13,27 @@
 
 namespace plasticity {
 
-/// Adam (Kingma and Ba 2015, algorithm 1) over the parameters of any modules. Its moments go by the
-/// parameters' names.
+/// The Adam optimiser (Kingma and Ba 2015, algorithm 1) for the parameters of any modules, in host memory.
+/// The moments are stored by parameter name.
 class PLASTICITY_API Adam {
  public:
-  /// Throws Error(invalid_argument) for an option out of its range.
+  /// Throws Error(invalid_argument) if an option is out of range.
   explicit Adam(const AdamOptions& options = {});
 
-  /// One step down the gradients. The list must hold the same parameters, by name and size, at every call;
-  /// throws Error(invalid_argument) when a name occurs twice or a size changed, before anything is changed.
+  /// Updates the parameters with their gradients. Every call must pass the same parameters, by name and size.
+  /// Throws Error(invalid_argument) and changes nothing if a name occurs twice, a size has changed, or a
+  /// gradient and its value differ in size.
   void step(std::span<const ParameterView> parameters);
 
-  double learning_rate() const { return options_.learning_rate; }  ///< that of the next step
-  /// For schedules. Throws Error(invalid_argument) for a negative or infinite one.
+  double learning_rate() const { return options_.learning_rate; }  ///< learning rate of the next step
+  /// Sets the learning rate of the next step. Throws Error(invalid_argument) if it is negative or not finite.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const { return steps_; }  ///< taken so far
+  std::int64_t steps() const { return steps_; }  ///< number of steps so far
 
-  /// The moments and the step count, as "adam.NAME.m", "adam.NAME.v" and the metadata "adam.steps".
+  /// Stores the moments in `file` as "adam.NAME.m" and "adam.NAME.v", and the step count as metadata
+  /// "adam.steps".
   void save(io::TensorFile& file) const;
-  /// Takes them back. Throws Error(format), and changes nothing, when they are not all there.
+  /// Loads the moments and the step count. Throws Error(format) and changes nothing if they are incomplete.
   void load(const io::TensorFile& file);
 
  private:
@@ -43,8 +45,8 @@ class PLASTICITY_API Adam {
   std::map<std::string, Moments> moments_;
 };
 
-/// Scales all gradients down so that their global 2-norm is at most `max_norm`; gives the norm as it was.
-/// Throws Error(invalid_argument) for `max_norm` <= 0.
+/// Scales all gradients so that their global 2-norm is at most `max_norm`. Returns the norm before scaling.
+/// Throws Error(invalid_argument) unless `max_norm` > 0.
 PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double max_norm);
 
 }  // namespace plasticity

@@ -7,10 +7,10 @@
 
 namespace plasticity {
 
-/// A trainable tensor and its gradient. Both views point into the memory of the module that owns them.
+/// Views of a trainable tensor and its gradient. The module that returns them owns the memory.
 struct ParameterView {
-  std::string name;           ///< for example "w", "alpha", "modulator.weight"
-  Shape shape;                ///< of both views
+  std::string name;           ///< for example "w", "alpha" or "modulator.weight"
+  Shape shape;                ///< shape of both views
   std::span<float> value;     ///< row-major
   std::span<float> gradient;  ///< backward adds to it
 };

@@ -13,61 +13,72 @@ namespace plasticity {
 
 class Backend;
 
-/// The sizes a plan is made for, and how it uses memory.
+/// The sizes, the device and the options of a plan.
 struct PlanOptions {
   std::int64_t steps = 1;                ///< T >= 0
   std::int64_t batch = 1;                ///< B >= 0
-  Device device = Device::best();        ///< where it runs, and where its buffers are
-  Precision precision = Precision::f32;  ///< f64: double arguments; f32, bf16 (clip 2e-38 to 3e38): float
-  /// K: the tape keeps the trace of every K-th step, backward replays the steps between (to the same bits
-  /// whatever K, except in bf16). 0: the plan chooses, from memory_budget. In bf16, with a rule that clips,
-  /// and no budget, it chooses 1: then backward knows for every step on which side of the clip an entry was.
+  Device device = Device::best();        ///< device that runs the plan and holds all its buffers
+  Precision precision = Precision::f32;  ///< f64 takes double arguments; f32 and bf16 take float
+  /// K >= 0: the tape stores the trace of every K-th step, and backward recomputes the steps in between.
+  /// Except in bf16, the bits of the results do not depend on K. 0: the plan chooses K. It takes the smallest
+  /// K whose tape fits memory_budget. Without a budget it takes 1 in bf16 with a rule that clips (so that
+  /// backward knows for every step which entries were clipped), and ceil(sqrt(T)) otherwise.
   std::int64_t checkpoint_interval = 0;
-  /// Bytes that the tape may take; the plan then chooses the smallest K that fits. 0: K = ceil(sqrt(T)).
+  /// Maximum size of the tape in bytes, used if checkpoint_interval is 0. 0: no budget.
   std::size_t memory_budget = 0;
-  /// The kernels of forward and backward on a CUDA device. The CPU has one way only, and takes `automatic`.
-  /// `automatic` does not look at T or B where bits depend on the choice: a sample alone gives the bits that
-  /// it gives in a batch, windows those of the whole.
+  /// The kernels of forward and backward on a CUDA device. The CPU accepts only `automatic`. `automatic`
+  /// never uses T or B to choose between kernels whose results differ in bits. A sample therefore has the
+  /// same bits alone and in a batch, and windows match the whole sequence.
   Execution execution = Execution::automatic;
 };
 
-/// A cell, its sizes and a device, made ready. Immutable; copies share it; calls from several threads are
-/// independent as long as their buffers are. The calls take the caller's buffers, on the plan's device, and
-/// never allocate device memory, synchronise or print; with one exception: under Execution::graph the first
-/// forward and the first backward, and those whose pointers are not the ones of the call before, make CUDA
-/// capture a graph, for which it takes memory of its own. They throw Error(invalid_argument) for a missing or
-/// surplus tensor, a tape, scratch or live memory that is too small or misaligned, and for arguments of a
-/// type that does not fit the precision (float for f32 and bf16, double for f64); then nothing was done.
+/// Runs one Spec, at fixed sizes, on one device, on the caller's buffers.
+///
+/// A plan is immutable, and copies share its data. Several threads may call one plan at once, if their
+/// buffers do not overlap.
+///
+/// All buffers are on the plan's device. On a GPU the calls enqueue their work on the stream and return. They
+/// do not allocate device memory, synchronise or print. There is one exception: under Execution::graph,
+/// forward and backward capture a CUDA graph at their second call and whenever a pointer has changed since
+/// the last call. CUDA allocates memory for the graph.
+///
+/// The calls throw Error(invalid_argument) for a missing tensor, a tensor that the spec does not have, an
+/// output that overlaps another tensor, memory that is too small or not aligned to 64 bytes, and arguments
+/// whose type does not match the precision. A call that throws has changed nothing.
 class PLASTICITY_API Plan {
  public:
-  /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported).
+  /// Throws Error(invalid_spec) for a Spec that is not valid, or a clip outside 2e-38 to 3e38 in bf16 with a
+  /// rule that has_clip(). Throws Error(invalid_argument) for an option out of range,
+  /// Error(device_unavailable), and Error(unsupported) if the device cannot run this spec with
+  /// options.execution.
   Plan(const Spec& spec, const PlanOptions& options);
 
-  const Spec& spec() const { return spec_; }               ///< as it was made
-  const PlanOptions& options() const { return options_; }  ///< as it was made
-  std::int64_t checkpoint_interval() const;                ///< the K that was chosen, at least 1
-  Execution execution() const;                             ///< what was chosen; on the CPU `automatic`
-  std::size_t tape_bytes() const;                          ///< that forward and backward need
-  std::size_t scratch_bytes() const;                       ///< that every call needs
-  std::size_t step_state_bytes() const;                    ///< that load, step and store need
+  const Spec& spec() const { return spec_; }               ///< as passed to the constructor
+  const PlanOptions& options() const { return options_; }  ///< as passed to the constructor
+  std::int64_t checkpoint_interval() const;                ///< the chosen K, at least 1
+  Execution execution() const;                             ///< the chosen execution; `automatic` on the CPU
+  std::size_t tape_bytes() const;                          ///< tape size of forward and backward
+  std::size_t scratch_bytes() const;                       ///< scratch size of forward, backward and step
+  std::size_t step_state_bytes() const;                    ///< step state size of load, step and store
 
   /// @{
-  /// T steps. With an empty tape nothing is recorded and backward is not possible.
+  /// Runs T steps. An empty tape records nothing; backward is then not possible.
   void forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const;
   /// @}
 
   /// @{
-  /// The gradients of the forward pass that wrote the tape. The tape is only read: backward may be called
-  /// again.
+  /// Computes the gradients of the forward pass that wrote the tape. The tape is only read, so backward may
+  /// run again with the same tape.
   void backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const;
   /// @}
 
   /// @{
-  /// One step of a network that acts; the plan's T plays no part. `load` puts a state (null tensors: zero)
-  /// into live memory, `step` moves it on, `store` takes it out again (null tensors: not wanted); live goes
-  /// on from there.
+  /// Runs a network one step at a time, without gradients. The plan's T is ignored. `load` copies a state
+  /// into the step state; a null tensor means zero. `step` runs one step and updates the step state. `store`
+  /// copies the step state to `state`, except to null tensors; the step state stays valid. The layout of the
+  /// step state is private to the plan.
   void load(Stream stream, const State<const float>& state, StepState step_state) const;
   void load(Stream stream, const State<const double>& state, StepState step_state) const;
   void step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const;

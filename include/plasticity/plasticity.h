@@ -1,10 +1,15 @@
-/* The library for C and for languages that bind to it: the same core, the same words as the C++ headers,
-   which say more about every call (plan.hpp, network.hpp, optimizer.hpp, io/safetensors.hpp).
+/* The C interface of the library, for C programs and for bindings of other languages. It has the
+   functions and the terms of the C++ headers. plan.hpp, network.hpp, optimizer.hpp, trainer.hpp and
+   io/safetensors.hpp document each call in more detail.
 
-   Every call that can fail gives a plasticity_status; plasticity_last_error() then says which argument, what
-   was expected, what came. A call that fails changes nothing, unless it says so. No exception leaves the
-   library. Handles are created and destroyed here; destroying NULL does nothing. A handle is used by one
-   thread at a time, except plans, which any number of threads may use at once.
+   Errors: every call that can fail returns a plasticity_status. plasticity_last_error() then returns a
+   message that names the argument, the expected value and the actual value. A call that fails changes
+   nothing, unless its documentation says otherwise. No C++ exception leaves the library. Pointers must not be
+   NULL, unless their documentation allows it; a NULL pointer is reported as PLASTICITY_INVALID_ARGUMENT.
+
+   Handles: each type has a function that creates a handle and one that destroys it. Destroying NULL does
+   nothing. A plan may be used by any number of threads at once. Any other handle may be used by one thread at
+   a time.
 
    Sizes: T steps, B batch, I inputs, N neurons, P presynaptic neurons. Tensors are row-major. */
 #ifndef PLASTICITY_PLASTICITY_H
@@ -15,7 +20,8 @@
 
 #include "plasticity/config.h"
 
-/* A caller may give any number for an enumeration, and is told so; in C++ that takes one that is an int. */
+/* In C++ every enumeration has the underlying type int. A caller may then pass any number: the library
+   reports a number that is not an enumerator as an error. */
 #ifdef __cplusplus
 #define PLASTICITY_AS_INT : int
 extern "C" {
@@ -23,57 +29,55 @@ extern "C" {
 #define PLASTICITY_AS_INT
 #endif
 
-/* ---- Errors
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Errors ---- */
 
-/** What kind of thing went wrong; as ErrorCode in error.hpp. */
+/** The kind of an error. The values correspond to ErrorCode in error.hpp. */
 typedef enum plasticity_status PLASTICITY_AS_INT {
   PLASTICITY_OK = 0,
-  PLASTICITY_INVALID_ARGUMENT = 1,
-  PLASTICITY_INVALID_SPEC = 2,
-  PLASTICITY_UNSUPPORTED = 3,
-  PLASTICITY_DEVICE_UNAVAILABLE = 4,
-  PLASTICITY_OUT_OF_MEMORY = 5,
-  PLASTICITY_IO = 6,
-  PLASTICITY_FORMAT = 7,
-  PLASTICITY_INTERNAL = 8 /**< a mistake of the library's own */
+  PLASTICITY_INVALID_ARGUMENT = 1,   /**< an argument has the wrong size, value or combination */
+  PLASTICITY_INVALID_SPEC = 2,       /**< the equations do not define this combination of spec fields */
+  PLASTICITY_UNSUPPORTED = 3,        /**< a valid request that this build or device does not support */
+  PLASTICITY_DEVICE_UNAVAILABLE = 4, /**< the device does not exist or cannot be used */
+  PLASTICITY_OUT_OF_MEMORY = 5,      /**< an allocation failed */
+  PLASTICITY_IO = 6,                 /**< a file could not be opened, read or written */
+  PLASTICITY_FORMAT = 7,             /**< the content of a file does not follow its format */
+  PLASTICITY_INTERNAL = 8            /**< a bug in the library */
 } plasticity_status;
 
-/** The name of a status: "ok", "invalid_argument", … */
+/** Returns the name of a status, for example "invalid_argument". The text is static. */
 PLASTICITY_API const char* plasticity_status_name(plasticity_status status);
 
-/** What went wrong in this thread's last call that failed; "" before there was one. Valid until the next that
- * fails. */
+/** Returns the message of the last call that failed on this thread, or "" if none has failed. The text is
+   valid until the next call that fails on this thread. */
 PLASTICITY_API const char* plasticity_last_error(void);
 
-/** The version of the library that is linked: "0.1.0". */
+/** Returns the version of the linked library, for example "0.1.0". The text is static. */
 PLASTICITY_API const char* plasticity_version(void);
 
-/* ---- Tensors, as in DLPack
- * -------------------------------------------------------------------------------------- */
+/* ---- Tensors (DLPack) ---- */
 
-/** Where memory is. Laid out as DLDevice. */
+/** The location of memory. It has the layout of DLDevice. */
 typedef struct plasticity_device {
-  int32_t kind;  /**< PLASTICITY_CPU or PLASTICITY_CUDA; tensors may also be in pinned or managed memory */
-  int32_t index; /**< of a CUDA device; 0 on the CPU */
+  int32_t kind;  /**< PLASTICITY_CPU or PLASTICITY_CUDA; a tensor may also be in pinned or managed memory */
+  int32_t index; /**< number of the CUDA device; 0 on the CPU */
 } plasticity_device;
 
-/** Kinds of memory, with the numbers of DLDeviceType. */
+/** Kinds of memory. The values are those of DLDeviceType. */
 enum {
   PLASTICITY_CPU = 1,
   PLASTICITY_CUDA = 2,
-  PLASTICITY_CUDA_HOST = 3,    /**< pinned: the host's */
-  PLASTICITY_CUDA_MANAGED = 13 /**< on either side */
+  PLASTICITY_CUDA_HOST = 3,    /**< pinned host memory */
+  PLASTICITY_CUDA_MANAGED = 13 /**< managed memory: the host and the device can access it */
 };
 
-/** The type of an element. Laid out as DLDataType. */
+/** An element type. It has the layout of DLDataType. */
 typedef struct plasticity_dtype {
-  uint8_t code;   /**< one of the codes below */
-  uint8_t bits;   /**< of one element */
-  uint16_t lanes; /**< 1 */
+  uint8_t code;   /**< a type code, listed below */
+  uint8_t bits;   /**< bits per element */
+  uint16_t lanes; /**< must be 1 */
 } plasticity_dtype;
 
-/** Codes of types, with the numbers of DLDataTypeCode. */
+/** Type codes. The values are those of DLDataTypeCode. */
 enum {
   PLASTICITY_INT = 0,
   PLASTICITY_UINT = 1,
@@ -82,41 +86,42 @@ enum {
   PLASTICITY_BOOL = 6
 };
 
-/** A view of a tensor in somebody's memory. Laid out as DLTensor, so that a pointer to one may be passed as a
-   pointer to the other. The library takes dense row-major tensors only, and says so when given another. */
+/** A view of a tensor; it does not own the data. It has the layout of DLTensor, so a DLTensor* may be cast to
+   a plasticity_tensor*. The library takes only dense row-major tensors and reports any other as an error. */
 typedef struct plasticity_tensor {
-  void* data;               /**< may be NULL when there are no elements */
-  plasticity_device device; /**< where the data is */
+  void* data;               /**< may be NULL if the tensor has no elements */
+  plasticity_device device; /**< location of the data */
   int32_t ndim;             /**< number of axes */
-  plasticity_dtype dtype;   /**< of an element */
+  plasticity_dtype dtype;   /**< element type */
   int64_t* shape;           /**< [ndim] */
-  int64_t* strides;         /**< [ndim], in elements; NULL: dense, row-major */
-  uint64_t byte_offset;     /**< from `data` to the first element */
+  int64_t* strides;         /**< [ndim], in elements; NULL means dense and row-major */
+  uint64_t byte_offset;     /**< bytes from `data` to the first element */
 } plasticity_tensor;
 
-/** A tensor under the name that the C++ argument structs have for it: "parameters.w", "inputs.x",
-   "masks.reset", "initial_state.hebb", "y". Types: float32, in a plan of precision f64 float64; masks uint8
-   or bool; masks.length int64. */
+/** A named tensor argument. The names are those of the C++ argument structs in arguments.hpp: "parameters.w",
+   "inputs.x", "masks.reset", "initial_state.hebb", "y". Element types: masks.length is int64, other masks are
+   uint8 or bool, and all other tensors are float32 (float64 in a plan of precision f64). */
 typedef struct plasticity_argument {
-  const char* name;                /**< "GROUP.TENSOR" */
-  const plasticity_tensor* tensor; /**< NULL: as if it were not in the list */
+  const char* name;                /**< for example "inputs.x"; at most once per call */
+  const plasticity_tensor* tensor; /**< NULL: the argument is absent */
 } plasticity_argument;
 
-/** 64-byte aligned memory of the caller's, on the device of the plan. */
+/** A block of the caller's memory on the plan's device, aligned to 64 bytes. */
 typedef struct plasticity_memory {
-  void* data;   /**< its beginning */
-  size_t bytes; /**< its size */
+  void* data;   /**< first byte */
+  size_t bytes; /**< size */
 } plasticity_memory;
 
-/* ---- What a network is: spec.hpp
- * -------------------------------------------------------------------------------- */
+/* ---- The plastic cell (spec.hpp) ---- */
 
+/** The cell that contains the plastic connection. See Cell. */
 typedef enum plasticity_cell PLASTICITY_AS_INT {
   PLASTICITY_CELL_FEEDFORWARD,
   PLASTICITY_CELL_RNN,
   PLASTICITY_CELL_LSTM
 } plasticity_cell;
 
+/** The update rule of the Hebbian trace. See Rule for the equations. */
 typedef enum plasticity_rule PLASTICITY_AS_INT {
   PLASTICITY_RULE_DECAY,
   PLASTICITY_RULE_OJA,
@@ -126,6 +131,7 @@ typedef enum plasticity_rule PLASTICITY_AS_INT {
   PLASTICITY_RULE_READ_CLIP
 } plasticity_rule;
 
+/** The source of the trace's rate. See Rate. */
 typedef enum plasticity_rate PLASTICITY_AS_INT {
   PLASTICITY_RATE_FIXED,
   PLASTICITY_RATE_MODULATED,
@@ -133,18 +139,21 @@ typedef enum plasticity_rate PLASTICITY_AS_INT {
   PLASTICITY_RATE_EXTERNAL
 } plasticity_rate;
 
+/** The order of the trace update and the eligibility trace update. See Eligibility. */
 typedef enum plasticity_eligibility PLASTICITY_AS_INT {
   PLASTICITY_ELIGIBILITY_NONE,
   PLASTICITY_ELIGIBILITY_BEFORE,
   PLASTICITY_ELIGIBILITY_AFTER
 } plasticity_eligibility;
 
+/** The shape of the plasticity coefficients alpha: [1], [N] or [P,N]. */
 typedef enum plasticity_granularity PLASTICITY_AS_INT {
   PLASTICITY_ALPHA_SCALAR,
   PLASTICITY_ALPHA_POST,
   PLASTICITY_ALPHA_CONNECTION
 } plasticity_granularity;
 
+/** The activation of the postsynaptic neurons. */
 typedef enum plasticity_activation PLASTICITY_AS_INT {
   PLASTICITY_ACTIVATION_TANH,
   PLASTICITY_ACTIVATION_SIGMOID,
@@ -153,17 +162,20 @@ typedef enum plasticity_activation PLASTICITY_AS_INT {
   PLASTICITY_ACTIVATION_SOFTMAX
 } plasticity_activation;
 
+/** The state that the modulator of an LSTM reads. Other cells take only PLASTICITY_MODULATOR_HIDDEN. */
 typedef enum plasticity_modulator_source PLASTICITY_AS_INT {
   PLASTICITY_MODULATOR_HIDDEN,
   PLASTICITY_MODULATOR_CELL
 } plasticity_modulator_source;
 
+/** The precision of the arithmetic and of stored traces. See Precision. */
 typedef enum plasticity_precision PLASTICITY_AS_INT {
   PLASTICITY_F64,
   PLASTICITY_F32,
   PLASTICITY_BF16
 } plasticity_precision;
 
+/** The kernels that run a sequence on a CUDA device. See Execution. */
 typedef enum plasticity_execution PLASTICITY_AS_INT {
   PLASTICITY_EXECUTION_AUTOMATIC,
   PLASTICITY_EXECUTION_STEP,
@@ -173,284 +185,313 @@ typedef enum plasticity_execution PLASTICITY_AS_INT {
   PLASTICITY_EXECUTION_GRID
 } plasticity_execution;
 
-/** What a plastic cell is; as Spec. */
+/** Describes a plastic cell. The fields are those of Spec. */
 typedef struct plasticity_spec {
-  plasticity_cell cell;                         /**< what the plastic connection sits in */
-  plasticity_rule rule;                         /**< how its trace changes */
-  plasticity_rate rate;                         /**< how fast */
-  plasticity_eligibility eligibility;           /**< what drives it */
-  plasticity_granularity alpha;                 /**< how many plasticity coefficients there are */
-  plasticity_activation activation;             /**< of the postsynaptic neurons */
-  plasticity_modulator_source modulator_source; /**< what the modulator reads */
+  plasticity_cell cell;                         /**< cell that contains the plastic connection */
+  plasticity_rule rule;                         /**< update rule of the Hebbian trace */
+  plasticity_rate rate;                         /**< source of the trace's rate */
+  plasticity_eligibility eligibility;           /**< whether an eligibility trace drives the Hebbian trace */
+  plasticity_granularity alpha;                 /**< shape of the plasticity coefficients */
+  plasticity_activation activation;             /**< activation of the postsynaptic neurons */
+  plasticity_modulator_source modulator_source; /**< state that the modulator reads */
   int64_t inputs;                               /**< I */
   int64_t neurons;                              /**< N */
-  double clip;                                  /**< of hard_clip and read_clip */
+  double clip;                                  /**< c > 0 of hard_clip and read_clip; others ignore it */
 } plasticity_spec;
 
-/** The defaults of Spec. */
+/** Sets the defaults of Spec. Does nothing for NULL. */
 PLASTICITY_API void plasticity_spec_init(plasticity_spec* spec);
 
-/** Fails with PLASTICITY_INVALID_SPEC for an impossible field or mix of fields. */
+/** Returns PLASTICITY_INVALID_SPEC if a field, or a combination of fields, is not valid. */
 PLASTICITY_API plasticity_status plasticity_spec_validate(const plasticity_spec* spec);
 
-/** The first CUDA device if the program and the machine have one, otherwise the CPU. */
+/** Sets `device` to the first CUDA device if this build and machine have one, otherwise to the CPU. */
 PLASTICITY_API plasticity_status plasticity_device_best(plasticity_device* device);
 
-/* ---- The core: plan.hpp
- * ----------------------------------------------------------------------------------------- */
+/* ---- Calls on the caller's buffers (plan.hpp) ---- */
 
-/** As PlanOptions. */
+/** The sizes and options of a plan. The fields are those of PlanOptions. */
 typedef struct plasticity_plan_options {
-  int64_t steps;                  /**< T */
-  int64_t batch;                  /**< B */
-  plasticity_device device;       /**< where it runs, and where its tensors are */
-  int32_t threads;                /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
-  plasticity_precision precision; /**< f64: float64 tensors; f32 and bf16: float32 */
-  int64_t checkpoint_interval;    /**< K: the tape keeps every K-th trace; 0: chosen */
-  uint64_t memory_budget;         /**< bytes that the tape may take; 0: K = ceil(sqrt(T)) */
-  plasticity_execution execution; /**< which kernels run a sequence on a GPU; automatic on the CPU */
+  int64_t steps;                  /**< T >= 0 */
+  int64_t batch;                  /**< B >= 0 */
+  plasticity_device device;       /**< device that runs the plan and holds its tensors */
+  int32_t threads;                /**< CPU threads; 0: PLASTICITY_THREADS, or one per hardware thread */
+  plasticity_precision precision; /**< f64 takes float64 tensors; f32 and bf16 take float32 */
+  int64_t checkpoint_interval;    /**< K: the tape stores every K-th trace; 0: the plan chooses K */
+  uint64_t memory_budget;         /**< maximum tape size in bytes; 0: none, and K = ceil(sqrt(T)) */
+  plasticity_execution execution; /**< kernels that run a sequence on a GPU; must be automatic on the CPU */
 } plasticity_plan_options;
 
-/** The defaults of PlanOptions: one step, one sample, the CPU, f32. */
+/** Sets the defaults of PlanOptions, on the CPU: T = 1, B = 1, f32. Does nothing for NULL. */
 PLASTICITY_API void plasticity_plan_options_init(plasticity_plan_options* options);
 
-/** A cell, its sizes and a device, made ready. */
+/** Runs one spec, at fixed sizes, on one device. Immutable. See Plan. */
 typedef struct plasticity_plan plasticity_plan;
 
+/** Creates a plan. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_plan_create(const plasticity_spec* spec,
                                                         const plasticity_plan_options* options,
                                                         plasticity_plan** plan);
 PLASTICITY_API void plasticity_plan_destroy(plasticity_plan* plan);
 
-/** Bytes of memory that the calls below need, and the checkpoint interval that was chosen. */
+/** The memory that the calls below need, and the plan's checkpoint interval. */
 typedef struct plasticity_plan_needs {
-  size_t tape_bytes;           /**< for forward and backward */
-  size_t scratch_bytes;        /**< for every call */
-  size_t live_bytes;           /**< for load, step and store */
+  size_t tape_bytes;           /**< tape of forward and backward */
+  size_t scratch_bytes;        /**< scratch of forward, backward and step */
+  size_t live_bytes;           /**< step state of load, step and store */
   int64_t checkpoint_interval; /**< K */
 } plasticity_plan_needs;
+/** Returns the memory that the plan's calls need. */
 PLASTICITY_API plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan,
                                                           plasticity_plan_needs* needs);
 
-/** T steps. `stream` is a cudaStream_t, or NULL. Arguments: parameters.*, inputs.*, masks.*, initial_state.*,
-   and out: y, modulation, final_state.*. A tape whose data is NULL: nothing is recorded. */
+/** Runs T steps. Input arguments: parameters.*, inputs.*, masks.*, initial_state.*. Output arguments: y,
+   modulation, final_state.*. If tape.data is NULL, nothing is recorded. `stream` is a cudaStream_t; NULL is
+   the default stream, and the CPU ignores it. */
 PLASTICITY_API plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* stream,
                                                          const plasticity_argument* arguments, size_t count,
                                                          plasticity_memory tape, plasticity_memory scratch);
 
-/** The gradients of the forward pass that wrote the tape. Arguments: parameters.*, inputs.*, masks.* as they
-   were; dy, dfinal_state.*; and out: dparameters.* (added to), dinputs.*, dinitial_state.*. */
+/** Computes the gradients of the forward pass that wrote the tape. Input arguments: parameters.*, inputs.*
+   and masks.* with the values that forward read, and the upstream gradients dy and dfinal_state.*. Output
+   arguments: dparameters.*, dinputs.*, dinitial_state.*. The call adds to dparameters.* and overwrites the
+   other outputs. */
 PLASTICITY_API plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* stream,
                                                           const plasticity_argument* arguments, size_t count,
                                                           plasticity_memory tape, plasticity_memory scratch);
 
-/** Puts a state (state.*; what is absent is zero) into live memory. */
+/** Copies a state (state.*) into the step state. An absent tensor counts as zero. */
 PLASTICITY_API plasticity_status plasticity_plan_load(const plasticity_plan* plan, void* stream,
                                                       const plasticity_argument* arguments, size_t count,
-                                                      plasticity_memory live);
+                                                      plasticity_memory step_state);
 
-/** One step of a network that acts. Arguments as of forward with T = 1, without the states: inputs.x [1,B,I]
-   or [B,I], y [1,B,N] or [B,N], and so on. */
+/** Advances the step state by one step. Takes the arguments of forward with T = 1, without initial_state.*
+   and final_state.*. The leading axis of size 1 may be missing: inputs.x is [1,B,I] or [B,I], y is [1,B,N] or
+   [B,N]. masks.length must be absent. */
 PLASTICITY_API plasticity_status plasticity_plan_step(const plasticity_plan* plan, void* stream,
                                                       const plasticity_argument* arguments, size_t count,
-                                                      plasticity_memory live, plasticity_memory scratch);
+                                                      plasticity_memory step_state,
+                                                      plasticity_memory scratch);
 
-/** Takes the state out of live memory: state.*. */
+/** Copies the step state to state.*. An absent tensor is not copied. The step state stays valid. */
 PLASTICITY_API plasticity_status plasticity_plan_store(const plasticity_plan* plan, void* stream,
                                                        const plasticity_argument* arguments, size_t count,
-                                                       plasticity_memory live);
+                                                       plasticity_memory step_state);
 
-/* ---- A network that owns its memory: network.hpp
- * ---------------------------------------------------------------- */
+/* ---- A network that owns its memory (network.hpp) ---- */
 
-/** As NetworkOptions. */
+/** The options of a network. The fields are those of NetworkOptions. */
 typedef struct plasticity_network_options {
   int64_t batch;                  /**< B */
-  plasticity_device device;       /**< where it runs */
-  int32_t threads;                /**< CPU; 0: PLASTICITY_THREADS, or one per hardware thread */
+  plasticity_device device;       /**< device that runs the network */
+  int32_t threads;                /**< CPU threads; 0: PLASTICITY_THREADS, or one per hardware thread */
   plasticity_precision precision; /**< f32 or bf16 */
-  uint64_t seed;                  /**< of the initial parameters */
-  int64_t checkpoint_interval;    /**< as in plasticity_plan_options */
-  uint64_t memory_budget;         /**< as in plasticity_plan_options */
-  plasticity_execution execution; /**< as in plasticity_plan_options */
-  void* stream;                   /**< a cudaStream_t that all of its work goes onto, or NULL */
+  uint64_t seed;                  /**< seed of the initial parameters */
+  int64_t checkpoint_interval;    /**< see plasticity_plan_options */
+  uint64_t memory_budget;         /**< see plasticity_plan_options */
+  plasticity_execution execution; /**< see plasticity_plan_options */
+  void* stream;                   /**< a cudaStream_t for all work of the network; NULL: default stream */
 } plasticity_network_options;
 
-/** The defaults of NetworkOptions, on the CPU. */
+/** Sets the defaults of NetworkOptions, on the CPU. Does nothing for NULL. */
 PLASTICITY_API void plasticity_network_options_init(plasticity_network_options* options);
 
-/** Parameters, gradients, state and tape of a cell. Its tensors, and those it is given, are the host's, also
-   where it runs on a GPU. */
+/** A cell with its parameters, gradients, state and tape. See Network. All tensors of its calls are in host
+   memory, also if the network runs on a GPU. */
 typedef struct plasticity_network plasticity_network;
 
+/** Creates a network. The caller destroys it. options->stream must outlive the network. */
 PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec* spec,
                                                            const plasticity_network_options* options,
                                                            plasticity_network** network);
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
-/** Runs and records T steps. Arguments: inputs.*, masks.*, and out: y [T,B,N], modulation [T,B]. The inputs
-   and masks must stay as they are until backward is done. */
+/** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
+   Output arguments: y [T,B,N], modulation [T,B]. Inputs and masks must stay unchanged until backward has run
+   for this window. */
 PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                                             const plasticity_argument* arguments,
                                                             size_t count);
 
-/** As forward, without recording. */
+/** Runs T steps like plasticity_network_forward, without recording them. */
 PLASTICITY_API plasticity_status plasticity_network_infer(plasticity_network* network, int64_t steps,
                                                           const plasticity_argument* arguments, size_t count);
 
-/** Takes the last recorded window back. Arguments: dy [T,B,N], and out: dinputs.*. Adds to the parameters'
- * gradients. */
+/** Computes the gradients of the last recorded window and removes that window. Input argument: dy [T,B,N]; an
+   absent dy counts as zero. Output arguments: dinputs.*. Adds to the parameters' gradients. */
 PLASTICITY_API plasticity_status plasticity_network_backward(plasticity_network* network,
                                                              const plasticity_argument* arguments,
                                                              size_t count);
 
+/** Returns the number of recorded windows for which backward has not run. */
 PLASTICITY_API plasticity_status plasticity_network_windows(const plasticity_network* network,
                                                             int64_t* windows);
-/** The state becomes zero, the windows are forgotten. */
+/** Sets the state to zero and discards the recorded windows. */
 PLASTICITY_API plasticity_status plasticity_network_reset(plasticity_network* network);
-/** The windows are forgotten, the state stays. */
+/** Discards the recorded windows and keeps the state. */
 PLASTICITY_API plasticity_status plasticity_network_detach(plasticity_network* network);
+/** Sets the parameters' gradients to zero. */
 PLASTICITY_API plasticity_status plasticity_network_zero_gradients(plasticity_network* network);
 
-/** A parameter and its gradient: views of the network's memory, valid as long as the network. On a GPU copies
-   that the network goes by, until a step of a trainer has changed the parameters there: then ask again. */
+/** Views of a parameter and its gradient. The memory belongs to the network and lives as long as the network.
+   On a GPU the views are host copies. Every call uploads values from them; every backward downloads gradients
+   into them. plasticity_trainer_step makes them stale: call plasticity_network_parameters again. */
 typedef struct plasticity_parameter {
-  const char* name;           /**< "w", "alpha", "modulator.weight" */
+  const char* name;           /**< for example "w", "alpha" or "modulator.weight"; static text */
   plasticity_tensor value;    /**< float32 */
-  plasticity_tensor gradient; /**< what backward adds to */
+  plasticity_tensor gradient; /**< float32; backward adds to it */
 } plasticity_parameter;
 
-/** The most parameters that a network has. */
+/** The maximum number of parameters of a network. */
 enum { PLASTICITY_MOST_PARAMETERS = 10 };
 
-/** The parameters that are trained, in a fixed order. `count` gives how many there are; fails when `capacity`
- * is less. */
+/** Lists the trainable parameters in a fixed order and sets *count to their number. Fails if `capacity`, the
+   length of `parameters`, is less than *count; *count is set then too. */
 PLASTICITY_API plasticity_status plasticity_network_parameters(plasticity_network* network,
                                                                plasticity_parameter* parameters,
                                                                size_t capacity, size_t* count);
 
-/** One of them by its name ("w", "alpha", "modulator.weight"), trained or not. */
+/** Returns a view of the parameter `name`, trainable or not. The rules for stale copies on a GPU are those of
+   plasticity_parameter. */
 PLASTICITY_API plasticity_status plasticity_network_parameter(plasticity_network* network, const char* name,
                                                               plasticity_tensor* value);
 
-/** Whether plasticity_network_parameters() lists it: 1 or 0. */
+/** Sets whether the parameter `name` is trainable (1) or not (0). plasticity_network_parameters() lists only
+   trainable parameters. At first all are trainable. */
 PLASTICITY_API plasticity_status plasticity_network_set_trainable(plasticity_network* network,
                                                                   const char* name, int trainable);
 
-/** A tensor of the state ("y", "c", "hebb", "eligibility"), to read or to set. On a GPU a copy as of this
-   call, which the next forward or infer takes back: ask again after it. */
+/** Returns a view of the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. On a GPU
+   the view is a host copy made by this call, and the next forward or infer uploads it. Call this function
+   again after forward or infer. */
 PLASTICITY_API plasticity_status plasticity_network_state(plasticity_network* network, const char* name,
                                                           plasticity_tensor* state);
 
-/* ---- Training: optimizer.hpp, trainer.hpp
- * ------------------------------------------------------------------------------------ */
+/* ---- Training (optimizer.hpp, trainer.hpp) ---- */
 
-/** As AdamOptions. */
+/** The constants of Adam. The fields are those of AdamOptions. */
 typedef struct plasticity_adam_options {
-  double learning_rate; /**< the paper's alpha, >= 0 */
+  double learning_rate; /**< alpha in the paper, >= 0 */
   double beta1;         /**< in [0, 1) */
   double beta2;         /**< in [0, 1) */
   double epsilon;       /**< > 0 */
 } plasticity_adam_options;
+/** Sets the defaults of AdamOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* options);
 
-/** Adam (Kingma and Ba 2015). */
+/** The Adam optimiser (Kingma and Ba 2015, algorithm 1). See Adam. */
 typedef struct plasticity_adam plasticity_adam;
 
+/** Creates an optimiser. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_options* options,
                                                         plasticity_adam** adam);
 PLASTICITY_API void plasticity_adam_destroy(plasticity_adam* adam);
 
-/** One step down the gradients of parameters of any origin, dense float32 on the host. */
+/** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
+   float32 tensors in host memory. Every call must pass the same parameters, by name and size. */
 PLASTICITY_API plasticity_status plasticity_adam_step(plasticity_adam* adam,
                                                       const plasticity_parameter* parameters, size_t count);
+/** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_adam_set_learning_rate(plasticity_adam* adam,
                                                                    double learning_rate);
+/** Returns the number of steps so far. */
 PLASTICITY_API plasticity_status plasticity_adam_steps(const plasticity_adam* adam, int64_t* steps);
 
-/** Scales all gradients down so that their 2-norm is at most `most`; `norm` (or NULL) gives it as it was. */
+/** Scales all gradients so that their global 2-norm is at most `max_norm` > 0. The norm before scaling is
+   stored in `norm`, which may be NULL. */
 PLASTICITY_API plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters,
-                                                           size_t count, double most, double* norm);
+                                                           size_t count, double max_norm, double* norm);
 
-/** As Reduction: what a sum of squared errors is divided by. */
+/** The divisor of the sum of squared errors. The values are those of Reduction. */
 typedef enum plasticity_reduction PLASTICITY_AS_INT {
-  PLASTICITY_MEAN = 0,    /**< the number of entries that count */
-  PLASTICITY_SUM = 1,     /**< nothing */
-  PLASTICITY_RELATIVE = 2 /**< the sum of the squared targets */
+  PLASTICITY_MEAN = 0,    /**< the number of unmasked entries */
+  PLASTICITY_SUM = 1,     /**< 1 */
+  PLASTICITY_RELATIVE = 2 /**< the sum of the squared unmasked targets */
 } plasticity_reduction;
 
-/** As TrainerOptions. */
+/** The options of a trainer. The fields are those of TrainerOptions. */
 typedef struct plasticity_trainer_options {
-  plasticity_adam_options adam;   /**< of the optimiser */
-  double clip_norm;               /**< the most that the gradients' 2-norm may be; 0: any */
-  plasticity_reduction reduction; /**< of the squared errors */
+  plasticity_adam_options adam;   /**< constants of the optimiser */
+  double clip_norm;               /**< maximum global 2-norm of the gradients; 0: no clipping */
+  plasticity_reduction reduction; /**< divisor of the squared error */
 } plasticity_trainer_options;
+/** Sets the defaults of TrainerOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* options);
 
-/** Whole training iterations of a network towards a target; on a GPU one CUDA graph each. */
+/** Trains a network towards a target. On a GPU one CUDA graph runs a whole iteration. See Trainer. */
 typedef struct plasticity_trainer plasticity_trainer;
 
-/** The network must outlive it. */
+/** Creates a trainer. The caller destroys it. `network` must outlive it. */
 PLASTICITY_API plasticity_status plasticity_trainer_create(plasticity_network* network,
                                                            const plasticity_trainer_options* options,
                                                            plasticity_trainer** trainer);
 PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
 
-/** One iteration over T steps: forward, squared error, backward, clipping, Adam. Arguments: inputs.*, masks.*
-   as of plasticity_network_forward; target [T,B,N]; target_mask [T,B,N] of uint8, 0 where an entry does not
-   count; and out: y [T,B,N], modulation [T,B]. `loss` may be NULL. Fails while the network has windows. */
+/** Runs one training iteration over T steps: forward, squared error, backward, gradient clipping, Adam. Input
+   arguments: inputs.* and masks.* of plasticity_network_forward, target [T,B,N], and optionally target_mask
+   [T,B,N] of uint8, which is 0 for entries that the loss ignores. Output arguments: y [T,B,N], modulation
+   [T,B]. The loss is stored in `loss`, which may be NULL. Fails while the network has recorded windows. */
 PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
                                                          const plasticity_argument* arguments, size_t count,
                                                          double* loss);
+/** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer,
                                                                       double learning_rate);
+/** Returns the number of steps so far. */
 PLASTICITY_API plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps);
 
-/* ---- Files: io/safetensors.hpp
- * ---------------------------------------------------------------------------------- */
+/* ---- Files (io/safetensors.hpp) ---- */
 
-/** Named tensors and text, as a safetensors file holds them. */
+/** The content of a safetensors file: named tensors and text metadata. */
 typedef struct plasticity_file plasticity_file;
 
-/** An empty one. */
+/** Creates an empty file. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_file_create(plasticity_file** file);
-/** One that is read from the disk. */
+/** Reads a file from disk. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_file_load(const char* path, plasticity_file** file);
-/** Writes it: completely, or not at all. */
+/** Writes the file to disk atomically: after an error the old file, if any, is unchanged. */
 PLASTICITY_API plasticity_status plasticity_file_save(const plasticity_file* file, const char* path);
 PLASTICITY_API void plasticity_file_destroy(plasticity_file* file);
 
-/** Puts a copy of a tensor of the host's into it: float64, float32, bfloat16, float16, int64, int32, uint8 or
- * bool. */
+/** Stores a copy of a tensor under `name`. The tensor is in host memory, of type float64, float32, bfloat16,
+   float16, int64, int32, uint8 or bool. */
 PLASTICITY_API plasticity_status plasticity_file_set_tensor(plasticity_file* file, const char* name,
                                                             const plasticity_tensor* tensor);
-/** A view of one; valid until the file is changed or destroyed. Fails with PLASTICITY_FORMAT when there is
- * none. */
+/** Returns a view of the tensor `name`. The view is valid until the file is changed or destroyed. Returns
+   PLASTICITY_FORMAT if there is no such tensor. */
 PLASTICITY_API plasticity_status plasticity_file_tensor(const plasticity_file* file, const char* name,
                                                         plasticity_tensor* tensor);
+/** Stores a copy of `value` as the metadata `key`. */
 PLASTICITY_API plasticity_status plasticity_file_set_metadata(plasticity_file* file, const char* key,
                                                               const char* value);
-/** Valid until the file is changed or destroyed. Fails with PLASTICITY_FORMAT when there is none. */
+/** Returns the metadata `key`. The text is valid until the file is changed or destroyed. Returns
+   PLASTICITY_FORMAT if there is no such key. */
 PLASTICITY_API plasticity_status plasticity_file_metadata(const plasticity_file* file, const char* key,
                                                           const char** value);
 
-/** Puts the network's parameters and spec into a file, or takes the parameters from it. */
+/** Stores the network's parameters and spec in a file. */
 PLASTICITY_API plasticity_status plasticity_network_save(const plasticity_network* network,
                                                          plasticity_file* file);
+/** Loads the parameters from a file that plasticity_network_save() wrote. Returns PLASTICITY_FORMAT if the
+   spec in the file differs, or if a parameter is missing or has another shape. */
 PLASTICITY_API plasticity_status plasticity_network_load(plasticity_network* network,
                                                          const plasticity_file* file);
 
-/** Puts the optimiser's moments and step count into a file, or takes them from it. */
+/** Stores the optimiser's moments and step count in a file. */
 PLASTICITY_API plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file);
+/** Loads the moments and step count. Returns PLASTICITY_FORMAT if they are incomplete. */
 PLASTICITY_API plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file);
 
-/** The same for a trainer: either can be loaded from a file of the other. */
+/** Stores the trainer's moments and step count, in the format of plasticity_adam_save(): an optimiser can
+   load them. */
 PLASTICITY_API plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer,
                                                          plasticity_file* file);
+/** Loads moments and step count that plasticity_trainer_save() or plasticity_adam_save() wrote. Returns
+   PLASTICITY_FORMAT if they are incomplete or do not match the network. */
 PLASTICITY_API plasticity_status plasticity_trainer_load(plasticity_trainer* trainer,
                                                          const plasticity_file* file);
 
-/** The spec that plasticity_network_save() wrote. */
+/** Returns the spec that plasticity_network_save() stored. */
 PLASTICITY_API plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec);
 
 #ifdef __cplusplus

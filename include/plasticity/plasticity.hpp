@@ -1,11 +1,10 @@
 #pragma once
 
-// The whole library. Start at Network; go down to Plan for buffers and streams of your own.
+// Includes every public C++ header. Network owns its memory; Plan works on the caller's buffers and streams.
 #include "plasticity/arguments.hpp"
 #include "plasticity/device.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
-#include "plasticity/io/chart.hpp"
 #include "plasticity/io/idx.hpp"
 #include "plasticity/io/png.hpp"
 #include "plasticity/io/safetensors.hpp"

@@ -5,19 +5,21 @@
 #include "plasticity/arguments.hpp"
 #include "plasticity/config.h"
 
-/// The oracle: the equations as plain loops, slow, with every quantity of every step kept. It shares the
-/// argument structs with the library and no code, so that it can check it. `Real` is float, double or
-/// std::complex<double>; the last one gives derivatives of forward by the complex step, Imag f(x + ih) / h
-/// (comparisons look at the real part).
+/// The reference implementation: the equations as plain loops. It is slow and stores every quantity of every
+/// step. It shares the argument structs with the other implementations but no arithmetic, so tests compare
+/// them with it. `Real` is float, double or std::complex<double>. The complex type computes derivatives of
+/// forward by the complex step, Imag f(x + ih) / h; comparisons then use the real part.
 namespace plasticity::reference {
 
-/// Runs `steps` steps for a batch of `batch`. Arguments as for Plan::forward; memory is about T P N of Real.
-/// Throws Error(invalid_spec | invalid_argument) for a spec or argument that Plan would refuse too.
+/// Runs T = `steps` steps with B = `batch`. The arguments are those of Plan::forward, in host memory.
+/// Allocates about T P N numbers of type Real. Throws Error(invalid_spec | invalid_argument) for a spec or an
+/// argument that Plan rejects too.
 template <class Real>
 PLASTICITY_API void forward(const Spec& spec, std::int64_t steps, std::int64_t batch,
                             const ForwardArgs<Real>& args);
 
-/// The exact gradients of forward. Arguments as for Plan::backward; the forward pass is run again inside.
+/// Computes the exact gradients of forward. The arguments are those of Plan::backward, in host memory. Runs
+/// the forward pass again, so it needs args.initial_state. Throws as forward().
 template <class Real>
 PLASTICITY_API void backward(const Spec& spec, std::int64_t steps, std::int64_t batch,
                              const BackwardArgs<Real>& args);

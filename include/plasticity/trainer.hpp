@@ -10,54 +10,59 @@
 
 namespace plasticity {
 
-/// How a Trainer trains.
+/// The options of a Trainer.
 struct TrainerOptions {
-  AdamOptions adam{};                     ///< of the optimiser
-  double clip_norm = 0;                   ///< the most that the gradients' global 2-norm may be; 0: any
-  Reduction reduction = Reduction::mean;  ///< of the squared errors
+  AdamOptions adam{};                     ///< constants of the optimiser
+  double clip_norm = 0;                   ///< maximum global 2-norm of the gradients, finite; 0: no clipping
+  Reduction reduction = Reduction::mean;  ///< divisor of the squared error
 };
 
-/// Whole training iterations of a Network towards a target: forward, squared error, backward, gradient
-/// clipping, Adam. On the CPU to the bits of that loop written out with mse_loss(), clip_gradients() and
-/// Adam; on a GPU as one CUDA graph, captured once for a number of steps and a set of inputs: the inputs go
-/// there in one copy, the loss comes back in one, and parameters, gradients and moments stay there (they are
-/// copied to the host when Network::parameters() or save() asks for them).
+/// Trains a Network towards a target. One iteration is forward, squared error, backward, gradient clipping,
+/// Adam.
 ///
-/// The network must outlive its trainer; it may be moved. Between steps it may be used, and its parameters
-/// read and written, as ever.
+/// On the CPU the results have the same bits as a loop over Network, mse_loss(), clip_gradients() and Adam.
+/// On a GPU one CUDA graph runs the whole iteration. It is captured at the second iteration of a number of
+/// steps and a set of given inputs. Each iteration uploads all inputs in one copy and downloads the loss.
+/// Parameters, gradients and moments stay on the GPU; Network::parameters() and save() copy them to the host.
+///
+/// The network must outlive its trainer. It may be moved, and it may be used between steps.
 class PLASTICITY_API Trainer {
  public:
-  /// Throws Error(invalid_argument) for an option out of its range.
+  /// Throws Error(invalid_argument) if an option is out of range.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
   ~Trainer();
-  Trainer(Trainer&&) noexcept;             ///< what is moved from may only be destroyed or assigned to
-  Trainer& operator=(Trainer&&) noexcept;  ///< the same
+  Trainer(Trainer&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
+  Trainer& operator=(Trainer&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
 
-  /// One iteration from the state at hand, which is carried on as by Network::forward(); call
-  /// Network::reset() before where episodes begin anew. `target` [T,B,N]; `mask` [T,B,N], or empty, is 0
-  /// where an entry of the outputs does not count. Gives the loss, as squared_error(). Afterwards the
-  /// parameters' gradients are those of this iteration (clipped), and no window is recorded.
+  /// Runs one iteration from the network's current state and returns the loss (see squared_error()). The
+  /// network keeps the final state, as after Network::forward(); call Network::reset() first to start an
+  /// episode from zero. `target` is [T,B,N]. `mask` is [T,B,N] or empty; the loss ignores an output whose
+  /// mask is 0. After the call the parameters' gradients are those of this iteration, after clipping. No
+  /// window is recorded.
   ///
-  /// Throws Error(invalid_argument) for a tensor of the wrong size, or while the network has windows that
-  /// were not taken back, and Error(out_of_memory); then nothing has changed.
+  /// Throws Error(invalid_argument) for a tensor of the wrong size, for a target or mask that overlaps the
+  /// outputs y(), and while the network has recorded windows. Also throws Error(out_of_memory). A call that
+  /// throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
+  /// iteration; if it has no memory for them, the network's state may have changed.
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
 
-  /// y [T,B,N] of the last step, valid until the next. On a GPU it is copied when it is asked for.
+  /// Returns y [T,B,N] of the last step, valid until the next step. On a GPU this call copies it to the host.
   std::span<const float> y();
-  /// M [T,B] of the last step, likewise; empty without a modulator.
+  /// Returns M [T,B] of the last step, valid until the next step. Empty without a modulator. On a GPU this
+  /// call copies it to the host.
   std::span<const float> modulation();
 
-  double learning_rate() const;  ///< that of the next step
-  /// For schedules. Throws Error(invalid_argument) for a negative or infinite one.
+  double learning_rate() const;  ///< learning rate of the next step
+  /// Sets the learning rate of the next step. Throws Error(invalid_argument) if it is negative or not finite.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const;  ///< taken so far
+  std::int64_t steps() const;  ///< number of steps so far
 
-  /// The moments and the step count, in the form of Adam::save(): either can be loaded from a file of the
-  /// other. The parameters are saved by Network::save().
+  /// Stores the moments and the step count in the format of Adam::save(), so Adam can load them.
+  /// Network::save() stores the parameters.
   void save(io::TensorFile& file) const;
-  /// Takes them back. Throws Error(format), and changes nothing, when they are not all there or not the
-  /// network's.
+  /// Loads moments and step count that save() or Adam::save() stored. Throws Error(format) and changes
+  /// nothing if they are incomplete or do not match the network's parameters.
   void load(const io::TensorFile& file);
 
  private:

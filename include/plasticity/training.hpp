@@ -8,79 +8,81 @@
 #include "plasticity/device.hpp"
 #include "plasticity/memory.hpp"
 
-// What a training iteration is made of beside a Plan's forward and backward: a loss, gradient clipping and
-// Adam, on the caller's buffers. As Plan's, the calls only put work on the stream: they allocate nothing,
-// wait for nothing and print nothing, so that a whole iteration can be captured in a CUDA graph. On the CPU
-// they give the bits of mse_loss(), clip_gradients() and Adam::step(), which are made of them. (Trainer does
-// all this for a Network.)
+// Squared error, gradient clipping and Adam on the caller's buffers. Together with Plan::forward and
+// Plan::backward they make a training iteration. Trainer runs such iterations for a Network. mse_loss(),
+// clip_gradients() for ParameterViews and Adam::step() use these functions on the CPU.
 //
-// Every pointer shows to memory of the device (on the CPU: any), of any alignment that its type allows; sizes
-// are any, 0 too. Each call throws Error(invalid_argument) that names what is wrong, and then has done
-// nothing; on a GPU also Error(unsupported | device_unavailable).
+// Every pointer argument points to memory of `device`, with the natural alignment of its type. Sizes may be
+// 0. On a GPU a call enqueues its work on the stream and returns. It does not allocate, synchronise or print,
+// so a whole iteration can be captured in a CUDA graph. Each call throws Error(invalid_argument) for a bad
+// argument, and on a GPU also Error(unsupported | device_unavailable). A call that throws has changed
+// nothing.
 namespace plasticity {
 
-/// Bytes of scratch that each call here needs: a few kilobytes on a GPU, none on the CPU.
+/// Returns the scratch size in bytes of the calls below: a few kilobytes on a GPU, 0 on the CPU.
 PLASTICITY_API std::size_t training_scratch_bytes(Device device);
 
-/// What the sum of squared errors is divided by.
+/// The divisor of the sum of squared errors.
 enum class Reduction {
-  mean,      ///< the number of entries that count
-  sum,       ///< nothing
-  relative,  ///< the sum of target^2 over them: 1 is the loss of answering zero
+  mean,      ///< the number of unmasked entries
+  sum,       ///< 1
+  relative,  ///< the sum of target^2 over the unmasked entries; an output of zero then has loss 1
 };
 
-/// A squared error over the entries where the mask is not 0.
+/// Arguments of squared_error().
 struct SquaredErrorArgs {
-  std::int64_t elements = 0;              ///< of every tensor, >= 0
-  const float* y = nullptr;               ///< what the network answers
-  const float* target = nullptr;          ///< what it should
-  const std::uint8_t* mask = nullptr;     ///< 0: the entry does not count; null: all do
-  Reduction reduction = Reduction::mean;  ///< of the squares
-  /// out: the gradient, 0 where an entry does not count; or null. May take the place of y or of target.
+  std::int64_t elements = 0;              ///< size of every tensor, >= 0
+  const float* y = nullptr;               ///< [elements] outputs of the network
+  const float* target = nullptr;          ///< [elements] targets
+  const std::uint8_t* mask = nullptr;     ///< [elements] 0: the entry is ignored. Null: no entry is ignored
+  Reduction reduction = Reduction::mean;  ///< divisor of the loss
+  /// [elements] out, optional: gradient of the loss with respect to y, 0 for ignored entries. May alias y or
+  /// target.
   float* dy = nullptr;
-  double* loss = nullptr;  ///< [1] out, or null
+  double* loss = nullptr;  ///< [1] out, optional: the loss
 };
 
-/// The loss and its gradient. Where the reduction divides by zero (no entry counts, or all targets are 0),
-/// both are 0.
+/// Computes the sum of (y - target)^2 over the unmasked entries, divided as `reduction` says, and its
+/// gradient. If the divisor is 0 (all entries masked, or all targets 0), the loss and the gradient are 0.
 PLASTICITY_API void squared_error(Device device, Stream stream, const SquaredErrorArgs& args,
                                   Scratch scratch);
 
-/// A tensor that is trained, and what belongs to it.
+/// A trainable tensor with its gradient and Adam's moments.
 struct TrainedTensor {
-  float* value = nullptr;     ///< [elements]
-  float* gradient = nullptr;  ///< [elements]
+  float* value = nullptr;     ///< [elements] parameter values
+  float* gradient = nullptr;  ///< [elements] gradient of the loss
   float* first = nullptr;     ///< [elements] Adam's first moment, zero before the first step
-  float* second = nullptr;    ///< [elements] Adam's second moment, likewise
-  std::int64_t elements = 0;  ///< >= 0
+  float* second = nullptr;    ///< [elements] Adam's second moment, zero before the first step
+  std::int64_t elements = 0;  ///< size of every tensor, >= 0
 };
 
-/// Scales the gradients down so that their global 2-norm is at most `max_norm` > 0. `norm` [1], or null,
-/// gives it as it was. A norm that is not a number scales nothing. Of the tensors only the gradients are
-/// looked at.
+/// Scales the gradients so that their global 2-norm is at most `max_norm` > 0. Writes the norm before scaling
+/// to `norm` [1], which may be null. If the norm is NaN, the gradients do not change. Of each tensor only
+/// `gradient` and `elements` are used.
 PLASTICITY_API void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor> tensors,
                                    double max_norm, double* norm, Scratch scratch);
 
-/// The constants of Adam (Kingma and Ba 2015), under the names of the paper.
+/// The constants of Adam, with the names of the paper (Kingma and Ba 2015).
 struct AdamOptions {
-  double learning_rate = 1e-3;  ///< the paper's alpha, >= 0
+  double learning_rate = 1e-3;  ///< alpha in the paper, >= 0
   double beta1 = 0.9;           ///< decay of the first moment, in [0, 1)
   double beta2 = 0.999;         ///< decay of the second moment, in [0, 1)
-  double epsilon = 1e-8;        ///< > 0
+  double epsilon = 1e-8;        ///< added to the root of the second moment, > 0
 };
 
-/// What changes from step to step, the bias corrections in it.
+/// The factors of Adam that change from step to step. They contain the learning rate and the bias
+/// corrections.
 struct AdamScales {
   float rate = 0;    ///< learning_rate / (1 - beta1^step)
   float second = 0;  ///< 1 / sqrt(1 - beta2^step)
 };
 
-/// Those of a step, counted from 1. Throws Error(invalid_argument) for a step below 1.
+/// Returns the scales of a step. Steps are counted from 1; a step below 1 throws Error(invalid_argument).
 PLASTICITY_API AdamScales adam_scales(const AdamOptions& options, std::int64_t step);
 
-/// A step of Adam: the moments move towards the gradient and its square, the value down. `scales` [1] is
-/// memory of the device like everything else, so that a captured graph serves all steps: put the new ones
-/// there before each. Of the options the learning rate is not looked at, it is in the scales.
+/// Runs one step of Adam: updates the moments of each tensor, then its value. `scales` [1] is in device
+/// memory, so one captured graph serves all steps: write the new scales there before each step.
+/// options.learning_rate is ignored: the scales already contain it.
 PLASTICITY_API void adam_step(Device device, Stream stream, std::span<const TrainedTensor> tensors,
                               const AdamOptions& options, const AdamScales* scales);
 

@@ -4,7 +4,7 @@
 
 namespace plasticity {
 
-/// The version of the library that is linked: "0.1.0".
+/// Returns the version of the linked library, for example "0.1.0". The text is static.
 PLASTICITY_API const char* version();
 
 }  // namespace plasticity

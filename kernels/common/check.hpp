@@ -20,6 +20,7 @@ inline ErrorCode error_code(cudaError_t error) {
     case cudaErrorInvalidConfiguration:
     case cudaErrorLaunchOutOfResources:
     case cudaErrorCooperativeLaunchTooLarge:
+    case cudaErrorInvalidClusterSize:
     case cudaErrorNotSupported: return ErrorCode::unsupported;
     default: return ErrorCode::device_unavailable;
   }

@@ -16,6 +16,8 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <mutex>
+#include <set>
 #include <source_location>
 #include <string>
 #include <utility>
@@ -54,25 +56,69 @@ inline void check_launch(cudaError_t error, const LaunchConfig& c) {
         c.where);
 }
 
-inline void allow_shared_bytes(const void* function, const LaunchConfig& config) {
-  if (config.shared_bytes <= shared_bytes_without_asking) return;
-  check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(config.shared_bytes)),
-               config);
+/// The attributes that functions have been given, by function and device.
+class GrantedAttributes {
+ public:
+  /// Calls set(device), once for each function and device: it is called again only if it failed. From
+  /// several threads one after the other.
+  template <class Set>
+  cudaError_t once(const void* function, Set set) {
+    int device = 0;
+    if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+    const std::lock_guard lock(mutex_);
+    if (granted_.count({function, device}) != 0) return cudaSuccess;
+    const cudaError_t error = set(device);
+    if (error == cudaSuccess) granted_.insert({function, device});
+    return error;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::pair<const void*, int>> granted_;
+};
+
+/// Lets every launch of `function` have as much dynamic shared memory as a block of the device can. The limit
+/// belongs to the function: were it that of one launch, it would refuse larger ones of other threads, and
+/// those that are captured already.
+inline cudaError_t allow_shared_bytes(const void* function, const LaunchConfig& config) {
+  static GrantedAttributes granted;
+  if (config.shared_bytes <= shared_bytes_without_asking) return cudaSuccess;
+  return granted.once(function, [&](int device) {
+    int most = 0;
+    cudaError_t error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+    cudaFuncAttributes attributes{};
+    if (error == cudaSuccess) error = cudaFuncGetAttributes(&attributes, function);
+    if (error != cudaSuccess) return error;
+    return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                most - static_cast<int>(attributes.sharedSizeBytes));
+  });
+}
+
+/// Lets `function` be launched in clusters of more blocks than every device with clusters takes.
+inline cudaError_t allow_large_clusters(const void* function, const LaunchConfig& config) {
+  static GrantedAttributes granted;
+  if (config.cluster.x * config.cluster.y * config.cluster.z <= cluster_size_without_asking)
+    return cudaSuccess;
+  return granted.once(function, [&](int) {
+    return cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
+  });
+}
+
+inline cudaError_t allow(const void* function, const LaunchConfig& config) {
+  const cudaError_t error = allow_shared_bytes(function, config);
+  return error == cudaSuccess ? allow_large_clusters(function, config) : error;
 }
 
 /// What CUDA wants beside the sizes of a launch, in memory that lives as long as this.
 class Attributes {
  public:
-  Attributes(const void* function, const LaunchConfig& config) {
+  explicit Attributes(const LaunchConfig& config) {
     if (config.cooperative) {
       values_[count_].id = cudaLaunchAttributeCooperative;
       values_[count_++].val.cooperative = 1;
     }
     const unsigned cluster_size = config.cluster.x * config.cluster.y * config.cluster.z;
     if (cluster_size == 1) return;
-    if (cluster_size > cluster_size_without_asking)
-      check_launch(cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1), config);
     values_[count_].id = cudaLaunchAttributeClusterDimension;
     values_[count_].val.clusterDim.x = config.cluster.x;
     values_[count_].val.clusterDim.y = config.cluster.y;
@@ -94,31 +140,40 @@ class Attributes {
   unsigned count_ = 0;
 };
 
+/// The number of blocks per multiprocessor, or of clusters on the device.
+inline cudaError_t occupancy(int& count, const void* function, const LaunchConfig& config) {
+  if (const cudaError_t error = allow(function, config); error != cudaSuccess) return error;
+  if (config.cluster.x * config.cluster.y * config.cluster.z == 1) {
+    const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, function, threads, config.shared_bytes);
+  }
+  Attributes attributes(config);
+  cudaLaunchConfig_t cuda_config = attributes.fill(config);
+  return cudaOccupancyMaxActiveClusters(&count, function, &cuda_config);
+}
+
 }  // namespace detail
 
 /// How many groups of blocks that need each other the current device holds at once: clusters, or the blocks
-/// of a cooperative or plain launch. `config` is that of one group.
+/// of a cooperative or plain launch. `config` is that of one group. 0 if the device has no room for one; some
+/// devices say so by an error.
 template <class... Parameters>
 std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& config) {
   const auto function = reinterpret_cast<const void*>(kernel);
   register_kernel(kernel);
-  detail::allow_shared_bytes(function, config);
-  const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
-  const std::int64_t size = std::int64_t{config.grid.x} * config.grid.y * config.grid.z;
   int count = 0;
-  if (config.cluster.x * config.cluster.y * config.cluster.z == 1) {
-    int device = 0, multiprocessors = 0;
-    detail::check_launch(
-        cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, function, threads, config.shared_bytes),
-        config);
-    check(cudaGetDevice(&device));
-    check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
-    return std::int64_t{count} * multiprocessors / size;
+  const cudaError_t error = detail::occupancy(count, function, config);
+  if (error != cudaSuccess && error_code(error) == ErrorCode::unsupported) {
+    cudaGetLastError();  // 0 is the report
+    return 0;
   }
-  detail::Attributes attributes(function, config);
-  cudaLaunchConfig_t cuda_config = attributes.fill(config);
-  detail::check_launch(cudaOccupancyMaxActiveClusters(&count, function, &cuda_config), config);
-  return count;
+  detail::check_launch(error, config);
+  if (config.cluster.x * config.cluster.y * config.cluster.z > 1) return count;
+  int device = 0, multiprocessors = 0;
+  check(cudaGetDevice(&device));
+  check(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device));
+  const std::int64_t size = std::int64_t{config.grid.x} * config.grid.y * config.grid.z;
+  return std::int64_t{count} * multiprocessors / size;
 }
 
 /// Puts one kernel on a stream. Throws plasticity::Error if CUDA refuses it; what goes wrong while it runs
@@ -127,8 +182,8 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments&&... arguments) {
   const auto function = reinterpret_cast<const void*>(kernel);
   register_kernel(kernel);
-  detail::allow_shared_bytes(function, config);
-  detail::Attributes attributes(function, config);
+  detail::check_launch(detail::allow(function, config), config);
+  detail::Attributes attributes(config);
   const cudaLaunchConfig_t cuda_config = attributes.fill(config);
   detail::check_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Arguments>(arguments)...),
                        config);

@@ -68,6 +68,18 @@ __device__ __forceinline__ void store_8_global(void* global, uint2 v) {
   asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(global), "r"(v.x), "r"(v.y) : "memory");
 }
 
+/// A value that another block has written while this kernel runs, after a barrier that both passed. The load
+/// asks the cache that all multiprocessors share, and is neither repeated, left out nor moved over a barrier.
+__device__ __forceinline__ float load_exchange(const float* global) {
+  float v;
+  asm volatile("ld.relaxed.gpu.global.f32 %0, [%1];" : "=f"(v) : "l"(global) : "memory");
+  return v;
+}
+/// The same way back: seen by load_exchange() of another block after a barrier.
+__device__ __forceinline__ void store_exchange(float* global, float v) {
+  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(global), "f"(v) : "memory");
+}
+
 /// 16 bytes that this kernel does not read again: first to leave the caches.
 __device__ __forceinline__ void store_16_streaming(void* global, uint4 v) {
   asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -101,6 +113,8 @@ inline void store_8_global(void* global, uint2 v, SIMT_HERE) {
   simt::device::check_aligned(global, 8, where);
   *static_cast<uint2*>(global) = v;
 }
+inline float load_exchange(const float* global) { return *global; }
+inline void store_exchange(float* global, float v) { *global = v; }
 inline void store_16_streaming(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 
 #endif

@@ -69,7 +69,7 @@ __device__ inline float rows_total(const Member& at, const BackwardSlices& here,
   float sum = 0;
   if (at.kind == GroupKind::grid) {
     const float* box = here.global_inbox(t, at.rank);
-    for (int from = 0; from < at.size; ++from) sum += __ldcg(box + from * here.rows() + row);
+    for (int from = 0; from < at.size; ++from) sum += load_exchange(box + from * here.rows() + row);
   } else {
     const float* box = here.inbox(t);
     for (int from = 0; from < at.size; ++from) sum += box[from * here.rows() + row];
@@ -86,7 +86,7 @@ __device__ inline float column_rows_total(const Member& at, const BackwardSlices
   if (at.inside) {
     const float* box = here.global_inbox(t, at.rank);
     for (int from = at.row_group; from < at.size; from += at.row_groups)
-      sum += __ldcg(box + from * here.rows() + at.own);
+      sum += load_exchange(box + from * here.rows() + at.own);
     here.parts()[at.row_group * at.width + at.own] = sum;
   }
   __syncthreads();

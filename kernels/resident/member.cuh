@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/group.cuh"
+#include "common/ptx.cuh"
 #include "resident/params.hpp"
 #include "step/cell.cuh"
 
@@ -54,7 +55,7 @@ struct Member {
     switch (kind) {
       case GroupKind::cta: *shared = value; break;
       case GroupKind::cluster: *of_peer(shared, to) = value; break;
-      case GroupKind::grid: __stcg(global, value); break;
+      case GroupKind::grid: store_exchange(global, value); break;
     }
   }
   __device__ void tell_all(float* shared, float* global, float value) const {
@@ -66,7 +67,7 @@ struct Member {
   /// elsewhere. All threads call it.
   __device__ void pull(float* shared, const float* global, std::int64_t count) const {
     if (kind != GroupKind::grid) return;
-    for (std::int64_t k = threadIdx.x; k < count; k += blockDim.x) shared[k] = __ldcg(global + k);
+    for (std::int64_t k = threadIdx.x; k < count; k += blockDim.x) shared[k] = load_exchange(global + k);
     __syncthreads();
   }
 };

@@ -73,7 +73,8 @@ class Suite(unittest.TestCase):
         ours = self.results["sweep"][0]["contenders"]["plasticity"]
         self.assertGreater(ours["both_ms_per_step"]["median"], 0)
         self.assertGreater(ours["memory_bytes"], 0)
-        self.assertEqual((self.out / "bench.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
+        if "no picture is written" not in self.done.stderr:  # built with Cairo
+            self.assertEqual((self.out / "bench.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")
 
     def test_saved_results_print_again(self):
         done = run(BENCH / "run", "--table", self.out / "bench.json")

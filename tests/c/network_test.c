@@ -29,8 +29,8 @@ static plasticity_adam* make_adam(double learning_rate) {
   return adam;
 }
 
-/* One episode of recall: a pattern for four steps, then half of it. Gives the squared error at the free half.
- */
+/* Trains one episode of recall: a pattern for four steps, then half of it. Returns the squared error of the
+ * other half. */
 static float train(plasticity_network* network, plasticity_adam* adam, uint64_t* random) {
   static float pattern[T * B * N], y[T * B * N], dy[T * B * N];
   static uint8_t clamp[T * B * N];
@@ -46,12 +46,12 @@ static float train(plasticity_network* network, plasticity_adam* adam, uint64_t*
   OK(plasticity_network_reset(network));
   OK(plasticity_network_forward(network, T, in, 3));
   float error = 0;
-  const float asked = B * N / 2;
+  const float scored = B * N / 2;
   for (size_t k = 0; k < T * B * N; ++k) {
-    const int wanted = k >= (T - 1) * B * N && k % 2 != 0;
-    const float off = wanted ? y[k] - pattern[k] : 0;
-    error += off * off / asked;
-    dy[k] = 2 * off / asked;
+    const int counts = k >= (T - 1) * B * N && k % 2 != 0;
+    const float difference = counts ? y[k] - pattern[k] : 0;
+    error += difference * difference / scored;
+    dy[k] = 2 * difference / scored;
   }
   OK(plasticity_network_zero_gradients(network));
   OK(plasticity_network_backward(network, back, 1));
@@ -77,17 +77,17 @@ void learning(void) {
   plasticity_network_destroy(network);
 }
 
-/* The same by a trainer: one call an episode. */
+/* The same training with a trainer, one call per episode. */
 void training(void) {
   static float pattern[T * B * N], y[T * B * N];
-  static uint8_t clamp[T * B * N], asked[T * B * N];
+  static uint8_t clamp[T * B * N], mask[T * B * N];
   int64_t tbn[] = {T, B, N};
   const plasticity_tensor clamp_ = bytes(clamp, 3, tbn), pattern_ = floats(pattern, 3, tbn);
-  const plasticity_tensor y_ = floats(y, 3, tbn), asked_ = bytes(asked, 3, tbn);
+  const plasticity_tensor y_ = floats(y, 3, tbn), mask_ = bytes(mask, 3, tbn);
   const plasticity_argument in[] = {{"masks.clamp", &clamp_},
                                     {"masks.clamp_value", &pattern_},
                                     {"target", &pattern_},
-                                    {"target_mask", &asked_},
+                                    {"target_mask", &mask_},
                                     {"y", &y_}};
   plasticity_network* network = make(1);
   plasticity_trainer_options options;
@@ -102,7 +102,7 @@ void training(void) {
     for (size_t k = 0; k < T * B * N; ++k) {
       pattern[k] = k < B * N ? (noise(&random) > 0 ? 1.0f : -1.0f) : pattern[k % (B * N)];
       clamp[k] = k < 4 * B * N || k % 2 == 0;
-      asked[k] = k >= (T - 1) * B * N && k % 2 != 0;
+      mask[k] = k >= (T - 1) * B * N && k % 2 != 0;
     }
     OK(plasticity_network_reset(network));
     OK(plasticity_trainer_step(trainer, T, in, 5, &loss));
@@ -129,7 +129,7 @@ void training(void) {
   FAILS(plasticity_trainer_set_learning_rate(trainer, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
   FAILS(plasticity_trainer_step(trainer, T, in, 2, NULL), PLASTICITY_INVALID_ARGUMENT, "target");
   OK(plasticity_network_forward(network, T, in, 2));
-  FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "1 windows left");
+  FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "got 1 windows");
   plasticity_trainer_destroy(trainer);
   options.reduction = (plasticity_reduction)7;
   FAILS(plasticity_trainer_create(network, &options, &trainer), PLASTICITY_INVALID_ARGUMENT, "reduction");
@@ -137,7 +137,7 @@ void training(void) {
   plasticity_network_destroy(network);
 }
 
-/* Windows, state, and what is trained. */
+/* Windows, state and trainable parameters. */
 void networks(void) {
   plasticity_network* network = make(2);
   float u[2 * B * N], y[2 * B * N], two[2 * B * N];
@@ -164,7 +164,7 @@ void networks(void) {
   CHECK(memcmp(state.data, y + B * N, B * N * sizeof(float)) == 0);
   OK(plasticity_network_detach(network));
   FAILS(plasticity_network_backward(network, NULL, 0), PLASTICITY_INVALID_ARGUMENT,
-        "a window recorded by forward");
+        "a window that forward() recorded");
 
   size_t count = 0;
   plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
@@ -181,7 +181,7 @@ void networks(void) {
   plasticity_network_destroy(network);
 }
 
-/* A training that was saved and loaded goes on with the same bits. */
+/* A training that was saved and loaded continues to the same bits. */
 void saving(void) {
   char path[64];
   snprintf(path, sizeof path, "plasticity_c_test_%ld.safetensors", (long)getpid());

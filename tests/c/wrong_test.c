@@ -1,4 +1,4 @@
-/* What is wrong is named: the tensor, its field, what was expected, what came. */
+/* Wrong calls. The error names the tensor, its field, the expected and the actual value. */
 #include <pthread.h>
 
 #include "c/check.h"
@@ -38,7 +38,7 @@ void wrong_tensors(void) {
   WITH(ndim = 2, ".shape: expected [1,2,3], got [1,2]");
   WITH(ndim = -1, ".ndim: expected at least 0, got -1");
   WITH(shape = NULL, ".shape: expected a pointer, got null");
-  WITH(strides = columns, ".strides: expected those of a dense row-major tensor, or null, got [6,1,2]");
+  WITH(strides = columns, ".strides: expected the strides of a dense row-major tensor, or null, got [6,1,2]");
   WITH(device.kind = PLASTICITY_CUDA, ".device: expected the CPU, got CUDA device 0");
   WITH(device.kind = 7, ".device: expected the CPU, got a device of kind 7");
   WITH(shape = negative, ".shape[1]: expected at least 0, got -2");
@@ -48,7 +48,7 @@ void wrong_tensors(void) {
 
   plasticity_tensor tensor = right;
   tensor.strides = strides;
-  tensor.byte_offset = sizeof(float);  // the first element is the second
+  tensor.byte_offset = sizeof(float);  // the tensor begins at the second element
   u[1] = 1;
   float y[B * N];
   plasticity_tensor y_ = floats(y, 3, shape);
@@ -60,12 +60,12 @@ void wrong_tensors(void) {
 
   const plasticity_argument twice[] = {{"inputs.u", &right}, {"inputs.u", &right}};
   FAILS(plasticity_network_infer(network, 1, twice, 2), PLASTICITY_INVALID_ARGUMENT,
-        "inputs.u: expected once");
+        "inputs.u: occurs twice");
   const plasticity_argument unknown[] = {{"inputs.z", &right}};
   FAILS(plasticity_network_infer(network, 1, unknown, 1), PLASTICITY_INVALID_ARGUMENT, "got 'inputs.z'");
   const plasticity_argument without[] = {{"inputs.x", &right}};
   FAILS(plasticity_network_infer(network, 1, without, 1), PLASTICITY_INVALID_ARGUMENT,
-        "inputs.x: expected none");
+        "inputs.x: expected no tensor");
   const plasticity_argument nameless[] = {{NULL, &right}};
   FAILS(plasticity_network_infer(network, 1, nameless, 1), PLASTICITY_INVALID_ARGUMENT, "arguments[0].name");
   FAILS(plasticity_network_infer(network, 1, NULL, 1), PLASTICITY_INVALID_ARGUMENT, "arguments");
@@ -144,7 +144,7 @@ static void* fail_elsewhere(void* got) {
   return NULL;
 }
 
-/* An error belongs to the thread that made it. */
+/* plasticity_last_error() returns the last error of the calling thread. */
 void threads(void) {
   FAILS(plasticity_spec_validate(NULL), PLASTICITY_INVALID_ARGUMENT, "spec");
   pthread_t thread;

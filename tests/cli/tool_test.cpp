@@ -1,4 +1,4 @@
-// The tool as a user runs it: exit codes, last lines, files.
+// Runs the tool as a user does, and checks exit codes, output and files.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 
 #include "plasticity/io/safetensors.hpp"
+#include "problems/test_data.hpp"
+#include "tool/draw/chart.hpp"
 
 namespace plasticity {
 namespace {
@@ -43,7 +46,7 @@ bool has(const Outcome& outcome, const std::string& part) {
   return outcome.output.find(part) != std::string::npos;
 }
 
-/// A folder of its own for each test, removed at the end.
+/// Each test has its own folder, which is removed at the end.
 class Tool : public ::testing::Test {
  protected:
   Tool()
@@ -56,10 +59,10 @@ class Tool : public ::testing::Test {
   std::string at(const std::string& name) const { return (folder / name).string(); }
 
   const std::filesystem::path folder;
-  const std::string cases = PLASTICITY_TEST_DATA "/parity/";
+  const std::string cases = testing::test_data() / "parity/";
 };
 
-TEST_F(Tool, InfoNamesTheDevices) {
+TEST_F(Tool, InfoPrintsDevicesAndSettings) {
   const Outcome outcome = run("info");
   EXPECT_EQ(outcome.exit_code, 0);
   for (const char* subject :
@@ -79,28 +82,28 @@ TEST_F(Tool, VerifyPassesAllCases) {
   }
 }
 
-TEST_F(Tool, VerifyNamesWhatIsWrongAndGoesOn) {
+TEST_F(Tool, VerifyReportsFailuresAndContinues) {
   io::TensorFile file = io::load(cases + "rnn_oja_2018.safetensors");
   std::vector<double> w = io::to_doubles(file.at("grad.w"));
   w[7] += .5;  // [1,2]
   file.tensors.at("grad.w") = io::make_tensor({5, 5}, std::span<const double>(w));
   io::save(at("wrong.safetensors"), file);
   file.tensors.erase("param.w");
-  io::save(at("torso.safetensors"), file);
-  std::ofstream(at("rubbish.safetensors")) << "not a file of tensors";
-  const Outcome outcome = run("verify " + at("wrong.safetensors") + " " + at("torso.safetensors") + " " +
-                              at("rubbish.safetensors") + " " + at("missing.safetensors") + " " + cases +
+  io::save(at("incomplete.safetensors"), file);
+  std::ofstream(at("invalid.safetensors")) << "not a file of tensors";
+  const Outcome outcome = run("verify " + at("wrong.safetensors") + " " + at("incomplete.safetensors") + " " +
+                              at("invalid.safetensors") + " " + at("missing.safetensors") + " " + cases +
                               "rnn_soft_clip.safetensors");
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_TRUE(has(outcome, "FAIL wrong grad.w at [1,2]: got ")) << outcome.output;
-  EXPECT_TRUE(has(outcome, "FAIL torso ") && has(outcome, "param.w")) << outcome.output;
-  EXPECT_TRUE(has(outcome, "FAIL rubbish ")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "FAIL incomplete ") && has(outcome, "param.w")) << outcome.output;
+  EXPECT_TRUE(has(outcome, "FAIL invalid ")) << outcome.output;
   EXPECT_TRUE(has(outcome, "FAIL missing ")) << outcome.output;
   EXPECT_TRUE(has(outcome, "ok rnn_soft_clip worst ")) << outcome.output;
   EXPECT_EQ(last_line(outcome.output), "1 passed, 4 failed");
 }
 
-TEST_F(Tool, WrongUsageIsTwo) {
+TEST_F(Tool, WrongUsageExitsWithTwo) {
   for (const char* arguments :
        {"", "nonsense", "verify", "verify --device gpu x", "verify --precision f16 x",
         "verify --device reference --precision bf16 x", "verify --device cpu --path step x",
@@ -115,7 +118,7 @@ TEST_F(Tool, WrongUsageIsTwo) {
   }
 }
 
-TEST_F(Tool, TimeGivesJson) {
+TEST_F(Tool, TimePrintsJson) {
   const Outcome outcome =
       run("time --cell lstm --rule hard_clip --rate fan_out --alpha post --neurons 9 --batch 3 --steps 5 "
           "--inputs 4 --device cpu "
@@ -132,7 +135,28 @@ TEST_F(Tool, TimeGivesJson) {
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
 }
 
-TEST_F(Tool, TimeTakesTurns) {
+// A wrong line prints an error, and the other lines are timed.
+TEST_F(Tool, TimesManyConfigurationsInOneProcess) {
+  const std::string common = "--rate fixed --batch 2 --steps 3 --device cpu --threads 1 --seconds 0 ";
+  std::ofstream(at("lines")) << common << "--cell rnn --rule decay --neurons 9\n"
+                             << common << "--cell cnn --rule decay --neurons 9\n"
+                             << common << "--cell rnn --rule oja --neurons 9 --path step\n"
+                             << common << "--cell rnn --rule oja --neurons 7\n";
+  const Outcome outcome = run("times " + at("lines"));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
+  std::vector<nlohmann::json> results;
+  std::istringstream lines(outcome.output);
+  for (std::string line; std::getline(lines, line);) results.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(results.size(), 4u) << outcome.output;
+  EXPECT_GT(results[0].at("forward_ms_per_step").get<double>(), 0);
+  EXPECT_EQ(results[0].at("configuration").at("neurons"), 9);
+  EXPECT_TRUE(results[1].at("error").get<std::string>().starts_with("--cell: cnn not in")) << results[1];
+  EXPECT_TRUE(results[2].contains("error")) << results[2];
+  EXPECT_EQ(results[3].at("configuration").at("neurons"), 7);
+  EXPECT_EQ(run("times " + at("missing")).exit_code, 1);
+}
+
+TEST_F(Tool, PacedTimePrintsOneLinePerInputLine) {
   const std::string command = std::string("printf 'go\\ngo\\n' | ") + PLASTICITY_TOOL_PATH +
                               " time --cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 "
                               "--device cpu --threads 1 --seconds 0 --paced > " +
@@ -149,7 +173,7 @@ TEST_F(Tool, TimeTakesTurns) {
   EXPECT_EQ(rounds, 2);
 }
 
-TEST_F(Tool, SaysWhatItDecidesWhenAsked) {
+TEST_F(Tool, VerbosePrintsDecisions) {
   const std::string command = "verify --device cpu " + cases + "rnn_decay_2018.safetensors";
   EXPECT_FALSE(has(run(command), "plasticity: "));
   setenv("PLASTICITY_VERBOSE", "dispatch", 1);
@@ -189,25 +213,28 @@ std::string read(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Training that is interrupted and resumed ends with the same bits as training that is not. Drawn pictures,
-// so that no data set is needed.
-TEST_F(Tool, TrainingGoesOnWhereItWasStopped) {
+// Interrupted and resumed training ends with the same bits as uninterrupted training. The tests use drawn
+// pictures, so they need no data set.
+TEST_F(Tool, ResumesFromCheckpoint) {
   const std::string common =
       "train images --data drawn --batch 2 --iterations 12 --device cpu --threads 2 --out ";
-  const Outcome straight = run(common + at("straight"));
-  ASSERT_EQ(straight.exit_code, 0) << straight.output;
-  EXPECT_TRUE(straight.output.starts_with("pictures drawn by the program, 14x14")) << straight.output;
-  EXPECT_TRUE(last_line(straight.output).starts_with("completion error: plastic 0.")) << straight.output;
-  EXPECT_TRUE(has(straight, "(1 = no idea), 1024 test episodes, "));
-  for (const char* file :
-       {"completion.png", "learning_curve.png", "plastic.safetensors", "fixed.safetensors"}) {
-    EXPECT_TRUE(std::filesystem::exists(folder / "straight" / file)) << file;
-  }
+  const Outcome uninterrupted = run(common + at("uninterrupted"));
+  ASSERT_EQ(uninterrupted.exit_code, 0) << uninterrupted.output;
+  EXPECT_TRUE(uninterrupted.output.starts_with("pictures drawn by the program, 14x14"))
+      << uninterrupted.output;
+  EXPECT_TRUE(last_line(uninterrupted.output).starts_with("completion error: plastic 0."))
+      << uninterrupted.output;
+  EXPECT_TRUE(has(uninterrupted, "(1 = no idea), 1024 test episodes, "));
+  for (const char* file : {"plastic.safetensors", "fixed.safetensors"})
+    EXPECT_TRUE(std::filesystem::exists(folder / "uninterrupted" / file)) << file;
+  for (const char* file : {"completion.png", "learning_curve.png"})
+    EXPECT_EQ(std::filesystem::exists(folder / "uninterrupted" / file), draw::available) << file;
+  EXPECT_NE(has(uninterrupted, draw::unavailable_reason), draw::available) << uninterrupted.output;
 
-  // Ctrl-C after a moment, as timeout sends it; then on to the end.
+  // timeout sends SIGINT, as Ctrl-C does.
   const std::string slow =
       "train images --data drawn --batch 2 --iterations 12 --device cpu --threads 1 --out " + at("stopped");
-  for (const char* seconds : {"1", "2", "4", "8"}) {  // a slow machine is still loading after one second
+  for (const char* seconds : {"1", "2", "4", "8"}) {  // a slow machine needs more than one second to load
     std::filesystem::remove_all(folder / "stopped");
     const std::string command = std::string("timeout -s INT ") + seconds + " " + PLASTICITY_TOOL_PATH + " " +
                                 slow + " >/dev/null 2>&1";
@@ -219,11 +246,12 @@ TEST_F(Tool, TrainingGoesOnWhereItWasStopped) {
   ASSERT_EQ(resumed.exit_code, 0) << resumed.output;
   EXPECT_TRUE(has(resumed, "resumed at iteration "));
   for (const char* file : {"plastic.safetensors", "fixed.safetensors"}) {
-    EXPECT_EQ(read(at(std::string("straight/") + file)), read(at(std::string("stopped/") + file))) << file;
+    EXPECT_EQ(read(at(std::string("uninterrupted/") + file)), read(at(std::string("stopped/") + file)))
+        << file;
   }
 }
 
-TEST_F(Tool, ACheckpointOfAnotherRunIsRefused) {
+TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   const std::string common =
       "train images --data drawn --batch 1 --iterations 1 --device cpu --out " + at("out");
   ASSERT_EQ(run(common).exit_code, 0);
@@ -231,7 +259,7 @@ TEST_F(Tool, ACheckpointOfAnotherRunIsRefused) {
       "train images --data drawn --batch 1 --iterations 1 --seed 7 --device cpu --resume --out " + at("out"));
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_TRUE(has(other, "'seed': expected 7, got 1")) << other.output;
-  // Without --resume the earlier checkpoint is kept under another name.
+  // Without --resume the earlier checkpoint is renamed.
   const Outcome again = run(common);
   EXPECT_EQ(again.exit_code, 0);
   EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors.previous"));
@@ -248,10 +276,10 @@ TEST_F(Tool, ACheckpointOfAnotherRunIsRefused) {
   EXPECT_TRUE(has(no_data, "expected a folder with train-images-idx3-ubyte")) << no_data.output;
 }
 
-TEST_F(Tool, PicturesOfAnotherSizeAreRefused) {
+TEST_F(Tool, RefusesPicturesOfAnotherSize) {
   std::filesystem::create_directory(at("data"));
   for (const char* name : {"train-images-idx3-ubyte", "t10k-images-idx3-ubyte"}) {
-    const unsigned char header[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 3};  // four of 2x3
+    const unsigned char header[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 3};  // four pictures of 2x3
     std::ofstream file(at("data/") + name, std::ios::binary);
     file.write(reinterpret_cast<const char*>(header), sizeof header);
     file << std::string(4 * 2 * 3, '\x7f');

@@ -1,8 +1,8 @@
-# One step of the tests of the installed library, see CMakeLists.txt beside this: cmake -DSTEP=... -P consumer.cmake
+# Runs one step of the tests of the installed library, see CMakeLists.txt: cmake -DSTEP=... -P consumer.cmake
 cmake_minimum_required(VERSION 3.25)
 set(here ${CMAKE_CURRENT_LIST_DIR})
 
-# run(COMMAND ...): a command that must succeed; what it says is in `output`.
+# run(COMMAND ...) runs a command that must succeed, and stores its output in `output`.
 macro(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
@@ -17,7 +17,7 @@ macro(expect text)
   endif()
 endmacro()
 
-# The example learns: its last line has a small error.
+# Runs the example and checks that its last line has a small error.
 macro(run_hello program)
   run(${program})
   expect("episode 1500: squared error 0\\.0")
@@ -28,7 +28,7 @@ if(NOT STEP STREQUAL "install")
 endif()
 
 if(STEP STREQUAL "install")
-  # Into one place, and then moved: what was installed knows no path of its own.
+  # Install and then move the prefix: installed files must not contain absolute paths.
   file(REMOVE_RECURSE ${PREFIX} ${WORK})
   set(components plasticity)
   if(HAVE_CUDA)
@@ -43,11 +43,11 @@ if(STEP STREQUAL "install")
     foreach(path ${WORK} ${BUILD} ${SOURCES})
       string(FIND "${content}" "${path}" at)
       if(NOT at EQUAL -1)
-        message(FATAL_ERROR "${file} holds the path ${path}")
+        message(FATAL_ERROR "${file} contains the path ${path}")
       endif()
     endforeach()
   endforeach()
-  # The headers are those that are public, and nothing else.
+  # Exactly the public headers are installed.
   file(GLOB_RECURSE installed RELATIVE ${WORK}/include ${WORK}/include/*)
   file(GLOB_RECURSE public RELATIVE ${SOURCES}/include ${SOURCES}/include/*)
   if(NOT installed STREQUAL public)
@@ -72,16 +72,16 @@ elseif(STEP STREQUAL "package")
   if(KIND STREQUAL "shared")
     run(ldd ${WORK}/hello)
     expect("libplasticity\\.so\\.[0-9]+\\.[0-9]+ => ${PREFIX}")
-    # What is not public is hidden.
+    # Internal symbols are hidden.
     run(nm -DC --defined-only ${PREFIX}/${LIBDIR}/libplasticity.so)
     expect("plasticity::Plan::forward")
     if(output MATCHES "[^\n]*plasticity::(cpu::|check_sizes|log_line|make_cpu)[^\n]*")
-      message(FATAL_ERROR "libplasticity.so shows ${CMAKE_MATCH_0}")
+      message(FATAL_ERROR "libplasticity.so exports ${CMAKE_MATCH_0}")
     endif()
   endif()
 
 elseif(STEP STREQUAL "refusals")
-  # Asked for what is not there, the package says what is missing.
+  # The package reports a missing version or component.
   function(refused request text)
     file(MAKE_DIRECTORY ${WORK}/project)
     file(WRITE ${WORK}/project/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\nproject(p LANGUAGES CXX)\n${request}\n")
@@ -89,7 +89,7 @@ elseif(STEP STREQUAL "refusals")
       -DCMAKE_PREFIX_PATH=${PREFIX} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
     string(REGEX REPLACE "[ \n]+" " " output "${output}")
     if(result EQUAL 0 OR NOT output MATCHES "${text}")
-      message(FATAL_ERROR "${request}: expected a refusal with '${text}', got ${result}:\n${output}")
+      message(FATAL_ERROR "${request}: expected an error with '${text}', got ${result}:\n${output}")
     endif()
   endfunction()
   refused("find_package(plasticity 99.0 REQUIRED)" "compatible with requested version \"99.0\"")
@@ -124,7 +124,7 @@ elseif(STEP STREQUAL "pkg_config")
   endif()
 
 elseif(STEP STREQUAL "subproject")
-  # Both ways have the same build folder for the library, so that it is compiled once.
+  # Both ways use the same build folder for the library, so it is compiled once.
   foreach(way FetchContent add_subdirectory)
     run(${CMAKE_COMMAND} -S ${here}/subproject -B ${WORK} ${COMPILERS} -DWAY=${way} -DSOURCES=${SOURCES})
     run(${CMAKE_COMMAND} --build ${WORK})

@@ -1,5 +1,5 @@
-// Uses what the public headers declare and the library defines, so that a shared library that hides one of
-// them does not link, and catches an exception from inside it.
+// Uses the functions that the public headers declare, so that a shared library that does not export one of
+// them fails to link. Also catches an exception that the library throws.
 #include <plasticity/plasticity.hpp>
 
 #include <array>
@@ -12,7 +12,7 @@ using namespace plasticity;
 namespace {
 
 template <class Function>
-bool there(Function* function) {
+bool exists(Function* function) {
   return function != nullptr;
 }
 
@@ -25,11 +25,11 @@ bool names_and_parses() {
 }
 
 template <class Real>
-bool reference_is_there() {
-  return there(&reference::forward<Real>) && there(&reference::backward<Real>);
+bool reference_exists() {
+  return exists(&reference::forward<Real>) && exists(&reference::backward<Real>);
 }
 
-bool an_error_arrives() {
+bool error_is_caught() {
   try {
     Network network(Spec{.neurons = 0}, {.device = Device::cpu(1)});
   } catch (const Error& error) {
@@ -75,7 +75,7 @@ bool modules_work() {
          network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1;
 }
 
-/// The rest of an iteration on buffers of one's own.
+/// squared_error(), clip_gradients() and adam_step() on the caller's buffers.
 bool training_calls_work() {
   const Device device = Device::cpu(1);
   std::array<float, 2> value{1, 2}, gradient{}, first{}, second{};
@@ -94,7 +94,7 @@ bool training_calls_work() {
   return loss == 2.5 && norm > 2 && value[0] < 1;
 }
 
-bool a_plan_works() {
+bool plan_works() {
   const Spec spec{.neurons = 3};
   const Device device = Device::cpu(1);
   const Plan plan(spec, {.steps = 1, .batch = 1, .device = device});
@@ -119,14 +119,14 @@ bool a_plan_works() {
   return copied == y && y[0] > .7f && plan.checkpoint_interval() >= 1 && plan.tape_bytes() > 0;
 }
 
-bool files_are_there() {
+bool files_exist() {
   const io::Tensor tensor = io::make_tensor({2}, std::span<const float>(std::array<float, 2>{1, 2}));
   return io::elements(tensor) == 2 && io::to_floats(tensor)[1] == 2 && io::to_doubles(tensor)[0] == 1 &&
-         io::element_bytes(tensor.dtype) == 4 && io::to_string(tensor.dtype) == "F32" && there(&io::load) &&
-         there(&io::save) && there(&io::read_idx_images) && there(&io::write_png);
+         io::element_bytes(tensor.dtype) == 4 && io::to_string(tensor.dtype) == "F32" && exists(&io::load) &&
+         exists(&io::save) && exists(&io::read_idx_images) && exists(&io::write_png);
 }
 
-bool device_is_as_linked() {
+bool device_matches_linkage() {
   const std::string reason = cuda_unavailable_reason();
 #ifdef WITH_CUDA
   const bool linked = reason.find("does not link plasticity::cuda") == std::string::npos;
@@ -137,7 +137,7 @@ bool device_is_as_linked() {
   return linked && !Device::best().name().empty() && !cpu_instruction_set().empty();
 }
 
-bool version_is_that_of_the_headers() {
+bool version_matches_headers() {
   char headers[32];
   std::snprintf(headers, sizeof headers, "%d.%d.%d", PLASTICITY_VERSION_MAJOR, PLASTICITY_VERSION_MINOR,
                 PLASTICITY_VERSION_PATCH);
@@ -157,17 +157,17 @@ int main() {
                       names_and_parses<Activation>() && names_and_parses<ModulatorSource>() &&
                       names_and_parses<Precision>() && !to_string(Spec{}).empty() &&
                       to_string(ErrorCode::io) == "io");
-  expect("reference", reference_is_there<float>() && reference_is_there<double>() &&
-                          reference_is_there<std::complex<double>>());
+  expect("reference",
+         reference_exists<float>() && reference_exists<double>() && reference_exists<std::complex<double>>());
   expect("shapes",
          parameter_shape(Spec{}, "w") && state_shape(Spec{}, 1, "hebb") && input_shape(Spec{}, 1, 1, "u"));
-  expect("an error", an_error_arrives());
+  expect("an error", error_is_caught());
   expect("modules", modules_work());
   expect("training calls", training_calls_work());
-  expect("a plan", a_plan_works());
-  expect("files", files_are_there());
-  expect("devices", device_is_as_linked());
-  expect("the version", version_is_that_of_the_headers());
+  expect("a plan", plan_works());
+  expect("files", files_exist());
+  expect("devices", device_matches_linkage());
+  expect("the version", version_matches_headers());
   std::printf("plasticity %s: %d failures\n", version(), failures);
   return failures == 0 ? 0 : 1;
 }

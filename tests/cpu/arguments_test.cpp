@@ -17,7 +17,7 @@ void zero(std::map<std::string, std::vector<double>>& tensors, const std::string
 TYPED_TEST(Arguments, AbsentTensorsAreZero) {
   std::mt19937_64 random(80);
   for (int trial = 0; trial < 150; ++trial) {
-    Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    TestCase problem = make_test_case(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
     if (problem.spec.activation == Activation::relu)
       problem.spec.activation = Activation::tanh;      // relu has a corner at 0
     std::vector<std::pair<std::string, bool>> absent;  // name, and whether it is an upstream gradient
@@ -51,7 +51,7 @@ TYPED_TEST(Arguments, AbsentTensorsAreZero) {
 TYPED_TEST(Arguments, NullOutputsDoNotChangeTheOthers) {
   std::mt19937_64 random(81);
   for (int trial = 0; trial < 100; ++trial) {
-    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
     Buffers<double> all(problem), some(problem);
     TypeParam::run(problem, all);
     // A dropped output keeps its initial value: NaN, or zero for the gradient of a parameter.
@@ -81,7 +81,7 @@ TYPED_TEST(Arguments, NullOutputsDoNotChangeTheOthers) {
 TYPED_TEST(Arguments, TheFinalStateMayAliasTheInitialState) {
   std::mt19937_64 random(82);
   for (int trial = 0; trial < 100; ++trial) {
-    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
     Buffers<double> apart(problem), together(problem);
     TypeParam::run(problem, apart);
     std::map<std::string, std::vector<double>> state, gradient;
@@ -110,7 +110,7 @@ TYPED_TEST(Arguments, TheFinalStateMayAliasTheInitialState) {
 TYPED_TEST(Arguments, ParameterGradientsAccumulate) {
   std::mt19937_64 random(83);
   for (int trial = 0; trial < 100; ++trial) {
-    const Problem problem = make_problem(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 5, 4), 4, 3, random(), random_masks(random));
     Buffers<double> from_zero(problem), from_more(problem);
     TypeParam::run(problem, from_zero);
     for (auto& [name, values] : from_more.gradients) {
@@ -132,10 +132,10 @@ TYPED_TEST(Arguments, PaddingBeyondTheLengthIsNotRead) {
   std::mt19937_64 random(84);
   for (int trial = 0; trial < 100; ++trial) {
     const std::int64_t T = 5, B = 3;
-    Problem problem = make_problem(random_spec(random, 5, 4), T, B, random(),
-                                   {.reset = true, .length = true, .clamp = true});
+    TestCase problem = make_test_case(random_spec(random, 5, 4), T, B, random(),
+                                      {.reset = true, .length = true, .clamp = true});
     problem.length = {static_cast<std::int64_t>(random() % 6), 5, static_cast<std::int64_t>(random() % 6)};
-    Problem padded = problem;
+    TestCase padded = problem;
     const auto pad = [&](std::vector<double>& values) {
       const std::size_t width = values.size() / static_cast<std::size_t>(T * B);
       for (std::size_t row = 0; row < static_cast<std::size_t>(T * B); ++row) {

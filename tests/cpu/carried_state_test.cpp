@@ -13,7 +13,7 @@ TYPED_TEST(CarriedState, WindowsEqualTheWholeSequence) {
   std::mt19937_64 random(86);
   for (int trial = 0; trial < 80; ++trial) {
     const std::int64_t T = 8;
-    const Problem problem = make_problem(random_spec(random, 5, 4), T, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 5, 4), T, 3, random(), random_masks(random));
     Buffers<double> whole(problem);
     TypeParam::run(problem, whole);
 
@@ -22,13 +22,13 @@ TYPED_TEST(CarriedState, WindowsEqualTheWholeSequence) {
       const auto left = static_cast<std::uint64_t>(T - cuts.back());
       cuts.push_back(cuts.back() + 1 + static_cast<std::int64_t>(random() % left));
     }
-    std::vector<Problem> parts;
+    std::vector<TestCase> parts;
     std::map<std::string, std::vector<double>> outputs, gradients;
     const auto append = [](std::vector<double>& to, const std::vector<double>& from, bool in_front) {
       to.insert(in_front ? to.begin() : to.end(), from.begin(), from.end());
     };
     for (std::size_t k = 0; k + 1 < cuts.size(); ++k) {
-      Problem part = window(problem, cuts[k], cuts[k + 1]);
+      TestCase part = window(problem, cuts[k], cuts[k + 1]);
       for (const auto& [name, values] : outputs) {
         if (name.starts_with("state.")) part.inputs.at(name) = values;
       }
@@ -70,7 +70,7 @@ TYPED_TEST(CarriedState, EmptySizes) {
   for (int trial = 0; trial < 60; ++trial) {
     const Spec spec = random_spec(random, 5, 4);
     // T = 0: the state and its gradient pass through, and parameter gradients are unchanged.
-    const Problem still = make_problem(spec, 0, 2, random(), random_masks(random));
+    const TestCase still = make_test_case(spec, 0, 2, random(), random_masks(random));
     Buffers<double> buffers(still);
     TypeParam::run(still, buffers);
     EXPECT_TRUE(buffers.outputs.at("y").empty());
@@ -83,7 +83,7 @@ TYPED_TEST(CarriedState, EmptySizes) {
       for (const double value : values) EXPECT_EQ(value, 0) << name << " of " << still.name();
     }
     // B = 0: the same, without a state.
-    const Problem nobody = make_problem(spec, 3, 0, random(), random_masks(random));
+    const TestCase nobody = make_test_case(spec, 3, 0, random(), random_masks(random));
     Buffers<double> none(nobody);
     TypeParam::run(nobody, none);
     for (const auto& [name, values] : none.gradients) {
@@ -98,13 +98,13 @@ TYPED_TEST(CarriedState, NanStaysInItsOwnSample) {
   std::mt19937_64 random(53);
   const std::int64_t T = 5, B = 3;
   for (int trial = 0; trial < 120; ++trial) {
-    const Problem clean = make_problem(random_spec(random, 5, 4), T, B, random());
+    const TestCase clean = make_test_case(random_spec(random, 5, 4), T, B, random());
     std::vector<std::string> candidates;
     for (const auto& [name, values] : clean.inputs) {
       if (!name.starts_with("param.")) candidates.push_back(name);
     }
     const std::string name = candidates[random() % candidates.size()];
-    Problem sick = clean;
+    TestCase sick = clean;
     std::vector<double>& values = sick.inputs.at(name);
     // The first element of sample 1, in a state or in step 0 of a sequence.
     const std::size_t rows = static_cast<std::size_t>(name.starts_with("state.") ? B : T * B);

@@ -25,21 +25,21 @@ class Corners : public ::testing::Test {
  protected:
   static Gradients gradients(const Connection& c, Activation activation = Activation::identity,
                              double current = u) {
-    Problem problem{{.cell = Cell::feedforward,
-                     .rule = c.rule,
-                     .rate = Rate::external,
-                     .activation = activation,
-                     .inputs = 1,
-                     .neurons = 1,
-                     .clip = c.clip},
-                    1,
-                    1,
-                    0,
-                    {},
-                    {},
-                    {},
-                    {},
-                    {}};
+    TestCase problem{{.cell = Cell::feedforward,
+                      .rule = c.rule,
+                      .rate = Rate::external,
+                      .activation = activation,
+                      .inputs = 1,
+                      .neurons = 1,
+                      .clip = c.clip},
+                     1,
+                     1,
+                     0,
+                     {},
+                     {},
+                     {},
+                     {},
+                     {}};
     problem.inputs = {{"param.w", {w}},   {"param.alpha", {alpha}}, {"input.u", {current}},
                       {"input.pre", {x}}, {"input.rate", {c.g}},    {"state.hebb", {c.H}}};
     problem.upstream = {{"y", {c.upstream_y}}, {"state.hebb", {c.upstream_hebb}}};

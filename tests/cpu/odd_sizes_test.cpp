@@ -9,7 +9,7 @@ namespace plasticity::testing {
 namespace {
 
 template <class Real>
-void expect_near(const Problem& problem, const Answers<double>& want, double tolerance,
+void expect_near(const TestCase& problem, const Answers<double>& want, double tolerance,
                  const RunOptions& options = {}) {
   Buffers<Real> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << "canary of " << problem.name();
@@ -25,7 +25,7 @@ TEST(CpuPlan, AgreesOnOddSizes) {
         const int specs = neurons * batch * steps > 3000 ? 2 : 8;
         for (int trial = 0; trial < specs; ++trial) {
           const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
-          const Problem problem = make_problem(spec, steps, batch, random(), random_masks(random));
+          const TestCase problem = make_test_case(spec, steps, batch, random(), random_masks(random));
           const Answers<double> want = reference_answers<double>(problem);
           expect_near<double>(problem, want, 1e-11);
           expect_near<float>(problem, want, 2e-5 + 4 * inherent_error(problem, want));
@@ -42,7 +42,7 @@ TEST(CpuPlan, AgreesWhereColumnsAreShared) {
     for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
       Spec spec = random_spec(random, neurons, 9);
       while (spec.cell != cell) spec = random_spec(random, neurons, 9);
-      const Problem problem = make_problem(spec, 3, 2, random(), random_masks(random));
+      const TestCase problem = make_test_case(spec, 3, 2, random(), random_masks(random));
       expect_near<double>(problem, reference_answers<double>(problem), 1e-11, {.device = Device::cpu(3)});
     }
   }
@@ -52,7 +52,7 @@ TEST(CpuPlan, AgreesOverTheWholeMatrix) {
   std::mt19937_64 random(31);
   for (int repeat = 0; repeat < 2; ++repeat) {
     for (const Spec& spec : every_mix(random, 13, 6)) {
-      const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
+      const TestCase problem = make_test_case(spec, 7, 3, random(), random_masks(random));
       expect_near<double>(problem, reference_answers<double>(problem), 1e-12);
     }
   }
@@ -66,7 +66,7 @@ TEST(CpuPlan, BfloatCheckpointsStayClose) {
   for (int trial = 0; trial < 60; ++trial) {
     Spec spec = random_spec(random, 19, 6);
     if (spec.rule != Rule::decay && spec.rule != Rule::oja) spec.rule = Rule::additive;
-    const Problem problem = make_problem(spec, 9, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(spec, 9, 3, random(), random_masks(random));
     expect_near<float>(problem, reference_answers<double>(problem), 3e-2, {.precision = Precision::bf16});
   }
 }
@@ -74,12 +74,12 @@ TEST(CpuPlan, BfloatCheckpointsStayClose) {
 TEST(CpuPlan, EmptySizesDoNotChangeTheState) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
-    const Problem still = make_problem(spec, 0, 2, 33);
+    const TestCase still = make_test_case(spec, 0, 2, 33);
     Buffers<double> buffers(still);
     EXPECT_TRUE(run_plan(still, buffers, {}));
     EXPECT_EQ(buffers.outputs.at("state.hebb"), still.inputs.at("state.hebb"));
     EXPECT_EQ(buffers.gradients.at("state.hebb"), still.upstream.at("state.hebb"));
-    const Problem nobody = make_problem(spec, 3, 0, 34);
+    const TestCase nobody = make_test_case(spec, 3, 0, 34);
     Buffers<double> none(nobody);
     EXPECT_TRUE(run_plan(nobody, none, {}));
     for (const double value : none.gradients.at("param.w")) EXPECT_EQ(value, 0);

@@ -14,7 +14,7 @@
 namespace plasticity::testing {
 namespace {
 
-Answers<float> run(const Problem& problem, const RunOptions& options) {
+Answers<float> run(const TestCase& problem, const RunOptions& options) {
   Buffers<float> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
   return answers_in(buffers);
@@ -33,7 +33,7 @@ TEST(Precision, FloatErrorsAreAFewUnitsInTheLastPlace) {
         const int specs = neurons * batch * steps > 3000 ? 2 : 8;
         for (int trial = 0; trial < specs; ++trial) {
           const Spec spec = random_spec(random, neurons, trial % 2 == 0 ? 7 : 34);
-          const Problem problem = make_problem(spec, steps, batch, random(), random_masks(random));
+          const TestCase problem = make_test_case(spec, steps, batch, random(), random_masks(random));
           if (distance_to_corner(problem) < 1e-5) continue;
           ++compared;
           rules.insert(spec.rule);
@@ -57,7 +57,7 @@ TEST(Precision, FloatErrorsAreAFewUnitsInTheLastPlace) {
 TEST(Precision, BfloatOutputsEqualThoseOfFloat) {
   std::mt19937_64 random(91);
   for (int trial = 0; trial < 60; ++trial) {
-    const Problem problem = make_problem(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
     EXPECT_EQ(run(problem, {.precision = Precision::bf16}).outputs, run(problem, {}).outputs)
         << problem.name();
   }
@@ -69,7 +69,7 @@ TEST(Precision, BfloatIsExactIfItRepresentsTheTraces) {
   std::mt19937_64 random(92);
   int differ = 0;
   for (int trial = 0; trial < 60; ++trial) {
-    Problem problem = make_problem(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
+    TestCase problem = make_test_case(random_spec(random, 17, 6), 7, 3, random(), random_masks(random));
     const RunOptions bfloat{.precision = Precision::bf16, .checkpoint_interval = 7};
     const RunOptions single{.checkpoint_interval = 7};
     differ += run(problem, bfloat).gradients != run(problem, single).gradients;
@@ -103,7 +103,7 @@ TEST(Precision, BfloatKeepsTheSideOfTheClip) {
     Spec spec = random_spec(random, 17, 6);
     spec.rule = trial % 2 == 0 ? Rule::hard_clip : Rule::read_clip;
     spec.clip = .05;  // many entries are near it
-    const Problem problem = make_problem(spec, 9, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(spec, 9, 3, random(), random_masks(random));
     const Answers<float> want = run(problem, {}), got = run(problem, {.precision = Precision::bf16});
     const auto [error, gradient] = worst(got.gradients, want.gradients);
     EXPECT_LT(error, 1e-2) << gradient << " of " << problem.name();

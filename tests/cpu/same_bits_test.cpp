@@ -10,25 +10,25 @@
 namespace plasticity::testing {
 namespace {
 
-Answers<float> run(const Problem& problem, const RunOptions& options) {
+Answers<float> run(const TestCase& problem, const RunOptions& options) {
   Buffers<float> buffers(problem);
   EXPECT_TRUE(run_plan(problem, buffers, options)) << problem.name();
   return answers_in(buffers);
 }
 
 /// Random problems large enough for several threads and groups.
-std::vector<Problem> problems(std::uint64_t seed, int count, std::int64_t batch) {
+std::vector<TestCase> problems(std::uint64_t seed, int count, std::int64_t batch) {
   std::mt19937_64 random(seed);
-  std::vector<Problem> list;
+  std::vector<TestCase> list;
   for (int trial = 0; trial < count; ++trial) {
     const Spec spec = random_spec(random, static_cast<std::int64_t>(20 + random() % 30), 5);
-    list.push_back(make_problem(spec, 11, batch, random(), random_masks(random)));
+    list.push_back(make_test_case(spec, 11, batch, random(), random_masks(random)));
   }
   return list;
 }
 
 TEST(SameBits, ForAnyNumberOfThreads) {
-  for (const Problem& problem : problems(40, 25, 19)) {
+  for (const TestCase& problem : problems(40, 25, 19)) {
     const Answers<float> one = run(problem, {.device = Device::cpu(1)});
     EXPECT_EQ(one, run(problem, {.device = Device::cpu(2)})) << problem.name();
     EXPECT_EQ(one, run(problem, {.device = Device::cpu(5)})) << problem.name();
@@ -41,7 +41,7 @@ TEST(SameBits, IfThreadsShareASample) {
   for (const std::int64_t neurons : {256, 300, 517}) {
     for (const std::int64_t batch : {1, 2, 3}) {
       const Spec spec = random_spec(random, neurons, 5);
-      const Problem problem = make_problem(spec, 5, batch, random(), random_masks(random));
+      const TestCase problem = make_test_case(spec, 5, batch, random(), random_masks(random));
       const Answers<float> one = run(problem, {.device = Device::cpu(1)});
       for (const int threads : {2, 3, 7}) {
         EXPECT_EQ(one, run(problem, {.device = Device::cpu(threads)})) << problem.name() << " on " << threads;
@@ -51,7 +51,7 @@ TEST(SameBits, IfThreadsShareASample) {
 }
 
 TEST(SameBits, ForAnyCheckpointInterval) {
-  for (const Problem& problem : problems(41, 25, 3)) {
+  for (const TestCase& problem : problems(41, 25, 3)) {
     const Answers<float> stored = run(problem, {.checkpoint_interval = 1});
     for (const std::int64_t interval : {2, 5, 11, 100}) {
       EXPECT_EQ(stored, run(problem, {.checkpoint_interval = interval}))
@@ -62,7 +62,7 @@ TEST(SameBits, ForAnyCheckpointInterval) {
 }
 
 TEST(SameBits, ForAnyMemoryBudget) {
-  for (const Problem& problem : problems(46, 20, 3)) {
+  for (const TestCase& problem : problems(46, 20, 3)) {
     const Answers<float> stored = run(problem, {.checkpoint_interval = 1});
     for (const std::int64_t interval : {1, 3, 11}) {
       const PlanOptions options{
@@ -96,7 +96,7 @@ TEST(SameBits, TheTapeFitsItsBudget) {
 }
 
 TEST(SameBits, ForASampleAlone) {
-  for (const Problem& problem : problems(42, 15, 4)) {
+  for (const TestCase& problem : problems(42, 15, 4)) {
     const Answers<float> batch = run(problem, {});
     for (std::int64_t b = 0; b < 4; ++b) {
       expect_same_alone(problem, batch, b, run(alone(problem, b), {}));
@@ -105,7 +105,7 @@ TEST(SameBits, ForASampleAlone) {
 }
 
 TEST(SameBits, ForASecondBackwardPass) {
-  for (const Problem& problem : problems(43, 8, 3)) {
+  for (const TestCase& problem : problems(43, 8, 3)) {
     const Plan plan(problem.spec, {.steps = problem.steps, .batch = problem.batch, .device = Device::cpu(2)});
     const GuardedMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
     Buffers<float> first(problem), second(problem);
@@ -122,7 +122,7 @@ TEST(SameBits, ForStepsOneByOne) {
     const Spec spec = random_spec(random, 21, 5);
     MaskChoice masks = random_masks(random);
     masks.length = false;  // a single step has no length
-    const Problem problem = make_problem(spec, 6, 3, random(), masks);
+    const TestCase problem = make_test_case(spec, 6, 3, random(), masks);
     const std::int64_t B = 3, N = 21;
     const Plan plan(spec, {.steps = 6, .batch = B, .device = Device::cpu(2)});
     const GuardedMemory step_state(plan.step_state_bytes()), scratch(plan.scratch_bytes());
@@ -156,9 +156,9 @@ TEST(SameBits, ForStepsOneByOne) {
 }
 
 TEST(SameBits, FromSeveralThreadsAtOnce) {
-  const std::vector<Problem> list = problems(45, 4, 9);
+  const std::vector<TestCase> list = problems(45, 4, 9);
   std::vector<Answers<float>> want, got(list.size());
-  for (const Problem& problem : list) want.push_back(run(problem, {.device = Device::cpu(1)}));
+  for (const TestCase& problem : list) want.push_back(run(problem, {.device = Device::cpu(1)}));
   std::vector<std::thread> threads;
   for (std::size_t k = 0; k < list.size(); ++k) {
     threads.emplace_back([&, k] {

@@ -13,7 +13,7 @@ TEST_F(CudaCheckpoints, AnyIntervalGivesTheSameBits) {
   for (int trial = 0; trial < 24; ++trial) {
     const std::int64_t steps = trial % 3 == 0 ? 17 : 6;
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
-    const Problem problem = make_problem(spec, steps, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(spec, steps, 3, random(), random_masks(random));
     Buffers<float> stored(problem);
     on_device([&] { EXPECT_TRUE(run_cuda(problem, stored, {.checkpoint_interval = 1})); });
     for (const std::int64_t interval : {std::int64_t{0}, std::int64_t{2}, std::int64_t{3}, steps}) {
@@ -64,7 +64,7 @@ TEST_F(CudaCheckpoints, BfloatReplayStaysClose) {
     Spec spec = random_spec(random, trial % 2 == 0 ? 16 : 11, 6);
     constexpr Rule rules[] = {Rule::decay, Rule::oja, Rule::additive};
     spec.rule = rules[trial % 3];
-    const Problem problem = make_problem(spec, 7, 3, random(), random_masks(random));
+    const TestCase problem = make_test_case(spec, 7, 3, random(), random_masks(random));
     const Answers<double> want = reference_answers<double>(problem);
     Buffers<float> got(problem);
     on_device([&] {
@@ -83,7 +83,7 @@ TEST_F(CudaCheckpoints, BfloatReplayKeepsWhatIsSaturated) {
                     .alpha = Granularity::scalar,
                     .neurons = 12,
                     .clip = static_cast<float>(clip)};
-    Problem problem = make_problem(spec, 8, 2, 122);
+    TestCase problem = make_test_case(spec, 8, 2, 122);
     for (double& entry : problem.inputs.at("state.hebb")) entry = std::copysign(spec.clip, entry);
     const auto run = [&](Precision precision) {
       Buffers<float> buffers(problem);

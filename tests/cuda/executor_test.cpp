@@ -25,7 +25,7 @@ void expect_any_schedule_gives_the_same(Execution execution, std::uint64_t seed,
       if (cell == Cell::rnn && trial == 0) spec.activation = Activation::softmax, spec.rate = Rate::modulated;
       spec.cell = cell;
       spec.inputs = 5;
-      const Problem problem = make_problem(spec, 3, 2, random(), {.reset = true, .clamp = true});
+      const TestCase problem = make_test_case(spec, 3, 2, random(), {.reset = true, .clamp = true});
       Buffers<float> want(problem);
       const DeviceOptions options{.execution = execution};
       simt::run([&] { run_cuda(problem, want, options); });
@@ -51,9 +51,10 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
   expect_any_schedule_gives_the_same(Execution::grid, 83, 13, 2);
 }
 
-// A graph is captured once, launched again while the pointers are the same, and updated when they are not.
+// The first call goes to the stream directly. The second is captured, launched again while the pointers are
+// the same, and updated when they are not.
 TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
-  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
+  const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
     run_cuda(problem, want);
@@ -61,17 +62,19 @@ TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
     {
       const OwnStream stream;
       ProblemOnDevice there(problem, got, {.execution = Execution::graph});
-      const auto pass = [&](Stream on) {
+      const auto pass = [&](Stream on, std::uint64_t graphs = 2) {
         const auto start = simt::runtime::calls();
         there.forward(on);
         there.backward(on);
-        EXPECT_EQ(simt::runtime::calls().graph_launches - start.graph_launches, 2u);
+        EXPECT_EQ(simt::runtime::calls().graph_launches - start.graph_launches, graphs);
         EXPECT_EQ(simt::runtime::calls().synchronisations, start.synchronisations);
         EXPECT_TRUE(there.fetch(on));
         EXPECT_EQ(got.outputs, want.outputs);
         EXPECT_EQ(got.gradients, want.gradients);
         return simt::runtime::calls().launches - start.launches;
       };
+      EXPECT_GT(pass(stream, 0), 0u);
+      there.send();
       EXPECT_GT(pass(stream), 0u);
       const auto kept = simt::runtime::live();
       for (int repeat = 0; repeat < 2; ++repeat) {
@@ -89,13 +92,15 @@ TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
 
 // A graph that found no memory is captured at the next call.
 TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
-  const Problem problem = make_problem({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
+  const TestCase problem = make_test_case({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
     run_cuda(problem, want);
     ProblemOnDevice there(problem, got, {.execution = Execution::graph});
-    for (std::uint64_t k = 0; k < 3; ++k) {  // the stream, the graph, what is instantiated from it
-      simt::runtime::fail_acquisition(k == 0 ? 0 : k - 1);
+    there.forward({});
+    there.send();
+    for (const std::uint64_t k : {0, 1, 1}) {  // the stream, the graph, what is instantiated from it
+      simt::runtime::fail_acquisition(k);
       try {
         there.forward({});
         ADD_FAILURE() << "no error at acquisition " << k;
@@ -124,7 +129,7 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
         spec.modulator_source = ModulatorSource::hidden;
       }
       const bool many = execution != Execution::grid;  // a multiprocessor holds 32 small blocks of those
-      const Problem problem = make_problem(spec, 3, many ? 70 : 5, random(), random_masks(random));
+      const TestCase problem = make_test_case(spec, 3, many ? 70 : 5, random(), random_masks(random));
       const auto run = [&](int multiprocessors) {
         Buffers<float> buffers(problem);
         simt::run([&] {
@@ -215,7 +220,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   for (std::int64_t i = 0; i < N; ++i) shown[at(b * N + i)] = .01f * static_cast<float>(i);
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::ForwardStep step{};
-  cuda::Problem& p = step.problem;
+  cuda::TestCase& p = step.problem;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;
@@ -262,7 +267,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   }
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::BackwardStep step{};
-  cuda::Problem& p = step.problem;
+  cuda::TestCase& p = step.problem;
   p.T = 1;
   p.B = B;
   p.N = p.P = N;
@@ -312,7 +317,7 @@ TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
 
 // A fault of a kernel is an error of whoever waits for it, and nothing else falls over it.
 TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
-  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
+  const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
   Buffers<float> buffers(problem);
   simt::run([&] {
     {
@@ -330,20 +335,27 @@ TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
   });
 }
 
-// A plan that finds no memory for its handle says so; the next one is fine.
+// A device's first plan that finds no memory for the cuBLAS handle says so; the next one is fine, and those
+// after it use that handle.
 TEST(CudaUnderTheExecutor, APlanWithoutMemory) {
   simt::run([] {
-    const auto before = simt::runtime::live();
+    simt::runtime::set_device_count(8);
+    const Device unused = Device::cuda(7);
+    auto before = simt::runtime::live();
     simt::runtime::fail_acquisition(0);
     try {
-      Plan({.neurons = 5}, {.device = Device::cuda()});
+      Plan({.neurons = 5}, {.device = unused});
       ADD_FAILURE() << "no error";
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
     }
     EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
-    Plan({.neurons = 5}, {.device = Device::cuda()});
     EXPECT_EQ(simt::runtime::live(), before);
+    ++before.blas_handles;
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      Plan({.neurons = 5}, {.device = unused});
+      EXPECT_EQ(simt::runtime::live(), before);
+    }
   });
 }
 

@@ -22,14 +22,14 @@ using Tensors = std::map<std::string, std::vector<float>>;
 /// A window's inputs, masks and upstream gradient.
 struct Example {
   Example(const Spec& spec, std::int64_t steps, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, B, seed, masks)), buffers(problem) {}
+      : problem(make_test_case(spec, steps, B, seed, masks)), buffers(problem) {}
 
   Sequence sequence() const { return sequence_of(problem, buffers); }
   std::span<const float> dy() const {
     return {buffers.backward.dy, static_cast<std::size_t>(problem.steps * B * problem.spec.neurons)};
   }
 
-  Problem problem;
+  TestCase problem;
   Buffers<float> buffers;
 };
 
@@ -57,7 +57,8 @@ class Observed {
     const auto wanted = [&](const char* name) -> std::span<float> {
       const auto shape = input_shape(network.spec(), example.problem.steps, B, name);
       if (!shape) return {};
-      return shown[text("d", name)] = std::vector<float>(static_cast<std::size_t>(shape->elements()), 9.0f);
+      return shown[str_cat("d", name)] =
+                 std::vector<float>(static_cast<std::size_t>(shape->elements()), 9.0f);
     };
     gradients.x = wanted("x");
     gradients.pre = wanted("pre");
@@ -303,13 +304,13 @@ TEST_F(CudaNetwork, MemoryIsKeptFromCallToCall) {
 // succeeds.
 TEST_F(CudaNetwork, OutOfMemoryLeavesItUsable) {
   const Example first(fanned_out, 2, 8), second(fanned_out, 3, 9);
-  const auto before = simt::runtime::live();
   Tensors want;
   on_device([&] {
     Observed one(fanned_out, Device::cuda());
     train_twice(one, first, second);
     want = one.look();
   });
+  const auto before = simt::runtime::live();  // the cuBLAS handle of the device, which is kept
   std::uint64_t k = 0;
   int refused = 1;
   for (; refused > 0; ++k) {

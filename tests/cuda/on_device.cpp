@@ -121,7 +121,7 @@ struct ProblemOnDevice::Implementation {
   const Guarded tape, live, scratch, other_scratch;  // scratch dies with a call, so backward has its own
   const Guarded *forward_scratch = &scratch, *backward_scratch = &other_scratch;
 
-  Implementation(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options)
+  Implementation(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options)
       : spec(problem.spec),
         T(problem.steps),
         B(problem.batch),
@@ -165,7 +165,7 @@ struct ProblemOnDevice::Implementation {
   }
 };
 
-ProblemOnDevice::ProblemOnDevice(const Problem& problem, Buffers<float>& buffers,
+ProblemOnDevice::ProblemOnDevice(const TestCase& problem, Buffers<float>& buffers,
                                  const DeviceOptions& options)
     : implementation_(std::make_unique<Implementation>(problem, buffers, options)) {}
 ProblemOnDevice::~ProblemOnDevice() = default;
@@ -211,7 +211,7 @@ OwnStream::OwnStream() {
 }
 OwnStream::~OwnStream() { cudaStreamDestroy(stream_); }
 
-bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options) {
+bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options) {
   const ProblemOnDevice there(problem, buffers, options);
   if (options.live) {
     there.steps({});

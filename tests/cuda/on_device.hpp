@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "plasticity/device_memory.hpp"
+#include "plasticity/plan.hpp"
 #include "problems/random_problem.hpp"
 
 // Tests of the CUDA part. The same sources are built twice: for the executor, where "the device" is the CPU,
@@ -42,7 +43,7 @@ struct DeviceOptions {
 /// scratch and tape begin as NaN patterns.
 class ProblemOnDevice {
  public:
-  ProblemOnDevice(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
+  ProblemOnDevice(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
   ~ProblemOnDevice();
 
   /// What the buffers held at first, again.
@@ -75,6 +76,6 @@ class OwnStream {
 };
 
 /// Runs a problem forward and backward; gives whether the bytes around every tensor are as they were.
-bool run_cuda(const Problem& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
+bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
 
 }  // namespace plasticity::testing

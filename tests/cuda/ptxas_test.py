@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Reads what ptxas said of every kernel of the build: none may spill registers or keep anything in local memory (a
 stack frame). Prints the registers of each, and ends with 1 and the names of those that do, or of a source without a
-report.
+report. What the executor's stand-in for CUDA takes for the resources of the kernels (tests/simt/runtime/resources.hpp)
+must be what the reports say for sm_90, if the build has that: the most of any kernel, and at most 8 registers more.
 
   tests/cuda/ptxas_test.py --reports build/host/cuda forward_decay.cu backward_decay.cu ...
 """
@@ -13,10 +14,13 @@ import sys
 ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(\w+)'")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
+SHARED = re.compile(r"(\d+) bytes smem")
+STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)\}\}')
+RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resources.hpp"
 
 
 def kernels_of(report):
-    """What a report says: [(architecture, kernel, registers, stack frame, spilled bytes)]."""
+    """What a report says: [(architecture, kernel, registers, stack frame, spilled bytes, shared memory)]."""
     kernels, entry, frame, spilled = [], None, 0, 0
     for line in report.splitlines():
         if match := ENTRY.search(line):
@@ -24,9 +28,25 @@ def kernels_of(report):
         elif match := FRAME.search(line):
             frame, spilled = int(match[1]), int(match[2]) + int(match[3])
         elif (match := USED.search(line)) and entry:
-            kernels.append((*entry, int(match[1]), frame, spilled))
+            shared = SHARED.search(line)
+            kernels.append((*entry, int(match[1]), frame, spilled, int(shared[1]) if shared else 0))
             entry = None
     return kernels
+
+
+def check_stated(kernels, stated):
+    """What is wrong with the stated resources [(parameter's type, registers, shared memory)], as lines."""
+    bad = []
+    for name, registers, shared in stated:
+        found = [(k[2], k[5]) for k in kernels if k[0] == "sm_90" and re.search(rf"\d{name}E", k[1])]
+        if not found:
+            bad.append(f"{RESOURCES.name}: no kernel with a {name}")
+            continue
+        most, most_shared = max(f[0] for f in found), max(f[1] for f in found)
+        if not most <= registers <= most + 8 or shared != most_shared:
+            bad.append(f"{RESOURCES.name}: {name} has {registers} registers and {shared} bytes, "
+                       f"ptxas reports {most} and {most_shared}")
+    return bad
 
 
 def main():
@@ -42,10 +62,13 @@ def main():
         if not found:
             bad.append(f"no report of {source}")
         kernels += found
-    for architecture, name, registers, frame, spilled in sorted(kernels):
+    for architecture, name, registers, frame, spilled, _ in sorted(kernels):
         print(f"{architecture} {registers:4} registers {frame:4} bytes of stack {spilled:4} bytes spilled  {name}")
         if frame > 0 or spilled > 0:
             bad.append(f"{name} for {architecture}: {frame} bytes of stack, {spilled} bytes spilled")
+    if any(kernel[0] == "sm_90" for kernel in kernels):
+        stated = STATED.findall(RESOURCES.read_text(encoding="utf-8"))
+        bad += check_stated(kernels, [(name, int(registers), int(shared)) for name, registers, shared in stated])
     print(f"{len(kernels)} kernels, at most {max((k[2] for k in kernels), default=0)} registers, {len(bad)} bad")
     print(*(f"BAD {line}" for line in bad), sep="\n")
     return 1 if bad else 0

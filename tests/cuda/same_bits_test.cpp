@@ -1,28 +1,27 @@
 // What must give the same bits on a device: a second run, a sample alone or in a batch, steps one by one, a
 // captured graph replayed.
-#include <thread>
-
 #include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
+#include "problems/on_threads.hpp"
 
 namespace plasticity::testing {
 namespace {
 
 class CudaSameBits : public CudaTest {};
 
-std::vector<Problem> problems(std::uint64_t seed, int count, MaskChoice* fixed = nullptr) {
+std::vector<TestCase> problems(std::uint64_t seed, int count, MaskChoice* fixed = nullptr) {
   std::mt19937_64 random(seed);
-  std::vector<Problem> list;
+  std::vector<TestCase> list;
   for (int trial = 0; trial < count; ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 36 : 35, 5);
     const MaskChoice masks = random_masks(random);
-    list.push_back(make_problem(spec, 5, 4, random(), fixed == nullptr ? masks : *fixed));
+    list.push_back(make_test_case(spec, 5, 4, random(), fixed == nullptr ? masks : *fixed));
   }
   return list;
 }
 
 TEST_F(CudaSameBits, ForASecondRun) {
-  for (const Problem& problem : problems(70, 12)) {
+  for (const TestCase& problem : problems(70, 12)) {
     Buffers<float> first(problem), second(problem);
     on_device([&] { run_cuda(problem, first); });
     on_device([&] { run_cuda(problem, second); });
@@ -32,11 +31,11 @@ TEST_F(CudaSameBits, ForASecondRun) {
 }
 
 TEST_F(CudaSameBits, ForASampleAlone) {
-  for (const Problem& problem : problems(71, 10)) {
+  for (const TestCase& problem : problems(71, 10)) {
     Buffers<float> batch(problem);
     on_device([&] { run_cuda(problem, batch); });
     for (std::int64_t b = 0; b < 4; b += 3) {
-      const Problem one = alone(problem, b);
+      const TestCase one = alone(problem, b);
       Buffers<float> single(one);
       on_device([&] { run_cuda(one, single); });
       expect_same_alone(problem, answers_in(batch), b, answers_in(single));
@@ -46,7 +45,7 @@ TEST_F(CudaSameBits, ForASampleAlone) {
 
 TEST_F(CudaSameBits, ForStepsOneByOne) {
   MaskChoice masks{.reset = true};
-  for (const Problem& problem : problems(72, 12, &masks)) {
+  for (const TestCase& problem : problems(72, 12, &masks)) {
     Buffers<float> sequence(problem), steps(problem);
     on_device([&] {
       run_cuda(problem, sequence);
@@ -57,7 +56,7 @@ TEST_F(CudaSameBits, ForStepsOneByOne) {
 }
 
 /// Runs a problem by itself.
-void run_alone(const Problem& problem, Buffers<float>& buffers) {
+void run_alone(const TestCase& problem, Buffers<float>& buffers) {
   on_device([&] { EXPECT_TRUE(run_cuda(problem, buffers)) << "canary of " << problem.name(); });
 }
 
@@ -68,7 +67,7 @@ void expect_same(const Buffers<float>& got, const Buffers<float>& want, const st
 
 // A whole training pass, the products of cuBLAS and the sums of CUB in it too.
 TEST_F(CudaSameBits, ForACapturedGraph) {
-  for (const Problem& problem : problems(73, 6)) {
+  for (const TestCase& problem : problems(73, 6)) {
     Buffers<float> want(problem), got(problem);
     run_alone(problem, want);
     on_device([&] {
@@ -101,7 +100,7 @@ TEST_F(CudaSameBits, AHundredTimesOnABusyDevice) {
 #else
   const int repeats = 100;
 #endif
-  for (const Problem& problem : problems(74, 3)) {
+  for (const TestCase& problem : problems(74, 3)) {
     Buffers<float> want(problem), got(problem), others(problem);
     run_alone(problem, want);
     on_device([&] {
@@ -126,10 +125,10 @@ TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
 #if defined(PLASTICITY_SIMT_TEST)
   GTEST_SKIP() << "the executor runs kernels on one thread";
 #else
-  const std::vector<Problem> all = problems(75, 4);
-  std::vector<std::thread> threads;
-  for (const Problem& problem : all) {
-    threads.emplace_back([&problem] {
+  const std::vector<TestCase> all = problems(75, 4);
+  std::vector<std::function<void()>> bodies;
+  for (const TestCase& problem : all) {
+    bodies.emplace_back([&problem] {
       Buffers<float> want(problem), got(problem);
       run_alone(problem, want);
       const ProblemOnDevice there(problem, got);
@@ -140,7 +139,7 @@ TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
       expect_same(got, want, problem.name());
     });
   }
-  for (std::thread& thread : threads) thread.join();
+  on_threads(bodies);
 #endif
 }
 

@@ -100,7 +100,7 @@ void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch
   if (c.wants_dy) args.dy = c.in_place ? y_there.data() : dy_there.data();
   args.loss = loss_there.data();
   squared_error(Device::cuda(), {}, args, scratch.as<Scratch>());
-  const std::string what = text(c.elements, " elements");
+  const std::string what = str_cat(c.elements, " elements");
   expect_near(loss_there.values(), {loss}, what);
   expect_near((c.in_place ? y_there : dy_there).values(), dy, what);
 }
@@ -146,7 +146,7 @@ struct List {
   }
   void expect_same(const std::string& what) const {
     for (std::size_t k = 0; k < here.size(); ++k)
-      expect_near(there[k]->values(), here[k], text(what, ", tensor ", k / 4, '.', k % 4));
+      expect_near(there[k]->values(), here[k], str_cat(what, ", tensor ", k / 4, '.', k % 4));
   }
   std::vector<std::vector<float>> here;  // value, gradient, first and second moment of each
   std::vector<std::unique_ptr<There<float>>> there;

@@ -89,7 +89,7 @@ TEST_F(CudaWrongCalls, OutOfMemory) {
 // The program's own earlier error is neither swallowed nor blamed on this library: forward does not see it,
 // and backward, where CUB would, says so and does nothing.
 TEST_F(CudaWrongCalls, AnEarlierErrorOfTheProgram) {
-  const Problem problem = make_problem({.cell = Cell::rnn, .neurons = 5}, 2, 1, 90);
+  const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 2, 1, 90);
   Buffers<float> want(problem), got(problem);
   on_device([&] {
     run_cuda(problem, want);

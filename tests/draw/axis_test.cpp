@@ -13,7 +13,7 @@ namespace {
 
 using Labels = std::vector<std::string>;
 
-/// Whether it is a whole number of 1, 2 or 5 times the power of ten that fits `step`.
+/// Expects ticks that are multiples of 1, 2 or 5 times a power of ten.
 void expect_round(const std::vector<double>& ticks) {
   for (std::size_t i = 1; i < ticks.size(); ++i) {
     const double step = ticks[i] - ticks[i - 1];
@@ -44,10 +44,12 @@ TEST(LinearTicks, AreRoundAndInside) {
   }
 }
 
-TEST(LogTicks, ArePowersOfTenWhereThereAreSome) {
+TEST(LogTicks, ArePowersOfTenOnLongRanges) {
   EXPECT_EQ(log_ticks(0.003, 1.2, 8), (std::vector<double>{0.01, 0.1, 1}));
   EXPECT_EQ(log_ticks(1, 1e12, 5), (std::vector<double>{1, 1e3, 1e6, 1e9, 1e12}));
   EXPECT_EQ(log_ticks(0.9, 11, 5), (std::vector<double>{1, 2, 5, 10}));
+  EXPECT_EQ(log_ticks(0.03, 1.2, 8), (std::vector<double>{0.05, 0.1, 0.2, 0.5, 1}));
+  EXPECT_EQ(log_ticks(0.03, 1.2, 2), (std::vector<double>{0.1, 1}));
   std::mt19937 generator(2);
   std::uniform_real_distribution<double> exponent(-20, 20), decades(0.01, 12);
   for (int i = 0; i < 2000; ++i) {
@@ -63,7 +65,7 @@ TEST(LogTicks, ArePowersOfTenWhereThereAreSome) {
   }
 }
 
-TEST(TickLabels, OneManner) {
+TEST(TickLabels, HaveOneFormat) {
   EXPECT_EQ(tick_labels({0, 0.5, 1}), (Labels{"0", "0.5", "1.0"}));
   EXPECT_EQ(tick_labels({-10, 0, 10}), (Labels{"-10", "0", "10"}));
   EXPECT_EQ(tick_labels({0, 1000, 2000}), (Labels{"0", "1000", "2000"}));
@@ -78,7 +80,7 @@ TEST(TickLabels, OneManner) {
   EXPECT_EQ(tick_labels({}), Labels{});
 }
 
-/// Whatever the values: an axis that shows them, and labels that differ.
+/// Expects an axis that covers the drawable values, with ticks inside and distinct labels.
 void expect_sound(const std::vector<double>& values, bool log) {
   const Axis axis(values, log, 0.04, 5);
   EXPECT_TRUE(std::isfinite(axis.low()) && std::isfinite(axis.high()));
@@ -96,14 +98,14 @@ void expect_sound(const std::vector<double>& values, bool log) {
   }
 }
 
-TEST(Axis, AnyValues) {
+TEST(Axis, CoversAnyValues) {
   const double infinity = std::numeric_limits<double>::infinity(), nan = std::nan("");
-  const double tiny = std::numeric_limits<double>::denorm_min(), most = std::numeric_limits<double>::max();
+  const double tiny = std::numeric_limits<double>::denorm_min(), max = std::numeric_limits<double>::max();
   const std::vector<std::vector<double>> all{
-      {},         {0},          {3},           {-3},    {1e150, -1e150}, {most, -most, 1}, {tiny, 2 * tiny},
-      {tiny},     {nan, 1, 2},  {infinity, 1}, {-1, 1}, {0, 1e-150},     {1, 1 + 1e-15},   {1e6, 1e6 + 1e-3},
-      {1, 1e150}, {1e-150, 1},  {7e4, 7.1e4},  {5, 5},  {1e-149},        {1e150},          {-1e150},
-      {nan},      {0.999, 1.0}, {1e-5, 2e-5},  {99, 1}, {1e9, 1e11},     {0, 1e-3},        {1, 1 + 1e-8}};
+      {},         {0},          {3},           {-3},    {1e150, -1e150}, {max, -max, 1}, {tiny, 2 * tiny},
+      {tiny},     {nan, 1, 2},  {infinity, 1}, {-1, 1}, {0, 1e-150},     {1, 1 + 1e-15}, {1e6, 1e6 + 1e-3},
+      {1, 1e150}, {1e-150, 1},  {7e4, 7.1e4},  {5, 5},  {1e-149},        {1e150},        {-1e150},
+      {nan},      {0.999, 1.0}, {1e-5, 2e-5},  {99, 1}, {1e9, 1e11},     {0, 1e-3},      {1, 1 + 1e-8}};
   for (std::size_t i = 0; i < all.size(); ++i) {
     for (const bool log : {false, true}) {
       SCOPED_TRACE(testing::Message() << "values " << i << (log ? " log" : " linear"));
@@ -112,7 +114,7 @@ TEST(Axis, AnyValues) {
   }
 }
 
-TEST(Axis, BeginsAtZeroWhereValuesComeClose) {
+TEST(Axis, BeginsAtZeroIfValuesAreClose) {
   EXPECT_EQ(Axis({0.02, 1}, false, 0.04, 5).low(), 0);
   EXPECT_LT(Axis({-0.02, 1}, false, 0.04, 5).low(), -0.02);
   EXPECT_GT(Axis({0.8, 1}, false, 0.04, 5).low(), 0.7);

@@ -1,4 +1,4 @@
-# Declarations at the beginning of a line that open a function and have no PLASTICITY_API in front.
+# Finds function declarations that start a line without PLASTICITY_API.
 file(GLOB_RECURSE headers ${INCLUDE}/*)
 set(bad)
 foreach(header IN LISTS headers)
@@ -14,7 +14,7 @@ if(bad)
   message(FATAL_ERROR "without PLASTICITY_API:\n${bad}")
 endif()
 
-# The umbrella has them all.
+# plasticity.hpp includes every other header.
 file(READ ${INCLUDE}/plasticity/plasticity.hpp umbrella)
 file(GLOB_RECURSE headers RELATIVE ${INCLUDE} ${INCLUDE}/plasticity/*.hpp)
 list(REMOVE_ITEM headers plasticity/plasticity.hpp)

@@ -7,13 +7,13 @@ import re
 import sys
 
 ORDER = ["base", "device", "model", "check", "io", "plan", "reference", "cpu", "cuda", "network", "c", "tool"]
-APART = {"cpu", "cuda", "reference"}  # implementations of the same calls: none includes another
+APART = {"cpu", "cuda", "reference"}  # implementations of the same calls, which never include each other
 KERNELS = {"reduce", "product", "replay", "resident", "rules", "step", "training", "common"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 def allowed(folder, target):
-    """Whether a file in host/FOLDER may include "TARGET/...".
+    """Returns whether a file in host/FOLDER may include TARGET.
 
     >>> allowed("plan", "check/arguments.hpp"), allowed("check", "plan/backend.hpp"), allowed("cuda", "cpu/step.hpp")
     (True, False, False)

@@ -1,4 +1,4 @@
-// The helpers that the readers and writers share.
+// AtomicFile, InputFile and messages, which all readers and writers use.
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-TEST(AtomicFile, IsThereAfterCommitOnly) {
+TEST(AtomicFile, ReplacesTheFileAtCommit) {
   const Scratch scratch;
   put(scratch / "file", "old");
   {
@@ -47,7 +47,7 @@ TEST(AtomicFile, WithoutCommitNothingChanges) {
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
 }
 
-TEST(AtomicFile, TwoAtOnceDoNotMeet) {
+TEST(AtomicFile, TwoWritersUseDifferentTemporaryFiles) {
   const Scratch scratch;
   io::AtomicFile first(scratch / "file"), second(scratch / "file");
   first.write(bytes_of("first"));
@@ -59,7 +59,7 @@ TEST(AtomicFile, TwoAtOnceDoNotMeet) {
   EXPECT_EQ(scratch.names().size(), 1u);
 }
 
-/// A process that begins to write `path`, and is killed in the middle by kill().
+/// A process that writes half of `path` and waits until kill() kills it.
 class Writer {
  public:
   explicit Writer(const std::filesystem::path& path) {
@@ -97,7 +97,7 @@ void save(const std::filesystem::path& path, const std::string& content) {
   file.commit();
 }
 
-TEST(AtomicFile, WhatAKilledWriterLeavesIsRemovedByTheNext) {
+TEST(AtomicFile, RemovesTheLeftoverOfAKilledWriter) {
   const Scratch scratch;
   for (int round = 0; round < 3; ++round) {
     Writer(scratch / "file").kill();
@@ -108,7 +108,7 @@ TEST(AtomicFile, WhatAKilledWriterLeavesIsRemovedByTheNext) {
   EXPECT_EQ(get(scratch / "other"), "whole");
 }
 
-TEST(AtomicFile, WhatALivingWriterWritesIsNotTouched) {
+TEST(AtomicFile, KeepsTheTemporaryFileOfALivingWriter) {
   const Scratch scratch;
   Writer writer(scratch / "file");
   save(scratch / "file", "whole");
@@ -119,8 +119,8 @@ TEST(AtomicFile, WhatALivingWriterWritesIsNotTouched) {
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
 }
 
-// A leftover is removed and not written into: it could be a link to something else.
-TEST(AtomicFile, ALinkOrAPipeOfTheTemporaryNameIsLeftAlone) {
+// A temporary name that is a link must not be written: that would change the linked file.
+TEST(AtomicFile, KeepsLinksPipesAndFoldersWithATemporaryName) {
   const Scratch scratch;
   put(scratch / "precious", "precious");
   std::filesystem::create_symlink(scratch / "precious", scratch / ".plasticity-0.tmp");
@@ -137,9 +137,9 @@ TEST(AtomicFile, ALinkOrAPipeOfTheTemporaryNameIsLeftAlone) {
   EXPECT_TRUE(std::filesystem::is_directory(scratch / ".plasticity-3.tmp"));
 }
 
-// Whoever is faster may take what another has created and not locked yet for a leftover: then that one goes
-// on.
-TEST(AtomicFile, ManyAtOnce) {
+// A writer may remove a temporary file that another writer has created and not locked yet. The other one must
+// then use another name.
+TEST(AtomicFile, ConcurrentWriters) {
   const Scratch scratch;
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 8; ++thread) {
@@ -154,7 +154,7 @@ TEST(AtomicFile, ManyAtOnce) {
   EXPECT_EQ(content, std::string(1000, content.at(0)));
 }
 
-TEST(AtomicFile, WhoMayNotReadTheOldMayNotReadTheNew) {
+TEST(AtomicFile, TemporaryFileOfAPrivateFileIsPrivate) {
   const Scratch scratch;
   put(scratch / "file", "secret");
   namespace fs = std::filesystem;
@@ -172,17 +172,17 @@ TEST(AtomicFile, WhoMayNotReadTheOldMayNotReadTheNew) {
   EXPECT_EQ(permissions("file"), fs::perms::all);
 }
 
-TEST(AtomicFile, FolderThatGoesAway) {
+TEST(AtomicFile, RemovedFolderThrows) {
   const Scratch scratch;
   std::filesystem::create_directory(scratch / "folder");
   io::AtomicFile file(scratch / "folder/file");
   std::filesystem::remove_all(scratch / "folder");
   const Error error = error_of([&] { file.commit(); });
   expect_error(error, ErrorCode::io,
-               "folder/file: expected to put it in place, got No such file or directory");
+               "folder/file: cannot rename the temporary file: No such file or directory");
 }
 
-TEST(AtomicFile, NameWithoutFolder) {
+TEST(AtomicFile, PathWithoutFolder) {
   const Scratch scratch;
   const auto before = std::filesystem::current_path();
   std::filesystem::current_path(scratch / "");
@@ -204,29 +204,30 @@ TEST(InputFile, ReadsToTheEnd) {
   EXPECT_EQ(file.read(bytes), 0u);
 }
 
-TEST(InputFile, ThatBecomesShorter) {
+TEST(InputFile, FileThatBecomesShorterThrows) {
   const Scratch scratch;
   put(scratch / "file", "0123456789");
   io::InputFile file(scratch / "file");
   std::filesystem::resize_file(scratch / "file", 3);
   std::array<std::byte, 8> bytes;
   const Error error = error_of([&] { file.read_exactly(bytes); });
-  expect_error(error, ErrorCode::io, "file: expected 8 bytes more, got 3: the file has become shorter");
+  expect_error(error, ErrorCode::io,
+               "file: expected 8 more bytes, got 3: the file became shorter while it was read");
 }
 
 TEST(Messages, OtherExceptionsBecomeErrors) {
   const auto thrown = [](auto exception) {
     return error_of([&] { io::as_errors("name", [&] { throw exception; }); });
   };
-  expect_error(thrown(std::bad_alloc()), ErrorCode::out_of_memory, "name: expected memory");
-  expect_error(thrown(std::length_error("vector")), ErrorCode::out_of_memory, "name: expected content");
-  expect_error(thrown(std::runtime_error("reason")), ErrorCode::io,
-               "name: expected to read or write it, got reason");
-  expect_error(thrown(Error(ErrorCode::format, "as it is")), ErrorCode::format, "as it is");
+  expect_error(thrown(std::bad_alloc()), ErrorCode::out_of_memory, "name: not enough memory for its content");
+  expect_error(thrown(std::length_error("vector")), ErrorCode::out_of_memory,
+               "name: not enough memory for its content");
+  expect_error(thrown(std::runtime_error("reason")), ErrorCode::io, "name: cannot read or write it: reason");
+  expect_error(thrown(Error(ErrorCode::format, "unchanged")), ErrorCode::format, "unchanged");
   EXPECT_EQ(io::as_errors("name", [] { return 3; }), 3);
 }
 
-TEST(Messages, ArePrintable) {
+TEST(Messages, PrintableAndQuotedText) {
   EXPECT_EQ(io::printable("a\n\x1b\xffz~"), "a???z~");
   EXPECT_EQ(io::in_quotes(std::string(130, 'x')), '"' + std::string(120, 'x') + "...\"");
 }

@@ -26,8 +26,7 @@ void expect_images(const std::filesystem::path& path, const Images& expected) {
 
 TEST(Idx, PlainAndCompressed) {
   const Scratch scratch;
-  // Sizes around the pieces in which the reader takes the data (1 MiB, then doubling), and around its file
-  // buffer.
+  // Sizes near the reader's pieces (1 MiB, then doubling) and near its file buffer.
   for (const std::uint32_t count : {0u, 1u, 11u, 10920u, 10923u, 21845u, 21846u, 100'000u}) {
     SCOPED_TRACE(count);
     const std::string data = pattern(std::size_t{count} * 6 * 16);
@@ -54,10 +53,10 @@ TEST(Idx, SeveralGzipMembers) {
 
 std::vector<Wrong> wrong_files() {
   const std::string data = pattern(24), good = idx(2, 3, 4, data), gz = gzip(good);
-  const std::string missing = "expected an IDX header of 16 bytes, got the end of the data in it";
+  const std::string missing = "expected an IDX header of 16 bytes, got a truncated header";
   const std::string magic = "expected the magic number 0x803 of IDX images (bytes, 3 dimensions), got ";
   const std::string damaged = "expected valid gzip data, got ";
-  const std::string cut = "expected complete gzip data, got its end in the middle";
+  const std::string cut = "expected complete gzip data, got a truncated file";
   const std::string after = "expected nothing but gzip data after the compressed data, got ";
   std::string wrong_checksum = gz, wrong_length = gz, wrong_method = gz, wrong_block = gz;
   wrong_checksum[gz.size() - 8] ^= 1;
@@ -87,8 +86,8 @@ std::vector<Wrong> wrong_files() {
       {"no_images_of_largest_sizes", idx(0, UINT32_MAX, UINT32_MAX, ""), "at most 4 GiB of pixels"},
       {"huge_and_empty", idx(UINT32_MAX, 1, 1, ""), "4294967295 bytes of pixels, as its header says, got 0"},
       {"pixels_cut_off", good.substr(0, good.size() - 1), "24 bytes of pixels, as its header says, got 23"},
-      {"data_left_over", good + '\0', "expected no data after the 24 pixels, got more"},
-      {"data_without_images", idx(0, 3, 4, "x"), "expected no data after the 0 pixels, got more"},
+      {"data_left_over", good + '\0', "expected no data after the 24 pixels, got extra data"},
+      {"data_without_images", idx(0, 3, 4, "x"), "expected no data after the 0 pixels, got extra data"},
       {"gzip_magic_only", gz.substr(0, 2), cut},
       {"gzip_header_cut_off", gz.substr(0, 9), cut},
       {"gzip_data_cut_off", gz.substr(0, gz.size() / 2), cut},
@@ -101,18 +100,18 @@ std::vector<Wrong> wrong_files() {
       {"gzip_zeros_after", gz + std::string(4, '\0'), after + "incorrect header check"},
       {"gzip_text_after", gz + "text", after + "incorrect header check"},
       {"gzip_started_again", gz + gz.substr(0, 5), cut},
-      {"gzip_twice_the_file", gz + gz, "expected no data after the 24 pixels, got more"},
+      {"gzip_twice_the_file", gz + gz, "expected no data after the 24 pixels, got extra data"},
       {"gzip_of_nothing", gzip(""), missing},
       {"gzip_in_gzip", gzip(gz), magic + "0x1f8b0800"},
       {"gzip_short", gzip(good.substr(0, 30)), "24 bytes of pixels, as its header says, got 14"},
       {"gzip_bomb", gzip(idx(2, 3, 4, std::string(2'000'000, '\0'))),
-       "expected no data after the 24 pixels, got more"},
+       "expected no data after the 24 pixels, got extra data"},
   };
 }
 
 class WrongIdx : public testing::TestWithParam<Wrong> {};
 
-TEST_P(WrongIdx, IsRefused) {
+TEST_P(WrongIdx, IsRejected) {
   const Scratch scratch;
   put(scratch / "wrong", GetParam().bytes);
   const Error error = error_of([&] { io::read_idx_images(scratch / "wrong"); });
@@ -122,11 +121,11 @@ TEST_P(WrongIdx, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Files, WrongIdx, testing::ValuesIn(wrong_files()), name_of);
 
-TEST(Idx, FilesThatCannotBeRead) {
+TEST(Idx, UnreadableFilesThrow) {
   const Scratch scratch;
   const auto read = [](const std::filesystem::path& path) { return [path] { io::read_idx_images(path); }; };
   expect_error(error_of(read(scratch / "none")), ErrorCode::io,
-               (scratch / "none").string() + ": expected a file that can be opened");
+               (scratch / "none").string() + ": cannot open it");
   expect_error(error_of(read("/")), ErrorCode::io, "expected a regular file");
 }
 
@@ -147,19 +146,17 @@ TEST(Idx, Labels) {
   }
 }
 
-TEST(Idx, WrongLabels) {
+TEST(Idx, RejectsWrongLabels) {
   const Scratch scratch;
   const std::string magic = "expected the magic number 0x801 of IDX labels (bytes, 1 dimension), got ";
   for (const auto& [bytes, message] : {
-           std::pair{std::string(),
-                     std::string("expected an IDX header of 8 bytes, got the end of the data in it")},
-           {labels_file(2, "").substr(0, 7),
-            "expected an IDX header of 8 bytes, got the end of the data in it"},
+           std::pair{std::string(), std::string("expected an IDX header of 8 bytes, got a truncated header")},
+           {labels_file(2, "").substr(0, 7), "expected an IDX header of 8 bytes, got a truncated header"},
            {idx(2, 3, 4, pattern(24)), magic + "0x803, IDX images"},
            {"This is not IDX.", magic + "0x54686973"},
            {labels_file(3, "ab"), "3 bytes of labels, as its header says, got 2"},
            {labels_file(UINT32_MAX, ""), "4294967295 bytes of labels, as its header says, got 0"},
-           {labels_file(1, "ab"), "expected no data after the 1 labels, got more"},
+           {labels_file(1, "ab"), "expected no data after the 1 labels, got extra data"},
        }) {
     SCOPED_TRACE(message);
     put(scratch / "wrong", bytes);
@@ -181,7 +178,7 @@ TEST(Idx, FashionMnist) {
     ASSERT_EQ(images.pixels.size(), static_cast<std::size_t>(count) * 28 * 28);
     const double sum = std::accumulate(images.pixels.begin(), images.pixels.end(), 0.0);
     EXPECT_NEAR(sum / static_cast<double>(images.pixels.size()), mean,
-                0.01);  // as the data set's users report
+                0.01);  // the published mean of the data set
   }
   const auto labels = folder / "t10k-labels-idx1-ubyte.gz";
   expect_error(error_of([&] { io::read_idx_images(labels); }), ErrorCode::format,

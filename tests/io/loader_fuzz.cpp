@@ -1,10 +1,11 @@
-// Feeds the loaders with files that are nearly valid, under AddressSanitizer and UndefinedBehaviorSanitizer:
+// Loads nearly valid files under AddressSanitizer and UndefinedBehaviorSanitizer:
 //
 //   loader_fuzz [--runs N] [--seconds S] [--seed N] [--first N]
 //
-// Each input must give an object or an Error that names the file, within the memory that the file is worth;
-// what was loaded must be the same when saved and loaded again. An input depends on the seed and its number
-// only. When one fails, it is left in a file in the current folder, and the line that repeats it is printed.
+// Each input must load or throw an Error that names the file, with memory in proportion to the size of the
+// file. Loaded content must be the same after it is saved and loaded again. An input depends only on the seed
+// and its number. An input that fails is written to a file in the current folder, and the program prints the
+// options that repeat it.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -29,7 +30,7 @@
 #error "loader_fuzz finds little without -fsanitize=address,undefined"
 #endif
 
-// Whatever ends the program, it ends by SIGABRT, where the input is left behind.
+// Every sanitizer error raises SIGABRT, whose handler writes the input to a file.
 extern "C" const char* __asan_default_options() {
   return "abort_on_error=1:handle_abort=0:allocator_may_return_null=0:max_allocation_size_mb=64";
 }
@@ -37,12 +38,12 @@ extern "C" const char* __ubsan_default_options() {
   return "abort_on_error=1:handle_abort=0:print_stacktrace=1";
 }
 
-// Of the sanitizers' run-time library, whose headers not every compiler package has.
+// Declared in the sanitizers' headers, which some compiler packages lack.
 extern "C" std::size_t __sanitizer_get_allocated_size(const volatile void* pointer);
 
 namespace {
 
-// Bytes that are allocated, and the most there were since the last reset.
+// Allocated bytes, and their maximum since the last reset.
 std::size_t live = 0, peak = 0;
 
 }  // namespace
@@ -58,13 +59,14 @@ extern "C" void __sanitizer_free_hook(const volatile void* pointer) {
 namespace plasticity::io_test {
 namespace {
 
-// What a signal handler needs to know of the input at hand.
+// The current input, for the signal handlers.
 std::uint64_t seed = 1, number = 0;
 const char* bytes_at_hand = nullptr;
 std::size_t size_at_hand = 0;
 std::string folder_at_hand, files_at_hand[2];
 
-/// Leaves the input behind and says how to repeat it; only with what a signal handler may call.
+/// Writes the input to a file and prints the options that repeat it. Calls only functions that are safe in a
+/// signal handler.
 void report(const char* reason) {
   char name[100], line[500];
   std::snprintf(name, sizeof name, "loader_fuzz-%llu-%llu.input", static_cast<unsigned long long>(seed),
@@ -81,9 +83,9 @@ void report(const char* reason) {
   ::rmdir(folder_at_hand.c_str());
 }
 
-// It ends here by an exit: ctest takes a signal for a failure, also where one is expected.
+// Exits instead of raising a signal, because ctest treats a signal as a failure even if one is expected.
 void on_abort(int) {
-  report("the program was ended, see above");
+  report("the program was aborted, see above");
   ::_exit(1);
 }
 void on_alarm(int) {
@@ -103,7 +105,7 @@ void write(const std::filesystem::path& path, const std::string& bytes) {
   }
 }
 
-/// A message without what varies: numbers, and names in quotes.
+/// Returns a message without its numbers and quoted names.
 std::string kind_of(const std::string& message) {
   std::string out;
   bool in_quotes = false;
@@ -116,11 +118,11 @@ std::string kind_of(const std::string& message) {
 
 struct Outcome {
   bool loaded = false;
-  std::size_t memory = 0;  // the most that was allocated on the way
+  std::size_t memory = 0;  // the maximum that was allocated
   std::string refusal;
 };
 
-/// Calls `load`, and checks how it ends.
+/// Calls `load` and checks that it returns or throws a valid Error.
 template <class Load, class Result>
 Outcome attempt(const std::filesystem::path& path, Result& result, Load&& load) {
   Outcome outcome;
@@ -135,7 +137,7 @@ Outcome attempt(const std::filesystem::path& path, Result& result, Load&& load) 
       failed("an error, but not of format: " + message);
     }
     if (!message.starts_with(path.string() + ": ")) failed("no file name: " + message);
-    if (message.size() > 1000) failed("a message that nobody reads: " + message);
+    if (message.size() > 1000) failed("a message of more than 1000 characters: " + message);
     outcome.refusal = kind_of(message.substr(path.string().size()));
   } catch (const std::exception& error) {
     failed(std::string("another exception: ") + error.what());
@@ -150,7 +152,7 @@ Outcome try_safetensors(const std::filesystem::path& folder, std::size_t size) {
   io::TensorFile file;
   const auto path = folder / "input", copy = folder / "copy";
   const Outcome outcome = attempt(path, file, [&] { return io::load(path); });
-  // An entry of the header takes some times its text: its parts in memory, and the parser's copies.
+  // A header entry needs several times the size of its text: its fields, and the copies of the parser.
   if (outcome.memory > 16 * size + (1 << 14)) failed("too much memory: " + std::to_string(outcome.memory));
   if (!outcome.loaded) return outcome;
   for (const auto& [name, tensor] : file.tensors) {
@@ -160,7 +162,7 @@ Outcome try_safetensors(const std::filesystem::path& folder, std::size_t size) {
     }
   }
   io::save(copy, file);
-  if (!(io::load(copy) == file)) failed("is another after save and load");
+  if (!(io::load(copy) == file)) failed("differs after save and load");
   return outcome;
 }
 
@@ -168,12 +170,13 @@ Outcome try_idx(const std::filesystem::path& folder, const std::string& bytes) {
   io::Images images;
   const auto path = folder / "input";
   const Outcome outcome = attempt(path, images, [&] { return io::read_idx_images(path); });
-  // At most 1032 bytes come out of one by deflate; a vector grows by copying; 1 MiB is tried at the start.
-  const std::size_t most = bytes.size() * (bytes.starts_with("\x1f\x8b") ? 1032 : 1);
-  if (outcome.memory > 3 * most + (1 << 20) + (1 << 16)) {
+  // Deflate expands a byte to at most 1032 bytes, a vector grows by copying, and the reader starts with 1
+  // MiB.
+  const std::size_t max_data = bytes.size() * (bytes.starts_with("\x1f\x8b") ? 1032 : 1);
+  if (outcome.memory > 3 * max_data + (1 << 20) + (1 << 16)) {
     failed("too much memory: " + std::to_string(outcome.memory));
   }
-  if (bytes.size() >= 4) {  // the same as labels: sizes are their first bytes
+  if (bytes.size() >= 4) {  // the same bytes as a labels file
     std::vector<std::uint8_t> labels;
     write(folder / "labels", big_endian(0x801) + bytes.substr(4));
     const Outcome other =
@@ -184,13 +187,13 @@ Outcome try_idx(const std::filesystem::path& folder, const std::string& bytes) {
   }
   if (!outcome.loaded) return outcome;
   if (images.pixels.size() != static_cast<std::size_t>(images.count * images.rows * images.columns)) {
-    failed("another number of pixels than its sizes say");
+    failed("the number of pixels does not match its sizes");
   }
   write(folder / "copy",
         idx(static_cast<std::uint32_t>(images.count), static_cast<std::uint32_t>(images.rows),
             static_cast<std::uint32_t>(images.columns), {images.pixels.begin(), images.pixels.end()}));
   if (io::read_idx_images(folder / "copy").pixels != images.pixels) {
-    failed("is another after writing and reading");
+    failed("differs after writing and reading");
   }
   return outcome;
 }
@@ -199,11 +202,11 @@ Outcome try_input(const std::filesystem::path& folder, const Input& input) {
   try {
     return input.is_idx ? try_idx(folder, input.bytes) : try_safetensors(folder, input.bytes.size());
   } catch (const std::exception& error) {
-    failed(std::string("what was loaded does not work: ") + error.what());
+    failed(std::string("loaded content causes an exception: ") + error.what());
   }
 }
 
-/// A mistake on purpose, to see that it is found.
+/// Makes a deliberate mistake, to check that the driver finds it.
 void mistake(const std::string& kind) {
   volatile int index = 10;
   if (kind == "overflow") std::string(static_cast<std::size_t>(index) * 10, 'x').data()[index * 11] = 'y';
@@ -213,7 +216,7 @@ void mistake(const std::string& kind) {
 }
 
 int fuzz(std::uint64_t first, std::uint64_t runs, double seconds) {
-  // In memory where possible, for saving waits for the disk.
+  // Use a folder in memory if possible: saving to a disk is slow.
   const bool shm = ::access("/dev/shm", W_OK) == 0;
   std::string name =
       ((shm ? "/dev/shm" : std::filesystem::temp_directory_path()) / "loader_fuzz-XXXXXX").string();
@@ -245,10 +248,9 @@ int fuzz(std::uint64_t first, std::uint64_t runs, double seconds) {
   const std::uint64_t done = number - first;
   std::cout << done << " inputs: " << loaded << " loaded, " << done - loaded << " refused for "
             << refusals.size() << " reasons; at most " << memory << " bytes of memory\n";
-  // A change to the formats or the mutations could leave the fuzzing without effect; that must not pass
-  // unseen.
+  // Fail if the inputs no longer reach the loaders' checks, for example after a change of a format.
   if (done >= 5000 && (loaded < done / 20 || loaded > done / 2 || refusals.size() < 50)) {
-    std::cerr << "loader_fuzz: these inputs do not reach much\n";
+    std::cerr << "loader_fuzz: too few inputs load, or too few different errors occur\n";
     return 1;
   }
   return 0;

@@ -10,7 +10,7 @@
 
 #include "io/wire.hpp"
 
-/// Inputs for the fuzz driver: valid files, changed so that they are nearly valid.
+/// Inputs for the fuzz driver: valid files with a few random changes.
 namespace plasticity::io_test {
 
 struct Input {
@@ -69,17 +69,20 @@ class Mutator {
   }
 
  private:
-  /// 0 to most - 1. (The standard's distributions may differ from library to library.)
-  std::size_t below(std::size_t most) { return most == 0 ? 0 : static_cast<std::size_t>(random_() % most); }
+  /// Returns a number from 0 to count - 1. (The standard's distributions differ between libraries.)
+  std::size_t below(std::size_t count) {
+    return count == 0 ? 0 : static_cast<std::size_t>(random_() % count);
+  }
   bool chance(std::size_t percent) { return below(100) < percent; }
   template <class T>
   T pick(const std::vector<T>& from) {
     return from[below(from.size())];
   }
 
+  /// Applies 0 to max_changes changes.
   template <class Change>
-  void change(std::size_t most, std::string& bytes, Change&& once) {
-    for (std::size_t left = below(most + 1); left > 0; --left) once(bytes);
+  void change(std::size_t max_changes, std::string& bytes, Change&& once) {
+    for (std::size_t left = below(max_changes + 1); left > 0; --left) once(bytes);
   }
 
   std::uint64_t number() {
@@ -113,7 +116,7 @@ class Mutator {
       case 4: bytes.insert(at, bytes.substr(below(bytes.size()), length)); break;
       case 5: bytes.insert(at, std::string(length, static_cast<char>(random_()))); break;
       case 6: overwrite(bytes, at, little_endian(number())); break;
-      // The fields of an IDX header, most of the time.
+      // Mostly a field of an IDX header.
       case 7:
         overwrite(bytes, chance(70) ? 4 * below(4) : at, big_endian(static_cast<std::uint32_t>(number())));
         break;
@@ -129,7 +132,7 @@ class Mutator {
     if (at < bytes.size()) bytes.replace(at, with.size(), with);
   }
 
-  /// Changes the JSON text and puts its length right again, so that the change gets past the first check.
+  /// Changes the JSON text and corrects its length, so that the change passes the first check.
   void change_header(std::string& bytes) {
     if (bytes.size() < 8) return change_bytes(bytes);
     std::uint64_t length = 0;
@@ -169,7 +172,7 @@ class Mutator {
                                                  "",
                                                  "18446744073709551616",
                                                  "-9223372036854775809"};
-    // One of the text's own numbers makes overlaps and holes.
+    // Another number of the same text creates overlaps and gaps.
     const auto [from, from_length] = pick(found);
     const std::string own = json.substr(from, from_length);
     const std::string other = chance(30) ? own : chance(60) ? std::to_string(number()) : pick(odd);
@@ -207,7 +210,7 @@ class Mutator {
     json.replace(at, length, pick(words));
   }
 
-  /// Repeats or drops a piece between two commas or brackets.
+  /// Repeats or removes a piece between two commas or brackets.
   void repeat_or_drop(std::string& json) {
     const auto found = spans(json, [](char c) { return c != ',' && c != '{' && c != '}'; });
     if (found.empty()) return;
@@ -246,7 +249,7 @@ class Mutator {
     json.insert(chance(30) ? std::min<std::size_t>(1, json.size()) : below(json.size() + 1), pick(tokens));
   }
 
-  /// The stretches (start, length) of characters that belong.
+  /// Returns the (start, length) of every run of characters that belong.
   template <class Belongs>
   static std::vector<std::pair<std::size_t, std::size_t>> spans(const std::string& text, Belongs&& belongs) {
     std::vector<std::pair<std::size_t, std::size_t>> out;

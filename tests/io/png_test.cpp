@@ -9,7 +9,7 @@ namespace {
 
 using io::Image;
 
-/// Pixels without a pattern, so that they do not compress.
+/// An image of random pixels, which do not compress.
 Image noise(std::int64_t width, std::int64_t height, int channels) {
   Image image{width, height, channels, {}};
   std::uint32_t state = 1;
@@ -20,7 +20,7 @@ Image noise(std::int64_t width, std::int64_t height, int channels) {
   return image;
 }
 
-/// What libpng says that there is in the file.
+/// Reads the file with libpng.
 Image read(const std::filesystem::path& path) {
   png_image png{};
   png.version = PNG_IMAGE_VERSION;
@@ -37,7 +37,7 @@ Image read(const std::filesystem::path& path) {
   return image;
 }
 
-TEST(Png, ComesBack) {
+TEST(Png, RoundTrip) {
   const Scratch scratch;
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 7}, {7, 1}, {28, 28}, {333, 257}, {1000, 1000}}) {
     for (const int channels : {1, 3}) {
@@ -62,7 +62,7 @@ TEST(Png, LongestSides) {
   EXPECT_EQ(read(scratch / "high.png").height, 1'000'000);
 }
 
-TEST(Png, WrongImagesAreRefused) {
+TEST(Png, RejectsWrongImages) {
   const struct {
     Image image;
     const char* message;
@@ -90,20 +90,20 @@ TEST(Png, WrongImagesAreRefused) {
   EXPECT_TRUE(scratch.names().empty());
 }
 
-TEST(Png, FilesThatCannotBeWritten) {
+TEST(Png, UnwritableFilesThrow) {
   const Scratch scratch;
   const auto path = scratch / "no/image.png";
   expect_error(error_of([&] { io::write_png(path, noise(2, 2, 1)); }), ErrorCode::io,
-               path.string() + ": expected");
+               path.string() + ": cannot create a file in its folder");
 }
 
-TEST(Png, FailedWriteLeavesTheOldFile) {
+TEST(Png, FailedWriteKeepsTheOldFile) {
   const Scratch scratch;
   io::write_png(scratch / "image.png", noise(4, 4, 1));
   {
     const FullDisk disk(5000);
     const Error error = error_of([&] { io::write_png(scratch / "image.png", noise(200, 200, 3)); });
-    expect_error(error, ErrorCode::io, "image.png: expected to write to it");
+    expect_error(error, ErrorCode::io, "image.png: cannot write to it");
   }
   EXPECT_TRUE(read(scratch / "image.png").pixels == noise(4, 4, 1).pixels);
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"image.png"});

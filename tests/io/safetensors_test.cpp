@@ -28,8 +28,8 @@ Tensor tensor(std::vector<std::int64_t> shape, const std::vector<T>& values) {
   return io::make_tensor(std::move(shape), std::span<const T>(values));
 }
 
-/// All types, shapes with and without elements, and values that a conversion on the way would change.
-TensorFile of_everything() {
+/// All types, shapes with and without elements, and values that any conversion would change.
+TensorFile every_type() {
   TensorFile file;
   const auto signalling = std::bit_cast<float>(0x7fa12345u), payload = std::bit_cast<float>(0xffc54321u);
   file.tensors["floats"] = tensor<float>(
@@ -51,10 +51,10 @@ TensorFile of_everything() {
   return file;
 }
 
-TEST(Safetensors, EverythingComesBackBitForBit) {
+TEST(Safetensors, RoundTripKeepsAllBits) {
   const Scratch scratch;
   const auto path = scratch / "all.safetensors";
-  const TensorFile file = of_everything();
+  const TensorFile file = every_type();
   io::save(path, file);
   const TensorFile back = io::load(path);
   EXPECT_TRUE(back == file);
@@ -67,7 +67,7 @@ TEST(Safetensors, EverythingComesBackBitForBit) {
   EXPECT_EQ(get(scratch / "again.safetensors"), get(path));
 }
 
-TEST(Safetensors, NothingComesBackToo) {
+TEST(Safetensors, RoundTripOfAnEmptyFile) {
   const Scratch scratch;
   io::save(scratch / "none", TensorFile());
   EXPECT_TRUE(io::load(scratch / "none") == TensorFile());
@@ -109,7 +109,7 @@ TEST(Safetensors, ManyTensors) {
   EXPECT_TRUE(io::load(scratch / "many") == file);
 }
 
-TEST(Safetensors, SameSizesLieByName) {
+TEST(Safetensors, TensorsOfOneSizeAreSortedByName) {
   const Scratch scratch;
   TensorFile file;
   std::string expected;
@@ -123,7 +123,7 @@ TEST(Safetensors, SameSizesLieByName) {
 }
 
 // Written by the format's reference implementation (safetensors 0.8.0 for Python).
-TEST(Safetensors, ReadsTheReferenceImplementation) {
+TEST(Safetensors, ReadsAFileOfTheReferenceImplementation) {
   const std::string header =
       R"({"__metadata__":{"über":"naïve \"quoted\"","format":"np"},"long":{"dtype":"I64","shape":[],"data_offsets":[0,8]},)"
       R"("double":{"dtype":"F64","shape":[1],"data_offsets":[8,16]},"weights":{"dtype":"F32","shape":[2,3],)"
@@ -153,22 +153,22 @@ TEST(Safetensors, ReadsTheReferenceImplementation) {
   EXPECT_EQ(file.metadata.at("über"), "naïve \"quoted\"");
 }
 
-TEST(Safetensors, MissingTensorIsNamedWithThoseThatAreThere) {
+TEST(Safetensors, MissingTensorErrorListsTheExistingNames) {
   const Scratch scratch;
-  io::save(scratch / "file", of_everything());
+  io::save(scratch / "file", every_type());
   const TensorFile file = io::load(scratch / "file");
   EXPECT_TRUE(file.contains("floats"));
   EXPECT_FALSE(file.contains("float"));
   EXPECT_EQ(&file.at("floats"), &file.tensors.at("floats"));
   const Error error = error_of([&] { file.at("w_in"); });
   expect_error(error, ErrorCode::format,
-               (scratch / "file").string() + ": tensor \"w_in\": expected it to be there");
+               (scratch / "file").string() + ": tensor \"w_in\": not found; the file has ");
   expect_error(error, ErrorCode::format, "brain, bytes, doubles, empty, floats, half");
   expect_error(error_of([] { TensorFile().at("w"); }), ErrorCode::format,
-               "tensor \"w\": expected it to be there, got no tensors");
+               "tensor \"w\": not found; the file has no tensors");
 }
 
-TEST(Safetensors, AllHalfValues) {
+TEST(Safetensors, ConvertsAllHalfValues) {
   Tensor tensor{DType::f16, {65536}, {}};
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     tensor.data.push_back(std::byte(bits & 0xff));
@@ -192,7 +192,7 @@ TEST(Safetensors, AllHalfValues) {
   }
 }
 
-TEST(Safetensors, AllBfloatValues) {
+TEST(Safetensors, ConvertsAllBfloatValues) {
   Tensor tensor{DType::bf16, {65536}, {}};
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     tensor.data.push_back(std::byte(bits & 0xff));
@@ -220,14 +220,13 @@ TEST(Safetensors, Conversions) {
   EXPECT_EQ(io::element_bytes(DType::boolean), 1u);
 }
 
-TEST(Safetensors, WrongArguments) {
+TEST(Safetensors, RejectsWrongArguments) {
   const auto code = ErrorCode::invalid_argument;
   const auto wrong_length = [] { tensor<float>({2, 3}, std::vector<float>(5)); };
   const auto to_floats = [](Tensor tensor) {
     return [tensor = std::move(tensor)] { io::to_floats(tensor); };
   };
-  expect_error(error_of(wrong_length), code,
-               "values: expected as many as the shape [2,3] has elements, got 5");
+  expect_error(error_of(wrong_length), code, "values: expected one value per element of shape [2,3], got 5");
   expect_error(error_of([] { io::elements({DType::f32, {2, -1}, {}}); }), code, "got [2,-1]");
   expect_error(error_of([] {
                  io::elements({DType::f32, {1ll << 40, 1ll << 40}, {}});
@@ -241,7 +240,7 @@ TEST(Safetensors, WrongArguments) {
   expect_error(error_of(to_floats({static_cast<DType>(-1), {2}, {}})), code, "expected a DType, got -1");
 }
 
-TEST(Safetensors, SaveRefusesWhatItCouldNotReadBack) {
+TEST(Safetensors, SaveRejectsInvalidFiles) {
   const Scratch scratch;
   const auto path = scratch / "file";
   const auto error = [&](const std::string& name, Tensor tensor,
@@ -259,7 +258,7 @@ TEST(Safetensors, SaveRefusesWhatItCouldNotReadBack) {
   expect_error(error("w", {DType::f32, {-1}, {}}), code, "without negative sizes");
   expect_error(error("w", {DType::f32, {0, INT64_MAX}, {}}), code, "below 2^63 bytes");
   expect_error(error("w", {static_cast<DType>(42), {0}, {}}), code, "expected a DType, got 42");
-  expect_error(error("__metadata__", good), code, "another name");
+  expect_error(error("__metadata__", good), code, "this name is reserved for the metadata");
   expect_error(error("w\xff", good), code, "tensor \"w?\": expected text in UTF-8");
   expect_error(error("w", good, {{"\xc3", ""}}), code, "__metadata__: expected text in UTF-8");
   expect_error(error("w", good, {{"key", "\x80"}}), code, "__metadata__ \"key\": expected text in UTF-8");
@@ -267,45 +266,45 @@ TEST(Safetensors, SaveRefusesWhatItCouldNotReadBack) {
   EXPECT_TRUE(scratch.names().empty());
 }
 
-TEST(Safetensors, FilesThatCannotBeRead) {
+TEST(Safetensors, UnreadableFilesThrow) {
   const Scratch scratch;
   const auto load = [](const std::filesystem::path& path) { return [path] { io::load(path); }; };
   expect_error(error_of(load(scratch / "none")), ErrorCode::io,
-               (scratch / "none").string() + ": expected a file that can be opened");
+               (scratch / "none").string() + ": cannot open it");
   expect_error(error_of(load(scratch / "")), ErrorCode::io, "expected a regular file");
   expect_error(error_of(load("/dev/zero")), ErrorCode::io, "/dev/zero: expected a regular file");
   ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
   expect_error(error_of(load(scratch / "pipe")), ErrorCode::io, "expected a regular file");
 }
 
-TEST(Safetensors, FilesThatCannotBeWritten) {
+TEST(Safetensors, UnwritableFilesThrow) {
   const Scratch scratch;
   const auto save = [](const std::filesystem::path& path) {
-    return [path] { io::save(path, of_everything()); };
+    return [path] { io::save(path, every_type()); };
   };
   expect_error(error_of(save(scratch / "no/file")), ErrorCode::io,
-               (scratch / "no/file").string() + ": expected to create");
-  expect_error(error_of(save(scratch / "")), ErrorCode::io, "without a file name");
-  expect_error(error_of(save("")), ErrorCode::io, "without a file name");
+               (scratch / "no/file").string() + ": cannot create a file in its folder");
+  expect_error(error_of(save(scratch / "")), ErrorCode::io, "a path without a file name");
+  expect_error(error_of(save("")), ErrorCode::io, "a path without a file name");
   std::filesystem::create_directory(scratch / "folder");
-  expect_error(error_of(save(scratch / "folder")), ErrorCode::io, "expected a regular file or none");
-  // Not a real device: if the check failed, root would replace it.
+  expect_error(error_of(save(scratch / "folder")), ErrorCode::io, "expected a regular file or no file");
+  // A pipe, not a device: if the check failed, root would replace a device.
   ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
-  expect_error(error_of(save(scratch / "pipe")), ErrorCode::io, "pipe: expected a regular file or none");
+  expect_error(error_of(save(scratch / "pipe")), ErrorCode::io, "pipe: expected a regular file or no file");
   EXPECT_TRUE(std::filesystem::is_fifo(scratch / "pipe"));
 }
 
-TEST(Safetensors, FailedSaveLeavesTheOldFile) {
+TEST(Safetensors, FailedSaveKeepsTheOldFile) {
   const Scratch scratch;
   const auto path = scratch / "file";
-  io::save(path, of_everything());
+  io::save(path, every_type());
   const std::string before = get(path);
   {
-    TensorFile larger = of_everything();
+    TensorFile larger = every_type();
     larger.tensors["more"] = tensor<double>({10000}, std::vector<double>(10000));
     const FullDisk disk(20000);
     expect_error(error_of([&] { io::save(path, larger); }), ErrorCode::io,
-                 path.string() + ": expected to write to it, got");
+                 path.string() + ": cannot write to it: ");
   }
   EXPECT_EQ(get(path), before);
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
@@ -317,15 +316,15 @@ TEST(Safetensors, SaveKeepsPermissionsAndFollowsLinks) {
   put(scratch / "there/file", "old");
   ASSERT_EQ(::chmod((scratch / "there/file").c_str(), 0640), 0);
   std::filesystem::create_symlink("there/file", scratch / "link");
-  io::save(scratch / "link", of_everything());
+  io::save(scratch / "link", every_type());
   EXPECT_TRUE(std::filesystem::is_symlink(scratch / "link"));
-  EXPECT_TRUE(io::load(scratch / "there/file") == of_everything());
+  EXPECT_TRUE(io::load(scratch / "there/file") == every_type());
   struct stat status {};
   ASSERT_EQ(::stat((scratch / "there/file").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 }
 
-TEST(Safetensors, MemoryThatIsNotThereIsAnError) {
+TEST(Safetensors, FailedAllocationThrows) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a failed allocation ends a program under a sanitizer";
 #endif
@@ -334,7 +333,7 @@ TEST(Safetensors, MemoryThatIsNotThereIsAnError) {
   put(path, safetensors(R"({"w":{"dtype":"U8","shape":[1099511627776],"data_offsets":[0,1099511627776]}})"));
   std::error_code failed;
   std::filesystem::resize_file(path, std::filesystem::file_size(path) + (1ull << 40),
-                               failed);  // takes no space
+                               failed);  // a sparse file
   if (failed) GTEST_SKIP() << "no file of 1 TiB here: " << failed.message();
   rlimit before{};
   ::getrlimit(RLIMIT_AS, &before);

@@ -1,4 +1,4 @@
-// Files that are not valid safetensors files, and what must be said about each.
+// Invalid safetensors files, each with a part of the message of its error.
 #include "io/scratch.hpp"
 #include "io/wire.hpp"
 #include "plasticity/io/safetensors.hpp"
@@ -12,7 +12,7 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
          '}';
 }
 
-/// A file of one float tensor "w" and 4 bytes of data, but for its shape or its offsets.
+/// Files of one tensor "w" with 4 bytes of data and the given shape, offsets or type.
 std::string with_shape(const std::string& shape) {
   return safetensors('{' + entry("w", "\"F32\"", shape, "[0,4]") + '}', "data");
 }
@@ -34,10 +34,9 @@ std::string repeated(const std::string& text, int count) {
 
 std::vector<Wrong> wrong_files() {
   const std::string w = entry("w", "\"F32\"", "[1]", "[0,4]");
-  const std::string in_shape =
-      "tensor \"w\": expected shape to be an array of integers from 0 to 2^63-1, got ";
+  const std::string in_shape = "tensor \"w\": expected an array of integers from 0 to 2^63-1 as shape, got ";
   const std::string in_offsets =
-      "tensor \"w\": expected data_offsets to be an array of two integers from 0 to 2^64-1, got ";
+      "tensor \"w\": expected an array of two integers from 0 to 2^64-1 as data_offsets, got ";
   const std::string in_metadata = "__metadata__: expected ";
   return {
       {"empty", "", "at least 8 bytes, got 0 bytes"},
@@ -48,29 +47,27 @@ std::vector<Wrong> wrong_files() {
        "at most 100000000 bytes, got 100000001"},
       {"header_of_2_to_64", std::string(8, '\xff') + "{}",
        "at most 100000000 bytes, got 18446744073709551615"},
-      {"no_header", safetensors(""), "a header that starts with {, got \"\""},
+      {"no_header", safetensors(""), "a header that starts with '{', got \"\""},
       {"text", "this is a text that somebody wrote", "at most 100000000 bytes"},
-      {"array", safetensors("[]"), "a header that starts with {, got \"[]\""},
-      {"space_before", safetensors(" {}"), "a header that starts with {"},
-      {"byte_order_mark", safetensors("\xef\xbb\xbf{}"), "a header that starts with {, got \"???{}\""},
-      {"cut_off_json", safetensors("{\"w\":"), "a header in JSON, got an error at its byte 6"},
-      {"text_after_json", safetensors("{} x"), "a header in JSON, got an error at its byte 4"},
-      {"zeros_after_json", safetensors(std::string("{}\0\0", 4)),
-       "a header in JSON, got a zero at its byte 3"},
+      {"array", safetensors("[]"), "a header that starts with '{', got \"[]\""},
+      {"space_before", safetensors(" {}"), "a header that starts with '{'"},
+      {"byte_order_mark", safetensors("\xef\xbb\xbf{}"), "a header that starts with '{', got \"???{}\""},
+      {"cut_off_json", safetensors("{\"w\":"), "a header in JSON, got an error at byte 6"},
+      {"text_after_json", safetensors("{} x"), "a header in JSON, got an error at byte 4"},
+      {"zeros_after_json", safetensors(std::string("{}\0\0", 4)), "a header in JSON, got a zero at byte 3"},
       {"two_objects", safetensors("{}{}"), "a header in JSON"},
       {"comma", safetensors('{' + w + ",}", "data"), "a header in JSON"},
       {"comment", safetensors("{/**/}"), "a header in JSON"},
       {"name_not_utf8", safetensors("{\"\xff\":1}"), "a header in JSON"},
       {"number_beyond_double", with_shape("[1e999]"), "a header in JSON"},
-      {"tensor_twice", safetensors('{' + w + ',' + w + '}', "data"), "every key once, got \"w\" twice"},
-      {"tensor_twice_by_escape", safetensors('{' + w + R"(,"\u0077":1})", "data"),
-       "every key once, got \"w\" twice"},
+      {"tensor_twice", safetensors('{' + w + ',' + w + '}', "data"), "key \"w\" occurs twice"},
+      {"tensor_twice_by_escape", safetensors('{' + w + R"(,"\u0077":1})", "data"), "key \"w\" occurs twice"},
       {"key_twice", safetensors(R"({"w":{"shape":[1],"shape":[1]}})"),
-       "tensor \"w\": expected every key once, got \"shape\" twice"},
+       "tensor \"w\": key \"shape\" occurs twice"},
       {"metadata_key_twice", safetensors(R"({"__metadata__":{"a":"1","a":"1"}})"),
-       in_metadata + "every key once, got \"a\" twice"},
+       "__metadata__: key \"a\" occurs twice"},
       {"metadata_twice", safetensors(R"({"__metadata__":{},"__metadata__":{}})"),
-       "every key once, got \"__metadata__\" twice"},
+       "key \"__metadata__\" occurs twice"},
       {"metadata_is_a_string", safetensors(R"({"__metadata__":"x"})"),
        in_metadata + "an object of strings, got the string \"x\""},
       {"metadata_number", safetensors(R"({"__metadata__":{"a":1}})"),
@@ -84,7 +81,7 @@ std::vector<Wrong> wrong_files() {
       {"deep_arrays", safetensors("{\"w\":" + repeated("[", 200'000)),
        "tensor \"w\": expected an object, got an array"},
       {"deep_objects", safetensors(repeated("{\"shape\":", 200'000)),
-       "tensor \"shape\": expected shape to be an array"},
+       "tensor \"shape\": expected an array of integers from 0 to 2^63-1 as shape"},
       {"deep_shape", with_shape(repeated("[", 200'000)), in_shape + "an array"},
       {"no_dtype", safetensors(R"({"w":{"shape":[1],"data_offsets":[0,4]}})", "data"),
        "tensor \"w\": expected a dtype, got none"},
@@ -94,12 +91,12 @@ std::vector<Wrong> wrong_files() {
        "tensor \"w\": expected data_offsets, got none"},
       {"another_key", safetensors(R"({"w":{"dtype":"F32","strides":[1]}})"),
        "keys dtype, shape and data_offsets only, got \"strides\""},
-      {"dtype_number", with_dtype("32"), "tensor \"w\": expected dtype to be a string, got 32"},
-      {"dtype_null", with_dtype("null"), "tensor \"w\": expected dtype to be a string, got null"},
+      {"dtype_number", with_dtype("32"), "tensor \"w\": expected a string as dtype, got 32"},
+      {"dtype_null", with_dtype("null"), "tensor \"w\": expected a string as dtype, got null"},
       {"dtype_unknown", with_dtype("\"F33\""), "BOOL, got \"F33\""},
       {"dtype_small_letters", with_dtype("\"f32\""), "BOOL, got \"f32\""},
       {"dtype_not_read", with_dtype("\"F8_E4M3\""),
-       "tensor \"w\": expected dtype to be one of F64 F32 F16 BF16 I64 I32 U8 BOOL, got \"F8_E4M3\"",
+       "tensor \"w\": expected a dtype of F64 F32 F16 BF16 I64 I32 U8 BOOL, got \"F8_E4M3\"",
        ErrorCode::unsupported},
       {"shape_string", with_shape("\"1\""), in_shape + "the string \"1\""},
       {"shape_number", with_shape("1"), in_shape + "1"},
@@ -124,12 +121,12 @@ std::vector<Wrong> wrong_files() {
       {"offset_2_to_64", with_offsets("[0,18446744073709551616]"), in_offsets + "18446744073709551616"},
       {"offset_object", with_offsets("{}"), in_offsets + "an object"},
       {"offsets_reversed", with_offsets("[4,0]"),
-       "tensor \"w\": expected data_offsets in order, got 4 before 0"},
+       "tensor \"w\": expected data_offsets in increasing order, got 4 before 0"},
       {"offsets_too_narrow", with_offsets("[0,3]"),
-       "tensor \"w\": expected data_offsets around the 4 bytes of its shape and dtype, got 3 bytes"},
+       "tensor \"w\": expected data_offsets that span the 4 bytes of its shape and dtype, got 3 bytes"},
       {"offsets_too_wide", with_offsets("[0,5]"),
-       "tensor \"w\": expected data_offsets around the 4 bytes of its shape and dtype, got 5 bytes"},
-      {"offsets_for_a_0_size", with_shape("[0]"), "data_offsets around the 0 bytes"},
+       "tensor \"w\": expected data_offsets that span the 4 bytes of its shape and dtype, got 5 bytes"},
+      {"offsets_for_a_0_size", with_shape("[0]"), "data_offsets that span the 0 bytes"},
       {"offsets_beyond_the_data", with_offsets("[4,8]"),
        "tensor \"w\": expected data within the 4 bytes of the file, got data_offsets up to 8"},
       {"offsets_near_2_to_64", with_offsets("[18446744073709551611,18446744073709551615]"),
@@ -137,13 +134,13 @@ std::vector<Wrong> wrong_files() {
       {"data_cut_off", safetensors('{' + w + '}', "dat"),
        "tensor \"w\": expected data within the 3 bytes of the file"},
       {"overlap", two("[0,4]", "[2,6]", "sixsix"),
-       "tensor \"b\": expected its data to start at 4, got 2: an overlap"},
+       "tensor \"b\": expected data from offset 4, got 2, an overlap"},
       {"same_place", two("[0,4]", "[0,4]", "four"),
-       "tensor \"b\": expected its data to start at 4, got 0: an overlap"},
+       "tensor \"b\": expected data from offset 4, got 0, an overlap"},
       {"hole", two("[0,4]", "[6,10]", "ten bytes."),
-       "tensor \"b\": expected its data to start at 4, got 6: a hole"},
+       "tensor \"b\": expected data from offset 4, got 6, a gap"},
       {"hole_at_the_start", two("[1,5]", "[5,9]", "nine byte"),
-       "tensor \"a\": expected its data to start at 0, got 1: a hole"},
+       "tensor \"a\": expected data from offset 0, got 1, a gap"},
       {"bytes_left_over", safetensors('{' + w + '}', "data+"),
        "expected 4 bytes of tensors, got 5 bytes of data"},
       {"bytes_without_tensors", safetensors("{}", "x"), "expected 0 bytes of tensors, got 1 bytes of data"},
@@ -156,7 +153,7 @@ std::vector<Wrong> wrong_files() {
 
 class WrongSafetensors : public testing::TestWithParam<Wrong> {};
 
-TEST_P(WrongSafetensors, IsRefused) {
+TEST_P(WrongSafetensors, IsRejected) {
   const Scratch scratch;
   const auto path = scratch / "wrong.safetensors";
   put(path, GetParam().bytes);

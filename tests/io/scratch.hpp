@@ -15,7 +15,7 @@
 
 namespace plasticity::io_test {
 
-/// A folder of its own that goes away with the object.
+/// Creates a temporary folder and removes it at the end of the object's life.
 class Scratch {
  public:
   Scratch() {
@@ -54,7 +54,8 @@ inline std::string get(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// The error that `body` throws; the test fails if it throws none. Another type than Error ends the test.
+/// Returns the Error that `body` throws. The test fails if it throws nothing. Any other exception ends the
+/// test.
 template <class Body>
 Error error_of(Body&& body) {
   try {
@@ -71,7 +72,7 @@ inline void expect_error(const Error& error, ErrorCode code, const std::string& 
   EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
 }
 
-/// Within its life, no file of this process grows beyond `bytes`: the disk is full.
+/// Simulates a full disk: as long as the object lives, no file of this process can grow beyond `bytes`.
 class FullDisk {
  public:
   explicit FullDisk(rlim_t bytes) {
@@ -92,11 +93,11 @@ class FullDisk {
   void (*signal_)(int) = nullptr;
 };
 
-/// A wrong file, and what must be said about it.
+/// An invalid file and the error that it must cause.
 struct Wrong {
   std::string name;  // letters, digits and _
   std::string bytes;
-  std::string message;  // a part of it
+  std::string message;  // a part of the message
   ErrorCode code = ErrorCode::format;
 };
 inline void PrintTo(const Wrong& wrong, std::ostream* out) { *out << wrong.bytes.size() << " bytes"; }

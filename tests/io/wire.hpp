@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-/// Files as bytes, made by hand, so that they can be wrong.
+/// Builds the bytes of files by hand, so that tests can build invalid ones.
 namespace plasticity::io_test {
 
 template <class T>
@@ -21,12 +21,12 @@ inline std::string big_endian(std::uint32_t value) {
   return {bytes.rbegin(), bytes.rend()};
 }
 
-/// A safetensors file with that header and data.
+/// Returns a safetensors file with that header and data.
 inline std::string safetensors(const std::string& json, const std::string& data = "") {
   return little_endian(std::uint64_t{json.size()}) + json + data;
 }
 
-/// An IDX file of images with those sizes and that data.
+/// Returns an IDX file of images with those sizes and that data.
 inline std::string idx(std::uint32_t count, std::uint32_t rows, std::uint32_t columns,
                        const std::string& data, std::uint32_t magic = 0x803) {
   return big_endian(magic) + big_endian(count) + big_endian(rows) + big_endian(columns) + data;

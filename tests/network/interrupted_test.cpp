@@ -1,6 +1,6 @@
-// A training that is killed (SIGKILL, which nothing can answer) at random moments, over and over, comes to
-// the same bits as one that was left alone; whatever moment it was, the checkpoint on the disk is whole, and
-// beside it there is at most the one file that was being written.
+// A training that is killed by SIGKILL at random times, again and again, ends with the same bits as an
+// uninterrupted one. After every kill the checkpoint is complete, and the folder has at most one temporary
+// file.
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -48,12 +48,12 @@ class Interrupted : public ::testing::Test {
     return status;
   }
 
-  /// The iteration that a checkpoint holds; loading it checks all of it.
+  /// Returns the iteration of a checkpoint, or 0 if there is none. Loading checks the whole file.
   static int iteration_of(const std::filesystem::path& checkpoint) {
     return std::filesystem::exists(checkpoint) ? std::stoi(io::load(checkpoint).metadata.at("iteration")) : 0;
   }
 
-  /// How many files there are beside these.
+  /// Returns the number of other files in the folder.
   std::size_t others(std::initializer_list<std::filesystem::path> known) const {
     std::size_t count = 0;
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -67,35 +67,37 @@ class Interrupted : public ::testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  // In memory where there is such a place: a busy disk takes seconds to make sure of a file, and whether it
-  // did is nothing that killing a process can show.
-  static std::filesystem::path place() {
+  // Use a folder in memory if possible. A busy disk needs seconds to flush a file, and killing a process does
+  // not test the flush.
+  static std::filesystem::path parent_folder() {
     const std::filesystem::path memory = "/dev/shm";
     return access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
   }
-  const std::filesystem::path folder = place() / ("plasticity_interrupted_" + std::to_string(getpid()));
+  const std::filesystem::path folder =
+      parent_folder() / ("plasticity_interrupted_" + std::to_string(getpid()));
 };
 
-TEST_F(Interrupted, FiftyKillsAndTheSameBits) {
-  const std::filesystem::path straight = folder / "straight.safetensors", torn = folder / "torn.safetensors";
-  const Clock::time_point began = Clock::now();
-  ASSERT_EQ(wait(start(straight)), 0);
-  const std::chrono::duration<double> whole = Clock::now() - began;
-  ASSERT_EQ(iteration_of(straight), iterations);
+TEST_F(Interrupted, ResumesToTheSameBitsAfterFiftyKills) {
+  const std::filesystem::path uninterrupted = folder / "uninterrupted.safetensors";
+  const std::filesystem::path killed_run = folder / "killed_run.safetensors";
+  const Clock::time_point start_time = Clock::now();
+  ASSERT_EQ(wait(start(uninterrupted)), 0);
+  const std::chrono::duration<double> duration = Clock::now() - start_time;
+  ASSERT_EQ(iteration_of(uninterrupted), iterations);
 
   std::mt19937 random(7);
   std::uniform_real_distribution<double> part(0, 1);
-  double longest = std::min(whole.count() / 5, .3);  // seconds; grows where no checkpoint is reached
+  double longest = std::min(duration.count() / 5, .3);  // seconds; grows if no checkpoint is reached
   int killed = 0, finished = 0, resumed = 0;
   while (killed < kills) {
-    const int before = iteration_of(torn);
-    const pid_t child = start(torn);
+    const int before = iteration_of(killed_run);
+    const pid_t child = start(killed_run);
     std::this_thread::sleep_for(std::chrono::duration<double>(longest * part(random)));
     kill(child, SIGKILL);
     const int status = wait(child);
-    const int after = iteration_of(torn);
-    EXPECT_GE(after, before) << "work was lost that had been saved";
-    EXPECT_LE(others({straight, torn}), 1u) << "temporary files pile up";
+    const int after = iteration_of(killed_run);
+    EXPECT_GE(after, before) << "a saved iteration was lost";
+    EXPECT_LE(others({uninterrupted, killed_run}), 1u) << "temporary files remain";
     if (WIFSIGNALED(status)) {
       ++killed;
       resumed += before > 0 && after > before ? 1 : 0;
@@ -103,14 +105,14 @@ TEST_F(Interrupted, FiftyKillsAndTheSameBits) {
       continue;
     }
     EXPECT_EQ(status, 0);
-    EXPECT_EQ(bytes(torn), bytes(straight));
-    std::filesystem::remove(torn);  // and once more from the beginning
+    EXPECT_EQ(bytes(killed_run), bytes(uninterrupted));
+    std::filesystem::remove(killed_run);  // start again from the beginning
     ++finished;
   }
-  EXPECT_EQ(wait(start(torn)), 0);
-  EXPECT_EQ(bytes(torn), bytes(straight));
-  EXPECT_EQ(others({straight, torn}), 0u);
-  EXPECT_GT(resumed, 0) << finished << " trainings came to their end";
+  EXPECT_EQ(wait(start(killed_run)), 0);
+  EXPECT_EQ(bytes(killed_run), bytes(uninterrupted));
+  EXPECT_EQ(others({uninterrupted, killed_run}), 0u);
+  EXPECT_GT(resumed, 0) << finished << " trainings finished";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Adam, gradient clipping, losses and the linear readout against what can be worked out by hand or by
+// Adam, gradient clipping, losses and the linear layer, compared with hand-written formulas and finite
 // differences.
 #include <gtest/gtest.h>
 
@@ -9,11 +9,12 @@
 namespace plasticity {
 namespace {
 
-TEST(Adam, TakesTheStepsOfThePaper) {
+TEST(Adam, MatchesThePaper) {
   std::vector<float> value{1, -2}, gradient{.5f, -.1f};
   const std::vector<ParameterView> parameters{{"p", Shape{{2}, 1}, value, gradient}};
   Adam adam({.learning_rate = .1});
   double m[2]{}, v[2]{}, want[2]{1, -2};
+  const double tolerance = 1e-5;  // float: a few roundings of 1e-7 per step, in values up to 2
   for (int step = 1; step <= 5; ++step) {
     for (int k = 0; k < 2; ++k) {
       const double g = gradient[static_cast<std::size_t>(k)];
@@ -23,19 +24,19 @@ TEST(Adam, TakesTheStepsOfThePaper) {
           .1 * (m[k] / (1 - std::pow(.9, step))) / (std::sqrt(v[k] / (1 - std::pow(.999, step))) + 1e-8);
     }
     adam.step(parameters);
-    EXPECT_NEAR(value[0], want[0], 1e-5);
-    EXPECT_NEAR(value[1], want[1], 1e-5);
+    EXPECT_NEAR(value[0], want[0], tolerance);
+    EXPECT_NEAR(value[1], want[1], tolerance);
     gradient[0] *= -.7f;
   }
   EXPECT_EQ(adam.steps(), 5);
 }
 
-TEST(Adam, GoesOnWhereItWasSaved) {
+TEST(Adam, ResumesFromCheckpoint) {
   std::vector<float> a{1, 2, 3}, b = a, gradient{.1f, -.2f, .3f};
   const std::vector<ParameterView> first{{"p", Shape{{3}, 1}, a, gradient}},
       second{{"p", Shape{{3}, 1}, b, gradient}};
-  Adam straight, interrupted;
-  for (int step = 0; step < 3; ++step) straight.step(first);
+  Adam uninterrupted, interrupted;
+  for (int step = 0; step < 3; ++step) uninterrupted.step(first);
   interrupted.step(second);
   io::TensorFile file;
   interrupted.save(file);
@@ -46,70 +47,72 @@ TEST(Adam, GoesOnWhereItWasSaved) {
   EXPECT_EQ(resumed.steps(), 3);
 }
 
-/// What a call says that must be refused.
+/// Expects an Error with this code and this part of its message.
 template <class Call>
-void expect_refused(Call call, ErrorCode code, const std::string& part) {
+void expect_error(Call call, ErrorCode code, const std::string& part) {
   try {
     call();
-    ADD_FAILURE() << "accepted; expected: " << part;
+    ADD_FAILURE() << "no error; expected: " << part;
   } catch (const Error& error) {
     EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
     EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
   }
 }
 
-TEST(Adam, WrongParametersAreRefusedBeforeAnyChanges) {
+TEST(Adam, RejectsWrongParametersAndChangesNothing) {
   std::vector<float> a{1, 2}, b{3, 4, 5}, short_gradient{.1f}, gradient(2, .5f), longer(3, .5f);
   const ParameterView good{"a", Shape{{2}, 1}, a, gradient};
-  const auto refused = [&](const ParameterView& wrong, const std::string& part) {
+  const auto expect_rejected = [&](const ParameterView& wrong, const std::string& part) {
     Adam adam;
     adam.step(std::vector{good});
     const std::vector<float> before = a;
-    expect_refused([&] { adam.step(std::vector{good, wrong}); }, ErrorCode::invalid_argument, part);
+    expect_error([&] { adam.step(std::vector{good, wrong}); }, ErrorCode::invalid_argument, part);
     EXPECT_EQ(a, before);
     EXPECT_EQ(adam.steps(), 1);
   };
-  refused(good, "parameter 'a': expected once, got twice");
-  refused({"b", Shape{{2}, 1}, a, short_gradient}, "parameter 'b': expected a gradient of 2 elements, got 1");
+  expect_rejected(good, "parameter 'a': occurs twice");
+  expect_rejected({"b", Shape{{2}, 1}, a, short_gradient},
+                  "parameter 'b': expected a gradient of 2 elements, got 1");
   Adam adam;
   adam.step(std::vector{good});
-  expect_refused(
+  expect_error(
       [&] {
         adam.step(std::vector{ParameterView{"a", Shape{{3}, 1}, b, longer}});
       },
-      ErrorCode::invalid_argument, "parameter 'a': expected 2 elements as in the steps before, got 3");
+      ErrorCode::invalid_argument, "parameter 'a': expected 2 elements, as in earlier steps, got 3");
   EXPECT_EQ(b, (std::vector<float>{3, 4, 5}));
 }
 
-TEST(Adam, WrongFilesAreRefusedAndChangeNothing) {
+TEST(Adam, RejectsWrongFilesAndChangesNothing) {
   std::vector<float> a{1, 2}, gradient(2, .5f);
   const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, a, gradient}};
   Adam adam;
   adam.step(parameters);
   io::TensorFile good;
   adam.save(good);
-  const auto refused = [&](const io::TensorFile& wrong, const std::string& part) {
-    expect_refused([&] { adam.load(wrong); }, ErrorCode::format, part);
+  const auto expect_rejected = [&](const io::TensorFile& wrong, const std::string& part) {
+    expect_error([&] { adam.load(wrong); }, ErrorCode::format, part);
     EXPECT_EQ(adam.steps(), 1);
     io::TensorFile after;
     adam.save(after);
     EXPECT_EQ(after.metadata, good.metadata);
     EXPECT_EQ(after.tensors, good.tensors);
   };
-  refused({}, "metadata 'adam.steps', got none");
+  expect_rejected({}, "metadata 'adam.steps', got none");
   for (const char* steps : {"", "many", "-1", "3 ", "99999999999999999999"}) {
     io::TensorFile wrong = good;
     wrong.metadata["adam.steps"] = steps;
-    refused(wrong, std::string("metadata 'adam.steps': expected a number of steps, got '") + steps + "'");
+    expect_rejected(wrong,
+                    std::string("metadata 'adam.steps': expected a number of steps, got '") + steps + "'");
   }
   io::TensorFile without = good, uneven = good;
   without.tensors.erase("adam.a.v");
-  refused(without, "adam.a.v");
+  expect_rejected(without, "adam.a.v");
   uneven.tensors["adam.a.v"] = io::make_tensor({3}, std::vector<float>(3));
-  refused(uneven, "tensor 'adam.a.v': expected 2 elements, got 3");
+  expect_rejected(uneven, "tensor 'adam.a.v': expected 2 elements, got 3");
 }
 
-TEST(ClipGradients, ScalesDownOnly) {
+TEST(ClipGradients, ScalesOnlyLargeGradients) {
   std::vector<float> value(2), first{3, 0}, second{0, 4};
   const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, value, first},
                                               {"b", Shape{{2}, 1}, value, second}};
@@ -120,7 +123,7 @@ TEST(ClipGradients, ScalesDownOnly) {
   EXPECT_FLOAT_EQ(second[1], .8f);
 }
 
-TEST(Losses, MeanSquaredErrorCountsWhatTheMaskShows) {
+TEST(Losses, MeanSquaredErrorIgnoresMaskedEntries) {
   const std::vector<float> y{1, 2, 3, 4}, target{0, 0, 0, 0};
   const std::vector<std::uint8_t> mask{1, 0, 0, 1};
   std::vector<float> dy(4, 9);
@@ -131,28 +134,29 @@ TEST(Losses, MeanSquaredErrorCountsWhatTheMaskShows) {
   EXPECT_EQ(dy, std::vector<float>(4));
 }
 
-TEST(Losses, CrossEntropyGradientIsThatOfDifferences) {
+TEST(Losses, CrossEntropyGradientMatchesDifferences) {
   std::vector<float> logits{.3f, -.2f, 1.1f, 2, .1f, -1, 80, -80, 0}, gradient(9);
   const std::vector<std::int64_t> labels{2, -1, 0};
   const double loss = softmax_cross_entropy(logits, labels, 3, gradient);
   const double first = -std::log(std::exp(1.1) / (std::exp(.3) + std::exp(-.2) + std::exp(1.1)));
-  EXPECT_NEAR(loss, first / 2, 1e-6);  // the third row is certain, the second left out
+  EXPECT_NEAR(loss, first / 2, 1e-6);  // the loss of row 2 is 0, row 1 is ignored
+  const float h = 1e-2f;               // the error of central differences is of order h^2
   for (std::size_t k = 0; k < 3; ++k) {
     auto moved = logits;
-    moved[k] += 1e-2f;
+    moved[k] += h;
     const double up = softmax_cross_entropy(moved, labels, 3, {});
-    moved[k] -= 2e-2f;
+    moved[k] -= 2 * h;
     const double down = softmax_cross_entropy(moved, labels, 3, {});
-    EXPECT_NEAR(gradient[k], (up - down) / 2e-2, 1e-4);
+    EXPECT_NEAR(gradient[k], (up - down) / (2 * h), h * h);
     EXPECT_EQ(gradient[3 + k], 0);
   }
 }
 
-TEST(Linear, MoreWeightsThanThereAreAddressesAreRefused) {
+TEST(Linear, RejectsMoreWeightsThanAddresses) {
   EXPECT_THROW(Linear(std::int64_t{1} << 40, std::int64_t{1} << 40, 1), Error);
 }
 
-TEST(Linear, GradientIsThatOfDifferences) {
+TEST(Linear, GradientMatchesDifferences) {
   Linear readout(5, 3, 1, "readout");
   std::mt19937 random(2);
   std::normal_distribution<float> normal;
@@ -167,13 +171,14 @@ TEST(Linear, GradientIsThatOfDifferences) {
   };
   readout.backward(x, dy, dx);
   const auto expect_slope = [&](float& at, float gradient) {
-    const float before = at;
-    at = before + .125f;
+    const float before = at, h = .125f;  // the loss is linear in x, W and b, so h may be large
+    at = before + h;
     const double up = loss();
-    at = before - .125f;
+    at = before - h;
     const double down = loss();
     at = before;
-    EXPECT_NEAR(gradient, (up - down) / .25, 1e-4);
+    const double tolerance = 1e-4;  // rounding of 20 float products, about 1e-6 each, divided by 2 h
+    EXPECT_NEAR(gradient, (up - down) / (2 * h), tolerance);
   };
   for (std::size_t k = 0; k < x.size(); ++k) expect_slope(x[k], dx[k]);
   for (const ParameterView& view : readout.parameters()) {

@@ -1,4 +1,4 @@
-// Network against Plan and the reference; training, windows, saving.
+// Network compared with the reference; windows, saving and training.
 #include "plasticity/network.hpp"
 
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <random>
 
+#include "model/for_each_tensor.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 
@@ -17,6 +18,11 @@ constexpr std::int64_t B = 2;
 
 using testing::noise;
 
+// Sums of a few hundred float products differ from the reference's by their order of additions: about 1e-6 of
+// values near
+// 1. Gradients are sums over all steps and samples and reach 10.
+constexpr double output_tolerance = 1e-5, gradient_tolerance = 1e-4;
+
 Network make() { return Network(spec, {.batch = B, .device = Device::cpu(2), .seed = 3}); }
 
 std::map<std::string, std::vector<float>> gradients(Network& network) {
@@ -26,7 +32,7 @@ std::map<std::string, std::vector<float>> gradients(Network& network) {
   return copies;
 }
 
-TEST(Network, GradientIsThatOfTheReference) {
+TEST(Network, GradientsMatchTheReference) {
   Network network = make();
   const std::vector<float> x = noise(5 * B * 3, 1), dy = noise(5 * B * 6, 2);
   std::vector<float> dx(x.size());
@@ -39,17 +45,17 @@ TEST(Network, GradientIsThatOfTheReference) {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   std::map<std::string, std::vector<float>> expected;
-  for (const auto& member : Parameters<const float>::members()) {
-    if (parameter_shape(spec, member.name))
-      forward.parameters.*member.pointer = network.parameter(member.name).data();
-  }
-  for (const auto& member : Parameters<float>::members()) {
-    const auto shape = parameter_shape(spec, member.name);
-    if (!shape) continue;
-    std::vector<float>& values = expected[std::string(member.name)];
-    values.resize(static_cast<std::size_t>(shape->elements()));
-    backward.dparameters.*member.pointer = values.data();
-  }
+  for_each_tensor(spec, 5, B, forward.parameters,
+                  [&](std::string_view name, const float*& pointer, const std::optional<Shape>& shape) {
+                    if (shape) pointer = network.parameter(name).data();
+                  });
+  for_each_tensor(spec, 5, B, backward.dparameters,
+                  [&](std::string_view name, float*& pointer, const std::optional<Shape>& shape) {
+                    if (!shape) return;
+                    std::vector<float>& values = expected[std::string(name)];
+                    values.resize(static_cast<std::size_t>(shape->elements()));
+                    pointer = values.data();
+                  });
   std::vector<float> want_y(y.size()), want_dx(x.size());
   forward.inputs.x = x.data();
   forward.y = want_y.data();
@@ -59,15 +65,15 @@ TEST(Network, GradientIsThatOfTheReference) {
   backward.dinputs.x = want_dx.data();
   reference::forward(spec, 5, B, forward);
   reference::backward(spec, 5, B, backward);
-  for (std::size_t k = 0; k < y.size(); ++k) EXPECT_NEAR(y[k], want_y[k], 1e-5);
-  for (std::size_t k = 0; k < dx.size(); ++k) EXPECT_NEAR(dx[k], want_dx[k], 1e-4);
+  for (std::size_t k = 0; k < y.size(); ++k) EXPECT_NEAR(y[k], want_y[k], output_tolerance);
+  for (std::size_t k = 0; k < dx.size(); ++k) EXPECT_NEAR(dx[k], want_dx[k], gradient_tolerance);
   for (const auto& [name, values] : gradients(network)) {
     for (std::size_t k = 0; k < values.size(); ++k)
-      EXPECT_NEAR(values[k], expected.at(name)[k], 1e-4) << name;
+      EXPECT_NEAR(values[k], expected.at(name)[k], gradient_tolerance) << name;
   }
 }
 
-TEST(Network, WindowsGiveTheGradientOfTheWhole) {
+TEST(Network, WindowGradientsMatchTheWholeSequence) {
   const std::vector<float> x = noise(6 * B * 3, 4), dy = noise(6 * B * 6, 5);
   Network whole = make(), cut = make();
   whole.forward({.steps = 6, .x = x});
@@ -77,16 +83,17 @@ TEST(Network, WindowsGiveTheGradientOfTheWhole) {
   cut.forward({.steps = 2, .x = all_x.last(2 * B * 3)});
   EXPECT_EQ(cut.windows(), 2);
   cut.backward(all_dy.last(2 * B * 6));
-  EXPECT_THROW(cut.forward({.steps = 1, .x = all_x.first(B * 3)}), Error) << "a window is left";
+  EXPECT_THROW(cut.forward({.steps = 1, .x = all_x.first(B * 3)}), Error) << "the first window is left";
   cut.backward(all_dy.first(4 * B * 6));
   EXPECT_EQ(cut.windows(), 0);
   const auto want = gradients(whole), got = gradients(cut);
   for (const auto& [name, values] : want) {
-    for (std::size_t k = 0; k < values.size(); ++k) EXPECT_NEAR(got.at(name)[k], values[k], 1e-5) << name;
+    for (std::size_t k = 0; k < values.size(); ++k)
+      EXPECT_NEAR(got.at(name)[k], values[k], gradient_tolerance / 10) << name;
   }
 }
 
-TEST(Network, DetachCutsTheGradientAndKeepsTheState) {
+TEST(Network, DetachStopsTheGradientAndKeepsTheState) {
   const std::vector<float> x = noise(2 * B * 3, 6), dy = noise(B * 6, 7);
   const std::span<const float> all(x);
   Network cut = make(), later = make();
@@ -104,7 +111,7 @@ TEST(Network, DetachCutsTheGradientAndKeepsTheState) {
   EXPECT_EQ(gradients(cut), gradients(later));
 }
 
-TEST(Network, InferAndForwardGiveTheSame) {
+TEST(Network, InferMatchesForward) {
   const std::vector<float> x = noise(4 * B * 3, 8);
   Network recorded = make(), inferred = make();
   const auto a = recorded.forward({.steps = 4, .x = x}), b = inferred.infer({.steps = 4, .x = x});
@@ -115,7 +122,7 @@ TEST(Network, InferAndForwardGiveTheSame) {
   for (const float value : recorded.state("hebb")) EXPECT_EQ(value, 0);
 }
 
-TEST(Network, SavedAndLoadedItIsTheSame) {
+TEST(Network, SaveAndLoadRoundTrip) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() / "plasticity_network_test.safetensors";
   Network first = make();
@@ -134,20 +141,19 @@ TEST(Network, SavedAndLoadedItIsTheSame) {
   std::filesystem::remove(path);
 }
 
-TEST(Network, WeightsOfAnotherSizeAreRefusedAndChangeNothing) {
+TEST(Network, RejectsParametersOfAnotherSize) {
   Network small({.neurons = 3}, {.batch = 1}), large({.neurons = 4}, {.batch = 1});
   io::TensorFile file, before, after;
   large.save(file);
   small.save(before);
-  // As if it were a network of the right size: its metadata alone must not be what is believed.
+  // The metadata claims the right size, so load() must check the tensors too.
   file.metadata = before.metadata;
   try {
     small.load(file);
-    ADD_FAILURE() << "accepted";
+    ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::format);
-    EXPECT_NE(std::string(error.what()).find("elements in its shape, got "), std::string::npos)
-        << error.what();
+    EXPECT_NE(std::string(error.what()).find("expected shape ["), std::string::npos) << error.what();
   }
   small.save(after);
   EXPECT_EQ(before.tensors, after.tensors);
@@ -156,20 +162,20 @@ TEST(Network, WeightsOfAnotherSizeAreRefusedAndChangeNothing) {
 TEST(Network, Moves) {
   Network first({.neurons = 3}, {.batch = 2, .seed = 1}), second({.neurons = 5}, {.batch = 1});
   const std::vector<float> u(6, .5f);
-  const auto answer = [&u](Network& network) {
+  const auto run = [&u](Network& network) {
     network.reset();
     const auto y = network.infer({.steps = 1, .u = u});
     return std::vector<float>(y.begin(), y.end());
   };
-  const std::vector<float> y = answer(first);
+  const std::vector<float> y = run(first);
   second = std::move(first);
   EXPECT_EQ(second.spec().neurons, 3);
-  EXPECT_EQ(answer(second), y);
+  EXPECT_EQ(run(second), y);
   Network third(std::move(second));
-  EXPECT_EQ(answer(third), y);
+  EXPECT_EQ(run(third), y);
 }
 
-TEST(Network, AnUntrainedParameterIsLeftAlone) {
+TEST(Network, ParametersListsOnlyTrainableOnes) {
   Network network = make();
   network.set_trainable("alpha", false);
   for (const ParameterView& view : network.parameters()) EXPECT_NE(view.name, "alpha");
@@ -177,7 +183,7 @@ TEST(Network, AnUntrainedParameterIsLeftAlone) {
   EXPECT_EQ(network.parameters().size(), 8u);
 }
 
-// The point of it all: a plastic network learns to recall, from one look.
+// A plastic network learns to recall a pattern that it has seen once.
 TEST(Network, LearnsToRecall) {
   constexpr std::size_t T = 7, N = 24, batch = 8;
   Network network({.neurons = N}, {.batch = batch, .device = Device::cpu(1), .seed = 1});
@@ -185,17 +191,17 @@ TEST(Network, LearnsToRecall) {
   std::mt19937 random(1);
   double first = 0, last = 0;
   for (int episode = 0; episode < 300; ++episode) {
-    std::vector<std::uint8_t> clamp(T * batch * N), asked(T * batch * N);
+    std::vector<std::uint8_t> clamp(T * batch * N), mask(T * batch * N);
     std::vector<float> value(T * batch * N), gradient(T * batch * N);
     for (std::size_t k = 0; k < value.size(); ++k) {
       const std::size_t t = k / (batch * N);
       value[k] = t == 0 ? (random() % 2 == 0 ? 1.0f : -1.0f) : value[k % (batch * N)];
       clamp[k] = t < 4 || k % 2 == 0;
-      asked[k] = t == T - 1 && k % 2 != 0;
+      mask[k] = t == T - 1 && k % 2 != 0;
     }
     network.reset();
     const auto y = network.forward({.steps = T, .clamp = clamp, .clamp_value = value});
-    last = mse_loss(y, value, gradient, asked);
+    last = mse_loss(y, value, gradient, mask);
     if (episode == 0) first = last;
     network.zero_gradients();
     network.backward(gradient);

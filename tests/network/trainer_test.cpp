@@ -1,5 +1,5 @@
-// A Trainer against the loop that it stands for, to the bit; and the calls that it is made of against the
-// host's functions.
+// Trainer compared in bits with the equivalent loop of Network, mse_loss(), clip_gradients() and Adam;
+// squared_error() and adam_step().
 #include "plasticity/trainer.hpp"
 
 #include <gtest/gtest.h>
@@ -15,8 +15,8 @@ namespace {
 constexpr std::int64_t B = 2;
 using Tensors = std::map<std::string, std::vector<float>>;
 
-/// The loop, written out.
-double by_hand(Network& network, Adam& adam, const Episode& episode, double clip, bool masked) {
+/// Runs one iteration of the loop without a Trainer.
+double run_iteration(Network& network, Adam& adam, const Episode& episode, double clip, bool masked) {
   const std::span<const float> y = network.forward(episode.sequence());
   std::vector<float> gradient(y.size());
   const double loss =
@@ -30,7 +30,7 @@ double by_hand(Network& network, Adam& adam, const Episode& episode, double clip
 
 Network make(const Spec& spec) { return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3}); }
 
-TEST(Trainer, GivesTheBitsOfTheLoop) {
+TEST(Trainer, MatchesTheLoopInBits) {
   std::mt19937_64 random(11);
   for (int trial = 0; trial < 24; ++trial) {
     const Spec spec = random_spec(random, 7, 3);
@@ -45,9 +45,15 @@ TEST(Trainer, GivesTheBitsOfTheLoop) {
       const bool masked = iteration % 2 != 0;
       const Episode episode(spec, 1 + iteration, B, random(),
                             {.reset = masked, .length = masked, .clamp = trial % 4 == 0});
-      if (iteration == 2) want.reset(), got.reset();
-      if (iteration == 3) adam.set_learning_rate(1e-3), trainer.set_learning_rate(1e-3);
-      const double loss = by_hand(want, adam, episode, clip, masked);
+      if (iteration == 2) {
+        want.reset();
+        got.reset();
+      }
+      if (iteration == 3) {
+        adam.set_learning_rate(1e-3);
+        trainer.set_learning_rate(1e-3);
+      }
+      const double loss = run_iteration(want, adam, episode, clip, masked);
       EXPECT_EQ(trainer.step(episode.sequence(), episode.target,
                              masked ? episode.mask : std::vector<std::uint8_t>()),
                 loss)
@@ -58,7 +64,7 @@ TEST(Trainer, GivesTheBitsOfTheLoop) {
   }
 }
 
-TEST(Trainer, ShowsWhatTheNetworkAnswered) {
+TEST(Trainer, ReturnsOutputsAndModulation) {
   const Spec spec{.rate = Rate::modulated, .inputs = 3, .neurons = 5};
   const Episode episode(spec, 3, B, 1);
   Network want = make(spec), got = make(spec);
@@ -67,38 +73,43 @@ TEST(Trainer, ShowsWhatTheNetworkAnswered) {
   trainer.step(episode.sequence(), episode.target);
   const auto y = want.forward(episode.sequence());
   EXPECT_TRUE(std::equal(y.begin(), y.end(), trainer.y().begin(), trainer.y().end()));
-  const auto M = want.modulation(), shown = trainer.modulation();
+  const auto M = want.modulation(), modulation = trainer.modulation();
   EXPECT_EQ(M.size(), 3u * B);
-  EXPECT_TRUE(std::equal(M.begin(), M.end(), shown.begin(), shown.end()));
+  EXPECT_TRUE(std::equal(M.begin(), M.end(), modulation.begin(), modulation.end()));
   EXPECT_EQ(got.windows(), 0);
 }
 
-TEST(Trainer, AdamReadsItsFilesAndItReadsAdams) {
+TEST(Trainer, SharesFilesWithAdam) {
   const Spec spec{.inputs = 3, .neurons = 5};
   Network want = make(spec), got = make(spec);
   Adam adam;
   Trainer trainer(got);
   const Episode episode(spec, 3, B, 2);
-  for (int k = 0; k < 2; ++k)
-    by_hand(want, adam, episode, 0, false), trainer.step(episode.sequence(), episode.target);
+  for (int k = 0; k < 2; ++k) {
+    run_iteration(want, adam, episode, 0, false);
+    trainer.step(episode.sequence(), episode.target);
+  }
   io::TensorFile of_adam, of_trainer;
-  adam.save(of_adam), trainer.save(of_trainer);
+  adam.save(of_adam);
+  trainer.save(of_trainer);
   EXPECT_EQ(of_trainer.metadata, of_adam.metadata);
   ASSERT_EQ(of_trainer.tensors.size(), of_adam.tensors.size());
   for (const auto& [name, tensor] : of_adam.tensors)
     EXPECT_EQ(io::to_floats(of_trainer.at(name)), io::to_floats(tensor)) << name;
   Adam other_adam;
   Trainer other_trainer(got);
-  other_adam.load(of_trainer), other_trainer.load(of_adam);
-  by_hand(want, other_adam, episode, 0, false), other_trainer.step(episode.sequence(), episode.target);
+  other_adam.load(of_trainer);
+  other_trainer.load(of_adam);
+  run_iteration(want, other_adam, episode, 0, false);
+  other_trainer.step(episode.sequence(), episode.target);
   EXPECT_EQ(look(got), look(want));
   EXPECT_EQ(other_trainer.steps(), 3);
 
   of_adam.tensors["adam.readout.weight.m"] = of_adam.tensors["adam.readout.weight.v"] =
       io::make_tensor({1}, std::span<const float>(std::vector<float>{1}));
-  EXPECT_THROW(other_trainer.load(of_adam), Error) << "another module's moments";
+  EXPECT_THROW(other_trainer.load(of_adam), Error) << "moments of another module";
   of_trainer.tensors["adam.w.m"] = of_trainer.tensors["adam.w.v"] = of_trainer.tensors["adam.b.v"];
-  EXPECT_THROW(other_trainer.load(of_trainer), Error) << "another size";
+  EXPECT_THROW(other_trainer.load(of_trainer), Error) << "moments of another size";
   EXPECT_EQ(other_trainer.steps(), 3);
 }
 
@@ -109,8 +120,8 @@ TEST(Trainer, WrongCallsChangeNothing) {
   const Episode episode(spec, 3, B, 4);
   trainer.step(episode.sequence(), episode.target);
   const Tensors before = look(network);
-  const auto refused = [&](const char* name, const Sequence& sequence, std::span<const float> target,
-                           std::span<const std::uint8_t> mask) {
+  const auto expect_rejected = [&](const char* name, const Sequence& sequence, std::span<const float> target,
+                                   std::span<const std::uint8_t> mask) {
     try {
       trainer.step(sequence, target, mask);
       ADD_FAILURE() << name << ": no error";
@@ -126,11 +137,11 @@ TEST(Trainer, WrongCallsChangeNothing) {
   without.x = {};
   const std::vector<std::int64_t> length{4, 0};
   too_long.length = length;
-  refused("x", without, target, {});
-  refused("length", too_long, target, {});
-  refused("steps", negative, {}, {});
-  refused("target", episode.sequence(), target.first(4), {});
-  refused("mask", episode.sequence(), target, std::span(episode.mask).first(4));
+  expect_rejected("x", without, target, {});
+  expect_rejected("length", too_long, target, {});
+  expect_rejected("steps", negative, {}, {});
+  expect_rejected("target", episode.sequence(), target.first(4), {});
+  expect_rejected("mask", episode.sequence(), target, std::span(episode.mask).first(4));
   EXPECT_THROW(Trainer(network, {.clip_norm = -1}), Error);
   EXPECT_THROW(Trainer(network, {.adam = {.beta1 = 1}}), Error);
   EXPECT_THROW(trainer.set_learning_rate(-1), Error);
@@ -144,7 +155,7 @@ TEST(Trainer, WrongCallsChangeNothing) {
   EXPECT_EQ(trainer.steps(), 3);
 }
 
-TEST(Trainer, TheNetworkMayMove) {
+TEST(Trainer, NetworkAndTrainerMayMove) {
   const Spec spec{.inputs = 3, .neurons = 5};
   Network first = make(spec);
   Trainer trainer(first);
@@ -199,7 +210,7 @@ TEST(SquaredError, Reductions) {
   EXPECT_EQ(dy, dy_before);
 }
 
-TEST(AdamStep, NamesWhatIsMissing) {
+TEST(AdamStep, ErrorNamesTheMissingTensor) {
   std::vector<float> values(4);
   const AdamScales scales = adam_scales({}, 1);
   const std::vector<TrainedTensor> tensors{

@@ -1,6 +1,6 @@
-// A small training that can be killed at any moment: training CHECKPOINT ITERATIONS. It goes on from the
-// checkpoint if there is one, and writes one after every iteration. The checkpoint holds all that the rest
-// depends on: parameters, moments, the state of the random numbers, the iteration.
+// A small training that may be killed at any time: training CHECKPOINT ITERATIONS. It continues from the
+// checkpoint, if there is one, and writes a checkpoint after every iteration. The checkpoint holds the
+// parameters, Adam's moments, the state of the random number generator and the iteration.
 #include <cstdlib>
 #include <filesystem>
 #include <random>

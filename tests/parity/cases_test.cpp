@@ -1,4 +1,5 @@
-// The parity cases: answers of an independent implementation in float64.
+// Compares the library with the parity cases: outputs and gradients of an independent implementation in
+// float64.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -8,19 +9,11 @@
 
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
+#include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {
 namespace {
-
-std::vector<std::filesystem::path> case_files() {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(PLASTICITY_TEST_DATA "/parity")) {
-    if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
 
 template <class Real>
 void expect_parity(const Case& c, const Buffers<Real>& buffers, Precision precision) {
@@ -62,13 +55,13 @@ TEST_P(Parity, CpuBfloat) {
   run_on_cpu(c, buffers, Precision::bf16);
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(case_files()),
+INSTANTIATE_TEST_SUITE_P(Cases, Parity, ::testing::ValuesIn(testing::parity_cases()),
                          [](const auto& test) { return test.param.stem().string(); });
 
-TEST(ParityFiles, AreThere) { EXPECT_GE(case_files().size(), 22u); }
+TEST(ParityFiles, Exist) { EXPECT_GE(testing::parity_cases().size(), 22u); }
 
-TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
-  Case c = load_case(PLASTICITY_TEST_DATA "/parity/rnn_lengths.safetensors");
+TEST(ParityFiles, RefuseWrongLengths) {
+  Case c = load_case(testing::test_data() / "parity/rnn_lengths.safetensors");
   for (const double wrong : {-1.0, static_cast<double>(c.steps) + 1, 0.5, 1e300, std::nan("")}) {
     std::vector<double> lengths(static_cast<std::size_t>(c.batch), 1);
     lengths.back() = wrong;
@@ -85,10 +78,10 @@ TEST(ParityFiles, ALengthThatIsNoneIsNamed) {
   }
 }
 
-/// A case with one thing changed is refused, by name.
+/// Changes one thing of a valid case, which load_case() must then refuse by name.
 class WrongCase : public ::testing::Test {
  protected:
-  WrongCase() : good(io::load(PLASTICITY_TEST_DATA "/parity/rnn_decay_2018.safetensors")) {}
+  WrongCase() : good(io::load(testing::test_data() / "parity/rnn_decay_2018.safetensors")) {}
   ~WrongCase() override { std::filesystem::remove(path); }
 
   void expect_refused(const io::TensorFile& wrong, const std::string& part) const {
@@ -99,7 +92,7 @@ class WrongCase : public ::testing::Test {
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::format) << error.what();
       EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
-          << error.what() << "\nlacks: " << part;
+          << error.what() << "\nwithout: " << part;
     }
   }
 
@@ -136,7 +129,7 @@ TEST_F(WrongCase, Tensors) {
   };
   for (const char* name : {"nonsense", "param.nonsense", "input.nonsense", "mask.nonsense", "state.y",
                            "state.z0", "expect.nonsense", "grad.nonsense", "else.y", "expect.modulation"}) {
-    refused(name, "none such in a case of rnn decay");
+    refused(name, "only tensors of a case of rnn decay");
   }
   for (const char* name :
        {"expect.y", "param.w", "mask.length", "mask.reset", "mask.clamp", "state.y0", "grad.w"}) {
@@ -153,20 +146,20 @@ TEST_F(WrongCase, Tensors) {
   expect_refused(wrong, "mask.clamp_value");
 }
 
-// The comparison can fail, says where, and is not fooled by NaN.
-TEST(ParityFiles, AWrongAnswerIsNamed) {
-  const Case c = load_case(case_files().front());
+// The comparison fails for wrong values and for NaN, and names the element.
+TEST(ParityFiles, ComparisonNamesWrongValues) {
+  const Case c = load_case(testing::parity_cases().front());
   Buffers<double> buffers(c);
   reference::forward(c.spec, c.steps, c.batch, buffers.forward);
   reference::backward(c.spec, c.steps, c.batch, buffers.backward);
-  for (const double wrong : {1e-3, std::nan("")}) {
-    const double right = buffers.forward.y[1];
-    buffers.forward.y[1] += wrong;
+  for (const double error : {1e-3, std::nan("")}) {
+    const double correct = buffers.forward.y[1];
+    buffers.forward.y[1] += error;
     const Comparison comparison = compare(c, buffers, 1e-10);
     EXPECT_FALSE(comparison.passed);
     EXPECT_EQ(comparison.tensor, "expect.y");
     EXPECT_NE(comparison.detail.find("expect.y at [0,0,1]: got "), std::string::npos) << comparison.detail;
-    buffers.forward.y[1] = right;
+    buffers.forward.y[1] = correct;
   }
 }
 

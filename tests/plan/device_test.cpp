@@ -15,7 +15,7 @@
 namespace plasticity {
 namespace {
 
-/// A variable of the environment within the life of the object.
+/// Sets an environment variable as long as the object lives.
 class Variable {
  public:
   Variable(const char* name, const char* value) : name_(name) {
@@ -37,7 +37,7 @@ class Variable {
   std::optional<std::string> before_;
 };
 
-TEST(Device, CpuHasTheThreadsAskedFor) {
+TEST(Device, CpuHasTheRequestedThreads) {
   EXPECT_EQ(Device::cpu(3).kind(), DeviceKind::cpu);
   EXPECT_EQ(Device::cpu(3).threads(), 3);
   EXPECT_EQ(Device::cpu(1024).threads(), 1024);
@@ -51,10 +51,10 @@ TEST(Device, CpuHasTheThreadsAskedFor) {
 TEST(Device, ThreadsFromTheEnvironment) {
   const Variable threads("PLASTICITY_THREADS", "7");
   EXPECT_EQ(Device::cpu().threads(), 7);
-  EXPECT_EQ(Device::cpu(2).threads(), 2);  // what the program says goes first
+  EXPECT_EQ(Device::cpu(2).threads(), 2);  // the argument has priority
 }
 
-TEST(Device, EmptyVariableIsNone) {
+TEST(Device, EmptyVariableIsIgnored) {
   const int without = [] {
     const Variable none("PLASTICITY_THREADS", "");
     return Device::cpu().threads();
@@ -64,7 +64,7 @@ TEST(Device, EmptyVariableIsNone) {
   EXPECT_EQ(Device::cpu().threads(), 1);
 }
 
-TEST(Device, RubbishInTheEnvironmentIsRefused) {
+TEST(Device, RejectsInvalidThreadsFromTheEnvironment) {
   for (const char* value :
        {"0", "-2", "1025", "two", "1.5", "4 ", " 4", "+4", "0x4", "4,", "99999999999999999999"}) {
     const Variable threads("PLASTICITY_THREADS", value);
@@ -80,8 +80,8 @@ TEST(Device, RubbishInTheEnvironmentIsRefused) {
   }
 }
 
-// Sizes that come out of a subtraction too many: no wrapping around to a small piece of memory.
-TEST(DeviceMemory, MoreThanThereAreAddressesIsRefused) {
+// Sizes near 2^64, as a wrong subtraction produces them, must not wrap around to a small block.
+TEST(DeviceMemory, RejectsMoreBytesThanAddresses) {
   for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX - 63, SIZE_MAX / 2 + 1}) {
     try {
       const DeviceMemory memory(Device::cpu(1), bytes);
@@ -93,7 +93,7 @@ TEST(DeviceMemory, MoreThanThereAreAddressesIsRefused) {
   EXPECT_EQ(DeviceMemory(Device::cpu(1), 0).data(), nullptr);
 }
 
-TEST(Device, BestIsTheCpuWhereThereIsNoOther) {
+TEST(Device, BestIsTheCpuWithoutCuda) {
   if (cuda_unavailable_reason().empty()) {
     EXPECT_NO_THROW((void)Device::best());
   } else {
@@ -101,7 +101,7 @@ TEST(Device, BestIsTheCpuWhereThereIsNoOther) {
   }
 }
 
-TEST(Device, CudaIsRefusedWithTheReason) {
+TEST(Device, CudaErrorGivesTheReason) {
   try {
     (void)Device::cuda(-1);
     ADD_FAILURE() << "accepted";
@@ -110,7 +110,7 @@ TEST(Device, CudaIsRefusedWithTheReason) {
     EXPECT_STREQ(error.what(), "index: expected at least 0, got -1");
   }
   const std::string reason = cuda_unavailable_reason();
-  if (reason.empty()) GTEST_SKIP() << "there is a GPU";
+  if (reason.empty()) GTEST_SKIP() << "this machine has a CUDA device";
   try {
     (void)Device::cuda(0);
     ADD_FAILURE() << "accepted";
@@ -120,7 +120,7 @@ TEST(Device, CudaIsRefusedWithTheReason) {
   }
 }
 
-TEST(DeviceMemory, OnTheCpu) {
+TEST(DeviceMemory, AllocatesCopiesAndMovesOnTheCpu) {
   DeviceMemory memory(Device::cpu(1), 5 << 20);  // large enough for huge pages
   EXPECT_EQ(memory.bytes(), std::size_t{5 << 20});
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.data()) % 64, 0u);
@@ -140,7 +140,7 @@ TEST(DeviceMemory, OnTheCpu) {
   EXPECT_EQ(other.bytes(), 0u);
 }
 
-TEST(DeviceMemory, ThatIsNotThereIsAnError) {
+TEST(DeviceMemory, FailedAllocationThrows) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a failed allocation ends a program under a sanitizer";
 #endif
@@ -154,10 +154,10 @@ TEST(DeviceMemory, ThatIsNotThereIsAnError) {
   }
 }
 
-// The instruction set is read once a process, so each value needs one of its own.
+// PLASTICITY_ISA is read once per process, so each value needs a process.
 TEST(DeviceDeathTest, InstructionSetFromTheEnvironment) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto say = [](const char* value) {
+  const auto print_instruction_set = [](const char* value) {
     const Variable isa("PLASTICITY_ISA", value);
     try {
       std::fprintf(stderr, "runs %s", cpu_instruction_set().c_str());
@@ -166,11 +166,12 @@ TEST(DeviceDeathTest, InstructionSetFromTheEnvironment) {
     }
     std::exit(0);
   };
-  EXPECT_EXIT(say("baseline"), ::testing::ExitedWithCode(0), "runs baseline");
-  EXPECT_EXIT(say(""), ::testing::ExitedWithCode(0), "runs (baseline|avx2|avx512)");
-  EXPECT_EXIT(say("avx1024"), ::testing::ExitedWithCode(0),
+  EXPECT_EXIT(print_instruction_set("baseline"), ::testing::ExitedWithCode(0), "runs baseline");
+  EXPECT_EXIT(print_instruction_set(""), ::testing::ExitedWithCode(0), "runs (baseline|avx2|avx512)");
+  EXPECT_EXIT(print_instruction_set("avx1024"), ::testing::ExitedWithCode(0),
               "PLASTICITY_ISA: expected baseline, avx2 or avx512, got 'avx1024'");
-  EXPECT_EXIT(say("AVX2"), ::testing::ExitedWithCode(0), "PLASTICITY_ISA: expected baseline, avx2 or avx512");
+  EXPECT_EXIT(print_instruction_set("AVX2"), ::testing::ExitedWithCode(0),
+              "PLASTICITY_ISA: expected baseline, avx2 or avx512");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What a call writes may not lie in another of its tensors: each is put there, the call is refused, the
-// message names both. The documented exceptions work (cpu/arguments_test.cpp runs them).
+// Every output of a call is placed over every other tensor of the call. The call must throw, and the message
+// must name the tensors. cpu/arguments_test.cpp tests the documented aliases, which are allowed.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -12,19 +12,19 @@ namespace {
 
 constexpr std::int64_t T = 3, B = 2;
 
-/// A pointer of a call's arguments, by its name in messages.
+/// A pointer of a call's arguments.
 struct Slot {
-  std::string name;
-  const void* shows;
-  std::function<void(const void*)> point;
+  std::string name;  // in messages
+  const void* original;
+  std::function<void(const void*)> set;
   bool written;
 };
 
 template <class T>
 void add(std::vector<Slot>& slots, const std::string& name, T*& pointer) {
   if (pointer == nullptr) return;
-  const auto point = [&pointer](const void* to) { pointer = static_cast<T*>(const_cast<void*>(to)); };
-  slots.push_back({name, pointer, point, !std::is_const_v<T>});
+  const auto set = [&pointer](const void* to) { pointer = static_cast<T*>(const_cast<void*>(to)); };
+  slots.push_back({name, pointer, set, !std::is_const_v<T>});
 }
 
 template <class Group>
@@ -42,37 +42,39 @@ void add_masks(std::vector<Slot>& slots, Masks<Real>& masks) {
   add(slots, "masks.clamp_value", masks.clamp_value);
 }
 
-bool are_twins(const std::string& a, const std::string& b) {
+/// Returns whether the two tensors may alias.
+bool may_alias(const std::string& a, const std::string& b) {
   const auto is = [](const std::string& name, const char* group) { return name.starts_with(group); };
   const bool states =
       (is(a, "initial_state") && is(b, "final_state")) || (is(a, "dfinal_state") && is(b, "dinitial_state"));
   return states && a.substr(a.find('.')) == b.substr(b.find('.'));
 }
 
-/// Every written slot in the place of every other: refused, and both are named.
+/// Places every output over every other tensor and expects an error. Returns the number of errors.
 template <class Call>
-int expect_refusals(const std::vector<Slot>& slots, Call call) {
-  int refused = 0, named = 0;
+int expect_overlap_errors(const std::vector<Slot>& slots, Call call) {
+  int errors = 0, both_named = 0;
   for (const Slot& out : slots) {
     if (!out.written) continue;
     for (const Slot& other : slots) {
-      if (&out == &other || are_twins(other.name, out.name)) continue;
-      out.point(other.shows);
+      if (&out == &other || may_alias(other.name, out.name)) continue;
+      out.set(other.original);
       try {
         call();
-        ADD_FAILURE() << out.name << " was allowed in " << other.name;
+        ADD_FAILURE() << out.name << " over " << other.name << ": no error";
       } catch (const Error& error) {
         const std::string what = error.what();
         EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
         EXPECT_NE(what.find(out.name), std::string::npos) << what;
-        named += what.find(other.name) != std::string::npos ? 1 : 0;  // or else the one that lies behind it
-        ++refused;
+        // The output may also overlap the tensor after `other`, and the message may name that one.
+        both_named += what.find(other.name) != std::string::npos ? 1 : 0;
+        ++errors;
       }
-      out.point(out.shows);
+      out.set(out.original);
     }
   }
-  EXPECT_GT(named, refused * 3 / 4);
-  return refused;
+  EXPECT_GT(both_named, errors * 3 / 4);
+  return errors;
 }
 
 class Overlap : public ::testing::Test {
@@ -82,7 +84,7 @@ class Overlap : public ::testing::Test {
                              .eligibility = Eligibility::after,
                              .inputs = 2,
                              .neurons = 3};
-  const Problem problem = make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
+  const TestCase problem = make_test_case(spec, T, B, 1, {.reset = true, .length = true, .clamp = true});
   Buffers<double> buffers{problem};
   const Plan plan{spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}};
   GuardedMemory tape{plan.tape_bytes()}, scratch{plan.scratch_bytes()}, step_state{plan.step_state_bytes()};
@@ -100,7 +102,7 @@ TEST_F(Overlap, Forward) {
   add(slots, "modulation", args.modulation);
   const auto call = [&] { plan.forward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };
   EXPECT_NO_THROW(call());
-  EXPECT_GT(expect_refusals(slots, call), 100);
+  EXPECT_GT(expect_overlap_errors(slots, call), 100);
   args.y = static_cast<double*>(scratch.as<Scratch>().data);
   EXPECT_THROW(call(), Error) << "y in the scratch";
 }
@@ -119,7 +121,7 @@ TEST_F(Overlap, Backward) {
   add_group(slots, "dinitial_state", args.dinitial_state);
   const auto call = [&] { plan.backward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };
   EXPECT_NO_THROW(call());
-  EXPECT_GT(expect_refusals(slots, call), 300);
+  EXPECT_GT(expect_overlap_errors(slots, call), 300);
 }
 
 TEST_F(Overlap, Stepping) {
@@ -134,10 +136,10 @@ TEST_F(Overlap, Stepping) {
   plan.load({}, State<const double>{}, step_state.as<StepState>());
   const auto call = [&] { plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>()); };
   EXPECT_NO_THROW(call());
-  EXPECT_GT(expect_refusals(slots, call), 5);
+  EXPECT_GT(expect_overlap_errors(slots, call), 5);
 }
 
-// A state that is loaded or stored does not lie in the live memory.
+// The state of load and store must not overlap the step state.
 TEST_F(Overlap, LoadAndStore) {
   const StepState memory = step_state.as<StepState>();
   State<double> store = buffers.forward.final_state;
@@ -154,18 +156,15 @@ TEST_F(Overlap, LoadAndStore) {
     }
   };
   load.hebb = static_cast<const double*>(memory.data) + 8;
-  refused("step_state: expected memory of its own, got some that state.hebb is in too",
-          [&] { plan.load({}, load, memory); });
+  refused("step_state: overlaps state.hebb", [&] { plan.load({}, load, memory); });
   store.c = static_cast<double*>(memory.data);
-  refused("step_state: expected memory of its own, got some that state.c is in too",
-          [&] { plan.store({}, store, memory); });
+  refused("step_state: overlaps state.c", [&] { plan.store({}, store, memory); });
   store.c = store.hebb;
-  refused("state.hebb: expected memory of its own, got some that state.c is in too",
-          [&] { plan.store({}, store, memory); });
+  refused("state.hebb: overlaps state.c", [&] { plan.store({}, store, memory); });
 }
 
-// The last byte of one tensor is the first of another.
-TEST_F(Overlap, ByOneElement) {
+// The last element of one tensor is the first of the other.
+TEST_F(Overlap, BySingleElement) {
   std::vector<double> both(static_cast<std::size_t>(T * B * 3) * 2);
   ForwardArgs<double>& args = buffers.forward;
   const auto call = [&] { plan.forward({}, args, tape.as<Tape>(), scratch.as<Scratch>()); };

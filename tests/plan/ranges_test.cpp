@@ -1,5 +1,5 @@
-// Every public call is one range in a profiler's timeline, closed again when it throws. A program of its own:
-// it puts its own CUDA part where the real one would be.
+// Every public call is one range in a profiler's timeline, and ends its range when it throws. This test is a
+// program of its own because it registers a fake CUDA API.
 #include "device/profiler_range.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 std::vector<std::string> begun;
 int open_ranges = 0;
 
-const CudaApi part = [] {
+const CudaApi fake_api = [] {
   CudaApi fake{};
   fake.unavailable_reason = [] { return std::string("no device in this test"); };
   fake.begin_range = [](const char* name) noexcept {
@@ -26,17 +26,17 @@ const CudaApi part = [] {
   return fake;
 }();
 
-/// The ranges that a call begins.
+/// Returns the names of the ranges that a call begins.
 template <class Call>
 std::vector<std::string> ranges(Call call) {
-  register_cuda_api(part);
+  register_cuda_api(fake_api);
   begun.clear();
   call();
   EXPECT_EQ(open_ranges, 0);
   return begun;
 }
 
-TEST(Ranges, EveryCallIsOne) {
+TEST(Ranges, EveryPlanCallIsOneRange) {
   const Spec spec{.neurons = 3};
   const Device device = Device::cpu(1);
   const Plan plan(spec, {.device = device});
@@ -66,7 +66,7 @@ TEST(Ranges, EveryCallIsOne) {
                                       "plasticity::Plan::store"}));
 }
 
-TEST(Ranges, ThoseOfTheModulesHoldThoseOfThePlan) {
+TEST(Ranges, ModuleRangesContainPlanRanges) {
   Network network({.neurons = 3}, {.device = Device::cpu(1)});
   Adam adam;
   const std::vector<float> u(3);
@@ -87,7 +87,7 @@ TEST(Ranges, ThoseOfTheModulesHoldThoseOfThePlan) {
                                       "plasticity::clip_gradients", "plasticity::adam_step"}));
 }
 
-TEST(Ranges, AreClosedByAnError) {
+TEST(Ranges, AnErrorClosesTheRange) {
   Network network({.neurons = 3}, {.device = Device::cpu(1)});
   const std::vector<float> wrong(4);
   EXPECT_EQ(ranges([&] {

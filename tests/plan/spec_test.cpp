@@ -8,7 +8,7 @@
 namespace plasticity {
 namespace {
 
-/// Names and enumerators go both ways, in the order given.
+/// Checks that names() lists `expected`, and that to_string() and parse() convert each name.
 template <class Enum>
 void expect_names(std::initializer_list<std::string_view> expected) {
   const auto list = names<Enum>();
@@ -22,7 +22,7 @@ void expect_names(std::initializer_list<std::string_view> expected) {
     EXPECT_EQ(to_string(static_cast<Enum>(beyond)), "(no such value)");
 }
 
-TEST(Spec, NamesGoBothWays) {
+TEST(Spec, NamesParseToTheirEnumerators) {
   expect_names<Cell>({"feedforward", "rnn", "lstm"});
   expect_names<Rule>({"decay", "oja", "hard_clip", "soft_clip", "additive", "read_clip"});
   expect_names<Rate>({"fixed", "modulated", "fan_out", "external"});
@@ -38,8 +38,8 @@ TEST(Spec, NamesGoBothWays) {
   EXPECT_EQ(parse<Activation>("softmax", "activation"), Activation::softmax);
 }
 
-/// The field that a mix is refused for, by the words of the equations; empty for a legal one.
-std::string refused_field(const Spec& spec) {
+/// Returns the field that validate() must name by the equations, or "" for a valid spec.
+std::string invalid_field(const Spec& spec) {
   if (spec.cell != Cell::rnn && spec.inputs == 0) return "spec.inputs";
   if (spec.eligibility != Eligibility::none && spec.rate == Rate::fixed) return "spec.rate";
   if (spec.cell == Cell::lstm && spec.activation != Activation::tanh) return "spec.activation";
@@ -48,9 +48,9 @@ std::string refused_field(const Spec& spec) {
   return "";
 }
 
-// Every mix there is: the impossible ones are refused, by name, and no other.
-TEST(Spec, TheWholeMatrix) {
-  int legal = 0, refused = 0;
+// Every combination: validate() throws for the invalid ones, naming the field, and for no other.
+TEST(Spec, ValidatesEveryCombination) {
+  int valid = 0, invalid = 0;
   const auto each = []<class Enum>(Enum& field, auto body) {
     for (std::size_t value = 0; value < names<Enum>().size(); ++value) {
       field = static_cast<Enum>(value);
@@ -61,13 +61,13 @@ TEST(Spec, TheWholeMatrix) {
   const auto check = [&] {
     for (const std::int64_t inputs : {0, 2}) {
       spec.inputs = inputs;
-      const std::string field = refused_field(spec);
+      const std::string field = invalid_field(spec);
       try {
         spec.validate();
-        ++legal;
+        ++valid;
         EXPECT_EQ(field, "") << to_string(spec);
       } catch (const Error& error) {
-        ++refused;
+        ++invalid;
         EXPECT_EQ(error.code(), ErrorCode::invalid_spec);
         EXPECT_NE(field, "") << error.what();
         EXPECT_TRUE(std::string(error.what()).starts_with(field + ": expected ")) << error.what();
@@ -83,13 +83,13 @@ TEST(Spec, TheWholeMatrix) {
       });
     });
   });
-  EXPECT_EQ(legal + refused, 3 * 6 * 4 * 3 * 3 * 5 * 2 * 2);
-  // Rules and alphas, then rates with eligibilities, then what the cells leave open: 5 activations with and
-  // without inputs (rnn), with (feedforward), 2 sources (lstm).
-  EXPECT_EQ(legal, 6 * 3 * (4 * 3 - 2) * (5 * 2 + 5 + 2));
+  EXPECT_EQ(valid + invalid, 3 * 6 * 4 * 3 * 3 * 5 * 2 * 2);
+  // Rules, alphas, and rates with eligibilities; then per cell: rnn 5 activations with and without inputs,
+  // feedforward 5 activations, lstm 2 modulator sources.
+  EXPECT_EQ(valid, 6 * 3 * (4 * 3 - 2) * (5 * 2 + 5 + 2));
 }
 
-TEST(Spec, Questions) {
+TEST(Spec, DerivedProperties) {
   const Spec rnn{.neurons = 5}, layer{.cell = Cell::feedforward, .inputs = 3, .neurons = 5};
   const Spec lstm{.cell = Cell::lstm, .rate = Rate::fan_out, .inputs = 3, .neurons = 5};
   EXPECT_EQ(rnn.presynaptic(), 5);
@@ -104,7 +104,7 @@ TEST(Spec, Questions) {
   EXPECT_FALSE(rnn == (Spec{.neurons = 5, .clip = 2}));
 }
 
-TEST(Spec, OneLineForLogs) {
+TEST(Spec, OneLineDescription) {
   EXPECT_EQ(to_string(Spec{.neurons = 200}), "rnn decay fixed alpha=connection tanh I=0 N=200");
   EXPECT_EQ(
       to_string(Spec{.cell = Cell::lstm,
@@ -124,7 +124,7 @@ struct ShapeRow {
   std::optional<Shape> rnn, layer, lstm;
 };
 
-// The table of the parity cases, for an rnn that is given its current, a feedforward layer and an lstm.
+// Shapes by the equations, for an rnn with an input current, a feedforward layer and an lstm.
 TEST(Spec, ShapesFollowTheEquations) {
   const Spec rnn{
       .rate = Rate::external, .eligibility = Eligibility::after, .alpha = Granularity::scalar, .neurons = 5};
@@ -187,7 +187,7 @@ TEST(Spec, ShapesFollowTheEquations) {
   EXPECT_EQ(Shape{}.elements(), 1);
 }
 
-// The tables that code walks over hold every member, under its name in files.
+// members() lists every field of the struct with its name in files.
 template <class Group>
 void expect_members(std::initializer_list<std::string_view> expected) {
   constexpr auto members = Group::members();
@@ -198,12 +198,12 @@ void expect_members(std::initializer_list<std::string_view> expected) {
   char places[16];
   for (std::size_t k = 0; k < members.size(); ++k) {
     EXPECT_EQ(members[k].name, *name++);
-    EXPECT_EQ(group.*members[k].pointer, nullptr);  // a pointer that comes twice is not null the second time
+    EXPECT_EQ(group.*members[k].pointer, nullptr);  // not null if a field is listed twice
     group.*members[k].pointer = reinterpret_cast<double*>(places + k);
   }
 }
 
-TEST(Arguments, MembersAreAllThere) {
+TEST(Arguments, MembersListEveryField) {
   expect_members<Parameters<double>>({"w_in", "b", "w", "w_gates", "alpha", "eta", "modulator.weight",
                                       "modulator.bias", "fan_out.weight", "fan_out.bias"});
   expect_members<Inputs<double>>({"x", "u", "pre", "rate"});

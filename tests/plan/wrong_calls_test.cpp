@@ -1,4 +1,4 @@
-// Wrong calls, each with the code and the words that its error must have. A refused call changes nothing.
+// Wrong calls, each with the code and a part of the message of its error. A call that throws changes nothing.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -16,10 +16,10 @@ struct Row {
   std::function<void()> call;
 };
 
-void expect_refused(const Row& row) {
+void expect_error(const Row& row) {
   try {
     row.call();
-    ADD_FAILURE() << row.name << ": accepted";
+    ADD_FAILURE() << row.name << ": no error";
   } catch (const Error& error) {
     EXPECT_EQ(to_string(error.code()), to_string(row.code)) << row.name << ": " << error.what();
     EXPECT_NE(std::string(error.what()).find(row.message), std::string::npos)
@@ -32,43 +32,47 @@ void expect_refused(const Row& row) {
 constexpr ErrorCode bad_argument = ErrorCode::invalid_argument, bad_spec = ErrorCode::invalid_spec;
 
 TEST(BadInput, Specs) {
-  const auto refuse = [](const char* message, Spec spec) {
-    expect_refused({message, bad_spec, message, [spec] { spec.validate(); }});
-    expect_refused({message, bad_spec, message, [spec] { Plan(spec, {.device = Device::cpu(1)}); }});
-    expect_refused({message, bad_spec, message, [spec] { Network(spec, {.device = Device::cpu(1)}); }});
+  const auto expect_invalid = [](const char* message, Spec spec) {
+    expect_error({message, bad_spec, message, [spec] { spec.validate(); }});
+    expect_error({message, bad_spec, message, [spec] { Plan(spec, {.device = Device::cpu(1)}); }});
+    expect_error({message, bad_spec, message, [spec] { Network(spec, {.device = Device::cpu(1)}); }});
     ForwardArgs<double> args;
-    expect_refused({message, bad_spec, message, [&] { reference::forward(spec, 1, 1, args); }});
+    expect_error({message, bad_spec, message, [&] { reference::forward(spec, 1, 1, args); }});
   };
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  refuse("spec.neurons: expected at least 1, got 0", {.neurons = 0});
-  refuse("spec.neurons: expected at least 1, got -3", {.neurons = -3});
-  refuse("spec.inputs: expected at least 0, got -1", {.inputs = -1});
-  refuse("spec.inputs: expected at least 1 for cell feedforward", {.cell = Cell::feedforward});
-  refuse("spec.inputs: expected at least 1 for cell lstm", {.cell = Cell::lstm});
-  refuse("spec.clip: expected a finite value above 0 for rule hard_clip, got 0",
-         {.rule = Rule::hard_clip, .clip = 0});
-  refuse("spec.clip: expected a finite value above 0 for rule read_clip, got -1",
-         {.rule = Rule::read_clip, .clip = -1});
-  refuse("spec.clip", {.rule = Rule::hard_clip, .clip = nan});
-  refuse("spec.clip", {.rule = Rule::hard_clip, .clip = std::numeric_limits<double>::infinity()});
-  refuse("spec.rate: expected modulated, fan_out or external with eligibility before",
-         {.eligibility = Eligibility::before});
-  refuse("spec.rate: expected modulated, fan_out or external with eligibility after",
-         {.eligibility = Eligibility::after});
-  refuse("spec.activation: expected tanh for cell lstm",
-         {.cell = Cell::lstm, .activation = Activation::relu, .inputs = 1});
-  refuse("spec.activation: expected tanh for cell lstm",
-         {.cell = Cell::lstm, .activation = Activation::softmax, .inputs = 1});
-  refuse("spec.modulator_source: expected hidden for cell rnn", {.modulator_source = ModulatorSource::cell});
-  refuse("spec.modulator_source: expected hidden for cell feedforward",
-         {.cell = Cell::feedforward, .modulator_source = ModulatorSource::cell, .inputs = 1});
-  refuse("spec.cell: expected a value of its enumeration (0 to 2), got 7", {.cell = static_cast<Cell>(7)});
-  refuse("spec.rule: expected a value of its enumeration (0 to 5), got -1", {.rule = static_cast<Rule>(-1)});
-  refuse("spec.rate: expected a value", {.rate = static_cast<Rate>(4)});
-  refuse("spec.eligibility: expected a value", {.eligibility = static_cast<Eligibility>(3)});
-  refuse("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(3)});
-  refuse("spec.activation: expected a value", {.activation = static_cast<Activation>(5)});
-  refuse("spec.modulator_source: expected a value", {.modulator_source = static_cast<ModulatorSource>(2)});
+  expect_invalid("spec.neurons: expected at least 1, got 0", {.neurons = 0});
+  expect_invalid("spec.neurons: expected at least 1, got -3", {.neurons = -3});
+  expect_invalid("spec.inputs: expected at least 0, got -1", {.inputs = -1});
+  expect_invalid("spec.inputs: expected at least 1 for cell feedforward", {.cell = Cell::feedforward});
+  expect_invalid("spec.inputs: expected at least 1 for cell lstm", {.cell = Cell::lstm});
+  expect_invalid("spec.clip: expected a finite value above 0 for rule hard_clip, got 0",
+                 {.rule = Rule::hard_clip, .clip = 0});
+  expect_invalid("spec.clip: expected a finite value above 0 for rule read_clip, got -1",
+                 {.rule = Rule::read_clip, .clip = -1});
+  expect_invalid("spec.clip", {.rule = Rule::hard_clip, .clip = nan});
+  expect_invalid("spec.clip", {.rule = Rule::hard_clip, .clip = std::numeric_limits<double>::infinity()});
+  expect_invalid("spec.rate: expected modulated, fan_out or external with eligibility before",
+                 {.eligibility = Eligibility::before});
+  expect_invalid("spec.rate: expected modulated, fan_out or external with eligibility after",
+                 {.eligibility = Eligibility::after});
+  expect_invalid("spec.activation: expected tanh for cell lstm",
+                 {.cell = Cell::lstm, .activation = Activation::relu, .inputs = 1});
+  expect_invalid("spec.activation: expected tanh for cell lstm",
+                 {.cell = Cell::lstm, .activation = Activation::softmax, .inputs = 1});
+  expect_invalid("spec.modulator_source: expected hidden for cell rnn",
+                 {.modulator_source = ModulatorSource::cell});
+  expect_invalid("spec.modulator_source: expected hidden for cell feedforward",
+                 {.cell = Cell::feedforward, .modulator_source = ModulatorSource::cell, .inputs = 1});
+  expect_invalid("spec.cell: expected a value of its enumeration (0 to 2), got 7",
+                 {.cell = static_cast<Cell>(7)});
+  expect_invalid("spec.rule: expected a value of its enumeration (0 to 5), got -1",
+                 {.rule = static_cast<Rule>(-1)});
+  expect_invalid("spec.rate: expected a value", {.rate = static_cast<Rate>(4)});
+  expect_invalid("spec.eligibility: expected a value", {.eligibility = static_cast<Eligibility>(3)});
+  expect_invalid("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(3)});
+  expect_invalid("spec.activation: expected a value", {.activation = static_cast<Activation>(5)});
+  expect_invalid("spec.modulator_source: expected a value",
+                 {.modulator_source = static_cast<ModulatorSource>(2)});
 }
 
 TEST(BadInput, NamesAndDevices) {
@@ -85,10 +89,10 @@ TEST(BadInput, NamesAndDevices) {
        [] { (void)Device::cpu(5000); }},
       {"negative device", bad_argument, "index: expected at least 0, got -2", [] { (void)Device::cuda(-2); }},
   };
-  for (const Row& row : rows) expect_refused(row);
+  for (const Row& row : rows) expect_error(row);
   const std::string reason = cuda_unavailable_reason();
   if (reason.empty()) GTEST_SKIP() << "this machine has a CUDA device";
-  expect_refused({"no CUDA", ErrorCode::device_unavailable, reason.c_str(), [] { (void)Device::cuda(); }});
+  expect_error({"no CUDA", ErrorCode::device_unavailable, reason.c_str(), [] { (void)Device::cuda(); }});
 }
 
 TEST(BadInput, PlanOptions) {
@@ -128,36 +132,36 @@ TEST(BadInput, PlanOptions) {
       {"trace overflow", bad_argument, "size of a trace",
        [] { Plan({.neurons = std::int64_t{1} << 31}, {.batch = 4, .device = Device::cpu(1)}); }},
   };
-  for (const Row& row : rows) expect_refused(row);
+  for (const Row& row : rows) expect_error(row);
 }
 
-/// A whole, right call, to be spoilt in one place.
+/// A correct call. Each test breaks it in one place.
 struct Call {
   Spec spec{.rule = Rule::decay,
             .rate = Rate::fan_out,
             .eligibility = Eligibility::before,
             .inputs = 3,
             .neurons = 5};
-  Problem problem = make_problem(spec, 4, 2, 60, {.reset = true, .length = true, .clamp = true});
+  TestCase problem = make_test_case(spec, 4, 2, 60, {.reset = true, .length = true, .clamp = true});
   Buffers<float> buffers{problem};
   Plan plan{spec, {.steps = 4, .batch = 2, .device = Device::cpu(1)}};
   DeviceMemory tape_memory{Device::cpu(1), plan.tape_bytes() + 64},
       scratch_memory{Device::cpu(1), plan.scratch_bytes() + 64},
-      live_memory{Device::cpu(1), plan.step_state_bytes() + 64};
+      step_state_memory{Device::cpu(1), plan.step_state_bytes() + 64};
   Tape tape = tape_memory.as<Tape>();
   Scratch scratch = scratch_memory.as<Scratch>();
-  StepState step_state = live_memory.as<StepState>();
+  StepState step_state = step_state_memory.as<StepState>();
   ForwardArgs<float>& forward = buffers.forward;
   BackwardArgs<float>& backward = buffers.backward;
-  std::vector<float> spare = std::vector<float>(1000);
+  std::vector<float> spare = std::vector<float>(1000);  // for a tensor that must be null
 };
 
 TEST(BadInput, ForwardCalls) {
-  struct Spoilt {
+  struct BrokenCall {
     const char* message;
-    std::function<void(Call&)> spoil;
+    std::function<void(Call&)> break_call;
   };
-  const Spoilt list[] = {
+  const BrokenCall list[] = {
       {"parameters.w: expected a tensor of shape [5,5], got null",
        [](Call& c) { c.forward.parameters.w = nullptr; }},
       {"parameters.w_in: expected a tensor of shape [3,5]",
@@ -198,27 +202,27 @@ TEST(BadInput, ForwardCalls) {
       {"scratch.data: expected memory aligned to 64 bytes",
        [](Call& c) { c.scratch.data = static_cast<std::byte*>(c.scratch.data) + 16; }},
   };
-  for (const Spoilt& spoilt : list) {
+  for (const BrokenCall& broken : list) {
     Call call;
     call.problem.length = {2, 4};
     call.forward.masks.length = call.problem.length.data();
-    spoilt.spoil(call);
+    broken.break_call(call);
     call.forward.masks.length = call.problem.length.data();
-    expect_refused({spoilt.message, bad_argument, spoilt.message,
-                    [&] { call.plan.forward({}, call.forward, call.tape, call.scratch); }});
+    expect_error({broken.message, bad_argument, broken.message,
+                  [&] { call.plan.forward({}, call.forward, call.tape, call.scratch); }});
     for (const auto& [name, values] : call.buffers.outputs) {
       for (const float value : values)
-        ASSERT_TRUE(std::isnan(value)) << name << " was written: " << spoilt.message;
+        ASSERT_TRUE(std::isnan(value)) << name << " was written: " << broken.message;
     }
   }
 }
 
 TEST(BadInput, BackwardCalls) {
-  struct Spoilt {
+  struct BrokenCall {
     const char* message;
-    std::function<void(Call&)> spoil;
+    std::function<void(Call&)> break_call;
   };
-  const Spoilt list[] = {
+  const BrokenCall list[] = {
       {"tape.data: expected", [](Call& c) { c.tape = {}; }},
       {"tape.bytes: expected at least", [](Call& c) { c.tape.bytes /= 2; }},
       {"scratch.data: expected", [](Call& c) { c.scratch = {}; }},
@@ -232,15 +236,15 @@ TEST(BadInput, BackwardCalls) {
       {"dinitial_state.c: expected null", [](Call& c) { c.backward.dinitial_state.c = c.spare.data(); }},
       {"masks.clamp_value: expected a tensor", [](Call& c) { c.backward.masks.clamp_value = nullptr; }},
   };
-  for (const Spoilt& spoilt : list) {
+  for (const BrokenCall& broken : list) {
     Call call;
     call.plan.forward({}, call.forward, call.tape, call.scratch);
-    spoilt.spoil(call);
-    expect_refused({spoilt.message, bad_argument, spoilt.message,
-                    [&] { call.plan.backward({}, call.backward, call.tape, call.scratch); }});
+    broken.break_call(call);
+    expect_error({broken.message, bad_argument, broken.message,
+                  [&] { call.plan.backward({}, call.backward, call.tape, call.scratch); }});
     for (const float value : call.buffers.gradients.at("input.x"))
-      ASSERT_TRUE(std::isnan(value)) << spoilt.message;
-    for (const float value : call.buffers.gradients.at("param.w")) ASSERT_EQ(value, 0) << spoilt.message;
+      ASSERT_TRUE(std::isnan(value)) << broken.message;
+    for (const float value : call.buffers.gradients.at("param.w")) ASSERT_EQ(value, 0) << broken.message;
   }
 }
 
@@ -250,7 +254,7 @@ TEST(BadInput, SteppingAndTypes) {
   step.parameters = call.forward.parameters;
   step.inputs = call.forward.inputs;
   step.y = call.forward.y;
-  call.plan.load({}, State<const float>{}, call.live);
+  call.plan.load({}, State<const float>{}, call.step_state);
   const std::int64_t lengths[] = {1, 1};
   const Buffers<double> doubles(call.problem);
   const Row rows[] = {
@@ -268,28 +272,28 @@ TEST(BadInput, SteppingAndTypes) {
        }},
       {"length in a step", bad_argument, "masks.length: expected null in a single step",
        [&] {
-         StepArgs<float> with = step;
-         with.masks.length = lengths;
-         call.plan.step({}, with, call.live, call.scratch);
+         StepArgs<float> wrong = step;
+         wrong.masks.length = lengths;
+         call.plan.step({}, wrong, call.step_state, call.scratch);
        }},
       {"no y", bad_argument, "y: expected a tensor of shape [B,N]",
        [&] {
-         StepArgs<float> with = step;
-         with.y = nullptr;
-         call.plan.step({}, with, call.live, call.scratch);
+         StepArgs<float> wrong = step;
+         wrong.y = nullptr;
+         call.plan.step({}, wrong, call.step_state, call.scratch);
        }},
       {"no step_state", bad_argument, "step_state.data: expected",
        [&] { call.plan.step({}, step, {}, call.scratch); }},
       {"short step_state", bad_argument, "step_state.bytes: expected",
        [&] {
-         call.plan.load({}, State<const float>{}, StepState{{call.live.data, 64}});
+         call.plan.load({}, State<const float>{}, StepState{{call.step_state.data, 64}});
        }},
-      {"state without c", bad_argument, "state.c: expected null for a network without it (rnn ",
-       [&] { call.plan.load({}, State<const float>{.c = call.spare.data()}, call.live); }},
+      {"state without c", bad_argument, "state.c: expected null, because the spec has no such tensor (rnn ",
+       [&] { call.plan.load({}, State<const float>{.c = call.spare.data()}, call.step_state); }},
       {"store c", bad_argument, "state.c: expected null",
-       [&] { call.plan.store({}, State<float>{.c = call.spare.data()}, call.live); }},
+       [&] { call.plan.store({}, State<float>{.c = call.spare.data()}, call.step_state); }},
   };
-  for (const Row& row : rows) expect_refused(row);
+  for (const Row& row : rows) expect_error(row);
 }
 
 TEST(BadInput, Modules) {
@@ -311,7 +315,8 @@ TEST(BadInput, Modules) {
   const Row rows[] = {
       {"u size", bad_argument, "sequence.u: expected 8 elements, got 7",
        [&] { network.forward({.u = std::span(values).first(7)}); }},
-      {"x of none", bad_argument, "sequence.x: expected nothing", [&] { network.forward({.x = values}); }},
+      {"x without inputs", bad_argument, "sequence.x: expected an empty view",
+       [&] { network.forward({.x = values}); }},
       {"rate missing", bad_argument, "inputs.rate: expected a tensor",
        [&] { modulated.forward({.u = values}); }},
       {"reset size", bad_argument, "sequence.reset: expected 2 elements, got 8",
@@ -320,7 +325,7 @@ TEST(BadInput, Modules) {
        [&] { network.forward({.clamp = flags}); }},
       {"steps", bad_argument, "sequence.steps: expected at least 0, got -1",
        [&] { network.forward({.steps = -1}); }},
-      {"backward first", bad_argument, "backward: expected a window recorded by forward, got none",
+      {"backward first", bad_argument, "backward: expected a window that forward() recorded, got none",
        [&] { network.backward(values); }},
       {"dy size", bad_argument, "dy: expected 8 elements, got 3",
        [&] {
@@ -341,10 +346,9 @@ TEST(BadInput, Modules) {
       {"nothing to load", ErrorCode::format, "metadata 'cell'", [&] { network.load(io::TensorFile{}); }},
       {"learning rate", bad_argument, "learning_rate: expected", [] { Adam({.learning_rate = -1}); }},
       {"beta", bad_argument, "beta2: expected a value in [0, 1), got 1", [] { Adam({.beta2 = 1}); }},
-      {"parameter twice", bad_argument, "parameter 'w': expected once, got twice",
-       [&] { Adam().step(twice); }},
+      {"parameter twice", bad_argument, "parameter 'w': occurs twice", [&] { Adam().step(twice); }},
       {"no adam in file", ErrorCode::format, "adam.steps", [] { Adam().load(io::TensorFile{}); }},
-      {"norm", bad_argument, "most: expected a norm above 0, got 0",
+      {"norm", bad_argument, "max_norm: expected a norm above 0, got 0",
        [&] { clip_gradients(network.parameters(), 0); }},
       {"target size", bad_argument, "target: expected 8 elements, got 2",
        [&] { mse_loss(values, std::span<const float>(values).first(2), gradient); }},
@@ -353,12 +357,12 @@ TEST(BadInput, Modules) {
       {"logits", bad_argument, "logits: expected 6 elements, got 8",
        [&] { softmax_cross_entropy(values, labels, 3, {}); }},
       {"linear sizes", bad_argument, "outputs: expected at least 1, got 0", [] { Linear(3, 0, 1); }},
-      {"linear x", bad_argument, "x: expected rows of 3, got 8 elements",
+      {"linear x", bad_argument, "x: expected rows of 3 elements, got 8 elements",
        [&] { Linear(3, 2, 1).forward(values, gradient); }},
-      {"linear y", bad_argument, "y: expected 2 rows of 2, got 8 elements",
+      {"linear y", bad_argument, "y: expected 2 rows of 2 elements, got 8 elements",
        [&] { Linear(4, 2, 1).forward(values, gradient); }},
   };
-  for (const Row& row : rows) expect_refused(row);
+  for (const Row& row : rows) expect_error(row);
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
-// Every tensor of every group, missing where it is needed and there where it is not, in each call of the plan
-// and of the reference: the call is refused, the message names the tensor, and nothing is touched.
+// In each call of the plan and of the reference, every required tensor is set to null, and every tensor that
+// the spec does not have is given. The call must throw, name the tensor, and write nothing.
 #include <gtest/gtest.h>
 
+#include "model/for_each_tensor.hpp"
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
 #include "problems/plan_runner.hpp"
@@ -11,9 +12,9 @@ namespace {
 
 constexpr std::int64_t T = 4, B = 2;
 
-/// One right call of everything, whose arguments a test spoils in one place.
+/// Correct calls. Each test changes one pointer of their arguments.
 struct Calls {
-  Problem problem;
+  TestCase problem;
   Buffers<double> buffers;
   Plan plan;
   GuardedMemory tape, scratch, step_state;
@@ -23,14 +24,14 @@ struct Calls {
   double surplus = 0;
 
   explicit Calls(const Spec& spec)
-      : problem(make_problem(spec, T, B, 1, {.reset = true, .length = true, .clamp = true})),
+      : problem(make_test_case(spec, T, B, 1, {.reset = true, .length = true, .clamp = true})),
         buffers(problem),
         plan(spec, {.steps = T, .batch = B, .device = Device::cpu(1), .precision = Precision::f64}),
         tape(plan.tape_bytes()),
         scratch(plan.scratch_bytes()),
         step_state(plan.step_state_bytes()) {
     step.parameters = buffers.forward.parameters;
-    step.inputs = buffers.forward.inputs;  // those of step 0
+    step.inputs = buffers.forward.inputs;  // step 0
     step.y = buffers.forward.y;
     load = buffers.forward.initial_state;
     store = buffers.forward.final_state;
@@ -38,7 +39,7 @@ struct Calls {
   void forward() const { plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>()); }
   void backward() const { plan.backward({}, buffers.backward, tape.as<Tape>(), scratch.as<Scratch>()); }
 
-  /// Everything that a call may write.
+  /// Returns the bytes of all memory that a call may write.
   std::vector<std::string> contents() const {
     std::vector<std::string> all;
     const auto add = [&](const void* data, std::size_t bytes) {
@@ -55,20 +56,21 @@ struct Calls {
   }
 };
 
-/// Spoils one pointer, expects `call` to be refused with that message, and mends it.
+/// Sets a null pointer to a tensor or a non-null one to null, expects an error with that message, and
+/// restores it.
 template <class Pointer, class Call>
-void expect_refused(Calls& calls, Pointer& pointer, const std::string& message, Call&& call) {
+void expect_error(Calls& calls, Pointer& pointer, const std::string& message, Call&& call) {
   const Pointer right = pointer;
   pointer = right == nullptr ? &calls.surplus : nullptr;
   const auto before = calls.contents();
   try {
     call();
-    ADD_FAILURE() << "accepted; expected " << message;
+    ADD_FAILURE() << "no error; expected " << message;
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
     EXPECT_TRUE(std::string(error.what()).starts_with(message)) << error.what() << "\nexpected " << message;
   }
-  EXPECT_TRUE(calls.contents() == before) << "touched: " << message;
+  EXPECT_TRUE(calls.contents() == before) << "changed memory: " << message;
   pointer = right;
 }
 
@@ -79,24 +81,25 @@ std::string dimensions(const Shape& shape) {
   return list;
 }
 
-/// All members of a group, for a call: missing ones of those that are required, surplus ones of all others.
-template <class Group, class Shapes, class Call>
-int expect_all_refused(Calls& calls, Group& group, const std::string& prefix, bool required, Shapes shape_of,
-                       Call call) {
-  int refused = 0;
-  for (const auto& member : Group::members()) {
-    const std::string argument = prefix + "." + std::string(member.name);
-    const std::optional<Shape> shape = shape_of(member.name);
-    const bool needed = shape && required && member.name != "u";
-    if (shape && !needed) continue;  // it may be null
-    EXPECT_EQ(group.*member.pointer != nullptr, shape.has_value()) << argument;
-    expect_refused(calls, group.*member.pointer,
-                   needed ? argument + ": expected a tensor of shape [" + dimensions(*shape) + "], got null"
-                          : argument + ": expected null",
-                   call);
-    ++refused;
-  }
-  return refused;
+/// Checks a call with each tensor of a group: required ones missing, and ones that the spec does not have
+/// given. Returns the number of errors.
+template <class Group, class Call>
+int expect_all_errors(Calls& calls, std::int64_t steps, Group& group, const std::string& prefix,
+                      bool required, Call call) {
+  int errors = 0;
+  const auto check = [&](std::string_view name, auto*& pointer, const std::optional<Shape>& shape) {
+    const std::string argument = prefix + "." + std::string(name);
+    const bool needed = shape && required && name != "u";
+    if (shape && !needed) return;  // may be null
+    EXPECT_EQ(pointer != nullptr, shape.has_value()) << argument;
+    expect_error(calls, pointer,
+                 needed ? argument + ": expected a tensor of shape [" + dimensions(*shape) + "], got null"
+                        : argument + ": expected null",
+                 call);
+    ++errors;
+  };
+  for_each_tensor(calls.plan.spec(), steps, B, group, check);
+  return errors;
 }
 
 const Spec specs[] = {
@@ -118,17 +121,7 @@ class WrongTensors : public ::testing::TestWithParam<Spec> {
  protected:
   Calls calls{GetParam()};
   const Spec& spec = calls.plan.spec();
-  int refused = 0;
-
-  auto parameters() const {
-    return [this](std::string_view name) { return parameter_shape(spec, name); };
-  }
-  auto inputs(std::int64_t steps) const {
-    return [this, steps](std::string_view name) { return input_shape(spec, steps, B, name); };
-  }
-  auto state() const {
-    return [this](std::string_view name) { return state_shape(spec, B, name); };
-  }
+  int errors = 0;
 };
 
 TEST_P(WrongTensors, Forward) {
@@ -141,14 +134,14 @@ TEST_P(WrongTensors, Forward) {
         reference::forward(spec, T, B, args);
       }
     };
-    refused += expect_all_refused(calls, args.parameters, "parameters", true, parameters(), call);
-    refused += expect_all_refused(calls, args.inputs, "inputs", true, inputs(T), call);
-    refused += expect_all_refused(calls, args.initial_state, "initial_state", false, state(), call);
-    refused += expect_all_refused(calls, args.final_state, "final_state", false, state(), call);
-    expect_refused(calls, args.y, "y: expected a tensor of shape [T,B,N], got null", call);
-    if (!spec.has_modulator()) expect_refused(calls, args.modulation, "modulation: expected null", call);
+    errors += expect_all_errors(calls, T, args.parameters, "parameters", true, call);
+    errors += expect_all_errors(calls, T, args.inputs, "inputs", true, call);
+    errors += expect_all_errors(calls, T, args.initial_state, "initial_state", false, call);
+    errors += expect_all_errors(calls, T, args.final_state, "final_state", false, call);
+    expect_error(calls, args.y, "y: expected a tensor of shape [T,B,N], got null", call);
+    if (!spec.has_modulator()) expect_error(calls, args.modulation, "modulation: expected null", call);
   }
-  EXPECT_GE(refused, 2 * 12);
+  EXPECT_GE(errors, 2 * 12);
 }
 
 TEST_P(WrongTensors, Backward) {
@@ -162,32 +155,32 @@ TEST_P(WrongTensors, Backward) {
         reference::backward(spec, T, B, args);
       }
     };
-    refused += expect_all_refused(calls, args.parameters, "parameters", true, parameters(), call);
-    refused += expect_all_refused(calls, args.inputs, "inputs", true, inputs(T), call);
-    refused += expect_all_refused(calls, args.initial_state, "initial_state", false, state(), call);
-    refused += expect_all_refused(calls, args.dfinal_state, "dfinal_state", false, state(), call);
-    refused += expect_all_refused(calls, args.dparameters, "dparameters", false, parameters(), call);
-    refused += expect_all_refused(calls, args.dinputs, "dinputs", false, inputs(T), call);
-    refused += expect_all_refused(calls, args.dinitial_state, "dinitial_state", false, state(), call);
+    errors += expect_all_errors(calls, T, args.parameters, "parameters", true, call);
+    errors += expect_all_errors(calls, T, args.inputs, "inputs", true, call);
+    errors += expect_all_errors(calls, T, args.initial_state, "initial_state", false, call);
+    errors += expect_all_errors(calls, T, args.dfinal_state, "dfinal_state", false, call);
+    errors += expect_all_errors(calls, T, args.dparameters, "dparameters", false, call);
+    errors += expect_all_errors(calls, T, args.dinputs, "dinputs", false, call);
+    errors += expect_all_errors(calls, T, args.dinitial_state, "dinitial_state", false, call);
   }
-  EXPECT_GE(refused, 2 * 16);
+  EXPECT_GE(errors, 2 * 16);
 }
 
 TEST_P(WrongTensors, Stepping) {
-  calls.plan.load({}, calls.load, calls.live.as<StepState>());
-  const auto load = [&] { calls.plan.load({}, calls.load, calls.live.as<StepState>()); };
+  calls.plan.load({}, calls.load, calls.step_state.as<StepState>());
+  const auto load = [&] { calls.plan.load({}, calls.load, calls.step_state.as<StepState>()); };
   const auto step = [&] {
-    calls.plan.step({}, calls.step, calls.live.as<StepState>(), calls.scratch.as<Scratch>());
+    calls.plan.step({}, calls.step, calls.step_state.as<StepState>(), calls.scratch.as<Scratch>());
   };
-  const auto store = [&] { calls.plan.store({}, calls.store, calls.live.as<StepState>()); };
-  refused += expect_all_refused(calls, calls.load, "state", false, state(), load);
-  refused += expect_all_refused(calls, calls.store, "state", false, state(), store);
-  refused += expect_all_refused(calls, calls.step.parameters, "parameters", true, parameters(), step);
-  refused += expect_all_refused(calls, calls.step.inputs, "inputs", true, inputs(1), step);
-  expect_refused(calls, calls.step.y, "y: expected a tensor of shape [B,N], got null", step);
-  if (!spec.has_modulator()) expect_refused(calls, calls.step.modulation, "modulation: expected null", step);
-  EXPECT_GE(refused, 12);
-  EXPECT_NO_THROW(step());  // mended
+  const auto store = [&] { calls.plan.store({}, calls.store, calls.step_state.as<StepState>()); };
+  errors += expect_all_errors(calls, 1, calls.load, "state", false, load);
+  errors += expect_all_errors(calls, 1, calls.store, "state", false, store);
+  errors += expect_all_errors(calls, 1, calls.step.parameters, "parameters", true, step);
+  errors += expect_all_errors(calls, 1, calls.step.inputs, "inputs", true, step);
+  expect_error(calls, calls.step.y, "y: expected a tensor of shape [B,N], got null", step);
+  if (!spec.has_modulator()) expect_error(calls, calls.step.modulation, "modulation: expected null", step);
+  EXPECT_GE(errors, 12);
+  EXPECT_NO_THROW(step());  // with all pointers restored
 }
 
 INSTANTIATE_TEST_SUITE_P(Specs, WrongTensors, ::testing::ValuesIn(specs), [](const auto& test) {

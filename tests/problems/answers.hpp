@@ -5,10 +5,10 @@
 #include "plasticity/reference.hpp"
 #include "problems/random_problem.hpp"
 
-// What a run of a problem gives, and what it is held against.
+// The results of a test case, and comparisons between them.
 namespace plasticity::testing {
 
-/// Copies of what is in Buffers, by the same names.
+/// Copies of the outputs and gradients of Buffers, by the same names.
 template <class Real>
 struct Answers {
   std::map<std::string, std::vector<Real>> outputs, gradients;
@@ -20,23 +20,23 @@ Answers<Real> answers_in(const Buffers<Real>& buffers) {
   return {buffers.outputs, buffers.gradients};
 }
 
-/// The reference's, computed in `Real`.
+/// Returns the results of the reference, computed in `Real`.
 template <class Real>
-Answers<Real> reference_answers(const Problem& problem) {
+Answers<Real> reference_answers(const TestCase& problem) {
   Buffers<Real> buffers(problem);
   reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
   reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
   return answers_in(buffers);
 }
 
-/// How far off the reference is in float: as far as the problem is ill-conditioned.
-inline double inherent_error(const Problem& problem, const Answers<double>& want) {
+/// Returns the error of the reference in float. It measures how ill-conditioned the test case is.
+inline double inherent_error(const TestCase& problem, const Answers<double>& want) {
   const Answers<float> single = reference_answers<float>(problem);
   return std::max(worst(single.outputs, want.outputs).first, worst(single.gradients, want.gradients).first);
 }
 
 template <class Real>
-void expect_close(const Problem& problem, const Answers<Real>& got, const Answers<double>& want,
+void expect_close(const TestCase& problem, const Answers<Real>& got, const Answers<double>& want,
                   double tolerance) {
   const auto [output_error, output] = worst(got.outputs, want.outputs);
   const auto [gradient_error, gradient] = worst(got.gradients, want.gradients);
@@ -44,9 +44,9 @@ void expect_close(const Problem& problem, const Answers<Real>& got, const Answer
   EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
 }
 
-/// What `single`, alone(problem, b), gave is to the bit what element b has in `batch`. Gradients of
-/// parameters are sums over the batch, and are not looked at.
-inline void expect_same_alone(const Problem& problem, const Answers<float>& batch, std::int64_t b,
+/// Checks that the results of alone(problem, b) have the same bits as those of element b in `batch`.
+/// Gradients of parameters are ignored: they are sums over the batch.
+inline void expect_same_alone(const TestCase& problem, const Answers<float>& batch, std::int64_t b,
                               const Answers<float>& single) {
   const auto expect_rows = [&](const std::string& name, const std::vector<float>& all,
                                const std::vector<float>& own) {

@@ -8,10 +8,10 @@
 #include "plasticity/network.hpp"
 #include "problems/random_problem.hpp"
 
-// What tests of Network and Trainer give to a network, and look at afterwards.
+// Inputs for the tests of Network and Trainer, and copies of a network's tensors.
 namespace plasticity::testing {
 
-/// Uniform in [-1, 1).
+/// Returns random numbers, uniform in [-1, 1).
 inline std::vector<float> noise(std::size_t size, std::uint64_t seed) {
   std::mt19937 random(static_cast<std::uint32_t>(seed));
   std::uniform_real_distribution<float> uniform(-1, 1);
@@ -22,8 +22,8 @@ inline std::vector<float> noise(std::size_t size, std::uint64_t seed) {
 
 inline std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
 
-/// The inputs and masks of a problem, as views of its buffers.
-inline Sequence sequence_of(const Problem& problem, const Buffers<float>& buffers) {
+/// Returns the inputs and masks of a test case as views of its buffers.
+inline Sequence sequence_of(const TestCase& problem, const Buffers<float>& buffers) {
   const auto input = [&](const char* name) -> std::span<const float> {
     const auto found = buffers.inputs.find(name);
     return found == buffers.inputs.end() ? std::span<const float>() : found->second;
@@ -39,35 +39,35 @@ inline Sequence sequence_of(const Problem& problem, const Buffers<float>& buffer
           .clamp_value = input("clamp_value")};
 }
 
-/// A random problem's inputs, with a target of which about half counts.
+/// The inputs of a random test case, a random target, and a mask of about half its entries.
 struct Episode {
   Episode(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed, MaskChoice masks = {})
-      : problem(make_problem(spec, steps, batch, seed, masks)),
+      : problem(make_test_case(spec, steps, batch, seed, masks)),
         buffers(problem),
         target(noise(static_cast<std::size_t>(steps * batch * spec.neurons), seed)) {
     for (const float value : noise(target.size(), seed + 1)) mask.push_back(value > 0);
   }
   Sequence sequence() const { return sequence_of(problem, buffers); }
 
-  Problem problem;
+  TestCase problem;
   Buffers<float> buffers;
   std::vector<float> target;
   std::vector<std::uint8_t> mask{};
 };
 
-/// Values and gradients of the parameters, and the state.
+/// Returns copies of the parameters, their gradients and the state.
 inline std::map<std::string, std::vector<float>> look(Network& network) {
-  std::map<std::string, std::vector<float>> shown;
+  std::map<std::string, std::vector<float>> copies;
   for (const ParameterView& view : network.parameters()) {
-    shown["value " + view.name] = copied(view.value);
-    shown["gradient " + view.name] = copied(view.gradient);
+    copies["value " + view.name] = copied(view.value);
+    copies["gradient " + view.name] = copied(view.gradient);
   }
   for (const auto& member : State<float>::members()) {
     const std::string name(member.name);
     if (state_shape(network.spec(), network.options().batch, name))
-      shown["state " + name] = copied(network.state(name));
+      copies["state " + name] = copied(network.state(name));
   }
-  return shown;
+  return copies;
 }
 
 }  // namespace plasticity::testing

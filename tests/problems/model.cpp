@@ -13,7 +13,7 @@ double clamped(double value, double c) { return std::min(std::max(value, -c), c)
 
 }  // namespace
 
-Model::Model(const Problem& problem, std::int64_t b)
+Model::Model(const TestCase& problem, std::int64_t b)
     : problem_(problem),
       spec_(problem.spec),
       b_(b),
@@ -52,7 +52,7 @@ std::vector<double> Model::initial(const char* name, std::int64_t size) const {
   return {all + b_ * size, all + (b_ + 1) * size};
 }
 
-/// u of a gate (0 in a cell that has only one): x(t) W_in + b, or given directly.
+/// Returns the input current of a gate, x(t) W_in + b or u. Cells with one gate have only gate 0.
 double Model::current(std::int64_t gate, std::int64_t j) const {
   const std::int64_t row = t_ * problem_.batch + b_, gates = spec_.cell == Cell::lstm ? 4 : 1;
   if (W_in == nullptr) return u == nullptr ? 0 : u[row * N + j];
@@ -61,12 +61,12 @@ double Model::current(std::int64_t gate, std::int64_t j) const {
   return sum;
 }
 
-/// A value that lies on a corner to the bit stays there in every arithmetic.
+/// Records the distance to a corner. A value that equals the corner in bits is ignored.
 void Model::near(double value, double corner, Step& step) const {
   if (value != corner) step.corner = std::min(step.corner, std::abs(value - corner));
 }
 
-/// The trace rule.
+/// Returns the trace after the trace rule.
 double Model::updated(double H, double X, double g, double y_j, Step& step) const {
   const auto limit = [&](double value, double bound) {
     near(std::abs(value), bound, step);
@@ -130,7 +130,8 @@ Model::Step Model::step() {
       case Activation::softmax: post[at(j)] = std::exp(value) / sum; break;
       case Activation::relu:
         post[at(j)] = std::max(value, 0.0);
-        step.corner = std::min(step.corner, std::abs(value));  // exactly 0 too: there the slope is open
+        step.corner =
+            std::min(step.corner, std::abs(value));  // also if value is 0, where the slope is undefined
         (value < 0 ? step.limited : step.free) += 1;
         break;
     }
@@ -138,7 +139,7 @@ Model::Step Model::step() {
     if (!problem_.clamp.empty() && problem_.clamp[place] != 0)
       post[at(j)] = problem_.inputs.at("clamp_value")[place];
   }
-  std::vector<double> shown = post;
+  std::vector<double> output = post;
   if (spec_.cell == Cell::lstm) {
     for (std::int64_t j = 0; j < N; ++j) {
       double gate[3] = {current(0, j), current(1, j), current(3, j)};  // i f o
@@ -147,13 +148,13 @@ Model::Step Model::step() {
           gate[which] += x[at(k)] * W_gates[k * 3 * N + which * N + j];
       }
       c[at(j)] = sigma(gate[1]) * c[at(j)] + sigma(gate[0]) * post[at(j)];
-      shown[at(j)] = sigma(gate[2]) * std::tanh(c[at(j)]);
+      output[at(j)] = sigma(gate[2]) * std::tanh(c[at(j)]);
     }
   }
 
   // the rate
   if (spec_.rate == Rate::modulated || spec_.rate == Rate::fan_out) {
-    const std::vector<double>& read = spec_.modulator_source == ModulatorSource::cell ? c : shown;
+    const std::vector<double>& read = spec_.modulator_source == ModulatorSource::cell ? c : output;
     double total = v0[0];
     for (std::int64_t j = 0; j < N; ++j) total += v[j] * read[at(j)];
     step.modulation = std::tanh(total);
@@ -177,12 +178,12 @@ Model::Step Model::step() {
       H = updated(H, X, g, post[at(j)], step);
     }
   }
-  y = step.y = shown;
+  y = step.y = output;
   ++t_;
   return step;
 }
 
-double distance_to_corner(const Problem& problem) {
+double distance_to_corner(const TestCase& problem) {
   double nearest = std::numeric_limits<double>::infinity();
   for (std::int64_t b = 0; b < problem.batch; ++b) {
     for (Model model(problem, b); !model.finished();) nearest = std::min(nearest, model.step().corner);

@@ -4,25 +4,25 @@
 
 namespace plasticity::testing {
 
-/// The equations a third time, forward only: one batch element, step by step, in the order and the words of
-/// the page of equations, without any code of the library. It checks the reference's values where there is
-/// no case of another program, and it tells how near a problem comes to a corner.
+/// An independent forward implementation of the equations, for one batch element. It shares no code with the
+/// library. It checks the values of the reference for specs without a parity case, and measures the distance
+/// to a corner.
 class Model {
  public:
-  Model(const Problem& problem, std::int64_t b);
+  Model(const TestCase& problem, std::int64_t b);
 
   struct Step {
     std::int64_t t;
-    std::vector<double> y;  // [N] what the network shows
+    std::vector<double> y;  // [N] output of the cell
     double modulation = 0;
-    double corner;             // distance to the nearest corner
-    std::int64_t limited = 0;  // traces that a clip cut, or relu units that are silent
-    std::int64_t free = 0;     // those that it could have and did not
+    double corner;             // distance to the nearest corner, see distance_to_corner()
+    std::int64_t limited = 0;  // traces that were clipped, or relu units that are 0
+    std::int64_t free = 0;     // traces and units that were not
   };
   bool finished() const { return t_ == length_; }
   Step step();
 
-  std::vector<double> y, c, hebb, eligibility;  // [N] [N] [P,N] [P,N], the state as it stands
+  std::vector<double> y, c, hebb, eligibility;  // current state: [N], [N], [P,N], [P,N]
 
  private:
   const double* find(const char* name) const;
@@ -31,17 +31,17 @@ class Model {
   double updated(double H, double X, double g, double y_j, Step& step) const;
   void near(double value, double corner, Step& step) const;
 
-  const Problem& problem_;
+  const TestCase& problem_;
   const Spec& spec_;
   std::int64_t b_, t_ = 0, length_;
   const std::int64_t N, P, I;
-  const double *W_in, *bias, *w, *W_gates, *alpha, *eta, *v, *v0, *F, *F0;  // null where there is none
+  const double *W_in, *bias, *w, *W_gates, *alpha, *eta, *v, *v0, *F, *F0;  // null if the spec has none
   const double *x_in, *u, *pre, *rate;
 };
 
-/// How near the problem comes to a place where a derivative jumps (relu at 0, a clip at its bound, soft_clip
-/// at p = 0): the smallest distance. What sits on a bound to the bit does so in every arithmetic and does not
-/// count. A precision whose errors are larger than that may well take the other branch.
-double distance_to_corner(const Problem& problem);
+/// Returns the smallest distance to a corner, a point where a derivative jumps: relu at 0, a clip at its
+/// bound, soft_clip at p = 0. A value that equals a bound in bits is ignored, because it does so in every
+/// precision. A precision with larger errors than the distance may take the other branch.
+double distance_to_corner(const TestCase& problem);
 
 }  // namespace plasticity::testing

@@ -3,18 +3,19 @@
 #include <cstring>
 
 #include "plasticity/device_memory.hpp"
+#include "plasticity/plan.hpp"
 #include "problems/random_problem.hpp"
 
 namespace plasticity::testing {
 
 struct RunOptions {
   Device device = Device::cpu(1);
-  Precision precision = Precision::f32;  // of float; double is f64
+  Precision precision = Precision::f32;  // if Real is float; double always runs in f64
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
 };
 
-/// Host memory between two canaries, filled with NaN patterns.
+/// Host memory filled with NaN patterns, between two canaries.
 class GuardedMemory {
  public:
   explicit GuardedMemory(std::size_t bytes) : memory_(Device::cpu(1), bytes + 128), bytes_(bytes) {
@@ -37,10 +38,10 @@ class GuardedMemory {
   std::size_t bytes_;
 };
 
-/// Runs a problem forward and backward through a Plan, in poisoned, guarded memory; gives whether no canary
-/// was hurt.
+/// Runs a test case forward and backward through a Plan, in GuardedMemory. Returns whether all canaries are
+/// intact.
 template <class Real>
-bool run_plan(const Problem& problem, Buffers<Real>& buffers, const RunOptions& options) {
+bool run_plan(const TestCase& problem, Buffers<Real>& buffers, const RunOptions& options) {
   const Plan plan(problem.spec, {.steps = problem.steps,
                                  .batch = problem.batch,
                                  .device = options.device,
@@ -49,7 +50,8 @@ bool run_plan(const Problem& problem, Buffers<Real>& buffers, const RunOptions& 
                                  .memory_budget = options.memory_budget});
   const GuardedMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes()), other(plan.scratch_bytes());
   plan.forward({}, buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
-  plan.backward({}, buffers.backward, tape.as<Tape>(), other.as<Scratch>());  // scratch dies with the call
+  plan.backward({}, buffers.backward, tape.as<Tape>(),
+                other.as<Scratch>());  // scratch is undefined between calls
   return tape.intact() && scratch.intact() && other.intact();
 }
 

@@ -12,11 +12,6 @@ std::vector<double> draw(std::mt19937_64& random, std::int64_t size, double scal
   return values;
 }
 
-template <class Enum>
-Enum pick(std::mt19937_64& random, std::initializer_list<Enum> from) {
-  return *(from.begin() + static_cast<std::ptrdiff_t>(random() % from.size()));
-}
-
 template <class To>
 std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::vector<double>>& from) {
   std::map<std::string, std::vector<To>> to;
@@ -29,7 +24,7 @@ std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::
 
 }  // namespace
 
-std::string Problem::name() const {
+std::string TestCase::name() const {
   std::ostringstream text;
   text << to_string(spec) << " T=" << steps << " B=" << batch << " seed=" << seed
        << (reset.empty() ? "" : " reset") << (length.empty() ? "" : " length")
@@ -80,11 +75,11 @@ MaskChoice random_masks(std::mt19937_64& random) {
   return {random() % 3 == 0, random() % 3 == 0, random() % 3 == 0};
 }
 
-Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
-                     MaskChoice masks) {
+TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
+                        MaskChoice masks) {
   std::mt19937_64 random(seed);
-  Problem problem{spec, steps, batch, seed, {}, {}, {}, {}, {}};
-  // Activity without a bound grows through its own traces: it gets weights and inputs that keep it small.
+  TestCase problem{spec, steps, batch, seed, {}, {}, {}, {}, {}};
+  // Unbounded activity grows through its own traces, so its weights and inputs are small.
   const bool bounded = spec.activation != Activation::identity && spec.activation != Activation::relu;
   const double fan_in = (bounded ? 1 : .3) / std::sqrt(static_cast<double>(spec.presynaptic()));
   for (const auto& member : Parameters<double>::members()) {
@@ -93,12 +88,21 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     const std::string name(member.name);
     double scale = fan_in, centre = 0;
     if (name == "w_in") scale = 1 / std::sqrt(static_cast<double>(spec.inputs));
-    if (name == "eta") scale = .15, centre = .3;
-    // A rate that stays well below zero would let a decaying trace grow step by step.
+    if (name == "eta") {
+      scale = .15;
+      centre = .3;
+    }
+    // With a clearly negative rate a decaying trace would grow at every step.
     if (name == "modulator.weight") scale = 1 / std::sqrt(static_cast<double>(spec.neurons));
-    if (name == "modulator.bias") scale = .3, centre = .3;
+    if (name == "modulator.bias") {
+      scale = .3;
+      centre = .3;
+    }
     if (name == "fan_out.weight") scale = .4;
-    if (name == "fan_out.bias") scale = .3, centre = .2;
+    if (name == "fan_out.bias") {
+      scale = .3;
+      centre = .2;
+    }
     problem.inputs["param." + name] = draw(random, shape->elements(), scale, centre);
   }
   for (const auto& member : Inputs<double>::members()) {
@@ -113,7 +117,7 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     if (!shape) continue;
     const std::string name = "state." + std::string(member.name);
     double scale = .3;
-    if (member.name == "hebb" && spec.rule == Rule::soft_clip) scale = 1.15;  // its bound is 1
+    if (member.name == "hebb" && spec.rule == Rule::soft_clip) scale = 1.15;  // beyond its bound of 1
     if (member.name == "hebb" && (spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip)) {
       scale = 1.5 * spec.clip;
     }
@@ -123,7 +127,7 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
   problem.upstream["y"] = draw(random, steps * batch * spec.neurons, 1);
   const auto flag = [&](std::uint64_t one_in) -> std::uint8_t {
     if (random() % one_in != 0) return 0;
-    return pick<std::uint8_t>(random, {1, 1, 2, 255});  // anything but 0 counts as 1
+    return pick<std::uint8_t>(random, {1, 1, 2, 255});  // any value except 0 means on
   };
   if (masks.reset) {
     for (std::int64_t k = 0; k < steps * batch; ++k) problem.reset.push_back(flag(4));
@@ -138,15 +142,15 @@ Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, s
     value = draw(random, steps * batch * spec.neurons, 1);
     for (double& each : value) {
       problem.clamp.push_back(flag(3));
-      if (problem.clamp.back() == 0) each = std::numeric_limits<double>::quiet_NaN();  // not to be looked at
+      if (problem.clamp.back() == 0) each = std::numeric_limits<double>::quiet_NaN();  // must not be read
     }
   }
   return problem;
 }
 
-Problem alone(const Problem& problem, std::int64_t b) {
+TestCase alone(const TestCase& problem, std::int64_t b) {
   const std::int64_t B = problem.batch, T = problem.steps;
-  Problem one = problem;
+  TestCase one = problem;
   one.batch = 1;
   const auto keep = [&](auto& values, std::int64_t outer) {
     if (values.empty()) return;
@@ -170,8 +174,8 @@ Problem alone(const Problem& problem, std::int64_t b) {
   return one;
 }
 
-Problem window(const Problem& problem, std::int64_t first, std::int64_t last) {
-  Problem part = problem;
+TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last) {
+  TestCase part = problem;
   part.steps = last - first;
   const auto keep = [&](auto& values) {
     const auto width = static_cast<std::int64_t>(values.size()) / problem.steps;
@@ -190,7 +194,7 @@ Problem window(const Problem& problem, std::int64_t first, std::int64_t last) {
 }
 
 template <class Real>
-Buffers<Real>::Buffers(const Problem& problem)
+Buffers<Real>::Buffers(const TestCase& problem)
     : inputs(convert<Real>(problem.inputs)), upstream_(convert<Real>(problem.upstream)) {
   const Real nan(std::numeric_limits<double>::quiet_NaN());
   const Spec& spec = problem.spec;

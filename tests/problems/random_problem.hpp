@@ -4,6 +4,7 @@
 #include <cmath>
 #include <complex>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <map>
 #include <random>
@@ -12,17 +13,17 @@
 
 #include "plasticity/arguments.hpp"
 
-// Random problems over the whole matrix of specs, and typed buffers for them.
+// Random test cases for any spec, and typed buffers for their tensors.
 namespace plasticity::testing {
 
-/// Which overrides a problem has.
+/// The masks of a test case.
 struct MaskChoice {
   bool reset = false, length = false, clamp = false;
 };
 
-/// A spec, its sizes, and every tensor in double; the numbers are floats, so that every precision works on
-/// the same ones. The same seed gives the same problem.
-struct Problem {
+/// A spec, its sizes, and all input tensors in double. The values are floats, so every precision gets the
+/// same values. The same seed produces the same test case.
+struct TestCase {
   Spec spec;
   std::int64_t steps, batch;
   std::uint64_t seed;
@@ -31,50 +32,59 @@ struct Problem {
   std::vector<std::uint8_t> reset, clamp;
   std::vector<std::int64_t> length;
 
-  /// For messages: what to build again.
+  /// Returns the spec, sizes and seed, for messages.
   std::string name() const;
 };
 
-/// Values are scaled so that activity is alive and not saturated, and clips so that both sides of them occur.
-/// What has no derivative (a clip hit exactly, the kink of relu) has probability zero. Clamp values are NaN
-/// where nothing is clamped.
-Problem make_problem(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
-                     MaskChoice masks = {});
+/// Values are scaled so that activity neither dies nor saturates, and some entries are clipped and some are
+/// not. Points without a derivative (a clip hit exactly, relu at 0) have probability zero. clamp_value is NaN
+/// where clamp is off.
+TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
+                        MaskChoice masks = {});
 
-/// A copy with batch element b alone.
-Problem alone(const Problem& problem, std::int64_t b);
+/// Returns a copy with batch element b only.
+TestCase alone(const TestCase& problem, std::int64_t b);
 
-/// A copy with the steps `first` .. `last`-1 alone. State and upstream state are still those of the whole.
-Problem window(const Problem& problem, std::int64_t first, std::int64_t last);
+/// Returns a copy with steps `first` .. `last`-1 only. The initial state and the upstream state do not
+/// change.
+TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last);
 
-/// A valid spec drawn from the whole matrix.
+/// Returns one of `values`, at random.
+template <class T>
+T pick(std::mt19937_64& random, std::initializer_list<T> values) {
+  return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
+}
+
+/// Returns a random valid spec.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
-/// Every cell with every rule, rate and eligibility that go together; the other choices drawn.
+/// Returns every valid combination of cell, rule, rate and eligibility. The other fields are random.
 std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
-/// Each kind of mask in about a third of the cases.
+/// Chooses each kind of mask in about a third of the cases.
 MaskChoice random_masks(std::mt19937_64& random);
 
-/// A problem's tensors in one type, the arguments that point to them, and outputs that begin as NaN.
+/// The tensors of a test case in one type, and arguments that point to them. Outputs are initialised with
+/// NaN.
 template <class Real>
 class Buffers {
  public:
-  explicit Buffers(const Problem& problem);
+  explicit Buffers(const TestCase& problem);
   Buffers(const Buffers&) = delete;
   Buffers& operator=(const Buffers&) = delete;
 
   ForwardArgs<Real> forward;
   BackwardArgs<Real> backward;
-  std::map<std::string, std::vector<Real>> inputs;     // by the names in Problem::inputs
-  std::map<std::string, std::vector<Real>> outputs;    // "y", "modulation", "state.hebb", …
-  std::map<std::string, std::vector<Real>> gradients;  // by the names of the inputs; parameters begin as zero
+  std::map<std::string, std::vector<Real>> inputs;   // by the names in TestCase::inputs
+  std::map<std::string, std::vector<Real>> outputs;  // "y", "modulation", "state.hebb", …
+  std::map<std::string, std::vector<Real>>
+      gradients;  // by the names of the inputs; those of parameters start at zero
 
  private:
   std::map<std::string, std::vector<Real>> upstream_;
 };
 
-/// |a - b| / max(|b|, 1) in the 2-norm; infinite if anything is NaN or the sizes differ.
+/// Returns |got - want| / max(|want|, 1) in the 2-norm. Infinite if a value is NaN or the sizes differ.
 template <class A, class B>
 double difference(const std::vector<A>& got, const std::vector<B>& want) {
   if (got.size() != want.size()) return std::numeric_limits<double>::infinity();
@@ -87,7 +97,7 @@ double difference(const std::vector<A>& got, const std::vector<B>& want) {
   return std::isnan(result) ? std::numeric_limits<double>::infinity() : result;
 }
 
-/// The largest difference() over all tensors of two groups, and its name.
+/// Returns the largest difference() over all tensors of `want`, and the name of that tensor.
 template <class A, class B>
 std::pair<double, std::string> worst(const std::map<std::string, std::vector<A>>& got,
                                      const std::map<std::string, std::vector<B>>& want) {

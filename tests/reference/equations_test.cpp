@@ -1,5 +1,5 @@
-// The reference's values against the equations written down a second time (problems/model.hpp): the parity
-// cases cover a few mixes of a spec, this covers all.
+// The reference's outputs compared with an independent implementation of the equations (problems/model.hpp).
+// The parity cases cover a few specs; these tests cover all combinations.
 #include <gtest/gtest.h>
 
 #include <set>
@@ -13,7 +13,10 @@ namespace {
 
 using Tensors = std::map<std::string, std::vector<double>>;
 
-Tensors model_answers(const Problem& problem) {
+// Rounding of sums of at most 12 products over 6 steps, relative to the norm of a tensor.
+constexpr double double_tolerance = 1e-14, float_tolerance = 5e-6;
+
+Tensors model_answers(const TestCase& problem) {
   const std::int64_t T = problem.steps, B = problem.batch, N = problem.spec.neurons;
   Tensors answers;
   answers["y"].resize(static_cast<std::size_t>(T * B * N));
@@ -40,7 +43,7 @@ Tensors model_answers(const Problem& problem) {
 }
 
 template <class Real>
-void expect_equations(const Problem& problem, double tolerance) {
+void expect_equations(const TestCase& problem, double tolerance) {
   Buffers<Real> buffers(problem);
   reference::forward(problem.spec, problem.steps, problem.batch, buffers.forward);
   const Tensors want = model_answers(problem);
@@ -52,23 +55,23 @@ void expect_equations(const Problem& problem, double tolerance) {
 TEST(Equations, WholeMatrix) {
   std::mt19937_64 random(69);
   for (const Spec& spec : every_mix(random, 5, 3))
-    expect_equations<double>(make_problem(spec, 6, 3, random(), random_masks(random)), 1e-14);
+    expect_equations<double>(make_test_case(spec, 6, 3, random(), random_masks(random)), double_tolerance);
 }
 
 TEST(Equations, RandomSpecs) {
   std::mt19937_64 random(70);
   for (int trial = 0; trial < 600; ++trial) {
-    const auto neurons = static_cast<std::int64_t>(1 + random() % 6),
-               inputs = static_cast<std::int64_t>(1 + random() % 5);
-    const Problem problem =
-        make_problem(random_spec(random, neurons, inputs), 6, 3, random(), random_masks(random));
-    expect_equations<double>(problem, 1e-14);
-    expect_equations<float>(problem, 5e-6);
+    const auto neurons = pick<std::int64_t>(random, {1, 2, 3, 4, 5, 6});
+    const auto inputs = pick<std::int64_t>(random, {1, 2, 3, 4, 5});
+    const TestCase problem =
+        make_test_case(random_spec(random, neurons, inputs), 6, 3, random(), random_masks(random));
+    expect_equations<double>(problem, double_tolerance);
+    expect_equations<float>(problem, float_tolerance);
   }
 }
 
-// The random draws must not leave out a pair, and the walk over the matrix none of its mixes.
-TEST(Equations, EveryPairOfChoices) {
+// random_spec() draws every pair of choices, and every_mix() lists every valid combination.
+TEST(Equations, RandomSpecsCoverEveryPair) {
   std::set<std::string> pairs;
   std::mt19937_64 random(71);
   for (int trial = 0; trial < 600; ++trial) {
@@ -86,8 +89,7 @@ TEST(Equations, EveryPairOfChoices) {
     pairs.insert(std::string(to_string(spec.cell)) + ' ' + std::string(to_string(spec.activation)));
   }
   const std::size_t C = 3, R = 6, Q = 4, E = 3, A = 3;
-  // Without fixed rate beside eligibility before and after; the activations of two cells, and tanh of the
-  // lstm.
+  // Rate fixed is not valid with eligibility before and after. Two cells have 5 activations, the lstm has 1.
   EXPECT_EQ(pairs.size(),
             C * R + C * Q + C * E + C * A + R * Q + R * E + R * A + (Q * E - 2) + Q * A + E * A + 2 * 5 + 1);
   std::set<std::tuple<Cell, Rule, Rate, Eligibility>> mixes;
@@ -98,13 +100,13 @@ TEST(Equations, EveryPairOfChoices) {
   EXPECT_EQ(mixes.size(), C * R * (Q * E - 2));
 }
 
-// The problems that all these tests use: activity that is neither dead nor saturated nor running away, and
-// limits with entries on both sides.
-TEST(Equations, TheProblemsAreAlive) {
+// The activity of random test cases neither dies nor saturates nor diverges, and clips have entries on both
+// sides.
+TEST(Equations, TestCasesAreNeitherDeadNorSaturated) {
   std::mt19937_64 random(72);
   for (int trial = 0; trial < 300; ++trial) {
     const std::int64_t sizes[] = {5, 12, 31, 130};
-    const Problem problem = make_problem(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
+    const TestCase problem = make_test_case(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
     double squares = 0, count = 0, middle = 0;
     std::int64_t limited = 0, free = 0;
     Model model(problem, 0);
@@ -133,15 +135,15 @@ TEST(Equations, TheProblemsAreAlive) {
   }
 }
 
-TEST(Equations, CornersAreMeasured) {
-  // One neuron with a current of 1/4 and nothing else: relu is that far from its corner.
-  Problem problem{{.activation = Activation::relu}, 1, 1, 0, {}, {}, {}, {}, {}};
+TEST(Equations, DistanceToCorner) {
+  // One neuron whose only input is a current of 1/4: relu is 1/4 away from its corner.
+  TestCase problem{{.activation = Activation::relu}, 1, 1, 0, {}, {}, {}, {}, {}};
   problem.inputs = {{"param.w", {0}}, {"param.alpha", {0}}, {"param.eta", {0}}, {"input.u", {.25}}};
   EXPECT_EQ(distance_to_corner(problem), .25);
   problem.spec = {.rule = Rule::hard_clip, .clip = 1};
   problem.inputs["state.hebb"] = {-.75};
   EXPECT_EQ(distance_to_corner(problem), .25);
-  problem.inputs["state.hebb"] = {-1};  // rests there in any arithmetic
+  problem.inputs["state.hebb"] = {-1};  // equal to the bound in any precision
   EXPECT_EQ(distance_to_corner(problem), INFINITY);
 }
 

@@ -1,5 +1,6 @@
-// The reference's gradients against the complex step: with an analytic function, Imag f(x + ih) / h is f'(x)
-// without cancellation, so h can be tiny and the comparison as sharp as the arithmetic.
+// The reference's gradients compared with the complex step: for an analytic f, Imag f(x + ih) / h equals
+// f'(x) up to h^2. There is no cancellation, so h can be tiny, and the tolerance is close to the rounding
+// error.
 #include <gtest/gtest.h>
 
 #include <complex>
@@ -13,9 +14,10 @@ namespace {
 
 using Complex = std::complex<double>;
 constexpr double h = 1e-30;
+constexpr double tolerance = 1e-11;
 
-/// The loss: the sum of upstream times output.
-Complex loss(const Problem& problem, const Buffers<Complex>& buffers) {
+/// Returns the loss, the sum of upstream times output.
+Complex loss(const TestCase& problem, const Buffers<Complex>& buffers) {
   Complex sum = 0;
   for (const auto& [name, weights] : problem.upstream) {
     const std::vector<Complex>& values = buffers.outputs.at(name);
@@ -24,8 +26,8 @@ Complex loss(const Problem& problem, const Buffers<Complex>& buffers) {
   return sum;
 }
 
-/// d loss / d tensor in a direction, by the complex step.
-double derivative(const Problem& problem, Buffers<Complex>& buffers, const std::string& tensor,
+/// Returns the directional derivative of the loss with respect to a tensor, by the complex step.
+double derivative(const TestCase& problem, Buffers<Complex>& buffers, const std::string& tensor,
                   const std::vector<double>& direction) {
   std::vector<Complex>& values = buffers.inputs.at(tensor);
   for (std::size_t k = 0; k < values.size(); ++k) values[k] += Complex(0, h * direction[k]);
@@ -34,9 +36,9 @@ double derivative(const Problem& problem, Buffers<Complex>& buffers, const std::
   return loss(problem, buffers).imag() / h;
 }
 
-/// The largest error of `gradients`, relative to max(1, |derivative|), over directions of every tensor: two
-/// random ones, and a few single elements.
-std::pair<double, std::string> check(const Problem& problem,
+/// Returns the largest error of `gradients`, relative to max(1, |derivative|), and its tensor. Every tensor
+/// is checked in two random directions and for three single elements.
+std::pair<double, std::string> check(const TestCase& problem,
                                      const std::map<std::string, std::vector<double>>& gradients) {
   Buffers<Complex> buffers(problem);
   std::mt19937_64 random(problem.seed + 1);
@@ -60,30 +62,31 @@ std::pair<double, std::string> check(const Problem& problem,
   return result;
 }
 
-std::map<std::string, std::vector<double>> gradients_of(const Problem& problem) {
+std::map<std::string, std::vector<double>> gradients_of(const TestCase& problem) {
   Buffers<double> buffers(problem);
   reference::backward(problem.spec, problem.steps, problem.batch, buffers.backward);
   return buffers.gradients;
 }
 
-void expect_exact(const Problem& problem) {
+void expect_exact(const TestCase& problem) {
   const auto [error, tensor] = check(problem, gradients_of(problem));
-  EXPECT_LT(error, 1e-11) << tensor << " of " << problem.name();
+  EXPECT_LT(error, tolerance) << tensor << " of " << problem.name();
 }
 
 TEST(ComplexStep, RandomSpecs) {
   std::mt19937_64 random(20);
   for (int trial = 0; trial < 250; ++trial) {
-    const auto neurons = static_cast<std::int64_t>(1 + random() % 5),
-               inputs = static_cast<std::int64_t>(1 + random() % 4);
+    const auto neurons = pick<std::int64_t>(random, {1, 2, 3, 4, 5});
+    const auto inputs = pick<std::int64_t>(random, {1, 2, 3, 4});
     const Spec spec = random_spec(random, neurons, inputs);
-    const auto steps = static_cast<std::int64_t>(1 + random() % 6),
-               batch = static_cast<std::int64_t>(1 + random() % 3);
-    expect_exact(make_problem(spec, steps, batch, random(), random_masks(random)));
+    const auto steps = pick<std::int64_t>(random, {1, 2, 3, 4, 5, 6});
+    const auto batch = pick<std::int64_t>(random, {1, 2, 3});
+    const std::uint64_t seed = random();
+    expect_exact(make_test_case(spec, steps, batch, seed, random_masks(random)));
   }
 }
 
-// Every rule with every rate, eligibility and cell, whatever the random draw leaves out.
+// Every valid combination of cell, rule, rate and eligibility.
 TEST(ComplexStep, WholeMatrix) {
   std::set<std::string> seen;
   std::uint64_t seed = 1;
@@ -102,7 +105,9 @@ TEST(ComplexStep, WholeMatrix) {
           spec.inputs = 3;
           spec.neurons = 4;
           spec.clip = .3;
-          expect_exact(make_problem(spec, 5, 2, seed++, {seed % 2 == 0, seed % 3 == 0, seed % 5 == 0}));
+          const MaskChoice masks{.reset = seed % 2 == 0, .length = seed % 3 == 0, .clamp = seed % 5 == 0};
+          expect_exact(make_test_case(spec, 5, 2, seed, masks));
+          ++seed;
           seen.insert(to_string(spec));
         }
       }
@@ -111,7 +116,7 @@ TEST(ComplexStep, WholeMatrix) {
   EXPECT_EQ(seen.size(), 3u * 6u * (4u * 3u - 2u));
 }
 
-// Clips must really bite in these problems, or their gradients are not tested.
+// Test cases with a clip have clipped and free entries, so both gradients are tested.
 TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
   for (const Rule rule : {Rule::hard_clip, Rule::soft_clip, Rule::read_clip}) {
     Spec spec{.rule = rule,
@@ -119,7 +124,7 @@ TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
               .inputs = 3,
               .neurons = 5,
               .clip = rule == Rule::read_clip ? .25 : .35};
-    Problem problem = make_problem(spec, 8, 3, 7);
+    TestCase problem = make_test_case(spec, 8, 3, 7);
     if (rule == Rule::soft_clip) problem.inputs["param.eta"][0] = 3;
     Buffers<double> buffers(problem);
     reference::forward(spec, 8, 3, buffers.forward);
@@ -133,9 +138,9 @@ TEST(ComplexStep, ClippedAndFreeEntriesOccur) {
   }
 }
 
-// The check itself can fail: a gradient that is off by a millionth is found.
-TEST(ComplexStep, NoticesAWrongGradient) {
-  const Problem problem = make_problem({.rule = Rule::oja, .inputs = 3, .neurons = 4}, 4, 2, 3);
+// The check detects a gradient that is wrong by 1e-6.
+TEST(ComplexStep, DetectsAWrongGradient) {
+  const TestCase problem = make_test_case({.rule = Rule::oja, .inputs = 3, .neurons = 4}, 4, 2, 3);
   for (const auto& [name, gradient] : gradients_of(problem)) {
     auto wrong = gradients_of(problem);
     for (double& value : wrong.at(name)) value += 1e-6;
@@ -143,12 +148,12 @@ TEST(ComplexStep, NoticesAWrongGradient) {
   }
 }
 
-// Softmax divides by the sum over all units, so a clamped unit's current keeps a gradient, though its own y
-// has none.
+// Softmax divides by the sum over all units. The current of a clamped unit therefore has a gradient, though
+// its y has none.
 TEST(ComplexStep, SoftmaxUnderAClamp) {
-  const Problem problem =
-      make_problem({.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 3, .neurons = 4},
-                   3, 2, 5, {.clamp = true});
+  const TestCase problem = make_test_case(
+      {.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 3, .neurons = 4}, 3, 2, 5,
+      {.clamp = true});
   expect_exact(problem);
   const auto gradients = gradients_of(problem);
   double clamped = 0;

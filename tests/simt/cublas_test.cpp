@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <thread>
 #include <vector>
 
 #include "common/check.hpp"
@@ -27,7 +28,7 @@ class Cublas : public ::testing::Test {
     reset();
     EXPECT_EQ(cublasDestroy(handle), CUBLAS_STATUS_SUCCESS);
     check(cudaStreamDestroy(stream));
-    EXPECT_EQ(live(), StepState{});
+    EXPECT_EQ(live(), Live{});
   }
   cudaStream_t stream = nullptr;
   cublasHandle_t handle = nullptr;
@@ -129,6 +130,40 @@ TEST_F(Cublas, InAGraph) {
   EXPECT_EQ(c, 36);
   check(cudaGraphExecDestroy(executable));
   check(cudaGraphDestroy(graph));
+}
+
+// As the real one, which waits for the device: it breaks the captures of all threads.
+TEST_F(Cublas, NoHandleIsMadeOrDestroyedInACapture) {
+  cudaGraph_t graph = nullptr;
+  cublasHandle_t other = nullptr;
+  for (const cudaStreamCaptureMode mode :
+       {cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed}) {
+    check(cudaStreamBeginCapture(stream, mode));
+    EXPECT_EQ(cublasCreate(&other), CUBLAS_STATUS_NOT_INITIALIZED);
+    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+    ASSERT_EQ(cublasCreate(&other), CUBLAS_STATUS_SUCCESS);
+    check(cudaStreamBeginCapture(stream, mode));
+    std::thread([&] { EXPECT_EQ(cublasDestroy(other), CUBLAS_STATUS_SUCCESS); }).join();
+    EXPECT_EQ(cudaStreamEndCapture(stream, &graph), cudaErrorStreamCaptureInvalidated);
+  }
+  ASSERT_EQ(cublasCreate(&other), CUBLAS_STATUS_SUCCESS);
+  const auto before = calls().synchronisations;
+  EXPECT_EQ(cublasDestroy(other), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(calls().synchronisations, before + 1);
+  EXPECT_EQ(cublasDestroy(other), CUBLAS_STATUS_NOT_INITIALIZED);
+  cudaGetLastError();
+}
+
+TEST_F(Cublas, AHandleOfADestroyedStreamIsUseless) {
+  cudaStream_t other = nullptr;
+  check(cudaStreamCreate(&other));
+  ASSERT_EQ(cublasSetStream(handle, other), CUBLAS_STATUS_SUCCESS);
+  check(cudaStreamDestroy(other));
+  const float a = 3, b = 4, one = 1;
+  float c = 0;
+  EXPECT_EQ(cublasSgemm(handle, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one, &a, 1, &b, 1, &one, &c, 1),
+            CUBLAS_STATUS_EXECUTION_FAILED);
+  EXPECT_EQ(cublasSetStream(handle, stream), CUBLAS_STATUS_EXECUTION_FAILED);
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "common/check.hpp"
+#include "common/launch.hpp"
 #include "simt/runtime.hpp"
 #include "simt/samples/samples.hpp"
 #include "simt/schedules.hpp"
@@ -14,6 +14,11 @@ namespace simt::runtime {
 namespace {
 
 using plasticity::check;
+
+__global__ void use_shared(float* out) {
+  PLASTICITY_DYNAMIC_SHARED(float, all);
+  out[threadIdx.x] = all[threadIdx.x];
+}
 
 class Graph : public ::testing::Test {
  protected:
@@ -26,7 +31,7 @@ class Graph : public ::testing::Test {
     reset();
     check(cudaStreamDestroy(stream));
     check(cudaFree(device));
-    EXPECT_EQ(live(), StepState{});
+    EXPECT_EQ(live(), Live{});
   }
 
   void begin(cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal) {
@@ -245,6 +250,55 @@ TEST_F(Graph, Updates) {
   EXPECT_EQ(launched(), 0x01010101);
   EXPECT_EQ(update(1), cudaSuccess);
   EXPECT_EQ(launched(), 0x05050505);
+  drop();
+}
+
+TEST_F(Graph, AnUpdateFailsAtWill) {
+  begin();
+  check(cudaMemsetAsync(device, 1, 4, stream));
+  ASSERT_EQ(end(), cudaSuccess);
+  fail_update(1, cudaErrorNotSupported);
+  EXPECT_EQ(cudaGraphExecUpdate(executable, graph, nullptr), cudaSuccess);
+  EXPECT_EQ(cudaGraphExecUpdate(executable, graph, nullptr), cudaErrorNotSupported);
+  EXPECT_EQ(cudaGraphExecUpdate(executable, graph, nullptr), cudaSuccess);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorNotSupported);
+  drop();
+}
+
+// The limit of a kernel may have been lowered since it was captured.
+TEST_F(Graph, SharedMemoryIsCheckedWhenItIsInstantiated) {
+  const auto limit = [](int bytes) {
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(&use_shared),
+                               cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  };
+  begin();
+  plasticity::launch(use_shared, {.shared_bytes = 100 * 1024, .stream = stream}, device);
+  check(cudaStreamEndCapture(stream, &graph));
+  limit(99 * 1024);
+  EXPECT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaErrorInvalidValue);
+  limit(100 * 1024);
+  check(cudaGraphInstantiate(&executable, graph, 0));
+  limit(99 * 1024);
+  EXPECT_EQ(cudaGraphExecUpdate(executable, graph, nullptr), cudaErrorInvalidValue);
+  cudaGetLastError();
+  drop();
+}
+
+TEST_F(Graph, CountsWhatWasNeverLaunchedBefore) {
+  const std::vector<float> x(64, 1.0f);
+  for (const std::uint64_t cold : {1, 1}) {
+    begin();
+    samples::block_sums(x.data(), device, 64, 2, stream);
+    ASSERT_EQ(end(), cudaSuccess);
+    EXPECT_EQ(calls().cold_captures, cold);
+    drop();
+  }
+  reset();
+  samples::block_sums(x.data(), device, 64, 2, stream);
+  begin();
+  samples::block_sums(x.data(), device, 64, 2, stream);
+  ASSERT_EQ(end(), cudaSuccess);
+  EXPECT_EQ(calls().cold_captures, 0u);
   drop();
 }
 

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+#include <typeinfo>
+
 #include "simt/runtime.hpp"
 #include "simt/samples/samples.hpp"
 #include "simt/schedules.hpp"
@@ -13,6 +16,12 @@ namespace {
 __global__ void add(int* out, int value, short, double) { atomicAdd(out, value); }
 __global__ void use_shared(float* out) {
   PLASTICITY_DYNAMIC_SHARED(float, all);
+  all[threadIdx.x] = 1;
+  out[threadIdx.x] = all[threadIdx.x];
+}
+
+__global__ void use_other_shared(double* out) {
+  PLASTICITY_DYNAMIC_SHARED(double, all);
   all[threadIdx.x] = 1;
   out[threadIdx.x] = all[threadIdx.x];
 }
@@ -78,6 +87,64 @@ TEST_F(Launch, MuchSharedMemoryIsAskedFor) {
   launch(use_shared, {.block = 32, .shared_bytes = 227 * 1024}, out);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_EQ(out[31], 1);
+}
+
+// All of it but what the kernel has as static shared memory, on each device.
+TEST_F(Launch, TheLimitIsTheDevicesNotTheLaunches) {
+  simt::runtime::set_device_count(2);
+  simt::runtime::set_resources(typeid(std::tuple<double*>).name(), {.static_shared_bytes = 3072});
+  const auto function = reinterpret_cast<const void*>(&use_other_shared);
+  double out[32] = {};
+  for (const int device : {0, 1}) {
+    check(cudaSetDevice(device));
+    launch(use_other_shared, {.block = 32, .shared_bytes = 50 * 1024}, out);
+    cudaFuncAttributes attributes;
+    check(cudaFuncGetAttributes(&attributes, function));
+    EXPECT_EQ(attributes.sharedSizeBytes, 3072u);
+    EXPECT_EQ(attributes.maxDynamicSharedSizeBytes, 224 * 1024);
+  }
+  launch(use_other_shared, {.block = 32, .shared_bytes = 224 * 1024}, out);
+  EXPECT_THROW(launch(use_other_shared, {.block = 32, .shared_bytes = 224 * 1024 + 1}, out), Error);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+}
+
+TEST_F(Launch, RegistersAreALimitToo) {
+  const auto resources = [](int registers) {
+    simt::runtime::set_resources(typeid(std::tuple<float*>).name(), {.registers = registers});
+  };
+  const auto blocks = [](unsigned threads) {
+    return groups_at_once(use_shared, {.block = threads, .shared_bytes = 16});
+  };
+  EXPECT_EQ(blocks(512), 132 * 4);
+  resources(64);
+  EXPECT_EQ(blocks(512), 132 * 2);
+  resources(128);
+  EXPECT_EQ(blocks(512), 132);
+  EXPECT_EQ(blocks(1024), 0);
+  EXPECT_EQ(refusal({.block = 1024}), ErrorCode::unsupported);
+  resources(129);  // in units of 8
+  EXPECT_EQ(blocks(512), 0);
+  EXPECT_EQ(blocks(384), 132);
+}
+
+// A device says "no room" by 0 or by an error, and 0 is what the caller hears.
+TEST_F(Launch, NoRoomIsNoError) {
+  const auto clusters = [](unsigned blocks) {
+    return groups_at_once(use_shared, {.grid = blocks, .block = 32, .cluster = blocks});
+  };
+  EXPECT_GT(clusters(16), 0);
+  EXPECT_EQ(clusters(32), 0);
+  for (const cudaError_t error : {cudaSuccess, cudaErrorInvalidClusterSize, cudaErrorInvalidConfiguration}) {
+    simt::runtime::refuse_clusters_above(8, error);
+    EXPECT_GT(clusters(8), 0);
+    EXPECT_EQ(clusters(16), 0);
+    EXPECT_EQ(refusal({.grid = 16, .cluster = 16}), ErrorCode::unsupported);
+  }
+  EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+  simt::runtime::refuse_clusters_above(8, cudaErrorLaunchFailure);
+  EXPECT_THROW(clusters(16), Error);
+  EXPECT_EQ(groups_at_once(use_shared, {.block = 2048}), 0);
+  EXPECT_EQ(groups_at_once(use_shared, {.shared_bytes = 228 * 1024}), 0);
 }
 
 TEST_F(Launch, ARawLaunchOverTheLimitIsRefused) {  // what launch() saves a caller from

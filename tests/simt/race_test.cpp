@@ -1,6 +1,10 @@
 // Built with ThreadSanitizer: races in shared and in global memory that values may hide.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
+#include <thread>
+
+#include "simt/runtime.hpp"
 #include "simt/samples/samples.hpp"
 #include "simt/testing.hpp"
 
@@ -32,6 +36,34 @@ TEST(Race, NoGridSync) { expect_race(Misuse::no_grid_sync); }
 TEST(Race, NoClusterSync) { expect_race(Misuse::no_cluster_sync); }
 // No schedule shows this one: memory is sequentially consistent.
 TEST(Race, NoFence) { expect_race(Misuse::no_fence); }
+
+/// Two threads write one variable, the second after a call of the runtime that follows one of the first's.
+int races_of_two_threads(bool hidden) {
+  const int before = races();
+  runtime::hide_lock(hidden);
+  int shared = 0, device = 0, other_device = 0;
+  std::atomic<bool> written = false;
+  std::thread first([&] {
+    shared = 1;
+    cudaGetDevice(&device);
+    written.store(true, std::memory_order_relaxed);  // orders nothing
+  });
+  std::thread second([&] {
+    while (!written.load(std::memory_order_relaxed)) std::this_thread::yield();
+    cudaGetDevice(&other_device);
+    shared = 2;
+  });
+  first.join();
+  second.join();
+  runtime::hide_lock(false);
+  return races() - before;
+}
+
+// The runtime's lock orders the two, unless it is hidden.
+TEST(Race, OfHostThreads) {
+  EXPECT_EQ(races_of_two_threads(false), 0);
+  EXPECT_EQ(races_of_two_threads(true), 1);
+}
 
 TEST(Race, NoneWhereThereIsNone) {
   const int before = races();

@@ -8,16 +8,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace simt::runtime {
 
 /// What can be acquired and must be given back.
-struct StepState {
+struct Live {
   std::size_t allocations = 0, bytes = 0, streams = 0, events = 0, graphs = 0, blas_handles = 0;
-  friend bool operator==(const StepState&, const StepState&) = default;
+  friend bool operator==(const Live&, const Live&) = default;
 };
-StepState step_state();
+Live live();
 
 /// How often each kind of call was made since reset(). For "one launch a step", "no allocation", "no
 /// synchronisation".
@@ -26,16 +27,47 @@ struct Calls {
   std::uint64_t launches = 0;      ///< kernels and GEMMs put on a stream or into a graph
   std::uint64_t graph_launches = 0;
   std::uint64_t copies = 0;  ///< copies and memsets
-  /// Calls that wait on the host, those that do so implicitly (cudaFree) too.
+  /// Calls that wait on the host, those that do so implicitly (cudaFree, cublasDestroy) too.
   std::uint64_t synchronisations = 0;
+  /// Kernels and shapes of GEMMs that had run nowhere when they were recorded into a graph. CUDA loads a
+  /// kernel at its first launch, cuBLAS chooses and loads one at the first product of a shape.
+  std::uint64_t cold_captures = 0;
 };
 Calls calls();
 
 /// The k-th acquisition from now (0: the next) fails with cudaErrorMemoryAllocation, once.
 void fail_acquisition(std::uint64_t k);
 
+/// Hides from ThreadSanitizer that the runtime's calls exclude each other, and what they read and write. The
+/// runtime's lock orders all threads that call CUDA, so a race between their own accesses would not show.
+/// Call it while one thread runs; kernels must not run meanwhile (see Config::only_block).
+void hide_lock(bool hidden);
+
 /// The next kernel to run faults: a sticky cudaErrorLaunchFailure.
 void fail_next_kernel();
+
+/// The k-th graph update from now (0: the next) fails with `error`, a cudaError_t, once.
+void fail_update(std::uint64_t k, int error);
+
+/// Calls `call` once, on the thread of the next kernel launch, before the launch is looked at.
+void before_launch(std::function<void()> call);
+
+/// Calls `call` once, on the thread of the next GEMM, before the GEMM is looked at.
+void before_gemm(std::function<void()> call);
+
+/// The device has no room for clusters of more than `most` blocks. A query of the occupancy returns `error`,
+/// a cudaError_t, or, if that is 0, the answer 0.
+void refuse_clusters_above(unsigned most, int error);
+
+/// What a kernel takes of a multiprocessor. The runtime knows a kernel by the types of its parameters.
+struct KernelResources {
+  int registers = 32;                   ///< of a thread
+  std::size_t static_shared_bytes = 0;  ///< of a block
+};
+
+/// Sets the resources of all kernels with a parameter whose type has `name` in its name. At the start the
+/// library's kernels have those of runtime/resources.hpp.
+void set_resources(const std::string& name, KernelResources resources);
 
 /// What the device has; 4 GiB at the start.
 void set_memory_limit(std::size_t bytes);

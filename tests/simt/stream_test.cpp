@@ -30,7 +30,7 @@ class Stream : public ::testing::Test {
     check(cudaStreamDestroy(b));
     check(cudaStreamDestroy(a));
     check(cudaFree(device));
-    EXPECT_EQ(live(), StepState{});
+    EXPECT_EQ(live(), Live{});
   }
 
   void set(int value, cudaStream_t stream) { check(cudaMemsetAsync(device, value, 4, stream)); }

@@ -1,4 +1,4 @@
-"""Disassembles the CUDA kernels of a build and counts what the pass over the trace costs. Needs no GPU.
+"""Disassembles the CUDA kernels of a build and counts the cost of the pass over the trace. Needs no GPU.
 
 Per kernel: registers, spills (loads and stores of local memory), static shared memory in bytes (with the kilobyte that CUDA
 reserves) and blocks per multiprocessor. Per connection of the trace: instructions by class, bytes by width of an access,
@@ -136,7 +136,8 @@ def main():
     if options.json:
         print(json.dumps(report.as_json(costs, nvcc, options.arch), indent=1))
     else:
-        print("\n".join([f"{options.arch}, nvcc {nvcc}; per connection:", *report.table(costs), *report.prediction_table(costs)]))
+        head = f"{options.arch}, nvcc {nvcc}; per connection:"
+        print("\n".join([head, *report.table(costs), *report.prediction_table(costs)]))
     return 1 if any(cost.reason for cost in costs) else 0
 
 

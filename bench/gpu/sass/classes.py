@@ -61,7 +61,7 @@ def width_of(instruction):
 
 
 def space_of(instruction):
-    """What a load or store moves: "load" (global or generic), "half load" (the same, 2 bytes), "weights" (read-only
+    """The space of a load or store: "load" (global or generic), "half load" (the same, 2 bytes), "weights" (read-only
     global), "store", "shared load", "shared store"; or None for any other instruction, and for loads of flags (1 byte).
 
     >>> from listing import parse_instruction as parse

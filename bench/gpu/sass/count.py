@@ -1,4 +1,4 @@
-"""What a kernel costs: per connection of the trace, and of the multiprocessor."""
+"""The cost of a kernel: instructions per connection of the trace, and its share of a multiprocessor."""
 import dataclasses
 
 import classes
@@ -24,7 +24,7 @@ class Cost:
     usage: Usage
     spills: int        # loads and stores of local memory
     blocks_per_sm: int
-    # Of the pass; None with a reason if it was not found.
+    # The pass; None and a reason if it was not found.
     per_element: dict = None    # class -> instructions per connection
     bytes: dict = None          # (space, width) -> bytes per connection
     rows: int = 0               # rows of V columns per iteration

@@ -4,7 +4,7 @@ import dataclasses
 # Instructions after which the next one is not reached, unless a predicate skips them.
 _LEAVE = {"BRA", "BRX", "JMP", "JMX", "EXIT", "RET", "KILL"}
 # Branches that end a block and change the flow. Others with a label do not: BSSY names the point at which threads
-# meet again, CALL returns, WARPSYNC goes on. BRA.DIV is taken only if the threads of a warp diverge.
+# meet again, CALL returns, WARPSYNC continues. BRA.DIV is taken only if the threads of a warp diverge.
 _BRANCHES = {"BRA", "BRX", "JMP", "JMX"}
 
 
@@ -69,7 +69,7 @@ def blocks_of(function):
 
 
 def _postorder(blocks):
-    """The blocks that the entry leads to. (Subroutines are not among them, nor what only diverged threads execute.)"""
+    """The blocks that the entry leads to. (Not subroutines, and not code for diverged threads.)"""
     seen, order, stack = {0}, [], [(0, iter(blocks[0].next))]
     while stack:
         n, following = stack[-1]

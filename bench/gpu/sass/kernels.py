@@ -1,6 +1,6 @@
-"""The kernels that pass over the trace: their names, their variants, and what one pass must move.
+"""The kernels that pass over the trace: names, variants, and the bytes that one pass must move.
 
-One line per kernel says which bytes an iteration moves per row of the thread's V columns. The tool finds the loop and
+One entry per kernel declares the bytes that an iteration moves, per row of the thread's V columns. The tool finds the loop and
 the path by them (paths.py), and divides by the connections that the bytes belong to. A kernel that moves other bytes
 than declared is reported, so this table must be renewed with the kernel.
 """

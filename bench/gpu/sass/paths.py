@@ -1,8 +1,8 @@
 """The path that one iteration of a loop takes under given circumstances.
 
 A loop of these kernels has branches on run-time flags: whether the sequence is reset, whether a checkpoint is due,
-whether the cell is an LSTM. The path of interest is found by the bytes that it moves. Of the paths that move exactly the
-declared bytes, the one is taken that does the most arithmetic, and of those the shortest. A predicated instruction
+whether the cell is an LSTM. The path of interest is found by the bytes that it moves. Several paths may move exactly the
+declared bytes. The tool takes the one with the most arithmetic, and the shortest if there are several. A predicated instruction
 counts whether it is skipped or not: it takes its turn at the scheduler.
 """
 import dataclasses

@@ -47,7 +47,7 @@ def table(costs):
 
 
 def groups_of(costs):
-    """{(rule, eligibility, cell, precision): {kernel: cost}}: what runs together, of each kernel its widest variant. Kernels
+    """{(rule, eligibility, cell, precision): {kernel: cost}}: kernels that run together, each in its widest variant. Kernels
     that do not depend on cell or precision belong to every group."""
     found = [cost for cost in costs if cost.per_element is not None]
     keys = dict.fromkeys((c.variant.rule, c.variant.eligibility, c.variant.cell, c.variant.precision) for c in found)

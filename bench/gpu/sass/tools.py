@@ -1,4 +1,4 @@
-"""NVIDIA's disassembler and a build's objects: where they are, and what they print."""
+"""Finds, installs and runs NVIDIA's disassembler, and finds a build's objects."""
 import concurrent.futures
 import json
 import os
@@ -92,7 +92,7 @@ _USAGE = re.compile(r"Function (\S+):\s*\n\s*REG:(\d+) STACK:(\d+) SHARED:(\d+) 
 
 
 def parse_usage(text):
-    """{symbol: Usage} of what `cuobjdump -res-usage` prints. The kilobyte that CUDA reserves in every block counts as
+    """{symbol: Usage} from the output of `cuobjdump -res-usage`. The kilobyte that CUDA reserves in every block counts as
     shared memory there.
 
     >>> parse_usage(" Function kernel:\\n  REG:98 STACK:0 SHARED:5152 LOCAL:0 CONSTANT[0]:1008")

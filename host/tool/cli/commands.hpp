@@ -4,8 +4,8 @@
 
 #include "plasticity/device.hpp"
 
-// The commands of the plasticity tool. Each adds itself to the command line and, when chosen, sets
-// `exit_code`.
+// The commands of the plasticity tool. Each function adds a command to the command line. The command sets
+// `exit_code` when it runs.
 namespace plasticity::cli {
 
 void add_info(CLI::App& app, int& exit_code);
@@ -13,11 +13,12 @@ void add_verify(CLI::App& app, int& exit_code);
 void add_time(CLI::App& app, int& exit_code);
 void add_train(CLI::App& app, int& exit_code);
 
-/// An option that must name an enumerator of Enum; `value` is its default.
+/// Adds an option whose value must be the name of an enumerator. `value` is the default and receives the
+/// choice.
 template <class Enum>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help);
 
-/// The device of that name: best, cpu or cuda.
+/// Returns the device named best, cpu or cuda. With `threads` not 0, best is the CPU.
 Device device_of(const std::string& name, int threads);
 
 }  // namespace plasticity::cli

@@ -11,7 +11,7 @@ void print_line(const char* subject, const std::string& value) {
   std::printf("%-14s %s\n", subject, value.c_str());
 }
 
-/// "subject value" lines, as the CUDA part gives them.
+/// Prints lines of the form "subject value", the form of CudaApi::description().
 void print_lines(const std::string& lines) {
   for (std::size_t begin = 0; begin < lines.size();) {
     const std::size_t end = std::min(lines.find('\n', begin), lines.size()), space = lines.find(' ', begin);
@@ -41,9 +41,9 @@ void print_info() {
 
 void add_info(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("info",
-                                         "What this build and this machine have. "
-                                         "PLASTICITY_VERBOSE=info|dispatch|profile: every command says on "
-                                         "stderr what it decides, what it makes ready, what it runs");
+                                         "Prints the features of this build and this machine. "
+                                         "PLASTICITY_VERBOSE=info|dispatch|profile: every command prints its "
+                                         "decisions, its preparations or its calls on stderr");
   command->callback([&exit_code] {
     print_info();
     exit_code = 0;

@@ -2,8 +2,8 @@
 
 namespace plasticity::cli {
 
-/// While one lives, Ctrl-C (SIGINT) and SIGTERM only set a flag, for a loop to end where nothing is half
-/// done. A second one ends the program at once.
+/// Lets a loop end between two iterations. While a guard exists, the first SIGINT (Ctrl-C) or SIGTERM only
+/// sets a flag. The second one ends the program.
 class InterruptGuard {
  public:
   InterruptGuard();

@@ -35,8 +35,8 @@ void Progress::show(std::int64_t done, const std::string& status) {
   const double part = total_ > 0 ? static_cast<double>(done) / static_cast<double>(total_) : 1;
   if (!terminal_) {
     const auto twentieth = static_cast<std::int64_t>(part * 20);
-    if (twentieth == shown_) return;
-    shown_ = twentieth;
+    if (twentieth == printed_) return;
+    printed_ = twentieth;
     std::fprintf(stderr, "%3.0f %%  %s  %s left\n", 100 * part, status.c_str(), left.c_str());
     return;
   }

@@ -6,21 +6,21 @@
 
 namespace plasticity::cli {
 
-/// "1:05", "12 s", "2:03:04".
+/// Formats seconds as "12 s", "1:05" or "2:03:04".
 std::string duration(double seconds);
 
-/// Shows how far a long run is, and the time left: a bar that is redrawn on a terminal, a plain line every
-/// twentieth of the way elsewhere. Writes to stderr.
+/// Shows the progress of a long run and the time left on stderr: on a terminal as a bar, otherwise as one
+/// line per twentieth of the run.
 class Progress {
  public:
-  /// `first` is where a resumed run begins.
+  /// `first`: iterations done before this run.
   Progress(std::int64_t first, std::int64_t total);
   ~Progress();
 
-  /// `done` of the total are done; `status` says how it stands.
+  /// Shows that `done` of the total are done, and a status text.
   void show(std::int64_t done, const std::string& status);
 
-  /// Ends the bar's line, so that other text can follow.
+  /// Ends the line of the bar, before other output.
   void end_line();
 
  private:
@@ -28,7 +28,7 @@ class Progress {
   std::int64_t first_, total_;
   bool terminal_;
   bool line_open_ = false;
-  std::int64_t shown_ = -1;  // twentieths, of the last plain line
+  std::int64_t printed_ = -1;  // twentieths done at the last plain line
   Clock::time_point start_ = Clock::now(), drawn_{};
 };
 

@@ -11,6 +11,7 @@
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
 #include "plan/staging.hpp"
+#include "plasticity/plan.hpp"
 #include "plasticity/version.hpp"
 #include "tool/cli/commands.hpp"
 
@@ -28,9 +29,10 @@ struct Options {
   Execution path = Execution::automatic;
   double seconds = 1;
   bool paced = false;
+  bool one_line = false;  // of JSON
 };
 
-/// Tensors of random numbers on the host, filled on demand and kept.
+/// Host memory for tensors, filled with random numbers or zeros. Pointers stay valid.
 template <class Real>
 class Tensors {
  public:
@@ -52,28 +54,41 @@ class Tensors {
 };
 
 struct Timing {
-  double median_ms, least_ms, most_ms;
+  double median_ms, min_ms, max_ms;
   std::int64_t repetitions;
 };
 
-/// Runs `work`, which returns when it is done, for about `seconds`, and at least so many times.
-template <class Work>
-Timing measure(double seconds, std::size_t least, Work work) {
+/// Times `work`, one sequence, for about `seconds` and at least `min_repetitions` times. wait() returns when
+/// all enqueued work is done. On a GPU (`many`) one timing covers up to 20 sequences and one wait, because a
+/// wait takes about as long as a short step. Fewer sequences share a wait if 20 exceed `seconds`.
+template <class Work, class Wait>
+Timing measure(double seconds, std::size_t min_repetitions, bool many, Work work, Wait wait) {
   using Clock = std::chrono::steady_clock;
-  std::vector<double> times;
-  const Clock::time_point end =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  while (times.size() < least || Clock::now() < end) {
+  constexpr double max_sequences = 20;
+  const auto timed = [&](std::int64_t sequences) {
     const Clock::time_point start = Clock::now();
-    work();
-    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
+    for (std::int64_t k = 0; k < sequences; ++k) work();
+    wait();
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count() /
+           static_cast<double>(sequences);
+  };
+  const Clock::time_point start = Clock::now();
+  std::int64_t sequences = 1;
+  std::vector<double> times;
+  if (many) {
+    const double room = seconds * 1e3 / static_cast<double>(min_repetitions);
+    sequences = static_cast<std::int64_t>(std::clamp(room / timed(1), 1.0, max_sequences));
   }
+  const auto until =
+      start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  while (times.size() < min_repetitions || Clock::now() < until) times.push_back(timed(sequences));
   std::sort(times.begin(), times.end());
-  return {times[times.size() / 2], times.front(), times.back(), static_cast<std::int64_t>(times.size())};
+  return {times[times.size() / 2], times.front(), times.back(),
+          static_cast<std::int64_t>(times.size()) * sequences};
 }
 
-/// A line of /proc/self/status in bytes ("VmRSS:", "VmHWM:"); where there is none, the peak of getrusage(),
-/// which on some systems begins with that of the parent process.
+/// Returns a field of /proc/self/status ("VmRSS:", "VmHWM:") in bytes. Without that file, returns the peak of
+/// getrusage(), which some systems inherit from the parent process.
 std::int64_t memory_of_process(const std::string& field) {
   std::ifstream status("/proc/self/status");
   for (std::string word; status >> word;) {
@@ -146,8 +161,8 @@ void run(const Options& options, const Device& device) {
   forward.y = tensors.zeros(T * B * N);
   backward.dy = tensors.random(T * B * N, 1);
 
-  DeviceMemory tensors_there;
-  Staging staging(device, {}, tensors_there);
+  DeviceMemory device_tensors;
+  Staging staging(device, {}, device_tensors);
   stage_forward(staging, spec, T, B, forward);
   stage_gradients(staging, spec, T, B, backward);
   staging.send();
@@ -155,36 +170,36 @@ void run(const Options& options, const Device& device) {
   backward.inputs = forward.inputs;
   const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes());
 
-  const auto forward_once = [&] {
-    plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>());
-    synchronize(device, {});
-  };
-  const auto backward_once = [&] {
-    plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>());
-    synchronize(device, {});
-  };
-  const auto round = [&](std::size_t least) -> nlohmann::ordered_json {
-    const Timing forth = measure(options.seconds, least, forward_once);
-    const Timing back = measure(options.seconds, least, backward_once);
+  const auto forward_once = [&] { plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>()); };
+  const auto backward_once = [&] { plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>()); };
+  const auto wait = [&] { synchronize(device, {}); };
+  const bool many = device.kind() == DeviceKind::cuda;
+  const auto round = [&](std::size_t min_repetitions) -> nlohmann::ordered_json {
+    const Timing forward_time = measure(options.seconds, min_repetitions, many, forward_once, wait);
+    const Timing backward_time = measure(options.seconds, min_repetitions, many, backward_once, wait);
     const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(T, 1));
-    return {{"forward_ms_per_step", forth.median_ms * per_step},
-            {"backward_ms_per_step", back.median_ms * per_step},
-            {"forward_ms_per_step_range", {forth.least_ms * per_step, forth.most_ms * per_step}},
-            {"backward_ms_per_step_range", {back.least_ms * per_step, back.most_ms * per_step}},
-            {"repetitions", {forth.repetitions, back.repetitions}},
-            {"tape_bytes", plan.tape_bytes()},
-            {"scratch_bytes", plan.scratch_bytes()},
-            {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
-            {"checkpoint_interval", plan.checkpoint_interval()},
-            {"path", to_string(plan.execution())},
-            {"idle_rss_bytes", idle},
-            {"peak_rss_bytes", memory_of_process("VmHWM:")},
-            {"configuration", configuration(options, device)}};
+    return {
+        {"forward_ms_per_step", forward_time.median_ms * per_step},
+        {"backward_ms_per_step", backward_time.median_ms * per_step},
+        {"forward_ms_per_step_range", {forward_time.min_ms * per_step, forward_time.max_ms * per_step}},
+        {"backward_ms_per_step_range", {backward_time.min_ms * per_step, backward_time.max_ms * per_step}},
+        {"repetitions", {forward_time.repetitions, backward_time.repetitions}},
+        {"tape_bytes", plan.tape_bytes()},
+        {"scratch_bytes", plan.scratch_bytes()},
+        {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
+        {"checkpoint_interval", plan.checkpoint_interval()},
+        {"path", to_string(plan.execution())},
+        {"idle_rss_bytes", idle},
+        {"peak_rss_bytes", memory_of_process("VmHWM:")},
+        {"configuration", configuration(options, device)}};
   };
-  forward_once();  // warms up
-  backward_once();
+  for (int call = 0; call < 2; ++call) {  // warm-up; a graph is captured in the second call
+    forward_once();
+    backward_once();
+  }
+  wait();
   if (!options.paced) {
-    std::printf("%s\n", round(5).dump(2).c_str());
+    std::printf("%s\n", round(5).dump(options.one_line ? -1 : 2).c_str());
     return;
   }
   for (std::string line; std::getline(std::cin, line);) {
@@ -201,28 +216,23 @@ void print_times(const Options& options) {
     run<float>(options, device);
 }
 
-}  // namespace
-
-void add_time(CLI::App& app, int& exit_code) {
-  const auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
-  const auto size = [&](const char* name, std::int64_t& value, std::int64_t least, const char* help) {
+void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
+  const auto size = [&](const char* name, std::int64_t& value, std::int64_t min, const char* help) {
     return command->add_option(name, value, help)
-        ->check(CLI::Range(least, std::int64_t{1} << 40))
+        ->check(CLI::Range(min, std::int64_t{1} << 40))
         ->capture_default_str();
   };
   add_choice(*command, "--cell", options->spec.cell, "Cell")->required();
   add_choice(*command, "--rule", options->spec.rule, "Trace rule")->required();
-  add_choice(*command, "--rate", options->spec.rate, "Where the rate comes from")->required();
+  add_choice(*command, "--rate", options->spec.rate, "Source of the rate")->required();
   add_choice(*command, "--eligibility", options->spec.eligibility, "Eligibility trace");
   add_choice(*command, "--alpha", options->spec.alpha, "Granularity of alpha");
   add_choice(*command, "--activation", options->spec.activation, "Activation");
   size("--neurons", options->spec.neurons, 1, "N")->required();
   size("--batch", options->batch, 0, "B")->required();
   size("--steps", options->steps, 0, "T")->required();
-  size("--inputs", options->spec.inputs, 0, "I; an rnn of 0 gets its current directly");
-  command->add_option("--device", options->device, "Where it runs")
+  size("--inputs", options->spec.inputs, 0, "I; 0: the input current of an rnn is given directly");
+  command->add_option("--device", options->device, "Device that runs")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "CPU threads; 0: PLASTICITY_THREADS, or all")
@@ -236,12 +246,60 @@ void add_time(CLI::App& app, int& exit_code) {
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
+}
+
+/// Times the configuration of a line and prints the result or the error as one line of JSON. Returns whether
+/// it was timed.
+bool time_line(const std::string& line) {
+  const auto options = std::make_shared<Options>();
+  std::string problem;
+  try {
+    CLI::App parser("a line of times", "times");
+    add_options(&parser, options);
+    parser.parse(line);
+    options->one_line = true;
+    print_times(*options);
+  } catch (const std::exception& error) {  // from the parser or the library
+    problem = error.what();
+  }
+  if (!problem.empty()) std::printf("%s\n", nlohmann::ordered_json{{"error", problem}}.dump().c_str());
+  std::fflush(stdout);
+  return problem.empty();
+}
+
+/// Times each line of a file. Returns 0 if all were timed, else 1.
+int time_lines(const std::string& file) {
+  std::ifstream opened;
+  if (file != "-") {
+    opened.open(file);
+    if (!opened) throw_error(ErrorCode::io, "FILE", "a file that can be read", file);
+  }
+  std::istream& lines = file == "-" ? std::cin : opened;
+  bool all = true;
+  for (std::string line; std::getline(lines, line);) all = time_line(line) && all;
+  return all ? 0 : 1;
+}
+
+}  // namespace
+
+void add_time(CLI::App& app, int& exit_code) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("time", "Times forward and backward of one configuration; JSON on stdout");
+  add_options(command, options);
   command->add_flag("--paced", options->paced,
-                    "Times once more for every line on stdin, a line of JSON each: to take turns");
+                    "Prints one line of JSON per line on stdin, so that several programs can take turns");
   command->callback([options, &exit_code] {
     print_times(*options);
     exit_code = 0;
   });
+
+  const auto file = std::make_shared<std::string>("-");
+  CLI::App* many = app.add_subcommand("times",
+                                      "Times many configurations in one process. Each line of FILE has the "
+                                      "options of `time`; each result is a line of JSON");
+  many->add_option("FILE", *file, "File of lines; -: stdin")->capture_default_str();
+  many->callback([file, &exit_code] { exit_code = time_lines(*file); });
 }
 
 }  // namespace plasticity::cli

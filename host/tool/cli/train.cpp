@@ -4,57 +4,60 @@
 
 #include "base/throw_error.hpp"
 #include "tool/cli/commands.hpp"
+#include "tool/cli/images/experiment.hpp"
 #include "tool/cli/images/report.hpp"
-#include "tool/cli/images/trainer.hpp"
 #include "tool/cli/interrupt.hpp"
 #include "tool/cli/progress.hpp"
+#include "tool/draw/chart.hpp"
 
 namespace plasticity::cli {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::int64_t test_episodes = 1024;
-constexpr int interrupted_exit = 130;  // as shells have it for SIGINT
+constexpr int interrupted_exit = 130;  // the exit code of shells for SIGINT
 
 struct Options {
-  images::TrainerOptions trainer;
+  images::ExperimentOptions experiment;
   std::string data, device = "best", out = "out", checkpoint;
   int threads = 0;
   bool resume = false;
 };
 
-/// A checkpoint that stands where the run will write its own is kept under another name.
+/// Renames a checkpoint of an earlier run, which this run would overwrite.
 void keep_earlier(const std::filesystem::path& checkpoint) {
   if (!std::filesystem::exists(checkpoint)) return;
   std::filesystem::path kept = checkpoint;
   kept += ".previous";
   std::filesystem::rename(checkpoint, kept);
-  std::printf("an earlier checkpoint is kept as %s (--resume would have gone on with it)\n", kept.c_str());
+  std::printf("an earlier checkpoint is kept as %s (--resume would have continued it)\n", kept.c_str());
 }
 
-/// Trains until the end or Ctrl-C; gives whether it came to the end.
-bool train(images::Trainer& trainer, const std::filesystem::path& checkpoint) {
+/// Trains until the end or Ctrl-C. Returns whether training is finished.
+bool train(images::Experiment& experiment, const std::filesystem::path& checkpoint) {
   const InterruptGuard guard;
-  Progress progress(trainer.iteration(), trainer.options().iterations);
+  Progress progress(experiment.iteration(), experiment.options().iterations);
   Clock::time_point saved = Clock::now();
-  while (!trainer.finished()) {
-    trainer.advance();
+  while (!experiment.finished()) {
+    experiment.advance();
     char status[128];
     std::snprintf(status, sizeof status, "iteration %lld/%lld  error: plastic %.3f, fixed weights %.3f",
-                  static_cast<long long>(trainer.iteration()),
-                  static_cast<long long>(trainer.options().iterations),
-                  static_cast<double>(trainer.plastic().recent), static_cast<double>(trainer.fixed().recent));
-    progress.show(trainer.iteration(), status);
+                  static_cast<long long>(experiment.iteration()),
+                  static_cast<long long>(experiment.options().iterations),
+                  static_cast<double>(experiment.plastic().recent),
+                  static_cast<double>(experiment.fixed().recent));
+    progress.show(experiment.iteration(), status);
     const bool interrupted = guard.interrupted();
-    if (interrupted || trainer.finished() || Clock::now() - saved > std::chrono::seconds(10)) {
-      trainer.save(checkpoint);
+    if (interrupted || experiment.finished() || Clock::now() - saved > std::chrono::seconds(10)) {
+      experiment.save(checkpoint);
       saved = Clock::now();
     }
-    if (interrupted && !trainer.finished()) {
+    if (interrupted && !experiment.finished()) {
       progress.end_line();
-      std::printf("stopped at iteration %lld of %lld; %s holds it, the same command with --resume goes on\n",
-                  static_cast<long long>(trainer.iteration()),
-                  static_cast<long long>(trainer.options().iterations), checkpoint.c_str());
+      std::printf(
+          "stopped at iteration %lld of %lld and saved in %s; the same command with --resume continues\n",
+          static_cast<long long>(experiment.iteration()),
+          static_cast<long long>(experiment.options().iterations), checkpoint.c_str());
       return false;
     }
   }
@@ -70,36 +73,40 @@ void save_network(const images::Learner& learner, const std::filesystem::path& p
 
 int run(Options options) {
   const Clock::time_point start = Clock::now();
-  options.trainer.device = device_of(options.device, options.threads);
+  options.experiment.device = device_of(options.device, options.threads);
   const std::filesystem::path out = options.out;
   std::filesystem::create_directories(out);
   const std::filesystem::path checkpoint = options.checkpoint.empty()
                                                ? out / "images.checkpoint.safetensors"
                                                : std::filesystem::path(options.checkpoint);
 
-  const images::Pictures train_pictures(options.data, images::Split::train, options.trainer.size);
-  const images::Pictures test_pictures(options.data, images::Split::test, options.trainer.size);
-  images::Trainer trainer(options.trainer, train_pictures, test_pictures);
+  const images::Pictures train_pictures(options.data, images::Split::train, options.experiment.size);
+  const images::Pictures test_pictures(options.data, images::Split::test, options.experiment.size);
+  images::Experiment experiment(options.experiment, train_pictures, test_pictures);
   std::printf("%s, %lldx%lld, %lld to train and %lld to test, on %s\n", train_pictures.source().c_str(),
-              static_cast<long long>(options.trainer.size), static_cast<long long>(options.trainer.size),
-              static_cast<long long>(train_pictures.count()), static_cast<long long>(test_pictures.count()),
-              options.trainer.device.name().c_str());
+              static_cast<long long>(options.experiment.size),
+              static_cast<long long>(options.experiment.size), static_cast<long long>(train_pictures.count()),
+              static_cast<long long>(test_pictures.count()), options.experiment.device.name().c_str());
   if (options.resume) {
-    trainer.load(checkpoint);
-    std::printf("resumed at iteration %lld\n", static_cast<long long>(trainer.iteration()));
+    experiment.load(checkpoint);
+    std::printf("resumed at iteration %lld\n", static_cast<long long>(experiment.iteration()));
   } else {
     keep_earlier(checkpoint);
   }
   std::fflush(stdout);
-  if (!train(trainer, checkpoint)) return interrupted_exit;
+  if (!train(experiment, checkpoint)) return interrupted_exit;
 
-  images::draw_completions(trainer, out / "completion.png");
-  images::draw_learning_curve(trainer, out / "learning_curve.png");
-  std::printf("%s\n%s\n", (out / "completion.png").c_str(), (out / "learning_curve.png").c_str());
-  save_network(trainer.plastic(), out / "plastic.safetensors");
-  save_network(trainer.fixed(), out / "fixed.safetensors");
-  const double plastic = trainer.test_error(trainer.plastic(), test_episodes);
-  const double fixed = trainer.test_error(trainer.fixed(), test_episodes);
+  if constexpr (draw::available) {
+    images::draw_completions(experiment, out / "completion.png");
+    images::draw_learning_curve(experiment, out / "learning_curve.png");
+    std::printf("%s\n%s\n", (out / "completion.png").c_str(), (out / "learning_curve.png").c_str());
+  } else {
+    std::printf("%s\n", draw::unavailable_reason);
+  }
+  save_network(experiment.plastic(), out / "plastic.safetensors");
+  save_network(experiment.fixed(), out / "fixed.safetensors");
+  const double plastic = experiment.test_error(experiment.plastic(), test_episodes);
+  const double fixed = experiment.test_error(experiment.fixed(), test_episodes);
   std::printf(
       "completion error: plastic %.3f, fixed weights %.3f (1 = no idea), %lld test episodes, %.0f s\n",
       plastic, fixed, static_cast<long long>(test_episodes),
@@ -113,24 +120,26 @@ void add_train(CLI::App& app, int& exit_code) {
   CLI::App* train_command = app.add_subcommand("train", "Trains a network");
   train_command->require_subcommand(1);
   const auto options = std::make_shared<Options>();
-  CLI::App* command = train_command->add_subcommand(
-      "images", "Completes pictures seen a moment ago, beside a fixed-weight network (Miconi et al. 2018)");
-  command->add_option("--data", options->data,
-                      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
-                      "word drawn; default: "
-                      "Fashion-MNIST of the Debian package, or else pictures drawn by the program");
-  command->add_option("--size", options->trainer.size, "Pixels a side")
+  CLI::App* command = train_command->add_subcommand("images",
+                                                    "Trains a plastic and a fixed-weight network to complete "
+                                                    "pictures seen a moment ago (Miconi et al. 2018)");
+  command->add_option(
+      "--data", options->data,
+      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
+      "word drawn for pictures drawn by the program; default: Fashion-MNIST of the Debian package, "
+      "or drawn if it is not installed");
+  command->add_option("--size", options->experiment.size, "Pixels per side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();
-  command->add_option("--iterations", options->trainer.iterations, "Training iterations")
+  command->add_option("--iterations", options->experiment.iterations, "Training iterations")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
-  command->add_option("--batch", options->trainer.batch, "Episodes in a batch")
+  command->add_option("--batch", options->experiment.batch, "Episodes per batch")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command->add_option("--seed", options->trainer.seed, "Of the parameters and of the episodes")
+  command->add_option("--seed", options->experiment.seed, "Seed of the parameters and of the episodes")
       ->capture_default_str();
-  command->add_option("--device", options->device, "Where it runs")
+  command->add_option("--device", options->device, "Device that trains")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "CPU threads; 0: PLASTICITY_THREADS, or all")
@@ -140,7 +149,7 @@ void add_train(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--checkpoint", options->checkpoint,
                       "File; default: images.checkpoint.safetensors in --out");
-  command->add_flag("--resume", options->resume, "Go on from the checkpoint");
+  command->add_flag("--resume", options->resume, "Continue from the checkpoint");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -44,7 +44,7 @@ void add_verify(CLI::App& app, int& exit_code) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
       app.add_subcommand("verify", "Runs parity cases and compares every output and gradient");
-  command->add_option("--device", options->device, "What runs the cases")
+  command->add_option("--device", options->device, "Device that runs the cases")
       ->check(CLI::IsMember({"reference", "cpu", "cuda"}))
       ->capture_default_str();
   add_choice(*command, "--precision", options->precision,

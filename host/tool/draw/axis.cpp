@@ -10,45 +10,47 @@
 namespace plasticity::draw {
 namespace {
 
-constexpr double largest = 1e150;
-constexpr double narrowest = 1e-9;    // a range, of the size of its values: below it is widened to be a range
-constexpr double zero_within = 0.25;  // a low end of this share of the high end is moved down to zero
-constexpr double few = 1.5;           // decades: with more they are the ticks
-constexpr double many = 5;            // decades: with fewer there are minor ticks between them
-constexpr double slack = 1e-9;        // of a step, for a tick that rounding has moved out of the range
+constexpr double max_value = 1e150;
+constexpr double min_range = 1e-9;         // relative to the largest value; a narrower range is widened
+constexpr double zero_share = 0.25;        // a low end of at most this share of the high end becomes zero
+constexpr double min_power_decades = 2.5;  // a longer axis has ticks at powers of ten only
+constexpr double min_minor_decades = 1;    // an axis longer than this
+constexpr double max_minor_decades = 5;    // and shorter than this has minor ticks
+constexpr double slack = 1e-9;             // in steps, for a tick that rounding moved out of the range
 
-/// 10^n, the double next to it: pow() may be one off.
+/// The double nearest to 10^n. (pow() may be one off.)
 double power_of_ten(int n) { return std::strtod(("1e" + std::to_string(n)).c_str(), nullptr); }
 
-/// 1, 2 or 5 times a power of ten, the smallest of them that is not below `least`.
+/// A digit times a power of ten.
 struct Step {
   int digit, exponent;
   double value() const { return digit * power_of_ten(exponent); }
 };
 
-Step round_step(double least) {
-  const int exponent = static_cast<int>(std::floor(std::log10(least)));
+/// The smallest step of digit 1, 2 or 5 that is at least `min_step`.
+Step round_step(double min_step) {
+  const int exponent = static_cast<int>(std::floor(std::log10(min_step)));
   for (const int digit : {1, 2, 5})
-    if (Step{digit, exponent}.value() >= least * (1 - slack)) return {digit, exponent};
+    if (Step{digit, exponent}.value() >= min_step * (1 - slack)) return {digit, exponent};
   return {1, exponent + 1};
 }
 
-/// digits * step, rounded once: 3 * 0.1 is not 0.3, but 3 / 10 is.
+/// count * step, rounded once: 3 * 0.1 is not 0.3, but 3 / 10 is.
 double multiple(double count, Step step) {
   return step.exponent < 0 ? count * step.digit / power_of_ten(-step.exponent) : count * step.value();
 }
 
-std::string written(const char* format, int precision, double value) {
+std::string formatted(const char* format, int precision, double value) {
   std::array<char, 64> buffer{};
   std::snprintf(buffer.data(), buffer.size(), format, precision, value);
   return buffer.data();
 }
 
-/// The fewest digits after the point with which `format` says the value.
+/// The fewest digits after the point with which `format` prints the value.
 int digits_needed(const char* format, double value) {
   int n = 0;
   const auto off = [&] {
-    return std::abs(std::strtod(written(format, n, value).c_str(), nullptr) - value) >
+    return std::abs(std::strtod(formatted(format, n, value).c_str(), nullptr) - value) >
            1e-12 * std::abs(value);
   };
   while (n < 12 && off()) ++n;
@@ -60,12 +62,12 @@ int decimals(double value) { return digits_needed("%.*f", value); }
 /// "1.5e-06" as "1.5e-6".
 std::string scientific(double value) {
   if (value == 0) return "0";
-  const std::string all = written("%.*e", digits_needed("%.*e", value), value);
+  const std::string all = formatted("%.*e", digits_needed("%.*e", value), value);
   const std::size_t e = all.find('e');
   return all.substr(0, e + 1) + std::to_string(std::stoi(all.substr(e + 1)));
 }
 
-std::string fixed(double value, int places) { return value == 0 ? "0" : written("%.*f", places, value); }
+std::string fixed(double value, int places) { return value == 0 ? "0" : formatted("%.*f", places, value); }
 
 bool evenly_spaced(const std::vector<double>& ticks) {
   if (ticks.size() < 3) return ticks.size() < 2 || ticks[0] <= 0 || ticks[1] < 10 * ticks[0];
@@ -75,7 +77,7 @@ bool evenly_spaced(const std::vector<double>& ticks) {
   return true;
 }
 
-/// What is counted in: "20k" is 20 of the unit k.
+/// The unit of a label: "20k" is 20 of the unit k.
 struct Unit {
   double size;
   const char* name;
@@ -85,9 +87,9 @@ Unit unit_of(double value) {
   return value >= 1e6 ? Unit{1e6, "M"} : value >= 1e3 ? Unit{1e3, "k"} : Unit{1, ""};
 }
 
-/// Evenly spaced ticks: one unit, one number of decimals.
-std::vector<std::string> even_labels(const std::vector<double>& ticks, double most) {
-  Unit unit = most >= 1e4 ? unit_of(most) : unit_of(0);
+/// Labels of evenly spaced ticks, all with the same unit and the same number of decimals.
+std::vector<std::string> even_labels(const std::vector<double>& ticks, double max_tick) {
+  Unit unit = max_tick >= 1e4 ? unit_of(max_tick) : unit_of(0);
   const auto places_in = [&](double size) {
     int places = 0;
     for (const double tick : ticks) places = std::max(places, decimals(tick / size));
@@ -101,11 +103,11 @@ std::vector<std::string> even_labels(const std::vector<double>& ticks, double mo
   return labels;
 }
 
-/// Ticks of several sizes: each as short as it can be.
-std::vector<std::string> uneven_labels(const std::vector<double>& ticks, double most) {
+/// Labels of ticks of several sizes, each as short as possible.
+std::vector<std::string> uneven_labels(const std::vector<double>& ticks, double max_tick) {
   std::vector<std::string> labels;
   for (const double tick : ticks) {
-    const Unit unit = most >= 1e4 ? unit_of(tick) : unit_of(0);
+    const Unit unit = max_tick >= 1e4 ? unit_of(tick) : unit_of(0);
     labels.push_back(fixed(tick / unit.size, decimals(tick / unit.size)) + unit.name);
   }
   return labels;
@@ -114,7 +116,7 @@ std::vector<std::string> uneven_labels(const std::vector<double>& ticks, double 
 }  // namespace
 
 bool drawable(double value, bool log) {
-  return std::isfinite(value) && std::abs(value) <= largest && (!log || value >= 1 / largest);
+  return std::isfinite(value) && std::abs(value) <= max_value && (!log || value >= 1 / max_value);
 }
 
 std::vector<double> linear_ticks(double low, double high, int wanted) {
@@ -131,7 +133,7 @@ std::vector<double> linear_ticks(double low, double high, int wanted) {
 std::vector<double> log_ticks(double low, double high, int wanted) {
   const int first = static_cast<int>(std::floor(std::log10(low)));
   const int last = static_cast<int>(std::ceil(std::log10(high)));
-  const auto of = [&](std::initializer_list<int> digits, int stride) {
+  const auto multiples = [&](std::initializer_list<int> digits, int stride) {
     std::vector<double> ticks;
     for (int n = first; n <= last; ++n) {
       if (n % stride != 0) continue;
@@ -142,22 +144,23 @@ std::vector<double> log_ticks(double low, double high, int wanted) {
     }
     return ticks;
   };
-  std::vector<double> ticks = of({1}, 1);
+  const std::vector<double> powers = multiples({1}, 1), digits = multiples({1, 2, 5}, 1);
   const double decades = std::log10(high / low);
-  if (ticks.size() >= 2 && decades > few) {
-    const std::vector<double> fewer = of({1}, static_cast<int>(std::ceil(decades / std::max(1, wanted))));
-    return fewer.size() >= 2 ? fewer : ticks;
+  const bool few = decades <= min_power_decades && 3 * decades <= 1.25 * wanted;
+  if (powers.size() >= 2 && !few) {
+    const std::vector<double> fewer =
+        multiples({1}, static_cast<int>(std::ceil(decades / std::max(1, wanted))));
+    return fewer.size() >= 2 ? fewer : powers;
   }
-  ticks = of({1, 2, 5}, 1);
-  return ticks.size() >= 3 ? ticks : linear_ticks(low, high, wanted);
+  return digits.size() >= 3 ? digits : linear_ticks(low, high, wanted);
 }
 
 std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
-  double most = 0;
-  for (const double tick : ticks) most = std::max(most, std::abs(tick));
+  double max_tick = 0;
+  for (const double tick : ticks) max_tick = std::max(max_tick, std::abs(tick));
   const bool even = evenly_spaced(ticks);
-  const bool small = even ? most < 1e-3 : !ticks.empty() && ticks.front() > 0 && ticks.front() < 0.99e-4;
-  if (!(small || most >= 1e10)) return even ? even_labels(ticks, most) : uneven_labels(ticks, most);
+  const bool small = even ? max_tick < 1e-3 : !ticks.empty() && ticks.front() > 0 && ticks.front() < 0.99e-4;
+  if (!small && max_tick < 1e10) return even ? even_labels(ticks, max_tick) : uneven_labels(ticks, max_tick);
   std::vector<std::string> labels;
   for (const double tick : ticks) labels.push_back(scientific(tick));
   return labels;
@@ -173,8 +176,8 @@ Axis::Axis(const std::vector<double>& values, bool log, double pad, int wanted_t
     any = true;
   }
   const double size = std::max(std::abs(low_), std::abs(high_));
-  const bool narrow = high_ - low_ <= std::max(narrowest * size, 1 / largest);
-  if (!any || (!log && narrow && size <= 1 / largest)) {
+  const bool narrow = high_ - low_ <= std::max(min_range * size, 1 / max_value);
+  if (!any || (!log && narrow && size <= 1 / max_value)) {
     low_ = log ? 1 : 0;
     high_ = log ? 10 : 1;
   } else if (log) {
@@ -182,7 +185,7 @@ Axis::Axis(const std::vector<double>& values, bool log, double pad, int wanted_t
     low_ /= room;
     high_ *= room;
   } else {
-    const bool from_zero = pad > 0 && low_ >= 0 && low_ <= zero_within * high_;
+    const bool from_zero = pad > 0 && low_ >= 0 && low_ <= zero_share * high_;
     const double room = narrow ? size / 10 : pad * (high_ - low_);
     low_ = from_zero ? 0 : low_ - room;
     high_ += room;
@@ -190,8 +193,8 @@ Axis::Axis(const std::vector<double>& values, bool log, double pad, int wanted_t
   ticks_ = log ? log_ticks(low_, high_, wanted_ticks) : linear_ticks(low_, high_, wanted_ticks);
   labels_ = tick_labels(ticks_);
   const double decades = log ? std::log10(high_ / low_) : 0;
-  for (int n = static_cast<int>(std::floor(std::log10(log ? low_ : 1))); decades > few && decades < many;
-       ++n) {
+  for (int n = static_cast<int>(std::floor(std::log10(log ? low_ : 1)));
+       decades > min_minor_decades && decades < max_minor_decades; ++n) {
     if (power_of_ten(n) > high_) break;
     for (int digit = 2; digit < 10; ++digit)
       if (const double v = multiple(1, {digit, n}); v >= low_ && v <= high_) minor_.push_back(v);

@@ -6,36 +6,36 @@
 
 namespace plasticity::draw {
 
-/// Whether a chart shows a value: finite, and of a size that it can reckon with, at most 1e150; on a
-/// logarithmic axis also at least 1e-150.
+/// Whether a chart shows a value: finite and of magnitude at most 1e150; on a logarithmic axis also at least
+/// 1e-150.
 bool drawable(double value, bool log);
 
-/// Multiples of 1, 2 or 5 times a power of ten in [low, high], about `wanted`: at most 1.25 of it and one
-/// more. low < high, both drawable.
+/// Multiples of 1, 2 or 5 times a power of ten in [low, high], at most 1.25 `wanted` + 1 of them. low < high,
+/// both drawable.
 std::vector<double> linear_ticks(double low, double high, int wanted);
 
-/// The same on a logarithmic axis: powers of ten where there is room for two, else also twice and five times
-/// them, else as linear_ticks().
+/// Ticks of a logarithmic axis. Short ranges: 1, 2 and 5 times powers of ten, or linear_ticks() if there are
+/// not three of them. Long ranges: powers of ten.
 std::vector<double> log_ticks(double low, double high, int wanted);
 
-/// What is written at ticks, all in one manner: "0", "0.5", "1.0"; "0", "10k", "20k"; "1e-6", "1e-4".
+/// The labels of ticks, all in one format: "0", "0.5", "1.0"; "0", "10k", "20k"; "1e-6", "1e-4".
 std::vector<std::string> tick_labels(const std::vector<double>& ticks);
 
-/// An axis over values, all of which it shows with some room around.
+/// An axis that covers all its values.
 class Axis {
  public:
-  /// From the lowest to the highest of the drawable ones of `values`. `pad`: room to leave on both sides, as
-  /// a share of the range; where there is room, a linear axis of values that come close to zero begins there.
+  /// Covers the drawable values, and on both sides a share `pad` of their range. A linear axis with pad > 0
+  /// begins at zero if its lowest value is close to zero and not negative.
   Axis(const std::vector<double>& values, bool log, double pad, int wanted_ticks);
 
   double low() const { return low_; }
   double high() const { return high_; }
-  /// 0 at low, 1 at high. The value is drawable.
+  /// The position of a drawable value: 0 at low, 1 at high.
   double position(double value) const;
 
   const std::vector<double>& ticks() const { return ticks_; }  ///< rising
   const std::vector<std::string>& labels() const { return labels_; }
-  /// Values between the powers of ten, for a fainter grid: of a logarithmic axis with few of them.
+  /// Multiples of the powers of ten, for a fainter grid. Empty for a linear axis and for many decades.
   const std::vector<double>& minor_ticks() const { return minor_; }
 
  private:

@@ -1,87 +1,90 @@
 #pragma once
 
-#include <cstddef>
+#include <cairo.h>
+
 #include <cstdint>
+#include <memory>
 #include <span>
-#include <string_view>
-#include <vector>
+#include <string>
 
 #include "plasticity/io/png.hpp"
 #include "tool/draw/palette.hpp"
 
 namespace plasticity::draw {
 
-struct Glyph;
-
-/// Coordinates in pixels from the top left corner; pixel (i, j) covers [i, i+1) x [j, j+1).
+/// A position in points from the top left corner of the canvas, x to the right and y down.
 struct Point {
   double x = 0, y = 0;
 };
 
+/// A rectangle in points.
 struct Box {
-  int x = 0, y = 0, width = 0, height = 0;  ///< pixels; nothing is in it where a side is not positive
+  double x = 0, y = 0, width = 0, height = 0;
+  double right() const { return x + width; }
+  double bottom() const { return y + height; }
 };
 
-/// Where the `x` of a text lies in it.
+/// The part of a line of text that is placed at its x.
 enum class Anchor { left, centre, right };
 
-enum class Weight { regular, bold };
-
-struct PictureStyle {
-  Colour low{0, 0, 0}, high{255, 255, 255};  ///< of -1 and of +1
-  /// Not empty: [rows,columns], where not 0 the value is not known: hatched, and not looked at.
-  std::span<const std::uint8_t> unknown = {};
-  bool smooth = false;  ///< between two values a gradient, not an edge
+struct TextStyle {
+  double size = 12;  ///< points
+  Colour colour = ink;
+  bool bold = false;
+  Anchor anchor = Anchor::left;
 };
 
-/// An image to draw on. Whatever lies outside is left out; a coordinate that is not finite draws nothing.
+/// An image drawn by Cairo. Coordinates and lengths are finite numbers of points. Drawing outside the canvas
+/// has no effect.
 class Canvas {
  public:
-  /// Throws Error invalid_argument: a side not in [1, 16384].
-  Canvas(int width, int height, Colour background = white);
+  /// A white canvas of width x height points, with `scale` pixels per point in both directions.
+  /// Throws Error(invalid_argument) for a side that is not 1 to 16384 pixels; Error(out_of_memory).
+  Canvas(int width, int height, int scale = 2);
 
   int width() const { return width_; }
   int height() const { return height_; }
-  /// Throws Error invalid_argument: outside.
-  Colour at(int x, int y) const;
+  /// The nearest pixel border. Edges on pixel borders are sharp.
+  double snap(double coordinate) const;
 
-  /// Opacity, here and below: 1 covers, 0 leaves all as it is, in between mixes.
-  void fill_rectangle(Box box, Colour colour, double opacity = 1);
+  void fill(Box box, Colour colour, double opacity = 1);
   /// A frame inside the box.
-  void outline(Box box, Colour colour, int thickness = 1);
-  /// Diagonal stripes of `thickness` pixels, one every `period`. All stripes of a canvas line up.
-  void hatch(Box box, Colour colour, double opacity = 1, int period = 6, int thickness = 2);
-  /// Anti-aliased, with round ends. A crisp horizontal line 1 pixel thick has its y at a half.
-  void line(Point from, Point to, Colour colour, double thickness = 1);
-  /// As line(), through all the points, each pixel covered once. One point: a dot.
-  void polyline(std::span<const Point> points, Colour colour, double thickness = 1);
+  void outline(Box box, Colour colour, double thickness);
+  void dot(Point centre, double radius, Colour colour);
+  /// A line through the points, with round ends and corners, or dashed.
+  void line(std::span<const Point> points, Colour colour, double thickness, bool dashed = false);
+  void polygon(std::span<const Point> corners, Colour colour, double opacity = 1);
 
-  /// A line of text; `y` is the top of its cell. Each pixel of the font is `scale` pixels wide and high, with
-  /// slanted strokes made smooth. Printable ASCII; any other character, UTF-8 or control, is a box.
-  /// Throws Error invalid_argument, as the sizes do: `scale` not in [1, 64].
-  void text(int x, int y, std::string_view string, Colour colour, int scale = 1, Anchor anchor = Anchor::left,
-            Weight weight = Weight::regular);
-  static int text_width(std::string_view string, int scale = 1, Weight weight = Weight::regular);
-  static int text_height(int scale = 1);
+  /// One line of UTF-8 text. `at.y` is the baseline. The font is the system's sans-serif; without any font
+  /// Cairo uses its own, which has ASCII only. Throws Error(invalid_argument) for text that is not UTF-8.
+  void text(Point at, const std::string& line, const TextStyle& style = {});
+  /// The same with `at.y` in the middle of the capitals.
+  void text_in_middle(Point at, const std::string& line, const TextStyle& style = {});
+  /// Points from the start of the text to the start of a text after it.
+  double text_width(const std::string& line, const TextStyle& style = {});
 
-  /// A picture with its top left corner at (x, y), each of its values `scale` pixels wide and high. Values
-  /// beyond [-1,1] are cut off there; one that is not a number is drawn in `alarm`.
-  /// Throws Error invalid_argument: rows, columns or scale not in [1, 16384], spans of another size.
-  void picture(int x, int y, int scale, std::span<const float> values, int rows, int columns,
-               const PictureStyle& style = {});
+  /// A grey picture [rows,columns] that fills the box: -1 and below is black, 1 and above is white, NaN is
+  /// `alarm`. Pixels with `unseen` [rows,columns] not 0 are hatched; `unseen` may be empty. Throws
+  /// Error(invalid_argument) for rows or columns below 1 and for spans of another size.
+  void picture(Box box, std::span<const float> values, int rows, int columns,
+               std::span<const std::uint8_t> unseen = {});
 
-  /// Three channels.
+  /// The canvas as an image of 3 channels. Throws Error(out_of_memory) if Cairo had no memory for a call
+  /// above.
   io::Image image() const;
 
  private:
-  Box inside(Box box) const;
-  std::size_t index(int x, int y) const;
-  void draw_glyph(int x, int y, const Glyph& drawn, Colour colour, int scale);
-  void fill_corner(Box cell, int right, int down, Colour colour);  // down, right: 1 or -1
-  void blend(int x, int y, Colour colour, double opacity);         // (x, y) is inside
+  struct Destroy {
+    void operator()(cairo_surface_t* surface) const { cairo_surface_destroy(surface); }
+    void operator()(cairo_t* context) const { cairo_destroy(context); }
+  };
+  void set_colour(Colour colour, double opacity = 1);
+  void set_font(const TextStyle& style);
+  void hatch(Box box, std::span<const std::uint8_t> unseen, int rows, int columns);
 
-  int width_, height_;
-  std::vector<Colour> pixels_;  // [height,width]
+  int width_, height_, scale_;
+  std::unique_ptr<cairo_surface_t, Destroy> surface_;
+  std::unique_ptr<cairo_t, Destroy> context_;
 };
 
 }  // namespace plasticity::draw

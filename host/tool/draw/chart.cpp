@@ -5,271 +5,298 @@
 
 #include "base/throw_error.hpp"
 #include "tool/draw/axis.hpp"
+#include "tool/draw/canvas.hpp"
 #include "tool/draw/labels.hpp"
 
 namespace plasticity::draw {
 namespace {
 
-constexpr const char* no_data = ": no data";  // after the name of a series that has none
+// Lengths in points.
+constexpr double margin = 20, hair = 1, curve_width = 2, dot_radius = 3;
+constexpr double title_line = 21, caption_line = 18, name_pitch = 17;
+constexpr double tick_gap = 8;      // from a tick label to the plot
+constexpr double leader_start = 4;  // from the plot to the line that leads to a name
+constexpr double leader_end = 12, name_start = 17;
+constexpr double names_share = 0.4;  // of the width, at most
+constexpr std::size_t max_dots = 16;
+const TextStyle title_style{.size = 16, .bold = true}, caption_style{.size = 12.5, .colour = muted},
+    tick_style{.size = 12, .colour = muted}, name_style{.size = 12.5};
+const std::string no_data = ": no data";  // after the name of a curve without a point
 
-/// A name beside the plot.
-struct EndLabel {
+struct Name {
   std::string text;
   Colour colour;
-  double wanted;             // y, of the middle
-  bool at_the_edge = false;  // the curve goes up to the right edge of the plot
+  double wanted;             // y of its middle
+  bool at_the_edge = false;  // the curve ends at the right edge of the plot
 };
 
-/// What line_chart() knows while it draws.
 class Chart {
  public:
-  Chart(Canvas& canvas, Box box, std::span<const Series> series, const ChartOptions& options)
-      : canvas_(canvas), box_(box), series_(series), options_(options), s_(options.scale) {}
+  Chart(Canvas& canvas, std::span<const Curve> curves, const ChartOptions& options)
+      : canvas_(canvas), curves_(curves), options_(options) {}
 
   void draw() {
     if (!lay_out()) return;
-    draw_titles();
+    draw_captions();
     draw_grid();
     draw_curves();
-    draw_end_labels();
+    draw_names();
   }
 
  private:
-  int right() const { return box_.x + box_.width - margin(); }
-  int margin() const { return 16 * s_; }
-  int line_height() const { return Canvas::text_height(s_); }
-  int pitch() const { return line_height() + s_; }
-
-  bool shown(const std::pair<double, double>& p) const {
-    return drawable(p.first, options_.log_x) && drawable(p.second, options_.log_y);
+  Measure measure(const TextStyle& style) {
+    return [this, style](const std::string& text) { return canvas_.text_width(text, style); };
   }
-  bool any_shown(const Series& series) const {
-    return std::any_of(series.points.begin(), series.points.end(), [&](const auto& p) { return shown(p); });
+  bool shown(double x, double y) const { return drawable(x, options_.log_x) && drawable(y, options_.log_y); }
+  bool any_shown(const Curve& curve) const {
+    for (std::size_t k = 0; k < curve.x.size(); ++k)
+      if (shown(curve.x[k], curve.y[k])) return true;
+    return false;
   }
   bool has_reference() const { return options_.reference && drawable(options_.reference->y, options_.log_y); }
-  Point place(const std::pair<double, double>& p) const {
-    return {plot_.x + x_->position(p.first) * plot_.width,
-            plot_.y + (1 - y_->position(p.second)) * plot_.height};
+  Colour colour(std::size_t curve) const {
+    return curves_[curve].colour.value_or(series_colours[curve % series_colours.size()]);
   }
+  double at_x(double x) const { return plot_.x + x_->position(x) * plot_.width; }
+  double at_y(double y) const { return plot_.y + (1 - y_->position(y)) * plot_.height; }
 
   bool lay_out();
-  void collect_end_labels();
-  void draw_titles();
+  double width_of_names();
+  void collect_names();
+  void draw_captions();
   void draw_grid();
-  void draw_band(const Series& series);
+  void draw_band(const Curve& curve, Colour colour);
+  bool draw_curve(const Curve& curve, Colour colour);
   void draw_curves();
-  void draw_end_labels();
+  void draw_names();
 
   Canvas& canvas_;
-  Box box_, plot_;
-  std::span<const Series> series_;
+  std::span<const Curve> curves_;
   const ChartOptions& options_;
-  int s_;
+  Box plot_;
+  std::vector<std::string> title_;  // lines
   std::optional<Axis> x_, y_;
-  std::vector<EndLabel> ends_;
+  std::vector<Name> names_;
 };
 
-/// Margins, axes and the names beside the plot. False: no room for a plot.
+/// The room that the names need at the right of the plot.
+double Chart::width_of_names() {
+  double widest = 0;
+  for (const Curve& curve : curves_)
+    if (!curve.name.empty())
+      widest =
+          std::max(widest, canvas_.text_width(curve.name + (any_shown(curve) ? "" : no_data), name_style));
+  if (has_reference()) widest = std::max(widest, canvas_.text_width(options_.reference->label, name_style));
+  return widest > 0 ? name_start + std::min(widest + hair, canvas_.width() * names_share) : 0;
+}
+
+/// Sets the plot's box, the axes and the names. Returns false if there is no room for a plot.
 bool Chart::lay_out() {
   std::vector<double> xs, ys;
-  for (const Series& series : series_) {
-    for (const auto& p : series.points) {
-      if (!shown(p)) continue;
-      xs.push_back(p.first);
-      ys.push_back(p.second);
+  for (const Curve& curve : curves_) {
+    for (std::size_t k = 0; k < curve.x.size(); ++k) {
+      if (!shown(curve.x[k], curve.y[k])) continue;
+      xs.push_back(curve.x[k]);
+      ys.push_back(curve.y[k]);
     }
-    for (const auto& [low, high] : series.band) {
-      ys.push_back(low);
-      ys.push_back(high);
-    }
+    ys.insert(ys.end(), curve.low.begin(), curve.low.end());
+    ys.insert(ys.end(), curve.high.begin(), curve.high.end());
   }
   if (has_reference()) ys.push_back(options_.reference->y);
 
-  int names = 0;  // the widest
-  const auto name = [&](const std::string& text) { names = std::max(names, Canvas::text_width(text, s_)); };
-  for (const Series& series : series_)
-    if (!series.name.empty()) name(series.name + (any_shown(series) ? "" : no_data));
-  if (has_reference()) name(options_.reference->label);
-  if (names > 0) names = std::min(names, box_.width * 2 / 5) + 14 * s_;
+  title_ = wrapped(options_.title, canvas_.width() - 2 * margin, 2, measure(title_style));
+  const double top = margin + title_line * static_cast<double>(title_.size()) +
+                     (options_.y_label.empty() ? 0 : caption_line) +
+                     (title_.empty() && options_.y_label.empty() ? 0 : 12);
+  const double bottom = margin + caption_line + (options_.x_label.empty() ? 0 : caption_line + 4);
+  plot_.y = top;
+  plot_.height = canvas_.height() - top - bottom;
+  if (plot_.height < 2 * caption_line) return false;
 
-  const int top = margin() + (options_.title.empty() ? 0 : line_height() + 8 * s_) +
-                  (options_.y_label.empty() ? 0 : line_height() + 9 * s_);
-  const int bottom =
-      margin() + line_height() + 6 * s_ + (options_.x_label.empty() ? 0 : line_height() + 4 * s_);
-  plot_.y = box_.y + top;
-  plot_.height = box_.height - top - bottom;
-  if (plot_.height < 2 * line_height()) return false;
-
-  y_.emplace(ys, options_.log_y, 0.04, std::clamp(plot_.height / (3 * line_height()), 2, 8));
-  int left = 0;
-  for (const std::string& label : y_->labels()) left = std::max(left, Canvas::text_width(label, s_));
-  left += margin() + 6 * s_;
-  plot_.x = box_.x + left;
-  plot_.width = box_.width - left - names - margin();
-  if (plot_.width < 2 * line_height()) return false;
-  x_.emplace(xs, options_.log_x, 0.0, std::clamp(plot_.width / (64 * s_), 2, 10));
-  collect_end_labels();
+  y_.emplace(ys, options_.log_y, 0.04, std::clamp(static_cast<int>(plot_.height / 48), 2, 8));
+  double labels = 0;
+  for (const std::string& label : y_->labels())
+    labels = std::max(labels, canvas_.text_width(label, tick_style));
+  plot_.x = canvas_.snap(margin + labels + tick_gap);
+  plot_.width = canvas_.snap(canvas_.width() - plot_.x - margin - width_of_names());
+  if (plot_.width < 2 * caption_line) return false;
+  x_.emplace(xs, options_.log_x, 0.0, std::clamp(static_cast<int>(plot_.width / 72), 2, 10));
+  collect_names();
   return true;
 }
 
-void Chart::collect_end_labels() {
-  for (const Series& series : series_) {
-    if (series.name.empty()) continue;
-    const auto last =
-        std::find_if(series.points.rbegin(), series.points.rend(), [&](const auto& p) { return shown(p); });
-    if (last == series.points.rend()) {
-      ends_.push_back({series.name + no_data, muted, static_cast<double>(plot_.y + plot_.height)});
+void Chart::collect_names() {
+  for (std::size_t c = 0; c < curves_.size(); ++c) {
+    const Curve& curve = curves_[c];
+    if (curve.name.empty()) continue;
+    std::size_t end = curve.x.size();
+    while (end > 0 && !shown(curve.x[end - 1], curve.y[end - 1])) --end;
+    if (end == 0) {
+      names_.push_back({curve.name + no_data, muted, plot_.bottom()});
     } else {
-      const Point end = place(*last);
-      ends_.push_back({series.name, series.colour, end.y, end.x > plot_.x + plot_.width - 2 * s_});
+      const bool at_the_edge = at_x(curve.x[end - 1]) > plot_.right() - 2;
+      names_.push_back({curve.name, colour(c), at_y(curve.y[end - 1]), at_the_edge});
     }
   }
   if (has_reference() && !options_.reference->label.empty())
-    ends_.push_back({options_.reference->label, muted, place({x_->low(), options_.reference->y}).y, true});
+    names_.push_back({options_.reference->label, muted, at_y(options_.reference->y), true});
 
-  const auto room = static_cast<std::size_t>((plot_.height - 3 * s_) / pitch()) + 1;
-  if (ends_.size() > room) {
-    const std::size_t more = ends_.size() - (room - 1);
-    ends_.resize(room - 1);
-    ends_.push_back({str_cat("+", more, " more"), muted, static_cast<double>(plot_.y + plot_.height)});
+  const auto room = static_cast<std::size_t>(plot_.height / name_pitch) + 1;
+  if (names_.size() > room) {
+    const std::size_t more = names_.size() - (room - 1);
+    names_.resize(room - 1);
+    names_.push_back({str_cat("+", more, " more"), muted, plot_.bottom()});
   }
-  std::stable_sort(ends_.begin(), ends_.end(),
-                   [](const EndLabel& a, const EndLabel& b) { return a.wanted < b.wanted; });
+  std::stable_sort(names_.begin(), names_.end(),
+                   [](const Name& a, const Name& b) { return a.wanted < b.wanted; });
 }
 
-void Chart::draw_titles() {
-  const int left = box_.x + margin(), width = right() - left;
-  int y = box_.y + margin();
-  if (!options_.title.empty()) {
-    const std::string title = shortened(options_.title, width, s_, Weight::bold);
-    canvas_.text(left, y, title, ink, s_, Anchor::left, Weight::bold);
-    y += line_height() + 8 * s_;
-  }
-  canvas_.text(left, y, shortened(options_.y_label, width, s_), muted, s_);
-  canvas_.text(plot_.x + plot_.width / 2, box_.y + box_.height - margin() - line_height(),
-               shortened(options_.x_label, plot_.width, s_), muted, s_, Anchor::centre);
+void Chart::draw_captions() {
+  const double width = canvas_.width() - 2 * margin;
+  double baseline = margin - 5;
+  for (const std::string& line : title_) canvas_.text({margin, baseline += title_line}, line, title_style);
+  canvas_.text({margin, baseline + caption_line}, shortened(options_.y_label, width, measure(caption_style)),
+               caption_style);
+  TextStyle centred = caption_style;
+  centred.anchor = Anchor::centre;
+  canvas_.text({plot_.x + plot_.width / 2, canvas_.height() - margin},
+               shortened(options_.x_label, plot_.width, measure(caption_style)), centred);
 }
 
 void Chart::draw_grid() {
-  const int bottom = plot_.y + plot_.height;
   const auto across = [&](double value, double opacity) {
-    const int y = static_cast<int>(std::floor(place({x_->low(), value}).y));
-    canvas_.fill_rectangle({plot_.x, std::min(y, bottom - s_), plot_.width, s_}, grid, opacity);
-    return y;
+    canvas_.fill({plot_.x, canvas_.snap(at_y(value) - hair / 2), plot_.width, hair}, grid, opacity);
   };
   const auto upright = [&](double value, double opacity) {
-    const int x = static_cast<int>(std::floor(place({value, y_->low()}).x));
-    canvas_.fill_rectangle({std::min(x, plot_.x + plot_.width - s_), plot_.y, s_, plot_.height}, grid,
-                           opacity);
-    return x;
+    canvas_.fill({canvas_.snap(at_x(value) - hair / 2), plot_.y, hair, plot_.height}, grid, opacity);
   };
-  for (const double value : y_->minor_ticks()) across(value, 0.45);
-  for (const double value : x_->minor_ticks()) upright(value, 0.45);
+  for (const double value : y_->minor_ticks()) across(value, 0.5);
+  for (const double value : x_->minor_ticks()) upright(value, 0.5);
+  for (const double value : y_->ticks()) across(value, 1);
+  for (const double value : x_->ticks()) upright(value, 1);
+  canvas_.fill({plot_.x, canvas_.snap(plot_.bottom() - hair / 2), plot_.width, hair}, axis);
 
-  // A label that would touch the one before it is left out.
-  int free_above = bottom + line_height();
+  // A label that would touch the label before it is left out.
+  TextStyle style = tick_style;
+  style.anchor = Anchor::right;
+  double free_above = canvas_.height();
   for (std::size_t i = 0; i < y_->ticks().size(); ++i) {
-    const int y = across(y_->ticks()[i], 1) - line_height() / 2 + s_;
-    if (y + line_height() > free_above) continue;
-    canvas_.text(plot_.x - 6 * s_, y, y_->labels()[i], muted, s_, Anchor::right);
-    free_above = y;
+    const double y = at_y(y_->ticks()[i]);
+    if (y + tick_style.size / 2 > free_above) continue;
+    canvas_.text_in_middle({plot_.x - tick_gap, y}, y_->labels()[i], style);
+    free_above = y - tick_style.size / 2;
   }
-  int free_from = box_.x;
+  style.anchor = Anchor::centre;
+  double free_from = 0;
   for (std::size_t i = 0; i < x_->ticks().size(); ++i) {
-    const int width = Canvas::text_width(x_->labels()[i], s_), x = upright(x_->ticks()[i], 1);
-    if (x - width / 2 < free_from || x - width / 2 + width > box_.x + box_.width) continue;
-    canvas_.text(x, bottom + 5 * s_, x_->labels()[i], muted, s_, Anchor::centre);
-    free_from = x - width / 2 + width + 8 * s_;
+    const double x = at_x(x_->ticks()[i]), half = canvas_.text_width(x_->labels()[i], style) / 2;
+    if (x - half < free_from || x + half > canvas_.width()) continue;
+    canvas_.text({x, plot_.bottom() + caption_line}, x_->labels()[i], style);
+    free_from = x + half + tick_gap;
   }
-  canvas_.fill_rectangle({plot_.x, bottom, plot_.width, s_}, axis);
 }
 
-/// Column by column; where one of its ends cannot be shown, the band has a gap.
-void Chart::draw_band(const Series& series) {
-  const auto edges = [&](std::size_t k) {
-    const double x = series.points[k].first;
-    return std::pair{place({x, series.band[k].second}), place({x, series.band[k].first})};
-  };
-  const auto known = [&](std::size_t k) {
-    return shown({series.points[k].first, series.band[k].first}) &&
-           shown({series.points[k].first, series.band[k].second});
-  };
-  const std::size_t count = std::min(series.points.size(), series.band.size());
-  for (std::size_t k = 1; k < count; ++k) {
-    if (!known(k - 1) || !known(k)) continue;
-    const auto [top, bottom] = edges(k - 1);
-    const auto [next_top, next_bottom] = edges(k);
-    const int first = static_cast<int>(std::floor(top.x)), last = static_cast<int>(std::floor(next_top.x));
-    for (int x = first; x < last; ++x) {
-      const double part = (x - top.x) / (next_top.x - top.x);
-      const int y = static_cast<int>(std::lround(top.y + part * (next_top.y - top.y)));
-      const int end = static_cast<int>(std::lround(bottom.y + part * (next_bottom.y - bottom.y)));
-      canvas_.fill_rectangle({x, y, 1, end - y}, series.colour, 0.16);
+/// Fills between low and high, from point to point. The band has a gap beside a point where an edge is not
+/// drawable.
+void Chart::draw_band(const Curve& curve, Colour colour) {
+  std::vector<Point> upper, lower;
+  const auto end_run = [&] {
+    if (upper.size() > 1) {
+      upper.insert(upper.end(), lower.rbegin(), lower.rend());
+      canvas_.polygon(upper, colour, 0.16);
     }
+    upper.clear();
+    lower.clear();
+  };
+  for (std::size_t k = 0; k < curve.low.size(); ++k) {
+    if (!shown(curve.x[k], curve.low[k]) || !shown(curve.x[k], curve.high[k])) {
+      end_run();
+      continue;
+    }
+    upper.push_back({at_x(curve.x[k]), at_y(curve.high[k])});
+    lower.push_back({at_x(curve.x[k]), at_y(curve.low[k])});
   }
+  end_run();
+}
+
+/// Returns whether the curve has a point that is shown.
+bool Chart::draw_curve(const Curve& curve, Colour colour) {
+  const bool dots = curve.x.size() <= max_dots;
+  bool any = false;
+  std::vector<Point> run;
+  const auto end_run = [&] {
+    if (run.size() > 1) canvas_.line(run, colour, curve_width);
+    for (const Point& point : run)
+      if (dots || run.size() == 1) canvas_.dot(point, dot_radius, colour);
+    any = any || !run.empty();
+    run.clear();
+  };
+  for (std::size_t k = 0; k < curve.x.size(); ++k) {
+    if (shown(curve.x[k], curve.y[k]))
+      run.push_back({at_x(curve.x[k]), at_y(curve.y[k])});
+    else
+      end_run();
+  }
+  end_run();
+  return any;
 }
 
 void Chart::draw_curves() {
   if (has_reference()) {
-    const int y = static_cast<int>(std::floor(place({x_->low(), options_.reference->y}).y));
-    for (int x = 0; x < plot_.width; x += 7 * s_)
-      canvas_.fill_rectangle({plot_.x + x, y, std::min(4 * s_, plot_.width - x), s_}, muted);
+    const double y = canvas_.snap(at_y(options_.reference->y));
+    canvas_.line(std::vector<Point>{{plot_.x, y}, {plot_.right(), y}}, muted, 1.5 * hair, true);
   }
-  for (const Series& series : series_) draw_band(series);
+  for (std::size_t c = 0; c < curves_.size(); ++c) draw_band(curves_[c], colour(c));
   bool any = false;
-  for (const Series& series : series_) {
-    std::vector<Point> run;
-
-    const auto end_run = [&] {
-      if (run.size() == 1) canvas_.polyline(run, series.colour, 4.0 * s_);
-      if (run.size() > 1) canvas_.polyline(run, series.colour, 1.75 * s_);
-      any = any || !run.empty();
-      run.clear();
-    };
-    for (const auto& p : series.points) {
-      if (shown(p))
-        run.push_back(place(p));
-      else
-        end_run();
-    }
-    end_run();
-  }
-  if (!any)
-    canvas_.text(plot_.x + plot_.width / 2, plot_.y + (plot_.height - line_height()) / 2, "no data", muted,
-                 s_, Anchor::centre);
+  // The first curve is on top.
+  for (std::size_t c = curves_.size(); c-- > 0;) any = draw_curve(curves_[c], colour(c)) || any;
+  TextStyle style = caption_style;
+  style.anchor = Anchor::centre;
+  if (!any) canvas_.text_in_middle({plot_.x + plot_.width / 2, plot_.y + plot_.height / 2}, "no data", style);
 }
 
-void Chart::draw_end_labels() {
+void Chart::draw_names() {
   std::vector<double> wanted;
-  for (const EndLabel& end : ends_) wanted.push_back(end.wanted);
-  const std::vector<double> places = spread(wanted, pitch(), plot_.y, plot_.y + plot_.height - 3 * s_);
-  const int edge = plot_.x + plot_.width;
-  for (std::size_t i = 0; i < ends_.size(); ++i) {
-    const EndLabel& end = ends_[i];
-    const double middle = std::round(places[i]) + 0.5;
-    const Point from{edge + 3.0 * s_, end.at_the_edge ? end.wanted : middle}, to{edge + 10.0 * s_, middle};
-    canvas_.line(from, to, end.colour, s_);
-    canvas_.text(edge + 14 * s_, static_cast<int>(middle) - line_height() / 2 + s_,
-                 shortened(end.text, right() - edge - 14 * s_, s_), end.colour, s_);
+  for (const Name& name : names_) wanted.push_back(name.wanted);
+  const std::vector<double> middles = spread(wanted, name_pitch, plot_.y, plot_.bottom());
+  const double room = canvas_.width() - margin - plot_.right() - name_start;
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const Name& name = names_[i];
+    TextStyle style = name_style;
+    style.colour = text_shade(name.colour);
+    const Point from{plot_.right() + leader_start, name.at_the_edge ? name.wanted : middles[i]};
+    const Point to{plot_.right() + leader_end, middles[i]};
+    canvas_.line(std::vector<Point>{from, to}, name.colour, curve_width);
+    canvas_.text_in_middle({plot_.right() + name_start, middles[i]},
+                           shortened(name.text, room, measure(name_style)), style);
   }
+}
+
+void check_length(const Curve& curve, const char* name, const std::vector<double>& values) {
+  if (values.size() != curve.x.size())
+    bad_argument(str_cat("curve '", curve.name, "' ", name), str_cat(curve.x.size(), " values, one per x"),
+                 str_cat(values.size()));
+}
+
+void check_side(const char* name, int points, int scale) {
+  if (std::int64_t{points} * scale < 64 || std::int64_t{points} * scale > 16384)
+    bad_argument(name, "64 to 16384 pixels", str_cat(points, " points of ", scale, " pixels"));
 }
 
 }  // namespace
 
-void line_chart(Canvas& canvas, Box box, std::span<const Series> series, const ChartOptions& options) {
-  if (options.scale < 1 || options.scale > 8)
-    bad_argument("scale", "in [1, 8]", std::to_string(options.scale));
-  if (box.x < 0 || box.y < 0 || box.width < 0 || box.height < 0 || box.x > canvas.width() - box.width ||
-      box.y > canvas.height() - box.height)
-    bad_argument("box", str_cat("inside the canvas of ", canvas.width(), " x ", canvas.height()),
-                 str_cat("(", box.x, ", ", box.y, ") of ", box.width, " x ", box.height));
-  Chart(canvas, box, series, options).draw();
-}
-
-Canvas line_chart(int width, int height, std::span<const Series> series, const ChartOptions& options) {
-  Canvas canvas(width, height);
-  line_chart(canvas, {0, 0, width, height}, series, options);
-  return canvas;
+io::Image line_chart(std::span<const Curve> curves, const ChartOptions& options) {
+  check_side("options.width", options.width, options.scale);
+  check_side("options.height", options.height, options.scale);
+  for (const Curve& curve : curves) {
+    check_length(curve, "y", curve.y);
+    if (curve.low.empty() && curve.high.empty()) continue;
+    check_length(curve, "low", curve.low);
+    check_length(curve, "high", curve.high);
+  }
+  Canvas canvas(options.width, options.height, options.scale);
+  Chart(canvas, curves, options).draw();
+  return canvas.image();
 }
 
 }  // namespace plasticity::draw

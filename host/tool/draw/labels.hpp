@@ -1,17 +1,23 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "tool/draw/canvas.hpp"
-
 namespace plasticity::draw {
 
-/// Where labels go that would like to be at `wanted`, in pixels, rising: in the same order, at least `pitch`
-/// apart and in [low, high], as near to their wish as that allows. There is room for them.
+/// Returns the width of a text.
+using Measure = std::function<double(const std::string&)>;
+
+/// Moves labels apart. `wanted` are their positions, rising. Returns positions in the same order, at least
+/// `pitch` apart and in [low, high], close to the wanted ones. [low, high] has room for all labels.
 std::vector<double> spread(const std::vector<double>& wanted, double pitch, double low, double high);
 
-/// The text, cut with "..." at the end where it is wider than `width` pixels; empty where not even that fits.
-std::string shortened(const std::string& text, int width, int scale, Weight weight = Weight::regular);
+/// The UTF-8 text, cut and ended with "..." if it is wider than `width`. Empty if no character fits.
+std::string shortened(const std::string& text, double width, const Measure& measure);
+
+/// The words of the text in at most `max_lines` lines of `width`; the last line is shortened.
+std::vector<std::string> wrapped(const std::string& text, double width, std::size_t max_lines,
+                                 const Measure& measure);
 
 }  // namespace plasticity::draw

@@ -30,7 +30,7 @@ std::optional<Shape> initial_shape(const Case& c, const std::string& name) {
   return state_shape(c.spec, c.batch, name.substr(0, name.size() - 1));
 }
 
-/// The shape that a tensor of the file must have, or nothing if the case can have no such tensor.
+/// The shape that a tensor of the file must have, or nothing if the case must not have this tensor.
 std::optional<Shape> expected_shape(const Case& c, const std::string& full_name) {
   const std::size_t dot = full_name.find('.');
   if (dot == std::string::npos) return std::nullopt;
@@ -64,7 +64,7 @@ void check_tensors(const Case& c) {
     const std::optional<Shape> shape = expected_shape(c, name);
     if (!shape) {
       throw_error(ErrorCode::format, str_cat(c.file.source, " tensor '", name, "'"),
-                  str_cat("none such in a case of ", to_string(c.spec)), "one");
+                  str_cat("only tensors of a case of ", to_string(c.spec)), "an unknown tensor");
     }
     const std::vector<std::int64_t> want(shape->size.begin(), shape->size.begin() + shape->rank);
     if (tensor.shape != want) {
@@ -72,20 +72,20 @@ void check_tensors(const Case& c) {
                   str_cat("shape ", list(want)), list(tensor.shape));
     }
   }
-  const auto needed = [&](const std::string& prefix, std::string_view name, bool shaped) {
+  const auto require = [&](const std::string& prefix, std::string_view name, bool shaped) {
     if (shaped && name != "u") (void)c.file.at(str_cat(prefix, name));
   };
   for (const auto& member : Parameters<double>::members()) {
-    needed("param.", member.name, parameter_shape(c.spec, member.name).has_value());
+    require("param.", member.name, parameter_shape(c.spec, member.name).has_value());
   }
   for (const auto& member : Inputs<double>::members()) {
-    needed("input.", member.name, input_shape(c.spec, c.steps, c.batch, member.name).has_value());
+    require("input.", member.name, input_shape(c.spec, c.steps, c.batch, member.name).has_value());
   }
   if (c.file.contains("mask.clamp")) (void)c.file.at("mask.clamp_value");
   (void)c.file.at("expect.y");
 }
 
-/// mask.length as whole numbers in 0..T, whatever type they are stored in.
+/// mask.length as whole numbers in 0..T. The file may store them in any type.
 std::vector<std::int64_t> lengths_of(const Case& c) {
   std::vector<std::int64_t> lengths;
   for (const double value : io::to_doubles(c.file.at("mask.length"))) {
@@ -110,7 +110,7 @@ Case load_case(const std::filesystem::path& path) {
   c.steps = read_number<std::int64_t>(file, "T");
   c.batch = read_number<std::int64_t>(file, "B");
   c.spec = read_spec(file);
-  // An rnn without w_in gets its current directly, whatever I says.
+  // The input of an rnn without w_in is its current, whatever I is.
   if (c.spec.cell == Cell::rnn && !file.contains("param.w_in")) c.spec.inputs = 0;
   if (c.steps < 0 || c.batch < 0)
     throw_error(ErrorCode::format, file.source, "T and B at least 0", str_cat(c.steps, ", ", c.batch));
@@ -128,11 +128,11 @@ const Real* Buffers<Real>::input(const Case& c, const std::string& name) {
 }
 
 template <class Real>
-Real* Buffers<Real>::answer(const Case& c, const std::string& name) {
+Real* Buffers<Real>::result(const Case& c, const std::string& name) {
   const auto found = c.file.tensors.find(name);
   if (found == c.file.tensors.end()) return nullptr;
   storage_.emplace_back(static_cast<std::size_t>(io::elements(found->second)), Real(0));
-  answers_.push_back({name, storage_.back().data()});
+  results_.push_back({name, storage_.back().data()});
   return storage_.back().data();
 }
 
@@ -166,19 +166,19 @@ Buffers<Real>::Buffers(const Case& c) {
   backward.masks = forward.masks;
   backward.dy = input(c, "upstream.y");
 
-  forward.y = answer(c, "expect.y");
-  forward.modulation = answer(c, "expect.modulation");
+  forward.y = result(c, "expect.y");
+  forward.modulation = result(c, "expect.modulation");
   for (const auto& member : State<Real>::members()) {
-    forward.final_state.*member.pointer = answer(c, str_cat("expect.", member.name, "_final"));
+    forward.final_state.*member.pointer = result(c, str_cat("expect.", member.name, "_final"));
   }
   for (const auto& member : Parameters<Real>::members()) {
-    backward.dparameters.*member.pointer = answer(c, str_cat("grad.", member.name));
+    backward.dparameters.*member.pointer = result(c, str_cat("grad.", member.name));
   }
   for (const auto& member : Inputs<Real>::members()) {
-    backward.dinputs.*member.pointer = answer(c, str_cat("grad.", member.name));
+    backward.dinputs.*member.pointer = result(c, str_cat("grad.", member.name));
   }
   for (const auto& member : State<Real>::members()) {
-    backward.dinitial_state.*member.pointer = answer(c, str_cat("grad.", member.name, "0"));
+    backward.dinitial_state.*member.pointer = result(c, str_cat("grad.", member.name, "0"));
   }
 }
 

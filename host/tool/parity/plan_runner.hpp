@@ -4,8 +4,8 @@
 
 namespace plasticity::parity {
 
-/// Runs cases through a Plan, on any device: the buffers of the case are the host's, so where the device has
-/// memory of its own they are copied there and the answers back.
+/// Runs cases through a Plan on any device. If the device has its own memory, the buffers are copied to it
+/// and the results back.
 struct PlanRunner : Runner {
   PlanRunner(Device on, Precision with, Execution by = Execution::automatic)
       : device(on), precision(with), execution(by) {}

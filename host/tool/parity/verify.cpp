@@ -10,27 +10,28 @@ namespace {
 
 struct TensorError {
   double error = 0;       // |got - want| / max(|want|, 1)
-  std::size_t worst = 0;  // the element that is furthest off
+  std::size_t worst = 0;  // index of the element with the largest difference
 };
 
 template <class Real>
 TensorError measure(const std::vector<double>& want, const Real* got) {
-  double difference = 0, norm = 0, furthest = -1;
+  double squared_difference = 0, squared_norm = 0, max_difference = -1;
   TensorError result;
   for (std::size_t k = 0; k < want.size(); ++k) {
-    const double off = std::abs(static_cast<double>(got[k]) - want[k]);
-    difference += off * off;
-    norm += want[k] * want[k];
-    if (off > furthest || std::isnan(off)) {
-      furthest = std::isnan(off) ? INFINITY : off;
+    const double difference = std::abs(static_cast<double>(got[k]) - want[k]);
+    squared_difference += difference * difference;
+    squared_norm += want[k] * want[k];
+    if (difference > max_difference || std::isnan(difference)) {
+      max_difference = std::isnan(difference) ? INFINITY : difference;
       result.worst = k;
     }
   }
-  result.error = std::sqrt(difference) / std::max(std::sqrt(norm), 1.0);
+  result.error = std::sqrt(squared_difference) / std::max(std::sqrt(squared_norm), 1.0);
   return result;
 }
 
-std::string place(const std::vector<std::int64_t>& shape, std::size_t index) {
+/// "[i,j,k]" of a linear index.
+std::string position(const std::vector<std::int64_t>& shape, std::size_t index) {
   std::vector<std::size_t> coordinates(shape.size());
   for (std::size_t axis = shape.size(); axis-- > 0;) {
     coordinates[axis] = index % static_cast<std::size_t>(shape[axis]);
@@ -64,22 +65,22 @@ template <class Real>
 Comparison compare(const Case& c, const Buffers<Real>& buffers, double limit) {
   Comparison comparison{true, "(none)", 0, ""};
   bool first = true;
-  for (const auto& answer : buffers.answers()) {
-    const io::Tensor& tensor = c.file.at(answer.name);
+  for (const auto& result : buffers.results()) {
+    const io::Tensor& tensor = c.file.at(result.name);
     const std::vector<double> want = io::to_doubles(tensor);
     if (want.empty()) continue;
-    const TensorError measured = measure(want, answer.values);
+    const TensorError measured = measure(want, result.values);
     const bool worse = first || measured.error > comparison.error || std::isnan(measured.error);
     first = false;
     if (!worse || std::isnan(comparison.error)) continue;
-    comparison.tensor = answer.name;
+    comparison.tensor = result.name;
     comparison.error = measured.error;
     if (measured.error <= limit) continue;  // a NaN fails
     comparison.passed = false;
     char values[80];
     std::snprintf(values, sizeof values, "got %.9g want %.9g",
-                  static_cast<double>(answer.values[measured.worst]), want[measured.worst]);
-    comparison.detail = str_cat(answer.name, " at ", place(tensor.shape, measured.worst), ": ", values);
+                  static_cast<double>(result.values[measured.worst]), want[measured.worst]);
+    comparison.detail = str_cat(result.name, " at ", position(tensor.shape, measured.worst), ": ", values);
   }
   return comparison;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 #include "simt/executor/calls.hpp"
@@ -39,6 +40,7 @@ T& static_variable() {
 struct KernelSignature {
   std::shared_ptr<void> (*copy)(void** arguments);
   void (*invoke)(const void* function, const void* arguments);
+  const char* parameters = "";  // the names of their types, as the compiler mangles them
 };
 void register_kernel(const void* function, const KernelSignature& signature);
 
@@ -65,7 +67,7 @@ struct KernelCall {
 template <class... Parameters>
 void register_kernel(void (*kernel)(Parameters...)) {
   using Call = KernelCall<Parameters...>;
-  register_kernel(reinterpret_cast<const void*>(kernel), {Call::copy, Call::invoke});
+  register_kernel(reinterpret_cast<const void*>(kernel), {Call::copy, Call::invoke, typeid(typename Call::Pack).name()});
 }
 
 }  // namespace simt

@@ -8,7 +8,6 @@
 #include "simt/runtime/state.hpp"
 
 struct cublasContext {
-  cudaStream_t stream = nullptr;
   cublasPointerMode_t pointer_mode = CUBLAS_POINTER_MODE_HOST;
   cublasMath_t math_mode = CUBLAS_DEFAULT_MATH;
 };
@@ -57,10 +56,15 @@ struct Gemm {
 };
 
 cublasStatus_t enqueue_gemm(cublasHandle_t handle, const Gemm& gemm, const float* alpha, const float* beta) {
+  call_once(&State::before_gemm);
   auto guard = lock();
   if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (!gemm.legal() || !alpha || !beta) return CUBLAS_STATUS_INVALID_VALUE;
+  const BlasStream& used = state().blas_handles[handle];
+  const auto stream = used.gone ? nullptr : find_stream(used.stream);
+  if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
   ++state().calls.launches;
+  load(*stream, {&state(), current_device, {gemm.m, gemm.n, gemm.k}});
   std::function<void()> work;
   if (handle->pointer_mode == CUBLAS_POINTER_MODE_HOST)
     work = [gemm, alpha = *alpha, beta = *beta] {
@@ -68,9 +72,8 @@ cublasStatus_t enqueue_gemm(cublasHandle_t handle, const Gemm& gemm, const float
     };  // read now: the caller may reuse them
   else
     work = [gemm, alpha, beta] { gemm.run(*alpha, *beta); };
-  return enqueue(handle->stream, cudaGraphNodeTypeKernel, work) == cudaSuccess
-             ? CUBLAS_STATUS_SUCCESS
-             : CUBLAS_STATUS_EXECUTION_FAILED;
+  return enqueue(used.stream, cudaGraphNodeTypeKernel, work) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
+                                                                            : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 }  // namespace
@@ -79,28 +82,34 @@ extern "C" {
 
 cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
   auto guard = lock();
-  if (broken() || refuse_during_capture()) return CUBLAS_STATUS_NOT_INITIALIZED;
+  // It allocates and may wait for the device: no capture anywhere survives that for certain.
+  if (broken() || refuse_during_any_capture()) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (acquire()) return CUBLAS_STATUS_ALLOC_FAILED;
   *handle = new cublasContext;
-  ++state().blas_handles;
+  state().blas_handles[*handle] = {};
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
   auto guard = lock();
-  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!state().blas_handles.erase(handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
   delete handle;
-  --state().blas_handles;
+  cudaDeviceSynchronize();  // as the real one, which breaks the captures of all threads
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
-  handle->stream = stream;
+  auto guard = lock();
+  const auto used = state().blas_handles.find(handle);
+  if (used == state().blas_handles.end()) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (used->second.gone) return CUBLAS_STATUS_EXECUTION_FAILED;  // it may look at the stream it had
+  used->second = {stream};
   return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasGetStream_v2(cublasHandle_t handle, cudaStream_t* stream) {
-  *stream = handle->stream;
+  auto guard = lock();
+  *stream = state().blas_handles[handle].stream;
   return CUBLAS_STATUS_SUCCESS;
 }
 

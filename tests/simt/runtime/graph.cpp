@@ -61,10 +61,12 @@ cudaError_t drop(std::vector<std::unique_ptr<T>>& owned, T* handle) {
 
 }  // namespace
 
-cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<void()> run) {
+cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<void()> run,
+                     KernelUse kernel) {
   Capture& capture = *stream.capture;
   if (capture.broken) return cudaErrorStreamCaptureInvalidated;
-  capture.graph.nodes.push_back(std::make_shared<CUgraphNode_st>(type, std::move(run), stream.last_nodes));
+  capture.graph.nodes.push_back(
+      std::make_shared<CUgraphNode_st>(type, std::move(run), stream.last_nodes, kernel));
   stream.last_nodes = {capture.graph.nodes.back().get()};
   return cudaSuccess;
 }
@@ -167,6 +169,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
   if (!find(state().graphs, graph)) return done(cudaErrorInvalidValue);
+  if (const cudaError_t error = check_shared_bytes(*graph, current_device)) return done(error);
   if (const cudaError_t error = acquire()) return done(error);
   state().executables.push_back(std::make_unique<CUgraphExec_st>(*graph, current_device));
   *executable = state().executables.back().get();
@@ -180,6 +183,11 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
   if (const cudaError_t error = broken()) return done(error);
   if (!find(state().executables, executable) || !find(state().graphs, graph))
     return done(cudaErrorInvalidValue);
+  if (state().updates_until_failure >= 0 && state().updates_until_failure-- == 0) {
+    if (result) result->result = cudaGraphExecUpdateError;
+    return done(state().update_failure);
+  }
+  if (const cudaError_t error = check_shared_bytes(*graph, executable->device)) return done(error);
   const auto same_form = [&] {
     const auto &old = executable->graph.nodes, &now = graph->nodes;
     std::map<cudaGraphNode_t, cudaGraphNode_t> twin;

@@ -17,12 +17,30 @@ std::map<const void*, KernelSignature>& signatures() {
   return known;
 }
 
-int blocks_per_multiprocessor_at_once(std::uint64_t threads, std::size_t shared_bytes) {
-  const std::uint64_t whole_warps = (threads + 31) / 32 * 32;
-  const std::uint64_t by_threads = threads_per_multiprocessor / whole_warps;
+KernelResources resources_of(const void* function) {
+  const auto signature = signatures().find(function);
+  if (signature == signatures().end()) return {};
+  const std::string_view parameters = signature->second.parameters;
+  for (const auto& [name, resources] : state().kernel_resources)
+    if (parameters.find(name) != std::string_view::npos) return resources;
+  return {};
+}
+
+/// Of a multiprocessor of an H100: its four parts have registers for so many warps each, in units of 256.
+std::uint64_t warps_by_registers(int registers) {
+  const int of_a_warp = (registers * 32 + 255) / 256 * 256;
+  return 4 * std::uint64_t(registers_per_multiprocessor / 4 / of_a_warp);
+}
+
+int blocks_per_multiprocessor_at_once(const void* function, std::uint64_t threads, std::size_t shared_bytes) {
+  const KernelResources resources = resources_of(function);
+  const std::uint64_t warps = (threads + 31) / 32;
+  const std::uint64_t by_threads = threads_per_multiprocessor / 32 / warps;
+  const std::uint64_t by_registers = warps_by_registers(resources.registers) / warps;
   constexpr std::size_t reserved = 1024;  // of each block, for CUDA itself
-  const std::uint64_t by_shared = shared_bytes_per_multiprocessor / (shared_bytes + reserved);
-  return int(std::min({by_threads, by_shared, std::uint64_t(blocks_per_multiprocessor)}));
+  const std::uint64_t by_shared =
+      shared_bytes_per_multiprocessor / (shared_bytes + resources.static_shared_bytes + reserved);
+  return int(std::min({by_threads, by_registers, by_shared, std::uint64_t(blocks_per_multiprocessor)}));
 }
 
 cudaError_t read_attributes(const cudaLaunchConfig_t& config, Launch& launch) {
@@ -40,8 +58,9 @@ cudaError_t read_attributes(const cudaLaunchConfig_t& config, Launch& launch) {
 }
 
 /// What an H100 would say to it.
-cudaError_t refuse(const Launch& l, const KernelAttributes& kernel) {
+cudaError_t refuse(const Launch& l, const void* function) {
   const DeviceModel& model = state().model;
+  const KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];
   if (!l.blocks() || !l.threads_per_block() || !l.blocks_per_cluster()) return cudaErrorInvalidConfiguration;
   if (l.threads_per_block() > 1024 || l.block.z > 64) return cudaErrorInvalidConfiguration;
   if (l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535) return cudaErrorInvalidConfiguration;
@@ -50,13 +69,30 @@ cudaError_t refuse(const Launch& l, const KernelAttributes& kernel) {
   if (l.blocks_per_cluster() > 1 && model.major < 9) return cudaErrorNotSupported;
   if (l.blocks_per_cluster() > (kernel.large_clusters ? 16 : 8)) return cudaErrorInvalidClusterSize;
   if (l.shared_bytes > std::size_t(kernel.shared_bytes)) return cudaErrorInvalidValue;
-  const std::uint64_t resident = std::uint64_t(model.multiprocessors) *
-                                 blocks_per_multiprocessor_at_once(l.threads_per_block(), l.shared_bytes);
+  if (warps_by_registers(resources_of(function).registers) * 32 < l.threads_per_block())
+    return cudaErrorLaunchOutOfResources;
+  const std::uint64_t resident =
+      std::uint64_t(model.multiprocessors) *
+      blocks_per_multiprocessor_at_once(function, l.threads_per_block(), l.shared_bytes);
   if (l.cooperative && l.blocks() > resident) return cudaErrorCooperativeLaunchTooLarge;
   return cudaSuccess;
 }
 
 }  // namespace
+
+void runtime::load(const CUstream_st& stream, const Loadable& used) {
+  if (state().loaded.insert(used).second && stream.capture) ++state().calls.cold_captures;
+}
+
+cudaError_t runtime::check_shared_bytes(const CUgraph_st& graph, int device) {
+  for (const auto& node : graph.nodes) {
+    const KernelUse& kernel = node->kernel;
+    if (!kernel.function) continue;
+    if (kernel.shared_bytes > std::size_t(state().kernel_attributes[{kernel.function, device}].shared_bytes))
+      return cudaErrorInvalidValue;
+  }
+  return cudaSuccess;
+}
 
 void register_kernel(const void* function, const KernelSignature& signature) {
   auto guard = runtime::lock();
@@ -71,6 +107,7 @@ using namespace simt::runtime;
 extern "C" {
 
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* function, void** arguments) {
+  call_once(&State::before_launch);
   auto guard = lock();
   State& s = state();
   if (const cudaError_t error = broken()) return done(error);
@@ -79,30 +116,36 @@ cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* config, const void* fu
   Launch launch{config->gridDim, config->blockDim};
   launch.shared_bytes = config->dynamicSmemBytes;
   if (const cudaError_t error = read_attributes(*config, launch)) return done(error);
-  if (const cudaError_t error = refuse(launch, s.kernel_attributes[function])) return done(error);
+  if (const cudaError_t error = refuse(launch, function)) return done(error);
   const auto stream = find_stream(config->stream);
   if (!stream || stream->device != current_device) return done(cudaErrorInvalidResourceHandle);
 
+  if (launch.blocks_per_cluster() > s.most_cluster_blocks) return done(cudaErrorInvalidClusterSize);
   ++s.calls.launches;
+  load(*stream, {function, current_device});
   const std::shared_ptr<void> copy = signature->second.copy(arguments);
   launch.function = function;
   launch.invoke = signature->second.invoke;
   launch.arguments = copy.get();
-  return done(enqueue(config->stream, cudaGraphNodeTypeKernel, [launch, copy]() mutable {
+  const auto run = [launch, copy]() mutable {
     State& now = state();
     if (std::exchange(now.fail_next_kernel, false)) throw Error("a test asked for this fault");
     launch.number = now.kernels_run++;
     execute(launch);
-  }));
+  };
+  return done(
+      enqueue(config->stream, cudaGraphNodeTypeKernel, run, KernelUse{function, launch.shared_bytes}));
 }
 
 cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
-  KernelAttributes& kernel = state().kernel_attributes[function];
+  KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];
   switch (attribute) {
     case cudaFuncAttributeMaxDynamicSharedMemorySize:
-      if (value < 0 || value > shared_bytes_per_block) return done(cudaErrorInvalidValue);
+      if (value < 0 || std::size_t(value) + resources_of(function).static_shared_bytes >
+                           std::size_t(shared_bytes_per_block))
+        return done(cudaErrorInvalidValue);
       kernel.shared_bytes = value;
       return cudaSuccess;
     case cudaFuncAttributeNonPortableClusterSizeAllowed:
@@ -116,19 +159,24 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
+  const KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];
+  const KernelResources resources = resources_of(function);
   *attributes = {};
-  attributes->maxThreadsPerBlock = 1024;
-  attributes->maxDynamicSharedSizeBytes = state().kernel_attributes[function].shared_bytes;
-  attributes->nonPortableClusterSizeAllowed = state().kernel_attributes[function].large_clusters;
+  attributes->maxThreadsPerBlock = std::min(1024, int(warps_by_registers(resources.registers)) * 32);
+  attributes->numRegs = resources.registers;
+  attributes->sharedSizeBytes = resources.static_shared_bytes;
+  attributes->maxDynamicSharedSizeBytes = kernel.shared_bytes;
+  attributes->nonPortableClusterSizeAllowed = kernel.large_clusters;
   return cudaSuccess;
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads,
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int threads,
                                                           size_t shared_bytes) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
   if (threads < 1) return done(cudaErrorInvalidValue);
-  *blocks = threads > 1024 ? 0 : blocks_per_multiprocessor_at_once(std::uint64_t(threads), shared_bytes);
+  *blocks =
+      threads > 1024 ? 0 : blocks_per_multiprocessor_at_once(function, std::uint64_t(threads), shared_bytes);
   return cudaSuccess;
 }
 
@@ -142,9 +190,14 @@ cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, const void* function,
   launch.shared_bytes = config->dynamicSmemBytes;
   if (const cudaError_t error = read_attributes(*config, launch)) return done(error);
   launch.cooperative = false;
-  if (const cudaError_t error = refuse(launch, state().kernel_attributes[function])) return done(error);
-  const int blocks = state().model.multiprocessors *
-                     blocks_per_multiprocessor_at_once(launch.threads_per_block(), launch.shared_bytes);
+  if (const cudaError_t error = refuse(launch, function)) return done(error);
+  if (launch.blocks_per_cluster() > state().most_cluster_blocks) {
+    *clusters = 0;
+    return done(state().cluster_refusal);
+  }
+  const int blocks =
+      state().model.multiprocessors *
+      blocks_per_multiprocessor_at_once(function, launch.threads_per_block(), launch.shared_bytes);
   *clusters = blocks / int(launch.blocks_per_cluster());
   return cudaSuccess;
 }

@@ -1,6 +1,11 @@
 #include "simt/runtime/state.hpp"
 
+#include <atomic>
+#include <utility>
+
 #include "simt/config.hpp"
+#include "simt/executor/sanitizer.hpp"
+#include "simt/runtime/resources.hpp"
 
 namespace simt::runtime {
 
@@ -10,10 +15,28 @@ namespace {
 thread_local cudaError_t last_error = cudaSuccess;
 }
 
+State::State() : kernel_resources(library_kernels) {}
+
 State& state() {
   static State s;
   return s;
 }
+
+namespace {
+std::atomic<bool> lock_is_hidden = false;
+}
+
+Lock::Lock() : hidden_(lock_is_hidden) {
+  if (hidden_) begin_unseen();
+  state().mutex.lock();
+}
+
+Lock::~Lock() {
+  state().mutex.unlock();
+  if (hidden_) end_unseen();
+}
+
+void hide_lock(bool hidden) { lock_is_hidden = hidden; }
 
 cudaError_t done(cudaError_t error) {
   if (error != cudaSuccess) last_error = error;
@@ -32,17 +55,17 @@ cudaError_t acquire() {
   return s.acquisitions_until_failure-- == 0 ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 
-StepState step_state() {
+Live live() {
   auto guard = lock();
   const State& s = state();
-  StepState n;
+  Live n;
   for (auto& [p, allocation] : s.allocations) n.bytes += allocation.bytes;
   n.allocations = s.allocations.size();
   for (auto& stream : s.streams)
     n.streams += !stream->destroyed && stream->kind == CUstream_st::Kind::created;
   for (auto& event : s.events) n.events += !event->destroyed;
   n.graphs = s.graphs.size() + s.executables.size();
-  n.blas_handles = s.blas_handles;
+  n.blas_handles = s.blas_handles.size();
   return n;
 }
 
@@ -54,6 +77,42 @@ Calls calls() {
 void fail_acquisition(std::uint64_t k) {
   auto guard = lock();
   state().acquisitions_until_failure = std::int64_t(k);
+}
+
+void fail_update(std::uint64_t k, int error) {
+  auto guard = lock();
+  state().updates_until_failure = std::int64_t(k);
+  state().update_failure = cudaError_t(error);
+}
+
+void before_launch(std::function<void()> call) {
+  auto guard = lock();
+  state().before_launch = std::move(call);
+}
+
+void before_gemm(std::function<void()> call) {
+  auto guard = lock();
+  state().before_gemm = std::move(call);
+}
+
+void call_once(std::function<void()> State::*wanted) {
+  std::function<void()> call;
+  {
+    auto guard = lock();
+    call = std::exchange(state().*wanted, nullptr);
+  }
+  if (call) call();
+}
+
+void refuse_clusters_above(unsigned most, int error) {
+  auto guard = lock();
+  state().most_cluster_blocks = most;
+  state().cluster_refusal = cudaError_t(error);
+}
+
+void set_resources(const std::string& name, KernelResources resources) {
+  auto guard = lock();
+  state().kernel_resources[name] = resources;
 }
 
 void fail_next_kernel() {
@@ -90,7 +149,11 @@ void reset() {
   State& s = state();
   s.model = {};
   s.calls = {};
-  s.acquisitions_until_failure = -1;
+  s.acquisitions_until_failure = s.updates_until_failure = -1;
+  s.most_cluster_blocks = 16;
+  s.before_launch = s.before_gemm = nullptr;
+  s.kernel_resources = library_kernels;
+  s.loaded.clear();
   s.fail_next_kernel = false;
   s.sticky = last_error = cudaSuccess;
   s.message.clear();

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -17,11 +18,22 @@
 
 #include "simt/runtime.hpp"
 
+namespace simt::runtime {
+
+/// What a node launches, and with how much dynamic shared memory a block. Null: no kernel.
+struct KernelUse {
+  const void* function = nullptr;
+  std::size_t shared_bytes = 0;
+};
+
+}  // namespace simt::runtime
+
 /// One step of a graph: it runs after those it depends on.
 struct CUgraphNode_st {
   cudaGraphNodeType type;
   std::function<void()> run;
   std::vector<cudaGraphNode_t> after;
+  simt::runtime::KernelUse kernel;
 };
 struct CUgraph_st {
   std::vector<std::shared_ptr<CUgraphNode_st>> nodes;
@@ -76,6 +88,8 @@ struct CUevent_st {
   std::vector<cudaGraphNode_t> nodes;
 };
 
+struct cublasContext;
+
 namespace simt::runtime {
 
 enum class Memory { device, pinned_host };
@@ -85,9 +99,25 @@ struct Allocation {
   int device = 0;
 };
 
+/// Of a kernel on one device.
 struct KernelAttributes {
   int shared_bytes = 48 * 1024;
   bool large_clusters = false;
+};
+using KernelOnDevice = std::pair<const void*, int>;
+
+/// What CUDA and cuBLAS load at its first use: a kernel, or a shape of GEMM (m, n, k), on a device.
+struct Loadable {
+  const void* function;
+  int device;
+  std::array<std::int64_t, 3> shape{};
+  auto operator<=>(const Loadable&) const = default;
+};
+
+/// The stream of a cuBLAS handle; `gone` once that was destroyed.
+struct BlasStream {
+  cudaStream_t stream = nullptr;
+  bool gone = false;
 };
 
 struct DeviceModel {
@@ -100,8 +130,10 @@ constexpr int shared_bytes_per_block = 227 * 1024;
 constexpr int shared_bytes_per_multiprocessor = 228 * 1024;
 constexpr int threads_per_multiprocessor = 2048;
 constexpr int blocks_per_multiprocessor = 32;
+constexpr int registers_per_multiprocessor = 65536;
 
 struct State {
+  State();
   std::recursive_mutex mutex;
   DeviceModel model;
   std::map<const char*, Allocation> allocations;
@@ -113,10 +145,16 @@ struct State {
   std::vector<std::unique_ptr<CUgraph_st>> graphs;
   std::vector<std::unique_ptr<CUgraphExec_st>> executables;
   std::set<std::shared_ptr<Capture>> captures;
-  std::map<const void*, KernelAttributes> kernel_attributes;
-  std::size_t blas_handles = 0;
+  std::map<KernelOnDevice, KernelAttributes> kernel_attributes;
+  std::map<std::string, KernelResources> kernel_resources;  // by a part of the name of a parameter's type
+  std::set<Loadable> loaded;
+  std::map<cublasContext*, BlasStream> blas_handles;
   Calls calls;
-  std::int64_t acquisitions_until_failure = -1;
+  std::int64_t acquisitions_until_failure = -1, updates_until_failure = -1;
+  cudaError_t update_failure = cudaSuccess;
+  unsigned most_cluster_blocks = 16;
+  cudaError_t cluster_refusal = cudaSuccess;
+  std::function<void()> before_launch, before_gemm;
   bool fail_next_kernel = false;
   cudaError_t sticky = cudaSuccess;
   std::string message;
@@ -125,7 +163,19 @@ struct State {
   std::uint64_t random_seed = 0;  // config().seed when `random` was made
 };
 State& state();
-inline std::lock_guard<std::recursive_mutex> lock() { return std::lock_guard(state().mutex); }
+
+/// Holds the mutex; unseen by ThreadSanitizer if hide_lock() says so.
+class Lock {
+ public:
+  Lock();
+  ~Lock();
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  bool hidden_;
+};
+inline Lock lock() { return Lock(); }
 
 extern thread_local int current_device;
 
@@ -143,7 +193,12 @@ cudaError_t acquire();
 /// The stream behind a handle: the legacy and the per-thread default stream too. Null if there is none.
 std::shared_ptr<CUstream_st> find_stream(cudaStream_t handle);
 /// Puts work on a stream, or into the graph that the stream is captured into.
-cudaError_t enqueue(cudaStream_t handle, cudaGraphNodeType type, std::function<void()> run);
+cudaError_t enqueue(cudaStream_t handle, cudaGraphNodeType type, std::function<void()> run,
+                    KernelUse kernel = {});
+/// Notes that a kernel or a GEMM is put on a stream, directly or into a graph: see Calls::cold_captures.
+void load(const CUstream_st& stream, const Loadable& used);
+/// Calls and forgets one of the calls that a test wants made. The caller does not hold the lock.
+void call_once(std::function<void()> State::*wanted);
 /// Puts work on a stream that is not captured.
 void enqueue_now(CUstream_st& stream, std::function<void()> run, std::function<bool()> ready = nullptr);
 /// A number below n as the schedule wants it: the first, the last, or any.
@@ -164,7 +219,13 @@ cudaError_t refuse_during_capture();
 cudaError_t refuse_during_any_capture();
 /// For work on the legacy stream, which would have to order itself with the streams under capture.
 cudaError_t refuse_legacy_during_capture();
-cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<void()> run);
+cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<void()> run,
+                     KernelUse kernel);
+
+// --- kernels (launch.cpp)
+
+/// Whether all kernels of a graph may have the shared memory that they were captured with.
+cudaError_t check_shared_bytes(const CUgraph_st& graph, int device);
 
 // --- memory (memory.cpp)
 struct Found {

@@ -83,11 +83,12 @@ void enqueue_now(CUstream_st& stream, std::function<void()> run, std::function<b
   ++stream.enqueued;
 }
 
-cudaError_t enqueue(cudaStream_t handle, cudaGraphNodeType type, std::function<void()> run) {
+cudaError_t enqueue(cudaStream_t handle, cudaGraphNodeType type, std::function<void()> run,
+                    KernelUse kernel) {
   if (const cudaError_t error = broken()) return error;
   const auto stream = find_stream(handle);
   if (!stream) return cudaErrorInvalidResourceHandle;
-  if (stream->capture) return add_node(*stream, type, std::move(run));
+  if (stream->capture) return add_node(*stream, type, std::move(run), kernel);
   if (stream->legacy())
     if (const cudaError_t error = refuse_legacy_during_capture()) return error;
   enqueue_now(*stream, std::move(run));
@@ -148,6 +149,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     stream->capture->broken = true;
     stream->capture->streams.erase(stream.get());
   }
+  for (auto& [blas, used] : state().blas_handles)
+    if (used.stream == handle) used.gone = true;
   stream->destroyed = true;  // returns at once, as CUDA's does: what is queued runs later
   if (stream->queue.empty()) std::erase(state().streams, stream);
   return done(broken());

@@ -9,10 +9,10 @@
 namespace plasticity::images {
 namespace {
 
-constexpr std::int64_t side = 28;  // of a stored picture
+constexpr std::int64_t side = 28;  // pixels per side of a stored picture
 const std::filesystem::path debian_folder = "/usr/share/datasets/fashion-mnist";
 
-/// The file of a split in a folder, or an empty path.
+/// Returns the file of a split in a folder, or an empty path.
 std::filesystem::path find_file(const std::filesystem::path& folder, Split split) {
   const std::string name = split == Split::train ? "train-images-idx3-ubyte" : "t10k-images-idx3-ubyte";
   for (const char* ending : {"", ".gz"}) {
@@ -22,8 +22,8 @@ std::filesystem::path find_file(const std::filesystem::path& folder, Split split
   return {};
 }
 
-/// Pictures of a few bright shapes on black: each an ellipse, a bar or a ring of its own place, size and
-/// shade.
+/// Draws pictures of two to four bright shapes on black: ellipses, bars and rings of random position, size
+/// and shade.
 io::Images draw_pictures(Split split) {
   const std::int64_t count = split == Split::train ? 20000 : 4000;
   io::Images images{count, side, side,
@@ -75,7 +75,7 @@ Pictures::Pictures(const std::filesystem::path& folder, Split split, std::int64_
   } else {
     throw_error(ErrorCode::io, folder.string(),
                 "a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte (or .gz)",
-                "none of that name");
+                "a folder without them");
   }
 }
 
@@ -98,7 +98,7 @@ void Pictures::load(std::int64_t index, std::span<float> values) const {
     value -= static_cast<float>(mean);
     largest = std::max(largest, std::abs(value));
   }
-  if (largest == 0) return;  // an even picture is all zero
+  if (largest == 0) return;  // a uniform picture is all zero
   for (float& value : values) value /= largest;
 }
 

@@ -11,14 +11,13 @@ namespace plasticity::images {
 
 enum class Split { train, test };
 
-/// Pictures to remember: Fashion-MNIST from IDX files, or, where there are none, pictures drawn by the
-/// program.
+/// Pictures to remember: Fashion-MNIST from IDX files, or pictures drawn by the program.
 class Pictures {
  public:
-  /// Reads the split's file from `folder` (train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or .gz).
-  /// An empty name looks where Debian's package dataset-fashion-mnist puts them, and draws pictures if it is
-  /// not installed; the name "drawn" draws them in any case. `size` is 14 (2x2 averages) or 28 pixels a side.
-  /// Throws Error(invalid_argument | io | format).
+  /// Reads the file of the split from `folder` (train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or
+  /// .gz). An empty `folder` is that of Debian's package dataset-fashion-mnist; if it is not installed, the
+  /// program draws pictures. The name "drawn" always draws. `size` is 14 (2x2 averages) or 28 pixels per
+  /// side. Throws Error(invalid_argument | io | format).
   Pictures(const std::filesystem::path& folder, Split split, std::int64_t size);
 
   std::int64_t count() const { return images_.count; }
@@ -26,7 +25,7 @@ class Pictures {
   std::int64_t pixels() const { return size_ * size_; }
   const std::string& source() const { return source_; }
 
-  /// Picture `index` as values in [-1,1]: the mean is subtracted, then the largest magnitude becomes 1.
+  /// Writes picture `index` as values in [-1,1]: subtracts the mean, then divides by the largest magnitude.
   void load(std::int64_t index, std::span<float> values) const;
 
  private:

@@ -1,6 +1,5 @@
 #include "tool/cli/images/report.hpp"
 
-#include <algorithm>
 #include <cstdio>
 
 #include "tool/draw/canvas.hpp"
@@ -9,67 +8,77 @@
 namespace plasticity::images {
 namespace {
 
-constexpr std::int64_t columns = 8;  // test episodes that are shown: the first ones, not chosen
-constexpr int margin = 24, gap = 18, label_width = 232, title_height = 92;
+constexpr std::int64_t columns = 8;  // the first test episodes
+// Lengths in points.
+constexpr int margin = 28, gap = 18, row_space = 20, heading_width = 228, tile_side = 84, title_height = 100;
+constexpr double heading_line = 18, error_line = 15;
+constexpr draw::Colour plastic_colour = draw::series_colours[0], fixed_colour = draw::series_colours[1],
+                       asked_colour = draw::series_colours[2];
 
-/// The pictures of the sheet: one column an episode, and rows with a heading at the left.
+/// A grid of pictures: one column per episode, rows with a heading at the left.
 class Sheet {
  public:
-  Sheet(std::int64_t size, std::int64_t rows)
+  Sheet(std::int64_t size, std::int64_t rows, std::int64_t groups)
       : size_(static_cast<int>(size)),
-        scale_(size_ <= 14 ? 7 : 4),
-        canvas_(2 * margin + label_width + static_cast<int>(columns) * (tile() + gap) - gap,
-                title_height + static_cast<int>(rows) * (tile() + gap) + 5 * gap) {}
+        canvas_(2 * margin + heading_width + static_cast<int>(columns) * (tile_side + gap) - gap,
+                title_height + static_cast<int>(rows) * (tile_side + gap) +
+                    static_cast<int>(groups) * row_space + margin - gap) {}
 
-  int tile() const { return size_ * scale_; }
   draw::Canvas& canvas() { return canvas_; }
 
   void title(const std::string& line, const std::string& below) {
-    canvas_.text(margin, 20, line, draw::ink, 2, draw::Anchor::left, draw::Weight::bold);
-    canvas_.text(margin, 54, below, draw::muted);
+    canvas_.text({margin, 44}, line, {.size = 22, .bold = true});
+    canvas_.text({margin, 70}, below, {.size = 13.5, .colour = draw::muted});
   }
 
-  /// Goes down by `rows` rows, after a space; gives where they begin.
-  int begin_rows(std::int64_t rows, std::initializer_list<const char*> heading) {
-    y_ += gap;
-    int line_y = y_ + tile() * static_cast<int>(rows) / 2 - static_cast<int>(heading.size()) * 9;
-    bool first = true;
+  /// Begins a group of rows and returns the y of their top.
+  double begin_rows(std::int64_t rows, std::initializer_list<const char*> heading) {
+    y_ += row_space;
+    const double top = y_, height = static_cast<double>(rows * (tile_side + gap) - gap);
+    double middle = top + height / 2 - heading_line * static_cast<double>(heading.size() - 1) / 2;
     for (const char* line : heading) {
-      canvas_.text(margin, line_y, line, first ? draw::ink : draw::muted, 1, draw::Anchor::left,
-                   first ? draw::Weight::bold : draw::Weight::regular);
-      line_y += 18;
-      first = false;
+      const bool first = line == *heading.begin();
+      canvas_.text_in_middle(
+          {margin, middle}, line,
+          {.size = first ? 14.5 : 13, .colour = first ? draw::ink : draw::muted, .bold = first});
+      middle += heading_line;
     }
-    const int top = y_;
-    y_ += static_cast<int>(rows) * (tile() + gap);
+    y_ += height + gap;
     return top;
   }
 
-  draw::Box place(std::int64_t column, int top) const {
-    return {margin + label_width + static_cast<int>(column) * (tile() + gap), top, tile(), tile()};
+  draw::Box tile(std::int64_t column, double top, std::int64_t row = 0) const {
+    return {static_cast<double>(margin + heading_width + column * (tile_side + gap)),
+            top + static_cast<double>(row * (tile_side + gap)), tile_side, tile_side};
   }
 
-  void picture(draw::Box at, std::span<const float> values, std::span<const std::uint8_t> unknown = {}) {
-    canvas_.picture(at.x, at.y, scale_, values, size_, size_, {.unknown = unknown});
+  void picture(draw::Box tile, std::span<const float> values, std::span<const std::uint8_t> unseen = {}) {
+    canvas_.picture(tile, values, size_, size_, unseen);
   }
 
-  void frame(draw::Box at, draw::Colour colour) {
-    canvas_.outline({at.x - 4, at.y - 4, at.width + 8, at.height + 8}, colour, 2);
+  void frame(draw::Box tile) {
+    canvas_.outline({tile.x - 5, tile.y - 5, tile.width + 10, tile.height + 10}, asked_colour, 2.5);
+  }
+
+  /// A bar at the left of the half of a tile that the network completes.
+  void mark_half(draw::Box tile, bool top, draw::Colour colour) {
+    canvas_.fill({tile.x - 6, tile.y + (top ? 0 : tile.height / 2), 3, tile.height / 2}, colour);
+  }
+
+  void error(draw::Box tile, double value, draw::Colour colour) {
+    char text[16];
+    std::snprintf(text, sizeof text, "%.2f", value);
+    canvas_.text({tile.x + tile.width / 2, tile.bottom() + error_line}, text,
+                 {.size = 12.5, .colour = draw::text_shade(colour), .anchor = draw::Anchor::centre});
   }
 
  private:
-  int size_, scale_;
+  int size_;
   draw::Canvas canvas_;
-  int y_ = title_height;
+  double y_ = title_height - row_space;
 };
 
-std::string three_digits(double value) {
-  char text[16];
-  std::snprintf(text, sizeof text, "%.2f", value);
-  return text;
-}
-
-/// The error of one episode of the batch alone.
+/// The normalised error of sample b of the batch.
 double error_of(const Episode& episode, std::span<const float> y, std::int64_t b) {
   const std::int64_t N = episode.neurons, row = ((episode.steps - 1) * episode.batch + b) * N;
   double error = 0, power = 0;
@@ -85,66 +94,63 @@ double error_of(const Episode& episode, std::span<const float> y, std::int64_t b
 
 }  // namespace
 
-void draw_completions(Trainer& trainer, const std::filesystem::path& file) {
-  const std::int64_t size = trainer.options().size, pixels = size * size;
-  const std::int64_t shown = trainer.options().schedule.pictures;
-  Sheet sheet(size, shown + 4);
-  sheet.title("A plastic network remembers pictures it has just seen",
-              "Each column is one life: three pictures it never saw before, then half of one of them. What "
-              "it saw is in its "
-              "Hebbian traces alone.");
-  const int seen = sheet.begin_rows(
-      shown, {"1  It sees three pictures", "for 8 steps each; the framed", "one will be asked for"});
-  const int cue = sheet.begin_rows(1, {"2  Then half of one", "the other half is hidden"});
-  const int plastic =
-      sheet.begin_rows(1, {"3  Plastic network", "what it recalls, and its error", "(1 = no idea)"});
-  const int fixed =
-      sheet.begin_rows(1, {"4  Fixed weights", "trained the same way, guesses", "from what is usual"});
-  const int truth = sheet.begin_rows(1, {"The picture itself"});
+void draw_completions(Experiment& experiment, const std::filesystem::path& file) {
+  const std::int64_t size = experiment.options().size, pixels = size * size;
+  const std::int64_t pictures = experiment.options().schedule.pictures;
+  Sheet sheet(size, pictures + 4, 5);
+  sheet.title(
+      "A plastic network remembers pictures that it has just seen",
+      "Each column is one test episode: three new pictures, then half of one of them. The network remembers "
+      "them only in its Hebbian traces.");
+  const double seen = sheet.begin_rows(
+      pictures, {"1  It sees three pictures", "for 8 steps each; it will", "complete the framed one"});
+  const double cue = sheet.begin_rows(1, {"2  Then half of one", "the other half is hidden"});
+  const double whole = sheet.begin_rows(1, {"The whole picture", "the correct answer"});
+  const double plastic = sheet.begin_rows(
+      1, {"3  Plastic network", "recalls the marked half;", "below: squared error", "(1 = no idea)"});
+  const double fixed =
+      sheet.begin_rows(1, {"4  Fixed weights", "trained the same way;", "guesses the marked half"});
 
   for (std::int64_t column = 0; column < columns; ++column) {
-    const std::int64_t batch = trainer.options().batch, b = column % batch;
-    const Episode episode = trainer.test_episode(column / batch);
+    const std::int64_t batch = experiment.options().batch, b = column % batch;
+    const auto sample = static_cast<std::size_t>(b);
+    const Episode episode = experiment.test_episode(column / batch);
     const std::size_t last = static_cast<std::size_t>(((episode.steps - 1) * batch + b) * episode.neurons);
     const auto count = static_cast<std::size_t>(pixels);
     const std::span<const float> target(episode.target.data() + last, count);
-    const auto wanted = episode.wanted[static_cast<std::size_t>(b)];
-    for (std::int64_t k = 0; k < shown; ++k) {
-      const draw::Box at = sheet.place(column, seen + static_cast<int>(k) * (sheet.tile() + gap));
-      sheet.picture(at, {episode.shown.data() + (b * shown + k) * pixels, count});
-      if (k == wanted) sheet.frame(at, draw::series_colours[1]);
+    for (std::int64_t k = 0; k < pictures; ++k) {
+      const draw::Box tile = sheet.tile(column, seen, k);
+      sheet.picture(tile, {episode.shown.data() + (b * pictures + k) * pixels, count});
+      if (k == episode.wanted[sample]) sheet.frame(tile);
     }
-    sheet.picture(sheet.place(column, cue), target, {episode.asked.data() + last, count});
+    sheet.picture(sheet.tile(column, cue), target, {episode.asked.data() + last, count});
+    sheet.picture(sheet.tile(column, whole), target);
     for (const bool is_plastic : {true, false}) {
       const std::span<const float> y =
-          trainer.complete(is_plastic ? trainer.plastic() : trainer.fixed(), episode);
-      const draw::Box at = sheet.place(column, is_plastic ? plastic : fixed);
-      sheet.picture(at, y.subspan(last, count));
-      sheet.canvas().text(at.x + at.width / 2, at.y + at.height + 1, three_digits(error_of(episode, y, b)),
-                          draw::muted, 1, draw::Anchor::centre);
+          experiment.complete(is_plastic ? experiment.plastic() : experiment.fixed(), episode);
+      const draw::Box tile = sheet.tile(column, is_plastic ? plastic : fixed);
+      const draw::Colour colour = is_plastic ? plastic_colour : fixed_colour;
+      sheet.picture(tile, y.subspan(last, count));
+      sheet.mark_half(tile, episode.top[sample] == 0, colour);
+      sheet.error(tile, error_of(episode, y, b), colour);
     }
-    sheet.picture(sheet.place(column, truth), target);
   }
   io::write_png(file, sheet.canvas().image());
 }
 
-void draw_learning_curve(Trainer& trainer, const std::filesystem::path& file) {
-  const auto series_of = [&](const Learner& learner, draw::Colour colour) {
-    draw::Series series{learner.name, colour, {}};
-    for (std::size_t k = 0; k < learner.curve.size(); ++k) {
-      series.points.emplace_back(trainer.evaluated_at()[k], learner.curve[k]);
-    }
-    return series;
+void draw_learning_curve(Experiment& experiment, const std::filesystem::path& file) {
+  const auto curve_of = [&](const Learner& learner, draw::Colour colour) {
+    return draw::Curve{.name = learner.name,
+                       .x = {experiment.evaluated_at().begin(), experiment.evaluated_at().end()},
+                       .y = {learner.curve.begin(), learner.curve.end()},
+                       .colour = colour};
   };
-  const draw::Series series[] = {series_of(trainer.plastic(), draw::series_colours[0]),
-                                 series_of(trainer.fixed(), draw::series_colours[1])};
-  const draw::Canvas canvas = draw::line_chart(800, 480, series,
-                                               {.title = "Completing pictures seen a moment ago",
+  const draw::Curve curves[] = {curve_of(experiment.plastic(), plastic_colour),
+                                curve_of(experiment.fixed(), fixed_colour)};
+  io::write_png(file, draw::line_chart(curves, {.title = "Completing pictures seen a moment ago",
                                                 .x_label = "training iterations",
                                                 .y_label = "squared error on test pictures (1 = no idea)",
-                                                .log_y = true,
-                                                .reference = {}});
-  io::write_png(file, canvas.image());
+                                                .log_y = true}));
 }
 
 }  // namespace plasticity::images

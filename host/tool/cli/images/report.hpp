@@ -2,14 +2,15 @@
 
 #include <filesystem>
 
-#include "tool/cli/images/trainer.hpp"
+#include "tool/cli/images/experiment.hpp"
 
+// Pictures of a training run, as PNG. Both functions need draw::available.
 namespace plasticity::images {
 
-/// The pictures seen, the cue, and what both networks make of it, for the first test episodes.
-void draw_completions(Trainer& trainer, const std::filesystem::path& file);
+/// Draws the first test episodes: the pictures seen, the cue, and the completions of both networks.
+void draw_completions(Experiment& experiment, const std::filesystem::path& file);
 
-/// Test error against iterations for both networks.
-void draw_learning_curve(Trainer& trainer, const std::filesystem::path& file);
+/// Draws the test error of both networks against the iterations.
+void draw_learning_curve(Experiment& experiment, const std::filesystem::path& file);
 
 }  // namespace plasticity::images

@@ -1,10 +1,29 @@
-#include "network/adam_file.hpp"
+#include "network/adam.hpp"
 
 #include <charconv>
+#include <cmath>
 
 #include "base/throw_error.hpp"
 
 namespace plasticity {
+namespace {
+
+void check_range(const char* name, double value, bool legal, const char* expected) {
+  if (!legal || !std::isfinite(value)) bad_argument(name, expected, str_cat(value));
+}
+
+}  // namespace
+
+void check_learning_rate(double value) {
+  check_range("learning_rate", value, value >= 0, "a finite value of at least 0");
+}
+
+void check_adam_options(const AdamOptions& options) {
+  check_learning_rate(options.learning_rate);
+  check_range("beta1", options.beta1, options.beta1 >= 0 && options.beta1 < 1, "a value in [0, 1)");
+  check_range("beta2", options.beta2, options.beta2 >= 0 && options.beta2 < 1, "a value in [0, 1)");
+  check_range("epsilon", options.epsilon, options.epsilon > 0, "a finite value above 0");
+}
 
 void write_adam(const AdamRecord& record, io::TensorFile& file) {
   for (const auto& [name, moments] : record.moments) {

@@ -1,4 +1,4 @@
-#include "tool/cli/images/trainer.hpp"
+#include "tool/cli/images/experiment.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -10,13 +10,13 @@
 namespace plasticity::images {
 namespace {
 
-constexpr double highest_learning_rate = 5e-3;
+constexpr double max_learning_rate = 5e-3;
 constexpr double gradient_norm = 1;
 constexpr std::int64_t warm_up = 50;      // iterations
-constexpr std::int64_t evaluations = 25;  // over a run
-constexpr std::int64_t evaluated = 64;    // episodes in each
+constexpr std::int64_t evaluations = 25;  // per run
+constexpr std::int64_t evaluated = 64;    // episodes per evaluation
 
-Spec spec_of(const TrainerOptions& options, bool plastic) {
+Spec spec_of(const ExperimentOptions& options, bool plastic) {
   return {.cell = Cell::rnn,
           .rule = Rule::decay,
           .rate = Rate::fixed,
@@ -28,13 +28,13 @@ std::string key_of(const Learner& learner) { return learner.name.substr(0, learn
 
 }  // namespace
 
-Learner::Learner(const TrainerOptions& options, bool plastic)
+Learner::Learner(const ExperimentOptions& options, bool plastic)
     : name(plastic ? "plastic" : "fixed weights"),
       network(spec_of(options, plastic),
               {.batch = options.batch, .device = options.device, .seed = options.seed}),
       trainer(network, {.clip_norm = gradient_norm, .reduction = Reduction::relative}) {
   if (plastic) {
-    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // .03 normal: learns faster than .01
+    for (float& alpha : network.parameter("alpha")) alpha *= 3;  // sigma .03 instead of .01: learns faster
     network.parameter("eta")[0] = .04f;
   } else {
     network.parameter("alpha")[0] = 0;
@@ -43,20 +43,20 @@ Learner::Learner(const TrainerOptions& options, bool plastic)
   }
 }
 
-Trainer::Trainer(const TrainerOptions& options, const Pictures& train, const Pictures& test)
+Experiment::Experiment(const ExperimentOptions& options, const Pictures& train, const Pictures& test)
     : options_(options), train_(train), test_(test) {
   if (options.iterations < 1) bad_argument("iterations", "at least 1", str_cat(options.iterations));
   if (options.batch < 1) bad_argument("batch", "at least 1", str_cat(options.batch));
   for (const bool plastic : {true, false}) learners_.emplace_back(options, plastic);
 }
 
-double Trainer::learning_rate() const {
+double Experiment::learning_rate() const {
   const double part = static_cast<double>(iteration_) / static_cast<double>(options_.iterations);
   const double warm = std::min(1.0, static_cast<double>(iteration_ + 1) / static_cast<double>(warm_up));
-  return highest_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
+  return max_learning_rate * warm * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
-void Trainer::advance() {
+void Experiment::advance() {
   Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
   const Episode episode = make_episode(train_, options_.schedule, options_.batch, random);
   for (Learner& learner : learners_) {
@@ -74,17 +74,17 @@ void Trainer::advance() {
     learner.curve.push_back(static_cast<float>(test_error(learner, evaluated)));
 }
 
-Episode Trainer::test_episode(std::int64_t index) const {
+Episode Experiment::test_episode(std::int64_t index) const {
   Random random(~options_.seed, static_cast<std::uint64_t>(index));
   return make_episode(test_, options_.schedule, options_.batch, random);
 }
 
-std::span<const float> Trainer::complete(Learner& learner, const Episode& episode) {
+std::span<const float> Experiment::complete(Learner& learner, const Episode& episode) {
   learner.network.reset();
   return learner.network.infer(episode.sequence());
 }
 
-double Trainer::test_error(Learner& learner, std::int64_t episodes) {
+double Experiment::test_error(Learner& learner, std::int64_t episodes) {
   const std::int64_t batches = (episodes + options_.batch - 1) / options_.batch;
   double sum = 0;
   for (std::int64_t index = 0; index < batches; ++index) {
@@ -94,7 +94,7 @@ double Trainer::test_error(Learner& learner, std::int64_t episodes) {
   return sum / static_cast<double>(batches);
 }
 
-void Trainer::save(const std::filesystem::path& path) const {
+void Experiment::save(const std::filesystem::path& path) const {
   io::TensorFile file;
   file.metadata = {{"format", "plasticity-images-1"},
                    {"iteration", str_cat(iteration_)},
@@ -103,24 +103,24 @@ void Trainer::save(const std::filesystem::path& path) const {
                    {"batch", str_cat(options_.batch)},
                    {"seed", str_cat(options_.seed)},
                    {"pictures", train_.source()}};
-  const auto put = [&](const std::string& name, const std::vector<float>& values) {
+  const auto add = [&](const std::string& name, const std::vector<float>& values) {
     file.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
   };
-  put("evaluated_at", evaluated_at_);
+  add("evaluated_at", evaluated_at_);
   for (const Learner& learner : learners_) {
     io::TensorFile part;
     learner.network.save(part);
     learner.trainer.save(part);
     for (auto& [name, tensor] : part.tensors) file.tensors[key_of(learner) + name] = std::move(tensor);
     for (auto& [name, value] : part.metadata) file.metadata[key_of(learner) + name] = std::move(value);
-    put(key_of(learner) + "curve", learner.curve);
-    put(key_of(learner) + "recent", {learner.recent});
+    add(key_of(learner) + "curve", learner.curve);
+    add(key_of(learner) + "recent", {learner.recent});
   }
   io::save(path, file);
 }
 
-void Trainer::load(const std::filesystem::path& path) {
+void Experiment::load(const std::filesystem::path& path) {
   const io::TensorFile file = io::load(path);
   const auto expect = [&](const std::string& key, const std::string& value) {
     if (read_metadata(file, key) != value) {

@@ -1,0 +1,113 @@
+// Owners, timing and lines of JSON, shared by ceilings.cu and exchange.cu.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace plasticity::ceilings {
+
+inline void check(cudaError_t error, std::source_location where = std::source_location::current()) {
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": " +
+                           cudaGetErrorName(error) + ": " + cudaGetErrorString(error));
+}
+
+inline int attribute(cudaDeviceAttr which) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, 0));
+  return value;
+}
+
+struct Stream {
+  Stream() { check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking)); }
+  ~Stream() { cudaStreamDestroy(handle); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t handle{};
+};
+
+struct Event {
+  Event() { check(cudaEventCreate(&handle)); }
+  ~Event() { cudaEventDestroy(handle); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  cudaEvent_t handle{};
+};
+
+struct Buffer {
+  explicit Buffer(std::size_t bytes) {
+    check(cudaMalloc(&data, bytes));
+    check(cudaMemset(data, 1, bytes));
+    check(cudaDeviceSynchronize());
+  }
+  ~Buffer() { cudaFree(data); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  void* data = nullptr;
+};
+
+/// Microseconds that `work` keeps the stream busy: the median of seven, after one that is not counted.
+template <class Work>
+double microseconds(const Stream& stream, Work work) {
+  const Event start, end;
+  std::vector<float> times;
+  for (int k = 0; k < 8; ++k) {
+    check(cudaEventRecord(start.handle, stream.handle));
+    work();
+    check(cudaEventRecord(end.handle, stream.handle));
+    check(cudaEventSynchronize(end.handle));
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, start.handle, end.handle));
+    if (k > 0) times.push_back(milliseconds);
+  }
+  std::sort(times.begin(), times.end());
+  return 1e3 * static_cast<double>(times[times.size() / 2]);
+}
+
+inline std::string number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6g", value);
+  return text;
+}
+
+/// Prints a member at once, as a JSON object on a line of its own, so that a run that is cut off keeps it.
+inline void tell(const std::string& key, const std::string& value) {
+  std::printf("{\"%s\": %s}\n", key.c_str(), value.c_str());
+  std::fflush(stdout);
+}
+
+inline std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') result += '\\';
+    if (static_cast<unsigned char>(c) >= 0x20) result += c;
+  }
+  return result + "\"";
+}
+
+/// Null, with a "key_skipped" beside it that says why.
+inline void skip(const std::string& key, const std::string& why) {
+  std::fprintf(stderr, "device_ceilings: %s skipped: %s\n", key.c_str(), why.c_str());
+  tell(key, "null");
+  tell(key + "_skipped", quoted(why));
+}
+
+/// The cost of one more barrier: `run(n)` launches a kernel with n of them.
+template <class Run>
+double barrier_cost(const Stream& stream, Run run) {
+  constexpr int few = 100, many = 2100;
+  const double less = microseconds(stream, [&] { run(few); });
+  const double more = microseconds(stream, [&] { run(many); });
+  return (more - less) / (many - few);
+}
+
+/// Measures the cost of exchanging values between blocks, by each way that a resident kernel could use.
+void measure_exchange(const Stream& stream, int sms);
+
+}  // namespace plasticity::ceilings

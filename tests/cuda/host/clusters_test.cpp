@@ -1,0 +1,72 @@
+// What a device has room for, as it says itself: clusters that it refuses, registers.
+#include "cuda/cuda_plan.hpp"
+#include "cuda/on_device.hpp"
+#include "plasticity/error.hpp"
+#include "simt/runtime.hpp"
+#include "simt/schedules.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+constexpr Spec middle{.cell = Cell::rnn, .rule = Rule::hard_clip, .neurons = 200},
+    large{.cell = Cell::rnn, .rule = Rule::hard_clip, .neurons = 640};
+
+Execution chosen(const Spec& spec, Execution wanted = Execution::automatic) {
+  return Plan(spec, {.steps = 9, .device = Device::cuda(), .execution = wanted}).execution();
+}
+
+// 640 neurons need a cluster of 16, which is more than every device must have. "No room" is the answer 0 on
+// some, an error on others; either way the next kind is tried.
+TEST(CudaClusters, OnesThatTheDeviceRefusesAreNotChosen) {
+  simt::run([] {
+    EXPECT_EQ(chosen(middle), Execution::cluster);
+    EXPECT_EQ(chosen(large), Execution::cluster);
+    for (const cudaError_t error :
+         {cudaSuccess, cudaErrorInvalidClusterSize, cudaErrorInvalidValue, cudaErrorInvalidConfiguration,
+          cudaErrorNotSupported, cudaErrorLaunchOutOfResources}) {
+      simt::runtime::refuse_clusters_above(8, error);
+      EXPECT_EQ(chosen(middle), Execution::cluster) << cudaGetErrorName(error);
+      EXPECT_EQ(chosen(large), Execution::grid) << cudaGetErrorName(error);
+      simt::runtime::refuse_clusters_above(1, error);
+      EXPECT_EQ(chosen(middle), Execution::grid) << cudaGetErrorName(error);
+      EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
+      try {
+        chosen(large, Execution::cluster);
+        ADD_FAILURE() << "no error";
+      } catch (const Error& refused) {
+        EXPECT_EQ(refused.code(), ErrorCode::unsupported) << refused.what();
+        EXPECT_NE(std::string(refused.what()).find("options.execution"), std::string::npos) << refused.what();
+      }
+    }
+  });
+}
+
+// A device that has faulted is no device without room.
+TEST(CudaClusters, AFaultIsAnError) {
+  simt::run([] {
+    simt::runtime::refuse_clusters_above(8, cudaErrorLaunchFailure);
+    try {
+      chosen(large);
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::device_unavailable) << error.what();
+    }
+  });
+}
+
+// A backward block of 512 threads takes all registers of a multiprocessor, however little shared memory it
+// needs.
+TEST(CudaClusters, RegistersLimitTheElementsUnderWay) {
+  simt::run([] {
+    const auto way = [](std::int64_t neurons, int multiprocessors) {
+      simt::runtime::set_device(9, 0, multiprocessors);
+      return cuda::CudaPlan({.neurons = neurons}, {.steps = 9, .batch = 500, .device = Device::cuda()})
+          .describe();
+    };
+    EXPECT_NE(way(64, 1).find("512 threads an element, 1 elements at once"), std::string::npos) << way(64, 1);
+    EXPECT_NE(way(64, 132).find(", 132 elements at once"), std::string::npos) << way(64, 132);
+  });
+}
+
+}  // namespace
+}  // namespace plasticity::testing
