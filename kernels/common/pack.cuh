@@ -33,10 +33,6 @@ template <class T>
 __device__ __forceinline__ Pack<T> load_pack(const T* p) {
   return detail::as_pack<T>(load_16(p));
 }
-template <class T>
-__device__ __forceinline__ void store_pack(T* p, Pack<T> pack) {
-  store_16(p, detail::as_bits(pack));
-}
 
 /// Of global memory that is passed over once; see ptx.cuh.
 template <class T>

@@ -222,10 +222,9 @@ __device__ __forceinline__ void load_update(const BackwardStep& step, const Thre
   c.x_before = presynaptic_of(p, step.record, t - 1, at.b);
   if constexpr (kind != Eligibility::none) c.eta = *p.eta;
   const float M = recorded_modulation(p, step.record, t - 1, at.b);
-  for (int k = 0; k < V && at.inside; ++k) {
-    c.y[k] = *step.record.post.at(t, at.b * p.N + at.column + k);
-    c.rate[k] = rate_of(p, M, t - 1, at.b, at.column + k);
-  }
+  if (!at.inside) return;
+  load_row(step.record.post.at(t, at.b * p.N + at.column), c.y);
+  load_rates(p, M, t - 1, at.b, at.column, c.rate);
 }
 
 /// Adds up the sums over rows, and stores those that the launch of step t − 1 reads.

@@ -117,6 +117,24 @@ __device__ __forceinline__ void load_weights(const float* p, float (&v)[V]) {
   }
 }
 
+/// V neighbouring elements of a vector, by 16 bytes if the vector is aligned to 16 bytes.
+template <int V>
+__device__ __forceinline__ void load_row(const float* p, float (&v)[V]) {
+  if constexpr (V % 4 == 0) {
+    if (reinterpret_cast<std::uintptr_t>(p) % 16 == 0) {
+#pragma unroll
+      for (int part = 0; part < V; part += 4) {
+        const Pack<float> pack = load_pack(p + part);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) v[part + k] = pack[k];
+      }
+      return;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < V; ++k) v[k] = p[k];
+}
+
 template <int V, class T>
 __device__ __forceinline__ void store_columns(T* p, const float (&v)[V]) {
   if constexpr (V == 1) {

@@ -93,6 +93,25 @@ __device__ inline float rate_of(const StepParams& p, float modulation, std::int6
   return 0;
 }
 
+/// The rates g_j of step t for V neighbouring columns from `column` on.
+template <int V>
+__device__ __forceinline__ void load_rates(const StepParams& p, float modulation, std::int64_t t,
+                                           std::int64_t b, std::int64_t column, float (&rate)[V]) {
+  if (p.rate == Rate::fan_out) {
+    float bias[V];
+    load_row(p.fan_out_weight + column, rate);
+    load_row(p.fan_out_bias + column, bias);
+#pragma unroll
+    for (int k = 0; k < V; ++k) rate[k] = modulation * rate[k] + bias[k];
+  } else if (p.rate == Rate::external) {
+    load_row(p.external_rate + (t * p.B + b) * p.N + column, rate);
+  } else {
+    const float shared = p.rate == Rate::fixed ? *p.eta : modulation;
+#pragma unroll
+    for (int k = 0; k < V; ++k) rate[k] = shared;
+  }
+}
+
 /// Stores the completed part of step t: M, and under softmax the output of the block's columns.
 __device__ inline void store_completed(const StepParams& p, const Record& record, const Activities& y,
                                        float modulation, std::int64_t t, std::int64_t slot, std::int64_t b,

@@ -101,11 +101,17 @@ __device__ PendingUpdate<V> load_pending_update(const ForwardStep& step, const S
     }
     if constexpr (kind != Eligibility::none)
       update.eta = slots.single ? *state.eta.at(slots.now, at.b) : *p.eta;
-    for (int k = 0; k < V && at.inside; ++k) {
-      const std::int64_t j = at.column + k, bj = at.b * p.N + j;
-      update.y[k] = previous.y.softmax ? previous.y[j] : *step.record.post.at(slots.now, bj);
-      update.rate[k] =
-          slots.single ? *state.rate.at(slots.now, bj) : rate_of(p, previous.modulation, step.t - 1, at.b, j);
+    if (!at.inside) return update;
+    const std::int64_t bj = at.b * p.N + at.column;
+    if (previous.y.softmax) {
+      for (int k = 0; k < V; ++k) update.y[k] = previous.y[at.column + k];
+    } else {
+      load_row(step.record.post.at(slots.now, bj), update.y);
+    }
+    if (slots.single) {
+      load_row(state.rate.at(slots.now, bj), update.rate);
+    } else {
+      load_rates(p, previous.modulation, step.t - 1, at.b, at.column, update.rate);
     }
   }
   return update;

@@ -1,0 +1,154 @@
+"""The kernels that pass over the trace: names, variants, and the bytes that one pass must move.
+
+One entry per kernel declares the bytes that an iteration moves, per row of the thread's V columns. The tool finds the loop and
+the path by them (paths.py), and divides by the connections that the bytes belong to. A kernel that moves other bytes
+than declared is reported, so this table must be renewed with the kernel.
+"""
+import dataclasses
+import re
+
+STEP_THREADS, RESIDENT_THREADS = 256, 512
+REPLAY_ROWS = 8
+# Rules whose adjoint does not depend on the trace before the update.
+NEEDS_NO_TRACE = ("additive", "read_clip")
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One instance of a kernel (kernel, rule, eligibility, precision, V) under the circumstances of a network (cell)."""
+    kernel: str
+    rule: str
+    eligibility: str
+    precision: str  # f32 or bf16: of the trace's tape
+    columns: int    # V, columns per thread
+    cell: str
+
+    @property
+    def eligible(self):
+        return self.eligibility != "none"
+
+    def __str__(self):
+        return " ".join((self.kernel, self.rule, self.eligibility, self.cell, self.precision, f"V={self.columns}"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """A loop: bytes per space that one row of the thread's columns moves, and connections that they belong to."""
+    bytes: dict
+    connections: int
+    times: int = 1     # the loop runs so often per connection
+    trips: int = 1     # of a loop inside it
+    threads: int = STEP_THREADS
+
+
+def _step_forward(v):
+    """Trace read and stored, w and alpha, x of this step and of the one before. A tape in bf16 stores a copy."""
+    traces = 2 if v.eligible else 1
+    passes = [Pass({"load": traces * 4 * v.columns + 8, "weights": 8 * v.columns,
+                    "store": traces * v.columns * (6 if v.precision == "bf16" else 4)}, v.columns)]
+    if v.cell == "lstm":  # the loop of the gates' products, once for each of i, f and o: its weights and h
+        passes.append(Pass({"load": 4, "weights": 4 * v.columns}, v.columns, times=3))
+    return passes
+
+
+def _step_backward(v):
+    """Trace and its gradient read, the gradient stored, w and alpha (and an LSTM's gates), x of two steps, and the sums
+    of the row: the old one read, two stored. A tape in bf16 is read at two steps."""
+    traces = 2 if v.eligible else 1
+    gradients = traces * 4 * v.columns
+    recorded = gradients
+    if v.precision == "bf16":  # the trace after the update, and those before it if the rule's adjoint needs them
+        recorded = (traces + (v.rule not in NEEDS_NO_TRACE)) * 2 * v.columns
+    halves = v.precision == "bf16" and v.columns == 1
+    return [Pass({"load": gradients + (0 if halves else recorded) + 12, "half load": recorded if halves else 0,
+                  "weights": (5 if v.cell == "lstm" else 2) * 4 * v.columns, "store": gradients + 8}, v.columns)]
+
+
+def _resident_forward(v):
+    """Trace and x of two steps in shared memory; w and alpha by generic loads, from shared or global memory; an LSTM's
+    gates from global memory. A checkpoint in bf16 is stored."""
+    traces = 2 if v.eligible else 1
+    return [Pass({"shared load": 4 * traces + 8, "shared store": 4 * traces, "load": 8,
+                  "weights": 12 if v.cell == "lstm" else 0,
+                  "store": 2 * traces if v.precision == "bf16" else 0}, 1, threads=RESIDENT_THREADS)]
+
+
+def _resident_backward(v):
+    """The gradient and x of two steps in shared memory, and the row's sum stored there; w and alpha by generic loads; the
+    trace from global memory. The inner loop is the shuffles of a row's sum: 4 trips for 32 lanes."""
+    traces = 2 if v.eligible else 1
+    return [Pass({"shared load": 4 * traces + 8, "shared store": 4 * traces + 4, "load": 8 + 4 * traces,
+                  "weights": 12 if v.cell == "lstm" else 0}, 1, trips=4, threads=RESIDENT_THREADS)]
+
+
+def _replay(v):
+    """Per step and 8 rows, whose traces are in registers: x of the rows, y, ā, and M, F and F0 of fan_out."""
+    return [Pass({"load": 4 * REPLAY_ROWS + 8 + 12}, REPLAY_ROWS)]
+
+
+def _segment(v):
+    """As the replay without ā; every trace is stored."""
+    traces = 2 if v.eligible else 1
+    return [Pass({"load": 4 * REPLAY_ROWS + 4 + 12, "store": traces * 4 * REPLAY_ROWS}, REPLAY_ROWS)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    function: str   # name in the source
+    passes: object  # Variant -> [Pass]
+    threads: int
+    cells: tuple    # in which the pass differs
+    precision: str  # "argument": a template argument; "flag": a run-time flag; "f32": always
+
+
+KERNELS = {
+    "step forward": Kernel("forward_kernel", _step_forward, STEP_THREADS, ("rnn", "lstm"), "flag"),
+    "step backward": Kernel("backward_kernel", _step_backward, STEP_THREADS, ("rnn", "lstm"), "argument"),
+    "resident forward": Kernel("resident_forward_kernel", _resident_forward, RESIDENT_THREADS, ("rnn", "lstm"), "flag"),
+    "resident backward": Kernel("resident_backward_kernel", _resident_backward, RESIDENT_THREADS, ("rnn", "lstm"), "f32"),
+    "replay": Kernel("replay_kernel", _replay, STEP_THREADS, ("rnn",), "argument"),
+    "segment": Kernel("segment_kernel", _segment, STEP_THREADS, ("rnn",), "f32"),
+}
+
+_NAME = re.compile(r"^(?:void )?(?:[\w:]+::)?(\w+?)<(.*)>\(")
+
+
+def enumerators(header, name):
+    """The enumerators of an `enum class` in a C++ header, in order.
+
+    >>> enumerators("enum class Rule {\\n  decay,  ///< a, b [2016]\\n  oja,\\n};", "Rule")
+    ['decay', 'oja']
+    """
+    body = re.search(r"enum class %s \{(.*?)\}" % name, header, re.S)[1]
+    body = re.sub(r"//.*", "", body)
+    return [part.strip() for part in body.split(",") if part.strip()]
+
+
+def variants_of(demangled, rules, eligibilities):
+    """The variants that a function is, or [] if it passes over no trace.
+
+    >>> rules, kinds = ["decay", "oja", "hard_clip"], ["none", "before", "after"]
+    >>> [str(v) for v in variants_of("void plasticity::cuda::backward_kernel<(plasticity::Rule)2, "
+    ...     "(plasticity::Eligibility)0, float, 4>(plasticity::cuda::BackwardStep)", rules, kinds)]
+    ['step backward hard_clip none rnn f32 V=4', 'step backward hard_clip none lstm f32 V=4']
+    >>> variants_of("void plasticity::cuda::adam_kernel<4>(int)", rules, kinds)
+    []
+    """
+    found = _NAME.match(demangled)
+    kernel = next((name for name, kernel in KERNELS.items() if found and kernel.function == found[1]), None)
+    if kernel is None:
+        return []
+    arguments = [argument.strip() for argument in found[2].split(",")]
+    rule, eligibility = (int(re.sub(r".*\)", "", argument)) for argument in arguments[:2])
+    columns = next((int(argument) for argument in arguments[2:] if argument.isdigit()), 1)
+    half = "__nv_bfloat16" in arguments
+    table = KERNELS[kernel]
+    precisions = {"argument": ("bf16",) if half else ("f32",), "flag": ("f32", "bf16"), "f32": ("f32",)}[table.precision]
+    return [Variant(kernel, rules[rule], eligibilities[eligibility], precision, columns, cell)
+            for precision in precisions for cell in table.cells]
+
+
+def forbidden_in(variant):
+    """Which instructions the path must not pass: those of softmax, and of bf16 in f32."""
+    conversions = ("F2F", "F2FP") if variant.precision == "f32" else ()
+    return lambda instruction: instruction.name in conversions or instruction.opcode == "MUFU.EX2"
