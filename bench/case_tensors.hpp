@@ -19,7 +19,7 @@ struct Tensor {
 };
 
 /// A case with random parameters, inputs and upstream gradient on a device, and the argument structs that
-/// point to them. All outputs and all gradients are asked for. The initial state is zero.
+/// point to them. They request all outputs and all gradients. The initial state is zero.
 template <class Real>
 class CaseTensors {
  public:

@@ -1,4 +1,4 @@
-# The executor that runs CUDA kernels on the CPU in tests (tests/simt): finding what it needs, and the functions
+# The executor that runs CUDA kernels on the CPU in tests (tests/simt): its dependencies, and the functions
 # that compile kernels for it. Sets PLASTICITY_SIMT: whether the CUDA headers are there. No nvcc and no GPU is needed.
 
 find_path(PLASTICITY_CUDA_INCLUDE_DIR cuda_runtime.h
@@ -45,7 +45,7 @@ function(plasticity_simt_library name)
     PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/host)
   target_link_libraries(${name} PUBLIC ${executor} ${arg_LIBRARIES})
   plasticity_warnings(${name})
-  # nvcc assumes no strict aliasing, and knows pragmas that g++ does not.
+  # nvcc assumes no strict aliasing, and accepts pragmas that g++ does not.
   target_compile_options(${name} PRIVATE
     -O2 -g -UNDEBUG -fno-strict-aliasing -ffp-contract=off -Wno-unknown-pragmas ${arg_FLAGS})
 endfunction()
@@ -55,7 +55,7 @@ endfunction()
 #
 # As plasticity_test(), with three differences: it links no library target of its own accord (the real CUDA part
 # would clash with the fake runtime), its cases are called NAME.Suite.Case, since the same sources are built several
-# times, and ThreadSanitizer programs run without address space randomisation where the system lets them. Labelled
+# times, and ThreadSanitizer programs run without address space randomisation if the system permits it. Labelled
 # simt.
 function(plasticity_simt_test name)
   cmake_parse_arguments(arg "" "SANITIZE" "SOURCES;LIBRARIES;LABELS;PROPERTIES;TOGETHER" ${ARGN})

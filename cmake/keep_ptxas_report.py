@@ -1,6 +1,6 @@
 """A compiler launcher: runs nvcc with `ptxas -v` and moves ptxas's report from stderr into OBJECT.ptxas.
 
-A launcher of the build's own (ccache) may stand before nvcc on the command line.
+A launcher of the build's own (ccache) may precede nvcc on the command line.
 """
 import subprocess
 import sys

@@ -107,7 +107,7 @@ struct Sequence {
   float* modulation;          // [T,B] M
   float* rate;                // [T,B,N] g
   float *current, *dcurrent;  // [T,B,N], lstm [T,B,4N]
-  // Of the current step.
+  // Only the current step.
   float *matrix, *dhebb;                                                   // [B,N,N]
   float *s, *carry, *dout, *dpost, *drate, *da, *dc, *sums, *work, *ones;  // [B,N]
   float *pre, *dgates;                                                     // [B,3N]

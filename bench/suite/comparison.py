@@ -59,12 +59,12 @@ def compare(old, new, tolerance, everything, force):
     >>> compare(results(2.0, 1.8, 2.2), results(4.0, 3.6, 4.4, threads=4), 0.1, False, False)
     Traceback (most recent call last):
     ...
-    comparison.NotComparable: threads: 2 in the old results, 4 in the new ones (--force compares all the same)
+    comparison.NotComparable: threads: 2 in the old results, 4 in the new ones (--force compares them anyway)
     """
     for field in ("processor", "threads"):
         before, after = old["machine"].get(field), new["machine"].get(field)
         if before != after and not force:
-            raise NotComparable(f"{field}: {before} in the old results, {after} in the new ones (--force compares all the same)")
+            raise NotComparable(f"{field}: {before} in the old results, {after} in the new ones (--force compares them anyway)")
     before, after = times(old), times(new)
     compared = []
     for name in before:

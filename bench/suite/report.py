@@ -138,7 +138,7 @@ def machine_line(results):
         if device is None and OURS in case["contenders"]:
             device = case["contenders"][OURS].get("configuration", {}).get("device")
     return "; ".join(filter(None, (
-        f"{machine['processor']}, {machine['processors']} processors, {machine['threads']} threads for everyone", device,
+        f"{machine['processor']}, {machine['processors']} processors, {machine['threads']} threads per contender", device,
         machine["system"], results["date"] + f", commit {results['commit']}")))
 
 
@@ -155,11 +155,11 @@ def table(results):
     rows = operation_rows(results, groups)
     if rows:
         lines += ["", "Operations. floor: declared bytes at the copy's bandwidth; % copy: the floor as a share of the time"]
-        lines += columns([["", "ms a step", "spread", "floor", "% copy", "GFLOP/s"], *rows])
+        lines += columns([["", "ms per step", "spread", "floor", "% copy", "GFLOP/s"], *rows])
     for part in ("peers", "sweep"):
         for case in results.get(part, []):
             if case["contenders"]:
-                lines += ["", f"{case['name']}, {case['device']} (milliseconds a step, medians of rounds)"]
+                lines += ["", f"{case['name']}, {case['device']} (milliseconds per step, medians of rounds)"]
                 lines += columns([HEAD, *contender_rows(results, case)])
     lines += training_lines(results)
     if results.get("missing"):
@@ -183,7 +183,7 @@ def training_lines(results):
         reached = each.get("reached")
         done = f"sign error below {training['goal']:.0%} after {reached['episodes']} episodes, {digits(reached['seconds'])} s" \
             if reached else f"{each['episodes']} episodes, {digits(each['seconds'])} s, sign error {each['sign_error']:.2%}"
-        lines.append(f"  {name}: {done} ({digits(1e3 * each['seconds'] / max(each['episodes'], 1))} ms an episode)")
+        lines.append(f"  {name}: {done} ({digits(1e3 * each['seconds'] / max(each['episodes'], 1))} ms per episode)")
     return lines
 
 
@@ -201,7 +201,7 @@ def markdown(results):
     | rnn decay, N 256, B 32, T 30 | 0.150 + 0.350 | 4.00 + 3.50 | 15.0 | 12 | - | 5.00 / 100 |
     """
     lines = [f"Measured by `./run bench` on {machine_line(results)}; {', '.join(results.get('versions', {}).values())}.", "",
-             "| case | plasticity, ms a step, forward + backward | PyTorch eager, as published | times as fast | target |"
+             "| case | plasticity, ms per step, forward + backward | PyTorch eager, as published | times as fast | target |"
              " times as fast as a careful PyTorch | memory, MB, plasticity / PyTorch |", "|---|---|---|---|---|---|---|"]
     for case in results.get("peers", []):
         judged = verdict(case)

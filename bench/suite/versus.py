@@ -82,7 +82,7 @@ def commands(case, contenders, found, options, device):
 def take_turns(chosen, rounds, clock):
     """Two dicts: contender -> rounds, and contender -> reason if it has none. One runs at a time."""
     running, measured, missing = {}, {}, {}
-    longest = 0.0  # of a round of everyone
+    longest = 0.0  # of a round of all contenders
     try:
         for name, (command, environment) in chosen.items():  # the first round, which starts the programs
             try:
@@ -100,7 +100,7 @@ def take_turns(chosen, rounds, clock):
             for name, program in list(running.items()):
                 try:
                     measured[name].append(program.round(clock.left(ROUND_LIMIT)))
-                except Failed:  # what it has done stays
+                except Failed:  # its earlier rounds are kept
                     del running[name]
             longest = max(longest, clock.spent() - start)
     finally:

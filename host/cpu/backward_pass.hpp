@@ -18,7 +18,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   std::byte* sums;  // one GroupSums per group
   std::size_t sums_bytes;
   Real* da;                      // [B,T,gates,N] gradients of the currents
-  const Real* w_in_transposed;   // [gates,N,I] if dx is asked for
+  const Real* w_in_transposed;   // [gates,N,I] if dx is not null
   const Real* gates_transposed;  // [3,N,N] lstm
   const Real* zeros;             // [max(P,N)], or [P,N] with resets
   Connection<Real> connection;

@@ -42,7 +42,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   ForwardSpace<Real> space;
   TapeElement<Real, Trace> record;
 
-  // What one step leaves for the next: output and cell state, the traces, and the pending update.
+  // The results of one step that the next one reads: output, cell state, traces, and the pending update.
   const Real *y_before, *c_before;
   Real *hebb, *eligibility;
   UpdateFactors<Real> pending{};

@@ -24,12 +24,12 @@ inline LaunchConfig group_launch(const GroupShape& shape, std::int64_t groups, s
 template <Rule rule>
 auto select_resident_forward(Eligibility eligibility) {
   return dispatch_eligibility(eligibility,
-                              []<Eligibility kind> { return resident_forward_kernel<rule, kind>; });
+                              [&]<Eligibility kind> { return resident_forward_kernel<rule, kind>; });
 }
 template <Rule rule>
 auto select_resident_backward(Eligibility eligibility) {
   return dispatch_eligibility(eligibility,
-                              []<Eligibility kind> { return resident_backward_kernel<rule, kind>; });
+                              [&]<Eligibility kind> { return resident_backward_kernel<rule, kind>; });
 }
 
 template <Rule rule>

@@ -1,4 +1,4 @@
-// What a loss and Adam do with one entry, for the CPU and for the kernels.
+// The loss and Adam for one entry, for the CPU and for the kernels.
 #pragma once
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// What the argument structs allow: absent tensors, gradients that are not asked for, aliasing, padding.
+// The freedoms of the argument structs: absent tensors, gradients that are not asked for, aliasing, padding.
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -13,7 +13,7 @@ void zero(std::map<std::string, std::vector<double>>& tensors, const std::string
   if (found != tensors.end()) std::fill(found->second.begin(), found->second.end(), 0.0);
 }
 
-// Any optional tensor may be absent. Its gradient is computed all the same.
+// Any optional tensor may be absent. Its gradient is computed nevertheless.
 TYPED_TEST(Arguments, AbsentTensorsAreZero) {
   std::mt19937_64 random(80);
   for (int trial = 0; trial < 150; ++trial) {

@@ -9,7 +9,7 @@
 namespace plasticity::cpu {
 namespace {
 
-/// Each share reads what its neighbour wrote in the previous run, without atomics. The result is correct only
+/// Each share reads its neighbour's result of the previous run, without atomics. The result is correct only
 /// if every share runs once per run and a run ends before the next begins.
 void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, bool one_by_one) {
   std::vector<std::vector<std::int64_t>> results(static_cast<std::size_t>(count));

@@ -12,7 +12,7 @@ product and a sum to fuse, the PTX has one fma; where it has not (the product wa
 mul and an add, which are rounded twice. So the kernels that update traces may have no mul whose product is added, but
 mul.rn, which is never fused. Not seen: two kernels that fuse a b + c d in different ways.
 
-  tests/cuda/ptx_test.py --nvcc nvcc --root . build/kernels/resident_hard_clip.cu build/kernels/forward_hard_clip.cu ...
+  tests/cuda/ptx_test.py --nvcc nvcc --root . kernels/resident/instances/resident_hard_clip.cu ...
 """
 import argparse
 import collections
@@ -24,9 +24,9 @@ import sys
 import tempfile
 
 # Functions that read what other blocks have written, and their files.
-exchanges = {"pull": "kernels/resident/member.cuh",
-             "rows_total": "kernels/resident/adjoint.cuh",
-             "column_rows_total": "kernels/resident/adjoint.cuh"}
+exchanges = {"receive": "kernels/resident/group_block.cuh",
+             "dx_of_row": "kernels/resident/adjoint.cuh",
+             "dx_of_column": "kernels/resident/adjoint.cuh"}
 # Kernels that update traces, by a part of their names. In backward kernels only what comes from segment.cuh does.
 updating = ("forward_kernel", "flush_kernel", "segment_kernel", "replay_kernel")
 
@@ -77,8 +77,9 @@ class Sources:
         """The places of a function's lines, from its head to the brace that closes it at the same depth."""
         path = (self.root / exchanges[name]).resolve()
         lines = path.read_text(encoding="utf-8").splitlines()
-        first = next(k for k, line in enumerate(lines)
-                     if re.search(rf"__device__ [\w ]*\b{name}\(", line))
+        first = next((k for k, line in enumerate(lines) if re.search(rf"__device__ [\w ]*\b{name}\(", line)), None)
+        if first is None:
+            sys.exit(f"{path}: expected a function {name}(), got none; see `exchanges` in {__file__}")
         indent = re.match(r" *", lines[first])[0]
         last = next(k for k in range(first, len(lines)) if lines[k] == indent + "}")
         return {(str(path), k + 1) for k in range(first, last + 1)}

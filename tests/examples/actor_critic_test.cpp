@@ -65,7 +65,7 @@ TEST(ActorCritic, TheSameSeedGivesTheSameRun) {
   EXPECT_EQ(runs[0], runs[1]);
 }
 
-/// One observation, one reward a step whatever is done; each element has its own.
+/// One observation and one reward per step, whatever the action; each element has its own.
 class Salaries final : public Environments {
  public:
   explicit Salaries(std::size_t batch) : batch_(batch) {}

@@ -42,7 +42,7 @@ TEST(Pictures, AreCentredScaledAndTurned) {
     picture.load(0, large, quarter);
     places.push_back(brightest(large));
   }
-  // Quarter turns, each further than the one before by the same: (2,7) (7,25) (25,20) (20,2), in one sense or
+  // Quarter turns, each further than the last by a quarter: (2,7) (7,25) (25,20) (20,2), in one sense or
   // the other.
   EXPECT_EQ(places[2], (27u - 2) * 28 + 27 - 7);
   EXPECT_EQ(places[1] % 28 + places[3] % 28, 27u);

@@ -32,7 +32,7 @@ TEST(MedianCurve, LongRunsInBlocksWithoutWhatIsNotANumber) {
   EXPECT_TRUE(median_curve("a", {{nan, nan}}).x.empty());
 }
 
-/// Runs an experiment of two learners, 3 iterations and 2 seeds; gives its exit code.
+/// Runs an experiment of two learners, 3 iterations and 2 seeds; returns its exit code.
 int run(std::vector<std::string> words, const std::filesystem::path& out, double limit) {
   Experiment experiment(
       {.name = "trial", .about = "A trial", .metric = "m", .x_label = "i", .iterations = 3, .quick = 2});

@@ -1,13 +1,13 @@
 """The code blocks of a Markdown page.
 
     blocks.py tangle PAGE LANGUAGE OUTPUT    the page's blocks as one program
-    blocks.py pieces PAGE ROOT               checks the blocks that say where they are from
+    blocks.py pieces PAGE ROOT               checks the blocks that quote a file
     blocks.py same PAGE FILE                 checks that the page's only block of C++ is that file
 
-A block of C++ that holds main(), and every block of C, is a program as it stands, and the page has one such. Otherwise
-the blocks of C++ are read in turn as the body of main(), after the lines that begin with # and whatever blocks hold
-structs, functions or templates at the left margin. A block after the line <!-- a piece of FILE --> is not compiled: it
-must stand in that file, word for word.
+A block of C++ with main(), and every block of C, is a whole program; a page has one of them. The other blocks of C++
+form the body of main() in order, after the lines that begin with # and the blocks with structs, functions or
+templates at the left margin. A block after the line <!-- a piece of FILE --> is not compiled: the file must contain
+it, word for word.
 """
 import pathlib
 import re

@@ -1,11 +1,12 @@
 """Predicts µs per step of the whole batch from the counts: a calculation, not a measurement.
 
 Issue: a multiprocessor issues 4 warp instructions per clock. Bytes: a step moves the trace (from HBM if it does not fit
-in L2) and reads w and alpha from L2 for every batch element. Latency: an iteration of one warp waits for memory `rounds`
-times and issues its instructions one after another; other warps of the scheduler fill the gaps. A step kernel takes the longest of these, and constants for the
-launch and for the work around the pass. A resident kernel issues its pass, reads w and alpha from L2 if they are not on
-chip, and adds constants for the rest of the step and for the barrier; elements that do not fit come in waves. Backward
-adds the replayed segments and the replay for the gradient of alpha. Not counted: sums after the loop.
+in L2) and reads w and alpha from L2 for every batch element. Latency: an iteration of one warp waits for memory
+`rounds` times and issues its instructions one after another; other warps of the scheduler fill the gaps. A step kernel
+takes the longest of these, and constants for the launch and for the work around the pass. A resident kernel issues its
+pass, reads w and alpha from L2 if they are not on chip, and adds constants for the rest of the step and for the
+barrier; elements that do not fit come in waves. Backward adds the replayed segments and the replay for the gradient of
+alpha. Not counted: sums after the loop.
 """
 import dataclasses
 import math

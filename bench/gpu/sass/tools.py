@@ -40,7 +40,8 @@ def install_tools(build):
     environment = _environment(build)
     print(f"== installing {' and '.join(PACKAGES)} in {environment}", file=sys.stderr)
     for command in ([sys.executable, "-m", "venv", environment],
-                    [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]):
+                    [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                     *PACKAGES]):
         done = subprocess.run(list(map(str, command)), stdout=sys.stderr, check=False)
         if done.returncode != 0:
             raise Missing(f"could not install cuobjdump and nvdisasm: {command[1]} {command[2]} ended with {done.returncode} "

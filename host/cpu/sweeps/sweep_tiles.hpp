@@ -144,7 +144,7 @@ inline void advance(const Connection<Real>& c, Columns columns, const TraceSourc
   }
 }
 
-/// Local copies of sweep arguments. The compiler then knows that no store changes them.
+/// Local copies of sweep arguments. The compiler can then assume that no store changes them.
 template <class Sweep, int count>
 struct SweepCopies {
   Sweep sweep[count];

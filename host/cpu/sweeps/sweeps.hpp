@@ -22,7 +22,7 @@ struct MatrixRows {
   std::int64_t tail_stride;  // row_lanes, or 0
 };
 
-/// What all steps of a call share.
+/// The arguments that all steps of a call share.
 template <class Real>
 struct Connection {
   std::int64_t P, N;
