@@ -13,8 +13,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
                      P = spec.presynaptic(), I = spec.inputs, width = plan.width(), BN = B * N;
   const bool lstm = spec.cell == Cell::lstm;
   da = arena.take<float>(T * B * width);
-  const bool resident = plan.choice_.resident();  // then all of the steps' own is on chip
-  const std::int64_t stepped = resident ? 0 : 1;
+  const std::int64_t stepped = plan.choice_.resident() ? 0 : 1;  // a resident execution keeps these on chip
   G = arena.take<float>(stepped * BN * P);
   GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
   const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
@@ -40,13 +39,12 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
 
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
-  const bool replays = spec.alpha == Granularity::connection;
-  groups = replays ? replay_groups(B, N, P) : 0;
+  groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
   partial = arena.take<float>(groups * P * N);
 
-  reducing_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),
-                             column_sums_bytes(BN, 1), column_sums_bytes(B, 1)});
-  reducing = arena.take<std::byte>(static_cast<std::int64_t>(reducing_bytes));
+  reduction_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),
+                              column_sums_bytes(BN, 1), column_sums_bytes(B, 1)});
+  reduction = arena.take<std::byte>(static_cast<std::int64_t>(reduction_bytes));
   const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});
   blas.bytes = BlasWorkspace::bytes_for(largest);
   const std::size_t slack = BlasWorkspace::alignment;
@@ -55,11 +53,17 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   blas.data = reinterpret_cast<void*>((address + slack - 1) / slack * slack);
 }
 
+std::size_t CudaPlan::BackwardMemory::bytes(const CudaPlan& plan) {
+  Arena counter(nullptr);
+  const BackwardMemory counted(plan, counter);
+  return counter.bytes();
+}
+
 void CudaPlan::enqueue_backward(Stream stream, const BackwardArgs<float>& args, Tape tape,
                                 Scratch scratch) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
-  refuse_earlier_error();
+  check_no_earlier_error();
   check_inputs(device, args);
   check_device_pointer(device, "", "dy", args.dy);
   check_group(device, "dfinal_state", args.dfinal_state);
@@ -70,14 +74,15 @@ void CudaPlan::enqueue_backward(Stream stream, const BackwardArgs<float>& args, 
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
 
-  if (graphs_ == nullptr) return run_backward(args, tape, scratch, stream.handle);
-  const Graphs::Key<BackwardArgs<float>> key{args, tape.data, scratch.data};
-  graphs_->backward.run(key, stream.handle,
-                        [&](cudaStream_t captured) { run_backward(args, tape, scratch, captured); });
+  if (graphs_ == nullptr) return launch_backward(args, tape, scratch, stream.handle);
+  const auto key = key_bytes(Graphs::Key<BackwardArgs<float>>{args, tape.data, scratch.data});
+  SequenceGraph::Call call(graphs_->backward, key, stream.handle);
+  if (call.needs_launches()) launch_backward(args, tape, scratch, call.stream());
+  call.finish();
 }
 
-void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
-                            cudaStream_t stream) const {
+void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
+                               cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
   Arena recorded(tape.data), work(scratch.data);
   const BackwardMemory memory(*this, work);
@@ -114,7 +119,7 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
   if (choice_.resident()) {
     resident_backward(step, memory, stream);
   } else {
-    backward_steps(step, args, memory, stream);
+    step_backward(step, args, memory, stream);
   }
 
   const ParameterGradients gradients{spec_, kernels_, args, step, memory, *blas_, stream};
@@ -124,26 +129,27 @@ void CudaPlan::run_backward(const BackwardArgs<float>& args, Tape tape, Scratch 
   gradients.write_inputs();
 }
 
-void CudaPlan::backward_steps(BackwardStep step, const BackwardArgs<float>& args,
-                              const BackwardMemory& memory, cudaStream_t stream) const {
+void CudaPlan::step_backward(BackwardStep step, const BackwardArgs<float>& args, const BackwardMemory& memory,
+                             cudaStream_t stream) const {
   const State<const float>& upstream = args.dfinal_state;
   const State<float>& initial = args.dinitial_state;
-  const Record on_tape = step.record;
+  const Record tape = step.record;
   const bool rounded = bf16() && !replays();
-  const Variant moved{.bf16 = rounded,
-                      .wide = wide(columns_per_thread({rounded, true}), args.parameters,
-                                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
-  std::int64_t loaded_segment = -1;  // the segment whose traces are there
+  const Variant variant{
+      .bf16 = rounded,
+      .wide = wide(columns_per_thread({rounded, true}), args.parameters,
+                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
+  std::int64_t loaded_segment = -1;  // the first step of the segment in memory.hebb
   for (step.t = options_.steps; step.t >= 0; --step.t) {
     const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
     if (replays() && first != loaded_segment) {
       loaded_segment = first;
-      kernels_.launch_segment({step.params, on_tape, first, memory.hebb, memory.eligibility}, stream);
+      kernels_.launch_segment({step.params, tape, first, memory.hebb, memory.eligibility}, stream);
       step.record.first = first;
       step.record.hebb = {memory.hebb, trace_size()};
       step.record.eligibility = {memory.eligibility, trace_size()};
     }
-    kernels_.launch_backward_step(step, moved, stream);
+    kernels_.launch_backward_step(step, variant, stream);
   }
   step.t = 0;
   if (initial.y != nullptr || initial.c != nullptr || step.dpre != nullptr)

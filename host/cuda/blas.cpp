@@ -12,8 +12,8 @@ namespace {
 void check_blas(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   cudaGetLastError();  // the exception is the report
-  const bool memory = status == CUBLAS_STATUS_ALLOC_FAILED;
-  throw_error(memory ? ErrorCode::out_of_memory : ErrorCode::device_unavailable, what, "success",
+  const bool no_memory = status == CUBLAS_STATUS_ALLOC_FAILED;
+  throw_error(no_memory ? ErrorCode::out_of_memory : ErrorCode::device_unavailable, what, "success",
               cublasGetStatusString(status));
 }
 
@@ -22,7 +22,7 @@ void check_blas(cublasStatus_t status, const char* what) {
 BlasHandle::BlasHandle() { check_blas(cublasCreate(&handle_), "cublasCreate"); }
 
 BlasHandle& BlasHandle::of(int index) {
-  // Never destroyed: when static objects are, the driver may be gone already.
+  // Never destroyed: the driver may be gone when static objects are destroyed.
   static std::mutex& mutex = *new std::mutex;
   static std::map<int, BlasHandle*>& devices = *new std::map<int, BlasHandle*>;
   const std::lock_guard lock(mutex);
@@ -32,8 +32,8 @@ BlasHandle& BlasHandle::of(int index) {
 }
 
 std::size_t BlasWorkspace::bytes_for(std::int64_t elements) {
-  constexpr std::size_t least = 256 << 10, most = 32 << 20, splits = 8;
-  return std::clamp(static_cast<std::size_t>(elements) * sizeof(float) * splits, least, most);
+  constexpr std::size_t min_bytes = 256 << 10, max_bytes = 32 << 20, splits = 8;
+  return std::clamp(static_cast<std::size_t>(elements) * sizeof(float) * splits, min_bytes, max_bytes);
 }
 
 Blas::Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace) : loan_(handle) {
@@ -43,13 +43,13 @@ Blas::Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace) : l
 }
 
 Blas::Loan::~Loan() {
-  // This sets the workspace back to the handle's own, too.
+  // This also resets the workspace to the handle's own.
   if (cublasSetStream(blas, nullptr) != CUBLAS_STATUS_SUCCESS) cudaGetLastError();
 }
 
 void Blas::add_product(const Product& p) const {
   if (p.rows == 0 || p.columns == 0 || p.depth == 0) return;
-  // What is row-major here is column-major and transposed there: Cᵀ += Bᵀ A.
+  // cuBLAS reads the row-major matrices as their column-major transposes: Cᵀ += Bᵀ A.
   const float one = 1;
   check_blas(cublasSgemm_64(loan_.blas, CUBLAS_OP_N, CUBLAS_OP_T, p.columns, p.rows, p.depth, &one, p.b,
                             p.b_stride, p.a, p.rows, &one, p.c, p.c_stride),

@@ -8,13 +8,13 @@
 
 namespace plasticity::cuda {
 
-/// The cuBLAS handle of one device, which one call has at a time. It is created with the first plan on the
-/// device and kept until the process ends. cublasCreate() may not be called while a graph is captured, and
-/// cublasDestroy() waits for the device, which breaks the captures of all threads. A call only has it while
-/// it puts products on its stream, so another that waits for it waits for a few microseconds.
+/// The cuBLAS handle of one device. One call uses it at a time, only while it puts products on its stream, so
+/// other calls wait for a few microseconds. It is created with the first plan on the device and exists until
+/// the process ends: cublasCreate() is not permitted while a graph is captured, and cublasDestroy()
+/// synchronizes the device, which invalidates the captures of all threads.
 class BlasHandle {
  public:
-  /// That of the current device, `index`. Throws Error(out_of_memory).
+  /// The handle of device `index`, which must be the current one. Throws Error(out_of_memory).
   static BlasHandle& of(int index);
 
   BlasHandle(const BlasHandle&) = delete;
@@ -27,19 +27,19 @@ class BlasHandle {
   cublasHandle_t handle_ = nullptr;
 };
 
-/// Memory that cuBLAS works in, the caller's: with it, its bits are the same every time on one kind of
-/// device, and a captured graph holds no memory of the handle's.
+/// A workspace for cuBLAS in the caller's memory. With it, results have the same bits every time on one kind
+/// of device, and a captured graph does not refer to memory of the handle.
 struct BlasWorkspace {
   void* data;
   std::size_t bytes;
 
   static constexpr std::size_t alignment = 256;
-  /// Enough for a result of that many elements: up to what NVIDIA recommends for Hopper, 32 MiB.
+  /// The size for a result of that many elements, at most the 32 MiB that NVIDIA recommends for Hopper.
   static std::size_t bytes_for(std::int64_t elements);
 };
 
-/// cuBLAS on one stream, for a scope. fp32 throughout, no TF32. Afterwards the handle names neither the
-/// stream nor the workspace, which the caller may destroy.
+/// cuBLAS on one stream, for a scope, in fp32 without TF32. Afterwards the handle refers neither to the
+/// stream nor to the workspace, and the caller may destroy them.
 class Blas {
  public:
   Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace);
@@ -59,7 +59,7 @@ class Blas {
   void add_product(const Product& product) const;
 
  private:
-  /// The handle while this has it; gives it back without the stream, if only some of it was set, too.
+  /// Locks the handle. The destructor resets its stream, even if the constructor of Blas throws.
   struct Loan {
     explicit Loan(BlasHandle& handle) : lock(handle.mutex_), blas(handle.handle_) {}
     ~Loan();

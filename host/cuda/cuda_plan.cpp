@@ -25,51 +25,44 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
   check_grids();
   const CurrentDevice current(options.device.index());
   choice_ = choose();
-  interval_ = choose_interval();
-  Arena counter(nullptr);
-  tape(counter, interval_);
-  tape_bytes_ = counter.bytes();
+  interval_ = choose_checkpoint_interval(spec_.rule, options_,
+                                         [&](std::int64_t interval) { return tape_bytes(interval); });
+  tape_bytes_ = tape_bytes(interval_);
   blas_ = &BlasHandle::of(options.device.index());
   if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();
-  Arena with_tape(nullptr), without(nullptr), backward(nullptr), step_state(nullptr);
-  ForwardMemory(*this, with_tape, Tape{{nullptr, 1}});
-  ForwardMemory(*this, without, Tape{});
-  BackwardMemory(*this, backward);
-  StepStateMemory(*this, step_state);
-  scratch_bytes_ = std::max({with_tape.bytes(), without.bytes(), backward.bytes()});
-  step_state_bytes_ = step_state.bytes();
+  scratch_bytes_ = std::max({ForwardMemory::bytes(*this, /*recording=*/true),
+                             ForwardMemory::bytes(*this, /*recording=*/false), BackwardMemory::bytes(*this)});
+  step_state_bytes_ = StepStateMemory::bytes(*this);
 }
 
 std::int64_t CudaPlan::tiles() const { return (spec_.neurons + tile_columns - 1) / tile_columns; }
 
 void CudaPlan::check_grids() const {
-  constexpr std::int64_t most = 0x7fffffff;
+  constexpr std::int64_t max_blocks = 0x7fffffff;
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic(), I = spec_.inputs, B = options_.batch;
   const std::int64_t rows = std::max<std::int64_t>(options_.steps, 1) * B;
-  const auto refuse = [&](const char* what, std::int64_t blocks) {
-    if (blocks <= most) return;
-    throw_error(ErrorCode::unsupported, what,
-                str_cat("a launch of at most ", most, " blocks on a CUDA device"), str_cat(blocks));
+  const auto check_blocks = [&](const char* argument, std::int64_t blocks) {
+    if (blocks <= max_blocks) return;
+    throw_error(ErrorCode::unsupported, argument,
+                str_cat("a launch of at most ", max_blocks, " blocks on a CUDA device"), str_cat(blocks));
   };
-  refuse("options.batch", B * tiles());
-  refuse("options.steps", product_blocks(rows, std::max(width(), I)));
-  refuse("options.batch", segment_blocks(B, N, P));
-  refuse("spec.neurons", replay_blocks(replay_groups(B, N, P), N, P));
+  check_blocks("options.batch", B * tiles());
+  check_blocks("options.steps", product_blocks(rows, std::max(width(), I)));
+  check_blocks("options.batch", segment_blocks(B, N, P));
+  check_blocks("spec.neurons", replay_blocks(replay_groups(B, N, P), N, P));
 }
 
-std::int64_t CudaPlan::choose_interval() const {
-  return choose_checkpoint_interval(spec_.rule, options_, [&](std::int64_t interval) {
-    Arena counter(nullptr);
-    tape(counter, interval);
-    return counter.bytes();
-  });
+std::size_t CudaPlan::tape_bytes(std::int64_t interval) const {
+  Arena counter(nullptr);
+  tape(counter, interval);
+  return counter.bytes();
 }
 
 Record CudaPlan::vectors(Arena& arena, std::int64_t slots, bool on_tape) const {
   const std::int64_t B = options_.batch, N = spec_.neurons;
   const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
-  const auto take = [&](bool there, std::int64_t width) {
-    return TimeSlots<float>{arena.take<float>(there ? slots * B * width : 0), B * width};
+  const auto take = [&](bool exists, std::int64_t width) {
+    return TimeSlots<float>{arena.take<float>(exists ? slots * B * width : 0), B * width};
   };
   Record record{};
   record.ring = !on_tape;
@@ -94,24 +87,24 @@ Record CudaPlan::tape(Arena& arena, std::int64_t interval) const {
   const std::int64_t T = options_.steps, trace = trace_size();
   Record record = vectors(arena, T + 1, true);
   record.interval = interval;
-  // A bfloat16 tape of every step has the trace after the last one too.
+  // A bfloat16 tape of every step also stores the trace after the last step.
   const std::int64_t checkpoints =
       bf16() && interval == 1 ? T + 1 : std::max<std::int64_t>((T + interval - 1) / interval, 1);
-  const std::int64_t kept = checkpoints * trace, eligible = spec_.has_eligibility() ? kept : 0;
+  const std::int64_t hebb = checkpoints * trace, eligibility = spec_.has_eligibility() ? hebb : 0;
   if (bf16()) {
-    record.hebb16 = arena.take<std::uint16_t>(kept);
-    record.eligibility16 = arena.take<std::uint16_t>(eligible);
+    record.hebb16 = arena.take<std::uint16_t>(hebb);
+    record.eligibility16 = arena.take<std::uint16_t>(eligibility);
   } else {
-    record.hebb = {arena.take<float>(kept), trace};
-    record.eligibility = {arena.take<float>(eligible), trace};
+    record.hebb = {arena.take<float>(hebb), trace};
+    record.eligibility = {arena.take<float>(eligibility), trace};
   }
   return record;
 }
 
-void CudaPlan::add_working_traces(Record& tape, Arena& work) const {
+void CudaPlan::add_working_traces(Record& tape, Arena& scratch) const {
   if (!bf16() && interval_ == 1) return;
-  float* hebb = work.take<float>(trace_size());
-  float* eligibility = work.take<float>(spec_.has_eligibility() ? trace_size() : 0);
+  float* hebb = scratch.take<float>(trace_size());
+  float* eligibility = scratch.take<float>(spec_.has_eligibility() ? trace_size() : 0);
   if (bf16()) {
     tape.hebb = {hebb, 0};
     tape.eligibility = {eligibility, 0};
@@ -154,7 +147,7 @@ StepParams CudaPlan::step_params(std::int64_t steps, const Parameters<const floa
           .clamp_value = masks.clamp_value};
 }
 
-Load CudaPlan::loading(const State<const float>& state, const Record& record) const {
+Load CudaPlan::load_params(const State<const float>& state, const Record& record) const {
   return {.B = options_.batch,
           .N = spec_.neurons,
           .P = spec_.presynaptic(),

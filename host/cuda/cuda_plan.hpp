@@ -6,10 +6,10 @@
 #include "plan/backend.hpp"
 #include "product/launch.hpp"
 
-// The CUDA backend. A sequence is run by one of three (planner.hpp chooses): one launch a timestep for the
-// whole batch, the trace update of a step folded into the next step's launch; the same launches as a graph
-// (graph.hpp); or one launch a sequence, an element's traces on chip (kernels/resident). The tape, the same
-// for all, keeps the trace of every K-th step; backward replays those between.
+// The CUDA backend. The planner (planner.hpp) chooses one of three ways to run a sequence: one launch per
+// step for the whole batch, where the launch of a step does the trace update of the step before; the same
+// launches as a graph (graph.hpp); or one launch per sequence with the traces on chip (kernels/resident). All
+// write the same tape, which stores the trace of every K-th step. Backward replays the others.
 namespace plasticity::cuda {
 
 class BlasHandle;
@@ -36,40 +36,41 @@ class CudaPlan final : public TypedBackend<float> {
   struct StepStateMemory;
   struct ForwardMemory;
   struct BackwardMemory;
-  struct Graphs;              // of forward and backward, under Execution::graph
-  struct ParameterGradients;  // what is summed after the steps (gradients.cpp)
+  struct Graphs;
+  struct ParameterGradients;
 
   StepParams step_params(std::int64_t steps, const Parameters<const float>& parameters,
                          const Inputs<const float>& inputs, const Masks<float>& masks) const;
-  /// The record in a ring, traces in place.
+  /// A record in a ring, with the traces updated in place.
   Record ring(Arena& arena) const;
-  /// The record on a tape with checkpoints every `interval` steps.
+  /// A record on a tape with a checkpoint every `interval` steps.
   Record tape(Arena& arena, std::int64_t interval) const;
-  /// The vectors of a record of that many slots.
+  /// The vectors of a record with that many slots.
   Record vectors(Arena& arena, std::int64_t slots, bool on_tape) const;
-  /// Adds what forward needs beside a tape: the traces between its checkpoints.
-  void add_working_traces(Record& tape, Arena& work) const;
-  Load loading(const State<const float>& state, const Record& record) const;
-  /// Whether `columns` at a time, 16 bytes or more, will do for the matrices that the caller gives.
+  /// Adds the working traces that forward uses between the checkpoints of a tape.
+  void add_working_traces(Record& tape, Arena& scratch) const;
+  Load load_params(const State<const float>& state, const Record& record) const;
+  /// Whether kernels may read the caller's matrices in groups of `columns` columns, 16 bytes or more.
   bool wide(std::int64_t columns, const Parameters<const float>& parameters,
             std::initializer_list<const void*> others = {}) const;
-  /// x W_in + b of `steps` steps into `currents`; what the steps then read.
+  /// Enqueues x W_in + b for `steps` steps into `currents`, and returns the currents that the steps read.
   const float* input_currents(const Parameters<const float>& parameters, const Inputs<const float>& inputs,
                               std::int64_t steps, float* currents, cudaStream_t stream) const;
 
   bool bf16() const { return options_.precision == Precision::bf16; }
-  /// Whether backward reads traces that were replayed, not those on the tape.
+  /// Whether backward reads replayed traces, not those on the tape.
   bool replays() const { return interval_ > 1 || (bf16() && choice_.resident()); }
-  std::int64_t choose_interval() const;
-  /// The planner's choice, as far as this device has room for it.
+  std::size_t tape_bytes(std::int64_t interval) const;
+  /// The planner's choice, restricted to executions that the current device can hold.
   ExecutionChoice choose() const;
-  void run_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
-  void run_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
+  void launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
+  void launch_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
+                       cudaStream_t stream) const;
   void resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory, const float* current,
                         bool on_tape, cudaStream_t stream) const;
   void resident_backward(const BackwardStep& step, const BackwardMemory& memory, cudaStream_t stream) const;
-  void backward_steps(BackwardStep step, const BackwardArgs<float>& args, const BackwardMemory& memory,
-                      cudaStream_t stream) const;
+  void step_backward(BackwardStep step, const BackwardArgs<float>& args, const BackwardMemory& memory,
+                     cudaStream_t stream) const;
   std::int64_t trace_size() const { return options_.batch * spec_.presynaptic() * spec_.neurons; }
   bool projected() const { return spec_.is_recurrent() && spec_.inputs > 0; }
   std::int64_t width() const { return spec_.gates() * spec_.neurons; }

@@ -6,20 +6,31 @@
 
 namespace plasticity::cuda {
 
-CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& work, Tape tape) {
+CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& scratch, bool recording, void* tape) {
   const std::int64_t T = std::max<std::int64_t>(plan.options_.steps, 1);
-  currents = work.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
-  Arena recorded(tape.data);
+  currents = scratch.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
   const bool resident = plan.choice_.resident(), exchanges = plan.choice_.execution == Execution::grid;
   exchange =
-      work.take<float>(exchanges ? plan.choice_.groups * forward_exchange(network_traits(plan.spec_)) : 0);
+      scratch.take<float>(exchanges ? plan.choice_.groups * forward_exchange(network_traits(plan.spec_)) : 0);
   record = {};
-  if (tape.bytes > 0) {
-    record = plan.tape(recorded, plan.interval_);
-    if (!resident) plan.add_working_traces(record, work);
+  if (recording) {
+    Arena on_tape(tape);
+    record = plan.tape(on_tape, plan.interval_);
+    if (!resident) plan.add_working_traces(record, scratch);
   } else if (!resident) {
-    record = plan.ring(work);
+    record = plan.ring(scratch);
   }
+}
+
+CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Scratch scratch, Tape tape) {
+  Arena arena(scratch.data);
+  *this = ForwardMemory(plan, arena, tape.data != nullptr, tape.data);
+}
+
+std::size_t CudaPlan::ForwardMemory::bytes(const CudaPlan& plan, bool recording) {
+  Arena counter(nullptr);
+  const ForwardMemory counted(plan, counter, recording, nullptr);
+  return counter.bytes();
 }
 
 void CudaPlan::enqueue_forward(Stream stream, const ForwardArgs<float>& args, Tape tape,
@@ -35,32 +46,31 @@ void CudaPlan::enqueue_forward(Stream stream, const ForwardArgs<float>& args, Ta
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
 
-  if (graphs_ == nullptr) return run_forward(args, tape, scratch, stream.handle);
-  const Graphs::Key<ForwardArgs<float>> key{args, tape.data, scratch.data};
-  graphs_->forward.run(key, stream.handle,
-                       [&](cudaStream_t captured) { run_forward(args, tape, scratch, captured); });
+  if (graphs_ == nullptr) return launch_forward(args, tape, scratch, stream.handle);
+  const auto key = key_bytes(Graphs::Key<ForwardArgs<float>>{args, tape.data, scratch.data});
+  SequenceGraph::Call call(graphs_->forward, key, stream.handle);
+  if (call.needs_launches()) launch_forward(args, tape, scratch, call.stream());
+  call.finish();
 }
 
-void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch,
-                           cudaStream_t stream) const {
+void CudaPlan::launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch,
+                              cudaStream_t stream) const {
   const std::int64_t T = options_.steps;
-  Arena work(scratch.data);
-  const ForwardMemory memory(*this, work, tape.data == nullptr ? Tape{} : tape);
-  const Record& kept = memory.record;
-  if (!choice_.resident()) launch_load(loading(args.initial_state, kept), stream);
-  const float* input =
+  const ForwardMemory memory(*this, scratch, tape);
+  if (!choice_.resident()) launch_load(load_params(args.initial_state, memory.record), stream);
+  const float* current =
       T > 0 ? input_currents(args.parameters, args.inputs, T, memory.currents, stream) : nullptr;
-  if (choice_.resident()) return resident_forward(args, memory, input, tape.data != nullptr, stream);
+  if (choice_.resident()) return resident_forward(args, memory, current, tape.data != nullptr, stream);
 
   ForwardStep step{.params = step_params(T, args.parameters, args.inputs, args.masks),
-                   .record = kept,
+                   .record = memory.record,
                    .step_state = {},
                    .t = 0,
-                   .current = input,
+                   .current = current,
                    .y = args.y,
                    .modulation = args.modulation};
   const Flush flush{.params = step.params,
-                    .record = kept,
+                    .record = memory.record,
                     .step_state = {},
                     .y = args.y,
                     .modulation = args.modulation,
@@ -70,7 +80,7 @@ void CudaPlan::run_forward(const ForwardArgs<float>& args, Tape tape, Scratch sc
                     .final_eligibility = args.final_state.eligibility};
   const bool wide_loads = wide(forward_columns, args.parameters);
   for (step.t = 0; step.t < T; ++step.t) {
-    if (input != nullptr) step.current = input + step.t * options_.batch * width();
+    if (current != nullptr) step.current = current + step.t * options_.batch * width();
     kernels_.launch_step(step, wide_loads, stream);
   }
   kernels_.launch_flush(flush, stream);

@@ -39,12 +39,12 @@ void CudaPlan::ParameterGradients::add_weights() const {
   if (gradients.w == nullptr && gradients.w_gates == nullptr && gradients.w_in == nullptr) return;
   const Blas blas(handle, stream, memory.blas);
   if (gradients.w != nullptr || gradients.w_gates != nullptr) {
-    // x of step t: what the network showed before it, zero after a reset; or what was given.
+    // x of step t: the output of step t − 1, zero after a reset; in a feedforward cell the input.
     const Lhs x =
         spec.is_recurrent() ? Lhs{step.record.output.base, p.P, p.reset} : Lhs{args.inputs.pre, p.P, nullptr};
     const float* rows = masked_lhs(x);
     if (gradients.w != nullptr) add_product(blas, x, rows, p.lstm ? 2 * p.N : 0, p.N, gradients.w, p.N);
-    if (gradients.w_gates != nullptr) {  // ā stands in the order i f g o, W_gates has i f o
+    if (gradients.w_gates != nullptr) {  // the order of ā is i f g o, of W_gates i f o
       add_product(blas, x, rows, 0, 2 * p.N, gradients.w_gates, 3 * p.N);
       add_product(blas, x, rows, 3 * p.N, p.N, gradients.w_gates + 2 * p.N, 3 * p.N);
     }
@@ -58,7 +58,7 @@ void CudaPlan::ParameterGradients::add_weights() const {
 
 void CudaPlan::ParameterGradients::add_columns(const float* values, std::int64_t rows, std::int64_t columns,
                                                float* sums) const {
-  launch_column_sums({values, rows, columns, sums}, memory.reducing, memory.reducing_bytes, stream);
+  launch_column_sums({values, rows, columns, sums}, memory.reduction, memory.reduction_bytes, stream);
 }
 
 void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {

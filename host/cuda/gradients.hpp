@@ -4,7 +4,8 @@
 
 namespace plasticity::cuda {
 
-/// What is left after the steps of backward: the sums over all steps and batch elements.
+/// The gradients of the parameters and inputs: sums over all steps and batch elements, after the backward
+/// steps.
 struct CudaPlan::ParameterGradients {
   const Spec& spec;
   const RuleKernels& kernels;
@@ -14,21 +15,21 @@ struct CudaPlan::ParameterGradients {
   BlasHandle& handle;
   cudaStream_t stream;
 
-  void add_weights() const;         // W, W_gates, W_in: products over all T B
-  void add_alpha(bool bf16) const;  // from the sums of the steps, or per connection by a replay
+  void add_weights() const;         // W, W_gates, W_in: products over all T B rows
+  void add_alpha(bool bf16) const;  // per connection by a replay, else from the sums of the steps
   void add_vectors() const;         // b, η, the modulator, the fan-out
   void write_inputs() const;        // x, u
 
  private:
-  /// What stands on the left of a weight's product, and which of its rows count.
+  /// The left operand of a weight's product. `reset`: [T,B] masks rows, or null.
   struct Lhs {
     const float* rows;  // [T B,width]
     std::int64_t width;
     const std::uint8_t* reset;
   };
-  /// `lhs` itself, or where masks leave rows out a copy with zeros there.
+  /// The rows of `lhs`, or a copy with zeros in masked rows if there are masks.
   const float* masked_lhs(const Lhs& lhs) const;
-  /// sums [lhs.width,columns] += leftᵀ ā, of the columns of ā from `first` on.
+  /// sums [lhs.width,columns] += rowsᵀ ā, for the columns of ā from `first` on.
   void add_product(const Blas& blas, const Lhs& lhs, const float* rows, std::int64_t first,
                    std::int64_t columns, float* sums, std::int64_t stride) const;
   void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums) const;

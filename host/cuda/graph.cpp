@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
 #include "common/check.hpp"
@@ -11,14 +10,14 @@ namespace plasticity::cuda {
 namespace {
 
 bool is_captured(cudaStream_t stream) {
-  if (stream == nullptr) return false;  // the legacy stream cannot be
+  if (stream == nullptr) return false;  // the legacy stream cannot be captured
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream, &status), "cudaStreamIsCapturing");
   return status != cudaStreamCaptureStatusNone;
 }
 
-/// What decides which kernels a call launches, of its key: each pointer is null, aligned to 16 bytes, or
-/// neither. (Where the key holds a size in place of a pointer, two calls may differ in form for nothing.)
+/// The part of a key that determines which kernels a call launches: whether each pointer is null, aligned to
+/// 16 bytes, or neither. (A word of the key may be a size. Then two calls may differ in form without need.)
 std::vector<std::byte> form_of(const std::vector<std::byte>& key) {
   std::vector<std::byte> form;
   for (std::size_t place = 0; place < key.size(); place += sizeof(std::uintptr_t)) {
@@ -29,67 +28,75 @@ std::vector<std::byte> form_of(const std::vector<std::byte>& key) {
   return form;
 }
 
-/// A captured graph, which is needed until the executable has taken it over.
-struct Captured {
-  cudaGraph_t graph;
-  ~Captured() {
-    if (cudaGraphDestroy(graph) != cudaSuccess) cudaGetLastError();
+/// Destroys a captured graph at the end of a scope.
+struct CapturedGraph {
+  cudaGraph_t graph = nullptr;
+  ~CapturedGraph() {
+    if (graph != nullptr && cudaGraphDestroy(graph) != cudaSuccess) cudaGetLastError();
   }
 };
 
 }  // namespace
 
 SequenceGraph::~SequenceGraph() {
-  bool fine = executable_ == nullptr || cudaGraphExecDestroy(executable_) == cudaSuccess;
-  fine = (own_ == nullptr || cudaStreamDestroy(own_) == cudaSuccess) && fine;
-  if (!fine) cudaGetLastError();
+  bool ok = executable_ == nullptr || cudaGraphExecDestroy(executable_) == cudaSuccess;
+  ok = (own_ == nullptr || cudaStreamDestroy(own_) == cudaSuccess) && ok;
+  if (!ok) cudaGetLastError();
 }
 
-cudaGraph_t SequenceGraph::capture(const std::function<void(cudaStream_t)>& work) {
+void SequenceGraph::begin_capture() {
   if (own_ == nullptr)
     check(cudaStreamCreateWithFlags(&own_, cudaStreamNonBlocking), "a stream to capture a graph on");
   check(cudaStreamBeginCapture(own_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
-  cudaGraph_t graph = nullptr;
-  try {
-    work(own_);
-  } catch (...) {
-    if (cudaStreamEndCapture(own_, &graph) != cudaSuccess) cudaGetLastError();
-    if (graph != nullptr && cudaGraphDestroy(graph) != cudaSuccess) cudaGetLastError();
-    throw;
-  }
-  check(cudaStreamEndCapture(own_, &graph), "cudaStreamEndCapture");
-  return graph;
 }
 
-void SequenceGraph::take(cudaGraph_t graph) {
+void SequenceGraph::instantiate(cudaGraph_t graph) {
   if (executable_ != nullptr) {
     cudaGraphExecUpdateResultInfo result{};
     if (cudaGraphExecUpdate(executable_, graph, &result) == cudaSuccess) return;
-    // Other launches than before, or whatever else an update cannot do. If the device has a fault,
-    // instantiating reports it.
+    // The launches differ, or the update is not possible for another reason. If the device has a fault,
+    // cudaGraphInstantiate() reports it.
     cudaGetLastError();
     check(cudaGraphExecDestroy(std::exchange(executable_, nullptr)), "cudaGraphExecDestroy");
   }
   check(cudaGraphInstantiate(&executable_, graph, 0), "cudaGraphInstantiate");
 }
 
-void SequenceGraph::run_bytes(const std::vector<std::byte>& key, cudaStream_t stream,
-                              const std::function<void(cudaStream_t)>& work) {
-  if (is_captured(stream)) return work(stream);
-  const std::lock_guard lock(mutex_);
-  if (executable_ == nullptr || key != key_) {
-    std::vector<std::byte> form = form_of(key);
-    if (!ran_.contains(form)) {
-      work(stream);
-      ran_.insert(std::move(form));
-      return;
-    }
-    key_.clear();  // whatever fails from here on, the next call captures again
-    const Captured captured{capture(work)};
-    take(captured.graph);
-    key_ = key;
+SequenceGraph::Call::Call(SequenceGraph& graph, const std::vector<std::byte>& key, cudaStream_t stream)
+    : graph_(graph), key_(key), stream_(stream), lock_(graph.mutex_, std::defer_lock), mode_(choose_mode()) {
+  if (mode_ != Mode::capture) return;
+  graph_.key_.clear();  // if this call fails, the next call captures again
+  graph_.begin_capture();
+  capturing_ = true;
+}
+
+SequenceGraph::Call::Mode SequenceGraph::Call::choose_mode() {
+  if (is_captured(stream_)) return Mode::nested;
+  lock_.lock();
+  if (graph_.executable_ != nullptr && key_ == graph_.key_) return Mode::replay;
+  return graph_.ran_.contains(form_of(key_)) ? Mode::capture : Mode::direct;
+}
+
+SequenceGraph::Call::~Call() {
+  if (!capturing_) return;
+  CapturedGraph discarded;
+  if (cudaStreamEndCapture(graph_.own_, &discarded.graph) != cudaSuccess) cudaGetLastError();
+}
+
+void SequenceGraph::Call::finish() {
+  if (mode_ == Mode::nested) return;
+  if (mode_ == Mode::direct) {
+    graph_.ran_.insert(form_of(key_));
+    return;
   }
-  check(cudaGraphLaunch(executable_, stream), "cudaGraphLaunch");
+  if (mode_ == Mode::capture) {
+    capturing_ = false;
+    CapturedGraph captured;
+    check(cudaStreamEndCapture(graph_.own_, &captured.graph), "cudaStreamEndCapture");
+    graph_.instantiate(captured.graph);
+    graph_.key_ = key_;
+  }
+  check(cudaGraphLaunch(graph_.executable_, stream_), "cudaGraphLaunch");
 }
 
 }  // namespace plasticity::cuda

@@ -3,7 +3,6 @@
 #include <cuda_runtime_api.h>
 
 #include <cstring>
-#include <functional>
 #include <mutex>
 #include <set>
 #include <type_traits>
@@ -11,10 +10,19 @@
 
 namespace plasticity::cuda {
 
+/// The bytes of a value without padding, as a key.
+template <class Key>
+std::vector<std::byte> key_bytes(const Key& key) {
+  static_assert(std::has_unique_object_representations_v<Key>);
+  std::vector<std::byte> bytes(sizeof(Key));
+  std::memcpy(bytes.data(), &key, sizeof(Key));
+  return bytes;
+}
+
 /// The launches of a call as a CUDA graph. The first call goes to the stream directly: CUDA loads a kernel at
-/// its first launch, and cuBLAS at its first product, and neither should happen in a capture. The second is
-/// captured, and launched again as long as the pointers are the same; with other pointers a call is captured
-/// again and the graph updated. Calls may come from several threads; CUDA runs the launches of one graph one
+/// its first launch and cuBLAS at its first product, and neither should happen in a capture. The second call
+/// is captured. Later calls launch the graph while their key stays the same. If the key changes, the call is
+/// captured again and the graph is updated. Several threads may call; CUDA runs the launches of one graph one
 /// after another.
 class SequenceGraph {
  public:
@@ -23,28 +31,48 @@ class SequenceGraph {
   SequenceGraph(const SequenceGraph&) = delete;
   SequenceGraph& operator=(const SequenceGraph&) = delete;
 
-  /// Has `work(stream)` done on `stream`. `key` is all that `work` depends on. While the caller captures
-  /// `stream`, the work goes into that capture as it is.
-  template <class Key, class Work>
-  void run(const Key& key, cudaStream_t stream, const Work& work) {
-    static_assert(std::has_unique_object_representations_v<Key>);
-    std::vector<std::byte> bytes(sizeof(Key));
-    std::memcpy(bytes.data(), &key, sizeof(Key));
-    run_bytes(bytes, stream, work);
-  }
+  /// One call. `key`: the bytes of everything that the launches depend on.
+  ///   SequenceGraph::Call call(graph, key, stream);
+  ///   if (call.needs_launches()) ...;  // put the launches on call.stream()
+  ///   call.finish();
+  class Call {
+   public:
+    Call(SequenceGraph& graph, const std::vector<std::byte>& key, cudaStream_t stream);
+    /// Discards the capture if the call has not finished.
+    ~Call();
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
 
-  /// The same with a key of bytes.
-  void run_bytes(const std::vector<std::byte>& key, cudaStream_t stream,
-                 const std::function<void(cudaStream_t)>& work);
+    bool needs_launches() const { return mode_ != Mode::replay; }
+    cudaStream_t stream() const { return mode_ == Mode::capture ? graph_.own_ : stream_; }
+    /// Ends the capture if there is one, and launches the graph if there is one.
+    void finish();
+
+   private:
+    enum class Mode {
+      nested,   // the caller captures the stream: the launches become part of that capture
+      direct,   // the first call of its form
+      capture,  // the launches are captured
+      replay    // the graph has the launches
+    };
+    Mode choose_mode();
+
+    SequenceGraph& graph_;
+    const std::vector<std::byte>& key_;
+    cudaStream_t stream_;
+    std::unique_lock<std::mutex> lock_;
+    Mode mode_;
+    bool capturing_ = false;
+  };
 
  private:
-  cudaGraph_t capture(const std::function<void(cudaStream_t)>& work);
-  void take(cudaGraph_t graph);
+  void begin_capture();
+  void instantiate(cudaGraph_t graph);
 
   std::mutex mutex_;
-  cudaStream_t own_ = nullptr;  // what is captured; nothing ever runs on it
+  cudaStream_t own_ = nullptr;  // captured; nothing runs on it
   cudaGraphExec_t executable_ = nullptr;
-  std::vector<std::byte> key_;
+  std::vector<std::byte> key_;            // of the last capture
   std::set<std::vector<std::byte>> ran_;  // the forms of the calls that went to a stream directly
 };
 

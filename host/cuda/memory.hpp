@@ -1,3 +1,4 @@
+// The layouts of a plan's memory: step state, scratch of forward, scratch of backward.
 #pragma once
 
 #include "cuda/blas.hpp"
@@ -6,7 +7,8 @@
 
 namespace plasticity::cuda {
 
-/// A call's launches depend on its arguments, and on the caller's memory.
+/// The graphs of a plan under Execution::graph. The launches of a call depend on its arguments and its
+/// memory.
 struct CudaPlan::Graphs {
   template <class Args>
   struct Key {
@@ -16,42 +18,51 @@ struct CudaPlan::Graphs {
   SequenceGraph forward, backward;
 };
 
-/// The state of a network that is stepped, carved in one place for counting and for use.
+/// The state of a network that Plan::step advances.
 struct CudaPlan::StepStateMemory {
   Record record;
   StepStateRecord step_state;
 
   StepStateMemory(const CudaPlan& plan, Arena& arena);
+  static std::size_t bytes(const CudaPlan& plan);
 };
 
-/// The scratch of a forward pass, and where it leaves its record.
+/// The scratch of a forward pass, and its record: on the tape if it records, else in a ring in the scratch. A
+/// resident execution that does not record has no record.
 struct CudaPlan::ForwardMemory {
   float* currents;  // [T,B,width] input currents
-  Record record;    // on the tape, or without one in a ring; resident without one: none
+  Record record;
   float* exchange;  // of a cooperative launch
 
-  ForwardMemory(const CudaPlan& plan, Arena& work, Tape tape);
+  /// `tape`: null if the pass does not record.
+  ForwardMemory(const CudaPlan& plan, Scratch scratch, Tape tape);
+  /// The bytes of scratch of a pass that records, or does not.
+  static std::size_t bytes(const CudaPlan& plan, bool recording);
+
+ private:
+  ForwardMemory(const CudaPlan& plan, Arena& scratch, bool recording, void* tape);
 };
 
 /// The scratch of a backward pass.
 struct CudaPlan::BackwardMemory {
   float* da;                       // [T,B,width]
   float *G, *GE;                   // [B,P,N]
-  float *hebb, *eligibility;       // [K,B,P,N] traces of a segment, where they are replayed
+  float *hebb, *eligibility;       // [K,B,P,N] the traces of a replayed segment
   float* exchange;                 // of a cooperative launch
   TimeSlots<float> dx, dg, dpost;  // see BackwardStep
   float* dc;                       // [B,N]
-  float* sums;                     // the sums below, in one piece that is cleared together
+  float* sums;                     // the first of the sums below, which are cleared together
   std::size_t sums_bytes;
   float *alpha, *eta, *v, *v0, *fan, *fan_bias;
-  float* masked_lhs;  // [T,B,max(P,I)] the left side of a weight's product, where masks leave rows out
+  float* masked_lhs;  // [T,B,max(P,I)] the left operand of a weight's product, with masked rows set to zero
   float* partial;     // [groups,P,N] of the replay
   std::int64_t groups;
-  void* reducing;  // CUB's
-  std::size_t reducing_bytes;
+  void* reduction;  // workspace of CUB
+  std::size_t reduction_bytes;
   BlasWorkspace blas;
 
   BackwardMemory(const CudaPlan& plan, Arena& arena);
+  static std::size_t bytes(const CudaPlan& plan);
 };
 
 }  // namespace plasticity::cuda

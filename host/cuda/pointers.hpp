@@ -3,8 +3,8 @@
 #include "cuda/runtime.hpp"
 #include "plasticity/arguments.hpp"
 
-// Every pointer of a call is looked at before any work, so that one of the host is named instead of faulting
-// later.
+// Checks all pointers of a call before any work, so that an error names a host pointer instead of a kernel
+// faulting on it.
 namespace plasticity::cuda {
 
 template <class Group>
@@ -21,7 +21,7 @@ inline void check_masks(int index, const Masks<float>& masks) {
   check_device_pointer(index, "masks", "clamp_value", masks.clamp_value);
 }
 
-/// What forward, backward and step have in common.
+/// Checks the arguments that forward, backward and step have in common.
 template <class Args>
 void check_inputs(int index, const Args& args) {
   check_group(index, "parameters", args.parameters);

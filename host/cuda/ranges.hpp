@@ -2,7 +2,7 @@
 
 #include <nvtx3/nvToolsExt.h>
 
-// NVTX, header-only: without a profiler a range costs a call of an empty function.
+// Ranges in a profiler's timeline, by NVTX (header-only). Without a profiler a range costs one empty call.
 namespace plasticity::cuda {
 
 inline nvtxDomainHandle_t range_domain() {

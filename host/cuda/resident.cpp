@@ -1,4 +1,4 @@
-// The resident kernels: a plan's sequences in one launch each.
+// Resident execution: the device's limits, the choice of an execution, and one launch per sequence.
 #include <algorithm>
 
 #include "cuda/memory.hpp"
@@ -12,11 +12,11 @@ DeviceLimits DeviceLimits::of_device(int index) {
     check(cudaDeviceGetAttribute(&value, which, index), "cudaDeviceGetAttribute");
     return value;
   };
-  constexpr int most_cluster_blocks = 16;  // beyond 8 a kernel has to ask, and the device may have no room
+  constexpr int max_cluster_blocks = 16;  // more than 8 need an attribute, and the device may have no room
   DeviceLimits limits;
   limits.multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
   limits.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  limits.cluster_blocks = attribute(cudaDevAttrClusterLaunch) != 0 ? most_cluster_blocks : 0;
+  limits.cluster_blocks = attribute(cudaDevAttrClusterLaunch) != 0 ? max_cluster_blocks : 0;
   limits.cooperative = attribute(cudaDevAttrCooperativeLaunch) != 0;
   return limits;
 }
@@ -30,10 +30,10 @@ ExecutionChoice CudaPlan::choose() const {
     const std::int64_t room =
         kernels_.max_resident_groups(spec_.eligibility, network_traits(spec_), choice.shape);
     if (room > 0) {
-      choice.groups = std::min(choice.groups, room);  // the others wait their turn, w and alpha stay
+      choice.groups = std::min(choice.groups, room);  // the other elements are done in waves
       return choice;
     }
-    // The device has no place for it after all (a part of a GPU, say): what comes next?
+    // The device cannot hold a group (for example a part of a GPU): restrict the limits and choose again.
     switch (choice.execution) {
       case Execution::cluster: limits.cluster_blocks = choice.shape.blocks / 2; break;
       case Execution::grid: limits.cooperative = false; break;

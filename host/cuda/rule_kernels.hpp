@@ -6,7 +6,7 @@
 
 namespace plasticity::cuda {
 
-/// The launch functions of one rule's kernels.
+/// The launch functions of one rule's kernels. A plan looks them up once, so that a launch needs no dispatch.
 struct RuleKernels {
   void (*launch_step)(const ForwardStep&, bool wide, cudaStream_t);
   void (*launch_flush)(const Flush&, cudaStream_t);

@@ -45,7 +45,7 @@ std::string device_name(int index) {
   return properties.name;
 }
 
-std::string version_text(int version) { return str_cat(version / 1000, '.', version % 1000 / 10); }
+std::string describe_version(int version) { return str_cat(version / 1000, '.', version % 1000 / 10); }
 
 #ifndef PLASTICITY_ARCHITECTURES
 #define PLASTICITY_ARCHITECTURES "none, the kernels run on the CPU"
@@ -56,8 +56,8 @@ std::string description() {
   if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
   cudaGetLastError();
-  std::string lines = str_cat("toolkit CUDA ", version_text(CUDART_VERSION), ", driver ",
-                              driver == 0 ? "none" : str_cat("for CUDA up to ", version_text(driver)),
+  std::string lines = str_cat("toolkit CUDA ", describe_version(CUDART_VERSION), ", driver ",
+                              driver == 0 ? "none" : str_cat("for CUDA up to ", describe_version(driver)),
                               "\narchitectures ", PLASTICITY_ARCHITECTURES);
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
@@ -85,13 +85,14 @@ void* allocate(int index, std::size_t bytes) {
   return data;
 }
 
-/// A fault of earlier work shows here too; it is left to whoever waits for that work.
+/// Ignores errors: cudaFree() also reports faults of earlier work, which a later synchronisation reports
+/// again.
 void release(int index, void* data) noexcept {
   int before = 0;
-  bool fine = cudaGetDevice(&before) == cudaSuccess && cudaSetDevice(index) == cudaSuccess;
-  fine = cudaFree(data) == cudaSuccess && fine;
-  fine = cudaSetDevice(before) == cudaSuccess && fine;
-  if (!fine) cudaGetLastError();
+  bool ok = cudaGetDevice(&before) == cudaSuccess && cudaSetDevice(index) == cudaSuccess;
+  ok = cudaFree(data) == cudaSuccess && ok;
+  ok = cudaSetDevice(before) == cudaSuccess && ok;
+  if (!ok) cudaGetLastError();
 }
 
 void copy(int index, Stream stream, void* to, const void* from, std::size_t bytes) {
@@ -131,7 +132,9 @@ class DeviceGraph final : public LaunchGraph {
   explicit DeviceGraph(int index) : index_(index) {}
   void run(const LaunchKey& key, Stream stream, const std::function<void(Stream)>& work) override {
     const CurrentDevice current(index_);
-    graph_.run_bytes(key.bytes(), stream.handle, [&](cudaStream_t captured) { work({captured}); });
+    SequenceGraph::Call call(graph_, key.bytes(), stream.handle);
+    if (call.needs_launches()) work({call.stream()});
+    call.finish();
   }
 
  private:
@@ -145,35 +148,35 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
   return std::make_shared<CudaPlan>(spec, options);
 }
 
-constexpr CudaApi part{.unavailable_reason = unavailable_reason,
-                       .unusable_reason = unusable_reason,
-                       .device_name = device_name,
-                       .description = description,
-                       .make_backend = make_backend,
-                       .allocate = allocate,
-                       .release = release,
-                       .copy = copy,
-                       .fill_zero = fill_zero,
-                       .synchronize = synchronize,
-                       .allocate_page_locked = allocate_page_locked,
-                       .release_page_locked = release_page_locked,
-                       .copy_asynchronously = copy_asynchronously,
-                       .make_graph = make_graph,
-                       .training_scratch_bytes = training_scratch,
-                       .squared_error = run_squared_error,
-                       .clip_gradients = run_clip_gradients,
-                       .adam_step = run_adam_step,
-                       .begin_range = begin_range,
-                       .end_range = end_range};
+constexpr CudaApi api{.unavailable_reason = unavailable_reason,
+                      .unusable_reason = unusable_reason,
+                      .device_name = device_name,
+                      .description = description,
+                      .make_backend = make_backend,
+                      .allocate = allocate,
+                      .release = release,
+                      .copy = copy,
+                      .fill_zero = fill_zero,
+                      .synchronize = synchronize,
+                      .allocate_page_locked = allocate_page_locked,
+                      .release_page_locked = release_page_locked,
+                      .copy_asynchronously = copy_asynchronously,
+                      .make_graph = make_graph,
+                      .training_scratch_bytes = training_scratch_bytes,
+                      .squared_error = run_squared_error,
+                      .clip_gradients = run_clip_gradients,
+                      .adam_step = run_adam_step,
+                      .begin_range = begin_range,
+                      .end_range = end_range};
 
 }  // namespace
 
-void refuse_earlier_error() {
+void check_no_earlier_error() {
   const cudaError_t earlier = cudaPeekAtLastError();
   if (earlier == cudaSuccess) return;
   throw_error(ErrorCode::device_unavailable, "CUDA's last error on this thread",
-              "none (cudaGetLastError() gives it out and clears it)",
-              str_cat(cudaGetErrorName(earlier), " of an earlier call of the program's"));
+              "none (cudaGetLastError() returns and clears it)",
+              str_cat(cudaGetErrorName(earlier), " of an earlier call"));
 }
 
 void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer) {
@@ -191,9 +194,9 @@ void check_device_pointer(int index, const char* group, const std::string& name,
 
 }  // namespace plasticity::cuda
 
-// The linker is told to look for this symbol (`-u`), which brings this file, and with it the registration,
-// out of a static library, and makes a shared one needed.
+// The linker option `-u` names this symbol. It makes the linker take this file, with the registration, from a
+// static library, and keep a dependency on a shared one.
 extern "C" {
 extern PLASTICITY_API const int plasticity_cuda_registration;
-const int plasticity_cuda_registration = (plasticity::register_cuda_api(plasticity::cuda::part), 1);
+const int plasticity_cuda_registration = (plasticity::register_cuda_api(plasticity::cuda::api), 1);
 }

@@ -7,7 +7,7 @@
 
 namespace plasticity::cuda {
 
-/// Makes a device the thread's current one, for a scope.
+/// Makes a device the thread's current device for a scope.
 class CurrentDevice {
  public:
   explicit CurrentDevice(int index) {
@@ -27,12 +27,12 @@ class CurrentDevice {
   bool changed_ = false;
 };
 
-/// Throws Error(device_unavailable) where CUDA's last error of this thread is one of the program's own: CUB
-/// looks at it after a launch and would take it for its own.
-void refuse_earlier_error();
+/// Throws Error(device_unavailable) if the thread's last CUDA error is set, by an earlier call of the
+/// program. CUB checks the last error after a launch and would report that error as its own.
+void check_no_earlier_error();
 
-/// Throws Error(invalid_argument) that names `group`.`name` unless the pointer is null or memory of that
-/// device (or managed memory).
+/// Throws Error(invalid_argument) that names `group`.`name` unless the pointer is null, memory of that
+/// device, or managed memory.
 void check_device_pointer(int index, const char* group, const std::string& name, const void* pointer);
 
 }  // namespace plasticity::cuda

@@ -13,6 +13,12 @@ CudaPlan::StepStateMemory::StepStateMemory(const CudaPlan& plan, Arena& arena) {
   step_state.eta = {arena.take<float>(slots * B), B};
 }
 
+std::size_t CudaPlan::StepStateMemory::bytes(const CudaPlan& plan) {
+  Arena counter(nullptr);
+  const StepStateMemory counted(plan, counter);
+  return counter.bytes();
+}
+
 void CudaPlan::enqueue_load(Stream stream, const State<const float>& state, StepState step_state) const {
   const int device = options_.device.index();
   const CurrentDevice current(device);
@@ -21,7 +27,7 @@ void CudaPlan::enqueue_load(Stream stream, const State<const float>& state, Step
   if (options_.batch == 0) return;
   Arena arena(step_state.data);
   const StepStateMemory memory(*this, arena);
-  Load load = loading(state, memory.record);
+  Load load = load_params(state, memory.record);
   load.phase = memory.step_state.phase;
   launch_load(load, stream.handle);
 }

@@ -10,7 +10,7 @@
 namespace plasticity::cuda {
 namespace {
 
-/// The tensors that are not empty, as many a launch as a table holds; at least one table.
+/// The non-empty tensors, split into tables of at most max_tensors. At least one table.
 std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
   std::vector<TensorTable> tables(1);
   for (const TrainedTensor& tensor : tensors) {
@@ -26,7 +26,7 @@ std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
 
 }  // namespace
 
-std::size_t training_scratch() { return std::max(squared_error_bytes, clip_bytes); }
+std::size_t training_scratch_bytes() { return std::max(squared_error_bytes, clip_bytes); }
 
 void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch) {
   const CurrentDevice current(index);
@@ -39,7 +39,7 @@ void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, S
   launch_squared_error(args, static_cast<SquaredSums*>(scratch.data), stream.handle);
 }
 
-void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
+void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                         double* norm, Scratch scratch) {
   const CurrentDevice current(index);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
@@ -55,7 +55,7 @@ void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor>
     launch_squares(table, partial, partials, &table != &tables[0], stream.handle);
   }
   for (const TensorTable& table : tables) {
-    launch_clip(table, partial, partials, most, &table == &tables[0] ? norm : nullptr, stream.handle);
+    launch_clip(table, partial, partials, max_norm, &table == &tables[0] ? norm : nullptr, stream.handle);
   }
 }
 

@@ -5,13 +5,13 @@
 
 #include "plasticity/training.hpp"
 
-// The calls of plasticity/training.hpp on a GPU. Sizes and what must be there are checked already; here it is
-// seen whether a pointer is the device's.
+// The calls of plasticity/training.hpp on a GPU. Sizes and required tensors are already checked; these
+// functions check that pointers belong to the device.
 namespace plasticity::cuda {
 
-std::size_t training_scratch();
+std::size_t training_scratch_bytes();
 void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
-void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double most,
+void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                         double* norm, Scratch scratch);
 void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
                    const AdamOptions& options, const AdamScales* scales);

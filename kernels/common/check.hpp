@@ -10,9 +10,8 @@
 
 namespace plasticity {
 
-/// The library's code for a CUDA error: no memory; a launch or argument that this device does not take; or,
-/// for all else, that the device cannot be used (there is none, its driver is too old, a kernel faulted on
-/// it).
+/// The library's code for a CUDA error: out_of_memory; unsupported for a launch or argument that the device
+/// rejects; device_unavailable for all others (no device, an old driver, a fault in a kernel).
 inline ErrorCode error_code(cudaError_t error) {
   switch (error) {
     case cudaErrorMemoryAllocation: return ErrorCode::out_of_memory;
@@ -26,8 +25,8 @@ inline ErrorCode error_code(cudaError_t error) {
   }
 }
 
-/// Throws if `error` is one. CUDA's "last error", which the failed call has set, is cleared again: the
-/// exception is the report. After a success it is left alone, since what it may hold is the caller's own.
+/// Throws Error if `error` is not cudaSuccess, and clears CUDA's last error, which the failed call has set.
+/// After a success the last error is not touched: it may be an earlier error of the caller.
 inline void check(cudaError_t error, const std::string& what = {},
                   std::source_location where = std::source_location::current()) {
   if (error == cudaSuccess) return;

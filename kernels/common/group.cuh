@@ -1,4 +1,4 @@
-// Barriers over more than a block, and the shared memory of a cluster's other blocks.
+// Barriers of a cluster and of a grid, and access to the shared memory of other blocks of a cluster.
 #pragma once
 
 #include "common/launch.hpp"
@@ -12,10 +12,10 @@ namespace plasticity {
 #elif !defined(__CUDACC__)
 #define PLASTICITY_HAS_CLUSTERS 1
 #else
-#define PLASTICITY_HAS_CLUSTERS 0  // an architecture without: no launch asks for them there
+#define PLASTICITY_HAS_CLUSTERS 0  // an architecture without clusters, where no launch uses them
 #endif
 
-/// All threads of all blocks of the cluster; what they wrote before is seen after.
+/// A barrier for all threads of the cluster. What they wrote before it is visible after it.
 __device__ inline void sync_cluster() {
 #if PLASTICITY_HAS_CLUSTERS
   cooperative_groups::this_cluster().sync();
@@ -32,7 +32,7 @@ __device__ T* of_peer(T* shared, int rank) {
 #endif
 }
 
-/// All threads of a cooperative launch.
+/// A barrier for all threads of a cooperative launch.
 __device__ inline void sync_grid() { cooperative_groups::this_grid().sync(); }
 
 #undef PLASTICITY_HAS_CLUSTERS

@@ -10,7 +10,7 @@
 //   }
 //   launch(kernel<256>, {.grid = 7, .block = 256, .shared_bytes = 1024, .stream = stream}, x, y);
 //
-// A type with a comma in it needs an alias first. There is one dynamic array a kernel.
+// A type that contains a comma needs an alias. A kernel has at most one dynamic array.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -30,89 +30,88 @@ namespace plasticity {
 struct LaunchConfig {
   dim3 grid{1};
   dim3 block{1};
-  std::size_t shared_bytes = 0;  ///< of dynamic shared memory, each block
+  std::size_t shared_bytes = 0;  ///< dynamic shared memory per block
   cudaStream_t stream = nullptr;
-  bool cooperative = false;  ///< all blocks resident at once, so that grid.sync() is allowed
-  dim3 cluster{1};           ///< blocks a cluster; the grid is a multiple of it
-  std::source_location where = std::source_location::current();  ///< of the braces it is written in
+  bool cooperative = false;  ///< all blocks are resident at once, as grid.sync() requires
+  dim3 cluster{1};           ///< blocks per cluster; the grid is a multiple of it
+  std::source_location where = std::source_location::current();  ///< for the error message
 };
 
 namespace detail {
 
-constexpr std::size_t shared_bytes_without_asking = 48 * 1024;
-constexpr unsigned cluster_size_without_asking = 8;
+constexpr std::size_t default_shared_bytes = 48 * 1024;
+constexpr unsigned portable_cluster_size = 8;
 
-inline std::string text(const dim3& d) {
+inline std::string describe(const dim3& d) {
   return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")";
 }
 
-/// Says what was asked for, once it is clear that it failed.
+/// Throws plasticity::Error that names the launch if `error` is one.
 inline void check_launch(cudaError_t error, const LaunchConfig& c) {
   if (error == cudaSuccess) return;
   check(error,
-        "launch of grid " + text(c.grid) + ", block " + text(c.block) + ", cluster " + text(c.cluster) +
-            ", " + std::to_string(c.shared_bytes) + " bytes of shared memory" +
+        "launch of grid " + describe(c.grid) + ", block " + describe(c.block) + ", cluster " +
+            describe(c.cluster) + ", " + std::to_string(c.shared_bytes) + " bytes of shared memory" +
             (c.cooperative ? ", cooperative" : ""),
         c.where);
 }
 
-/// The attributes that functions have been given, by function and device.
-class GrantedAttributes {
+/// The pairs of function and device whose limit has been raised.
+class RaisedLimits {
  public:
-  /// Calls set(device), once for each function and device: it is called again only if it failed. From
-  /// several threads one after the other.
+  /// Calls set(device) once per function and device, and again only if it failed. Threads call it one at a
+  /// time.
   template <class Set>
   cudaError_t once(const void* function, Set set) {
     int device = 0;
     if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
     const std::lock_guard lock(mutex_);
-    if (granted_.count({function, device}) != 0) return cudaSuccess;
+    if (raised_.count({function, device}) != 0) return cudaSuccess;
     const cudaError_t error = set(device);
-    if (error == cudaSuccess) granted_.insert({function, device});
+    if (error == cudaSuccess) raised_.insert({function, device});
     return error;
   }
 
  private:
   std::mutex mutex_;
-  std::set<std::pair<const void*, int>> granted_;
+  std::set<std::pair<const void*, int>> raised_;
 };
 
-/// Lets every launch of `function` have as much dynamic shared memory as a block of the device can. The limit
-/// belongs to the function: were it that of one launch, it would refuse larger ones of other threads, and
-/// those that are captured already.
-inline cudaError_t allow_shared_bytes(const void* function, const LaunchConfig& config) {
-  static GrantedAttributes granted;
-  if (config.shared_bytes <= shared_bytes_without_asking) return cudaSuccess;
-  return granted.once(function, [&](int device) {
-    int most = 0;
-    cudaError_t error = cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+/// Raises the function's limit of dynamic shared memory to the maximum of the device. All launches of a
+/// function share one limit, so the limit of one launch would reject larger launches of other threads, and
+/// captured ones.
+inline cudaError_t raise_shared_limit(const void* function, const LaunchConfig& config) {
+  static RaisedLimits limits;
+  if (config.shared_bytes <= default_shared_bytes) return cudaSuccess;
+  return limits.once(function, [&](int device) {
+    int max_bytes = 0;
+    cudaError_t error = cudaDeviceGetAttribute(&max_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
     cudaFuncAttributes attributes{};
     if (error == cudaSuccess) error = cudaFuncGetAttributes(&attributes, function);
     if (error != cudaSuccess) return error;
     return cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                most - static_cast<int>(attributes.sharedSizeBytes));
+                                max_bytes - static_cast<int>(attributes.sharedSizeBytes));
   });
 }
 
-/// Lets `function` be launched in clusters of more blocks than every device with clusters takes.
-inline cudaError_t allow_large_clusters(const void* function, const LaunchConfig& config) {
-  static GrantedAttributes granted;
-  if (config.cluster.x * config.cluster.y * config.cluster.z <= cluster_size_without_asking)
-    return cudaSuccess;
-  return granted.once(function, [&](int) {
+/// Permits launches in clusters larger than the portable size.
+inline cudaError_t raise_cluster_limit(const void* function, const LaunchConfig& config) {
+  static RaisedLimits limits;
+  if (config.cluster.x * config.cluster.y * config.cluster.z <= portable_cluster_size) return cudaSuccess;
+  return limits.once(function, [&](int) {
     return cudaFuncSetAttribute(function, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
   });
 }
 
-inline cudaError_t allow(const void* function, const LaunchConfig& config) {
-  const cudaError_t error = allow_shared_bytes(function, config);
-  return error == cudaSuccess ? allow_large_clusters(function, config) : error;
+inline cudaError_t raise_limits(const void* function, const LaunchConfig& config) {
+  const cudaError_t error = raise_shared_limit(function, config);
+  return error == cudaSuccess ? raise_cluster_limit(function, config) : error;
 }
 
-/// What CUDA wants beside the sizes of a launch, in memory that lives as long as this.
-class Attributes {
+/// The attributes of a launch. Owns the memory to which the result of config_of() points.
+class LaunchAttributes {
  public:
-  explicit Attributes(const LaunchConfig& config) {
+  explicit LaunchAttributes(const LaunchConfig& config) {
     if (config.cooperative) {
       values_[count_].id = cudaLaunchAttributeCooperative;
       values_[count_++].val.cooperative = 1;
@@ -124,7 +123,7 @@ class Attributes {
     values_[count_].val.clusterDim.y = config.cluster.y;
     values_[count_++].val.clusterDim.z = config.cluster.z;
   }
-  cudaLaunchConfig_t fill(const LaunchConfig& config) {
+  cudaLaunchConfig_t config_of(const LaunchConfig& config) {
     cudaLaunchConfig_t result{};
     result.gridDim = config.grid;
     result.blockDim = config.block;
@@ -140,23 +139,23 @@ class Attributes {
   unsigned count_ = 0;
 };
 
-/// The number of blocks per multiprocessor, or of clusters on the device.
+/// Sets `count` to the number of resident blocks per multiprocessor, or of resident clusters on the device.
 inline cudaError_t occupancy(int& count, const void* function, const LaunchConfig& config) {
-  if (const cudaError_t error = allow(function, config); error != cudaSuccess) return error;
+  if (const cudaError_t error = raise_limits(function, config); error != cudaSuccess) return error;
   if (config.cluster.x * config.cluster.y * config.cluster.z == 1) {
     const int threads = static_cast<int>(config.block.x * config.block.y * config.block.z);
     return cudaOccupancyMaxActiveBlocksPerMultiprocessor(&count, function, threads, config.shared_bytes);
   }
-  Attributes attributes(config);
-  cudaLaunchConfig_t cuda_config = attributes.fill(config);
+  LaunchAttributes attributes(config);
+  cudaLaunchConfig_t cuda_config = attributes.config_of(config);
   return cudaOccupancyMaxActiveClusters(&count, function, &cuda_config);
 }
 
 }  // namespace detail
 
-/// How many groups of blocks that need each other the current device holds at once: clusters, or the blocks
-/// of a cooperative or plain launch. `config` is that of one group. 0 if the device has no room for one; some
-/// devices say so by an error.
+/// Returns how many groups of blocks the current device can hold at once: clusters, or all blocks of a
+/// cooperative or plain launch. `config`: the launch of one group. 0 if the device cannot hold one (some
+/// devices report that by an error).
 template <class... Parameters>
 std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& config) {
   const auto function = reinterpret_cast<const void*>(kernel);
@@ -176,15 +175,15 @@ std::int64_t groups_at_once(void (*kernel)(Parameters...), const LaunchConfig& c
   return std::int64_t{count} * multiprocessors / size;
 }
 
-/// Puts one kernel on a stream. Throws plasticity::Error if CUDA refuses it; what goes wrong while it runs
-/// shows at the next synchronisation. Legal while the stream is captured.
+/// Puts one kernel on a stream. Throws plasticity::Error if CUDA rejects the launch. An error while the
+/// kernel runs is reported by the next synchronisation. Permitted while the stream is captured.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchConfig& config, Arguments&&... arguments) {
   const auto function = reinterpret_cast<const void*>(kernel);
   register_kernel(kernel);
-  detail::check_launch(detail::allow(function, config), config);
-  detail::Attributes attributes(config);
-  const cudaLaunchConfig_t cuda_config = attributes.fill(config);
+  detail::check_launch(detail::raise_limits(function, config), config);
+  detail::LaunchAttributes attributes(config);
+  const cudaLaunchConfig_t cuda_config = attributes.config_of(config);
   detail::check_launch(cudaLaunchKernelEx(&cuda_config, kernel, std::forward<Arguments>(arguments)...),
                        config);
 }

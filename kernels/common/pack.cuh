@@ -1,4 +1,4 @@
-// 16 bytes of T at a time (4 floats, 8 bfloat16), and T's way to and from float.
+// 16 bytes of T (4 floats, 8 bfloat16) in one access, and conversion of T from and to float.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -28,13 +28,13 @@ __device__ __forceinline__ uint4 as_bits(Pack<T> pack) {
 }
 }  // namespace detail
 
-/// p is 16-byte aligned, in global or shared memory.
+/// `p`: aligned to 16 bytes, in global or shared memory.
 template <class T>
 __device__ __forceinline__ Pack<T> load_pack(const T* p) {
   return detail::as_pack<T>(load_16(p));
 }
 
-/// Of global memory that is passed over once; see ptx.cuh.
+/// Global memory that is read once; see ptx.cuh.
 template <class T>
 __device__ __forceinline__ Pack<T> load_pack_once(const T* p) {
   return detail::as_pack<T>(load_16_once(p));

@@ -63,7 +63,8 @@ TEST(CudaClusters, RegistersLimitTheElementsUnderWay) {
       return cuda::CudaPlan({.neurons = neurons}, {.steps = 9, .batch = 500, .device = Device::cuda()})
           .describe();
     };
-    EXPECT_NE(way(64, 1).find("512 threads an element, 1 elements at once"), std::string::npos) << way(64, 1);
+    EXPECT_NE(way(64, 1).find("512 threads per element, 1 elements at once"), std::string::npos)
+        << way(64, 1);
     EXPECT_NE(way(64, 132).find(", 132 elements at once"), std::string::npos) << way(64, 132);
   });
 }
