@@ -18,12 +18,12 @@ bool is_captured(cudaStream_t stream) {
 
 /// The part of a key that determines which kernels a call launches: whether each pointer is null, aligned to
 /// 16 bytes, or neither. (A word of the key may be a size. Then two calls may differ in form without need.)
-std::vector<std::byte> form_of(const std::vector<std::byte>& key) {
-  std::vector<std::byte> form;
+std::string form_of(const std::vector<std::byte>& key) {
+  std::string form;
   for (std::size_t place = 0; place < key.size(); place += sizeof(std::uintptr_t)) {
     std::uintptr_t word = 0;
     std::memcpy(&word, key.data() + place, std::min(sizeof word, key.size() - place));
-    form.push_back(word == 0 ? std::byte{0} : word % 16 == 0 ? std::byte{1} : std::byte{2});
+    form.push_back(word == 0 ? '0' : word % 16 == 0 ? 'a' : 'u');
   }
   return form;
 }

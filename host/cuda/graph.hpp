@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 #include <set>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -72,8 +73,8 @@ class SequenceGraph {
   std::mutex mutex_;
   cudaStream_t own_ = nullptr;  // captured; nothing runs on it
   cudaGraphExec_t executable_ = nullptr;
-  std::vector<std::byte> key_;            // of the last capture
-  std::set<std::vector<std::byte>> ran_;  // the forms of the calls that went to a stream directly
+  std::vector<std::byte> key_;  // of the last capture
+  std::set<std::string> ran_;   // the forms of the calls that went to a stream directly
 };
 
 }  // namespace plasticity::cuda
