@@ -7,7 +7,7 @@
 #include "product/launch.hpp"
 
 // The CUDA backend. The planner (planner.hpp) chooses one of three ways to run a sequence: one launch per
-// step for the whole batch, where the launch of a step does the trace update of the step before; the same
+// step for the whole batch, in which the launch of a step does the trace update of the step before; the same
 // launches as a graph (graph.hpp); or one launch per sequence with the traces on chip (kernels/resident). All
 // write the same tape, which stores the trace of every K-th step. Backward replays the others.
 namespace plasticity::cuda {

@@ -22,9 +22,9 @@ std::vector<std::byte> key_bytes(const Key& key) {
 
 /// The launches of a call as a CUDA graph. The first call goes to the stream directly: CUDA loads a kernel at
 /// its first launch and cuBLAS at its first product, and neither should happen in a capture. The second call
-/// is captured. Later calls launch the graph while their key stays the same. If the key changes, the call is
-/// captured again and the graph is updated. Several threads may call; CUDA runs the launches of one graph one
-/// after another.
+/// is captured. Later calls launch the graph as long as their key is unchanged. If the key changes, the call
+/// is captured again and the graph is updated. Several threads may call; CUDA runs the launches of one graph
+/// one after another.
 class SequenceGraph {
  public:
   SequenceGraph() = default;

@@ -10,8 +10,8 @@
 
 namespace plasticity {
 
-/// The library's code for a CUDA error: out_of_memory; unsupported for a launch or argument that the device
-/// rejects; device_unavailable for all others (no device, an old driver, a fault in a kernel).
+/// The library's code for a CUDA error: out_of_memory, or unsupported for a launch or argument that the
+/// device rejects. All others (no device, an old driver, a fault in a kernel) are device_unavailable.
 inline ErrorCode error_code(cudaError_t error) {
   switch (error) {
     case cudaErrorMemoryAllocation: return ErrorCode::out_of_memory;

@@ -13,7 +13,7 @@
 
 namespace plasticity {
 
-/// The executor must know a kernel's parameter types before a launch. CUDA knows them already.
+/// The executor needs a kernel's parameter types before a launch. CUDA does not.
 template <class... Parameters>
 void register_kernel(void (*)(Parameters...)) {}
 

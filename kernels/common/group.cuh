@@ -12,10 +12,10 @@ namespace plasticity {
 #elif !defined(__CUDACC__)
 #define PLASTICITY_HAS_CLUSTERS 1
 #else
-#define PLASTICITY_HAS_CLUSTERS 0  // an architecture without clusters, where no launch uses them
+#define PLASTICITY_HAS_CLUSTERS 0  // an architecture without clusters: no launch uses them
 #endif
 
-/// A barrier for all threads of the cluster. What they wrote before it is visible after it.
+/// A barrier for all threads of the cluster. Writes before it are visible after it.
 __device__ inline void sync_cluster() {
 #if PLASTICITY_HAS_CLUSTERS
   cooperative_groups::this_cluster().sync();

@@ -1,5 +1,5 @@
-// The vectors of a resident backward step: a block's shared memory, what owners carry of their columns, and
-// the way from the gradient of the output to ā.
+// The vectors of a resident backward step: a block's shared memory, the values that owners carry for their
+// columns, and the way from the gradient of the output to ā.
 #pragma once
 
 #include "resident/group_block.cuh"
@@ -50,7 +50,8 @@ struct BackwardShared {
   }
 };
 
-/// What the owner of a column carries from step to step, and its sums over all steps, in shared memory.
+/// The values that the owner of a column carries from step to step, and its sums over all steps, in shared
+/// memory.
 struct ColumnCarry {
   float dpost = 0, drate = 0, dc = 0;
   float* sums;  // `stride` apart

@@ -6,9 +6,9 @@
 // columns: every block computes them for itself at the beginning of the next step, in one fixed order.
 // Grid: groups of G blocks (resident/shape.hpp); a group does one element after another. On chip: the slices
 // of H and E, W and α if they fit, three slots of y. Bytes: no trace within a sequence; on a tape the
-// checkpoints, 4 B P N (2 in bfloat16) every K-th step; W and α from L2 if they are not on chip, 8 B P N per
-// step; in an LSTM the gate weights, 12 B N N. Barriers per step: one of the group and one of the block; in a
-// grid one more of the block, with softmax two more.
+// checkpoints, 4 B P N (2 in bfloat16) every K-th step. From L2 per step: W and α if they are not on chip, 8
+// B P N, and in an LSTM the gate weights, 12 B N N. Barriers per step: one of the group and one of the block;
+// in a grid one more of the block, with softmax two more.
 #pragma once
 
 #include "resident/group_block.cuh"

@@ -73,8 +73,8 @@ struct GroupBlock {
   }
 };
 
-/// Folds value(j), j = 0 … count − 1. Every warp does so for itself and returns the result to all of its
-/// threads: no barrier.
+/// Folds value(j), j = 0 … count − 1. Every warp folds all of them and returns the result to
+/// its threads, so no barrier is needed.
 template <class Value, class Fold>
 __device__ float warp_fold(std::int64_t count, Value value, Fold fold, float start) {
   float sum = start;
@@ -101,7 +101,7 @@ struct MatrixColumn {
 };
 
 /// The thread's column of w and alpha. The constructor copies the matrices into shared memory if the shape
-/// says so; a barrier must follow.
+/// requires it; a barrier must follow.
 struct Weights {
   MatrixColumn w, alpha;
 

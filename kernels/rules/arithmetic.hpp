@@ -1,6 +1,6 @@
 // The arithmetic of the rules. V is float, double, or on the CPU a vector of them, one connection per lane. A
-// product that is added to something is written as multiply_add(), and the compiler is told to fuse no
-// others: an expression then has the same bits wherever it is used.
+// product that is added to something is written as multiply_add(), and on the CPU the compiler fuses no
+// others (-ffp-contract=off): an expression then has the same bits wherever it is used.
 #pragma once
 
 #if defined(__AVX2__) && defined(__FMA__)

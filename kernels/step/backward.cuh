@@ -9,8 +9,8 @@
 // Grid: one block of 256 threads per tile of 32 postsynaptic columns of each batch element, as in forward. On
 // chip: the sums over rows. Sums over columns are stored per row and tile, and the next launch adds the tiles
 // in order. No two threads write one address, so the bits are the same every time. Bytes: G read and written,
-// 8 B P N; the trace read, 4 B P N (once as float, twice as bfloat16); the same again for an eligibility
-// trace; W and α from L2, 8 B P N; in an LSTM the gate weights, 12 B N N.
+// 8 B P N, and the trace read, 4 B P N (once as float, twice as bfloat16); the same again for an eligibility
+// trace. From L2: W and α, 8 B P N, and in an LSTM the gate weights, 12 B N N.
 #pragma once
 
 #include "step/adjoint.cuh"

@@ -147,7 +147,7 @@ __device__ inline float recorded_modulation(const StepParams& p, const Record& r
   return p.modulator_weight == nullptr ? 0 : *record.modulation.at(t + 1, b);
 }
 
-/// What the trace update of step t reads for column j, from a tape.
+/// The inputs of the trace update of step t for column j, from a tape.
 struct RecordedUpdate {
   Activities x;
   float y, rate;

@@ -4,8 +4,8 @@
 //   y_j = f(u_j + s_j), the clamp, the LSTM cell     for the block's columns
 // Grid: one block of 256 threads per tile of 32 postsynaptic columns of each batch element. A block reads all
 // P rows. On chip: the sums, and each thread's traces from load to store. Bytes: the trace read once and
-// written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded; the steps use
-// the float trace); W and α from L2, 8 B P N; in an LSTM the gate weights, 12 B N N.
+// written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded, not the trace
+// of the steps). From L2: W and α, 8 B P N, and in an LSTM the gate weights, 12 B N N.
 #pragma once
 
 #include "step/cell.cuh"
@@ -48,7 +48,7 @@ struct PreviousStep {
   float modulation = 0;
 };
 
-/// Completes step t − 1 of a sequence. In Plan::step, launch_finish_step() has done so.
+/// Completes step t − 1 of a sequence. In Plan::step, launch_finish_step() has completed it.
 __device__ inline PreviousStep complete_previous(const ForwardStep& step, const StepSlots& slots,
                                                  std::int64_t b, int tile, float (&words)[block_warps]) {
   const StepParams& p = step.params;

@@ -69,7 +69,7 @@ struct Record {
   void *hebb16, *eligibility16;  // [slots,B,P,N] a bfloat16 tape: the rounded checkpoints; else null
 };
 
-/// What a network that is run by Plan::step keeps between calls. Its slots are a ring.
+/// The state that Plan::step keeps between calls. Its slots are a ring.
 struct StepStateRecord {
   /// [B,tiles] the slot of the state, plus `pending` if a trace update is due. Each block has its own phase.
   /// Null in a sequence.

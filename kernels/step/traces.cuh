@@ -7,7 +7,7 @@
 
 namespace plasticity::cuda {
 
-/// Where H and E are in memory. `eligibility` is ignored without an eligibility trace.
+/// Pointers to H and E. `eligibility` is ignored without an eligibility trace.
 template <Eligibility kind, class T>
 struct TracePointers {
   T *hebb, *eligibility;
