@@ -50,8 +50,7 @@ struct BackwardShared {
   }
 };
 
-/// The values that the owner of a column carries from step to step, and its sums over all steps, in shared
-/// memory.
+/// The carried values of a column's owner, and its sums over all steps in shared memory.
 struct ColumnCarry {
   float dpost = 0, drate = 0, dc = 0;
   float* sums;  // `stride` apart

@@ -17,11 +17,9 @@ struct RuleAdjoint {
   V y;      ///< gradient of y_j beyond its part in X (oja), to be summed over i
 };
 
-/// A rule, specialised in a file of its own.
-///   update()        returns the trace after the step
-///   adjoint()       returns the gradients
-///   read()          returns the value of a trace in the plastic read
-///   through_read()  returns the gradient of the trace, from that of the value
+/// A rule, specialised in a file of its own. update() returns the trace after the step, adjoint() the
+/// gradients. read() returns the value of a trace in the plastic read, and through_read() the gradient of
+/// the trace from that of the value.
 template <Rule rule>
 struct TraceRule;
 
