@@ -83,6 +83,8 @@ plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vecto
 
 Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device device) : device_(device) {
   if (count > 0 && list == nullptr) bad_argument("arguments", str_cat("a list of ", count), "null");
+  entries_.reserve(count);
+  known_.reserve(40);
   for (std::size_t k = 0; k < count; ++k) {
     if (list[k].name == nullptr) bad_argument(str_cat("arguments[", k, "].name"), "a name", "null");
     if (has(list[k].name)) throw Error(ErrorCode::invalid_argument, str_cat(list[k].name, ": occurs twice"));

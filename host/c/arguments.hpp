@@ -27,6 +27,13 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim);
 /// Throws Error(invalid_argument) unless the tensor is dense and row-major. The message names the tensor.
 void check_dense(const std::string& name, const plasticity_tensor& tensor);
 
+/// Returns "GROUP.NAME". Not str_cat(), which is slow: every call builds forty names.
+inline std::string full_name(std::string_view group, std::string_view name) {
+  std::string full;
+  full.reserve(group.size() + 1 + name.size());
+  return full.append(group).append(1, '.').append(name);
+}
+
 /// Returns the address of the first element.
 void* data_of(const plasticity_tensor& tensor);
 
@@ -57,7 +64,7 @@ class Arguments {
     for_each_tensor(
         spec, T, B, tensors,
         [&]<class Element>(std::string_view field, Element*& pointer, const std::optional<Shape>& shape) {
-          const std::string name = str_cat(group, '.', field);
+          const std::string name = full_name(group, field);
           if (shape) {
             pointer = take<Element>(name, *shape);
           } else if (has(name)) {
@@ -71,7 +78,7 @@ class Arguments {
 
  private:
   struct Entry {
-    std::string name;
+    std::string_view name;  // the caller's
     const plasticity_tensor* tensor;
     bool taken = false;
   };

@@ -1,5 +1,6 @@
 #include <array>
 #include <cstring>
+#include <iterator>
 
 #include "c/network.hpp"
 #include "c/spec.hpp"
@@ -52,6 +53,13 @@ io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
   copy.data.resize(static_cast<std::size_t>(io::elements(copy)) * io::element_bytes(copy.dtype));
   if (!copy.data.empty()) std::memcpy(copy.data.data(), data_of(tensor), copy.data.size());
   return copy;
+}
+
+/// The key of entry number `index`.
+template <class Map>
+const std::string& key_at(const Map& map, std::size_t index) {
+  if (index >= map.size()) bad_argument("index", str_cat("less than ", map.size()), str_cat(index));
+  return std::next(map.begin(), static_cast<std::ptrdiff_t>(index))->first;
 }
 
 }  // namespace
@@ -107,6 +115,24 @@ plasticity_status plasticity_file_metadata(const plasticity_file* file, const ch
       throw_error(ErrorCode::format, str_cat("metadata '", key, '\''), "a value", "none");
     not_null(value, "value") = found->second.c_str();
   });
+}
+
+plasticity_status plasticity_file_counts(const plasticity_file* file, size_t* tensors, size_t* metadata) {
+  return guarded([&] {
+    const io::TensorFile& of = not_null(file, "file").file;
+    if (tensors != nullptr) *tensors = of.tensors.size();
+    if (metadata != nullptr) *metadata = of.metadata.size();
+  });
+}
+
+plasticity_status plasticity_file_tensor_name(const plasticity_file* file, size_t index, const char** name) {
+  return guarded(
+      [&] { not_null(name, "name") = c::key_at(not_null(file, "file").file.tensors, index).c_str(); });
+}
+
+plasticity_status plasticity_file_metadata_key(const plasticity_file* file, size_t index, const char** key) {
+  return guarded(
+      [&] { not_null(key, "key") = c::key_at(not_null(file, "file").file.metadata, index).c_str(); });
 }
 
 plasticity_status plasticity_network_save(const plasticity_network* network, plasticity_file* file) {

@@ -159,6 +159,13 @@ plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan, plastici
   });
 }
 
+plasticity_status plasticity_plan_execution(const plasticity_plan* plan, plasticity_execution* execution) {
+  return guarded([&] {
+    not_null(execution, "execution") =
+        static_cast<plasticity_execution>(not_null(plan, "plan").plan.execution());
+  });
+}
+
 plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* stream,
                                           const plasticity_argument* arguments, size_t count,
                                           plasticity_memory tape, plasticity_memory scratch) {

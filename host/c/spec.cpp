@@ -1,6 +1,9 @@
 #include "c/spec.hpp"
 
+#include <algorithm>
+
 #include "c/status.hpp"
+#include "plasticity/device_memory.hpp"
 
 namespace plasticity::c {
 namespace {
@@ -52,7 +55,52 @@ Enum checked(int number, const char* argument) {
   return static_cast<Enum>(number);
 }
 
+/// The groups of tensors by their names in the argument structs.
+enum class Group { parameters, inputs, state };
+
+std::optional<Group> group_of(std::string_view group) {
+  if (group == "parameters" || group == "dparameters") return Group::parameters;
+  if (group == "inputs" || group == "dinputs") return Group::inputs;
+  for (const std::string_view each :
+       {"state", "initial_state", "final_state", "dinitial_state", "dfinal_state"}) {
+    if (group == each) return Group::state;
+  }
+  return std::nullopt;
+}
+
+template <class Members>
+bool has_member(const Members& members, std::string_view name) {
+  return std::any_of(members.begin(), members.end(), [&](const auto& each) { return each.name == name; });
+}
+
 }  // namespace
+
+std::optional<Shape> shape_of(const Spec& spec, std::int64_t steps, std::int64_t batch,
+                              std::string_view full_name) {
+  const Shape sequence{{steps, batch, spec.neurons}, 3};
+  if (full_name == "y" || full_name == "dy" || full_name == "masks.clamp" ||
+      full_name == "masks.clamp_value") {
+    return sequence;
+  }
+  if (full_name == "masks.reset") return Shape{{steps, batch}, 2};
+  if (full_name == "masks.length") return Shape{{batch}, 1};
+  if (full_name == "modulation") {
+    return spec.has_modulator() ? std::optional(Shape{{steps, batch}, 2}) : std::nullopt;
+  }
+  const std::size_t dot = full_name.find('.');
+  const std::string_view name = full_name.substr(std::min(dot, full_name.size() - 1) + 1);
+  const std::optional<Group> group = group_of(full_name.substr(0, dot));
+  if (group == Group::parameters && has_member(Parameters<float>::members(), name)) {
+    return parameter_shape(spec, name);
+  }
+  if (group == Group::inputs && has_member(Inputs<float>::members(), name)) {
+    return input_shape(spec, steps, batch, name);
+  }
+  if (group == Group::state && has_member(State<float>::members(), name)) {
+    return state_shape(spec, batch, name);
+  }
+  bad_argument("name", "the name of a tensor, such as parameters.w", str_cat('\'', full_name, '\''));
+}
 
 Spec to_spec(const plasticity_spec& spec) {
   return {.cell = static_cast<Cell>(spec.cell),
@@ -118,4 +166,30 @@ plasticity_status plasticity_spec_validate(const plasticity_spec* spec) {
 
 plasticity_status plasticity_device_best(plasticity_device* device) {
   return guarded([&] { not_null(device, "device") = c::from_device(Device::best()); });
+}
+
+plasticity_status plasticity_device_check(plasticity_device device) {
+  return guarded([&] { (void)c::to_device(device, 1); });
+}
+
+plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data, size_t bytes) {
+  return guarded([&] {
+    const Device on = c::to_device(device, 1);
+    if (bytes > 0) (void)not_null(static_cast<std::byte*>(data), "data");
+    fill_zero(on, Stream{static_cast<CUstream_st*>(stream)}, data, bytes);
+  });
+}
+
+plasticity_status plasticity_spec_shape(const plasticity_spec* spec, int64_t steps, int64_t batch,
+                                        const char* name, int64_t shape[PLASTICITY_MAX_AXES], int32_t* ndim) {
+  return guarded([&] {
+    const Spec of = c::to_spec(not_null(spec, "spec"));
+    of.validate();
+    if (steps < 0) bad_argument("steps", "at least 0", str_cat(steps));
+    if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
+    const std::optional<Shape> found = c::shape_of(of, steps, batch, &not_null(name, "name"));
+    std::int64_t* const sizes = &not_null(shape, "shape");
+    not_null(ndim, "ndim") = found ? found->rank : 0;
+    if (found) std::copy_n(found->size.begin(), found->rank, sizes);
+  });
 }

@@ -205,8 +205,25 @@ PLASTICITY_API void plasticity_spec_init(plasticity_spec* spec);
 /** Returns PLASTICITY_INVALID_SPEC if a field, or a combination of fields, is not valid. */
 PLASTICITY_API plasticity_status plasticity_spec_validate(const plasticity_spec* spec);
 
+/** Largest number of axes of a tensor in a call. */
+enum { PLASTICITY_MAX_AXES = 3 };
+
+/** Sets `shape` to the shape of a tensor in a call of T steps and B samples. Names are "parameters.w",
+   "inputs.x", "masks.reset", "initial_state.hebb", "y", "modulation". Sets `ndim` to 0 if the spec has no
+   such tensor. Returns PLASTICITY_INVALID_ARGUMENT for an unknown name. */
+PLASTICITY_API plasticity_status plasticity_spec_shape(const plasticity_spec* spec, int64_t steps,
+                                                       int64_t batch, const char* name,
+                                                       int64_t shape[PLASTICITY_MAX_AXES], int32_t* ndim);
+
 /** Sets `device` to the first CUDA device if this build and machine have one, otherwise to the CPU. */
 PLASTICITY_API plasticity_status plasticity_device_best(plasticity_device* device);
+
+/** Returns PLASTICITY_DEVICE_UNAVAILABLE if no plan can run on the device. The error text is the reason. */
+PLASTICITY_API plasticity_status plasticity_device_check(plasticity_device device);
+
+/** Sets memory on a device to zero: at once on the CPU, on `stream` (a cudaStream_t, or NULL) on a GPU. */
+PLASTICITY_API plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data,
+                                                      size_t bytes);
 
 /* ---- Calls on the caller's buffers (plan.hpp) ---- */
 
@@ -244,6 +261,10 @@ typedef struct plasticity_plan_needs {
 /** Returns the memory that the plan's calls need. */
 PLASTICITY_API plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan,
                                                           plasticity_plan_needs* needs);
+
+/** Sets `execution` to the kernels that the plan chose. On the CPU it is PLASTICITY_EXECUTION_AUTOMATIC. */
+PLASTICITY_API plasticity_status plasticity_plan_execution(const plasticity_plan* plan,
+                                                           plasticity_execution* execution);
 
 /** Runs T steps. Input arguments: parameters.*, inputs.*, masks.*, initial_state.*. Output arguments: y,
    modulation, final_state.*. If tape.data is NULL, nothing is recorded. `stream` is a cudaStream_t; NULL is
@@ -468,6 +489,18 @@ PLASTICITY_API plasticity_status plasticity_file_set_metadata(plasticity_file* f
    PLASTICITY_FORMAT if there is no such key. */
 PLASTICITY_API plasticity_status plasticity_file_metadata(const plasticity_file* file, const char* key,
                                                           const char** value);
+
+/** Sets the numbers of tensors and of metadata entries. Either pointer may be NULL. */
+PLASTICITY_API plasticity_status plasticity_file_counts(const plasticity_file* file, size_t* tensors,
+                                                        size_t* metadata);
+/** Sets `name` to the name of tensor number `index`, in alphabetical order. It is valid until the file
+   changes or is destroyed. */
+PLASTICITY_API plasticity_status plasticity_file_tensor_name(const plasticity_file* file, size_t index,
+                                                             const char** name);
+/** Sets `key` to the key of metadata entry number `index`, in alphabetical order. It is valid until the file
+   changes or is destroyed. */
+PLASTICITY_API plasticity_status plasticity_file_metadata_key(const plasticity_file* file, size_t index,
+                                                              const char** key);
 
 /** Stores the network's parameters and spec in a file. */
 PLASTICITY_API plasticity_status plasticity_network_save(const plasticity_network* network,

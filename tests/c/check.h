@@ -49,6 +49,7 @@ float noise(uint64_t* state);
 
 /* The tests. Their names are arguments of the program. */
 void layout(void);
+void shapes(void);
 void plans(void);
 void stepping(void);
 void gradients(void);

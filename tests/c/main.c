@@ -26,10 +26,18 @@ int main(int count, char** arguments) {
   static const struct {
     const char* name;
     void (*run)(void);
-  } tests[] = {{"layout", layout},           {"plans", plans},       {"stepping", stepping},
-               {"gradients", gradients},     {"networks", networks}, {"learning", learning},
-               {"saving", saving},           {"training", training}, {"wrong_tensors", wrong_tensors},
-               {"wrong_calls", wrong_calls}, {"threads", threads}};
+  } tests[] = {{"layout", layout},
+               {"shapes", shapes},
+               {"plans", plans},
+               {"stepping", stepping},
+               {"gradients", gradients},
+               {"networks", networks},
+               {"learning", learning},
+               {"saving", saving},
+               {"training", training},
+               {"wrong_tensors", wrong_tensors},
+               {"wrong_calls", wrong_calls},
+               {"threads", threads}};
   int ran = 0;
   for (size_t k = 0; k < sizeof tests / sizeof tests[0]; ++k) {
     if (count > 1 && strcmp(arguments[1], tests[k].name) != 0) continue;

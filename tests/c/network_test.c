@@ -225,6 +225,17 @@ void saving(void) {
   OK(plasticity_file_tensor(file, "param.w", &stored));
   CHECK(stored.ndim == 2 && stored.dtype.code == PLASTICITY_FLOAT && stored.dtype.bits == 32);
   FAILS(plasticity_file_tensor(file, "param.gain", &stored), PLASTICITY_FORMAT, "param.gain");
+  size_t tensors = 0, entries = 0;
+  OK(plasticity_file_counts(file, &tensors, &entries));
+  CHECK(tensors > 3 && entries > 9);
+  for (size_t k = 0; k < tensors; ++k) {
+    OK(plasticity_file_tensor_name(file, k, &text));
+    OK(plasticity_file_tensor(file, text, &stored));
+  }
+  OK(plasticity_file_metadata_key(file, 0, &text));
+  CHECK(strcmp(text, "I") == 0);
+  FAILS(plasticity_file_metadata_key(file, entries, &text), PLASTICITY_INVALID_ARGUMENT, "index");
+  FAILS(plasticity_file_tensor_name(file, tensors, &text), PLASTICITY_INVALID_ARGUMENT, "index");
   int64_t three[] = {3};
   uint8_t flags[] = {1, 0, 1};
   plasticity_tensor mask = bytes(flags, 1, three);

@@ -56,6 +56,54 @@ void layout(void) {
   CHECK(offsetof(plasticity_tensor, byte_offset) == 3 * sizeof(void*) + 16);
 }
 
+/* The shape of every kind of tensor, and names that do not exist. */
+void shapes(void) {
+  const plasticity_spec spec = modulated();
+  static const struct {
+    const char* name;
+    int32_t ndim;
+    int64_t shape[PLASTICITY_MAX_AXES];
+  } wanted[] = {{"parameters.w_in", 2, {I, N}},
+                {"dparameters.modulator.bias", 1, {1}},
+                {"inputs.x", 3, {T, B, I}},
+                {"inputs.u", 0, {0}},
+                {"parameters.w_gates", 0, {0}},
+                {"initial_state.hebb", 3, {B, N, N}},
+                {"final_state.eligibility", 0, {0}},
+                {"masks.reset", 2, {T, B}},
+                {"masks.length", 1, {B}},
+                {"masks.clamp_value", 3, {T, B, N}},
+                {"y", 3, {T, B, N}},
+                {"modulation", 2, {T, B}}};
+  for (size_t k = 0; k < sizeof wanted / sizeof *wanted; ++k) {
+    int64_t shape[PLASTICITY_MAX_AXES] = {0};
+    int32_t ndim = -1;
+    OK(plasticity_spec_shape(&spec, T, B, wanted[k].name, shape, &ndim));
+    CHECK(ndim == wanted[k].ndim && memcmp(shape, wanted[k].shape, sizeof shape) == 0);
+  }
+  int64_t shape[PLASTICITY_MAX_AXES];
+  int32_t ndim = 0;
+  FAILS(plasticity_spec_shape(&spec, T, B, "parameters.gain", shape, &ndim), PLASTICITY_INVALID_ARGUMENT,
+        "'parameters.gain'");
+  FAILS(plasticity_spec_shape(&spec, T, B, "w", shape, &ndim), PLASTICITY_INVALID_ARGUMENT, "name");
+  FAILS(plasticity_spec_shape(&spec, -1, B, "y", shape, &ndim), PLASTICITY_INVALID_ARGUMENT, "steps");
+
+  const plasticity_device cpu = {PLASTICITY_CPU, 0}, unknown = {99, 0};
+  OK(plasticity_device_check(cpu));
+  FAILS(plasticity_device_check(unknown), PLASTICITY_INVALID_ARGUMENT, "kind");
+  float values[] = {1, 2, 3};
+  OK(plasticity_fill_zero(cpu, NULL, values, 2 * sizeof *values));
+  CHECK(values[0] < 1 && values[1] < 1 && values[2] > 2);
+  FAILS(plasticity_fill_zero(cpu, NULL, NULL, 4), PLASTICITY_INVALID_ARGUMENT, "data");
+
+  plasticity_plan* plan = make_plan(&spec, PLASTICITY_F32);
+  plasticity_execution execution = PLASTICITY_EXECUTION_GRID;
+  OK(plasticity_plan_execution(plan, &execution));
+  CHECK(execution == PLASTICITY_EXECUTION_AUTOMATIC);
+  FAILS(plasticity_plan_execution(plan, NULL), PLASTICITY_INVALID_ARGUMENT, "execution");
+  plasticity_plan_destroy(plan);
+}
+
 /* A network and a plan on the network's parameters give the same bits, forward and backward. */
 void plans(void) {
   const plasticity_spec spec = modulated();
