@@ -1,0 +1,118 @@
+"""Plans, and calls on them whose argument lists are made once.
+
+A call of the C interface takes a list of named tensors. For a plan and a set of names only the pointers change from
+call to call, so the list is built once and kept. A call from Python then takes microseconds.
+"""
+import ctypes
+import functools
+from typing import NamedTuple
+
+from . import _c
+from ._library import check, check_device, lib
+
+REAL = {"f64": _c.DType(_c.FLOAT, 64, 1), "f32": _c.DType(_c.FLOAT, 32, 1), "bf16": _c.DType(_c.FLOAT, 32, 1)}
+_OTHER = {
+    "masks.reset": _c.DType(_c.UINT, 8, 1),
+    "masks.clamp": _c.DType(_c.UINT, 8, 1),
+    "masks.length": _c.DType(_c.INT, 64, 1),
+}
+
+
+class Options(NamedTuple):
+    """The options of a plan, besides the spec."""
+
+    steps: int
+    batch: int
+    precision: str = "f32"
+    device: tuple = (_c.CPU, 0)
+    threads: int = 0
+    checkpoint_interval: int = 0
+    memory_budget: int = 0
+    execution: str = "automatic"
+
+
+class PlanHandle:
+    """Owns a plan of the C interface. Any number of threads may use it at once."""
+
+    def __init__(self, spec, options):
+        self.spec, self.options, self._handle = spec, options, None
+        if options.device[0] == _c.CUDA:
+            check_device(*options.device)
+        with_options = _c.PlanOptions(
+            options.steps, options.batch, _c.Device(*options.device), options.threads,
+            _c.PRECISION.index(options.precision), options.checkpoint_interval, options.memory_budget,
+            _c.EXECUTION.index(options.execution),
+        )
+        handle = ctypes.c_void_p()
+        check(lib.plasticity_plan_create(spec._as_c(), with_options, ctypes.byref(handle)))
+        self._handle = handle.value
+        needs, execution = _c.PlanNeeds(), ctypes.c_int()
+        check(lib.plasticity_plan_needs_of(handle, ctypes.byref(needs)))
+        check(lib.plasticity_plan_execution(handle, ctypes.byref(execution)))
+        self.tape_bytes, self.scratch_bytes, self.live_bytes = needs.tape_bytes, needs.scratch_bytes, needs.live_bytes
+        self.checkpoint_interval = needs.checkpoint_interval
+        self.execution = _c.EXECUTION[execution.value]
+        self._free = {}  # (function, names) -> argument lists that no call uses now
+
+    def __del__(self):
+        if self._handle is not None:
+            lib.plasticity_plan_destroy(self._handle)
+
+    def call(self, function, names, pointers, stream, first, first_bytes, scratch=None, scratch_bytes=0):
+        """Calls plasticity_plan_FUNCTION with the tensors `names` at `pointers`; `first` is the tape or the live memory."""
+        free = self._free.setdefault((function, names), [])
+        try:
+            prepared = free.pop()
+        except IndexError:
+            prepared = _Prepared(self, function, names)
+        for tensor, pointer in zip(prepared.tensors, pointers):
+            tensor.data = pointer
+        memory = _c.Memory
+        if prepared.has_scratch:
+            status = prepared.function(
+                self._handle, stream, prepared.arguments, prepared.count, memory(first, first_bytes),
+                memory(scratch, scratch_bytes),
+            )
+        else:
+            status = prepared.function(
+                self._handle, stream, prepared.arguments, prepared.count, memory(first, first_bytes)
+            )
+        free.append(prepared)
+        if status:
+            check(status)
+
+
+class _Prepared:
+    """An argument list that one call at a time may use."""
+
+    __slots__ = ("function", "tensors", "arguments", "count", "has_scratch", "_keep")
+
+    def __init__(self, plan, function, names):
+        spec, options = plan.spec, plan.options
+        steps = options.steps if function in ("forward", "backward") else 1
+        device = _c.Device(*options.device)
+        self.function = getattr(lib, "plasticity_plan_" + function)
+        self.has_scratch = function in ("forward", "backward", "step")
+        self.count = len(names)
+        array = (_c.Tensor * len(names))()
+        arguments = (_c.Argument * len(names))()
+        self._keep = [array, arguments]
+        self.tensors = []
+        for k, name in enumerate(names):
+            shape = spec.shape(name, steps, options.batch) or ()
+            sizes = (ctypes.c_int64 * max(len(shape), 1))(*shape)
+            encoded = name.encode()
+            self._keep += [sizes, encoded]
+            tensor = array[k]
+            tensor.device, tensor.ndim, tensor.shape = device, len(shape), sizes
+            tensor.dtype = _OTHER.get(name, REAL[options.precision])
+            arguments[k].name = encoded
+            arguments[k].tensor = ctypes.pointer(tensor)
+            self.tensors.append(tensor)
+        self.arguments = ctypes.cast(arguments, ctypes.c_void_p)
+
+
+@functools.lru_cache(maxsize=256)
+def plan_for(spec, options):
+    """The plan for a spec and Options. Plans are kept and shared."""
+    return PlanHandle(spec, options)

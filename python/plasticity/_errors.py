@@ -1,0 +1,78 @@
+"""The library's errors as exceptions. The text is the library's own."""
+from . import _c
+
+
+class Error(Exception):
+    """The base of every exception that the library raises. `status` is its word for the kind of error."""
+
+    status = "internal"
+
+
+class InvalidArgument(Error, ValueError):
+    """An argument has a wrong value, shape, type, device or layout."""
+
+    status = "invalid_argument"
+
+
+class InvalidSpec(Error, ValueError):
+    """A field of a Spec, or its mix with others, is impossible."""
+
+    status = "invalid_spec"
+
+
+class FormatError(Error, ValueError):
+    """The content of a file is not as expected."""
+
+    status = "format"
+
+
+class OutOfMemory(Error, MemoryError):
+    """The host or a device has not enough memory."""
+
+    status = "out_of_memory"
+
+
+class Unsupported(Error, RuntimeError):
+    """The library has no such computation."""
+
+    status = "unsupported"
+
+
+class DeviceUnavailable(Error, RuntimeError):
+    """The device does not exist, or its library could not be loaded."""
+
+    status = "device_unavailable"
+
+
+class IOFailure(Error, RuntimeError):
+    """A file could not be read or written."""
+
+    status = "io"
+
+
+class InternalError(Error, RuntimeError):
+    """A mistake of the library's own."""
+
+    status = "internal"
+
+
+_KINDS = {
+    kind.status: kind
+    for kind in (
+        InvalidArgument, InvalidSpec, FormatError, OutOfMemory, Unsupported, DeviceUnavailable, IOFailure, InternalError,
+    )
+}
+
+
+def error_of(status, message):
+    """The exception for a status that is not OK."""
+    name = _C_NAMES[status] if 0 <= status < len(_C_NAMES) else "internal"
+    return _KINDS.get(name, InternalError)(message)
+
+
+_C_NAMES = [name.lower() for name in _c.STATUS]
+
+
+def bad_argument(name, expected, got):
+    """The exception for a wrong argument, in the library's form."""
+    return InvalidArgument(f"{name}: expected {expected}, got {got}")

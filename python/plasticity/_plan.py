@@ -1,0 +1,241 @@
+"""The core calls on arrays: NumPy arrays and anything with __dlpack__, in place."""
+import ctypes
+from typing import Any, Dict, Mapping, NamedTuple, Optional
+
+import numpy
+
+from . import _c
+from ._calls import REAL, Options, PlanHandle
+from ._errors import bad_argument
+from ._library import check, lib
+from ._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Precision, Spec
+from ._tensors import View, aligned_bytes
+
+_MASK_TYPES = {"masks.reset": ("uint8", "bool"), "masks.clamp": ("uint8", "bool"), "masks.length": ("int64",)}
+
+
+class State(NamedTuple):
+    """The tensors that are carried from step to step. A tensor that the cell does not have, or that is absent, is None.
+
+    y [B,N] (the h of an LSTM), c [B,N], hebb [B,P,N], eligibility [B,P,N].
+    """
+
+    y: Any = None
+    c: Any = None
+    hebb: Any = None
+    eligibility: Any = None
+
+    def detach(self) -> "State":
+        """The same state without its history, for truncated backpropagation. Arrays that have none are kept."""
+        return State(*(tensor.detach() if hasattr(tensor, "detach") else tensor for tensor in self))
+
+
+class Result(NamedTuple):
+    """The results of forward: y [T,B,N], modulation [T,B] or None, and the final state."""
+
+    y: Any
+    modulation: Any
+    state: State
+
+
+class Gradients(NamedTuple):
+    """The results of backward, by the names of parameters, inputs and state."""
+
+    parameters: Dict[str, Any]
+    inputs: Dict[str, Any]
+    state: State
+
+
+def device_of(device: Any) -> tuple:
+    """(kind, index) of "cpu", "cuda" or "cuda:1"."""
+    name, _, index = str(device).partition(":")
+    if name not in ("cpu", "cuda") or (index and not index.isdigit()):
+        raise bad_argument("device", "cpu, cuda or cuda:INDEX", repr(device))
+    return (_c.CUDA if name == "cuda" else _c.CPU, int(index or 0))
+
+
+class Plan:
+    """A cell, its sizes and a device, made ready: the C++ Plan on arrays.
+
+    Arrays are used in place. One that would have to be copied (its type, its layout or its device is another)
+    is refused with ValueError. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
+    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). On a CUDA device `out`, `tape` and `scratch`
+    must be given, since the package has no arrays of its own there, and `stream` is a cudaStream_t as an integer.
+
+    >>> import numpy
+    >>> plan = Plan(Spec(neurons=3), steps=2)
+    >>> weights = {"w": numpy.zeros((3, 3), "f4"), "alpha": numpy.zeros((3, 3), "f4"), "eta": numpy.full(1, .1, "f4")}
+    >>> plan.forward(weights, u=numpy.ones((2, 1, 3), "f4")).y.shape
+    (2, 1, 3)
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        steps: int = 1,
+        batch: int = 1,
+        device: Any = "cpu",
+        precision: Precision = "f32",
+        threads: int = 0,
+        checkpoint_interval: int = 0,
+        memory_budget: int = 0,
+        execution: Execution = "automatic",
+    ) -> None:
+        for name, value, legal in (("precision", precision, _c.PRECISION), ("execution", execution, _c.EXECUTION)):
+            if value not in legal:
+                raise bad_argument(name, "one of " + ", ".join(legal), repr(value))
+        for name, value in (("steps", steps), ("batch", batch)):
+            if not hasattr(value, "__index__") or value < 0:
+                raise bad_argument(name, "an integer, at least 0", repr(value))
+        options = Options(
+            int(steps), int(batch), precision, device_of(device), threads, checkpoint_interval, memory_budget, execution
+        )
+        self.spec, self._options, self._plan = spec, options, PlanHandle(spec, options)
+        self._dtype = numpy.float64 if precision == "f64" else numpy.float32
+
+    steps = property(lambda self: self._options.steps, doc="T")
+    batch = property(lambda self: self._options.batch, doc="B")
+    tape_bytes = property(lambda self: self._plan.tape_bytes, doc="Bytes that forward records for backward.")
+    scratch_bytes = property(lambda self: self._plan.scratch_bytes, doc="Bytes that every call needs meanwhile.")
+    live_bytes = property(lambda self: self._plan.live_bytes, doc="Bytes of the state that load, step and store use.")
+    checkpoint_interval = property(lambda self: self._plan.checkpoint_interval, doc="K: the tape keeps every K-th trace.")
+    execution = property(lambda self: self._plan.execution, doc="The kernels that were chosen.")
+
+    def make_tape(self) -> numpy.ndarray:
+        """Memory of the host for forward to record in, 64-byte aligned."""
+        return aligned_bytes(self.tape_bytes)
+
+    def forward(self, parameters, *, x=None, u=None, pre=None, rate=None, state=None, reset=None, length=None, clamp=None,
+                clamp_value=None, tape=None, scratch=None, out=None, stream=None) -> Result:
+        """T steps. With a `tape`, they are recorded for backward."""
+        call = _Call(self, "forward", out)
+        call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
+        call.read_state("initial_state", state)
+        y, modulation = call.write("y"), call.write("modulation")
+        final = State(*(call.write(f"final_state.{name}") for name in STATE))
+        call.run(tape, scratch, stream)
+        return Result(y, modulation, final)
+
+    def backward(self, parameters, tape, *, x=None, u=None, pre=None, rate=None, reset=None, length=None, clamp=None,
+                 clamp_value=None, dy=None, dfinal_state=None, scratch=None, out=None, stream=None) -> Gradients:
+        """The gradients of the forward pass that wrote the tape, from upstream gradients `dy` and `dfinal_state`.
+
+        Parameters, inputs and masks are those given to forward. Gradients of parameters are added to arrays in `out`.
+        """
+        if tape is None:
+            raise bad_argument("tape", "the tape that forward wrote", "None")
+        call = _Call(self, "backward", out)
+        call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
+        call.read("dy", dy)
+        call.read_state("dfinal_state", dfinal_state)
+        weights = {name: call.write(f"dparameters.{name}", zero=True) for name in self.spec.parameters}
+        given = {name for name, value in zip(INPUTS, (x, u, pre, rate)) if value is not None}
+        inputs = {name: call.write(f"dinputs.{name}") for name in INPUTS if name in given}
+        initial = State(*(call.write(f"dinitial_state.{name}") for name in STATE))
+        call.run(tape, scratch, stream)
+        return Gradients(weights, inputs, initial)
+
+    def load(self, state=None, *, live=None, stream=None):
+        """Memory that holds a state for step(); absent tensors are zero."""
+        call = _Call(self, "load", None)
+        call.read_state("state", state)
+        live = self._own("live", self.live_bytes) if live is None else live
+        call.run(live, None, stream)
+        return live
+
+    def step(self, parameters, live, *, x=None, u=None, pre=None, rate=None, reset=None, clamp=None, clamp_value=None,
+             scratch=None, out=None, stream=None):
+        """One step, T = 1, of a network that acts: moves `live` on. Returns y [1,B,N] and modulation [1,B] or None."""
+        call = _Call(self, "step", out)
+        call.read_all(parameters, (x, u, pre, rate), (reset, None, clamp, clamp_value))
+        y, modulation = call.write("y"), call.write("modulation")
+        call.run(live, scratch, stream)
+        return y, modulation
+
+    def store(self, live, *, out=None, stream=None) -> State:
+        """The state in `live` memory."""
+        call = _Call(self, "store", out)
+        state = State(*(call.write(f"state.{name}") for name in STATE))
+        call.run(live, None, stream)
+        return state
+
+    def _own(self, name, size):
+        if self._options.device[0] != _c.CPU:
+            raise bad_argument(name, f"{size} bytes on the device, 64-byte aligned", "None")
+        return aligned_bytes(size)
+
+
+class _Call:
+    """The tensors of one call."""
+
+    def __init__(self, plan, function, out):
+        self.plan, self.function = plan, function
+        self.steps = plan.steps if function in ("forward", "backward") else 1
+        self.out = dict(out or {})
+        self.names, self.views = [], []
+
+    def read_all(self, parameters, inputs, masks):
+        for name in parameters:
+            if name not in PARAMETERS:
+                raise bad_argument("parameters", "names of " + ", ".join(self.plan.spec.parameters), repr(name))
+        for name in PARAMETERS:
+            self.read(f"parameters.{name}", parameters.get(name))
+        for group, names, values in (("inputs", INPUTS, inputs), ("masks", MASKS, masks)):
+            for name, value in zip(names, values):
+                self.read(f"{group}.{name}", value)
+
+    def read_state(self, group, state):
+        given = dict(zip(STATE, state)) if isinstance(state, tuple) else dict(state or {})
+        for name, value in given.items():
+            if name not in STATE:
+                raise bad_argument(group, "names of " + ", ".join(STATE), repr(name))
+            self.read(f"{group}.{name}", value)
+
+    def read(self, name, value):
+        if value is not None:
+            self._add(name, View(name, value))
+
+    def write(self, name, zero=False):
+        """The array that the call writes; None if the cell has no such tensor."""
+        plan = self.plan
+        shape = plan.spec.shape(name, self.steps, plan.batch)
+        value = self.out.pop(name, None)
+        if value is None and shape is None:
+            return None
+        if value is None:
+            if plan._options.device[0] != _c.CPU:
+                raise bad_argument("out", f"an array for {name} on the device", "none")
+            value = numpy.zeros(shape, plan._dtype) if zero else numpy.empty(shape, plan._dtype)
+        self._add(name, View(name, value, writable=True))
+        return value
+
+    def _add(self, name, view):
+        real = "float64" if self.plan._options.precision == "f64" else "float32"
+        legal = _MASK_TYPES.get(name, (real,))
+        if view.dtype not in legal:
+            raise bad_argument(f"{name}.dtype", " or ".join(legal), f"{view.dtype}; astype({legal[0]!r}) makes a copy that fits")
+        self.names.append(name)
+        self.views.append(view)
+
+    def run(self, first, scratch, stream):
+        if self.out:
+            raise bad_argument("out", "tensors that this call computes", ", ".join(map(repr, self.out)))
+        plan = self.plan
+        count = len(self.names)
+        encoded = [name.encode() for name in self.names]
+        arguments = (_c.Argument * max(count, 1))(
+            *(_c.Argument(name, ctypes.pointer(view.tensor)) for name, view in zip(encoded, self.views))
+        )
+        what = "tape" if self.function in ("forward", "backward") else "live"
+        memory = [_c.Memory(None, 0) if first is None else self._memory(what, first)]
+        if self.function in ("forward", "backward", "step"):
+            scratch = plan._own("scratch", plan.scratch_bytes) if scratch is None else scratch
+            memory.append(self._memory("scratch", scratch))
+        function = getattr(lib, "plasticity_plan_" + self.function)
+        check(function(plan._plan._handle, stream, ctypes.cast(arguments, ctypes.c_void_p), count, *memory))
+
+    @staticmethod
+    def _memory(name, value):
+        view = View(name, value, writable=True)
+        return _c.Memory(view.pointer, view.bytes)

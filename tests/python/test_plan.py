@@ -1,0 +1,193 @@
+"""Plan on NumPy arrays and DLPack: parity, single steps, arrays that are refused."""
+import dataclasses
+import threading
+
+import numpy
+import pytest
+from conftest import tolerance_of
+
+import plasticity
+from plasticity import Plan, Spec
+
+
+def masks_of(case):
+    kinds = {"reset": "?", "length": "i8", "clamp": "?"}
+    return {name: value.astype(kinds.get(name, value.dtype)) for name, value in case.masks.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_parity(case, dtype):
+    spec = case.spec
+    if spec.cell == "rnn" and "w_in" not in case.parameters:
+        spec = dataclasses.replace(spec, inputs=0)
+    plan = Plan(spec, steps=case.steps, batch=case.batch, precision="f64" if dtype == "float64" else "f32")
+
+    def cast(arrays):
+        return {name: value.astype(dtype) for name, value in arrays.items()}
+
+    masks = masks_of(case)
+    if "clamp_value" in masks:
+        masks["clamp_value"] = masks["clamp_value"].astype(dtype)
+    tape = plan.make_tape()
+    parameters, inputs = cast(case.parameters), cast(case.inputs)
+    result = plan.forward(parameters, **inputs, **masks, state=cast(case.state), tape=tape)
+    final = {name[:-6]: value for name, value in cast(case.upstream).items() if name.endswith("_final")}
+    gradients = plan.backward(parameters, tape, **inputs, **masks, dy=cast(case.upstream).get("y"), dfinal_state=final)
+    named = {**gradients.parameters, **gradients.inputs, **{f"{k}0": v for k, v in gradients.state._asdict().items()}}
+    assert case.check(case.outputs(*result), named, tolerance_of(case, dtype)) > 5
+
+
+def small(dtype="f4", **fields):
+    spec = Spec(neurons=4, inputs=3, **fields)
+    random = numpy.random.default_rng(0)
+    parameters = {name: (.3 * random.standard_normal(shape)).astype(dtype) for name, shape in spec.parameters.items()}
+    return spec, parameters, random.standard_normal((5, 2, 3)).astype(dtype)
+
+
+def test_steps_are_the_sequence():
+    spec, parameters, x = small(rule="hard_clip", rate="modulated")
+    whole = Plan(spec, steps=5, batch=2).forward(parameters, x=x)
+    plan = Plan(spec, batch=2)
+    live = plan.load()
+    for t in range(5):
+        y, modulation = plan.step(parameters, live, x=x[t : t + 1])
+        assert numpy.array_equal(y[0], whole.y[t]) and numpy.array_equal(modulation[0], whole.modulation[t])
+    for name, value in plan.store(live)._asdict().items():
+        assert value is None or numpy.array_equal(value, getattr(whole.state, name))
+
+
+def test_results_go_where_they_are_asked_to():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    y = numpy.full((5, 2, 4), numpy.nan, "f4")
+    result = plan.forward(parameters, x=x, out={"y": y})
+    assert result.y is y and numpy.isfinite(y).all()
+    tape = plan.make_tape()
+    plan.forward(parameters, x=x, tape=tape)
+    once = plan.backward(parameters, tape, x=x, dy=y).parameters["w"]
+    total = once.copy()
+    plan.backward(parameters, tape, x=x, dy=y, out={"dparameters.w": total})
+    assert numpy.allclose(total, 2 * once)
+    with pytest.raises(ValueError, match="out: expected tensors that this call computes, got 'z'"):
+        plan.forward(parameters, x=x, out={"z": y})
+
+
+def test_arrays_that_would_be_copied_are_refused():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    wide = numpy.zeros((5, 2, 6), "f4")
+    for wrong, text in (
+        (x.astype("f8"), r"inputs.x.dtype: expected float32, got float64; astype\('float32'\)"),
+        (wide[:, :, ::2], r"inputs.x: expected a dense row-major array, got strides .*ascontiguousarray"),
+        (numpy.zeros((2, 5, 3), "f4"), r"inputs.x.shape: expected \[5,2,3\], got \[2,5,3\]"),
+        (x.tolist(), "inputs.x: expected a NumPy array or an object with __dlpack__, got list"),
+    ):
+        with pytest.raises(plasticity.InvalidArgument, match=text):
+            plan.forward(parameters, x=wrong)
+    frozen = numpy.zeros((5, 2, 4), "f4")
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="y: expected an array that may be written"):
+        plan.forward(parameters, x=x, out={"y": frozen})
+    with pytest.raises(ValueError, match="parameters: expected names of w_in, b, w, alpha, eta, got 'gain'"):
+        plan.forward({**parameters, "gain": x}, x=x)
+    with pytest.raises(ValueError, match="parameters.w"):
+        plan.forward({name: value for name, value in parameters.items() if name != "w"}, x=x)
+
+
+def test_overlap_is_refused():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    room = numpy.zeros(5 * 2 * 4 + 8, "f4")
+    state = {"y": room[:8].reshape(2, 4)}
+    with pytest.raises(ValueError, match="y"):
+        plan.forward(parameters, x=x, state=state, out={"y": room[4:44].reshape(5, 2, 4)})
+
+
+class Exported:
+    """An array that shows only its __dlpack__."""
+
+    def __init__(self, array):
+        self.array, self.exports = array, 0
+
+    def __dlpack__(self, **arguments):
+        self.exports += 1
+        return self.array.__dlpack__(**arguments)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def test_dlpack_without_a_copy():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    want = plan.forward(parameters, x=x)
+    into = numpy.zeros((5, 2, 4), "f4")
+    exported = Exported(x)
+    plan.forward({name: Exported(value) for name, value in parameters.items()}, x=exported, out={"y": Exported(into)})
+    assert exported.exports == 1 and numpy.array_equal(into, want.y)
+
+
+def test_wrong_plans():
+    spec = Spec(neurons=2)
+    for arguments, text in (({"steps": -1}, "steps"), ({"device": "tpu"}, "device: expected cpu, cuda or cuda:INDEX"),
+                            ({"precision": "f16"}, "precision"), ({"threads": 5000}, "threads")):
+        with pytest.raises(ValueError, match=text):
+            Plan(spec, **arguments)
+
+
+def test_cuda_says_why_not():
+    reason = plasticity.cuda_unavailable_reason()
+    if reason is None:
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(plasticity.DeviceUnavailable, match="CUDA"):
+        Plan(Spec(neurons=2), device="cuda")
+
+
+def test_empty_sizes():
+    spec, parameters, x = small()
+    for steps, batch in ((0, 2), (5, 0)):
+        result = Plan(spec, steps=steps, batch=batch).forward(parameters, x=numpy.zeros((steps, batch, 3), "f4"))
+        assert result.y.shape == (steps, batch, 4)
+
+
+def test_threads_share_a_plan():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    want = plan.forward(parameters, x=x).y
+    wrong = []
+
+    def work():
+        for _ in range(50):
+            if not numpy.array_equal(plan.forward(parameters, x=x).y, want):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_files(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays = {"a": numpy.arange(6, dtype="f4").reshape(2, 3), "b": numpy.array([1, 2], "i8"), "c": numpy.zeros((0, 2)),
+              "d": numpy.array([True, False])}
+    plasticity.save_file(path, arrays, {"key": "värde"})
+    tensors, metadata = plasticity.load_file(path)
+    assert metadata == {"key": "värde"} and set(tensors) == set(arrays)
+    for name, array in arrays.items():
+        assert tensors[name].dtype == array.dtype and numpy.array_equal(tensors[name], array)
+    with pytest.raises(plasticity.IOFailure):
+        plasticity.load_file(tmp_path / "none.safetensors")
+    path.write_bytes(b"nonsense")
+    with pytest.raises(plasticity.FormatError):
+        plasticity.load_file(path)
+
+
+def test_the_example_in_the_documentation():
+    import doctest
+
+    from plasticity import _plan
+
+    assert doctest.testmod(_plan).attempted > 3 and doctest.testmod(_plan).failed == 0
