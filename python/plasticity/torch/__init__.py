@@ -1,0 +1,16 @@
+"""Differentiable plastic networks in PyTorch.
+
+    plastic        a plastic cell over a sequence, as a function with gradients
+    PlasticRNN, PlasticLSTM, PlasticLinear   modules
+"""
+try:
+    import torch as _torch
+except ImportError as error:
+    raise ImportError("plasticity.torch needs PyTorch: pip install torch") from error
+
+from .._plan import State
+from .._spec import Spec
+from ._functional import plastic
+from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN
+
+__all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic"]

@@ -1,0 +1,333 @@
+"""Plastic layers as PyTorch modules."""
+import math
+from typing import Any, Mapping, Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from .._errors import FormatError, bad_argument
+from .._files import load_file, save_file
+from .._plan import State
+from .._spec import Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
+from ._functional import plastic
+
+_Sequence = Union[Tensor, PackedSequence]
+
+
+class _Head(nn.Module):
+    """A weight and a bias that plastic() reads: the modulator, or its fan-out."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+
+class PlasticModule(nn.Module):
+    """The base of the plastic layers. Parameters have the names that the library's files have."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        batch_first: bool = False,
+        precision: Optional[Precision] = None,
+        checkpoint_interval: int = 0,
+        memory_budget: int = 0,
+        device: Any = None,
+        dtype: Optional[torch.dtype] = None,
+    ) -> None:
+        super().__init__()
+        self.spec, self.batch_first, self.precision = spec, batch_first, precision
+        self.checkpoint_interval, self.memory_budget = checkpoint_interval, memory_budget
+        self._names = tuple(spec.parameters)
+        for name, shape in spec.parameters.items():
+            head, dot, leaf = name.partition(".")
+            if dot and not hasattr(self, head):
+                self.add_module(head, _Head())
+            owner = getattr(self, head) if dot else self
+            owner.register_parameter(leaf or head, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    input_size = property(lambda self: self.spec.inputs, doc="I")
+    hidden_size = property(lambda self: self.spec.neurons, doc="N")
+
+    def extra_repr(self) -> str:
+        spec = self.spec
+        return (
+            f"{spec.inputs}, {spec.neurons}, rule={spec.rule}, rate={spec.rate}, eligibility={spec.eligibility}, "
+            f"alpha={spec.alpha}, activation={spec.activation}, clip={spec.clip:g}, batch_first={self.batch_first}"
+        )
+
+    def library_parameters(self) -> Mapping[str, Tensor]:
+        """The parameters by their names in files, as plastic() takes them."""
+        named = {}
+        for name in self._names:
+            head, dot, leaf = name.partition(".")
+            named[name] = getattr(getattr(self, head), leaf) if dot else getattr(self, name)
+        return named
+
+    def reset_parameters(self) -> None:
+        """Draws the parameters anew, as in the papers' programs and in the C++ Network."""
+        spec = self.spec
+        dense = ("w_in", "b", "w", "w_gates") if spec.cell == "lstm" else ()
+        with torch.no_grad():
+            for name, value in self.library_parameters().items():
+                if name in dense or name.startswith("modulator"):
+                    bound = 1 / math.sqrt(spec.neurons)
+                    value.uniform_(-bound, bound)
+                elif name in ("w", "alpha"):
+                    value.normal_(0, 0.01)
+                elif name == "eta":
+                    value.fill_(0.01)
+                elif name.startswith("fan_out"):
+                    value.uniform_(-1, 1)
+                else:
+                    bound = 1 / math.sqrt(max(spec.inputs, 1))
+                    value.uniform_(-bound, bound)
+
+    def initial_state(self, batch: int) -> State:
+        """The zero state of a batch."""
+        like = next(self.parameters())
+        shapes = self.spec.state_of(batch)
+        return State(**{name: like.new_zeros(shape) for name, shape in shapes.items()})
+
+    def step(
+        self,
+        x: Tensor,
+        state: Optional[State] = None,
+        *,
+        rate: Optional[Tensor] = None,
+        current: Optional[Tensor] = None,
+        reset: Optional[Tensor] = None,
+        clamp: Optional[Tensor] = None,
+        clamp_value: Optional[Tensor] = None,
+    ) -> Tuple[Tensor, State]:
+        """One step of a network that acts, without a tape. Takes x [B,I] and returns (y [B,N], the new state).
+
+        rate, current and clamp are [B,N], reset is [B].
+        """
+        if x.dim() != 2:
+            raise bad_argument("x.shape", "two axes, [B,I]", list(x.shape))
+        one = [None if each is None else each.unsqueeze(0) for each in (x, rate, current, reset, clamp, clamp_value)]
+        with torch.no_grad():
+            y, _, state = self._run(one[0].contiguous(), state, one[1], one[2], one[3], None, one[4], one[5])
+        return y[0], state
+
+    def save_safetensors(self, path, metadata: Optional[Mapping[str, str]] = None) -> None:
+        """Writes the parameters and the spec as the C++ Network does, so that either can load them.
+
+        `metadata` adds entries of your own.
+        """
+        tensors = {
+            "param." + name: value.detach().cpu().contiguous().numpy() for name, value in self.library_parameters().items()
+        }
+        save_file(path, tensors, {**(metadata or {}), **self.spec.to_metadata()})
+
+    def load_safetensors(self, path) -> Mapping[str, str]:
+        """Takes the parameters from a file of this module, or of a C++ Network, and returns the file's metadata.
+
+        Raises ValueError, and changes nothing, if the file is of another cell or lacks a parameter.
+        """
+        tensors, metadata = load_file(path)
+        spec = Spec.from_metadata(metadata)
+        if spec != self.spec:
+            raise FormatError(f"{path}: expected a network of {self.spec}, got one of {spec}")
+        named = self.library_parameters()
+        for name, value in named.items():
+            stored = tensors.get("param." + name)
+            if stored is None or stored.shape != tuple(value.shape):
+                got = "none" if stored is None else f"shape {list(stored.shape)}"
+                raise FormatError(f"{path} tensor 'param.{name}': expected shape {list(value.shape)}, got {got}")
+        with torch.no_grad():
+            for name, value in named.items():
+                value.copy_(torch.from_numpy(tensors["param." + name]))
+        return metadata
+
+    def _inputs(self, x, current):
+        raise NotImplementedError
+
+    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value):
+        return plastic(
+            self.spec, self.library_parameters(), **self._inputs(x, current), rate=rate, state=state, reset=reset,
+            length=length, clamp=clamp, clamp_value=clamp_value, precision=self.precision,
+            checkpoint_interval=self.checkpoint_interval, memory_budget=self.memory_budget,
+        )
+
+    def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation):
+        packed = None
+        if isinstance(x, PackedSequence):
+            packed, (x, lengths) = x, pad_packed_sequence(x)
+        elif not isinstance(x, Tensor) or x.dim() != 3:
+            raise bad_argument("input", "a PackedSequence, or a tensor of three axes, " + (
+                "[B,T,I]" if self.batch_first else "[T,B,I]"), list(x.shape) if isinstance(x, Tensor) else type(x).__name__)
+        turn = self.batch_first and packed is None
+
+        def time_major(tensor):
+            if tensor is None:
+                return None
+            return (tensor.transpose(0, 1) if turn else tensor).contiguous()
+
+        if lengths is not None:
+            lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
+        y, modulation, final = self._run(
+            time_major(x), state, time_major(rate), time_major(current), time_major(reset), lengths, time_major(clamp),
+            time_major(clamp_value),
+        )
+        if packed is not None:
+            output = _pack_like(packed, y, lengths)
+        else:
+            output = y.transpose(0, 1) if turn else y
+        if not return_modulation:
+            return output, final
+        if modulation is not None and turn:
+            modulation = modulation.transpose(0, 1)
+        return output, final, modulation
+
+
+def _pack_like(packed, y, lengths):
+    """y [T,B,N] in the order and with the batch sizes of `packed`."""
+    lengths = lengths.cpu()
+    if packed.sorted_indices is not None:
+        y = y.index_select(1, packed.sorted_indices)
+        lengths = lengths[packed.sorted_indices.cpu()]
+    data = pack_padded_sequence(y, lengths, enforce_sorted=True).data
+    return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+
+
+class _Recurrent(PlasticModule):
+    _cell: Cell = "rnn"
+
+    def _inputs(self, x, current):
+        if current is not None:
+            raise bad_argument("current", "none in a recurrent layer", "a tensor; input_size=0 takes the current as the input")
+        return {"x": x} if self.spec.inputs else {"u": x}
+
+    def forward(
+        self,
+        input: _Sequence,
+        state: Optional[State] = None,
+        *,
+        lengths: Optional[Any] = None,
+        reset: Optional[Tensor] = None,
+        rate: Optional[Tensor] = None,
+        clamp: Optional[Tensor] = None,
+        clamp_value: Optional[Tensor] = None,
+        return_modulation: bool = False,
+    ):
+        """Runs a sequence [T,B,I], or [B,T,I] with batch_first, or a PackedSequence. Returns (output, state).
+
+        lengths [B]: from there on a sample's output is zero and its state stays. reset [T,B]: the sample's state is zero
+        before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output is clamp_value. All of
+        them are [B,T,…] with batch_first. return_modulation=True returns (output, state, modulation [T,B]).
+        """
+        return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation)
+
+
+class PlasticRNN(_Recurrent):
+    """A recurrent layer whose connections carry Hebbian traces [Miconi 2018, 2019].
+
+    y(t) = f(x(t) W_in + b + y(t-1) (w + alpha H)); H then follows `rule` at `rate`. With input_size=0 the input is the
+    current itself, [T,B,N].
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        rule: Rule = "decay",
+        rate: Rate = "fixed",
+        eligibility: Eligibility = "none",
+        alpha: Granularity = "connection",
+        activation: Activation = "tanh",
+        clip: float = 1.0,
+        batch_first: bool = False,
+        precision: Optional[Precision] = None,
+        checkpoint_interval: int = 0,
+        memory_budget: int = 0,
+        device: Any = None,
+        dtype: Optional[torch.dtype] = None,
+    ) -> None:
+        super().__init__(
+            Spec("rnn", rule, rate, eligibility, alpha, activation, "hidden", input_size, hidden_size, clip),
+            batch_first=batch_first, precision=precision, checkpoint_interval=checkpoint_interval,
+            memory_budget=memory_budget, device=device, dtype=dtype,
+        )
+
+
+class PlasticLSTM(_Recurrent):
+    """An LSTM layer whose candidate gate is plastic [Backpropamine 2019]. The state's y is h, its c the cell state."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        rule: Rule = "hard_clip",
+        rate: Rate = "fan_out",
+        eligibility: Eligibility = "none",
+        alpha: Granularity = "post",
+        modulator_source: ModulatorSource = "hidden",
+        clip: float = 2.0,
+        batch_first: bool = False,
+        precision: Optional[Precision] = None,
+        checkpoint_interval: int = 0,
+        memory_budget: int = 0,
+        device: Any = None,
+        dtype: Optional[torch.dtype] = None,
+    ) -> None:
+        super().__init__(
+            Spec("lstm", rule, rate, eligibility, alpha, "tanh", modulator_source, input_size, hidden_size, clip),
+            batch_first=batch_first, precision=precision, checkpoint_interval=checkpoint_interval,
+            memory_budget=memory_budget, device=device, dtype=dtype,
+        )
+
+
+class PlasticLinear(PlasticModule):
+    """A feed-forward layer with Hebbian traces [2016; one-shot classification of 2018].
+
+    y(t) = f(current(t) + x(t) (w + alpha H)); H then follows `rule` at `rate`. The state is the trace alone.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        rule: Rule = "decay",
+        rate: Rate = "fixed",
+        eligibility: Eligibility = "none",
+        alpha: Granularity = "connection",
+        activation: Activation = "tanh",
+        clip: float = 1.0,
+        batch_first: bool = False,
+        precision: Optional[Precision] = None,
+        checkpoint_interval: int = 0,
+        memory_budget: int = 0,
+        device: Any = None,
+        dtype: Optional[torch.dtype] = None,
+    ) -> None:
+        super().__init__(
+            Spec("feedforward", rule, rate, eligibility, alpha, activation, "hidden", input_size, hidden_size, clip),
+            batch_first=batch_first, precision=precision, checkpoint_interval=checkpoint_interval,
+            memory_budget=memory_budget, device=device, dtype=dtype,
+        )
+
+    def _inputs(self, x, current):
+        return {"pre": x, "u": current}
+
+    def forward(
+        self,
+        input: _Sequence,
+        state: Optional[State] = None,
+        *,
+        current: Optional[Tensor] = None,
+        lengths: Optional[Any] = None,
+        reset: Optional[Tensor] = None,
+        rate: Optional[Tensor] = None,
+        clamp: Optional[Tensor] = None,
+        clamp_value: Optional[Tensor] = None,
+        return_modulation: bool = False,
+    ):
+        """As PlasticRNN.forward(), with an input current [T,B,N] of its own: a bias, or the label of a sample."""
+        return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation)

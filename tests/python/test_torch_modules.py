@@ -1,0 +1,283 @@
+"""The modules: PyTorch's habits, files shared with C++, processes."""
+import copy
+import io
+import os
+import pathlib
+import pickle
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+torch = pytest.importorskip("torch")
+import plasticity  # noqa: E402
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence  # noqa: E402
+
+MAKERS = {
+    "rnn": lambda **more: PlasticRNN(3, 4, rule="hard_clip", rate="modulated", **more),
+    "retroactive": lambda **more: PlasticRNN(3, 4, rule="hard_clip", rate="fan_out", eligibility="before", clip=2, **more),
+    "lstm": lambda **more: PlasticLSTM(3, 4, **more),
+    "linear": lambda **more: PlasticLinear(3, 4, rule="oja", **more),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request):
+    torch.manual_seed(0)
+    return MAKERS[request.param]
+
+
+def same(a, b):
+    return all(x is y is None or torch.equal(x, y) for x, y in zip(a, b))
+
+
+def test_is_the_function(make):
+    module = make()
+    x = torch.randn(5, 2, 3)
+    output, state = module(x)
+    name = "pre" if module.spec.cell == "feedforward" else "x"
+    y, _, final = plastic(module.spec, module.library_parameters(), **{name: x})
+    assert torch.equal(output, y) and same(state, final)
+    assert {name for name, _ in module.named_parameters()} == set(module.spec.parameters)
+    assert (module.input_size, module.hidden_size) == (3, 4) and "rule=" in repr(module)
+
+
+def test_batch_first(make):
+    module = make(batch_first=True)
+    x, reset = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.bool)
+    reset[1, 3] = True
+    output, state = module(x, reset=reset)
+    module.batch_first = False
+    time_major, final = module(x.transpose(0, 1).contiguous(), reset=reset.T)
+    assert torch.equal(output, time_major.transpose(0, 1)) and same(state, final)
+
+
+def test_reset_and_state(make):
+    module = make()
+    x = torch.randn(6, 2, 3)
+    reset = torch.zeros(6, 2, dtype=torch.bool)
+    reset[3] = True
+    output, _ = module(x, reset=reset)
+    assert torch.equal(output[3:], module(x[3:])[0])
+    first, state = module(x[:2])
+    assert torch.equal(module(x)[0], torch.cat([first, module(x[2:], state)[0]]))
+    assert not any(each is not None and each.requires_grad for each in state.detach())
+
+
+def test_steps(make):
+    module = make()
+    x = torch.randn(5, 2, 3)
+    output, final = module(x)
+    state = module.initial_state(2)
+    for t in range(5):
+        y, state = module.step(x[t], state)
+        assert torch.equal(y, output[t]) and not y.requires_grad
+    assert same(state, final)
+    with pytest.raises(ValueError, match=r"x.shape: expected two axes, \[B,I\]"):
+        module.step(x)
+
+
+def test_lengths_and_packed_sequences(make):
+    module = make()
+    sequences = [torch.randn(length, 3) for length in (2, 5, 3)]
+    alone = [module(each.unsqueeze(1)) for each in sequences]
+    output, state = module(pack_sequence(sequences, enforce_sorted=False))
+    padded, lengths = pad_packed_sequence(output)
+    assert lengths.tolist() == [2, 5, 3]
+    for b, (y, final) in enumerate(alone):
+        assert torch.allclose(padded[: lengths[b], b], y[:, 0], atol=1e-6)
+        for mine, its in zip(state, final):
+            assert mine is its is None or torch.allclose(mine[b], its[0], atol=1e-6)
+    x = torch.nn.utils.rnn.pad_sequence(sequences)
+    assert torch.equal(module(x, lengths=[2, 5, 3])[0], padded)
+    padded.sum().backward()
+    assert all(each.grad is not None for each in module.parameters())
+
+
+def test_external_rate_and_modulation():
+    torch.manual_seed(0)
+    module = PlasticRNN(3, 4, rate="external", batch_first=True)
+    rate = torch.rand(2, 5, 4, requires_grad=True)
+    module(torch.randn(2, 5, 3), rate=rate)[0].sum().backward()
+    assert rate.grad.abs().sum() > 0
+    modulated = MAKERS["rnn"](batch_first=True)
+    _, _, modulation = modulated(torch.randn(2, 5, 3), return_modulation=True)
+    assert modulation.shape == (2, 5)
+    current = torch.randn(5, 2, 4)
+    assert PlasticLinear(3, 4)(torch.randn(5, 2, 3), current=current)[0].shape == (5, 2, 4)
+    assert PlasticRNN(0, 4)(current)[0].shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("input", [torch.zeros(3), "text", torch.zeros(2, 3)], ids=["vector", "text", "matrix"])
+def test_wrong_inputs(make, input):
+    with pytest.raises(ValueError, match="input: expected a PackedSequence, or a tensor of three axes"):
+        make()(input)
+
+
+def test_copies(make, tmp_path):
+    module = make(memory_budget=1 << 20)
+    x = torch.randn(4, 2, 3)
+    want = module(x)[0]
+    buffer = io.BytesIO()
+    torch.save(module, buffer)
+    torch.save(module.state_dict(), tmp_path / "state.pt")
+    buffer.seek(0)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), torch.load(buffer, weights_only=False)):
+        assert torch.equal(other(x)[0], want) and other.memory_budget == 1 << 20
+    other = make()
+    other.reset_parameters()
+    assert not torch.equal(other(x)[0], want)
+    other.load_state_dict(torch.load(tmp_path / "state.pt"))
+    assert torch.equal(other(x)[0], want)
+    assert module.double()(x.double())[0].dtype == torch.float64
+
+
+def test_initial_parameters():
+    torch.manual_seed(0)
+    module = PlasticRNN(0, 200)
+    assert module.eta.item() == pytest.approx(.01)
+    assert module.w.std().item() == pytest.approx(.01, rel=.02) and module.alpha.std().item() == pytest.approx(.01, rel=.02)
+    lstm = PlasticLSTM(5, 100)
+    for value in (lstm.w, lstm.w_gates, lstm.w_in, lstm.b, lstm.modulator.weight):
+        assert .05 < value.abs().max() <= .1
+    assert .9 < lstm.fan_out.weight.abs().max() <= 1 and lstm.alpha.std() < .02
+
+
+def test_files_go_both_ways(make, tmp_path):
+    module, other = make(), make()
+    path = tmp_path / "network.safetensors"
+    module.save_safetensors(path, {"note": "mine"})
+    other.reset_parameters()
+    assert other.load_safetensors(path)["note"] == "mine"
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), other.parameters()))
+    with pytest.raises(plasticity.FormatError, match="expected a network of Spec"):
+        PlasticRNN(3, 5).load_safetensors(path)
+    tensors, metadata = plasticity.load_file(path)
+    del tensors["param.w"]
+    plasticity.save_file(path, tensors, metadata)
+    with pytest.raises(plasticity.FormatError, match="param.w': expected shape .*, got none"):
+        module.load_safetensors(path)
+
+
+CPP = r"""
+#include <plasticity/io/safetensors.hpp>
+#include <plasticity/network.hpp>
+#include <cstdio>
+using namespace plasticity;
+int main(int, char** arguments) {
+  io::TensorFile file = io::load(arguments[1]);
+  Network network(load_spec(file), {.batch = 1, .device = Device::cpu(1), .seed = 5});
+  network.load(file);
+  for (const ParameterView& each : network.parameters())
+    for (float& value : each.value) value *= 2;
+  io::TensorFile doubled;
+  network.save(doubled);
+  io::save(arguments[2], doubled);
+}
+"""
+
+
+def test_a_network_of_cpp_reads_and_writes_our_files(tmp_path):
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        pytest.skip("there is no C++ compiler")
+    source, program = tmp_path / "double.cpp", tmp_path / "double"
+    source.write_text(CPP)
+    library = plasticity._library.folder() / "libplasticity.so"
+    here = tmp_path / "libplasticity.so.0.1"
+    here.symlink_to(library.resolve())
+    (tmp_path / "libplasticity.so").symlink_to(library.resolve())
+    subprocess.run([compiler, "-std=c++20", "-O0", f"-I{ROOT / 'include'}", source, here, f"-Wl,-rpath,{tmp_path}", "-o", program], check=True)
+    module = MAKERS["lstm"]()
+    module.save_safetensors(tmp_path / "ours.safetensors")
+    subprocess.run([program, tmp_path / "ours.safetensors", tmp_path / "theirs.safetensors"], check=True)
+    before = [value.clone() for value in module.parameters()]
+    module.load_safetensors(tmp_path / "theirs.safetensors")
+    assert all(torch.equal(2 * a, b) for a, b in zip(before, module.parameters()))
+
+
+def test_gradients_reach_what_is_around():
+    torch.manual_seed(0)
+    module = torch.nn.ModuleDict({"embed": torch.nn.Linear(5, 3), "plastic": MAKERS["lstm"](), "head": torch.nn.Linear(4, 2)})
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
+    x, target = torch.randn(6, 4, 5), torch.randn(6, 4, 2)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        y, _ = module["plastic"](module["embed"](x))
+        loss = (module["head"](y) - target).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < .8 * losses[0]
+
+
+def _train(rank, folder):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    module = torch.nn.parallel.DistributedDataParallel(MAKERS["rnn"]())
+    torch.manual_seed(1)
+    x = torch.randn(5, 4, 3)
+    output, _ = module(x[:, 2 * rank : 2 * rank + 2].contiguous())
+    output.square().mean().backward()
+    torch.save([each.grad for each in module.parameters()], pathlib.Path(folder) / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_distributed_data_parallel(tmp_path):
+    """Two processes with half of the batch each have the gradients of one with all of it."""
+    torch.multiprocessing.spawn(_train, (str(tmp_path),), nprocs=2)
+    torch.manual_seed(0)
+    module = MAKERS["rnn"]()
+    torch.manual_seed(1)
+    module(torch.randn(5, 4, 3))[0].square().mean().backward()
+    for rank in range(2):
+        for mine, want in zip(torch.load(tmp_path / f"{rank}.pt"), module.parameters()):
+            assert torch.allclose(mine, want.grad, rtol=1e-4, atol=1e-6)
+
+
+class _Outputs(torch.utils.data.Dataset):
+    """Examples that a plastic network makes, in a worker."""
+
+    def __init__(self, module, threads):
+        self.module, self.threads = module, threads
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        torch.set_num_threads(self.threads)
+        with torch.no_grad():
+            return self.module(torch.full((3, 8, 3), float(index)))[0]
+
+
+def test_forked_data_loader_workers():
+    torch.manual_seed(0)
+    module = MAKERS["rnn"]()
+    data = _Outputs(module, 2)
+    want = [data[k] for k in range(4)]  # the parent has threads before it forks
+    loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=2, multiprocessing_context="fork", timeout=60)
+    assert all(torch.equal(a, b) for a, b in zip(loader, want))
+
+
+def test_a_forked_child_that_exits_in_the_usual_way():
+    """The pool of the parent must not be waited for when the child's destructors run."""
+    program = """
+import os, sys, numpy, plasticity
+spec = plasticity.Spec(neurons=64)
+weights = {name: numpy.full(shape, .01, "f4") for name, shape in spec.parameters.items()}
+plan = plasticity.Plan(spec, steps=20, batch=16, threads=2)
+u = numpy.ones((20, 16, 64), "f4")
+want = plan.forward(weights, u=u).y
+child = os.fork()
+same = numpy.array_equal(plan.forward(weights, u=u).y, want)
+if child:
+    same = same and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+sys.exit(0 if same else 1)
+"""
+    import sys
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, timeout=60, check=False).returncode == 0

@@ -1,0 +1,305 @@
+"""plastic() in PyTorch: parity, gradcheck over every cell, autograd, and wrong arguments."""
+import gc
+import threading
+
+import pytest
+from conftest import all_specs, tolerance_of
+
+torch = pytest.importorskip("torch")
+import plasticity  # noqa: E402
+from plasticity import Spec  # noqa: E402
+from plasticity.torch import State, plastic  # noqa: E402
+
+
+def draw(spec, steps=3, batch=2, dtype=torch.float64, seed=0, scale=.4):
+    """Parameters, inputs and a state that all require gradients."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def leaf(shape):
+        return (scale * torch.randn(shape, dtype=dtype, generator=generator)).requires_grad_()
+
+    return ({name: leaf(shape) for name, shape in spec.parameters.items()},
+            {name: leaf(shape) for name, shape in spec.inputs_of(steps, batch).items()},
+            {name: leaf(shape) for name, shape in spec.state_of(batch).items()})
+
+
+@pytest.mark.parametrize("masks_as", ["float64", "exact"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_parity(case, dtype, masks_as):
+    if masks_as == "exact" and not case.masks:
+        pytest.skip("the case has no masks")
+    kind = getattr(torch, dtype)
+
+    def leaves(arrays):
+        return {name: torch.tensor(value, dtype=kind, requires_grad=True) for name, value in arrays.items()}
+
+    parameters, inputs, state = leaves(case.parameters), leaves(case.inputs), leaves(case.state)
+    masks = {name: torch.tensor(value, dtype=kind) for name, value in case.masks.items()}
+    if masks_as == "exact":
+        kinds = {"reset": torch.bool, "length": torch.int64, "clamp": torch.uint8}
+        masks = {name: value.to(kinds.get(name, kind)) for name, value in masks.items()}
+    outputs = case.outputs(*plastic(case.spec, parameters, **inputs, **masks, state=State(**state)))
+    sum((torch.tensor(value, dtype=kind) * outputs[name]).sum() for name, value in case.upstream.items()).backward()
+    gradients = {name: leaf.grad for name, leaf in {**parameters, **inputs}.items()}
+    gradients.update({f"{name}0": leaf.grad for name, leaf in state.items()})
+    outputs = {name: None if value is None else value.detach() for name, value in outputs.items()}
+    assert case.check(outputs, gradients, tolerance_of(case, dtype)) > 5
+
+
+@pytest.mark.parametrize("spec", all_specs(), ids=lambda s: f"{s.cell}-{s.rule}-{s.rate}-{s.eligibility}")
+def test_gradcheck(spec):
+    """Every cell x rule x rate x eligibility, over all outputs: y, modulation and the final state."""
+    parameters, inputs, state = draw(spec)
+    names = [*parameters, *inputs, *state]
+
+    def run(*tensors):
+        named = dict(zip(names, tensors))
+        y, modulation, final = plastic(
+            spec, {name: named[name] for name in parameters}, **{name: named[name] for name in inputs},
+            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)},
+        )
+        return [each for each in (y, modulation, *final) if each is not None]
+
+    tensors = [*parameters.values(), *inputs.values(), *state.values()]
+    assert torch.autograd.gradcheck(run, tensors, fast_mode=True)
+
+
+@pytest.mark.parametrize("alpha", ["scalar", "post", "connection"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_gradcheck_of_masks(alpha, masked):
+    spec = Spec("rnn", "oja", "modulated", "after", alpha, inputs=2, neurons=3)
+    parameters, inputs, state = draw(spec, steps=4)
+    masks = {}
+    if masked:
+        masks = {"reset": torch.tensor([[0, 0], [0, 1], [0, 0], [0, 0]]), "length": torch.tensor([4, 3]),
+                 "clamp": torch.rand(4, 2, 3, generator=torch.Generator().manual_seed(1)) < .3,
+                 "clamp_value": torch.zeros(4, 2, 3, dtype=torch.float64)}
+
+    def run(x, hebb, *weights):
+        y, modulation, final = plastic(spec, dict(zip(parameters, weights)), x=x, state={"hebb": hebb}, **masks)
+        return y, modulation, final.hebb, final.eligibility
+
+    assert torch.autograd.gradcheck(run, [inputs["x"], state["hebb"], *parameters.values()])
+
+
+SPEC = Spec("rnn", "hard_clip", "modulated", inputs=2, neurons=3)
+
+
+def call(**changes):
+    parameters, inputs, state = draw(SPEC, dtype=torch.float32)
+    parameters.update(changes.pop("parameters", {}))
+    return plastic(SPEC, parameters, **{**inputs, "state": state, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"x": torch.zeros(3, 2)}, r"inputs.x.shape: expected three axes"),
+        ({"x": torch.zeros(3, 2, 5)}, r"inputs.x.shape: expected \[3, 2, 2\], got \[3, 2, 5\]"),
+        ({"x": torch.zeros(3, 2, 2, dtype=torch.float64)}, r"inputs.x.dtype: expected torch.float32 as of parameters.w_in, got torch.float64"),
+        ({"x": torch.zeros(2, 3, 2).transpose(0, 1)}, r"inputs.x: expected a contiguous tensor, got strides .*\.contiguous\(\)"),
+        ({"x": torch.zeros(1, 1, 2).expand(3, 2, 2)}, r"inputs.x: expected a contiguous tensor"),
+        ({"x": torch.zeros(3, 2, 2, device="meta")}, r"inputs.x.device: expected cpu as of parameters.w_in, got meta"),
+        ({"x": [[0.0]]}, "inputs.x: expected a tensor, got list"),
+        ({"state": {"hebb": torch.zeros(2, 3, 4)}}, r"initial_state.hebb.shape: expected \[2, 3, 3\], got \[2, 3, 4\]"),
+        ({"state": {"c": torch.zeros(2, 3)}}, "initial_state.c: expected none for a cell without it"),
+        ({"state": {"memory": torch.zeros(2, 3)}}, "state: expected names of y, c, hebb, eligibility, got 'memory'"),
+        ({"state": torch.zeros(2, 3)}, "state: expected a State or a mapping, got Tensor"),
+        ({"parameters": {"gain": torch.zeros(1)}}, "parameters: expected names of .*, got 'gain'"),
+        ({"parameters": {"w": torch.zeros(2, 3)}}, r"parameters.w.shape: expected \[3, 3\], got \[2, 3\]"),
+        ({"parameters": {"w": None}}, "parameters.w: expected"),
+        ({"x": None}, "inputs: expected one of x, u and pre, got none"),
+        ({"u": torch.zeros(3, 2, 3)}, "inputs.u: expected none"),
+        ({"clamp": torch.zeros(3, 2, 3)}, "clamp_value"),
+        ({"length": torch.tensor([1, 9])}, "length"),
+        ({"length": [1, 2]}, "masks.length: expected a tensor, got list"),
+        ({"precision": "f16"}, "precision: expected bf16, f32, f64 or None, got 'f16'"),
+        ({"execution": "fast"}, "execution"),
+    ],
+)
+def test_wrong_arguments(changes, text):
+    with pytest.raises(plasticity.InvalidArgument, match=text):
+        call(**changes)
+
+
+def test_half_precision_is_refused_outside_autocast():
+    spec = Spec(neurons=3)
+    parameters, inputs, _ = draw(spec, dtype=torch.float32)
+    half = {name: value.to(torch.bfloat16) for name, value in parameters.items()}
+    with pytest.raises(ValueError, match="dtype: expected torch.float32 or torch.float64, got torch.bfloat16"):
+        plastic(spec, half, u=inputs["u"].to(torch.bfloat16))
+
+
+def test_autocast_computes_in_float32():
+    spec = Spec(neurons=3)
+    parameters, inputs, _ = draw(spec, dtype=torch.float32)
+    want = plastic(spec, parameters, u=inputs["u"].bfloat16().float())[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        got = plastic(spec, parameters, u=inputs["u"].bfloat16())[0]
+    assert got.dtype == torch.float32 and torch.equal(got, want)
+    got.sum().backward()
+    assert inputs["u"].grad is not None
+
+
+def test_bf16_tapes_are_near():
+    spec = Spec(neurons=32)
+    parameters, inputs, _ = draw(spec, steps=30, dtype=torch.float32, scale=.1)
+    grads, tapes = [], []
+    for precision in ("f32", "bf16"):
+        y = plastic(spec, parameters, **inputs, precision=precision)[0]
+        tapes.append(y.grad_fn.saved_tensors[-1].numel())
+        grads.append(torch.autograd.grad(y.square().sum(), parameters["w"])[0])
+    assert 0 < (grads[1] - grads[0]).norm() / grads[0].norm() < 3e-2
+    assert tapes[1] < .7 * tapes[0]
+    with pytest.raises(ValueError, match="precision: expected f64"):
+        plastic(spec, {name: value.double() for name, value in parameters.items()}, u=inputs["u"].double(), precision="bf16")
+
+
+def test_second_derivative_is_refused():
+    parameters, inputs, _ = draw(SPEC)
+    y = plastic(SPEC, parameters, **inputs)[0]
+    (grad,) = torch.autograd.grad(y.sum(), parameters["w"], create_graph=True)
+    with pytest.raises(RuntimeError, match="expected a first derivative"):
+        grad.sum().backward()
+
+
+def test_modulation_of_a_cell_state_has_no_gradient():
+    spec = Spec("lstm", "hard_clip", "modulated", modulator_source="cell", inputs=2, neurons=3)
+    parameters, inputs, _ = draw(spec)
+    y, modulation, _ = plastic(spec, parameters, **inputs)
+    (y.sum() + modulation.detach().sum()).backward()
+    with pytest.raises(ValueError, match="modulation: expected no gradient if modulator_source is cell"):
+        plastic(spec, parameters, **inputs)[1].sum().backward()
+
+
+@pytest.mark.parametrize("changed", ["x", "w", "y"])
+def test_tensors_changed_before_backward(changed):
+    parameters, inputs, _ = draw(SPEC)
+    y, _, _ = plastic(SPEC, parameters, **inputs)
+    loss = (y * 2).sum()
+    with torch.no_grad():
+        {"x": inputs["x"], "w": parameters["w"], "y": y}[changed].add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_backward_twice_needs_the_graph():
+    parameters, inputs, _ = draw(SPEC)
+    loss = plastic(SPEC, parameters, **inputs)[0].sum()
+    loss.backward(retain_graph=True)
+    once = parameters["w"].grad.clone()
+    loss.backward()
+    assert torch.equal(parameters["w"].grad, 2 * once)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+def test_a_state_used_twice():
+    """Two continuations of one state add their gradients; a state of a freed graph raises."""
+    parameters, inputs, _ = draw(SPEC)
+    state = plastic(SPEC, parameters, **inputs)[2]
+    whole = [plastic(SPEC, parameters, x=factor * inputs["x"].detach(), state=state)[0].sum() for factor in (1, 2)]
+    separate = [torch.autograd.grad(loss, parameters["w"], retain_graph=True)[0] for loss in whole]
+    together = torch.autograd.grad(sum(whole), parameters["w"])[0]
+    assert torch.allclose(together, sum(separate))
+    with pytest.raises(RuntimeError, match="second time"):
+        plastic(SPEC, parameters, **inputs, state=state)[0].sum().backward()
+    plastic(SPEC, parameters, **inputs, state=state.detach())[0].sum().backward()
+
+
+def test_windows_are_the_sequence():
+    parameters, inputs, state = draw(SPEC, steps=6)
+    whole, _, final = plastic(SPEC, parameters, **inputs, state=state)
+    first, _, carried = plastic(SPEC, parameters, x=inputs["x"][:4], state=state)
+    second, _, last = plastic(SPEC, parameters, x=inputs["x"][4:], state=carried)
+    assert torch.equal(whole, torch.cat([first, second])) and torch.equal(final.hebb, last.hebb)
+    grads = [torch.autograd.grad(y.square().sum(), [*parameters.values(), inputs["x"], *state.values()], allow_unused=True)
+             for y in (whole, torch.cat([first, second]))]
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads))
+
+
+def test_nothing_is_recorded_without_need():
+    parameters, inputs, _ = draw(SPEC)
+    with torch.no_grad():
+        assert plastic(SPEC, parameters, **inputs)[0].grad_fn is None
+    detached = {name: value.detach() for name, value in parameters.items()}
+    assert plastic(SPEC, detached, x=inputs["x"].detach())[0].grad_fn is None
+
+
+def test_only_wanted_gradients():
+    parameters, inputs, _ = draw(SPEC)
+    frozen = {name: value.detach() for name, value in parameters.items()}
+    frozen["alpha"].requires_grad_()
+    plastic(SPEC, frozen, x=inputs["x"].detach())[0].sum().backward()
+    plastic(SPEC, parameters, **inputs)[0].sum().backward()
+    assert torch.equal(frozen["alpha"].grad, parameters["alpha"].grad) and frozen["w"].grad is None
+
+
+def test_empty_sequences_and_batches():
+    parameters, _, _ = draw(SPEC)
+    for steps, batch in ((0, 2), (3, 0)):
+        y, modulation, final = plastic(SPEC, parameters, x=torch.zeros(steps, batch, 2, dtype=torch.float64))
+        assert y.shape == (steps, batch, 3) and modulation.shape == (steps, batch)
+        y.sum().backward()
+        assert not parameters["w"].grad.any() and final.hebb.shape == (batch, 3, 3)
+
+
+def test_threads():
+    parameters, inputs, _ = draw(SPEC)
+    want = torch.autograd.grad(plastic(SPEC, parameters, **inputs)[0].sum(), parameters["w"])[0]
+    wrong = []
+
+    def work():
+        for _ in range(50):
+            got = torch.autograd.grad(plastic(SPEC, parameters, **inputs)[0].sum(), parameters["w"])[0]
+            if not torch.equal(got, want):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_tape_does_not_depend_on_the_number_of_threads():
+    from plasticity._calls import Options, plan_for
+
+    for spec in all_specs()[::7]:
+        bytes_of = {plan_for(spec, Options(5, 3, threads=threads)).tape_bytes for threads in (1, 2, 7)}
+        assert len(bytes_of) == 1
+    parameters, inputs, _ = draw(SPEC)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        y = plastic(SPEC, parameters, **inputs)[0]
+        torch.set_num_threads(2)
+        other = plastic(SPEC, parameters, **inputs)[0]
+        assert torch.equal(*(torch.autograd.grad(each.sum(), parameters["w"])[0] for each in (y, other)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def test_a_thousand_iterations_do_not_grow():
+    spec = Spec("rnn", "hard_clip", "modulated", inputs=8, neurons=32)
+    parameters, inputs, _ = draw(spec, steps=10, batch=4, dtype=torch.float32)
+    optimizer = torch.optim.SGD(parameters.values(), lr=1e-3)
+    before = None
+    for iteration in range(1000):
+        optimizer.zero_grad()
+        y, _, state = plastic(spec, parameters, x=inputs["x"])
+        y2, _, _ = plastic(spec, parameters, x=inputs["x"], state=state)
+        y2.square().mean().backward()
+        optimizer.step()
+        if iteration == 200:
+            gc.collect()
+            before, objects = resident(), len(gc.get_objects())
+    gc.collect()
+    assert resident() - before < 4 << 20
+    assert len(gc.get_objects()) - objects < 200
