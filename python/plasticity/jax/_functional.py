@@ -1,0 +1,247 @@
+"""plastic() for JAX: two foreign calls, and the rule that makes one the derivative of the other."""
+import dataclasses
+import functools
+from typing import Any, Mapping, NamedTuple, Optional, Tuple, Union
+
+import jax
+import jax.numpy as jnp
+import numpy
+
+from .. import _c
+from .._calls import Options, plan_for
+from .._errors import bad_argument
+from .._plan import State
+from .._spec import INPUTS, PARAMETERS, STATE, Execution, Spec
+from ._handler import TARGET, register_all
+
+Array = jax.Array
+_REAL = {"float32": "f32", "float64": "f64"}
+
+
+class _Call(NamedTuple):
+    """The static part of a call. It is hashable."""
+
+    spec: Spec
+    options: Options
+
+    @property
+    def outputs(self):
+        final = [f"final_state.{name}" for name in self.spec.state_of(1)]
+        return ("y", *(["modulation"] if self.spec.has_modulator else []), *final)
+
+    def shape(self, name):
+        return self.spec.shape(name, self.options.steps, self.options.batch)
+
+
+def _padded(size):
+    return (size + 63) // 64 * 64  # elements of vmap stay aligned
+
+
+def _foreign(call, function, names, arrays, results):
+    """Runs the handler. `results`: name -> (shape, dtype)."""
+    spec, options = call
+    c = spec._as_c()
+    numbers = [
+        c.cell, c.rule, c.rate, c.eligibility, c.alpha, c.activation, c.modulator_source, c.inputs, c.neurons,
+        options.steps, options.batch, _c.PRECISION.index(options.precision), options.threads,
+        options.checkpoint_interval, options.memory_budget, _c.EXECUTION.index(options.execution),
+    ]
+    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results.values()]
+    foreign = jax.ffi.ffi_call(TARGET, shapes, vmap_method="expand_dims")
+
+    @jax.custom_jvp
+    def run(*operands):
+        return foreign(
+            *operands, function=function, names=" ".join([*names, *results]), plan=numpy.array(numbers, numpy.int64),
+            clip=numpy.float64(spec.clip),
+        )
+
+    @run.defjvp
+    def refuse(primals, tangents):
+        raise NotImplementedError(
+            "plasticity: expected a first derivative, got a derivative of the gradient of plastic(); the library computes "
+            "first derivatives only"
+        )
+
+    return run(*arrays)
+
+
+def _dtype(call):
+    return jnp.float64 if call.options.precision == "f64" else jnp.float32
+
+
+def _forward(call, floats, masks, record):
+    """The outputs by name, and the tape or None."""
+    real = _dtype(call)
+    results = {name: (call.shape(name), real) for name in call.outputs}
+    if record:
+        results["tape"] = ((_padded(_sizes(call)[0]),), jnp.uint8)
+    results["scratch"] = ((_padded(_sizes(call)[1]),), jnp.uint8)
+    names, arrays = [*floats, *masks], [*floats.values(), *masks.values()]
+    values = dict(zip(results, _foreign(call, "forward", names, arrays, results)))
+    return {name: values[name] for name in call.outputs}, values.get("tape")
+
+
+@functools.lru_cache(maxsize=1024)
+def _sizes(call):
+    """Bytes of tape and scratch, the most that any platform of this process needs."""
+    sizes = [(0, 0)]
+    for device in {(_c.CPU, 0), call.options.device}:
+        plan = plan_for(call.spec, call.options._replace(device=device))
+        sizes.append((plan.tape_bytes, plan.scratch_bytes))
+    return tuple(max(each) for each in zip(*sizes))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _plastic(call, floats, masks):
+    return _forward(call, floats, masks, record=False)[0]
+
+
+def _plastic_forward(call, floats, masks):
+    floats = {name: each.value for name, each in floats.items()}
+    masks = {name: each.value for name, each in masks.items()}
+    outputs, tape = _forward(call, floats, masks, record=True)
+    kept = {name: value for name, value in floats.items() if not name.startswith("initial_state.")}
+    initial = [name for name in floats if name.startswith("initial_state.")]
+    y = outputs["y"] if call.spec.has_modulator else None
+    # The names of the initial state are static; empty arrays carry them.
+    return outputs, (kept, {name: jnp.zeros(0) for name in initial}, masks, tape, y)
+
+
+def _plastic_backward(call, residuals, upstream):
+    kept, initial, masks, tape, y = residuals
+    upstream = {
+        name: value for name, value in upstream.items() if not isinstance(value, jax.custom_derivatives.SymbolicZero)
+    }
+    through = upstream.pop("modulation", None)
+    parts = {}
+    if through is not None:
+        parts, through_y = _modulation_parts(call, kept, masks, y, through)
+        upstream["y"] = upstream["y"] + through_y if "y" in upstream else through_y
+    grads = {name: None for name in [*kept, *initial]}
+    if upstream:
+        real = _dtype(call)
+        wanted = [name for name in grads if name != "masks.clamp_value"]
+        results = {"d" + name: (call.shape(name), real) for name in wanted}
+        results["scratch"] = ((_padded(_sizes(call)[1]),), jnp.uint8)
+        names = [*kept, *masks, *("d" + name for name in upstream), "tape"]
+        arrays = [*kept.values(), *masks.values(), *upstream.values(), tape]
+        values = dict(zip(results, _foreign(call, "backward", names, arrays, results)))
+        for name in wanted:
+            grads[name] = values["d" + name] + parts.get(name, 0)
+    return grads, {name: None for name in masks}
+
+
+def _modulation_parts(call, kept, masks, y, dmodulation):
+    """The parts of the gradients of v, v0 and y that a gradient of M = tanh(y v + v0) adds."""
+    if call.spec.modulator_source == "cell":
+        raise bad_argument(
+            "modulation", "no gradient if modulator_source is cell, because the cell state of every step is not kept",
+            "one; use jax.lax.stop_gradient(modulation)",
+        )
+    v, v0 = kept["parameters.modulator.weight"], kept["parameters.modulator.bias"]
+    q = dmodulation * (1 - jnp.tanh(y @ v + v0) ** 2)
+    if "masks.length" in masks:
+        length = masks["masks.length"]
+        length = length if length.ndim == 1 else length[:, 0]
+        q = q * (jnp.arange(call.options.steps)[:, None] < length)
+    parts = {"parameters.modulator.weight": jnp.einsum("tb,tbn->n", q, y), "parameters.modulator.bias": q.sum()[None]}
+    return parts, q[..., None] * v
+
+
+_plastic.defvjp(_plastic_forward, _plastic_backward, symbolic_zeros=True)
+
+
+def plastic(
+    spec: Spec,
+    parameters: Mapping[str, Array],
+    *,
+    x: Optional[Array] = None,
+    u: Optional[Array] = None,
+    pre: Optional[Array] = None,
+    rate: Optional[Array] = None,
+    state: Optional[Union[State, Mapping[str, Optional[Array]]]] = None,
+    reset: Optional[Array] = None,
+    length: Optional[Array] = None,
+    clamp: Optional[Array] = None,
+    clamp_value: Optional[Array] = None,
+    precision: Optional[str] = None,
+    checkpoint_interval: int = 0,
+    memory_budget: int = 0,
+    execution: Execution = "automatic",
+) -> Tuple[Array, Optional[Array], State]:
+    """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
+
+    Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad
+    and vmap; the batch axis of the arguments is faster than vmap, which runs one sequence after the other.
+    """
+    if spec.inputs and spec.cell == "rnn" and "w_in" not in parameters and x is None:
+        spec = dataclasses.replace(spec, inputs=0)
+    for name in parameters:
+        if name not in PARAMETERS:
+            raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), repr(name))
+    floats = {"parameters." + name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
+    floats.update({"inputs." + name: value for name, value in zip(INPUTS, (x, u, pre, rate)) if value is not None})
+    if isinstance(state, Mapping):
+        for name in state:
+            if name.rstrip("0") not in STATE:
+                raise bad_argument("state", "names of " + ", ".join(STATE), repr(name))
+        state = [state.get(name, state.get(name + "0")) for name in STATE]
+    floats.update({"initial_state." + name: value for name, value in zip(STATE, state or ()) if value is not None})
+    if clamp_value is not None:
+        floats["masks.clamp_value"] = clamp_value
+    floats = {name: jnp.asarray(value) for name, value in floats.items()}
+    masks = {}
+    for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
+        if value is not None:
+            value = jnp.asarray(value)
+            masks["masks." + name] = value if name == "length" else (value if value.dtype == jnp.bool_ else value != 0)
+
+    steps, batch = _sequence_sizes(floats)
+    dtype = str(next(iter(floats.values())).dtype)
+    if dtype not in _REAL:
+        raise bad_argument(f"{next(iter(floats))}.dtype", "float32 or float64", dtype)
+    if precision not in (None, "f32", "f64", "bf16"):
+        raise bad_argument("precision", "bf16, f32, f64 or None", repr(precision))
+    if precision == "bf16" and dtype != "float32":
+        raise bad_argument("precision", "f64 for float64 arrays", "bf16")
+    register_all()
+    gpu = jax.default_backend() in ("gpu", "cuda")
+    options = Options(
+        steps, batch, "bf16" if precision == "bf16" else _REAL[dtype], (_c.CUDA if gpu else _c.CPU, 0), 0,
+        checkpoint_interval, memory_budget, execution,
+    )
+    call = _Call(spec, options)
+    for name, value in {**floats, **masks}.items():
+        shape = call.shape(name)
+        if shape is None:
+            raise bad_argument(name, "none for a cell without it", "an array")
+        if value.shape != shape:
+            raise bad_argument(f"{name}.shape", list(shape), list(value.shape))
+        if name in floats and str(value.dtype) != dtype:
+            raise bad_argument(f"{name}.dtype", f"{dtype} as of {next(iter(floats))}", str(value.dtype))
+    for name, shape in spec.parameters.items():
+        if "parameters." + name not in floats:
+            raise bad_argument(f"parameters.{name}", f"an array of shape {list(shape)}", "none")
+    if "masks.length" in masks:
+        masks["masks.length"] = _int64(masks["masks.length"])
+    results = _plastic(call, floats, masks)
+    final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
+    return results["y"], results.get("modulation"), final
+
+
+def _sequence_sizes(floats):
+    for name in ("inputs.x", "inputs.u", "inputs.pre"):
+        if name in floats:
+            if floats[name].ndim != 3:
+                raise bad_argument(f"{name}.shape", "three axes, [T,B,…]", list(floats[name].shape))
+            return floats[name].shape[0], floats[name].shape[1]
+    raise bad_argument("inputs", "one of x, u and pre", "none")
+
+
+def _int64(length):
+    """Lengths as int64. If JAX has no such type: pairs of int32, low and high half, which the handler joins."""
+    if jax.config.jax_enable_x64:
+        return length.astype(jnp.int64)
+    low = length.astype(jnp.int32)
+    return jnp.stack([low, jnp.zeros_like(low)], axis=-1)
