@@ -2,8 +2,8 @@
 """Times one configuration in PyTorch, forward and backward apart; the options and the JSON are those of `plasticity time`.
 
 Modes: `eager`, the module in its careful form; `published`, in the form of the papers' modules (model.py); `graph`, the
-whole sequence captured in a CUDA graph and replayed (CUDA); `compile`, its step through torch.compile (PyTorch 2). Several,
-separated by commas, print a list. Forward is timed with autograd recording, as in training, and backward apart, after it.
+whole sequence captured in a CUDA graph and replayed (CUDA); `compile`, its step through torch.compile (PyTorch 2); `package`,
+plasticity.torch, which must be installed. Several, separated by commas, print a list. Forward is timed with autograd recording, as in training, and backward apart, after it.
 A CUDA graph replays forward alone or both, so there backward is the difference. Exit code 3: a mode that is not possible
 here, with the reason on stderr. `eager.py --lines` times the configurations on stdin, the options of one on each line, in
 one process, and prints a line of JSON for each.
@@ -16,7 +16,7 @@ import torch
 import timing
 from model import PlasticCell
 
-MODES = ("eager", "published", "graph", "compile")
+MODES = ("eager", "published", "graph", "compile", "package")
 
 
 class Problem:
@@ -46,6 +46,22 @@ class Problem:
         for leaf in self.leaves:
             leaf.grad = None
         y.backward(self.dy)
+
+
+class PackageProblem(Problem):
+    """The same network in plasticity.torch."""
+
+    def __init__(self, spec, steps, batch, device):
+        super().__init__(spec, steps, batch, device)
+        try:
+            from plasticity.torch import Spec, plastic
+        except ImportError as error:
+            raise timing.NotPossible(f"mode package: {error}") from error
+        self.plastic, self.spec = plastic, Spec(**vars(spec))
+        self.parameters = {name: self.cell.parameter(name) for name in spec.parameter_shapes()}
+
+    def forward(self):
+        return self.plastic(self.spec, self.parameters, **self.inputs, state=self.state)[0]
 
 
 def wait_for(device):
@@ -125,8 +141,11 @@ def time_mode(options, spec, mode, idle):
     if on_gpu:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    problem = Problem(spec, options.steps, options.batch, options.device, mode == "published")
-    once = {"eager": eager, "published": eager, "graph": graph, "compile": compiled}[mode](problem, options.device)
+    if mode == "package":
+        problem = PackageProblem(spec, options.steps, options.batch, options.device)
+    else:
+        problem = Problem(spec, options.steps, options.batch, options.device, mode == "published")
+    once = {"graph": graph, "compile": compiled}.get(mode, eager)(problem, options.device)
     device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
 
     def told():

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times one configuration in JAX, `jit` over `lax.scan`, forward and backward apart; options and JSON as `plasticity time`.
+"""Times one configuration in JAX, `jit` over `lax.scan` (mode scan) or plasticity.jax (mode package), forward and backward apart; options and JSON as `plasticity time`.
 
 Forward is compiled together with what it keeps for backward (`jax.vjp`), backward apart. On the CPU XLA takes its threads
-from the processors it may use, so --threads binds the process to that many. Exit code 3: JAX sees no GPU.
+from the processors it may use, so --threads binds the process to that many. JAX 0.11 or later, on Python 3.12 or later: the
+backward pass of 0.10 takes eight times as long. Exit code 3: JAX is older, or sees no GPU.
 """
 import math
 import os
@@ -10,7 +11,8 @@ import sys
 
 import timing
 
-MODES = ("scan",)
+MODES = ("scan", "package")
+OLDEST_JAX = (0, 11)
 
 
 def limit_threads(threads):
@@ -30,6 +32,9 @@ def main():
 
     import jax_model
 
+    if jax.__version_info__[:2] < OLDEST_JAX:
+        print(f"jax_scan.py: expected JAX 0.11 or later, got {jax.__version__}", file=sys.stderr)
+        return 3
     if options.device == "cuda" and jax.default_backend() != "gpu":
         print(f"jax_scan.py: JAX sees no GPU, it has {jax.default_backend()}", file=sys.stderr)
         return 3
@@ -40,14 +45,24 @@ def main():
     def random(shape, scale):
         return jax.numpy.asarray((generator.random(shape, dtype=numpy.float32) * 2 - 1) * numpy.float32(scale))
 
+    def package():
+        """The network of plasticity.jax as jax_model.forward."""
+        try:
+            from plasticity.jax import Spec, plastic
+        except ImportError as error:
+            raise timing.NotPossible(f"mode package: {error}") from error
+        same = Spec(**vars(spec))
+        return lambda _, parameters, inputs, state: plastic(same, parameters, **inputs, state=state)
+
     def time_mode(mode):
+        network = package() if mode == "package" else jax_model.forward
         parameters = {name: random(shape, 0.1 if name == "eta" else 1 / math.sqrt(spec.neurons))
                       for name, shape in spec.parameter_shapes().items()}
         inputs = {name: random(shape, 0.1 if name == "rate" else 1)
                   for name, shape in spec.input_shapes(options.steps, options.batch).items()}
         state = {name: jax.numpy.zeros(shape) for name, shape in spec.state_shapes(options.batch).items()}
         dy = random((options.steps, options.batch, spec.neurons), 1)
-        forward = jax.jit(lambda *leaves: jax.vjp(lambda p, i, s: jax_model.forward(spec, p, i, s)[0], *leaves))
+        forward = jax.jit(lambda *leaves: jax.vjp(lambda p, i, s: network(spec, p, i, s)[0], *leaves))
         backward = jax.jit(lambda pull, gradient: pull(gradient))
 
         def once():

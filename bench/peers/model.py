@@ -25,6 +25,11 @@ def outer(x, y):
     return x.unsqueeze(2) * y.unsqueeze(1)
 
 
+def clamp(value, limit):
+    """min(max(value, -limit), limit). The gradient passes at the limits too; since 2.14 that of torch.clamp does not."""
+    return torch.where(value > limit, limit, torch.where(value < -limit, -limit, value))
+
+
 def where_rows(rows, there, elsewhere):
     """`there` in the batch elements that `rows` [B] marks, else `elsewhere`."""
     return torch.where(rows.view(-1, *[1] * (elsewhere.dim() - 1)), there, elsewhere)
@@ -46,7 +51,7 @@ class PlasticCell(nn.Module):
         """s_j = sum_i x_i (w_ij + alpha_ij phi(H_ij))"""
         spec = self.spec
         if spec.rule == "read_clip":
-            hebb = hebb.clamp(-spec.clip, spec.clip)
+            hebb = clamp(hebb, spec.clip)
         x1 = x.unsqueeze(1)  # [B,1,P]
         if spec.alpha == "connection" or self.published:
             return torch.bmm(x1, self.w + self.alpha * hebb).squeeze(1)
@@ -65,9 +70,9 @@ class PlasticCell(nn.Module):
         if spec.rule == "oja":
             return hebb + p - (rate * y * y).unsqueeze(1) * hebb
         if spec.rule == "hard_clip":
-            return (hebb + p).clamp(-clip, clip)
+            return clamp(hebb + p, clip)
         if spec.rule == "soft_clip":
-            return (hebb + p * torch.where(p >= 0, 1 - hebb, 1 + hebb)).clamp(-1, 1)
+            return clamp(hebb + p * torch.where(p >= 0, 1 - hebb, 1 + hebb), 1)
         return hebb + p  # additive, read_clip
 
     def step(self, current, pre, external_rate, state, clamp=None, clamp_value=None):

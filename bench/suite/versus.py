@@ -15,7 +15,9 @@ CONTENDERS = {
     "torch eager": ("torch", "eager.py", "eager"),
     "torch compile": ("torch", "eager.py", "compile"),
     "torch graph": ("torch", "eager.py", "graph"),
+    "torch package": ("torch", "eager.py", "package"),
     "jax scan": ("jax", "jax_scan.py", "scan"),
+    "jax package": ("jax", "jax_scan.py", "package"),
 }
 ROUND_LIMIT = 240  # seconds: torch.compile may take minutes before its first
 
