@@ -1,0 +1,47 @@
+"""The blocks of Python in the guide and in the README run, and the examples do."""
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+torch = pytest.importorskip("torch")
+
+
+def blocks(path):
+    return re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["examples/guide/python.md", "README.md"])
+def test_blocks(page):
+    codes = blocks(ROOT / page)
+    assert codes
+    names = {"__name__": "page"}
+    for code in codes:
+        if "jax" in code:
+            pytest.importorskip("jax")
+        exec(compile(code, page, "exec"), names)  # noqa: S102
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("first_network.py 30", "without plasticity it stays near 1"),
+        ("cue_reward.py --episodes 50 --batch 4 --hidden 8", "episode 50: reward"),
+        ("acting.py --steps 50", "agree to the last bit"),
+        ("one_shot.py --episodes 50 --batch 2", "episode 50"),
+        ("plot_traces.py traces.png", "wrote traces.png"),
+    ],
+    ids=lambda value: value.split(".")[0] if value.endswith(("png", "0", "2", "8")) else "",
+)
+def test_examples(words, text, tmp_path):
+    if "plot" in words:
+        pytest.importorskip("matplotlib")
+    name, *arguments = words.split()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / name, *arguments], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert text in done.stdout
