@@ -69,7 +69,8 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const GroupBlock
       if (c.rounded_now != nullptr) {
         const float recorded = to_float(c.rounded_now[ij]);
         now.h[0] = restored<rule>(recorded, p.clip);
-        clip = clip_of_update<rule>(recorded, p.clip);
+        clip = clip_of_update<rule, kind>(recorded, traces.h[0], traces.e[0], hebbian_product(x_before, c.y),
+                                          c.rate, c.y, c.eta, p.clip);
       }
       if (c.reads) {
         const float x = c.x[i], alpha = weights.alpha[i], h = now.h[0];

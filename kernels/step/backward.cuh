@@ -152,7 +152,11 @@ __device__ void reverse_rows(const BackwardStep& step, const ThreadTile<V>& at,
 #pragma unroll
         for (int k = 0; k < V; ++k) {
           float clip = p.clip;
-          if constexpr (rounded16) clip = clip_of_update<rule>(now[k], clip);
+          if constexpr (rounded16) {
+            clip =
+                clip_of_update<rule, kind>(now[k], traces.h[k], traces.e[k],
+                                           hebbian_product(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, clip);
+          }
           into_x_before += reverse_update<rule>(k, traces, x_before, clip, c, gradient);
         }
       }

@@ -9,6 +9,7 @@
 
 #include "common/pack.cuh"
 #include "rules/rounded_clip.hpp"
+#include "rules/trace_update.hpp"
 
 namespace plasticity::cuda {
 
@@ -29,12 +30,19 @@ __device__ float restored(float h, float clip) {
   return restored_trace<rule>(h, rounded_clip(clip));
 }
 
-/// Clip to pass to the adjoint of the update that produced `after`, a trace on the tape. For hard_clip: +inf
-/// if forward did not clip (the gradient passes), -inf if it did. Other rules: the clip itself.
-template <Rule rule>
-__device__ float clip_of_update(float after, float clip) {
-  if constexpr (rule == Rule::hard_clip)
-    return is_cut<rule>(after, rounded_clip(clip).bound) ? -INFINITY : INFINITY;
+/// Clip to pass to the adjoint of an update between two traces on the tape, `before` and `after`. For
+/// hard_clip: +inf if forward did not clip (the gradient passes), -inf if it did. Other rules: the clip
+/// itself. A trace at its clip was not clipped if the update ends exactly there. To find that out, the
+/// update is computed again without a clip, from the restored trace.
+template <Rule rule, Eligibility kind>
+__device__ __forceinline__ float clip_of_update(float after, float before, float eligibility, float product,
+                                                float rate, float y, float eta, float clip) {
+  if constexpr (rule == Rule::hard_clip) {
+    if (!is_cut<rule>(after, rounded_clip(clip).bound)) return INFINITY;
+    float end = restored<rule>(before, clip);
+    update_traces<rule, kind>(end, eligibility, product, rate, y, eta, INFINITY);
+    return std::abs(end) == clip ? INFINITY : -INFINITY;
+  }
   return clip;
 }
 
