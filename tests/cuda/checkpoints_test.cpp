@@ -26,7 +26,7 @@ TEST_F(CudaCheckpoints, AnyIntervalGivesTheSameBits) {
   }
 }
 
-TEST_F(CudaCheckpoints, ABudgetChoosesTheSmallestIntervalThatFits) {
+TEST_F(CudaCheckpoints, BudgetChoosesSmallestIntervalThatFits) {
   on_device([] {
     const Spec spec{
         .cell = Cell::rnn, .rule = Rule::hard_clip, .eligibility = Eligibility::none, .neurons = 9};
@@ -47,7 +47,7 @@ TEST_F(CudaCheckpoints, ABudgetChoosesTheSmallestIntervalThatFits) {
       if (chosen.checkpoint_interval() == 1) continue;
       EXPECT_GT(plan_of(chosen.checkpoint_interval() - 1, 0).tape_bytes(), exact.tape_bytes());
     }
-    // What is kept: vectors of 51 slots, in rows of 64 bytes, and a trace for each checkpoint.
+    // The tape: vectors of 51 slots, in rows of 64 bytes, and one trace per checkpoint.
     const std::size_t vectors = 51 * 2 * 9 * sizeof(float), trace = 2 * 81 * sizeof(float);
     const auto rounded = [](std::size_t bytes) { return (bytes + 63) / 64 * 64; };
     EXPECT_EQ(plan_of(8, 0).tape_bytes(), rounded(vectors) + rounded(7 * trace));
@@ -57,7 +57,7 @@ TEST_F(CudaCheckpoints, ABudgetChoosesTheSmallestIntervalThatFits) {
   });
 }
 
-// A bfloat16 tape of checkpoints: where no clip is near, as close as one of every step.
+// A bfloat16 tape of checkpoints is as close as one of every step, if no entry is near its clip.
 TEST_F(CudaCheckpoints, BfloatReplayStaysClose) {
   std::mt19937_64 random(121);
   for (int trial = 0; trial < 24; ++trial) {
@@ -75,8 +75,8 @@ TEST_F(CudaCheckpoints, BfloatReplayStaysClose) {
   }
 }
 
-// What stood at its clip when it was recorded stands there again, exactly.
-TEST_F(CudaCheckpoints, BfloatReplayKeepsWhatIsSaturated) {
+// An entry at its clip is restored exactly at its clip.
+TEST_F(CudaCheckpoints, BfloatReplayKeepsClippedEntries) {
   for (const double clip : {0.7, 0.702}) {  // no bfloat16: rounded down, rounded up
     const Spec spec{.cell = Cell::rnn,
                     .rule = Rule::hard_clip,

@@ -1,5 +1,5 @@
-// What only the executor can look at: schedules, the number of launches, offsets beyond 2^31, a machine
-// without a GPU.
+// Properties that only the executor can test: schedules, the number of launches, offsets beyond 2^31, a
+// machine without a GPU.
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "rules/rules.hpp"
@@ -12,7 +12,7 @@
 namespace plasticity::testing {
 namespace {
 
-// Same bits under any order of threads and blocks; and no race, where the program is built with
+// The same bits for any order of threads and blocks, and no race if the program is built with
 // ThreadSanitizer.
 void expect_any_schedule_gives_the_same(Execution execution, std::uint64_t seed, std::int64_t neurons,
                                         int trials) {
@@ -44,7 +44,7 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
   expect_any_schedule_gives_the_same(Execution::step, 80, 36, 2);
 }
 
-// Small enough for what ThreadSanitizer bears of blocks that wait for each other.
+// Small, because ThreadSanitizer permits few blocks that wait for each other.
 TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
   expect_any_schedule_gives_the_same(Execution::cta, 81, 13, 2);
   expect_any_schedule_gives_the_same(Execution::cluster, 82, 13, 2);
@@ -53,7 +53,7 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
 
 // The first call goes to the stream directly. The second is captured, launched again while the pointers are
 // the same, and updated when they are not.
-TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
+TEST(CudaUnderTheExecutor, CapturesAGraphOnce) {
   const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 6, 2, 92);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
@@ -91,7 +91,7 @@ TEST(CudaUnderTheExecutor, AGraphIsCapturedOnce) {
 }
 
 // A graph that found no memory is captured at the next call.
-TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
+TEST(CudaUnderTheExecutor, GraphWithoutMemoryThrows) {
   const TestCase problem = make_test_case({.cell = Cell::lstm, .inputs = 3, .neurons = 5}, 6, 2, 93);
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
@@ -99,7 +99,7 @@ TEST(CudaUnderTheExecutor, AGraphWithoutMemory) {
     ProblemOnDevice there(problem, got, {.execution = Execution::graph});
     there.forward({});
     there.send();
-    for (const std::uint64_t k : {0, 1, 1}) {  // the stream, the graph, what is instantiated from it
+    for (const std::uint64_t k : {0, 1, 1}) {  // the stream, the graph, the executable
       simt::runtime::fail_acquisition(k);
       try {
         there.forward({});
@@ -144,8 +144,8 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
   simt::runtime::reset();
 }
 
-// Where a device has no clusters, the next kind serves; where nothing fits on chip, a graph.
-TEST(CudaUnderTheExecutor, TheNextKindServes) {
+// Without clusters the planner takes the next execution; if nothing fits on chip, a graph.
+TEST(CudaUnderTheExecutor, FallsBackToNextExecution) {
   const auto chosen = [](std::int64_t neurons, std::int64_t steps, int major = 9, int multiprocessors = 132) {
     Execution execution{};
     simt::run([&] {
@@ -166,9 +166,9 @@ TEST(CudaUnderTheExecutor, TheNextKindServes) {
   simt::runtime::reset();
 }
 
-// One launch a step, no allocation and no wait; and the rest does not grow with T. Of a resident kernel one
-// launch a sequence.
-TEST(CudaUnderTheExecutor, OneLaunchAStep) {
+// One launch per step, no allocation and no synchronisation; the number of other launches does not depend on
+// T. A resident kernel is one launch per sequence.
+TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
   const auto launches = [](std::int64_t steps, bool backward, Execution execution = Execution::step) {
     std::uint64_t count = 0;
     simt::run([&] {
@@ -306,7 +306,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   }
 }
 
-TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
+TEST(CudaUnderTheExecutor, NamesTheReasonWithoutADevice) {
   simt::runtime::set_device_count(0, 35);
   EXPECT_NE(cuda_unavailable_reason().find("driver"), std::string::npos) << cuda_unavailable_reason();
   EXPECT_EQ(Device::best().kind(), DeviceKind::cpu);
@@ -315,8 +315,8 @@ TEST(CudaUnderTheExecutor, WithoutADeviceTheReasonIsSaid) {
   EXPECT_EQ(cuda_unavailable_reason(), "");
 }
 
-// A fault of a kernel is an error of whoever waits for it, and nothing else falls over it.
-TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
+// A fault of a kernel is an error of the call that synchronizes, and destructors ignore it.
+TEST(CudaUnderTheExecutor, NextSynchronisationReportsAFault) {
   const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 2, 1, 91);
   Buffers<float> buffers(problem);
   simt::run([&] {
@@ -335,9 +335,9 @@ TEST(CudaUnderTheExecutor, AFaultShowsAtTheNextSynchronisation) {
   });
 }
 
-// A device's first plan that finds no memory for the cuBLAS handle says so; the next one is fine, and those
-// after it use that handle.
-TEST(CudaUnderTheExecutor, APlanWithoutMemory) {
+// The first plan on a device throws if there is no memory for the cuBLAS handle. The next plan creates the
+// handle, and later plans use it.
+TEST(CudaUnderTheExecutor, PlanWithoutMemoryThrows) {
   simt::run([] {
     simt::runtime::set_device_count(8);
     const Device unused = Device::cuda(7);

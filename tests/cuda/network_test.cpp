@@ -1,4 +1,4 @@
-// A Network on a GPU does what it does on the CPU, call by call.
+// Every call of a Network has the same result on a GPU as on the CPU.
 #include "plasticity/network.hpp"
 #include "base/throw_error.hpp"
 
@@ -123,7 +123,7 @@ Spec spec_of(Cell cell, std::mt19937_64& random) {
   }
 }
 
-TEST_F(CudaNetwork, WindowsGiveWhatTheyGiveOnTheCpu) {
+TEST_F(CudaNetwork, WindowsMatchTheCpu) {
   std::mt19937_64 random(90);
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     for (int trial = 0; trial < 6; ++trial) {
@@ -154,7 +154,7 @@ TEST_F(CudaNetwork, WindowsGiveWhatTheyGiveOnTheCpu) {
   }
 }
 
-TEST_F(CudaNetwork, StateIsCutResetAndSet) {
+TEST_F(CudaNetwork, StateIsDetachedResetAndSet) {
   const Example first(fanned_out, 2, 1), second(fanned_out, 3, 2);
   on_device([&] {
     Twins twins(fanned_out);
@@ -190,7 +190,7 @@ TEST_F(CudaNetwork, TheStateOfThreeCellsIsSet) {
   }
 }
 
-TEST_F(CudaNetwork, AnUntrainedParameterIsLeftAlone) {
+TEST_F(CudaNetwork, UntrainedParameterIsUnchanged) {
   const Example example(fanned_out, 2, 3);
   on_device([&] {
     Twins twins(fanned_out);
@@ -203,7 +203,7 @@ TEST_F(CudaNetwork, AnUntrainedParameterIsLeftAlone) {
     twins.expect_same("with alpha");
     EXPECT_EQ(twins.gpu.look().at("gradient alpha"), std::vector<float>(49));
     twins.both([&](Observed& one) { one.forward(example), one.backward(example); });
-    twins.expect_same("with alpha, added to what is there");
+    twins.expect_same("with alpha, added to the previous gradients");
     twins.both([&](Observed& one) { one.network.zero_gradients(); });
     twins.expect_same("cleared");
   });
@@ -234,7 +234,7 @@ TEST_F(CudaNetwork, LearnsAsOnTheCpu) {
   });
 }
 
-TEST_F(CudaNetwork, WhatIsRefusedIsRefusedAsOnTheCpu) {
+TEST_F(CudaNetwork, RejectsTheSameCallsAsOnTheCpu) {
   const Example example(fanned_out, 2, 5);
   const auto message = [](const std::function<void()>& call) -> std::string {
     try {
@@ -288,7 +288,7 @@ void train_twice(Observed& one, const Example& first, const Example& second) {
   one.infer(first);
 }
 
-TEST_F(CudaNetwork, MemoryIsKeptFromCallToCall) {
+TEST_F(CudaNetwork, ReusesMemoryFromCallToCall) {
   const Example first(fanned_out, 3, 6, {.reset = true, .length = true, .clamp = true}),
       second(fanned_out, 2, 7);
   on_device([&] {
@@ -346,7 +346,7 @@ TEST_F(CudaNetwork, OutOfMemoryLeavesItUsable) {
 }
 
 // A window that found no memory is given up: the one before it is taken back as if nothing had been.
-TEST_F(CudaNetwork, GoesOnWithoutAWindowThatFoundNoMemory) {
+TEST_F(CudaNetwork, ContinuesWithoutAWindowThatRanOutOfMemory) {
   const Example first(fanned_out, 2, 8), second(fanned_out, 5, 9);
   bool refused = true;
   std::uint64_t k = 0;

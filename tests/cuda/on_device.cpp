@@ -118,7 +118,8 @@ struct ProblemOnDevice::Implementation {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   Tensors tensors;
-  const Guarded tape, live, scratch, other_scratch;  // scratch dies with a call, so backward has its own
+  const Guarded tape, step_state_memory, scratch,
+      other_scratch;  // scratch dies with a call, so backward has its own
   const Guarded *forward_scratch = &scratch, *backward_scratch = &other_scratch;
 
   Implementation(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options)
@@ -136,7 +137,7 @@ struct ProblemOnDevice::Implementation {
         backward(buffers.backward),
         tensors(device, options.offset),
         tape(device, plan.tape_bytes(), 0),
-        live(device, plan.step_state_bytes(), 0),
+        step_state_memory(device, plan.step_state_bytes(), 0),
         scratch(device, plan.scratch_bytes(), 0),
         other_scratch(device, plan.scratch_bytes(), 0) {
     const std::int64_t TB = T * B, N = spec.neurons;
@@ -188,7 +189,7 @@ void ProblemOnDevice::move_scratch() {
 
 void ProblemOnDevice::steps(Stream stream) const {
   const Implementation& self = *implementation_;
-  const StepState step_state = self.live.as<StepState>();
+  const StepState step_state = self.step_state_memory.as<StepState>();
   self.plan.load(stream, self.forward.initial_state, step_state);
   for (std::int64_t t = 0; t < self.T; ++t) {
     self.plan.step(stream, step_of(self.forward, self.spec, self.B, t), step_state,
@@ -201,8 +202,8 @@ bool ProblemOnDevice::fetch(Stream stream) const {
   const Implementation& self = *implementation_;
   synchronize(self.device, stream);
   const bool intact = self.tensors.fetch();
-  return self.tape.intact() && self.live.intact() && self.scratch.intact() && self.other_scratch.intact() &&
-         intact;
+  return self.tape.intact() && self.step_state_memory.intact() && self.scratch.intact() &&
+         self.other_scratch.intact() && intact;
 }
 
 OwnStream::OwnStream() {
@@ -213,7 +214,7 @@ OwnStream::~OwnStream() { cudaStreamDestroy(stream_); }
 
 bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options) {
   const ProblemOnDevice there(problem, buffers, options);
-  if (options.live) {
+  if (options.single_steps) {
     there.steps({});
   } else {
     there.forward({});

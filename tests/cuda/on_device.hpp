@@ -11,11 +11,11 @@
 #include "plasticity/plan.hpp"
 #include "problems/random_problem.hpp"
 
-// Tests of the CUDA part. The same sources are built twice: for the executor, where "the device" is the CPU,
-// and for the real one (label gpu), where they skip if there is none.
+// Tests of the CUDA part. The same sources are built twice: for the executor, whose device is the CPU, and
+// for a real device (label gpu), without which they skip.
 namespace plasticity::testing {
 
-/// Runs a test's body where kernels run; under the executor, in a clean runtime.
+/// Runs a test's body on the device; under the executor, in a clean runtime.
 void on_device(const std::function<void()>& body);
 
 class CudaTest : public ::testing::Test {
@@ -36,7 +36,7 @@ struct DeviceOptions {
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
   Execution execution = Execution::step;
-  bool live = false;  ///< forward by Plan::step, one call a step; no gradients then
+  bool single_steps = false;  ///< forward by Plan::step, one call per step, without gradients
 };
 
 /// A problem on CUDA device 0: its plan, and all of its tensors and memory between canary words. Outputs,
@@ -46,7 +46,7 @@ class ProblemOnDevice {
   ProblemOnDevice(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
   ~ProblemOnDevice();
 
-  /// What the buffers held at first, again.
+  /// Copies the initial contents of the buffers to the device again.
   void send();
   void forward(Stream stream) const;
   void backward(Stream stream) const;
@@ -54,7 +54,8 @@ class ProblemOnDevice {
   void move_scratch();
   /// Plan::load, a Plan::step a step, Plan::store; in place of forward().
   void steps(Stream stream) const;
-  /// Brings the answers into the buffers once the stream is done; gives whether the canaries live.
+  /// Waits for the stream and copies the results into the buffers. Returns whether the bytes around every
+  /// tensor are unchanged.
   bool fetch(Stream stream) const;
 
  private:
@@ -75,7 +76,7 @@ class OwnStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// Runs a problem forward and backward; gives whether the bytes around every tensor are as they were.
+/// Runs a problem forward and backward. Returns whether the bytes around every tensor are unchanged.
 bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options = {});
 
 }  // namespace plasticity::testing

@@ -1,6 +1,6 @@
-// Every kind of kernel against the reference, and what must give the same bits on each: a sample alone, any
-// checkpoint interval, windows of a sequence. The step kernels have tests of their own beside this; here they
-// stand in a graph.
+// Every execution against the reference, and the cases that must have the same bits: a sample alone, any
+// checkpoint interval, windows of a sequence. The step kernels also have tests of their own; here they run in
+// a graph.
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "problems/answers.hpp"
@@ -119,7 +119,7 @@ TEST_P(CudaPaths, SameBitsForASampleAlone) {
   }
 }
 
-/// `group` of two windows one after the other, but for what belongs to the parameters.
+/// Expects `group` of two windows to equal that of the whole sequence, except for parameters.
 void expect_joined(const std::map<std::string, std::vector<float>>& whole,
                    const std::map<std::string, std::vector<float>>& first,
                    const std::map<std::string, std::vector<float>>& second, bool state_of_second,
@@ -136,7 +136,7 @@ void expect_joined(const std::map<std::string, std::vector<float>>& whole,
   }
 }
 
-TEST_P(CudaPaths, WindowsGiveTheBitsOfTheWhole) {
+TEST_P(CudaPaths, WindowsHaveTheBitsOfTheWhole) {
   constexpr std::int64_t T = 6;
   std::mt19937_64 random(seed(148));
   for (int trial = 0; trial < 6; ++trial) {
@@ -164,7 +164,8 @@ TEST_P(CudaPaths, WindowsGiveTheBitsOfTheWhole) {
   }
 }
 
-// Shapes that the small sizes do not have: more than one tile of columns a block, weights beyond the chip.
+// Shapes that small sizes do not have: more than one tile of columns per block, weights that do not fit on
+// chip.
 TEST_P(CudaPaths, LargerShapes) {
   std::mt19937_64 random(seed(149));
   struct Shape {
@@ -179,10 +180,10 @@ TEST_P(CudaPaths, LargerShapes) {
   }
 }
 
-// 21 blocks of 16 columns: more than sixteen share the work of adding up what they found of a column's rows.
+// 21 blocks of 16 columns: in groups of more than 16 blocks, a column's threads share the sum over blocks.
 class CudaLargeGroups : public CudaTest {};
 
-TEST_F(CudaLargeGroups, AddUpTheirRows) {
+TEST_F(CudaLargeGroups, AddUpRows) {
   const Spec spec{.cell = Cell::rnn,
                   .rule = Rule::hard_clip,
                   .rate = Rate::modulated,
@@ -192,7 +193,7 @@ TEST_F(CudaLargeGroups, AddUpTheirRows) {
 }
 
 // More blocks than every device with clusters must take: a part of one may have no room for them.
-TEST_F(CudaLargeGroups, AClusterOfSixteen) {
+TEST_F(CudaLargeGroups, ClusterOfSixteen) {
   const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated, .neurons = 640};
   const DeviceOptions options{.execution = Execution::cluster};
 #if !defined(PLASTICITY_SIMT_TEST)

@@ -1,4 +1,4 @@
-// The planner, with the limits of devices as data: no device is asked.
+// The planner, with the limits of devices as data: no device is needed.
 #include "cuda/planner.hpp"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
   }
 }
 
-TEST(CudaPlanner, SharesOutTheColumns) {
+TEST(CudaPlanner, DistributesTheColumns) {
   const ExecutionChoice small = choose(64, h100);
   EXPECT_EQ(small.shape.blocks, 1);
   EXPECT_EQ(small.shape.threads(), 512);
@@ -54,8 +54,8 @@ TEST(CudaPlanner, SharesOutTheColumns) {
   EXPECT_EQ(choose(200, rtx3050_laptop).groups, 2);  // 7 of 16 multiprocessors each
 }
 
-// What is a plan's whatever its T and B, and what a device bears.
-TEST(CudaPlanner, HoldsItsPromises) {
+// The execution does not depend on T and B, and the shape respects the device's limits.
+TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
   std::mt19937_64 random(130);
   for (const DeviceLimits& limits : {a100, h100, b200, rtx3050_laptop, DeviceLimits{1, 49152, 0, false}}) {
     for (int trial = 0; trial < 400; ++trial) {
@@ -96,7 +96,7 @@ TEST(CudaPlanner, HoldsItsPromises) {
   }
 }
 
-// Rows beyond what an int can count are too many for any block, not few.
+// More rows than an int can count do not fit any block.
 TEST(CudaPlanner, BillionsOfRowsDoNotFit) {
   for (const std::int64_t inputs :
        {std::int64_t{1} << 29, std::int64_t{1} << 30, (std::int64_t{1} << 32) + 1}) {
@@ -106,7 +106,7 @@ TEST(CudaPlanner, BillionsOfRowsDoNotFit) {
   }
 }
 
-TEST(CudaPlanner, SaysWhyAKindDoesNotFit) {
+TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
   const auto reason = [](std::int64_t neurons, const DeviceLimits& limits, Execution wanted) -> std::string {
     try {
       return describe(choose(neurons, limits, {1, 10}, wanted));
@@ -128,7 +128,7 @@ TEST(CudaPlanner, SaysWhyAKindDoesNotFit) {
       "(not cta: a block of 200 columns and 200 rows needs more than");
   has(reason(128, h100, Execution::automatic), "(not cta: a block would have 16384 connections)");
   has(reason(64, h100, Execution::step), "step");
-  // What is forced and fits is had, whatever would be better.
+  // An explicit execution that fits is chosen, even if another would be preferred.
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::grid).execution, Execution::grid);
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::cluster).execution, Execution::cluster);
   EXPECT_EQ(choose(160, h100, {1, 1}, Execution::cta).execution, Execution::cta);

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Compiles kernels to PTX and looks at what values alone cannot show on the CPU.
+"""Compiles kernels to PTX and checks properties that a run on the CPU cannot show.
 
-Loads. What the blocks of a cooperative launch exchange through global memory is read by ld.relaxed.gpu, which asks the
-cache that all multiprocessors share: `exchanges` below names the functions that read it, and each must do so, by that
-load alone. ld.global.nc, which may be answered by a cache that nobody keeps up to date, stands only where the source
-says so. Of the final code this says that the former is LDG.STRONG.GPU and the latter LDG.CONSTANT; where nvdisasm is
-installed that is counted too. Not seen: a new function that reads the exchange by an ordinary load.
+Loads. The blocks of a cooperative launch exchange values through global memory. The functions in `exchanges` below must read
+them by ld.relaxed.gpu alone, which reads the cache that all multiprocessors share. ld.global.nc may read a cache that is not
+kept coherent; it is permitted only if the source requests it. In the final code the former is LDG.STRONG.GPU and the latter
+LDG.CONSTANT; both are counted if nvdisasm is installed. Not checked: a new function that reads the exchange by an ordinary
+load.
 
-Contraction. A trace is updated in several kernels, and must have the same bits in each. Where the compiler has found a
-product and a sum to fuse, the PTX has one fma; where it has not (the product was moved out of a loop, say), it has a
-mul and an add, which are rounded twice. So the kernels that update traces may have no mul whose product is added, but
-mul.rn, which is never fused. Not seen: two kernels that fuse a b + c d in different ways.
+Contraction. Several kernels update a trace, and the bits must be the same in all of them. If the compiler fuses a product and
+a sum, the PTX has one fma. If it does not (for example because the product was moved out of a loop), the PTX has a mul and an
+add, which round twice. So in kernels that update traces, the only product that may be added is mul.rn, which is never
+fused. Not checked: two kernels that fuse a b + c d in different ways.
 
   tests/cuda/ptx_test.py --nvcc nvcc --root . kernels/resident/instances/resident_hard_clip.cu ...
 """
@@ -23,11 +23,11 @@ import subprocess
 import sys
 import tempfile
 
-# Functions that read what other blocks have written, and their files.
+# Functions that read values of other blocks, and their files.
 exchanges = {"receive": "kernels/resident/group_block.cuh",
              "dx_of_row": "kernels/resident/adjoint.cuh",
              "dx_of_column": "kernels/resident/adjoint.cuh"}
-# Kernels that update traces, by a part of their names. In backward kernels only what comes from segment.cuh does.
+# Kernels that update traces, by a part of their names. In backward kernels only code of segment.cuh does.
 updating = ("forward_kernel", "flush_kernel", "segment_kernel", "replay_kernel")
 
 ENTRY = re.compile(r"\.entry (\w+)")
@@ -38,7 +38,7 @@ PRODUCT = re.compile(r"mul((?:\.\w+)*)\.f32\s+(%f\d+),")
 SUM = re.compile(r"(?:add|sub)(?:\.\w+)*\.f32\s+%f\d+, (%f\d+), (%f\d+);")
 
 Place = collections.namedtuple("Place", "file line")
-Instruction = collections.namedtuple("Instruction", "kernel text place caller")  # caller: where it was inlined, or None
+Instruction = collections.namedtuple("Instruction", "kernel text place caller")  # caller: the place of the inlined call, or None
 
 
 def instructions_of(ptx):
@@ -107,7 +107,7 @@ def check_loads(loads, sources):
         elif ".global" in load.text:
             kinds["global"] += 1
         if ".global" in load.text and ".relaxed.gpu" not in load.text:
-            bad += [f"ld{load.text} in {name}(), which reads what other blocks write: {where}"
+            bad += [f"ld{load.text} in {name}(), which reads values of other blocks: {where}"
                     for name in exchanges if here in places[name] or caller in places[name]]
     bad += [f"{name}() has no ld.relaxed.gpu" for name, count in strong_in.items() if count == 0]
     print("loads:", ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
@@ -123,7 +123,7 @@ def check_pairs(pairs):
         elif any(name in pair.kernel for name in updating) or \
                 any(place and place.file.endswith("segment.cuh") for place in (pair.place, pair.caller)):
             bad.append(f"a product that is added, but not fused: {pair.place.file}:{pair.place.line}, in {pair.kernel}")
-    print(f"products that are added: {rounded} mul.rn in all, {len(bad)} others where traces are updated")
+    print(f"products that are added: {rounded} mul.rn in all, {len(bad)} others in trace updates")
     return bad
 
 
@@ -131,7 +131,7 @@ def check_code(ptx_files, loads, arch):
     """Counts LDG.STRONG.GPU and LDG.CONSTANT in the kernels' final code."""
     tools = [shutil.which("ptxas") or "/usr/local/cuda/bin/ptxas", shutil.which("nvdisasm")]
     if tools[1] is None or not pathlib.Path(tools[0]).exists():
-        print("final code: not looked at, nvdisasm is not installed")
+        print("final code: not checked, nvdisasm is not installed")
         return []
     wanted = collections.defaultdict(set)
     for load in loads:

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Reads what ptxas said of every kernel of the build: none may spill registers or keep anything in local memory (a
-stack frame). Prints the registers of each, and ends with 1 and the names of those that do, or of a source without a
-report. What the executor's stand-in for CUDA takes for the resources of the kernels (tests/simt/runtime/resources.hpp)
-must be what the reports say for sm_90, if the build has that: the most of any kernel, and at most 8 registers more.
+"""Checks ptxas's report of every kernel of the build: no kernel may spill registers or use local memory (a stack frame).
+Prints the registers of each kernel. Exits with 1 and the names of kernels that do, or of a source without a report.
+
+tests/simt/runtime/resources.hpp states the resources of the kernels for the executor. If the build has sm_90, they must match
+the reports: at least the maximum of all kernels, and at most 8 registers more.
 
   tests/cuda/ptxas_test.py --reports build/host/cuda forward_decay.cu backward_decay.cu ...
 """
@@ -20,7 +21,7 @@ RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resou
 
 
 def kernels_of(report):
-    """What a report says: [(architecture, kernel, registers, stack frame, spilled bytes, shared memory)]."""
+    """The contents of a report: [(architecture, kernel, registers, stack frame, spilled bytes, shared memory)]."""
     kernels, entry, frame, spilled = [], None, 0, 0
     for line in report.splitlines():
         if match := ENTRY.search(line):
@@ -35,17 +36,17 @@ def kernels_of(report):
 
 
 def check_stated(kernels, stated):
-    """What is wrong with the stated resources [(parameter's type, registers, shared memory)], as lines."""
+    """The errors in the stated resources [(parameter's type, registers, shared memory)], as lines."""
     bad = []
     for name, registers, shared in stated:
         found = [(k[2], k[5]) for k in kernels if k[0] == "sm_90" and re.search(rf"\d{name}E", k[1])]
         if not found:
             bad.append(f"{RESOURCES.name}: no kernel with a {name}")
             continue
-        most, most_shared = max(f[0] for f in found), max(f[1] for f in found)
-        if not most <= registers <= most + 8 or shared != most_shared:
+        max_registers, max_shared = max(f[0] for f in found), max(f[1] for f in found)
+        if not max_registers <= registers <= max_registers + 8 or shared != max_shared:
             bad.append(f"{RESOURCES.name}: {name} has {registers} registers and {shared} bytes, "
-                       f"ptxas reports {most} and {most_shared}")
+                       f"ptxas reports {max_registers} and {max_shared}")
     return bad
 
 

@@ -1,5 +1,5 @@
-// What must give the same bits on a device: a second run, a sample alone or in a batch, steps one by one, a
-// captured graph replayed.
+// Cases that must have the same bits on a device: a second run, a sample alone or in a batch, single steps, a
+// replayed graph.
 #include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
 #include "problems/on_threads.hpp"
@@ -43,13 +43,13 @@ TEST_F(CudaSameBits, ForASampleAlone) {
   }
 }
 
-TEST_F(CudaSameBits, ForStepsOneByOne) {
+TEST_F(CudaSameBits, ForSingleSteps) {
   MaskChoice masks{.reset = true};
   for (const TestCase& problem : problems(72, 12, &masks)) {
     Buffers<float> sequence(problem), steps(problem);
     on_device([&] {
       run_cuda(problem, sequence);
-      run_cuda(problem, steps, {.live = true});
+      run_cuda(problem, steps, {.single_steps = true});
     });
     EXPECT_EQ(sequence.outputs, steps.outputs) << problem.name();
   }

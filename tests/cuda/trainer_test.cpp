@@ -1,4 +1,4 @@
-// A Trainer on a GPU learns what it learns on the CPU, and keeps what it promises there.
+// A Trainer learns the same on a GPU as on the CPU, with the same guarantees.
 #include "plasticity/trainer.hpp"
 
 #include "cuda/on_device.hpp"
@@ -17,8 +17,7 @@ namespace {
 constexpr std::int64_t B = 2;
 using Tensors = std::map<std::string, std::vector<float>>;
 
-/// A network and its trainer. Adam's first steps divide by what may be nearly nothing: with this epsilon they
-/// do not.
+/// A network and its trainer. This epsilon keeps Adam's first steps from dividing by almost zero.
 struct Pupil {
   explicit Pupil(const Spec& spec, Device device, double clip = 0, Stream stream = {})
       : network(spec, {.batch = B, .device = device, .seed = 5, .stream = stream}),
@@ -80,8 +79,8 @@ TEST_F(CudaTrainer, TwiceTheSameBits) {
   EXPECT_EQ(train(), train());
 }
 
-// Saved in the middle and resumed gives the bits of going on; Adam's own file serves too.
-TEST_F(CudaTrainer, GoesOnWhereItWasSaved) {
+// A run that is saved and resumed has the bits of an uninterrupted one, also from a file of Adam alone.
+TEST_F(CudaTrainer, ResumesFromCheckpoint) {
   const Episode episode(fanned_out, 3, B, 1);
   on_device([&] {
     Pupil straight(fanned_out, Device::cuda(), .1), resumed(fanned_out, Device::cuda(), .1);
@@ -107,7 +106,7 @@ TEST_F(CudaTrainer, GoesOnWhereItWasSaved) {
   });
 }
 
-// What the host writes between steps counts; what it holds in its hand during them does not.
+// A write of the host between steps has an effect. A view that it keeps during steps has none.
 TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
   const Episode episode(fanned_out, 3, B, 1);
   on_device([&] {
@@ -180,8 +179,8 @@ TEST_F(CudaTrainer, NoStepsAndNoBatch) {
   });
 }
 
-// Networks on streams and threads of their own give what they give alone.
-TEST_F(CudaTrainer, StreamsAndThreadsOfTheirOwn) {
+// Networks on separate streams and threads have the results that they have alone.
+TEST_F(CudaTrainer, SeparateStreamsAndThreads) {
   const Episode first(fanned_out, 3, B, 1), second(fanned_out, 4, B, 2);
   on_device([&] {
     const auto train = [&](Stream stream, const Episode& episode) {

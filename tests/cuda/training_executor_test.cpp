@@ -1,4 +1,4 @@
-// What only the executor can look at in the kernels of training: schedules (and races, where the program is
+// Properties of the training kernels that only the executor can test: schedules (and races, if the program is
 // built with ThreadSanitizer), offsets beyond 2^31.
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ constexpr std::int64_t beyond = (std::int64_t{1} << 31) + 256;
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
-/// The loss, clipping and a step of Adam over two tensors; gives all that they wrote.
+/// Runs the loss, clipping and a step of Adam over two tensors. Returns everything that they wrote.
 std::vector<float> iteration() {
   constexpr std::int64_t sizes[] = {1500, 37};
   const Device device = Device::cuda();

@@ -81,7 +81,7 @@ void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch
   std::vector<float> y = noise(c.elements, 1), target = noise(c.elements, 2), dy(c.elements, 9);
   std::vector<std::uint8_t> mask(c.elements);
   for (std::size_t k = 0; k < c.elements; ++k) mask[k] = k % 3 == 1 ? 7 : 0;
-  if (c.with_nan) y[c.elements / 2 / 3 * 3] = nan;  // where the mask is 0
+  if (c.with_nan) y[c.elements / 2 / 3 * 3] = nan;  // a masked entry
   double loss = 5;
   SquaredErrorArgs args{.elements = static_cast<std::int64_t>(c.elements),
                         .y = y.data(),
@@ -105,7 +105,7 @@ void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch
   expect_near((c.in_place ? y_there : dy_there).values(), dy, what);
 }
 
-TEST_F(CudaTraining, SquaredErrorIsThatOfTheCpu) {
+TEST_F(CudaTraining, SquaredErrorMatchesTheCpu) {
   on_device([&] {
     const DeviceMemory memory = scratch();
     for (const std::size_t elements : {0, 1, 2, 31, 255, 256, 1025, 5003}) {
@@ -159,7 +159,7 @@ std::vector<std::size_t> many_sizes() {  // more than one launch takes
   return sizes;
 }
 
-TEST_F(CudaTraining, ClipIsThatOfTheCpu) {
+TEST_F(CudaTraining, ClipMatchesTheCpu) {
   on_device([&] {
     const DeviceMemory memory = scratch();
     const auto expect_same = [&](List list, double most, const char* what) {
@@ -186,7 +186,7 @@ TEST_F(CudaTraining, ClipIsThatOfTheCpu) {
   });
 }
 
-TEST_F(CudaTraining, AdamIsThatOfTheCpu) {
+TEST_F(CudaTraining, AdamMatchesTheCpu) {
   on_device([&] {
     const auto expect_same = [&](List list, const char* what) {
       const AdamOptions options{.learning_rate = .1, .beta1 = .8, .epsilon = 1e-3};
@@ -317,7 +317,7 @@ class OwnIteration {
   SquaredErrorArgs error_;
 };
 
-TEST_F(CudaTraining, AnIterationIsCapturedByItsUser) {
+TEST_F(CudaTraining, CallerMayCaptureAnIteration) {
   on_device([] {
     const OwnStream stream;
     const Stream on = stream;

@@ -1,8 +1,8 @@
 // The CUDA backend against the reference and the parity cases, in poisoned and guarded memory.
 #include <filesystem>
 
-#include "cuda/on_device.hpp"
 #include "base/str_cat.hpp"
+#include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
 #include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
@@ -21,12 +21,12 @@ void expect_near(const TestCase& problem, double tolerance, const DeviceOptions&
   EXPECT_TRUE(intact) << "canary of " << problem.name();
   const auto [output_error, output] = worst(buffers.outputs, want.outputs);
   EXPECT_LT(output_error, tolerance) << output << " of " << problem.name();
-  if (options.live) return;
+  if (options.single_steps) return;
   const auto [gradient_error, gradient] = worst(buffers.gradients, want.gradients);
   EXPECT_LT(gradient_error, tolerance) << "gradient of " << gradient << " of " << problem.name();
 }
 
-TEST_F(CudaValues, ParityCasesAreThere) {
+TEST_F(CudaValues, ParityCasesExist) {
   EXPECT_FALSE(parity_cases().empty()) << "no parity case in " << test_data() / "parity";
 }
 
@@ -79,8 +79,8 @@ TEST_F(CudaValues, WholeMatrix) {
   }
 }
 
-// soft_clip is left out: its initial traces here lie on both sides of its bound, and where rounding moves one
-// across it a gradient jumps (the other clips are rounded to their own side, see
+// soft_clip is excluded: its initial traces here are on both sides of its bound, and a gradient jumps if
+// rounding moves a trace across it (other rules round to the same side of the clip, see
 // kernels/rules/rounded_clip.hpp).
 TEST_F(CudaValues, BfloatTapeStaysClose) {
   std::mt19937_64 random(62);
@@ -92,9 +92,9 @@ TEST_F(CudaValues, BfloatTapeStaysClose) {
   }
 }
 
-// hard_clip's gradient stops where the clip cut the update, whatever the update was: here -1 exactly, which
-// is also what a clip looks like that was taken for "let through nothing".
-TEST_F(CudaValues, AClippedUpdateOfExactlyMinusOne) {
+// hard_clip passes no gradient if it clipped the update, for any update. Here the update is exactly -1, which
+// an implementation could confuse with the mark for a clipped update.
+TEST_F(CudaValues, ClippedUpdateOfExactlyMinusOne) {
   const Spec spec{.cell = Cell::feedforward,
                   .rule = Rule::hard_clip,
                   .rate = Rate::external,
@@ -124,13 +124,13 @@ TEST_F(CudaValues, MisalignedTensors) {
   }
 }
 
-TEST_F(CudaValues, LiveSteps) {
+TEST_F(CudaValues, SingleSteps) {
   std::mt19937_64 random(64);
   for (int trial = 0; trial < 40; ++trial) {
     MaskChoice masks = random_masks(random);
     masks.length = false;
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 37, 5);
-    expect_near(make_test_case(spec, 6, 3, random(), masks), 2e-5, {.live = true});
+    expect_near(make_test_case(spec, 6, 3, random(), masks), 2e-5, {.single_steps = true});
   }
 }
 
@@ -149,7 +149,7 @@ TEST_F(CudaValues, EmptySizes) {
   }
 }
 
-// What stands in the inputs beyond a sample's length is not looked at.
+// Inputs beyond a sample's length are not read.
 TEST_F(CudaValues, PaddingMayBeNan) {
   std::mt19937_64 random(67);
   for (std::size_t trial = 0; trial < 36; ++trial) {
@@ -174,7 +174,7 @@ TEST_F(CudaValues, PaddingMayBeNan) {
   }
 }
 
-// What is not a number stays in its own sample, and is not hidden there.
+// NaN and infinity stay in their own sample, and are visible there.
 TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
   std::mt19937_64 random(68);
   for (const double bad :
@@ -217,8 +217,7 @@ TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
   }
 }
 
-// The ends of what the numbers may be: no plasticity, no learning, all of it at once, currents that saturate,
-// and numbers so small that they are denormal.
+// Extreme values: no plasticity, no learning, the largest rate, saturating currents, denormal numbers.
 TEST_F(CudaValues, Corners) {
   std::mt19937_64 random(69);
   for (int trial = 0; trial < 40; ++trial) {
@@ -249,7 +248,7 @@ TEST_F(CudaValues, Corners) {
   }
 }
 
-// A thousand steps. How far a chaotic network's trajectory strays says nothing, so this one is not.
+// A thousand steps of a network that is not chaotic: the error of a chaotic trajectory would have no bound.
 TEST_F(CudaValues, LongRuns) {
   for (const Rule rule : {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip}) {
     const Spec spec{.cell = Cell::rnn, .rule = rule, .neurons = 5};
@@ -257,7 +256,7 @@ TEST_F(CudaValues, LongRuns) {
   }
 }
 
-// More than 2^31 elements of trace: the last sample of many gives the bits that it gives alone.
+// More than 2^31 elements of trace: the last sample of many has the bits that it has alone.
 TEST_F(CudaValues, MoreThanTwoToTheThirtyOneElements) {
 #if defined(PLASTICITY_SIMT_TEST)
   GTEST_SKIP() << "needs 12 GB of device memory; under the executor: OffsetsBeyondTwoToTheThirtyOne";

@@ -1,4 +1,4 @@
-// What goes wrong on a device is an Error that says what, and leaves CUDA's own error state clean.
+// A failure on a device is an Error that names its cause, and leaves CUDA's error state clean.
 #include <cuda_runtime_api.h>
 
 #include "cuda/on_device.hpp"
@@ -20,7 +20,7 @@ void expect_error(ErrorCode code, const std::string& part, const std::function<v
   EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
 }
 
-TEST_F(CudaWrongCalls, RefusedPlans) {
+TEST_F(CudaWrongCalls, RejectedPlans) {
   on_device([] {
     const Spec spec{.neurons = 5};
     const Device device = Device::cuda();
@@ -86,9 +86,9 @@ TEST_F(CudaWrongCalls, OutOfMemory) {
   });
 }
 
-// The program's own earlier error is neither swallowed nor blamed on this library: forward does not see it,
-// and backward, where CUB would, says so and does nothing.
-TEST_F(CudaWrongCalls, AnEarlierErrorOfTheProgram) {
+// An earlier error of the program is neither cleared nor reported as one of the library. forward ignores it.
+// backward, whose call of CUB would report it, throws and does nothing.
+TEST_F(CudaWrongCalls, EarlierErrorOfTheProgram) {
   const TestCase problem = make_test_case({.cell = Cell::rnn, .neurons = 5}, 2, 1, 90);
   Buffers<float> want(problem), got(problem);
   on_device([&] {

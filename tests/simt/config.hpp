@@ -1,4 +1,4 @@
-// What a test can set, and learn, about the executor. Free of CUDA headers.
+// The executor's settings and results for tests. Includes no CUDA headers.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ struct uint3;  // CUDA's
 
 namespace simt {
 
-/// A kernel broke a rule of the machine: the message says which, which thread, and at what source line.
+/// A kernel broke a rule of the machine. The message names the rule, the thread and the source line.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -29,20 +29,20 @@ struct Config {
   Order order = Order::random;
   std::uint64_t seed = 1;  ///< the same order and seed give the same schedule
 
-  /// A plain launch of at most this many threads has its blocks interleaved (in random and priority order:
-  /// for every second seed); a larger one runs block after block. ThreadSanitizer knows 256 threads at a
-  /// time, hence its 224.
+  /// The blocks of a plain launch of at most this many threads are interleaved (in random and priority order
+  /// for every second seed). A larger launch runs block after block. ThreadSanitizer supports 256 threads at
+  /// a time, hence its limit of 224.
   unsigned resident_threads = 0;  ///< 0: 224 under ThreadSanitizer, else 1024
 
   bool strict_exit = true;              ///< a thread that returned while others wait at a barrier is an error
   std::size_t stack_bytes = 0;          ///< of a CUDA thread; 0: 64 KiB, and 256 KiB under AddressSanitizer
   std::uint64_t max_idle = 20'000'000;  ///< so many steps without any barrier passed are a live-lock
-  std::function<bool(uint3)> only_block;  ///< where set, run only the blocks it accepts (see
-                                          ///< sparse_memory.hpp); of a cluster the first block is asked
+  std::function<bool(uint3)> only_block;  ///< if set, only blocks that it accepts run (see
+                                          ///< sparse_memory.hpp); a cluster runs if its first block does
 };
 Config& config();
 
-/// What was executed since reset_stats().
+/// Counts since reset_stats().
 struct Stats {
   std::uint64_t launches = 0, threads = 0, switches = 0, barriers = 0, warp_operations = 0;
 };

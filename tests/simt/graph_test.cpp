@@ -1,4 +1,4 @@
-// Stream capture: what is recorded, replayed, and refused.
+// Stream capture: recording, replay, and rejected calls.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -221,7 +221,7 @@ TEST_F(Graph, ABranchThatIsNotOrderedShows) {
   check(cudaStreamDestroy(other));
 }
 
-// An executable takes what it does from another capture of the same form, and refuses one of another.
+// An executable is updated from a capture of the same form, and rejects one of another form.
 TEST_F(Graph, Updates) {
   begin();
   check(cudaMemsetAsync(device, 1, 4, stream));

@@ -1,4 +1,4 @@
-// Blocks that know of each other: the whole grid, clusters.
+// Blocks that synchronize with each other: the whole grid, clusters.
 #include <cuda_runtime_api.h>
 
 #include <numeric>

@@ -1,4 +1,4 @@
-// plasticity::launch and check: what is refused, how it is said, what happens to CUDA's last error.
+// plasticity::launch and check: rejected launches, their messages, CUDA's last error.
 #include "common/launch.hpp"
 
 #include <gtest/gtest.h>
@@ -48,13 +48,13 @@ ErrorCode refusal(const LaunchConfig& config) {
 TEST_F(Launch, ConvertsArgumentsAndRuns) {
   int sum = 0;
   launch(add, {.grid = 2, .block = 3}, &sum, 5u, 1, 2.5f);
-  EXPECT_EQ(sum, 0);  // not before someone waits
+  EXPECT_EQ(sum, 0);  // not before a synchronisation
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_EQ(sum, 30);
   EXPECT_EQ(simt::runtime::calls().launches, 1u);
 }
 
-TEST_F(Launch, WhatADeviceDoesNotTakeIsSaid) {
+TEST_F(Launch, NamesALaunchThatTheDeviceRejects) {
   EXPECT_EQ(refusal({.grid = 0}), ErrorCode::unsupported);
   EXPECT_EQ(refusal({.block = 1025}), ErrorCode::unsupported);
   EXPECT_EQ(refusal({.grid = {1, 65536}}), ErrorCode::unsupported);
@@ -68,7 +68,7 @@ TEST_F(Launch, WhatADeviceDoesNotTakeIsSaid) {
   EXPECT_EQ(refusal({}), ErrorCode::device_unavailable);
 }
 
-TEST_F(Launch, TheMessageNamesTheConfiguration) {
+TEST_F(Launch, MessageNamesTheConfiguration) {
   float out[32];
   try {
     launch(use_shared, {.grid = {7, 2}, .block = 2048, .shared_bytes = 64}, out);
@@ -82,15 +82,15 @@ TEST_F(Launch, TheMessageNamesTheConfiguration) {
   }
 }
 
-TEST_F(Launch, MuchSharedMemoryIsAskedFor) {
+TEST_F(Launch, RaisesTheLimitOfSharedMemory) {
   float out[32] = {};
   launch(use_shared, {.block = 32, .shared_bytes = 227 * 1024}, out);
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   EXPECT_EQ(out[31], 1);
 }
 
-// All of it but what the kernel has as static shared memory, on each device.
-TEST_F(Launch, TheLimitIsTheDevicesNotTheLaunches) {
+// The limit of each device, less the static shared memory of the kernel.
+TEST_F(Launch, LimitIsThatOfTheDevice) {
   simt::runtime::set_device_count(2);
   simt::runtime::set_resources(typeid(std::tuple<double*>).name(), {.static_shared_bytes = 3072});
   const auto function = reinterpret_cast<const void*>(&use_other_shared);
@@ -108,7 +108,7 @@ TEST_F(Launch, TheLimitIsTheDevicesNotTheLaunches) {
   EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
 }
 
-TEST_F(Launch, RegistersAreALimitToo) {
+TEST_F(Launch, RegistersLimitALaunch) {
   const auto resources = [](int registers) {
     simt::runtime::set_resources(typeid(std::tuple<float*>).name(), {.registers = registers});
   };
@@ -127,8 +127,8 @@ TEST_F(Launch, RegistersAreALimitToo) {
   EXPECT_EQ(blocks(384), 132);
 }
 
-// A device says "no room" by 0 or by an error, and 0 is what the caller hears.
-TEST_F(Launch, NoRoomIsNoError) {
+// A device reports "no room" by 0 or by an error. The caller gets 0.
+TEST_F(Launch, NoRoomReturnsZero) {
   const auto clusters = [](unsigned blocks) {
     return groups_at_once(use_shared, {.grid = blocks, .block = 32, .cluster = blocks});
   };
@@ -147,7 +147,7 @@ TEST_F(Launch, NoRoomIsNoError) {
   EXPECT_EQ(groups_at_once(use_shared, {.shared_bytes = 228 * 1024}), 0);
 }
 
-TEST_F(Launch, ARawLaunchOverTheLimitIsRefused) {  // what launch() saves a caller from
+TEST_F(Launch, RawLaunchOverTheLimitIsRejected) {  // launch() raises the limit first
   float* out = nullptr;
   void* arguments[] = {&out};
   cudaLaunchConfig_t config{};
@@ -159,7 +159,7 @@ TEST_F(Launch, ARawLaunchOverTheLimitIsRefused) {  // what launch() saves a call
   EXPECT_EQ(cudaLaunchKernelExC(&config, &config, arguments), cudaErrorInvalidDeviceFunction);
 }
 
-TEST_F(Launch, TheCallersOwnErrorIsLeftAlone) {
+TEST_F(Launch, CallersOwnErrorIsUnchanged) {
   EXPECT_EQ(cudaSetDevice(7), cudaErrorInvalidDevice);  // the caller did not look
   int sum = 0;
   launch(add, {}, &sum, 1, 1, 1.0);

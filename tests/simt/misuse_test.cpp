@@ -11,7 +11,7 @@ using samples::Misuse;
 
 constexpr int n = 256;
 
-/// Runs a wrong kernel under some schedules; `out` is compared with what the right kernel gives.
+/// Runs a wrong kernel under some schedules; `out` is compared with the result of the right kernel.
 Outcome misuse(Misuse which, int random_runs) {
   return try_schedules(random_runs, [&] {
     std::vector<int> out(6 * n, 0);

@@ -21,7 +21,7 @@ class Runtime : public ::testing::Test {
   void SetUp() override { reset(); }
   void TearDown() override {
     reset();
-    EXPECT_EQ(live(), Live{});  // every test gives back what it took
+    EXPECT_EQ(live(), Live{});  // every test releases its resources
   }
 };
 

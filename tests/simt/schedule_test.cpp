@@ -14,7 +14,7 @@ namespace {
 
 using samples::Misuse;
 
-/// What a racy kernel leaves behind: a fingerprint of its schedule.
+/// The result of a racy kernel: a fingerprint of its schedule.
 std::vector<int> fingerprint(Order order, std::uint64_t seed) {
   const KeepConfig keep;
   config().order = order;

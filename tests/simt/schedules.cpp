@@ -39,7 +39,7 @@ void wait_for_kernels() {
   throw Error(message.empty() ? "a CUDA call failed" : message);
 }
 
-/// What went wrong, or an empty string.
+/// The message of the failure, or an empty string.
 std::string failure_of(const std::function<bool()>& body) {
   runtime::reset();
   const int races_before = races();
@@ -49,7 +49,7 @@ std::string failure_of(const std::function<bool()>& body) {
     good = body();
     wait_for_kernels();
   } catch (const std::exception& e) {
-    // The body may have thrown for what a kernel did: then the executor knows more.
+    // If the body threw because of a kernel, the executor has the more precise message.
     failure = runtime::last_message().empty() ? e.what() : runtime::last_message();
   }
   if (failure.empty() && !good)

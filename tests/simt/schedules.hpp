@@ -9,7 +9,7 @@
 namespace simt {
 
 /// Runs `body`, which launches kernels, and waits for them. Throws simt::Error with the executor's message if
-/// one broke a rule. Begins and ends with a clean runtime (runtime::reset()), its controls included.
+/// a kernel broke a rule. Resets the runtime and its controls before and after (runtime::reset()).
 void run(const std::function<void()>& body);
 
 /// How many data races ThreadSanitizer has reported so far; 0 without it.
@@ -17,12 +17,12 @@ int races();
 
 struct Outcome {
   int runs = 0, failures = 0;
-  std::string first_failure;  ///< what went wrong and how to have it again, or empty
+  std::string first_failure;  ///< the message, and how to reproduce it; or empty
 };
 
-/// As run(), again and again: in forward and reverse order, then `random_runs` times by turns in random and
-/// in priority order, each with a seed of its own. A run fails if `body` returns false or throws. What `body`
-/// compares must be there when it looks, so it waits (cudaDeviceSynchronize) before it compares.
+/// As run(), repeatedly: in forward and reverse order, then `random_runs` times by turns in random and
+/// in priority order, each with a seed of its own. A run fails if `body` returns false or throws. `body` must
+/// synchronize (cudaDeviceSynchronize) before it compares results.
 ///
 /// Under ThreadSanitizer a data race that it reports is a failure too (it reports each race once).
 ///
@@ -30,7 +30,7 @@ struct Outcome {
 /// replayed.
 Outcome try_schedules(int random_runs, const std::function<bool()>& body);
 
-/// Makes config() what it was, at the end of a scope.
+/// Restores config() at the end of a scope.
 class KeepConfig {
  public:
   KeepConfig() : kept_(config()) {}

@@ -1,4 +1,4 @@
-// Streams and events: work waits until someone waits for it, and only what is ordered is in order.
+// Streams and events: work runs when a call synchronizes with it, and only ordered work runs in order.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 

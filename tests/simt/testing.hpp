@@ -1,4 +1,4 @@
-// What the executor's own tests share.
+// Helpers of the executor's own tests.
 #pragma once
 
 #include <gtest/gtest.h>

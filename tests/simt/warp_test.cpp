@@ -1,4 +1,4 @@
-// Votes, shuffles, reductions, tiles and atomics, compared with what the CUDA guide says they give.
+// Votes, shuffles, reductions, tiles and atomics, compared with the results in the CUDA guide.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What the library asks of CUDA and cuBLAS around a capture: cuBLAS handles, the first launch of a kernel,
+// The library's calls of CUDA and cuBLAS around a capture: cuBLAS handles, the first launch of a kernel,
 // graph updates.
 #include <chrono>
 #include <future>
@@ -69,7 +69,7 @@ TEST(CudaCaptures, TheHandleForgetsTheStream) {
   });
 }
 
-/// What a plan of `spec` needs, zeros all over.
+/// The memory and arguments of a plan of `spec`, all zero.
 struct PlainPlan {
   explicit PlainPlan(const Spec& spec, std::int64_t steps)
       : plan(spec, {.steps = steps, .batch = 2, .device = Device::cuda(), .execution = Execution::graph}),

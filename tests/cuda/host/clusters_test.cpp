@@ -1,4 +1,4 @@
-// What a device has room for, as it says itself: clusters that it refuses, registers.
+// The limits that a device reports itself: clusters that it rejects, registers.
 #include "cuda/cuda_plan.hpp"
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"

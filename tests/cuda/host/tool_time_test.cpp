@@ -1,5 +1,5 @@
-// `plasticity time --device cuda` waits for the device once for many sequences: a wait a sequence would be
-// part of what it measures.
+// `plasticity time --device cuda` synchronizes once for many sequences. A synchronisation per sequence would
+// be part of the measured time.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>

@@ -5,7 +5,7 @@
 
 #include "simt/executor/calls.hpp"
 
-/// Every call that can be misused knows the source line it stands on.
+/// Every call that can be misused has its source line as an argument.
 #define SIMT_HERE ::simt::device::Location where = ::simt::device::Location::current()
 
 inline void __syncthreads(SIMT_HERE) { simt::device::barrier(simt::device::Scope::block, where); }

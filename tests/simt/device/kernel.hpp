@@ -1,4 +1,4 @@
-// How a kernel begins: where its thread is, its shared memory, its arguments.
+// The beginning of a kernel: the indices of its thread, its shared memory, its arguments.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -67,7 +67,8 @@ struct KernelCall {
 template <class... Parameters>
 void register_kernel(void (*kernel)(Parameters...)) {
   using Call = KernelCall<Parameters...>;
-  register_kernel(reinterpret_cast<const void*>(kernel), {Call::copy, Call::invoke, typeid(typename Call::Pack).name()});
+  register_kernel(reinterpret_cast<const void*>(kernel),
+                  {Call::copy, Call::invoke, typeid(typename Call::Pack).name()});
 }
 
 }  // namespace simt

@@ -1,5 +1,5 @@
-// Device functions that g++ lacks. Where the GPU's is approximate the exact one stands in: compare by
-// tolerance.
+// Device functions that g++ lacks. Functions that are approximate on a GPU are exact here, so tests compare
+// with a tolerance.
 #pragma once
 
 #include <bit>

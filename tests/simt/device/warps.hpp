@@ -9,7 +9,7 @@
 
 namespace simt::device {
 
-/// What lane `source` gave, as seen by `lane`. A source that takes no part yields 0xff: NaN, or -1.
+/// The value of lane `source`, as read by `lane`. A source outside the mask yields bytes of 0xff: NaN, or -1.
 template <class T, class Source>
 T shuffle(const char* name, unsigned mask, T value, int argument, int width, Location where, Source) {
   static_assert(std::is_trivially_copyable_v<T>);

@@ -1,4 +1,4 @@
-// __syncthreads, cluster.sync, grid.sync, and what the exit of a thread means for those who wait.
+// __syncthreads, cluster.sync, grid.sync, and the effect of a thread's exit on waiting threads.
 #include <cstring>
 
 #include "simt/executor/group.hpp"

@@ -1,4 +1,4 @@
-// What the emulated device headers ask of the executor: the "system calls" of a CUDA thread.
+// The calls of the emulated device headers into the executor: the "system calls" of a CUDA thread.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <source_location>
 
-// Where the running thread is. Not macros: CUDA's own structures have members of these names.
+// The indices of the running thread. Not macros: CUDA's own structures have members of these names.
 extern constinit thread_local uint3 threadIdx, blockIdx;
 extern constinit thread_local dim3 blockDim, gridDim;
 

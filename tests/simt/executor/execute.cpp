@@ -1,4 +1,4 @@
-// A launch: which blocks are resident together, in what order groups of blocks run.
+// A launch: the blocks that are resident together, and the order of groups of blocks.
 #include <algorithm>
 #include <cstdlib>
 #include <numeric>

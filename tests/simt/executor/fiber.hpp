@@ -47,7 +47,7 @@ struct Context {
   boost::context::detail::fcontext_t machine = nullptr;
 #endif
   Stack stack;                      // of the OS thread's own context: learned at the first switch, for ASan
-  void* asan_fake_stack = nullptr;  // where ASan keeps its locals that outlive a return
+  void* asan_fake_stack = nullptr;  // ASan's memory for locals that outlive a return
   void (*entry)() = nullptr;        // never returns
 
   /// Makes this a fiber that will begin with `start`.
@@ -57,8 +57,8 @@ struct Context {
   void adopt_running();
 };
 
-/// Leaves `from`, which runs now, and goes on in `to`. Returns when someone switches back to `from`; never
-/// when `last` is set, which lets ASan free what it keeps for `from`.
+/// Switches from `from`, which is running, to `to`. Returns after a switch back to `from`; never if `last` is
+/// set, which lets ASan free its memory for `from`.
 void switch_context(Context& from, Context& to, bool last = false);
 
 }  // namespace simt

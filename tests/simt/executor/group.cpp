@@ -135,7 +135,7 @@ void Group::run() {
     if (!next) {
       fail(deadlock());
     } else if (++idle > config().max_idle) {
-      fail("live-lock: " + std::to_string(idle) + " steps and nobody got past a barrier; " + describe(*next) +
+      fail("live-lock: " + std::to_string(idle) + " steps without passing a barrier; " + describe(*next) +
            " is one that spins");
     } else {
       resume(next);

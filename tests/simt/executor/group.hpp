@@ -18,7 +18,7 @@ class ReadyQueue {
   ReadyQueue(Order order, std::uint64_t seed) : order_(order), random_(seed) {}
 
   void push(CudaThread* thread);
-  CudaThread* pop();  // null when nobody can run
+  CudaThread* pop();  // null if no thread can run
   std::uint64_t random() { return random_(); }
   Order order() const { return order_; }
   bool randomised() const { return order_ == Order::random || order_ == Order::priority; }
@@ -35,7 +35,7 @@ class Group {
 
   void add_cluster(unsigned number);
 
-  /// Runs all threads to their end; what went wrong is in `error` afterwards.
+  /// Runs all threads to their end. `error` then has the message of a failure, or is empty.
   void run();
 
   void make_ready(CudaThread* thread);
@@ -53,7 +53,7 @@ class Group {
   std::vector<std::unique_ptr<Block>> blocks;
   Barrier grid_barrier;
   unsigned live = 0, total = 0;
-  std::uint64_t idle = 0;  // steps since anyone passed a barrier, finished a warp call or exited
+  std::uint64_t idle = 0;  // steps since a thread passed a barrier, finished a warp call or exited
   std::string error;
   Stats stats;
   Context home;                      // of the scheduler itself

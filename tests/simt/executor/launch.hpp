@@ -22,7 +22,7 @@ struct Launch {
   std::uint64_t blocks() const { return 1ull * grid.x * grid.y * grid.z; }
 };
 
-/// Runs a launch to its end on the calling OS thread. Throws simt::Error where the kernel breaks a rule.
+/// Runs a launch to its end on the calling OS thread. Throws simt::Error if the kernel breaks a rule.
 void execute(const Launch& launch);
 
 }  // namespace simt

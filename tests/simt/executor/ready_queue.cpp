@@ -7,8 +7,8 @@ namespace {
 
 bool lower(const CudaThread* a, const CudaThread* b) { return a->priority < b->priority; }
 
-// In priority order about one step in so many moves a thread to the back: a change point, as in probabilistic
-// concurrency testing, where few of them find most races.
+// In priority order a thread moves to the back about once in this many steps: a change point, as in
+// probabilistic concurrency testing, in which a few change points find most races.
 constexpr unsigned steps_between_changes = 2048;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the executor tells AddressSanitizer and ThreadSanitizer; nothing in a plain build.
+// Annotations for AddressSanitizer and ThreadSanitizer; empty in a plain build.
 //
 // The executor itself is compiled without -fsanitize=thread, with SIMT_TSAN defined instead: its own accesses
 // must not count as a kernel's.
@@ -35,7 +35,7 @@ constexpr std::size_t default_stack_bytes = 64 * 1024;
 #endif
 
 #if defined(SIMT_TSAN)
-/// What a thread did before release(tag) is visible to a thread after its acquire(tag).
+/// Writes of a thread before release(tag) are visible to a thread after its acquire(tag).
 inline void acquire(void* tag) { __tsan_acquire(tag); }
 inline void release(void* tag) { __tsan_release(tag); }
 constexpr unsigned default_resident_threads = 224;  // TSan has 256 clock slots: beyond, switches get slow

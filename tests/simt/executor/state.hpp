@@ -1,4 +1,4 @@
-// What the executor knows about the CUDA threads, blocks and clusters it runs.
+// The state of the CUDA threads, blocks and clusters that the executor runs.
 #pragma once
 
 #include <cstdint>

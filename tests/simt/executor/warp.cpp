@@ -1,4 +1,4 @@
-// Operations of a warp: all lanes of a mask meet, exchange values, and go on.
+// Operations of a warp: all lanes of a mask synchronize, exchange values, and continue.
 #include <cstring>
 
 #include "simt/executor/group.hpp"

@@ -5,7 +5,7 @@
 namespace simt::runtime {
 namespace {
 
-/// Whether bytes [p, p + bytes) may stand on the device's side, or the host's.
+/// Whether the bytes [p, p + bytes) may be the device side of a copy, or the host side.
 bool on_device(const void* p, std::size_t bytes) {
   const Found found = find_allocation(p);
   if (!found.begin || found.allocation.kind != Memory::device) return false;

@@ -33,8 +33,7 @@ struct Gemm {
            ldb >= std::max<std::int64_t>(1, rows_b) && ldc >= std::max<std::int64_t>(1, m);
   }
 
-  /// c = alpha op(a) op(b) + beta c. c is not read where beta is 0, so what it held, NaN too, does not
-  /// matter.
+  /// c = alpha op(a) op(b) + beta c. If beta is 0, c is not read and may hold NaN.
   void run(float alpha, float beta) const {
     for (std::int64_t i = 0; i < batch; ++i)
       one(a + i * stride_a, b + i * stride_b, c + i * stride_c, alpha, beta);
@@ -102,7 +101,7 @@ cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
   auto guard = lock();
   const auto used = state().blas_handles.find(handle);
   if (used == state().blas_handles.end()) return CUBLAS_STATUS_NOT_INITIALIZED;
-  if (used->second.gone) return CUBLAS_STATUS_EXECUTION_FAILED;  // it may look at the stream it had
+  if (used->second.gone) return CUBLAS_STATUS_EXECUTION_FAILED;  // it may still use its former stream
   used->second = {stream};
   return CUBLAS_STATUS_SUCCESS;
 }

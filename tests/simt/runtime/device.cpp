@@ -1,4 +1,4 @@
-// Which devices there are, what they can do, and what the errors are called.
+// The devices, their attributes, and the names of errors.
 #include <cstdio>
 
 #include "simt/runtime/state.hpp"

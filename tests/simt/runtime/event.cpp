@@ -12,11 +12,11 @@ std::shared_ptr<CUevent_st> find_event(cudaEvent_t handle) {
 
 namespace {
 
-/// Makes a stream go on after what a captured event stands for, joining the capture if it is not in one.
+/// Orders a stream after the work before a captured event. The stream joins the capture if it is in none.
 cudaError_t wait_in_capture(const std::shared_ptr<CUstream_st>& stream, const CUevent_st& event) {
   if (!event.capture) {
     stream->capture->broken = true;
-    return cudaErrorStreamCaptureIsolation;  // a graph cannot wait for what happened before it
+    return cudaErrorStreamCaptureIsolation;  // a graph cannot wait for work before it
   }
   if (stream->capture && stream->capture != event.capture) {
     stream->capture->broken = event.capture->broken = true;
@@ -97,7 +97,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream_handle, cudaEvent_t handle, 
   const auto stream = find_stream(stream_handle);
   if (!event || !stream) return done(cudaErrorInvalidResourceHandle);
   if (stream->capture || under_capture(*event)) return done(wait_in_capture(stream, *event));
-  const std::uint64_t count = event->recorded;  // what is recorded later does not count
+  const std::uint64_t count = event->recorded;  // later records do not count
   enqueue_now(
       *stream, [] {}, [event, count] { return event->reached >= count; });
   return cudaSuccess;

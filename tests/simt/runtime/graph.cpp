@@ -1,5 +1,6 @@
-// Stream capture and graphs. A node knows what it comes after, and a launch runs the nodes in any order that
-// respects this. Not here: memory nodes (cudaMallocAsync under capture), graphs built by hand.
+// Stream capture and graphs. A node has a list of the nodes before it, and a launch runs the nodes in any
+// order that respects these lists. Not supported: memory nodes (cudaMallocAsync under capture), graphs built
+// by hand.
 #include <algorithm>
 
 #include "simt/runtime/state.hpp"
@@ -176,7 +177,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
   return cudaSuccess;
 }
 
-/// The nodes take what they do from another graph of the same form; a launch under way is not touched.
+/// Copies the work of the nodes from another graph of the same form. A launch in progress does not change.
 cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
                                 cudaGraphExecUpdateResultInfo* result) {
   auto guard = lock();

@@ -1,4 +1,4 @@
-// Kernels: their attributes, what a launch may ask for, occupancy.
+// Kernels: their attributes, the limits of a launch, occupancy.
 #include <algorithm>
 #include <cstring>
 
@@ -26,7 +26,8 @@ KernelResources resources_of(const void* function) {
   return {};
 }
 
-/// Of a multiprocessor of an H100: its four parts have registers for so many warps each, in units of 256.
+/// The resident warps of a multiprocessor of an H100: each of its four parts allocates registers per warp in
+/// units of 256.
 std::uint64_t warps_by_registers(int registers) {
   const int of_a_warp = (registers * 32 + 255) / 256 * 256;
   return 4 * std::uint64_t(registers_per_multiprocessor / 4 / of_a_warp);
@@ -57,7 +58,7 @@ cudaError_t read_attributes(const cudaLaunchConfig_t& config, Launch& launch) {
   return cudaSuccess;
 }
 
-/// What an H100 would say to it.
+/// The error of an H100 for this launch.
 cudaError_t refuse(const Launch& l, const void* function) {
   const DeviceModel& model = state().model;
   const KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];

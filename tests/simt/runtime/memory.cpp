@@ -18,7 +18,7 @@ Found find_allocation(const void* p) {
 
 namespace {
 
-/// None where a test has set the limit below what is in use.
+/// 0 if a test has set the limit below the memory in use.
 std::size_t free_device_bytes() {
   const State& s = state();
   return s.model.memory - std::min(s.model.memory, s.device_bytes);
@@ -50,7 +50,7 @@ void deallocate(const char* p) {
   std::free(const_cast<char*>(p));
 }
 
-/// Free waits for the device first, as CUDA's does in practice: it must not free what work still uses.
+/// Free first waits for the device, as CUDA's does in practice, because queued work may still use the memory.
 cudaError_t free_after_all_work(void* p, Memory kind) {
   auto guard = lock();
   if (!p) return done(broken());
@@ -59,7 +59,8 @@ cudaError_t free_after_all_work(void* p, Memory kind) {
   if (const cudaError_t error = refuse_during_capture()) return done(error);
   ++state().calls.synchronisations;
   const cudaError_t error = run_all();
-  deallocate(static_cast<const char*>(p));  // in a broken context too, so that leaks can be told from faults
+  deallocate(
+      static_cast<const char*>(p));  // also in a broken context, so that tests distinguish leaks from faults
   return done(error);
 }
 

@@ -1,5 +1,5 @@
-// What the library's kernels take of a multiprocessor: the most that ptxas reports for sm_90 of any kernel
-// with that parameter. tests/cuda/ptxas_test.py holds the registers against the reports of a build.
+// The resources of the library's kernels: the maximum that ptxas reports for sm_90 over all kernels with that
+// parameter. tests/cuda/ptxas_test.py compares them with the reports of a build.
 #pragma once
 
 #include <map>

@@ -20,7 +20,7 @@
 
 namespace simt::runtime {
 
-/// What a node launches, and with how much dynamic shared memory a block. Null: no kernel.
+/// The launch of a node, with its dynamic shared memory per block. Null: no kernel.
 struct KernelUse {
   const void* function = nullptr;
   std::size_t shared_bytes = 0;
@@ -69,9 +69,9 @@ struct CUstream_st {
   std::deque<simt::runtime::Work> queue;
   std::uint64_t enqueued = 0, completed = 0;
   enum class Kind { created, legacy, per_thread } kind = Kind::created;
-  bool destroyed = false;  // its handle is; what is queued still runs
+  bool destroyed = false;  // the handle is destroyed; queued work still runs
   std::shared_ptr<simt::runtime::Capture> capture;
-  std::vector<cudaGraphNode_t> last_nodes;  // while captured: what the next node comes after
+  std::vector<cudaGraphNode_t> last_nodes;  // while captured: the nodes before the next node
 
   bool legacy() const { return kind == Kind::legacy; }
   /// Ordered with the legacy default stream.
@@ -84,7 +84,7 @@ struct CUevent_st {
   bool destroyed = false;
   std::uint64_t recorded = 0, reached = 0;
   std::uint64_t time = 0;                           // in pieces of work that had run when it was reached
-  std::shared_ptr<simt::runtime::Capture> capture;  // where it was recorded last, if that was into a graph
+  std::shared_ptr<simt::runtime::Capture> capture;  // the capture of its last record, if any
   std::vector<cudaGraphNode_t> nodes;
 };
 
@@ -99,14 +99,14 @@ struct Allocation {
   int device = 0;
 };
 
-/// Of a kernel on one device.
+/// The attributes of a kernel on one device.
 struct KernelAttributes {
   int shared_bytes = 48 * 1024;
   bool large_clusters = false;
 };
 using KernelOnDevice = std::pair<const void*, int>;
 
-/// What CUDA and cuBLAS load at its first use: a kernel, or a shape of GEMM (m, n, k), on a device.
+/// Code that CUDA or cuBLAS loads at its first use: a kernel, or a shape of GEMM (m, n, k), on a device.
 struct Loadable {
   const void* function;
   int device;
@@ -164,7 +164,7 @@ struct State {
 };
 State& state();
 
-/// Holds the mutex; unseen by ThreadSanitizer if hide_lock() says so.
+/// Holds the mutex, hidden from ThreadSanitizer after hide_lock().
 class Lock {
  public:
   Lock();
@@ -182,7 +182,7 @@ extern thread_local int current_device;
 /// Every call returns through this: it remembers an error as the thread's last.
 cudaError_t done(cudaError_t error = cudaSuccess);
 
-/// What stands against any call at all: no device, a context that is broken.
+/// The error of every call: no device, or a broken context.
 cudaError_t broken();
 
 /// Counts, and says whether a test wants this one to fail.

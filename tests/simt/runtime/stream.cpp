@@ -151,7 +151,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   }
   for (auto& [blas, used] : state().blas_handles)
     if (used.stream == handle) used.gone = true;
-  stream->destroyed = true;  // returns at once, as CUDA's does: what is queued runs later
+  stream->destroyed = true;  // returns at once, as CUDA's does: queued work runs later
   if (stream->queue.empty()) std::erase(state().streams, stream);
   return done(broken());
 }

@@ -8,7 +8,7 @@ using plasticity::launch;
 
 namespace {
 
-// A step of h = tanh(w h) a grid barrier; a tile of 32 threads a row.
+// A step of h = tanh(w h) per grid barrier, and a tile of 32 threads per row.
 __global__ void persistent_rnn_kernel(const float* w, float* h, int N, int T) {
   const cg::grid_group grid = cg::this_grid();
   const auto tile = cg::tiled_partition<32>(cg::this_thread_block());
@@ -49,7 +49,7 @@ __global__ void cluster_sum_kernel(const float* x, float* out, int per_block) {
       all += *cluster.map_shared_rank(&total, static_cast<int>(rank));
     out[blockIdx.x / cluster.num_blocks()] = all;
   }
-  cluster.sync();  // nobody leaves while its total may still be read
+  cluster.sync();  // no block exits while its total may still be read
 }
 
 __global__ void last_block_sum_kernel(const float* x, float* part, unsigned* ticket, float* out, int n) {

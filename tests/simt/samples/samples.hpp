@@ -62,27 +62,27 @@ void flag_between_blocks(unsigned* flag, int* out);
 /// out[i] = x[i], 16 bytes at a time, to bfloat16 and back.
 void round_to_bf16(const float* x, __nv_bfloat16* out, int n);
 
-/// out[0..7] of each thread: what the warp operations give it; see intrinsics_test.cpp.
+/// out[0..7] of each thread: the results of the warp operations; see warp_test.cpp.
 void warp_operations(int* out, int threads);
 /// out[0..2] of each thread: __syncthreads_count, _and, _or of whether its number is below `limit`.
 void block_votes(int* out, int threads, int limit);
 /// out[t] of each tile of 8: the ballot of odd ranks, and the rank's meta group, and so on.
 void tile_operations(int* out, int threads);
-/// Of all threads: out[0] += their number, out[1] = max, out[2] = min, out[3] = or, out[4] += 2 each by CAS,
+/// All threads: out[0] += their number, out[1] = max, out[2] = min, out[3] = or, out[4] += 2 each by CAS,
 /// out[5] -= their number, out[6] = and, out[7] = exclusive or, and the float in out[8] += 0.5 each.
 void atomics(int* out, int blocks, int threads);
-/// out[b] = what shared memory, static and dynamic, holds at first, and blockDim and gridDim.
+/// out[b] = the initial contents of shared memory, static and dynamic, and blockDim and gridDim.
 void first_sight(float* out, int* dims, int shared_bytes);
 /// Copies 4, 8 and 16 bytes by __pipeline_memcpy_async, the last with 8 bytes of zeros.
 void pipeline(const int* in, int* out);
 /// out[b] = block b's number, written by its first thread; the last element of y[n] by the block that owns
 /// it.
 void write_last(float* y, long long n, int per_block);
-/// out[block * 4 + i] = rank, index in the cluster, and what the left neighbour holds; arrive and wait are
-/// apart.
+/// out[block * 4 + i] = rank, index in the cluster, and the value of the left neighbour; arrive and wait are
+/// separate.
 void cluster_neighbours(int* out, int blocks, int cluster);
 
-// --- wrong ones (misuse.cu): what the executor must notice
+// --- wrong kernels (misuse.cu), which the executor must report
 
 enum class Misuse {
   divergent_barrier,    // two textual barriers
@@ -90,14 +90,14 @@ enum class Misuse {
   deadlock,             // half a warp shuffles, half is at a barrier
   not_in_own_mask,      // a lane calls with a mask without it
   divergent_shuffle,    // lanes in different operations
-  no_barrier,           // reads what a neighbour has perhaps not written
+  no_barrier,           // may read before a neighbour has written
   no_syncwarp,          // the same in a warp
   no_copy_wait,         // uses a cp.async without waiting for it
   no_reuse_barrier,     // starts the next copy into a buffer others still read
   no_grid_sync,         // reads another block's result too early
   no_cluster_sync,      // exits while others read its shared memory
   no_fence,             // raises a flag without a fence
-  spins,                // waits for a flag nobody raises
+  spins,                // waits for a flag that no thread sets
   misaligned,           // a 16-byte load of an odd address
   shared_out_of_bounds,
   global_out_of_bounds,    // writes out[n]
@@ -106,8 +106,8 @@ enum class Misuse {
   bad_cluster_rank,
   trap,
 };
-/// Of the silent ones the right result is out[i] = i / 64 * 64 + 63 - i % 64 for i < n, n a multiple of 128.
-/// The rest of out, 6 n in all, is scratch.
+/// The right result of the silent kernels is out[i] = i / 64 * 64 + 63 - i % 64 for i < n, n a multiple of
+/// 128. The rest of out, 6 n in all, is scratch.
 void misuse(Misuse which, int* out, int n, cudaStream_t stream = nullptr);
 
 }  // namespace samples

@@ -1,4 +1,4 @@
-// Stands before the toolkit's header of this name when kernels are compiled for the executor.
+// The executor's include path finds this header before the toolkit's.
 #pragma once
 
 #include "simt/device.hpp"

@@ -1,4 +1,4 @@
-// The one CUB function of this header that the library calls, as a kernel of one thread a segment.
+// The one CUB function of this header that the library calls, as a kernel of one thread per segment.
 #pragma once
 
 #include "cub/device/device_reduce.cuh"
