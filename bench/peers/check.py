@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs parity cases through a peer's network in float64 and compares every output and every gradient.
 
-So the programs that are timed, eager.py (--peer torch) and jax_scan.py (--peer jax), are known to compute what the library
-computes. Exit code 0 if all cases pass, 1 if one fails, 3 if the peer or the device is not there.
+This proves that the timed programs, eager.py (--peer torch) and jax_scan.py (--peer jax), compute the same functions as the
+library. Exit code 0: all cases pass, 1: one fails, 3: the peer or the device is missing.
 """
 import argparse
 import importlib

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""Times one configuration in PyTorch, forward and backward apart; the options and the JSON are those of `plasticity time`.
+"""Times one configuration in PyTorch, forward and backward separately. Options and JSON are those of `plasticity time`.
 
-Modes: `eager`, the module in its careful form; `published`, in the form of the papers' modules (model.py); `graph`, the
-whole sequence captured in a CUDA graph and replayed (CUDA); `compile`, its step through torch.compile (PyTorch 2); `package`,
-plasticity.torch, which must be installed. Several, separated by commas, print a list. Forward is timed with autograd recording, as in training, and backward apart, after it.
-A CUDA graph replays forward alone or both, so there backward is the difference. Exit code 3: a mode that is not possible
-here, with the reason on stderr. `eager.py --lines` times the configurations on stdin, the options of one on each line, in
-one process, and prints a line of JSON for each.
+Modes:
+  eager      the module in its careful form (model.py)
+  published  the module in the form of the papers (model.py)
+  graph      the whole sequence, captured in a CUDA graph and replayed (CUDA)
+  compile    its step with torch.compile (PyTorch 2)
+  package    plasticity.torch, which must be installed
+Several modes, separated by commas, print a list. Forward is timed with autograd recording, as in training. A CUDA graph
+replays forward alone or both, so its backward time is the difference. Exit code 3: a mode is not possible here, with the
+reason on stderr. `eager.py --lines` times the configurations on stdin, one per line, in one process, and prints a line of
+JSON for each.
 """
 import math
 import sys

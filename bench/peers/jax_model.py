@@ -16,7 +16,7 @@ def outer(x, y):
 
 
 def clamp(value, limit):
-    """min(max(value, -limit), limit); the gradient passes where the value is within, ends included."""
+    """min(max(value, -limit), limit); the gradient passes if the value is within the limits, ends included."""
     return jnp.where(value > limit, limit, jnp.where(value < -limit, -limit, value))
 
 
@@ -88,7 +88,7 @@ def step(spec, p, state, at):
 
 
 def forward(spec, p, inputs, state, masks=None):
-    """A sequence. Gives y [T,B,N], M [T,B] or None, and the final state. Arguments as PlasticCell.forward()."""
+    """Runs a sequence. Returns y [T,B,N], M [T,B] or None, and the final state. Arguments as PlasticCell.forward()."""
     masks = masks or {}
     current = inputs["x"] @ p["w_in"] + p["b"] if "x" in inputs else inputs["u"]
     sequence = {"current": current, "t": jnp.arange(current.shape[0])}

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Times one configuration in JAX, `jit` over `lax.scan` (mode scan) or plasticity.jax (mode package), forward and backward apart; options and JSON as `plasticity time`.
+"""Times one configuration in JAX, forward and backward separately. Options and JSON are those of `plasticity time`.
 
-Forward is compiled together with what it keeps for backward (`jax.vjp`), backward apart. On the CPU XLA takes its threads
+Modes: scan, `jit` over `lax.scan`; package, plasticity.jax. Forward is compiled with the residuals for backward
+(`jax.vjp`), and backward is compiled separately. On the CPU XLA takes its threads
 from the processors it may use, so --threads binds the process to that many. JAX 0.11 or later, on Python 3.12 or later: the
 backward pass of 0.10 takes eight times as long. Exit code 3: JAX is older, or sees no GPU.
 """

@@ -1,15 +1,15 @@
 """A differentiable plastic network as it is written in PyTorch: a module stepped in a Python loop, gradients by autograd.
 
 Written from the equations (README, papers in include/plasticity/spec.hpp) with their names: T B I N P, w, alpha, hebb.
-The input currents of all steps are one matrix product. For the trace there are two forms: careful, the cheapest that
-PyTorch offers, where g_j x_i y_j is one outer product of x and g y, and an alpha that is the same for all presynaptic
-neurons multiplies the sum, not the matrix; and published, each equation as the papers' modules compute it, where w + alpha H
-is a matrix of its own for every batch element, and so is x y before g multiplies it.
+The input currents of all steps are one matrix product. The trace has two forms. Careful is the cheapest form
+in PyTorch: g_j x_i y_j is one outer product of x and g y, and an alpha that is equal for all presynaptic neurons multiplies
+the sum, not the matrix. Published computes each equation as the papers' modules do: w + alpha H is one matrix per batch
+element, and so is x y before the multiplication with g.
 """
 import torch
 from torch import nn
 
-from spec import Spec  # noqa: F401, what a model is made from
+from spec import Spec  # noqa: F401, for users of this module
 
 ACTIVATIONS = {
     "tanh": torch.tanh,
@@ -76,7 +76,7 @@ class PlasticCell(nn.Module):
         return hebb + p  # additive, read_clip
 
     def step(self, current, pre, external_rate, state, clamp=None, clamp_value=None):
-        """One step from `state` (a dict). Gives the output [B,N], M [B,1] or None, and the new state."""
+        """One step from `state` (a dict). Returns the output [B,N], M [B,1] or None, and the new state."""
         spec, hebb, eligibility = self.spec, state["hebb"], state.get("eligibility")
         x = state["y"] if pre is None else pre
         if spec.cell == "lstm":
@@ -121,7 +121,7 @@ class PlasticCell(nn.Module):
 
     def forward(self, inputs, state, masks=None):
         """A sequence: `inputs` x, u, pre, rate, `state` y, c, hebb, eligibility, `masks` reset, length, clamp, clamp_value,
-        as dicts. Gives y [T,B,N], M [T,B] or None, and the final state."""
+        as dicts. Returns y [T,B,N], M [T,B] or None, and the final state."""
         masks = masks or {}
         current = inputs["x"] @ self.w_in + self.b if "x" in inputs else inputs["u"]
         outputs, modulations = [], []

@@ -1,4 +1,4 @@
-"""A parity case as arrays of float64, whatever framework answers it."""
+"""A parity case as arrays of float64, for any framework."""
 import numpy
 
 import tensor_file
@@ -8,7 +8,7 @@ FORMAT = "plasticity-parity-1"
 
 
 class Case:
-    """`tensors` are the file's own; parameters, inputs, state and masks what a network takes, by their names."""
+    """`tensors` has the tensors of the file. Parameters, inputs, state and masks are a network's arguments by name."""
 
     def __init__(self, path):
         self.tensors, metadata = tensor_file.load(path)
@@ -42,7 +42,7 @@ class Case:
 
     @staticmethod
     def outputs(y, modulation, final):
-        """The names that upstream gradients and answers go by."""
+        """The outputs under the names of upstream gradients and expected values."""
         named = {"y": y, **{name + "_final": value for name, value in final.items()}}
         return named if modulation is None else named | {"modulation": modulation}
 

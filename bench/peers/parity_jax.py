@@ -1,4 +1,4 @@
-"""What the JAX network answers to a parity case, compiled as jax_scan.py compiles it."""
+"""The results of the JAX network for a parity case, compiled as in jax_scan.py."""
 import jax
 
 jax.config.update("jax_enable_x64", True)

@@ -1,4 +1,4 @@
-"""What the PyTorch module answers to a parity case."""
+"""The results of the PyTorch module for a parity case."""
 import torch
 
 from model import PlasticCell

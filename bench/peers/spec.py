@@ -1,4 +1,4 @@
-"""What a cell is: names, sizes and shapes, the library's; without PyTorch or JAX, since both models share it.
+"""The specification of a cell: the library's names, sizes and shapes. Both models share it, so it imports no framework.
 
 T B I N P, w, alpha, hebb: the names of the equations (README, papers in include/plasticity/spec.hpp).
 """
@@ -14,7 +14,7 @@ ACTIVATIONS = ("tanh", "sigmoid", "relu", "identity", "softmax")
 
 @dataclass(frozen=True)
 class Spec:
-    """What a cell is; the fields, their values and the defaults are the library's."""
+    """The specification of a cell, with the library's fields, values and defaults."""
 
     cell: str = "rnn"
     rule: str = "decay"

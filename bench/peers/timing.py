@@ -1,4 +1,4 @@
-"""What the programs that time a peer share: the options and the JSON of `plasticity time`, rounds, and memory."""
+"""Common code of the programs that time a peer: options and JSON of `plasticity time`, rounds, memory."""
 import argparse
 import json
 import resource
@@ -16,7 +16,7 @@ class NotPossible(Exception):
 
 
 def memory_of_process(field):
-    """VmRSS or VmHWM, the memory in use now and its peak, in bytes; elsewhere the peak that getrusage knows."""
+    """VmRSS or VmHWM, the current or peak memory in bytes. Without /proc, the peak from getrusage."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             return next(int(line.split()[1]) * 1024 for line in file if line.startswith(field + ":"))
@@ -33,7 +33,7 @@ def processor():
 
 
 def milliseconds(work, wait):
-    """What `work` gives, and the time until `wait(result)` is back."""
+    """The result of `work` and the time until `wait(result)` returns."""
     start = time.perf_counter()
     result = work()
     wait(result)
@@ -41,7 +41,7 @@ def milliseconds(work, wait):
 
 
 def one_round(once, seconds, least):
-    """Calls `once`, a dict of times, for about `seconds`; gives each of its times as a sorted list."""
+    """Calls `once`, which returns a dict of times, for about `seconds`. Returns a sorted list per time."""
     rounds, end = [], time.perf_counter() + seconds
     while len(rounds) < least or time.perf_counter() < end:
         rounds.append(once())
@@ -49,7 +49,7 @@ def one_round(once, seconds, least):
 
 
 def summary(times, steps):
-    """The times of a round, milliseconds a sequence, as `plasticity time` gives them.
+    """Converts the times of a round, in milliseconds per sequence, to the form of `plasticity time`.
 
     >>> summary({"forward": [2.0, 4.0, 9.0], "both": [10.0, 12.0, 14.0]}, 2)["backward_ms_per_step"]
     4.0
@@ -83,7 +83,7 @@ def configuration(spec, options, mode, version, device, threads):
 def rounds(options, once, told):
     """The rounds of one mode, warmed up: one result, or, paced, one for each line on stdin, printed as a line.
 
-    `told` gives what else the result says, after a round."""
+    `told` returns further entries of the result, after a round."""
     once()
     if not options.paced:
         return summary(one_round(once, 2 * options.seconds, LEAST_REPETITIONS), options.steps) | told()
@@ -169,7 +169,7 @@ def run_lines(lines, time_line):
 
 
 def run_modes(program, options, time_mode):
-    """Runs the modes and prints what they give; the exit code: 3 where one was not possible."""
+    """Runs the modes and prints their results. Returns the exit code: 3 if a mode was not possible."""
     results, impossible = [], False
     for mode in options.mode:
         try:

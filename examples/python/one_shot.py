@@ -30,7 +30,7 @@ class OneShot(nn.Module):
             self.layer.eta.fill_(0.3)
 
     def forward(self, pictures, labels):
-        """pictures [T,B,SIZE,SIZE], labels [T,B,CLASSES] zero for the picture that is asked for. Returns probabilities."""
+        """pictures [T,B,SIZE,SIZE], labels [T,B,CLASSES] zero for the query picture. Returns probabilities."""
         steps, batch = pictures.shape[:2]
         features = self.front(pictures.reshape(-1, 1, SIZE, SIZE)).reshape(steps, batch, FEATURES)
         output, _ = self.layer(features, current=1000 * labels)

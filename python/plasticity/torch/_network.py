@@ -81,7 +81,7 @@ def _program(network, steps, batch, dtype, device, threads):
 
 
 def _strides(shape):
-    """Of a dense row-major tensor."""
+    """Strides of a dense row-major tensor."""
     strides, step = [], 1
     for size in reversed(shape):
         strides.insert(0, step)
