@@ -281,6 +281,37 @@ def test_a_tape_does_not_depend_on_the_number_of_threads():
         torch.set_num_threads(before)
 
 
+def test_blocks_of_memory_return():
+    from plasticity.torch import _memory
+
+    _memory.release()
+    size = 3 << 20
+    tensor = _memory.take(size)
+    assert tensor.data_ptr() % 64 == 0 and tensor.numel() == size and not _memory._free
+    address, alias = tensor.data_ptr(), tensor.view(-1, 64)
+    del tensor
+    assert not _memory._free  # the storage is in use
+    del alias
+    assert _memory.take(size - 64).data_ptr() == address
+    tensors = [_memory.take(size) for _ in range(2 * _memory.MOST_BLOCKS)]
+    assert len({each.data_ptr() for each in tensors}) == len(tensors)
+    del tensors
+    assert len(_memory._free) == _memory.MOST_BLOCKS
+    _memory.release()
+
+
+def test_tapes_that_live_at_once_are_apart():
+    spec = Spec(neurons=64)
+    parameters, inputs, _ = draw(spec, steps=40, batch=8, dtype=torch.float32, scale=.1)
+    answers = []
+    for _ in range(2):  # the second round uses the blocks of the first
+        losses = [plastic(spec, parameters, u=k * inputs["u"])[0].square().sum() for k in (1, 2, 3)]
+        answers.append([torch.autograd.grad(loss, parameters["w"])[0] for loss in losses])
+    alone = [torch.autograd.grad(plastic(spec, parameters, u=k * inputs["u"])[0].square().sum(), parameters["w"])[0] for k in (1, 2, 3)]
+    for each in answers:
+        assert all(torch.equal(a, b) for a, b in zip(each, alone))
+
+
 def resident():
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * 4096

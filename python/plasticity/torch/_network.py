@@ -8,6 +8,7 @@ from .. import _c
 from .._calls import Options, plan_for
 from .._errors import FormatError, InvalidArgument, bad_argument
 from .._spec import Spec
+from . import _memory
 
 REAL = {torch.float32: "f32", torch.float64: "f64"}
 _MASK_TYPES = {"masks.reset": torch.uint8, "masks.clamp": torch.uint8, "masks.length": torch.int64}
@@ -160,13 +161,20 @@ class Program:
     def _stream(self):
         return torch.cuda.current_stream(self.device).cuda_stream if self.on_gpu else None
 
-    def forward(self, tensors, record, make_tape=torch.empty):
+    def _memory(self, size):
+        if not self.on_gpu and size >= _memory.SMALLEST:
+            return _memory.take(size)
+        return torch.empty_strided((size,), (1,), dtype=torch.uint8, device=self.device)
+
+    def forward(self, tensors, record, zero_tape=False):
         """The outputs, and the tape: an empty tensor if nothing is recorded."""
         dtype, device = self.dtype, self.device
         make = torch.empty_strided  # takes less time than torch.empty
         outputs = [make(shape, strides, dtype=dtype, device=device) for shape, strides in self.made]
-        tape = make_tape(self.tape_bytes if record else 0, dtype=torch.uint8, device=device)
-        scratch = make((self.scratch_bytes,), (1,), dtype=torch.uint8, device=device)
+        tape = self._memory(self.tape_bytes if record else 0)
+        if zero_tape:
+            tape.zero_()
+        scratch = self._memory(self.scratch_bytes)
         pointers = [tensor.data_ptr() for tensor in tensors]
         pointers += [tensor.data_ptr() for tensor in outputs]
         self.plan.call(
@@ -227,7 +235,7 @@ class Program:
                 result = make(kept[like])
             results[k] = result
             pointers.append(result.data_ptr())
-        scratch = torch.empty_strided((self.scratch_bytes,), (1,), dtype=torch.uint8, device=device)
+        scratch = self._memory(self.scratch_bytes)
         self.plan.call(
             "backward", call_names, pointers, self._stream(), tape.data_ptr(), self.tape_bytes, scratch.data_ptr(),
             self.scratch_bytes,

@@ -22,7 +22,7 @@ for _schema in _SCHEMAS.strip().splitlines():
 
 def _forward(network, tensors, record):
     # Zeros, since an operator's output has no undefined bytes: a tape has padding that no kernel writes.
-    outputs, tape = from_text(network).program(tensors, torch.get_num_threads()).forward(tensors, record, torch.zeros)
+    outputs, tape = from_text(network).program(tensors, torch.get_num_threads()).forward(tensors, record, True)
     return [*outputs, tape]
 
 

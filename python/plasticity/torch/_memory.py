@@ -1,0 +1,42 @@
+"""Large tapes and scratch memory on the CPU, used again from call to call.
+
+The C library's allocator returns large blocks to the system at once. A new block costs a page fault for every 4 KB, which
+takes longer than a forward pass. So a few free blocks are kept here. A block returns when PyTorch frees its storage.
+"""
+import threading
+import weakref
+
+import torch
+
+from .._tensors import aligned_bytes
+
+SMALLEST = 1 << 20  # bytes; PyTorch's allocator serves smaller blocks well
+MOST_BLOCKS = 4  # free ones that are kept
+_free, _lock = [], threading.RLock()  # a finalizer may run inside take()
+
+
+def take(size: int) -> torch.Tensor:
+    """A tensor of `size` bytes, 64-byte aligned, with undefined content."""
+    block = None
+    with _lock:
+        for k, each in enumerate(_free):
+            if size <= each.size <= 2 * size:
+                block = _free.pop(k)
+                break
+    if block is None:
+        block = aligned_bytes(size)
+    view = block[:size]
+    weakref.finalize(view, _give_back, block).atexit = False
+    return torch.from_numpy(view)  # its storage keeps the view alive
+
+
+def _give_back(block):
+    with _lock:
+        _free.append(block)
+        del _free[:-MOST_BLOCKS]
+
+
+def release() -> None:
+    """Frees the blocks that are kept."""
+    with _lock:
+        _free.clear()
