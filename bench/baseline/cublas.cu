@@ -1,5 +1,5 @@
-// The operations of the baseline on a GPU. The executor of the tests (tests/simt) compiles this file too, so it
-// launches kernels with the helper of kernels/common.
+// The operations of the baseline on a GPU. The executor of the tests (tests/simt) compiles this file too, so
+// it launches kernels with the helper of kernels/common.
 #include "common/launch.hpp"
 
 #include <cublas_v2.h>

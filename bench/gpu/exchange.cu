@@ -121,8 +121,8 @@ __global__ void async_kernel(int rounds, unsigned* failed) {
 }
 
 // Every block publishes a value with the number of its step, 8 bytes at once, and polls those of all blocks.
-// A slot is used again two steps later: by then every block has seen all of the step between, so no block still
-// polls it.
+// A slot is used again two steps later: by then every block has seen all of the step between, so no block
+// still polls it.
 __global__ void pairs_kernel(int steps, unsigned long long* slots, unsigned* failed) {
   for (int step = 1; step <= steps; ++step) {
     unsigned long long* const now = slots + (step & 1) * pair_blocks;

@@ -14,7 +14,7 @@ namespace {
 
 using Complex = std::complex<double>;
 constexpr double h = 1e-30;
-constexpr double tolerance = 1e-11;
+constexpr double tolerance = 1e-11;  // both sides round in double, 1e-16 per operation, over 6 steps
 
 /// Returns the loss, the sum of upstream times output.
 Complex loss(const TestCase& problem, const Buffers<Complex>& buffers) {
