@@ -25,13 +25,17 @@ function(plasticity_static_library variable)
   endforeach()
 endfunction()
 
-# plasticity_kit_program(NAME OBJECTS-OF-TARGETS... [ARCHIVES ...] [LIBRARIES ...]): bin/NAME of the kit, from the objects of
-# other programs.
+# plasticity_kit_program(NAME OBJECTS-OF-TARGETS... [WITHOUT regex] [ARCHIVES ...] [LIBRARIES ...]): bin/NAME of the kit, from
+# the objects of other programs, except those that match the expression.
 function(plasticity_kit_program name)
-  cmake_parse_arguments(arg "" "" "ARCHIVES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(arg "" "WITHOUT" "ARCHIVES;LIBRARIES" ${ARGN})
   set(objects)
   foreach(target IN LISTS arg_UNPARSED_ARGUMENTS)
-    list(APPEND objects $<TARGET_OBJECTS:${target}>)
+    if(arg_WITHOUT)
+      list(APPEND objects "$<FILTER:$<TARGET_OBJECTS:${target}>,EXCLUDE,${arg_WITHOUT}>")
+    else()
+      list(APPEND objects $<TARGET_OBJECTS:${target}>)
+    endif()
   endforeach()
   add_executable(kit_${name} ${objects})
   set_target_properties(kit_${name} PROPERTIES OUTPUT_NAME ${name} LINKER_LANGUAGE CXX
@@ -80,7 +84,15 @@ function(plasticity_gpu_kit)
 
   add_custom_target(gpu_kit ALL DEPENDS plasticity_kit device_ceilings)
   plasticity_kit_program(cuda_test cuda_test ARCHIVES plasticity_problems plasticity_parity LIBRARIES GTest::gtest_main)
-  plasticity_kit_program(plasticity plasticity_tool ARCHIVES plasticity_parity)
+  # The kit's tool draws nothing, so that it does not need Cairo.
+  set(cli ${PROJECT_SOURCE_DIR}/host/tool/cli)
+  add_library(kit_tool OBJECT ${cli}/train.cpp)
+  target_include_directories(kit_tool PRIVATE ${PROJECT_SOURCE_DIR}/host)
+  target_compile_definitions(kit_tool PRIVATE PLASTICITY_HAVE_CAIRO=0)
+  target_link_libraries(kit_tool PRIVATE plasticity CLI11::CLI11 nlohmann_json::nlohmann_json)
+  plasticity_warnings(kit_tool)
+  plasticity_kit_program(plasticity plasticity_tool kit_tool WITHOUT "plasticity_tool.*/(report|train)\\.cpp"
+    ARCHIVES plasticity_parity)
   add_library(gpu_operations OBJECT ${PROJECT_SOURCE_DIR}/bench/gpu/operations.cpp)
   target_link_libraries(gpu_operations PRIVATE plasticity nlohmann_json::nlohmann_json)
   plasticity_warnings(gpu_operations)

@@ -14,8 +14,8 @@ namespace cg = cooperative_groups;
 
 constexpr int threads = 256;
 constexpr int most_polls = 1 << 20;  // of a value in memory; it takes a microsecond, about ten polls
-constexpr int most_waits = 1 << 12;  // of a barrier; each may sleep for a while
-constexpr int pair_blocks = 128;     // that exchange a pair each
+[[maybe_unused]] constexpr int most_waits = 1 << 12;  // of a barrier; each may sleep for a while
+constexpr int pair_blocks = 128;                      // that exchange a pair each
 
 // Reads the same memory again and again, past L1.
 __global__ void read_kernel(const uint4* data, std::int64_t vectors, int rounds, unsigned* sink) {
