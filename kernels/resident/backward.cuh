@@ -103,12 +103,12 @@ __device__ void resident_reverse_pass(const BackwardStep& step, const GroupBlock
     }
     // Two sums by the shuffles of one: the lower half of a row's lanes ends with x̄(t), the upper with x̄(t−1).
     const int half = block.lanes / 2;
-    const bool upper = lane_id() % block.lanes >= half;
+    const bool upper = (lane_id() & half) != 0;
     const float given = upper ? into_x : into_x_before;
     float sum = (upper ? into_x_before : into_x) + __shfl_xor_sync(0xffffffffu, given, half);
     for (int distance = half / 2; distance > 0; distance /= 2)
       sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-    if (i < P && lane_id() % half == 0)
+    if (i < P && (lane_id() & (half - 1)) == 0)
       shared.row_parts()[((upper ? block.tiles : 0) + block.tile) * P + i] = sum;
   }
   if (!block.inside) return;
@@ -188,7 +188,7 @@ __device__ __forceinline__ void load_traces(const ResidentBackward& run, const G
   const std::int64_t before = t > 0 ? t - 1 : 0, segment_begin = before / K * K;
   if (run.replays && segment_begin != loaded_segment && block.inside) {
     const Segment segment{p, record, segment_begin, run.hebb, run.eligibility};
-    constexpr int rows = kind == Eligibility::none ? 6 : 4;  // as many as fit in registers
+    constexpr int rows = kind == Eligibility::none ? 4 : 3;  // as many as fit in registers
     for (std::int64_t row = block.row_group; row < p.P; row += rows * block.row_groups)
       replay_rows_of_segment<rule, kind, rows>(segment, b, length, {row, block.row_groups, block.column});
   }

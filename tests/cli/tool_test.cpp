@@ -77,7 +77,7 @@ TEST_F(Tool, VerifyPassesAllCases) {
   for (const char* options : {"--device reference", "--device cpu", "--device cpu --precision f32"}) {
     const Outcome outcome = run(std::string("verify ") + options + " " + cases + "*.safetensors");
     EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
-    EXPECT_EQ(last_line(outcome.output), "22 passed, 0 failed") << options;
+    EXPECT_EQ(last_line(outcome.output), "23 passed, 0 failed") << options;
     EXPECT_TRUE(outcome.output.starts_with("ok ff_decay_2016 worst ")) << outcome.output;
   }
 }
@@ -203,7 +203,7 @@ TEST_F(Tool, VerbosePrintsDecisions) {
   const Outcome loud = run("info");
   unsetenv("PLASTICITY_VERBOSE");
   EXPECT_EQ(loud.exit_code, 0);
-  EXPECT_TRUE(has(loud, "PLASTICITY_VERBOSE: expected info, dispatch or profile, got 'loud'; taken as info"))
+  EXPECT_TRUE(has(loud, "PLASTICITY_VERBOSE: expected info, dispatch or profile, got 'loud'; using info"))
       << loud.output;
   EXPECT_TRUE(has(loud, "plasticity: device: ")) << loud.output;
 }

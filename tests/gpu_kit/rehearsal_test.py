@@ -56,7 +56,7 @@ class Kit(unittest.TestCase):
         told = json.loads(done.stdout)
         self.assertEqual(told["code"], 3, told)
         self.assertIn("no GPU: ", told["errors"])
-        self.assertRegex(told["output"], r"every program loads: \d\d+ tests, 22 parity cases")
+        self.assertRegex(told["output"], r"every program loads: \d\d+ tests, 23 parity cases")
         self.assertNotIn("missing", told["output"])
         self.assertEqual(told["ceilings"][0], 3, told)
         self.assertIn("no GPU", told["ceilings"][1])

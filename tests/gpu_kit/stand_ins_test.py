@@ -118,10 +118,10 @@ class StandIns(unittest.TestCase):
         self.assertEqual(results["suites"]["CudaLast"]["CudaLast.Skips"]["status"], "skipped")
         crashed = results["parity"]["parity f32 cluster"]
         self.assertEqual([name for name, result in crashed.items() if result["status"] != "ok"], ["rnn_resets"])
-        self.assertEqual((crashed["rnn_resets"]["status"], len(crashed)), ("crashed", 22))
+        self.assertEqual((crashed["rnn_resets"]["status"], len(crashed)), ("crashed", 23))
         self.assertEqual(results["parity"]["parity bf16 grid"]["rnn_resets"],
                          {"status": "failed", "note": "y at [0]: got 1 want 2"})
-        self.assertEqual(len(results["parity"]["parity f32 step"]), 22)
+        self.assertEqual(len(results["parity"]["parity f32 step"]), 23)
         # The ceilings hung after two numbers, and these are kept.
         self.assertEqual(results["ceilings"], {"launch_us": 2, "graph_node_us": 1.5})
         self.assertEqual(results["parts"]["ceilings"]["status"], "hung")
@@ -171,7 +171,7 @@ class StandIns(unittest.TestCase):
         code, output, results, seconds = self.run_profile("first", "dead", "dead", "--limit", "60")
         self.assertEqual(code, 1)
         self.assertLess(seconds, 40)
-        self.assertEqual(len(results["parity"]["parity f32 step"]), 22)
+        self.assertEqual(len(results["parity"]["parity f32 step"]), 23)
         statuses = [result["status"] for result in results["parity"]["parity f32 step"].values()]
         self.assertEqual((statuses[:3], set(statuses[3:])), (["crashed"] * 3, {"not run"}))
 

@@ -13,7 +13,7 @@ inline const std::map<std::string, KernelResources> library_kernels{
     {"BackwardStep", {188, 4640}},  {"Flush", {56, 32}},
     {"ForwardStep", {115, 4128}},   {"Replay", {109, 0}},
     {"ResidentBackward", {128, 0}}, {"ResidentForward", {90, 0}},
-    {"Segment", {115, 0}},
+    {"Segment", {117, 0}},
 };
 
 }  // namespace simt::runtime

@@ -9,7 +9,7 @@
 
 namespace simt::runtime {
 
-thread_local int current_device = 0;
+constinit thread_local int current_device = 0;
 
 namespace {
 thread_local cudaError_t last_error = cudaSuccess;

@@ -177,7 +177,7 @@ class Lock {
 };
 inline Lock lock() { return Lock(); }
 
-extern thread_local int current_device;
+extern constinit thread_local int current_device;
 
 /// Every call returns through this: it remembers an error as the thread's last.
 cudaError_t done(cudaError_t error = cudaSuccess);
