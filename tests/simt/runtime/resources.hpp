@@ -10,7 +10,7 @@
 namespace simt::runtime {
 
 inline const std::map<std::string, KernelResources> library_kernels{
-    {"BackwardStep", {188, 4640}},  {"Flush", {56, 32}},
+    {"BackwardStep", {191, 4640}},  {"Flush", {56, 32}},
     {"ForwardStep", {115, 4128}},   {"Replay", {109, 0}},
     {"ResidentBackward", {128, 0}}, {"ResidentForward", {90, 0}},
     {"Segment", {117, 0}},
