@@ -114,20 +114,10 @@ double launch_cost(const Stream& stream, int blocks) {
 
 /// A node of a graph whose nodes follow one another.
 double graph_node_cost(const Stream& stream, int blocks) {
-  constexpr int nodes = 1000, replays = 4;
-  cudaGraph_t graph{};
-  cudaGraphExec_t executable{};
-  check(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal));
-  for (int k = 0; k < nodes; ++k) empty_kernel<<<blocks, threads, 0, stream.handle>>>();
-  check(cudaGetLastError());
-  check(cudaStreamEndCapture(stream.handle, &graph));
-  check(cudaGraphInstantiate(&executable, graph, 0));
-  const double us = microseconds(stream, [&] {
-    for (int k = 0; k < replays; ++k) check(cudaGraphLaunch(executable, stream.handle));
+  return node_microseconds(stream, [&] {
+    empty_kernel<<<blocks, threads, 0, stream.handle>>>();
+    check(cudaGetLastError());
   });
-  check(cudaGraphExecDestroy(executable));
-  check(cudaGraphDestroy(graph));
-  return us / (nodes * replays);
 }
 
 void add_grid_sync(const Stream& stream, int sms) {

@@ -70,6 +70,24 @@ double microseconds(const Stream& stream, Work work) {
   return 1e3 * static_cast<double>(times[times.size() / 2]);
 }
 
+/// The time per node, in microseconds, of a graph of many launches that follow one another.
+template <class Launch>
+double node_microseconds(const Stream& stream, Launch launch) {
+  constexpr int nodes = 1000, replays = 4;
+  cudaGraph_t graph{};
+  cudaGraphExec_t executable{};
+  check(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal));
+  for (int k = 0; k < nodes; ++k) launch();
+  check(cudaStreamEndCapture(stream.handle, &graph));
+  check(cudaGraphInstantiate(&executable, graph, 0));
+  const double us = microseconds(stream, [&] {
+    for (int k = 0; k < replays; ++k) check(cudaGraphLaunch(executable, stream.handle));
+  });
+  check(cudaGraphExecDestroy(executable));
+  check(cudaGraphDestroy(graph));
+  return us / (nodes * replays);
+}
+
 inline std::string number(double value) {
   char text[40];
   std::snprintf(text, sizeof text, "%.6g", value);

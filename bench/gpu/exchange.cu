@@ -157,7 +157,6 @@ double read_rate(const Stream& stream, int sms) {
 
 /// A node of a graph in which each kernel may start before the one before it has ended.
 double dependent_node_cost(const Stream& stream, int blocks) {
-  constexpr int nodes = 1000, replays = 4;
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
@@ -167,18 +166,7 @@ double dependent_node_cost(const Stream& stream, int blocks) {
   launch.stream = stream.handle;
   launch.attrs = &early;
   launch.numAttrs = 1;
-  cudaGraph_t graph{};
-  cudaGraphExec_t executable{};
-  check(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeThreadLocal));
-  for (int k = 0; k < nodes; ++k) check(cudaLaunchKernelEx(&launch, dependent_kernel));
-  check(cudaStreamEndCapture(stream.handle, &graph));
-  check(cudaGraphInstantiate(&executable, graph, 0));
-  const double us = microseconds(stream, [&] {
-    for (int k = 0; k < replays; ++k) check(cudaGraphLaunch(executable, stream.handle));
-  });
-  check(cudaGraphExecDestroy(executable));
-  check(cudaGraphDestroy(graph));
-  return us / (nodes * replays);
+  return node_microseconds(stream, [&] { check(cudaLaunchKernelEx(&launch, dependent_kernel)); });
 }
 
 /// `barrier_cost` of kernels that are launched with clusters of this size.

@@ -83,11 +83,11 @@ TYPED_TEST(CarriedState, EmptySizes) {
       for (const double value : values) EXPECT_EQ(value, 0) << name << " of " << still.name();
     }
     // B = 0: the same, without a state.
-    const TestCase nobody = make_test_case(spec, 3, 0, random(), random_masks(random));
-    Buffers<double> none(nobody);
-    TypeParam::run(nobody, none);
+    const TestCase empty_batch = make_test_case(spec, 3, 0, random(), random_masks(random));
+    Buffers<double> none(empty_batch);
+    TypeParam::run(empty_batch, none);
     for (const auto& [name, values] : none.gradients) {
-      EXPECT_EQ(values, std::vector<double>(values.size(), 0.0)) << name << " of " << nobody.name();
+      EXPECT_EQ(values, std::vector<double>(values.size(), 0.0)) << name << " of " << empty_batch.name();
       EXPECT_EQ(values.empty(), !name.starts_with("param."));
     }
   }

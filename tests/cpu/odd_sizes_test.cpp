@@ -79,9 +79,9 @@ TEST(CpuPlan, EmptySizesDoNotChangeTheState) {
     EXPECT_TRUE(run_plan(still, buffers, {}));
     EXPECT_EQ(buffers.outputs.at("state.hebb"), still.inputs.at("state.hebb"));
     EXPECT_EQ(buffers.gradients.at("state.hebb"), still.upstream.at("state.hebb"));
-    const TestCase nobody = make_test_case(spec, 3, 0, 34);
-    Buffers<double> none(nobody);
-    EXPECT_TRUE(run_plan(nobody, none, {}));
+    const TestCase empty_batch = make_test_case(spec, 3, 0, 34);
+    Buffers<double> none(empty_batch);
+    EXPECT_TRUE(run_plan(empty_batch, none, {}));
     for (const double value : none.gradients.at("param.w")) EXPECT_EQ(value, 0);
   }
 }
