@@ -1,4 +1,6 @@
-#include <vector>
+#include <array>
+#include <optional>
+#include <span>
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
@@ -206,39 +208,40 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
                                             Team& team) const {
-  std::vector<Element> elements;
-  elements.reserve(static_cast<std::size_t>(count));
+  std::array<std::optional<Element>, elements_together> places;  // so that nothing is allocated
+  const std::span<std::optional<Element>> elements(places.data(), static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
     StaggeredArena arena(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
     StaggeredArena empty(nullptr);
     const std::int64_t b = first + k;
-    elements.emplace_back(*this, b, ForwardSpace<Real>(spec, arena),
-                          records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
-    longest = std::max(longest, elements.back().length);
+    const Element& element = places[static_cast<std::size_t>(k)].emplace(
+        *this, b, ForwardSpace<Real>(spec, arena),
+        records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
+    longest = std::max(longest, element.length);
   }
   for (std::int64_t t = 0; t < longest; ++t) {
     ForwardSweep<Real> sweeps[elements_together];
     const Real* x[elements_together];
     Real* currents[elements_together];
     int running = 0;
-    for (Element& element : elements) {
-      if (t >= element.length) continue;
-      element.prepare(t);
-      sweeps[running] = element.sweep;
-      x[running] = element.sweep.x;
-      currents[running++] = element.current_of(t);
+    for (std::optional<Element>& element : elements) {
+      if (t >= element->length) continue;
+      element->prepare(t);
+      sweeps[running] = element->sweep;
+      x[running] = element->sweep.x;
+      currents[running++] = element->current_of(t);
     }
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
       plan.sweeps_.forward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
       if (lstm) plan.add_gate_products(args.parameters, running, x, currents, columns);
     });
-    for (Element& element : elements) {
-      if (t < element.length) element.complete(t);
+    for (std::optional<Element>& element : elements) {
+      if (t < element->length) element->complete(t);
     }
   }
-  for (Element& element : elements) element.finish(team);
+  for (std::optional<Element>& element : elements) element->finish(team);
 }
 
 template <class Real, class Trace>

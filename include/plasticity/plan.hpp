@@ -12,6 +12,7 @@
 namespace plasticity {
 
 class Backend;
+class StepCheck;
 
 /// The sizes, the device and the options of a plan.
 struct PlanOptions {
@@ -52,6 +53,8 @@ class PLASTICITY_API Plan {
   /// Error(device_unavailable), and Error(unsupported) if the device cannot run this spec with
   /// options.execution.
   Plan(const Spec& spec, const PlanOptions& options);
+  Plan(const Plan& other) = default;             ///< moving copies too, so a moved-from plan stays usable
+  Plan& operator=(const Plan& other) = default;  ///< shares the data of `other`
 
   const Spec& spec() const { return spec_; }               ///< as passed to the constructor
   const PlanOptions& options() const { return options_; }  ///< as passed to the constructor
@@ -91,6 +94,7 @@ class PLASTICITY_API Plan {
   Spec spec_;
   PlanOptions options_;
   std::shared_ptr<const Backend> backend_;
+  std::shared_ptr<const StepCheck> step_check_;
 };
 
 }  // namespace plasticity
