@@ -89,9 +89,10 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
 }
 
 void check_memory(const char* name, const Memory& memory, std::size_t needed) {
+  if (memory.data == nullptr && (needed > 0 || memory.bytes > 0)) {
+    bad_argument(str_cat(name, ".data"), str_cat(std::max(needed, memory.bytes), " bytes of memory"), "null");
+  }
   if (needed == 0) return;
-  if (memory.data == nullptr)
-    bad_argument(str_cat(name, ".data"), str_cat(needed, " bytes of memory"), "null");
   if (memory.bytes < needed) {
     bad_argument(str_cat(name, ".bytes"), str_cat("at least ", needed), str_cat(memory.bytes));
   }

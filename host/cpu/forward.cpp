@@ -302,12 +302,16 @@ void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args
   // Elements run together unless a thread would have none.
   const std::int64_t B = options_.batch, threads = options_.device.threads();
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
+  auto* const header =
+      tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
+  if (header != nullptr) header->state = 0;  // until the pass has ended
   parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
                      exceeds_last_level_cache(forward_matrices()),
                      [&](std::int64_t index, std::int64_t slot, Team& team) {
                        const std::int64_t first = index * together;
                        pass.run(first, std::min(together, B - first), slot, team);
                      });
+  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_);
 }
 
 template class CpuPlan<float, float>;

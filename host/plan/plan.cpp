@@ -134,7 +134,8 @@ void forward(const Plan& plan, const Backend& backend, Stream stream, const Forw
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_forward(plan.spec(), options.steps, options.batch, args);
   check_host_lengths(options, args.masks.length);
-  if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
+  const bool records = tape.data != nullptr;
+  check_memory("tape", tape, records ? plan.tape_bytes() : 0);
   check_memory("scratch", scratch, plan.scratch_bytes());
   check_overlap(plan.spec(), options.steps, options.batch, args, tape, scratch);
   const ProfileLine line(plan, "forward");
