@@ -96,6 +96,7 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
   if (spec.has_modulator()) args.modulation = window.modulation.data();
 
   Staging staging(options.device, options.stream, window.tensors);
+  if (records) staging.own_inputs();  // backward reads them after the caller may have changed them
   stage_inputs(staging, spec, T, B, args.inputs, args.masks);
   staging.write(args.y, rows * spec.neurons);
   staging.write(args.modulation, rows);

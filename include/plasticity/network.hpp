@@ -30,8 +30,8 @@ struct NetworkOptions {
 };
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
-/// The meaning of each tensor is that of Inputs and Masks. After Network::forward() the data must stay
-/// unchanged until backward() has run.
+/// The meaning of each tensor is that of Inputs and Masks. The data must stay unchanged during a call only:
+/// Network::forward() copies what backward() will read.
 struct Sequence {
   std::int64_t steps = 1;                  ///< T >= 0
   std::span<const float> x{};              ///< [T,B,I] rnn with I > 0 and lstm
