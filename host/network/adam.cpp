@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/throw_error.hpp"
+#include "io/file_keys.hpp"
 
 namespace plasticity {
 namespace {
@@ -26,6 +27,10 @@ void check_adam_options(const AdamOptions& options) {
 }
 
 void write_adam(const AdamRecord& record, io::TensorFile& file) {
+  for (const auto& [name, moments] : record.moments) {
+    for (const char* moment : {".m", ".v"}) check_new_tensor(file, "adam." + name + moment);
+  }
+  check_new_metadata(file, "adam.steps");
   for (const auto& [name, moments] : record.moments) {
     const auto size = static_cast<std::int64_t>(moments.first.size());
     file.tensors["adam." + name + ".m"] = io::make_tensor({size}, std::span<const float>(moments.first));

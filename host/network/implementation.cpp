@@ -46,7 +46,7 @@ Network::Implementation::Implementation(const Spec& network_spec, const NetworkO
     : spec(network_spec),
       options(checked_options(network_options)),
       plans{{1, make_plan(1)}},  // throws for bad options before anything is allocated
-      parameters(spec, options.seed, options.device, options.stream),
+      parameters(spec, options.name, options.seed, options.device, options.stream),
       state(spec, options.batch, options.device, options.stream) {}
 
 Plan Network::Implementation::make_plan(std::int64_t steps) const {

@@ -36,6 +36,9 @@ struct Network::Implementation {
 
   Implementation(const Spec& network_spec, const NetworkOptions& network_options);
 
+  /// Returns the prefix of the network's keys in files: "", or "NAME.".
+  std::string prefix() const { return options.name.empty() ? "" : options.name + "."; }
+
   /// Returns the plan for T = `steps`. Throws Error(invalid_argument) for a negative number.
   const Plan& plan(std::int64_t steps);
 

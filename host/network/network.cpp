@@ -78,16 +78,20 @@ void Network::set_trainable(std::string_view name, bool trainable) {
 std::span<float> Network::state(std::string_view name) { return implementation_->state.on_host(name); }
 
 void Network::save(io::TensorFile& file) const {
+  implementation_->parameters.check_not_in(file);
+  check_no_spec(file, implementation_->prefix());
   implementation_->parameters.save(file);
-  write_spec(spec(), file);
+  write_spec(spec(), file, implementation_->prefix());
 }
 
 void Network::load(const io::TensorFile& file) {
-  const Spec stored = read_spec(file);
+  const Spec stored = read_spec(file, implementation_->prefix());
   if (stored != spec()) throw_error(ErrorCode::format, file.source, to_string(spec()), to_string(stored));
   implementation_->parameters.load(file);
 }
 
-Spec load_spec(const io::TensorFile& file) { return read_spec(file); }
+Spec load_spec(const io::TensorFile& file, const std::string& name) {
+  return read_spec(file, name.empty() ? "" : name + ".");
+}
 
 }  // namespace plasticity

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,8 +19,9 @@ namespace plasticity {
 /// uploads it first. This ends when a step on the device writes the parameters (step_written()).
 class NetworkParameters {
  public:
-  /// Sets the initial values (see Network). All work is enqueued on `stream`.
-  NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream);
+  /// Sets the initial values (see Network). `name` is that of the network. All work is enqueued on `stream`.
+  NetworkParameters(const Spec& spec, const std::string& name, std::uint64_t seed, Device device,
+                    Stream stream);
 
   /// Returns the values on the device, after uploading the host's changes.
   Parameters<const float> values();
@@ -35,7 +38,7 @@ class NetworkParameters {
 
   /// A trainable parameter on the device, without moments.
   struct Trained {
-    std::string_view name;
+    std::string_view name;  // the full name
     TrainedTensor tensor;
   };
   /// Returns the trainable parameters in the order of views(). Call values() and gradients() first.
@@ -47,8 +50,13 @@ class NetworkParameters {
   /// written values and gradients.
   void step_written();
 
-  /// Store and load the values as "param.NAME". load() throws Error(format) and changes nothing if a
-  /// parameter is missing or has another shape.
+  /// Returns the shape of the parameter with this full name, if there is one.
+  std::optional<Shape> shape_of(std::string_view full_name) const;
+
+  /// Store and load the values as "param." and the full name. check_not_in() throws Error(invalid_argument)
+  /// if the file has one of these tensors. load() throws Error(format) and changes nothing if a parameter is
+  /// missing or has another shape.
+  void check_not_in(const io::TensorFile& file) const;
   void save(io::TensorFile& file) const;
   void load(const io::TensorFile& file);
 
@@ -60,7 +68,8 @@ class NetworkParameters {
     bool is_newer = false;    // the copy has changed and is not uploaded yet
   };
   struct Parameter {
-    std::string_view name;
+    std::string_view name;  // within the network, for example "w"
+    std::string full_name;  // "w", or "actor.w" in a network with the name "actor"
     Shape shape;
     const float* Parameters<const float>::*value_member;
     float* Parameters<float>::*gradient_member;
@@ -70,6 +79,7 @@ class NetworkParameters {
 
     std::size_t size() const { return static_cast<std::size_t>(shape.elements()); }
   };
+  Parameter& find(std::string_view name);
   float* value_at(const Parameter& parameter) const;
   float* gradient_at(const Parameter& parameter) const;
   void make_gradients();
@@ -80,6 +90,7 @@ class NetworkParameters {
 
   Device device_;
   Stream stream_;
+  std::string prefix_;  // "", or "actor." in a network with the name "actor"
   std::vector<Parameter> parameters_;
   DeviceMemory values_, gradients_{};
 };

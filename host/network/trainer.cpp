@@ -285,7 +285,7 @@ void Trainer::load(const io::TensorFile& file) {
   const AdamRecord record = read_adam(file);
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
-    const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
+    const std::optional<Shape> shape = self.network.parameters.shape_of(name);
     const std::string tensor = str_cat(file.source, " tensor 'adam.", name, ".m'");
     if (!shape)
       throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",

@@ -27,6 +27,10 @@ struct NetworkOptions {
   /// Stream of all work of the network. It must outlive the network. Networks on different streams are
   /// independent, also if different threads call them.
   Stream stream{};
+  /// The name of the network. The names of its parameters are then NAME.w and so on, so that one optimiser
+  /// and one file can hold several networks. Initial values depend on the seed and the name. Empty: the
+  /// parameters are w and so on.
+  std::string name{};
 };
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
@@ -107,13 +111,15 @@ class PLASTICITY_API Network {
 
   void zero_gradients();  ///< sets the parameters' gradients to zero
 
-  /// Returns views of the trainable parameters, in a fixed order. They are valid as long as the network. On a
-  /// GPU the views are host copies. Every call uploads values from them; every backward() downloads gradients
-  /// into them. Trainer::step() makes them stale: call parameters() again.
+  /// Returns views of the trainable parameters, in a fixed order. Their names are w, alpha and so on, or
+  /// NAME.w and so on in a network with a name. The views are valid as long as the network. On a GPU the
+  /// views are host copies. Every call uploads values from them; every backward() downloads gradients into
+  /// them. Trainer::step() makes them stale: call parameters() again.
   std::vector<ParameterView> parameters();
 
   /// Returns the values of the parameter `name`, for example "w", "alpha" or "modulator.weight", trainable or
-  /// not. The view behaves as those of parameters(). Throws Error(invalid_argument) for an unknown name.
+  /// not. In a network with a name "NAME.w" is valid too. The view behaves as those of parameters(). Throws
+  /// Error(invalid_argument) for an unknown name.
   std::span<float> parameter(std::string_view name);
 
   /// Sets whether the parameter `name` is trainable. At first all are. parameters() lists only trainable
@@ -126,7 +132,9 @@ class PLASTICITY_API Network {
   /// state() again. Throws Error(invalid_argument) for an unknown name.
   std::span<float> state(std::string_view name);
 
-  /// Stores the parameters in `file` as "param.NAME", and the Spec in its metadata.
+  /// Stores the parameters in `file` as "param.w" and so on, and the Spec in its metadata as "cell" and so
+  /// on. A network with a name stores "param.NAME.w" and "NAME.cell". Throws Error(invalid_argument) and
+  /// changes nothing if the file has one of these keys.
   void save(io::TensorFile& file) const;
 
   /// Loads the parameters from a file that save() wrote. Throws Error(format) and changes nothing if the Spec
@@ -139,7 +147,8 @@ class PLASTICITY_API Network {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// Returns the Spec that Network::save() stored. Throws Error(format) if it is missing or not valid.
-PLASTICITY_API Spec load_spec(const io::TensorFile& file);
+/// Returns the Spec that Network::save() stored for the network `name`. Throws Error(format) if it is missing
+/// or not valid.
+PLASTICITY_API Spec load_spec(const io::TensorFile& file, const std::string& name = "");
 
 }  // namespace plasticity
