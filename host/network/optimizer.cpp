@@ -43,6 +43,9 @@ void Adam::step(std::span<const ParameterView> parameters) {
   ++steps_;
   const AdamScales scales = adam_scales(options_, steps_);
   adam_step(Device::cpu(1), {}, tensors, options_, &scales);
+  for (const ParameterView& parameter : parameters) {
+    if (parameter.version != nullptr) ++*parameter.version;
+  }
 }
 
 void Adam::save(io::TensorFile& file) const {

@@ -8,6 +8,7 @@
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
 #include "network/by_name.hpp"
+#include "network/checksum.hpp"
 #include "plan/staging.hpp"
 
 namespace plasticity {
@@ -78,6 +79,55 @@ NetworkParameters::NetworkParameters(const Spec& spec, const std::string& name, 
     }
     initialise(parameter.name, values, spec, Random(named_seed(seed, name), k));
   }
+}
+
+std::shared_ptr<NetworkParameters> NetworkParameters::copy_values() const {
+  return std::shared_ptr<NetworkParameters>(new NetworkParameters(*this, 0));
+}
+
+NetworkParameters::NetworkParameters(const NetworkParameters& other, int)
+    : device_(other.device_),
+      stream_(other.stream_),
+      prefix_(other.prefix_),
+      parameters_(other.parameters_),
+      values_(device_, other.values_.bytes()) {
+  copy(device_, stream_, values_.data(), other.values_.data(), values_.bytes());
+  for (Parameter& parameter : parameters_) {
+    HostCopy& value = parameter.value;
+    value.is_newer = value.is_newer || value.handed_out;
+    value.handed_out = false;
+    parameter.gradient = {};
+  }
+}
+
+std::uint64_t NetworkParameters::checksum() const {
+  std::uint64_t sum = 0;
+  for (const Parameter& parameter : parameters_) {
+    const std::span<const float> values =
+        on_cpu() ? std::span<const float>(value_at(parameter), parameter.size()) : parameter.value.data;
+    sum = sum * 31 + plasticity::checksum(values);
+  }
+  return sum;
+}
+
+std::vector<float> NetworkParameters::host_value(std::string_view name) const {
+  for (const Parameter& parameter : parameters_) {
+    if (parameter.name != name) continue;
+    if (parameter.value.handed_out || parameter.value.is_newer) return parameter.value.data;
+    std::vector<float> values;
+    download(values, value_at(parameter), parameter.size());
+    return values;
+  }
+  return {};
+}
+
+void NetworkParameters::add_to_gradient(std::string_view name, std::span<const float> gradient) {
+  const Parameter& parameter = find(name);
+  if (!parameter.trainable) return;
+  std::vector<float> sum;
+  download(sum, gradient_at(parameter), parameter.size());
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += gradient[k];
+  copy(device_, stream_, gradient_at(parameter), sum.data(), sum.size() * sizeof(float));
 }
 
 float* NetworkParameters::value_at(const Parameter& parameter) const {
@@ -152,7 +202,7 @@ std::vector<ParameterView> NetworkParameters::views() {
     if (!parameter.trainable) continue;
     views.push_back({parameter.full_name, parameter.shape,
                      hand_out(parameter.value, value_at(parameter), parameter.size()),
-                     hand_out(parameter.gradient, gradient_at(parameter), parameter.size())});
+                     hand_out(parameter.gradient, gradient_at(parameter), parameter.size()), &version_});
   }
   return views;
 }
@@ -193,6 +243,7 @@ std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
 }
 
 void NetworkParameters::step_written() {
+  ++version_;
   for (Parameter& parameter : parameters_) {
     for (HostCopy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
   }
@@ -229,6 +280,7 @@ void NetworkParameters::load(const io::TensorFile& file) {
     }
     values.push_back(io::to_floats(stored));
   }
+  ++version_;
   for (Parameter& parameter : parameters_) parameter.value.data.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
     Parameter& parameter = parameters_[k];

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "network/gate.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/io/safetensors.hpp"
@@ -35,6 +37,22 @@ class NetworkParameters {
   std::vector<ParameterView> views();
   std::span<float> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
+
+  /// Counts the changes of the values that the library makes: load(), optimisers, step_written(). Optimisers
+  /// increment it through ParameterView::version.
+  std::uint64_t version() const { return version_; }
+  /// Returns a checksum of the values. On a GPU it covers the host copies only.
+  std::uint64_t checksum() const;
+
+  /// Returns a copy of the values. Its gradients are zero.
+  std::shared_ptr<NetworkParameters> copy_values() const;
+
+  /// Returns a copy of the value `name` in host memory.
+  std::vector<float> host_value(std::string_view name) const;
+  /// Adds to the gradient `name` on the device, if the parameter is trainable. Call gradients() first.
+  void add_to_gradient(std::string_view name, std::span<const float> gradient);
+
+  Gate gate{};  // of all networks that share the parameters
 
   /// A trainable parameter on the device, without moments.
   struct Trained {
@@ -79,6 +97,7 @@ class NetworkParameters {
 
     std::size_t size() const { return static_cast<std::size_t>(shape.elements()); }
   };
+  NetworkParameters(const NetworkParameters& other, int);
   Parameter& find(std::string_view name);
   float* value_at(const Parameter& parameter) const;
   float* gradient_at(const Parameter& parameter) const;
@@ -91,6 +110,7 @@ class NetworkParameters {
   Device device_;
   Stream stream_;
   std::string prefix_;  // "", or "actor." in a network with the name "actor"
+  std::uint64_t version_ = 0;
   std::vector<Parameter> parameters_;
   DeviceMemory values_, gradients_{};
 };

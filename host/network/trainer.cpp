@@ -5,6 +5,7 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "base/throw_error.hpp"
@@ -29,9 +30,9 @@ struct DeviceMoments {
 };
 using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
 
-/// Identifies the launches of an iteration: T, and one bit per optional tensor. Two iterations with the same
-/// key launch the same kernels and differ only in pointers.
-using GraphKey = std::pair<std::int64_t, std::uint64_t>;
+/// Identifies the launches of an iteration: T, B, and one bit per optional tensor. Two iterations with the
+/// same key launch the same kernels and differ only in pointers.
+using GraphKey = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
 
 /// The tensors and memory of one iteration.
 struct Iteration {
@@ -96,7 +97,7 @@ struct Trainer::Implementation {
 /// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
 /// zeros.
 void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
-  for (const auto& [name, tensor] : network.parameters.trained()) {
+  for (const auto& [name, tensor] : network.parameters->trained()) {
     auto found = moments.find(name);
     if (found == moments.end()) {
       found = fresh.try_emplace(std::string(name), device(), tensor.elements).first;
@@ -113,7 +114,7 @@ void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) c
 void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const {
   plan.forward(on, it.forward, it.tape, it.scratch);
   squared_error(device(), on, it.error, it.scratch);
-  fill_zero(device(), on, network.parameters.gradient_data(), network.parameters.gradient_bytes());
+  fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
   if (options.clip_norm > 0) clip_gradients(device(), on, it.trained, options.clip_norm, nullptr, it.scratch);
   adam_step(device(), on, it.trained, options.adam, it.scales);
@@ -140,19 +141,17 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
                                    it.error.loss, it.scales, it.tape.data, it.scratch.data})
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
-  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
+  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, plan.options().batch, present}];
   if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
   graph->run(key, stream(), [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, std::span<const float> target,
                                      std::span<const std::uint8_t> mask) {
-  if (network.recorded > 0) {
-    bad_argument("step", "a network without recorded windows (call backward() for each window, or detach())",
-                 str_cat(network.recorded, " windows"));
-  }
+  const Network::Implementation::Call call(network, true);
+  network.check_no_windows("step");
   const Plan& plan = network.plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
+  const std::int64_t T = sequence.steps, B = network.batch_of(sequence), rows = T * B,
                      elements = rows * network.spec.neurons;
   const auto count = static_cast<std::size_t>(elements);
   Iteration it;
@@ -177,7 +176,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
     make_room(modulation, device(), static_cast<std::size_t>(rows) * sizeof(float));
   make_room(tape, device(), plan.tape_bytes());
   make_room(network.scratch, device(), std::max(plan.scratch_bytes(), training_scratch_bytes(device())));
-  it.backward.dparameters = network.parameters.gradients();
+  it.backward.dparameters = network.parameters->gradients();
   MomentsByName fresh;
   add_moments(it, fresh);
 
@@ -199,8 +198,8 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
 
   it.tape = tape.as<Tape>();
   it.scratch = network.scratch.as<Scratch>();
-  it.forward.parameters = network.parameters.values();
-  it.forward.final_state = network.state.values();
+  it.forward.parameters = network.parameters->values();
+  it.forward.final_state = network.state_values();
   it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = static_cast<float*>(y.data());
   if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
@@ -211,7 +210,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
 
   launch(plan, it);
   network.state.values_written();
-  network.parameters.step_written();
+  network.parameters->step_written();
   network.last_modulation = {};
   moments.merge(fresh);
   ++steps;
@@ -285,7 +284,7 @@ void Trainer::load(const io::TensorFile& file) {
   const AdamRecord record = read_adam(file);
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
-    const std::optional<Shape> shape = self.network.parameters.shape_of(name);
+    const std::optional<Shape> shape = self.network.parameters->shape_of(name);
     const std::string tensor = str_cat(file.source, " tensor 'adam.", name, ".m'");
     if (!shape)
       throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",

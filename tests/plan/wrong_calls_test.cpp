@@ -337,7 +337,13 @@ TEST(BadInput, Modules) {
       {"no such state", bad_argument, "name: expected one of y, hebb, got 'c'", [&] { network.state("c"); }},
       {"f64 network", bad_argument, "options.precision: expected f32 or bf16",
        [] { Network({}, {.precision = Precision::f64}); }},
-      {"other spec", ErrorCode::format, "N=4, got rnn", [&] { network.load(other); }},
+      {"load with windows", bad_argument, "load: expected a network without recorded windows",
+       [&] { network.load(other); }},
+      {"other spec", ErrorCode::format, "N=4, got rnn",
+       [&] {
+         network.detach();
+         network.load(other);
+       }},
       {"unknown cell in file", ErrorCode::format,
        "saved.safetensors metadata 'cell': expected one of feedforward rnn lstm, got 'gru'",
        [&] { load_with("cell", "gru"); }},
