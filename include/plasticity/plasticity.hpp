@@ -17,6 +17,7 @@
 #include "plasticity/plan.hpp"
 #include "plasticity/reference.hpp"
 #include "plasticity/spec.hpp"
+#include "plasticity/stack.hpp"
 #include "plasticity/trainer.hpp"
 #include "plasticity/training.hpp"
 #include "plasticity/version.hpp"
