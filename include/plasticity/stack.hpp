@@ -45,7 +45,7 @@ class PLASTICITY_API Stack {
  public:
   static constexpr int input = -1;  ///< in StackLayer::from: the input of the stack
 
-  /// `inputs` is I, the width of the stack's input, at least 1. Throws what Network throws, and
+  /// `inputs` is I, the width of the stack's input, at least 1. Throws the errors of Network, and
   /// Error(invalid_argument) without layers, for a source that is not an earlier layer, and if spec.inputs is
   /// not 0 and not the width of the sources.
   Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options = {});
