@@ -43,8 +43,12 @@ const NetworkOptions& checked_options(const NetworkOptions& options) {
 }
 
 bool checks_requested() {
-  const char* value = std::getenv("PLASTICITY_CHECKS");
-  return value != nullptr && std::string_view(value) == "on";
+  const char* variable = std::getenv("PLASTICITY_CHECKS");
+  const std::string_view value = variable == nullptr ? "" : variable;
+  if (value == "on") return true;
+  if (!value.empty() && value != "off")
+    bad_argument("PLASTICITY_CHECKS", "on or off", str_cat('\'', value, '\''));
+  return false;
 }
 
 constexpr const char* busy =

@@ -84,8 +84,9 @@ class PLASTICITY_API Stack {
   /// Loads the parameters. Throws Error(format) and changes nothing if the layers in the file differ, or if a
   /// parameter is missing or has another shape. Throws Error(invalid_argument) if there are windows.
   void load(const io::TensorFile& file);
-  /// Store and load the states of all layers, see Network.
-  void save_state(io::TensorFile& file) const;
+  void save_state(io::TensorFile& file) const;  ///< stores the states of all layers, see Network
+  /// Loads the states of all layers. Throws Error(format) and changes nothing if one does not fit, and
+  /// Error(invalid_argument) if there are windows.
   void load_state(const io::TensorFile& file);
 
  private:

@@ -179,6 +179,8 @@ TEST(Windows, ChecksOnRefusesEveryChangeOfTheParameters) {
   Network without = make(modulated);
   setenv("PLASTICITY_CHECKS", "on", 1);
   Network network = make(modulated);
+  setenv("PLASTICITY_CHECKS", "yes", 1);
+  expect_refused([] { make(modulated); }, "PLASTICITY_CHECKS: expected on or off, got 'yes'");
   unsetenv("PLASTICITY_CHECKS");
   for (Network* each : {&without, &network}) {
     each->forward(episode.sequence());
