@@ -8,6 +8,7 @@
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
+#include "check/step_check.hpp"
 #include "device/cuda_api.hpp"
 #include "device/profiler_range.hpp"
 #include "plan/backend.hpp"
@@ -15,17 +16,19 @@
 namespace plasticity {
 namespace {
 
+[[noreturn, gnu::cold]] void throw_wrong_type(Precision precision, bool is_double) {
+  bad_argument(
+      "args",
+      str_cat(is_double ? "float" : "double", " tensors in a plan of precision ", to_string(precision)),
+      is_double ? "double tensors" : "float tensors");
+}
+
 /// The backend of a plan for arguments of type Real. Throws Error(invalid_argument) if the plan's precision
 /// takes the other type.
 template <class Real>
 const TypedBackend<Real>& backend_for(const PlanOptions& options, const Backend& backend) {
   constexpr bool is_double = sizeof(Real) == sizeof(double);
-  if ((options.precision == Precision::f64) != is_double) {
-    bad_argument("args",
-                 str_cat(is_double ? "float" : "double", " tensors in a plan of precision ",
-                         to_string(options.precision)),
-                 is_double ? "double tensors" : "float tensors");
-  }
+  if ((options.precision == Precision::f64) != is_double) throw_wrong_type(options.precision, is_double);
   return static_cast<const TypedBackend<Real>&>(backend);
 }
 
@@ -71,7 +74,10 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
 }  // namespace
 
 Plan::Plan(const Spec& spec, const PlanOptions& options)
-    : spec_(spec), options_(options), backend_(make_backend(spec, options)) {
+    : spec_(spec),
+      options_(options),
+      backend_(make_backend(spec, options)),
+      step_check_(std::make_shared<StepCheck>(spec, options.batch)) {
   log(Verbosity::dispatch, [&] {
     const std::string description = backend_->describe();
     return str_cat("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
@@ -128,7 +134,8 @@ void forward(const Plan& plan, const Backend& backend, Stream stream, const Forw
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_forward(plan.spec(), options.steps, options.batch, args);
   check_host_lengths(options, args.masks.length);
-  if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
+  const bool records = tape.data != nullptr;
+  check_memory("tape", tape, records ? plan.tape_bytes() : 0);
   check_memory("scratch", scratch, plan.scratch_bytes());
   check_overlap(plan.spec(), options.steps, options.batch, args, tape, scratch);
   const ProfileLine line(plan, "forward");
@@ -169,15 +176,18 @@ void load(const Plan& plan, const Backend& backend, Stream stream, const State<c
 }
 
 template <class Real>
-void step(const Plan& plan, const Backend& backend, Stream stream, const StepArgs<Real>& args,
-          StepState step_state, Scratch scratch) {
+void step(const Plan& plan, const Backend& backend, const StepCheck& check, Stream stream,
+          const StepArgs<Real>& args, StepState step_state, Scratch scratch) {
   const ProfilerRange range("plasticity::Plan::step");
-  const std::int64_t batch = plan.options().batch;
   const TypedBackend<Real>& typed = backend_for<Real>(plan.options(), backend);
-  check_step(plan.spec(), batch, args);
-  check_memory("step_state", step_state, plan.step_state_bytes());
-  check_memory("scratch", scratch, plan.scratch_bytes());
-  check_overlap(plan.spec(), batch, args, step_state, scratch);
+  const std::size_t state_bytes = backend.step_state_bytes(), scratch_bytes = backend.scratch_bytes();
+  if (!check.accepts(args, step_state, state_bytes, scratch, scratch_bytes)) {
+    const std::int64_t batch = plan.options().batch;
+    check_step(plan.spec(), batch, args);
+    check_memory("step_state", step_state, state_bytes);
+    check_memory("scratch", scratch, scratch_bytes);
+    check_overlap(plan.spec(), batch, args, step_state, scratch);
+  }
   typed.enqueue_step(stream, args, step_state, scratch);
 }
 
@@ -202,7 +212,7 @@ void Plan::load(Stream stream, const State<const float>& state, StepState step_s
   plasticity::load(*this, *backend_, stream, state, step_state);
 }
 void Plan::step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const {
-  plasticity::step(*this, *backend_, stream, args, step_state, scratch);
+  plasticity::step(*this, *backend_, *step_check_, stream, args, step_state, scratch);
 }
 void Plan::store(Stream stream, const State<float>& state, StepState step_state) const {
   plasticity::store(*this, *backend_, stream, state, step_state);
@@ -218,7 +228,7 @@ void Plan::load(Stream stream, const State<const double>& state, StepState step_
   plasticity::load(*this, *backend_, stream, state, step_state);
 }
 void Plan::step(Stream stream, const StepArgs<double>& args, StepState step_state, Scratch scratch) const {
-  plasticity::step(*this, *backend_, stream, args, step_state, scratch);
+  plasticity::step(*this, *backend_, *step_check_, stream, args, step_state, scratch);
 }
 void Plan::store(Stream stream, const State<double>& state, StepState step_state) const {
   plasticity::store(*this, *backend_, stream, state, step_state);
