@@ -40,7 +40,7 @@ struct Sequence {
   std::int64_t steps = 1;                  ///< T >= 0
   std::int64_t batch = 0;                  ///< B; 0 or Network::batch()
   std::span<const float> x{};              ///< [T,B,I] rnn with I > 0 and lstm
-  std::span<const float> u{};              ///< [T,B,N] rnn with I = 0 and feedforward: input current
+  std::span<const float> u{};              ///< [T,B,N], lstm [T,B,4N]: input current, added to that of x
   std::span<const float> pre{};            ///< [T,B,I] feedforward: presynaptic activity
   std::span<const float> rate{};           ///< [T,B,N] Rate::external: the rate g
   std::span<const std::uint8_t> reset{};   ///< [T,B] 1: reset the state of b before step t
@@ -62,7 +62,7 @@ struct StateViews {
 /// computed.
 struct SequenceGradients {
   std::span<float> x{};               ///< [T,B,I]
-  std::span<float> u{};               ///< [T,B,N]
+  std::span<float> u{};               ///< [T,B,N], lstm [T,B,4N]
   std::span<float> pre{};             ///< [T,B,I]
   std::span<float> rate{};            ///< [T,B,N]
   StateViews<float> initial_state{};  ///< of the state before the window
