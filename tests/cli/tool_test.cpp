@@ -273,7 +273,8 @@ TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   EXPECT_TRUE(has(nothing, "none.safetensors")) << nothing.output;
   const Outcome no_data = run("train images --data " + at("nowhere") + " --out " + at("out"));
   EXPECT_EQ(no_data.exit_code, 1);
-  EXPECT_TRUE(has(no_data, "expected a folder with train-images-idx3-ubyte")) << no_data.output;
+  EXPECT_TRUE(has(no_data, "expected the IDX file of Omniglot, or a folder with train-images-idx3-ubyte"))
+      << no_data.output;
 }
 
 TEST_F(Tool, RefusesPicturesOfAnotherSize) {
@@ -288,6 +289,30 @@ TEST_F(Tool, RefusesPicturesOfAnotherSize) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_TRUE(has(outcome, "train-images-idx3-ubyte: expected at least 3 pictures of 28x28, got 4 of 2x3"))
       << outcome.output;
+  const Outcome characters =
+      run("train images --data " + at("data/train-images-idx3-ubyte") + " --out " + at("out"));
+  EXPECT_EQ(characters.exit_code, 1);
+  EXPECT_TRUE(has(characters, "expected more than 19280 square drawings of characters, got 4 of 2x3"))
+      << characters.output;
+}
+
+// A file with the number of drawings of Omniglot: one stroke each. The tool trains on them.
+TEST_F(Tool, TrainsOnCharacters) {
+  constexpr int count = 965 * 20, side = 5;
+  std::ofstream file(at("characters"), std::ios::binary);
+  const unsigned char header[] = {0, 0, 8, 3, 0, 0, count >> 8, count & 255, 0, 0, 0, side, 0, 0, 0, side};
+  file.write(reinterpret_cast<const char*>(header), sizeof header);
+  for (int index = 0; index < count; ++index) {
+    std::string drawing(side * side, '\0');
+    for (int pixel = 0; pixel < side; ++pixel)
+      drawing[static_cast<std::size_t>(index % 3 == 0 ? pixel : side * pixel + index % side)] = '\xff';
+    file << drawing;
+  }
+  file.close();
+  const Outcome outcome = run("train images --data " + at("characters") +
+                              " --batch 1 --iterations 1 --device cpu --out " + at("out"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_TRUE(outcome.output.starts_with("Omniglot, 14x14, 19280 to train and 20 to test")) << outcome.output;
 }
 
 }  // namespace

@@ -123,11 +123,14 @@ void add_train(CLI::App& app, int& exit_code) {
   CLI::App* command = train_command->add_subcommand("images",
                                                     "Trains a plastic and a fixed-weight network to complete "
                                                     "pictures seen a moment ago (Miconi et al. 2018)");
-  command->add_option(
-      "--data", options->data,
-      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
-      "word drawn for pictures drawn by the program; default: Fashion-MNIST of the Debian package, "
-      "or drawn if it is not installed");
+  command
+      ->add_option(
+          "--data", options->data,
+          "The IDX file of Omniglot, or a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte "
+          "(plain "
+          "or .gz), or the word drawn for shapes drawn by the program; default: the installed Omniglot, or "
+          "drawn without it")
+      ->take_last();
   command->add_option("--size", options->experiment.size, "Pixels per side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();

@@ -13,7 +13,7 @@ namespace plasticity::images {
 
 struct ExperimentOptions {
   std::int64_t size = 14;
-  std::int64_t iterations = 1500;
+  std::int64_t iterations = 2500;
   std::int64_t batch = 16;
   std::uint64_t seed = 1;
   Device device = Device::cpu(1);
