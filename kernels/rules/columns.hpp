@@ -1,0 +1,28 @@
+// The factors of a column for a rule that is known at run time.
+#pragma once
+
+#include "rules/dispatch.hpp"
+#include "rules/rules.hpp"
+
+namespace plasticity {
+
+/// The form of a rule.
+PLASTICITY_HOST_DEVICE inline Form form_of(Rule rule) {
+  return dispatch_rule(rule, [&]<Rule r> { return TraceRule<r>::form; });
+}
+
+template <Eligibility kind, class V>
+PLASTICITY_HOST_DEVICE inline Column<V> column_of(Rule rule, V rate, V y, const RuleConstants<V>& constants) {
+  return dispatch_rule(rule, [&]<Rule r> { return TraceRule<r>::template column<kind>(rate, y, constants); });
+}
+
+template <Eligibility kind, class V>
+PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> column_adjoint_of(Rule rule, V rate, V y,
+                                                                 const Column<V>& gradient,
+                                                                 const RuleConstants<V>& constants) {
+  return dispatch_rule(rule, [&]<Rule r> {
+    return TraceRule<r>::template column_adjoint<kind>(rate, y, gradient, constants);
+  });
+}
+
+}  // namespace plasticity
