@@ -125,7 +125,7 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
                                              GradientSums<form, kind, V>* s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   constexpr int groups = ThreadTile<V>::groups,
-                rows = regular ? backward_rows<kind, V, elements> : classes_per_thread<V>;
+                rows = regular ? backward_rows<kind, Trace, V, elements> : classes_per_thread<V>;
   static_assert(rows % classes_per_thread<V> == 0);
   constexpr int count = 2 * elements * rows;
   const std::int64_t row = std::int64_t{groups} * p.N;
