@@ -41,7 +41,7 @@ void take_inputs(Arguments& arguments, const char* group, const Network& network
   Inputs<Real> inputs;
   arguments.take_group(spec, T, B, group, inputs);
   views.x = span_of(inputs.x, T * B * spec.inputs);
-  views.u = span_of(inputs.u, T * B * spec.neurons);
+  views.u = span_of(inputs.u, T * B * spec.gates() * spec.neurons);
   views.pre = span_of(inputs.pre, T * B * spec.inputs);
   views.rate = span_of(inputs.rate, T * B * spec.neurons);
 }

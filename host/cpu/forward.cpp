@@ -257,6 +257,15 @@ void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& paramete
     pad_rows(projected ? parameters.b : at(inputs.u, ((t0 + t) * B + b) * gates * N), gates, N,
              currents + t * gates * S);
   }
+  if (projected && inputs.u != nullptr) {
+    for (std::int64_t t = 0; t < count; ++t) {
+      for (std::int64_t gate = 0; gate < gates; ++gate) {
+        const Real* u = inputs.u + (((t0 + t) * B + b) * gates + gate) * N;
+        Real* sums = currents + (t * gates + gate) * S;
+        for (std::int64_t j = 0; j < N; ++j) sums[j] += u[j];
+      }
+    }
+  }
   for (std::int64_t gate = 0; projected && gate < gates; ++gate) {
     products_.multiply(count, N, I, inputs.x + (t0 * B + b) * I, B * I, parameters.w_in + gate * N, gates * N,
                        currents + gate * S, gates * S);

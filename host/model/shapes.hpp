@@ -47,10 +47,10 @@ inline std::optional<Shape> input_shape_at(const Spec& spec, std::int64_t T, std
   using namespace shapes;
   const bool feedforward = spec.cell == Cell::feedforward;
   switch (index) {
-    case 0: return only_if(!feedforward && spec.inputs > 0, tensor(T, B, spec.inputs));   // x
-    case 1: return only_if(feedforward || spec.inputs == 0, tensor(T, B, spec.neurons));  // u
-    case 2: return only_if(feedforward, tensor(T, B, spec.inputs));                       // pre
-    case 3: return only_if(spec.rate == Rate::external, tensor(T, B, spec.neurons));      // rate
+    case 0: return only_if(!feedforward && spec.inputs > 0, tensor(T, B, spec.inputs));  // x
+    case 1: return tensor(T, B, spec.gates() * spec.neurons);                            // u
+    case 2: return only_if(feedforward, tensor(T, B, spec.inputs));                      // pre
+    case 3: return only_if(spec.rate == Rate::external, tensor(T, B, spec.neurons));     // rate
     default: return std::nullopt;
   }
 }

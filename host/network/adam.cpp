@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/throw_error.hpp"
+#include "io/file_keys.hpp"
 
 namespace plasticity {
 namespace {
@@ -133,6 +134,11 @@ void write_record(const UpdateOptions& update, const OptimizerRecord& record, io
     file.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
   };
+  for (const auto& [name, moments] : record.moments) {
+    if (uses_first_moment(update)) check_new_tensor(file, prefix + name + ".m");
+    if (uses_second_moment(update)) check_new_tensor(file, prefix + name + ".v");
+  }
+  for (const char* key : {"steps", "learning_rate"}) check_new_metadata(file, prefix + key);
   for (const auto& [name, moments] : record.moments) {
     if (uses_first_moment(update)) store(prefix + name + ".m", moments.first);
     if (uses_second_moment(update)) store(prefix + name + ".v", moments.second);

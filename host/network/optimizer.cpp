@@ -71,6 +71,9 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
   ++steps_;
   const UpdateScales scales = update_scales(update, steps_);
   update_step(Device::cpu(1), {}, tensors, update, &scales);
+  for (const ParameterView& parameter : parameters) {
+    if (parameter.version != nullptr) ++*parameter.version;
+  }
 }
 
 void Optimizer::save(io::TensorFile& file) const {

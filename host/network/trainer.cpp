@@ -5,6 +5,7 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "base/throw_error.hpp"
@@ -30,9 +31,9 @@ struct DeviceMoments {
 };
 using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
 
-/// Identifies the launches of an iteration: T, and one bit per optional tensor. Two iterations with the same
-/// key launch the same kernels and differ only in pointers.
-using GraphKey = std::pair<std::int64_t, std::uint64_t>;
+/// Identifies the launches of an iteration: T, B, and one bit per optional tensor. Two iterations with the
+/// same key launch the same kernels and differ only in pointers.
+using GraphKey = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
 
 /// The results of one iteration that the host reads.
 struct Results {
@@ -112,7 +113,7 @@ struct Trainer::Implementation {
 /// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
 /// zeros.
 void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
-  for (const auto& [name, tensor] : network.parameters.trained()) {
+  for (const auto& [name, tensor] : network.parameters->trained()) {
     auto found = moments.find(name);
     if (found == moments.end()) {
       found = fresh.try_emplace(std::string(name), options.update, device(), tensor.elements).first;
@@ -138,7 +139,7 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
 
 /// Enqueues the part of the iteration after the loss.
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
-  fill_zero(device(), on, network.parameters.gradient_data(), network.parameters.gradient_bytes());
+  fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
   find_not_finite(device(), on, it.trained, it.not_finite);
   for (const ClippedGroup& group : it.clipped)
@@ -186,19 +187,17 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
                                    it.error.loss, it.scales, it.not_finite, it.tape.data, it.scratch.data})
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
-  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
+  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, plan.options().batch, present}];
   if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
   graph->run(key, stream(), [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, std::span<const float> target,
                                      std::span<const std::uint8_t> mask, const LossFunction* loss) {
-  if (network.recorded > 0) {
-    bad_argument("step", "a network without recorded windows (call backward() for each window, or detach())",
-                 str_cat(network.recorded, " windows"));
-  }
+  const Network::Implementation::Call call(network, true);
+  network.check_no_windows("step");
   const Plan& plan = network.plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
+  const std::int64_t T = sequence.steps, B = network.batch_of(sequence), rows = T * B,
                      elements = rows * network.spec.neurons;
   const auto count = static_cast<std::size_t>(elements);
   Iteration it;
@@ -224,7 +223,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
     make_room(modulation, device(), static_cast<std::size_t>(rows) * sizeof(float));
   make_room(tape, device(), plan.tape_bytes());
   make_room(network.scratch, device(), std::max(plan.scratch_bytes(), training_scratch_bytes(device())));
-  it.backward.dparameters = network.parameters.gradients();
+  it.backward.dparameters = network.parameters->gradients();
   MomentsByName fresh;
   add_moments(it, fresh);
   if (steps == 0) check_group_names(options, it.names);
@@ -249,8 +248,8 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
 
   it.tape = tape.as<Tape>();
   it.scratch = network.scratch.as<Scratch>();
-  it.forward.parameters = network.parameters.values();
-  it.forward.final_state = network.state.values();
+  it.forward.parameters = network.parameters->values();
+  it.forward.final_state = network.state_values();
   it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = static_cast<float*>(y.data());
   if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
@@ -266,7 +265,7 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   if (loss != nullptr) here.loss = run_with(*loss, plan, it);
   if (loss == nullptr) launch(plan, it);
   network.state.values_written();
-  network.parameters.step_written();
+  network.parameters->step_written();
   moments.merge(fresh);
   if (loss == nullptr) {
     copy(device(), stream(), &here, there, sizeof(Results));
@@ -356,7 +355,7 @@ void Trainer::load(const io::TensorFile& file) {
   const std::string source = file.source.empty() ? "file" : file.source;
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
-    const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
+    const std::optional<Shape> shape = self.network.parameters->shape_of(name);
     const std::string tensor = str_cat(source, ": moments of '", name, "'");
     if (!shape)
       throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",

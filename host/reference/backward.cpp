@@ -221,9 +221,8 @@ void reverse(const ReferenceArgs<Real>& shared, const BackwardArgs<Real>& args, 
         }
         if (args.dinputs.x != nullptr) args.dinputs.x[row * I + i] = sum;
       }
-    } else if (args.dinputs.u != nullptr) {
-      std::copy(da.begin(), da.end(), args.dinputs.u + row * N);
     }
+    if (args.dinputs.u != nullptr) std::copy(da.begin(), da.end(), args.dinputs.u + row * width);
 
     // 6. The gradients of the previous step.
     if (spec.cell == Cell::feedforward && args.dinputs.pre != nullptr) {

@@ -44,13 +44,14 @@ Vector<Real> load(const Real* source, std::int64_t offset, std::int64_t size) {
   return Vector<Real>(source + offset, source + offset + size);
 }
 
-/// Returns the input current of all gates at step t: x W_in + b, or u.
+/// Returns the input current of all gates at step t: x W_in + b + u, or u without a projection.
 template <class Real>
 Vector<Real> input_current(const ReferenceArgs<Real>& args, std::int64_t t, std::int64_t b) {
   const Spec& spec = args.spec;
   const std::int64_t width = spec.gates() * spec.neurons, row = t * args.batch + b;
-  if (spec.cell == Cell::feedforward || spec.inputs == 0) return load(args.inputs.u, row * width, width);
-  Vector<Real> current = load(args.parameters.b, 0, width);
+  Vector<Real> current = load(args.inputs.u, row * width, width);
+  if (spec.cell == Cell::feedforward || spec.inputs == 0) return current;
+  for (std::int64_t j = 0; j < width; ++j) current[static_cast<std::size_t>(j)] += args.parameters.b[j];
   for (std::int64_t i = 0; i < spec.inputs; ++i) {
     for (std::int64_t j = 0; j < width; ++j) {
       current[static_cast<std::size_t>(j)] +=

@@ -66,8 +66,10 @@ struct Parameters {
 /// The input tensors of a sequence. input_shape() returns which of them a Spec has. The others are null.
 template <class Real>
 struct Inputs {
-  Real* x = nullptr;     ///< [T,B,I] rnn with I > 0 and lstm: the input current is x w_in + b
-  Real* u = nullptr;     ///< [T,B,N] rnn with I = 0 and feedforward: input current; null means zero
+  Real* x = nullptr;  ///< [T,B,I] rnn with I > 0 and lstm: the input current is x w_in + b + u
+  /// [T,B,N], lstm: [T,B,4N], gates i, f, g, o. Input current, added to x w_in + b if the cell has these.
+  /// Null means zero.
+  Real* u = nullptr;
   Real* pre = nullptr;   ///< [T,B,I] feedforward: presynaptic activity
   Real* rate = nullptr;  ///< [T,B,N] Rate::external: the rate g
 

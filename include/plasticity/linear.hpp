@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "plasticity/config.h"
+#include "plasticity/io/safetensors.hpp"
 #include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
@@ -33,6 +34,13 @@ class PLASTICITY_API Linear {
 
   void zero_gradients();                    ///< sets the gradients of W and b to zero
   std::vector<ParameterView> parameters();  ///< views of W and b, valid as long as this object
+
+  /// Stores W and b in `file` as "param.NAME.weight" and "param.NAME.bias". Throws Error(invalid_argument)
+  /// and changes nothing if the file has one of these tensors.
+  void save(io::TensorFile& file) const;
+  /// Loads W and b from a file that save() wrote. Throws Error(format) and changes nothing if one is missing
+  /// or has another shape.
+  void load(const io::TensorFile& file);
 
  private:
   std::int64_t checked_rows(std::span<const float> x, std::span<const float> y, const char* name_of_y) const;

@@ -336,8 +336,8 @@ PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
-   Output arguments: y [T,B,N], modulation [T,B]. Inputs and masks must stay unchanged until backward has run
-   for this window. */
+   Output arguments: y [T,B,N], modulation [T,B]. The network copies inputs and masks, so the caller may reuse
+   their memory after the call. */
 PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                                             const plasticity_argument* arguments,
                                                             size_t count);

@@ -21,6 +21,7 @@
 #include "plasticity/reference.hpp"
 #include "plasticity/schedule.hpp"
 #include "plasticity/spec.hpp"
+#include "plasticity/stack.hpp"
 #include "plasticity/trainer.hpp"
 #include "plasticity/training.hpp"
 #include "plasticity/version.hpp"

@@ -157,7 +157,7 @@ TEST(Spec, ShapesFollowTheEquations) {
   }
   const ShapeRow inputs[] = {
       {"x", none, none, cube(4, 2, 3)},
-      {"u", cube(4, 2, 5), cube(4, 2, 5), none},
+      {"u", cube(4, 2, 5), cube(4, 2, 5), cube(4, 2, 20)},
       {"pre", none, cube(4, 2, 3), none},
       {"rate", cube(4, 2, 5), none, none},
       {"y", none, none, none},
@@ -182,7 +182,7 @@ TEST(Spec, ShapesFollowTheEquations) {
   const Spec projected{.inputs = 3, .neurons = 5};
   EXPECT_EQ(parameter_shape(projected, "w_in"), matrix(3, 5));
   EXPECT_EQ(parameter_shape(projected, "b"), vector(5));
-  EXPECT_EQ(input_shape(projected, 4, 2, "u"), none);
+  EXPECT_EQ(input_shape(projected, 4, 2, "u"), cube(4, 2, 5));
   EXPECT_EQ(cube(4, 2, 5).elements(), 40);
   EXPECT_EQ(Shape{}.elements(), 1);
 }

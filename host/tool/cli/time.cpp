@@ -145,11 +145,13 @@ void run(const Options& options, const Device& device) {
   }
   for (const auto& member : Inputs<const Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;  // x or u, not both
     if (shape)
       forward.inputs.*member.pointer = tensors.random(shape->elements(), member.name == "rate" ? 0.1 : 1);
   }
   for (const auto& member : Inputs<Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;
     if (shape) backward.dinputs.*member.pointer = tensors.zeros(shape->elements());
   }
   for (const auto& member : State<Real>::members()) {
