@@ -128,6 +128,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                     .c_before = element.c,
                     .c = element.c});
     std::copy_n(output, N, args.y + b * N);
+    if (args.a != nullptr) std::copy_n(space.currents + (lstm ? 2 * S : 0), N, args.a + b * N);
     if (!lstm) std::copy_n(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {

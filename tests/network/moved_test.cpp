@@ -35,6 +35,30 @@ TEST(MovedFrom, Trainer) {
   EXPECT_EQ(trainer.steps(), 0);
 }
 
+TEST(MovedFrom, Network) {
+  Network network({.neurons = 3}, {.device = Device::cpu(1)});
+  Network other(std::move(network));
+  io::TensorFile file;
+  expect_moved_from("network", [&] { network.forward({}); });
+  expect_moved_from("network", [&] { network.infer({}); });
+  expect_moved_from("network", [&] { network.backward({}); });
+  expect_moved_from("network", [&] { network.parameters(); });
+  expect_moved_from("network", [&] { network.reset(); });
+  expect_moved_from("network", [&] { network.save(file); });
+  expect_moved_from("network", [&] { network.load(file); });
+  expect_moved_from("network", [&] { (void)network.spec(); });
+  expect_moved_from("network", [&] { Trainer trainer(network); });
+  network = std::move(other);
+  network.infer({});
+}
+
+TEST(MovedFrom, Stack) {
+  Stack stack(2, {{.spec = {.neurons = 3}}}, {.device = Device::cpu(1)});
+  const Stack other(std::move(stack));
+  expect_moved_from("stack", [&] { stack.reset(); });
+  expect_moved_from("stack", [&] { (void)stack.inputs(); });
+}
+
 TEST(MovedFrom, Linear) {
   Linear layer(2, 3, 1);
   Linear other(std::move(layer));
