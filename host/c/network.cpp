@@ -109,7 +109,7 @@ std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std:
     const auto floats = [&](const char* part, const plasticity_tensor& tensor) {
       const std::string name = str_cat("parameter '", parameter.name, "' ", part);
       Shape flat{{1}, 1};
-      check_dense(name, tensor);
+      check_dense(name, tensor, max_file_axes);
       for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) flat.size[0] *= tensor.shape[axis];
       std::int64_t elements = flat.size[0];
       plasticity_tensor list = tensor;

@@ -1,6 +1,7 @@
 #include "c/spec.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "c/status.hpp"
 #include "plasticity/device_memory.hpp"
@@ -171,6 +172,16 @@ plasticity_status plasticity_device_best(plasticity_device* device) {
 
 plasticity_status plasticity_device_check(plasticity_device device) {
   return guarded([&] { (void)c::to_device(device, 1); });
+}
+
+const char* plasticity_cuda_unavailable_reason(void) {
+  thread_local std::string reason;
+  try {
+    reason = cuda_unavailable_reason();
+  } catch (...) {
+    return "the reason is not known: out of memory";
+  }
+  return reason.c_str();
 }
 
 plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data, size_t bytes) {

@@ -215,6 +215,10 @@ void Plan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, S
 void Plan::load(Stream stream, const State<const float>& state, StepState step_state) const {
   plasticity::load(*this, *backend_, stream, state, step_state);
 }
+void Plan::load(Stream stream, std::nullptr_t, StepState step_state) const {
+  if (options_.precision == Precision::f64) return load(stream, State<const double>{}, step_state);
+  load(stream, State<const float>{}, step_state);
+}
 void Plan::step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const {
   plasticity::step(*this, *backend_, *step_check_, stream, args, step_state, scratch);
 }

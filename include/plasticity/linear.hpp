@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -15,7 +17,8 @@ namespace plasticity {
 /// uniform in +-1/sqrt(inputs). Their names are NAME.weight and NAME.bias.
 class PLASTICITY_API Linear {
  public:
-  /// Throws Error(invalid_argument) if a size is below 1 or W is too large for memory addresses.
+  /// Throws Error(invalid_argument) if a size is below 1 or W has more than 2^48 elements, and
+  /// Error(out_of_memory).
   Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear");
 
   std::int64_t inputs() const { return inputs_; }    ///< width of x
@@ -40,7 +43,7 @@ class PLASTICITY_API Linear {
   void load(const io::TensorFile& file);
 
  private:
-  std::int64_t checked_rows(std::span<const float> x, std::span<const float> y) const;
+  std::int64_t checked_rows(std::span<const float> x, std::span<const float> y, const char* name_of_y) const;
   std::int64_t inputs_, outputs_;
   std::string name_;
   std::vector<float> weight_, bias_, weight_gradient_, bias_gradient_;

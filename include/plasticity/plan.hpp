@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -86,6 +88,8 @@ class PLASTICITY_API Plan {
   /// step state is private to the plan.
   void load(Stream stream, const State<const float>& state, StepState step_state) const;
   void load(Stream stream, const State<const double>& state, StepState step_state) const;
+  void load(Stream stream, std::nullptr_t zero,
+            StepState step_state) const;  ///< `plan.load({}, {}, step_state)`
   void step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const;
   void step(Stream stream, const StepArgs<double>& args, StepState step_state, Scratch scratch) const;
   void store(Stream stream, const State<float>& state, StepState step_state) const;

@@ -121,7 +121,7 @@ void Experiment::save(const std::filesystem::path& path) const {
   io::save(path, file);
 }
 
-void Experiment::load(const std::filesystem::path& path) {
+void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
   const io::TensorFile file = io::load(path);
   const auto expect = [&](const std::string& key, const std::string& value) {
     if (read_metadata(file, key) != value) {
@@ -130,11 +130,17 @@ void Experiment::load(const std::filesystem::path& path) {
     }
   };
   expect("format", "plasticity-images-1");
-  expect("iterations", str_cat(options_.iterations));
   expect("size", str_cat(options_.size));
   expect("batch", str_cat(options_.batch));
   expect("seed", str_cat(options_.seed));
   expect("pictures", train_.source());
+  const auto iteration = read_number<std::int64_t>(file, "iteration");
+  const auto iterations =
+      own_iterations ? options_.iterations : read_number<std::int64_t>(file, "iterations");
+  if (iteration < 0 || iterations < std::max<std::int64_t>(iteration, 1)) {
+    throw_error(ErrorCode::format, str_cat(path.string(), " (checkpoint) 'iteration'"),
+                str_cat("0 to ", iterations, ", the number of iterations"), str_cat(iteration));
+  }
 
   std::vector<Learner> learners;
   for (const bool plastic : {true, false}) {
@@ -159,7 +165,8 @@ void Experiment::load(const std::filesystem::path& path) {
     learners.push_back(std::move(learner));
   }
   evaluated_at_ = io::to_floats(file.at("evaluated_at"));
-  iteration_ = read_number<std::int64_t>(file, "iteration");
+  iteration_ = iteration;
+  options_.iterations = iterations;
   learners_ = std::move(learners);
 }
 

@@ -57,8 +57,10 @@ class Experiment {
 
   /// Saves everything that load() needs to continue.
   void save(const std::filesystem::path& file) const;
-  /// Continues from a saved run. Throws Error(format) for a file of other options and then changes nothing.
-  void load(const std::filesystem::path& file);
+  /// Continues from a saved run. The number of iterations is that of the options if `own_iterations`,
+  /// otherwise that of the file. Throws Error(format) for a file of other options or of more iterations, and
+  /// changes nothing then.
+  void load(const std::filesystem::path& file, bool own_iterations);
 
  private:
   double learning_rate() const;
