@@ -28,7 +28,8 @@ static_assert(same(PLASTICITY_ELIGIBILITY_NONE, Eligibility::none) &&
               same(PLASTICITY_ELIGIBILITY_AFTER, Eligibility::after));
 static_assert(same(PLASTICITY_ALPHA_SCALAR, Granularity::scalar) &&
               same(PLASTICITY_ALPHA_POST, Granularity::post) &&
-              same(PLASTICITY_ALPHA_CONNECTION, Granularity::connection));
+              same(PLASTICITY_ALPHA_CONNECTION, Granularity::connection) &&
+              same(PLASTICITY_ALPHA_NONE, Granularity::none));
 static_assert(same(PLASTICITY_ACTIVATION_TANH, Activation::tanh) &&
               same(PLASTICITY_ACTIVATION_SIGMOID, Activation::sigmoid) &&
               same(PLASTICITY_ACTIVATION_RELU, Activation::relu) &&

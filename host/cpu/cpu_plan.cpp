@@ -1,5 +1,7 @@
 #include "cpu/cpu_plan.hpp"
 
+#include "cpu/fixed_plan.hpp"
+
 #include "base/throw_error.hpp"
 #include "plan/checkpoints.hpp"
 
@@ -181,6 +183,10 @@ template struct GroupSums<double>;
 namespace plasticity {
 
 std::shared_ptr<const Backend> make_cpu_backend(const Spec& spec, const PlanOptions& options) {
+  if (!spec.is_plastic()) {
+    if (options.precision == Precision::f64) return std::make_shared<cpu::FixedPlan<double>>(spec, options);
+    return std::make_shared<cpu::FixedPlan<float>>(spec, options);  // no traces, so bf16 is f32
+  }
   switch (options.precision) {
     case Precision::f64: return std::make_shared<cpu::CpuPlan<double, double>>(spec, options);
     case Precision::f32: return std::make_shared<cpu::CpuPlan<float, float>>(spec, options);

@@ -30,6 +30,7 @@ inline std::optional<Shape> parameter_shape_at(const Spec& spec, std::size_t ind
     case 2: return matrix(P, N);                                        // w
     case 3: return only_if(spec.cell == Cell::lstm, matrix(N, 3 * N));  // w_gates
     case 4:                                                             // alpha
+      if (!spec.is_plastic()) return std::nullopt;
       if (spec.alpha == Granularity::connection) return matrix(P, N);
       return vector(spec.alpha == Granularity::post ? N : 1);
     case 5: return only_if(spec.has_eta(), vector(1));              // eta
@@ -62,7 +63,7 @@ inline std::optional<Shape> state_shape_at(const Spec& spec, std::int64_t B, std
   switch (index) {
     case 0: return only_if(spec.is_recurrent(), matrix(B, N));        // y
     case 1: return only_if(spec.cell == Cell::lstm, matrix(B, N));    // c
-    case 2: return tensor(B, P, N);                                   // hebb
+    case 2: return only_if(spec.is_plastic(), tensor(B, P, N));       // hebb
     case 3: return only_if(spec.has_eligibility(), tensor(B, P, N));  // eligibility
     default: return std::nullopt;
   }

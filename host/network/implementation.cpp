@@ -262,7 +262,7 @@ void Network::Implementation::load_state(const io::TensorFile& file) {
     }
     values.emplace_back(member.name, io::to_floats(stored));
   }
-  reset(batch);
+  if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
   for (const auto& [name, tensor] : values) {
     const std::span<float> to = state.on_host(name);
     std::copy(tensor.begin(), tensor.end(), to.begin());

@@ -159,7 +159,7 @@ Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
     for (std::int64_t j = 0; j < N; ++j) {
       Real& g = m.rate[at(j)];
       switch (spec.rate) {
-        case Rate::fixed: g = p.eta[0]; break;
+        case Rate::fixed: g = spec.is_plastic() ? p.eta[0] : Real(0); break;
         case Rate::modulated: g = m.modulation; break;
         case Rate::fan_out: g = m.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
         case Rate::external: g = args.inputs.rate[(t * B + b) * N + j]; break;

@@ -60,6 +60,7 @@ Real alpha_of(const Spec& spec, const Real* alpha, std::int64_t i, std::int64_t 
     case Granularity::scalar: return alpha[0];
     case Granularity::post: return alpha[j];
     case Granularity::connection: return alpha[i * spec.neurons + j];
+    case Granularity::none: break;
   }
   return Real{};
 }

@@ -150,11 +150,12 @@ typedef enum plasticity_eligibility PLASTICITY_AS_INT {
   PLASTICITY_ELIGIBILITY_AFTER
 } plasticity_eligibility;
 
-/** The shape of the plasticity coefficients alpha: [1], [N] or [P,N]. */
+/** The shape of the plasticity coefficients alpha: [1], [N] or [P,N]; or no plastic part. See Granularity. */
 typedef enum plasticity_granularity PLASTICITY_AS_INT {
   PLASTICITY_ALPHA_SCALAR,
   PLASTICITY_ALPHA_POST,
-  PLASTICITY_ALPHA_CONNECTION
+  PLASTICITY_ALPHA_CONNECTION,
+  PLASTICITY_ALPHA_NONE
 } plasticity_granularity;
 
 /** The activation of the postsynaptic neurons. */

@@ -27,7 +27,7 @@ TEST(Spec, NamesParseToTheirEnumerators) {
   expect_names<Rule>({"decay", "oja", "hard_clip", "soft_clip", "additive", "read_clip"});
   expect_names<Rate>({"fixed", "modulated", "fan_out", "external"});
   expect_names<Eligibility>({"none", "before", "after"});
-  expect_names<Granularity>({"scalar", "post", "connection"});
+  expect_names<Granularity>({"scalar", "post", "connection", "none"});
   expect_names<Activation>({"tanh", "sigmoid", "relu", "identity", "softmax"});
   expect_names<ModulatorSource>({"hidden", "cell"});
   expect_names<Precision>({"f64", "f32", "bf16"});
@@ -41,6 +41,8 @@ TEST(Spec, NamesParseToTheirEnumerators) {
 /// Returns the field that validate() must name by the equations, or "" for a valid spec.
 std::string invalid_field(const Spec& spec) {
   if (spec.cell != Cell::rnn && spec.inputs == 0) return "spec.inputs";
+  if (spec.alpha == Granularity::none && spec.eligibility != Eligibility::none) return "spec.eligibility";
+  if (spec.alpha == Granularity::none && spec.rate != Rate::fixed) return "spec.rate";
   if (spec.eligibility != Eligibility::none && spec.rate == Rate::fixed) return "spec.rate";
   if (spec.cell == Cell::lstm && spec.activation != Activation::tanh) return "spec.activation";
   if (spec.cell != Cell::lstm && spec.modulator_source == ModulatorSource::cell)
@@ -84,10 +86,10 @@ TEST(Spec, ValidatesEveryCombination) {
     });
   });
   const int rules = static_cast<int>(names<Rule>().size());
-  EXPECT_EQ(valid + invalid, 3 * rules * 4 * 3 * 3 * 5 * 2 * 2);
+  EXPECT_EQ(valid + invalid, 3 * rules * 4 * 3 * 4 * 5 * 2 * 2);
   // Rules, alphas, and rates with eligibilities; then per cell: rnn 5 activations with and without inputs,
-  // feedforward 5 activations, lstm 2 modulator sources.
-  EXPECT_EQ(valid, rules * 3 * (4 * 3 - 2) * (5 * 2 + 5 + 2));
+  // feedforward 5 activations, lstm 2 modulator sources. Without alpha: one rate, no eligibility.
+  EXPECT_EQ(valid, rules * (3 * (4 * 3 - 2) + 1) * (5 * 2 + 5 + 2));
 }
 
 TEST(Spec, DerivedProperties) {

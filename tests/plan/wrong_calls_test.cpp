@@ -70,7 +70,7 @@ TEST(BadInput, Specs) {
                  {.rule = static_cast<Rule>(-1)});
   expect_invalid("spec.rate: expected a value", {.rate = static_cast<Rate>(4)});
   expect_invalid("spec.eligibility: expected a value", {.eligibility = static_cast<Eligibility>(3)});
-  expect_invalid("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(3)});
+  expect_invalid("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(4)});
   expect_invalid("spec.activation: expected a value", {.activation = static_cast<Activation>(5)});
   expect_invalid("spec.modulator_source: expected a value",
                  {.modulator_source = static_cast<ModulatorSource>(2)});

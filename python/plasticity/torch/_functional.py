@@ -141,7 +141,7 @@ def plastic(
         modulation, index = results[1], 2
     final = [None, None, None, None]
     for k, present in enumerate(
-        (spec.cell != "feedforward", spec.cell == "lstm", True, spec.eligibility != "none")
+        (spec.cell != "feedforward", spec.cell == "lstm", spec.alpha != "none", spec.eligibility != "none")
     ):
         if present:
             final[k] = results[index]
