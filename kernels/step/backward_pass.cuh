@@ -12,7 +12,8 @@
 
 namespace plasticity::cuda {
 
-/// What a thread needs for one batch element. Pointers are at the thread's first row and column.
+/// The inputs and outputs of a thread for one batch element. Pointers are at the thread's first row and
+/// column.
 template <Eligibility kind, class Trace, int V>
 struct ElementGradient {
   bool reads, updates;                    // the two parts of a launch
@@ -101,7 +102,8 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
   }
 }
 
-/// Where this thread stores the row's sums of an iteration: see share_row_sums().
+/// The address at which this thread stores its row sum of an iteration, see share_row_sums(). Null: another
+/// thread has it.
 template <int V, int elements, int rows, class Element>
 __device__ __forceinline__ float* place_of_row_sum(const Element* e, int which, int& row) {
   row = 0;
