@@ -25,7 +25,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange = arena.take<float>(plan.choice_.execution == Execution::grid
                                    ? plan.choice_.groups *
-                                         backward_exchange(network_traits(spec), plan.choice_.shape)
+                                         backward_exchange(network_traits(spec), plan.choice_.old_shape)
                                    : 0);
 
   const std::size_t begin = arena.bytes();

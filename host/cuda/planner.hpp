@@ -4,7 +4,7 @@
 #include <string>
 
 #include "plasticity/plan.hpp"
-#include "resident/shape.hpp"
+#include "resident/old_shape.hpp"
 
 // Chooses the kernels that run a sequence, and the layout of an element over blocks. The choice depends only
 // on the sizes and the device's limits, so it is tested without a GPU.
@@ -30,7 +30,8 @@ struct Sizes {
 /// The chosen execution, its launch shape, and why each preferred alternative was rejected.
 struct ExecutionChoice {
   Execution execution = Execution::step;
-  GroupShape shape{};       ///< for cta, cluster and grid
+  GroupShape shape{};  ///< for cta, cluster and grid
+  OldGroupShape old_shape{};
   std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
   std::int64_t forward_bytes = 0, backward_bytes = 0;  ///< of shared memory per block
   std::string reasons;                                 ///< "cta: …; cluster: …"

@@ -1,8 +1,10 @@
 // Resident execution: the device's limits, the choice of an execution, and one launch per sequence.
 #include <algorithm>
+#include <limits>
 
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 
@@ -27,8 +29,10 @@ ExecutionChoice CudaPlan::choose() const {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
     if (!choice.resident()) return choice;
+    const NetworkTraits network = network_traits(spec_);
     const std::int64_t room =
-        kernels_.max_resident_groups(spec_.eligibility, network_traits(spec_), choice.shape);
+        std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape),
+                 kernels_.max_backward_groups(spec_.eligibility, network, choice.old_shape));
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the other elements are done in waves
       return choice;
@@ -44,7 +48,9 @@ ExecutionChoice CudaPlan::choose() const {
 
 void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory,
                                 const float* current, bool on_tape, cudaStream_t stream) const {
-  const ResidentForward run{.params = step_params(options_.steps, args.parameters, args.inputs, args.masks),
+  StepParams params = step_params(options_.steps, args.parameters, args.inputs, args.masks);
+  if (form_of(spec_.rule) == Form::linear) params.clip = std::numeric_limits<float>::infinity();
+  const ResidentForward run{.params = params,
                             .network = network_traits(spec_),
                             .shape = choice_.shape,
                             .groups = choice_.groups,
@@ -70,7 +76,7 @@ void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory&
                                  cudaStream_t stream) const {
   const ResidentBackward run{.step = step,
                              .network = network_traits(spec_),
-                             .shape = choice_.shape,
+                             .shape = choice_.old_shape,
                              .groups = choice_.groups,
                              .replays = replays(),
                              .hebb = memory.hebb,

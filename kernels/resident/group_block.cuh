@@ -21,7 +21,7 @@ struct GroupBlock {
   bool owner;   // one thread per column finishes its sums
   std::int64_t column;
 
-  __device__ GroupBlock(const StepParams& p, const GroupShape& shape)
+  __device__ GroupBlock(const StepParams& p, const OldGroupShape& shape)
       : kind(shape.kind),
         size(shape.blocks),
         rank(static_cast<int>(blockIdx.x % static_cast<unsigned>(shape.blocks))),
@@ -105,8 +105,8 @@ struct MatrixColumn {
 struct Weights {
   MatrixColumn w, alpha;
 
-  __device__ Weights(const StepParams& p, const GroupShape& shape, const GroupBlock& block, float* shared_w,
-                     float* shared_alpha) {
+  __device__ Weights(const StepParams& p, const OldGroupShape& shape, const GroupBlock& block,
+                     float* shared_w, float* shared_alpha) {
     const auto load = [&](const float* matrix, bool on_chip, float* shared) {
       if (!on_chip) return MatrixColumn{matrix + block.column, p.N};
       for (std::int64_t i = block.row_group; block.inside && i < p.P; i += block.row_groups)

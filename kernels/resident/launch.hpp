@@ -3,6 +3,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "resident/old_shape.hpp"
 #include "resident/shape.hpp"
 
 namespace plasticity::cuda {
@@ -28,7 +29,7 @@ struct ResidentForward {
 struct ResidentBackward {
   BackwardStep step;  // t, G, GE, dx, dg, dpost and dc are not used
   NetworkTraits network;
-  GroupShape shape;
+  OldGroupShape shape;
   std::int64_t groups;
   bool replays;               // traces are read from the replayed segment below, else from the tape
   float *hebb, *eligibility;  // [K,B,P,N] the segment of each element
@@ -36,16 +37,23 @@ struct ResidentBackward {
   BackwardLayout layout;      // set by the launch
 };
 
-/// The resident kernels of a rule, instantiated in resident/instances/resident_RULE.cu. Launches throw
-/// plasticity::Error if CUDA rejects them.
+/// The resident forward kernels of a form, instantiated in resident/instances/forward_FORM.cu. Launches throw
+/// plasticity::Error if CUDA rejects them. Rules of Form::linear use those of Form::read_clipped, with an
+/// infinite clip.
+template <Form form>
+struct ResidentForwardKernels {
+  static void launch(const ResidentForward& run, cudaStream_t stream);
+  /// How many groups of this shape the current device can hold at once; 0 if it cannot hold one.
+  static std::int64_t max_groups(const NetworkTraits& network, Eligibility eligibility,
+                                 const GroupShape& shape);
+};
+
+/// The resident backward kernels of a rule, instantiated in resident/instances/resident_RULE.cu.
 template <Rule rule>
 struct ResidentKernels {
-  static void launch_forward(const ResidentForward& run, cudaStream_t stream);
   static void launch_backward(const ResidentBackward& run, cudaStream_t stream);
-  /// How many groups of this shape the current device can hold at once, forward and backward. 0 if it cannot
-  /// hold one.
   static std::int64_t max_groups(Eligibility eligibility, const NetworkTraits& network,
-                                 const GroupShape& shape);
+                                 const OldGroupShape& shape);
 };
 
 }  // namespace plasticity::cuda

@@ -1,5 +1,5 @@
-// The resident kernels of the rule decay.
-#include "resident/launch.cuh"
+// The resident backward kernels of the rule decay.
+#include "resident/backward_launch.cuh"
 #include "rules/decay.hpp"
 
 template struct plasticity::cuda::ResidentKernels<plasticity::Rule::decay>;
