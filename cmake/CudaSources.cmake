@@ -8,12 +8,13 @@ function(plasticity_kernel_sources variable)
     ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu
     ${kernels}/training/optimizer.cu ${kernels}/training/squared_error.cu)
   foreach(form IN ITEMS read_clipped clipped soft)
-    list(APPEND sources ${kernels}/resident/instances/forward_${form}.cu)
+    list(APPEND sources
+      ${kernels}/resident/instances/forward_${form}.cu ${kernels}/resident/instances/backward_${form}.cu)
   endforeach()
   foreach(rule IN ITEMS decay oja hard_clip soft_clip additive read_clip)
     list(APPEND sources
       ${kernels}/step/instances/forward_${rule}.cu ${kernels}/step/instances/backward_${rule}.cu
-      ${kernels}/replay/instances/replay_${rule}.cu ${kernels}/resident/instances/resident_${rule}.cu)
+      ${kernels}/replay/instances/replay_${rule}.cu)
   endforeach()
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

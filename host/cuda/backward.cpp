@@ -16,16 +16,19 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const std::int64_t stepped = plan.choice_.resident() ? 0 : 1;  // a resident execution keeps these on chip
   G = arena.take<float>(stepped * BN * P);
   GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
-  const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
+  const std::int64_t replayed = plan.replays() ? stepped * plan.interval_ * BN * P : 0;
   hebb = arena.take<float>(replayed);
   eligibility = arena.take<float>(spec.has_eligibility() ? replayed : 0);
+  const NetworkTraits network = network_traits(spec);
+  const ExecutionChoice& choice = plan.choice_;
+  segment = arena.take<float>(
+      choice.resident() ? resident_segment(network, choice.backward, choice.groups, plan.interval_) : 0);
   dx = {arena.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
   dg = {arena.take<float>(stepped * 2 * BN), BN};
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
   dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange = arena.take<float>(plan.choice_.execution == Execution::grid
-                                   ? plan.choice_.groups *
-                                         backward_exchange(network_traits(spec), plan.choice_.old_shape)
+                                   ? plan.choice_.groups * backward_exchange(network, choice.backward)
                                    : 0);
 
   const std::size_t begin = arena.bytes();
@@ -40,6 +43,8 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
+  alpha_is_summed = choice.resident() && accumulates_alpha(network, choice.backward);
+  if (alpha_is_summed) groups = B;
   partial = arena.take<float>(groups * P * N);
 
   reduction_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),

@@ -74,7 +74,7 @@ void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
                       .partial = memory.partial};
-  kernels.launch_replay(replay, bf16, stream);
+  if (!memory.alpha_is_summed) kernels.launch_replay(replay, bf16, stream);
   launch_add_groups(replay, alpha, stream);
 }
 

@@ -16,40 +16,7 @@ constexpr std::int64_t preferred_connections = 16384;
 
 constexpr std::int64_t preferred_connections_of_cta = 10240;
 
-/// The preferred minimum of rows per thread.
-constexpr int preferred_rows = 8;
-
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-OldGroupShape old_shape_of(const Spec& spec, GroupKind kind, std::int64_t blocks, std::int64_t columns) {
-  const std::int64_t P = spec.presynaptic();
-  OldGroupShape shape;
-  shape.kind = kind;
-  shape.blocks = static_cast<int>(blocks);
-  shape.columns = static_cast<int>(columns);
-  shape.rows = static_cast<int>(spec.is_recurrent() ? columns : ceil_div(P, blocks));
-  shape.lanes = 2;
-  while (shape.lanes < 32 && shape.lanes < columns) shape.lanes *= 2;
-  shape.tiles = static_cast<int>(ceil_div(columns, shape.lanes));
-  const std::int64_t rows_at_once = 32 / shape.lanes;
-  shape.warp_groups = static_cast<int>(std::clamp<std::int64_t>(ceil_div(P, preferred_rows * rows_at_once), 1,
-                                                                std::max(resident_warps / shape.tiles, 1)));
-  return shape;
-}
-
-/// The old shape with as much of w and alpha on chip as fits. None if the traces do not fit.
-std::optional<OldGroupShape> fit_old_shape(const Spec& spec, const DeviceLimits& limits,
-                                           OldGroupShape shape) {
-  const NetworkTraits network = network_traits(spec);
-  const bool matrix = spec.alpha == Granularity::connection;
-  for (const int on_chip : {2, 1, 0}) {
-    shape.w_on_chip = on_chip > 0;
-    shape.alpha_on_chip = on_chip > 1 && matrix;
-    if (on_chip == 2 && !matrix) continue;
-    if (BackwardLayout(network, shape).floats * 4 <= limits.shared_bytes) return shape;
-  }
-  return std::nullopt;
-}
 
 /// The parts of a thread, in the order of preference.
 constexpr std::array<ThreadShape, 5> thread_shapes = {ThreadShape::rows_8x4_half, ThreadShape::rows_8x4,
@@ -71,9 +38,9 @@ std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_
   const std::int64_t rows = ceil_div(P, traits.row_groups());
   if (traits.in_registers ? rows > traits.max_rows : rows > 1 << 16) return std::nullopt;
   shape.rows = static_cast<int>(rows);
-  shape.share = 1;
-  while (std::int64_t{shape.share} * shape.blocks < P) shape.share *= 2;
-  if (spec.is_recurrent() && kind != GroupKind::cta) shape.share = shape.columns;
+  const std::int64_t share =
+      spec.is_recurrent() && kind != GroupKind::cta ? columns : ceil_div(P, shape.blocks);
+  while ((std::int64_t{1} << shape.share_bits) < share) ++shape.share_bits;
   if (columns % shape.tile_columns() != 0 || (traits.columns == 1 && columns != shape.tile_columns()))
     return std::nullopt;
   if (shape.threads() > max_threads(thread, spec.has_eligibility())) return std::nullopt;
@@ -92,11 +59,8 @@ std::optional<ExecutionChoice> fit_columns(const Spec& spec, const DeviceLimits&
     ExecutionChoice choice;
     choice.shape = *shape;
     choice.forward_bytes = bytes(ForwardLayout(network, *shape).floats);
-    const std::optional<OldGroupShape> old =
-        fit_old_shape(spec, limits, old_shape_of(spec, kind, shape->blocks, std::min(columns, spec.neurons)));
-    if (!old) continue;
-    choice.old_shape = *old;
-    choice.backward_bytes = bytes(BackwardLayout(network, *old).floats);
+    choice.backward = *shape;
+    choice.backward_bytes = bytes(BackwardLayout(network, *shape).floats);
     if (std::max(choice.forward_bytes, choice.backward_bytes) <= limits.shared_bytes) return choice;
   }
   return std::nullopt;
@@ -175,6 +139,14 @@ std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits
 
 }  // namespace
 
+GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape) {
+  GroupShape result = shape;
+  if (shape.thread == ThreadShape::rows_32x1) return result;
+  result.thread = ThreadShape::any_rows;
+  result.rows = static_cast<int>(ceil_div(spec.presynaptic(), result.traits().row_groups()));
+  return result;
+}
+
 NetworkTraits network_traits(const Spec& spec) {
   return {.N = spec.neurons,
           .P = spec.presynaptic(),
@@ -184,7 +156,8 @@ NetworkTraits network_traits(const Spec& spec) {
           .eligible = spec.has_eligibility(),
           .softmax = spec.activation == Activation::softmax,
           .modulated = spec.has_modulator(),
-          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell};
+          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell,
+          .alpha_matrix = spec.alpha == Granularity::connection};
 }
 
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits,

@@ -21,9 +21,9 @@ RuleKernels kernels_of(Rule rule) {
                        .launch_segment = ReplayKernels<r>::launch_segment,
                        .launch_replay = ReplayKernels<r>::launch_replay,
                        .launch_resident_forward = ResidentForwardKernels<resident_form<r>>::launch,
-                       .launch_resident_backward = ResidentKernels<r>::launch_backward,
+                       .launch_resident_backward = ResidentBackwardKernels<resident_form<r>>::launch,
                        .max_forward_groups = ResidentForwardKernels<resident_form<r>>::max_groups,
-                       .max_backward_groups = ResidentKernels<r>::max_groups};
+                       .max_backward_groups = ResidentBackwardKernels<resident_form<r>>::max_groups};
   });
 }
 

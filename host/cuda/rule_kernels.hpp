@@ -16,7 +16,7 @@ struct RuleKernels {
   void (*launch_resident_forward)(const ResidentForward&, cudaStream_t);
   void (*launch_resident_backward)(const ResidentBackward&, cudaStream_t);
   std::int64_t (*max_forward_groups)(const NetworkTraits&, Eligibility, const GroupShape&);
-  std::int64_t (*max_backward_groups)(Eligibility, const NetworkTraits&, const OldGroupShape&);
+  std::int64_t (*max_backward_groups)(const NetworkTraits&, Eligibility, bool bf16, const GroupShape&);
 };
 
 RuleKernels kernels_of(Rule rule);

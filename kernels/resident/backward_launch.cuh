@@ -1,42 +1,38 @@
-// The launches of a rule's resident kernels. Included by the instantiation files (resident/instances).
+// The launches of a form's resident backward kernels. Included by the instantiation files
+// (resident/instances).
 #pragma once
 
-#include "resident/launch.hpp"
-#include "resident/old_backward.cuh"
-#include "rules/dispatch.hpp"
+#include "resident/backward.cuh"
+#include "resident/group_launch.cuh"
 
 namespace plasticity::cuda {
 
-/// The launch of `groups` groups of blocks, each block with that many floats of shared memory.
-inline LaunchConfig old_group_launch(const OldGroupShape& shape, std::int64_t groups, std::int64_t floats,
-                                     cudaStream_t stream) {
-  return {.grid = static_cast<unsigned>(groups * shape.blocks),
-          .block = static_cast<unsigned>(shape.threads()),
-          .shared_bytes = static_cast<std::size_t>(floats) * sizeof(float),
-          .stream = stream,
-          .cooperative = shape.kind == GroupKind::grid,
-          .cluster = static_cast<unsigned>(shape.kind == GroupKind::cluster ? shape.blocks : 1)};
+/// The kernel. Only any_rows and rows_32x1 read a bfloat16 tape.
+template <Form form>
+auto select_resident_backward(Eligibility eligibility, ThreadShape shape, bool bf16) {
+  return dispatch_eligibility(eligibility, [&]<Eligibility kind> {
+    return dispatch_thread_shape(shape, [&]<ThreadShape s> {
+      if constexpr (s == ThreadShape::any_rows || s == ThreadShape::rows_32x1)
+        if (bf16) return resident_backward_kernel<form, kind, s, true>;
+      return resident_backward_kernel<form, kind, s, false>;
+    });
+  });
 }
 
-template <Rule rule>
-auto select_resident_backward(Eligibility eligibility) {
-  return dispatch_eligibility(eligibility,
-                              [&]<Eligibility kind> { return resident_backward_kernel<rule, kind>; });
+template <Form form>
+void ResidentBackwardKernels<form>::launch(const ResidentBackward& run, cudaStream_t stream) {
+  ResidentBackward complete = run;
+  complete.layout = BackwardLayout(run.network, run.shape);
+  const bool bf16 = run.step.record.hebb16 != nullptr;
+  plasticity::launch(select_resident_backward<form>(run.step.params.eligibility, run.shape.thread, bf16),
+                     group_launch(run.shape, run.groups, complete.layout.floats, stream), complete);
 }
 
-template <Rule rule>
-void ResidentKernels<rule>::launch_backward(const ResidentBackward& run, cudaStream_t stream) {
-  ResidentBackward with_layout = run;
-  with_layout.layout = BackwardLayout(run.network, run.shape);
-  launch(select_resident_backward<rule>(run.step.params.eligibility),
-         old_group_launch(run.shape, run.groups, with_layout.layout.floats, stream), with_layout);
-}
-
-template <Rule rule>
-std::int64_t ResidentKernels<rule>::max_groups(Eligibility eligibility, const NetworkTraits& network,
-                                               const OldGroupShape& shape) {
-  return groups_at_once(select_resident_backward<rule>(eligibility),
-                        old_group_launch(shape, 1, BackwardLayout(network, shape).floats, nullptr));
+template <Form form>
+std::int64_t ResidentBackwardKernels<form>::max_groups(const NetworkTraits& network, Eligibility eligibility,
+                                                       bool bf16, const GroupShape& shape) {
+  return groups_at_once(select_resident_backward<form>(eligibility, shape.thread, bf16),
+                        group_launch(shape, 1, BackwardLayout(network, shape).floats, nullptr));
 }
 
 }  // namespace plasticity::cuda

@@ -24,7 +24,7 @@ __device__ void begin_element(ForwardBlock<kind, shape>& block, int b) {
   const std::int64_t element = b * p.P * p.N, bj = b * p.N + block.owner.column;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   const auto of_element = [&](const float* traces) { return traces == nullptr ? nullptr : traces + element; };
-  clear_traces(block.traces, block.at.rows);
+  clear_traces(block.traces, block.at.chunks);
   load_traces(block.traces, block.at, p.P, p.N,
               {of_element(run.initial_hebb), of_element(run.initial_eligibility)});
   block.slots = {};
@@ -103,7 +103,7 @@ __device__ __forceinline__ void run_step(ForwardBlock<kind, shape>& block, int t
   const bool recurrent = !block.run.network.feedforward, zeroed = reads && block.zeroed;
   if (t > 0) complete_step(block, t, b);
   const bool due = t > 0 && !zeroed;
-  if (zeroed) clear_traces(block.traces, block.at.rows);
+  if (zeroed) clear_traces(block.traces, block.at.chunks);
   const bool no_x_before = !due || (recurrent && block.zeroed_before), no_x = !reads || (recurrent && zeroed);
   const float* x_before = block.own_rows(no_x_before ? block.zero() : block.x(block.slots.before));
   const float* x_now = block.own_rows(no_x ? block.zero() : block.x(block.slots.now));

@@ -57,7 +57,7 @@ struct ForwardBlock {
         layout(forward.layout),
         memory(shared),
         exchange(exchange_of(forward, shared)),
-        at(forward.shape, exchange.rank, static_cast<int>(forward.params.N)),
+        at(forward.shape, forward.layout.chunks, exchange.rank, static_cast<int>(forward.params.N)),
         N(static_cast<int>(forward.params.N)),
         width(forward.shape.columns) {
     owner.column = exchange.rank * run.shape.columns + static_cast<int>(threadIdx.x);
@@ -120,7 +120,7 @@ __device__ void load_parameters(const ForwardBlock<kind, shape>& block) {
   for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
   __syncthreads();
   if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; chunk < block.run.shape.chunks(); ++chunk) {
+    for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
       Chunk w, alpha;
       load_matrix_chunk(block.at, p.w, p.P, p.N, 1, chunk, w);
       load_matrix_chunk(block.at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);

@@ -38,12 +38,6 @@ struct Weights {
   }
 };
 
-/// The largest value that an update leaves: the limit of its clamp.
-template <Form form>
-__device__ inline float update_limit(float clip) {
-  return form == Form::soft ? 1.0f : clip;
-}
-
 /// One chunk of the pass. `x_before`, `x_now`: of its rows.
 template <Form form, Eligibility kind, int V, int rows>
 __device__ __forceinline__ void update_and_read(Chunk& h, Chunk& e, const Chunk& w, const Chunk& alpha,

@@ -14,15 +14,17 @@ struct Place {
   static constexpr int V = traits.columns, row_groups = traits.row_groups(), warps = traits.warps_per_tile();
   static constexpr int max_chunks = traits.chunks(traits.max_rows);
 
-  int row;       // the first: the row group
-  int rows;      // per thread
+  int row;   // the first: the row group
+  int rows;  // per thread
+  int chunks;
   int warp;      // among the warps of the tile
   int local;     // the first column, within the block
   int column;    // the first column, within the network
   int existing;  // columns that exist: 0 … V
   int chunk;     // the offset of the first chunk in a slice; the next is 128 floats further
 
-  __device__ Place(const GroupShape& group, int rank, int N) : rows(group.rows) {
+  __device__ Place(const GroupShape& group, int own_chunks, int rank, int N)
+      : rows(group.rows), chunks(own_chunks) {
     const int lane = static_cast<int>(threadIdx.x % 32), global_warp = static_cast<int>(threadIdx.x / 32);
     warp = global_warp % warps;
     row = lane / row_lanes * warps + warp;
@@ -30,7 +32,7 @@ struct Place {
     column = rank * group.columns + local;
     const int left = N - column;
     existing = left <= 0 ? 0 : (left < V ? left : V);
-    chunk = 4 * (global_warp * group.chunks() * 32 + lane);
+    chunk = 4 * (global_warp * chunks * 32 + lane);
   }
 
   /// Row r of the thread; of a chunk and one of its four values.
@@ -58,15 +60,15 @@ __device__ __forceinline__ void store_chunk(float* shared, const Chunk& from) {
 
 /// Loads the thread's part of row i of a matrix [P,N] from global memory, or its rows of a chunk. Values that
 /// do not exist are zero. `row_stride`: 0 if all rows are equal; `column_stride`: 0 if all columns are.
-template <ThreadShape shape>
-__device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const float* matrix, std::int64_t P,
+template <ThreadShape shape, class T>
+__device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const T* matrix, std::int64_t P,
                                                   std::int64_t row_stride, std::int64_t column_stride,
                                                   int chunk, Chunk& to) {
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const int i = at.row_of(at.row_in(chunk, k)), j = at.column_in(k);
     const bool exists = i < P && j < at.existing;
-    to[k] = exists ? matrix[i * row_stride + (at.column + j) * column_stride] : 0.0f;
+    to[k] = exists ? to_float(matrix[i * row_stride + (at.column + j) * column_stride]) : 0.0f;
   }
 }
 

@@ -52,7 +52,7 @@ PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits_of(ThreadShape shape) {
     case ThreadShape::rows_32x1: return {1, 32, 1, true, 256};
     case ThreadShape::any_rows: break;
   }
-  return {4, 0, 4, false, 512};
+  return {4, 0, 4, false, 384};
 }
 
 /// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain.
@@ -70,18 +70,23 @@ struct GroupShape {
   int blocks = 1;    // G
   int columns = 32;  // C: whole tiles; with several blocks a power of two
   ThreadShape thread = ThreadShape::rows_8x4;
-  int rows = 1;   // per thread: ceil(P / row_groups)
-  int share = 1;  // rows of x̄ that a block adds up in backward: a power of two; in a recurrent cell C
+  int rows = 1;  // per thread: ceil(P / row_groups)
+  int share_bits =
+      0;  // a block adds up 2^share_bits rows of x̄ in backward; in a recurrent cell with several blocks C
+
+  PLASTICITY_HOST_DEVICE constexpr int share() const { return 1 << share_bits; }
 
   PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits() const { return traits_of(thread); }
   PLASTICITY_HOST_DEVICE constexpr int tile_columns() const { return row_lanes * traits().columns; }
   PLASTICITY_HOST_DEVICE constexpr int tiles() const { return columns / tile_columns(); }
+  /// The group's parts of a sum over a row's columns: one per tile of eight threads.
+  PLASTICITY_HOST_DEVICE constexpr int pieces() const { return blocks * tiles(); }
   PLASTICITY_HOST_DEVICE constexpr int threads() const { return 32 * tiles() * traits().warps_per_tile(); }
-  PLASTICITY_HOST_DEVICE constexpr int chunks() const { return traits().chunks(rows); }
+  /// Chunks of a thread. Backward works on four rows at a time.
+  constexpr int forward_chunks() const { return traits().chunks(rows); }
+  constexpr int backward_chunks() const { return traits().chunks((rows + 3) / 4 * 4); }
   /// Floats of the slice of a matrix [P,C], padded.
-  PLASTICITY_HOST_DEVICE constexpr std::int64_t slice() const {
-    return std::int64_t{4} * threads() * chunks();
-  }
+  constexpr std::int64_t slice(int chunks) const { return std::int64_t{4} * threads() * chunks; }
 };
 
 /// The properties of a network that determine how much shared memory its blocks need.
@@ -89,6 +94,7 @@ struct NetworkTraits {
   std::int64_t N, P;
   Rule rule;
   bool feedforward, lstm, eligible, softmax, modulated, reads_cell;
+  bool alpha_matrix;  // alpha per connection
 
   PLASTICITY_HOST_DEVICE int channels() const { return reads_cell ? 2 : 1; }
 };
@@ -130,6 +136,7 @@ struct SharedLayout {
 
 struct ForwardLayout : SharedLayout {
   RowOrder x_order, y_order;  // of x and of the exchanged vectors; equal in a recurrent cell
+  int chunks;                 // of a thread
   int w, alpha;               // [slice] if traces are in registers
   int hebb, eligibility;      // [slice] if they are not
   int zero;                   // [x_order] zeros
@@ -144,7 +151,8 @@ struct ForwardLayout : SharedLayout {
   ForwardLayout() = default;
   ForwardLayout(const NetworkTraits& network, const GroupShape& shape) {
     const ThreadTraits traits = shape.traits();
-    const std::int64_t slice = shape.slice(), C = shape.columns;
+    const std::int64_t slice = shape.slice(shape.forward_chunks()), C = shape.columns;
+    chunks = shape.forward_chunks();
     x_order = RowOrder(traits.row_groups(), network.P);
     y_order = RowOrder(traits.row_groups(), network.N);
     w = take(traits.in_registers ? slice : 0);
@@ -159,6 +167,99 @@ struct ForwardLayout : SharedLayout {
     parts = take((network.lstm ? 4 : 1) * traits.warps_per_tile() * C);
     modulator = take(network.modulated ? network.N : 0);
     fan = take(2 * C);
+    scalars = take(2);
+  }
+};
+
+/// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
+inline std::int64_t backward_exchange(const NetworkTraits& network, const GroupShape& shape) {
+  return 2 * std::int64_t{shape.blocks} * shape.pieces() * shape.share() * 2 + 3 * network.N;
+}
+
+/// The sums over rows that a column has in a step of backward.
+enum ColumnSum : int { sum_drive, sum_kept, sum_alpha, sum_y, sum_eta, column_sums };
+
+/// The sums that a column keeps over all steps of backward.
+enum CarriedSum : int { total_alpha, total_eta, total_v, total_v0, total_fan, total_fan_bias, carried_sums };
+
+/// The values that the owner of a column keeps in shared memory.
+enum OwnValue : int {
+  own_dpost,     ///< the gradient of post from the trace update of the same step
+  own_drate,     ///< of the rate of this step
+  own_dc,        ///< LSTM: the gradient of c, carried to the step before
+  own_rate,      ///< of the update of the step before
+  own_y,         ///< its postsynaptic activity
+  own_post,      ///< the activity of the step before
+  own_M,         ///< M of the step before
+  own_dy,        ///< the upstream gradient of this step
+  own_post_now,  ///< the activity of this step
+  own_M_now,     ///< M of this step
+  own_v,         ///< the modulator's weight
+  own_bias,      ///< the bias of the rate
+  own_values
+};
+
+/// Steps of a segment that are replayed together.
+constexpr int replayed_steps = 4;
+
+struct BackwardLayout : SharedLayout {
+  int chunks, slice, tiles, pieces;  // of the shape
+  std::int64_t exchange;             // backward_exchange()
+  RowOrder x_order;                  // of x
+  int w, alpha, dalpha;              // [slice] if traces are in registers; dalpha: the gradient of alpha
+  int alpha_sums;                    // [threads,classes,4] if alpha is not a matrix
+  int G, GE;                         // [slice] if they are not
+  int zero;                          // [x_order] zeros
+  int x;                             // [2,x_order] of the current step and the step before
+  int factors;                       // [3,C] per column, of the update of the step before: kept, drive, y
+  int replayed_x;                    // [replayed_steps,x_order]
+  int replayed_factors;              // [replayed_steps,3,C]
+  int da;                            // [4 or 1,C]
+  int parts;                         // [column_sums or 3,warps of a tile,C]
+  int gates;                         // [tiles,x_order] LSTM: the gates' part of x̄ of each tile
+  int inbox;      // [2,pieces,share,2] x̄ of this block's rows: the parts of the read and of the update
+  int tile_sums;  // [whole tiles,share,2] if they are not summed in the inbox
+  int carry;      // [share] the update's part of x̄ of the next step to be done
+  int dg;         // [2,N] the gradient of each column's rate
+  int fan;        // [N] fan_out: the weights
+  int inner;      // [N] softmax: the gradient of the output
+  int own;        // [own_values,C] see OwnValue
+  int sums;       // [carried_sums,C]
+  int scalars;    // [2] eta
+
+  BackwardLayout() = default;
+  BackwardLayout(const NetworkTraits& network, const GroupShape& shape) {
+    const ThreadTraits traits = shape.traits();
+    const std::int64_t C = shape.columns, share = shape.share();
+    chunks = shape.backward_chunks();
+    slice = static_cast<int>(shape.slice(chunks));
+    tiles = shape.tiles();
+    pieces = shape.pieces();
+    exchange = backward_exchange(network, shape);
+    const bool grid = shape.kind == GroupKind::grid;
+    x_order = RowOrder(traits.row_groups(), network.P);
+    w = take(traits.in_registers ? slice : 0);
+    alpha = take(traits.in_registers ? slice : 0);
+    dalpha = take(traits.in_registers && network.alpha_matrix ? slice : 0);
+    alpha_sums = take(network.alpha_matrix ? 0 : 4 * shape.threads() * traits.classes);
+    G = take(traits.in_registers ? 0 : slice);
+    GE = take(traits.in_registers || !network.eligible ? 0 : slice);
+    zero = take(x_order.size);
+    x = take(2 * x_order.size);
+    factors = take(3 * C);
+    replayed_x = take(replayed_steps * x_order.size);
+    replayed_factors = take(replayed_steps * 3 * C);
+    da = take((network.lstm ? 4 : 1) * C);
+    parts = take((network.eligible ? column_sums : 3) * traits.warps_per_tile() * C);
+    gates = take(network.lstm ? std::int64_t{tiles} * x_order.size : 0);
+    inbox = take(grid ? 0 : std::int64_t{2} * pieces * share * 2);
+    tile_sums = take(grid || traits.columns == 1 ? pieces * share * 2 : 0);
+    carry = take(share);
+    dg = take(network.modulated ? 2 * network.N : 0);
+    fan = take(network.modulated ? network.N : 0);
+    inner = take(network.softmax ? network.N : 0);
+    own = take(own_values * C);
+    sums = take(carried_sums * C);
     scalars = take(2);
   }
 };

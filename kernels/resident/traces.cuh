@@ -7,6 +7,12 @@
 
 namespace plasticity::cuda {
 
+/// The limit of a form's clamp.
+template <Form form>
+__device__ inline float clamp_limit(float clip) {
+  return form == Form::soft ? 1.0f : clip;
+}
+
 /// Traces in registers.
 template <Eligibility kind, ThreadShape shape>
 struct ThreadTraces {
@@ -24,10 +30,9 @@ requires(!traits_of(shape).in_registers) struct ThreadTraces<kind, shape> {
 /// Calls visit(chunk, h, e) for every chunk of the thread; e is ignored without an eligibility trace. Changes
 /// are kept.
 template <Eligibility kind, ThreadShape shape, class Visit>
-__device__ __forceinline__ void for_each_chunk(ThreadTraces<kind, shape>& traces, int rows, Visit visit) {
+__device__ __forceinline__ void for_each_chunk(ThreadTraces<kind, shape>& traces, int count, Visit visit) {
   constexpr ThreadTraits traits = traits_of(shape);
   constexpr bool eligible = kind != Eligibility::none;
-  const int count = traits.chunks(rows);
   if constexpr (traits.in_registers) {
 #pragma unroll
     for (int chunk = 0; chunk < traits.chunks(traits.max_rows); ++chunk) {
@@ -48,7 +53,7 @@ __device__ __forceinline__ void for_each_chunk(ThreadTraces<kind, shape>& traces
 
 /// Sets all traces to zero. Rows and columns that do not exist stay zero from then on.
 template <Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces, int rows) {
+__device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces, [[maybe_unused]] int count) {
   constexpr ThreadTraits traits = traits_of(shape);
   if constexpr (traits.in_registers) {
 #pragma unroll
@@ -61,7 +66,7 @@ __device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces, 
     }
   } else {
     constexpr Chunk zero{};
-    for (int chunk = 0; chunk < traits.chunks(rows); ++chunk) {
+    for (int chunk = 0; chunk < count; ++chunk) {
       store_chunk(traces.hebb + chunk * chunk_stride, zero);
       if constexpr (kind != Eligibility::none) store_chunk(traces.eligibility + chunk * chunk_stride, zero);
     }
@@ -80,12 +85,12 @@ __device__ __forceinline__ void load_traces(ThreadTraces<kind, shape>& traces, c
                                             std::int64_t P, std::int64_t N,
                                             const ElementTraces<const float>& from) {
   if (from.hebb != nullptr) {
-    for_each_chunk(traces, at.rows,
+    for_each_chunk(traces, at.chunks,
                    [&](int chunk, Chunk& h, Chunk&) { load_matrix_chunk(at, from.hebb, P, N, 1, chunk, h); });
   }
   if constexpr (kind != Eligibility::none) {
     if (from.eligibility == nullptr) return;
-    for_each_chunk(traces, at.rows, [&](int chunk, Chunk&, Chunk& e) {
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
       load_matrix_chunk(at, from.eligibility, P, N, 1, chunk, e);
     });
   }
@@ -123,13 +128,13 @@ __device__ __forceinline__ void store_traces(ThreadTraces<kind, shape>& traces, 
     return N % 4 == 0 && reinterpret_cast<std::uintptr_t>(matrix) % 16 == 0;
   };
   if (to.hebb != nullptr) {
-    for_each_chunk(traces, at.rows, [&](int chunk, Chunk& h, Chunk&) {
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk&) {
       store_matrix_chunk(at, to.hebb, P, N, wide(to.hebb), chunk, h, plain);
     });
   }
   if constexpr (kind != Eligibility::none) {
     if (to.eligibility == nullptr) return;
-    for_each_chunk(traces, at.rows, [&](int chunk, Chunk&, Chunk& e) {
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
       store_matrix_chunk(at, to.eligibility, P, N, wide(to.eligibility), chunk, e, plain);
     });
   }
@@ -140,7 +145,7 @@ template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_rounded_traces(ThreadTraces<kind, shape>& traces,
                                                      const Place<shape>& at, std::int64_t P, std::int64_t N,
                                                      float clip, const ElementTraces<__nv_bfloat16>& to) {
-  for_each_chunk(traces, at.rows, [&](int chunk, Chunk& h, Chunk& e) {
+  for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk& e) {
     store_matrix_chunk(at, to.hebb, P, N, false, chunk, h,
                        [&](float value) { return from_float<__nv_bfloat16>(rounded<form>(value, clip)); });
     if constexpr (kind != Eligibility::none) {

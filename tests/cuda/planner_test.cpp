@@ -78,7 +78,7 @@ TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
       EXPECT_EQ(shape.columns, single.shape.columns);
       EXPECT_EQ(shape.threads(), single.shape.threads());
       EXPECT_GE(std::int64_t{shape.blocks} * shape.columns, neurons);
-      EXPECT_GE(std::int64_t{shape.blocks} * shape.share, spec.presynaptic());
+      EXPECT_GE(std::int64_t{shape.blocks} * shape.share(), spec.presynaptic());
       EXPECT_GE(shape.rows * shape.traits().row_groups(), spec.presynaptic());
       EXPECT_EQ(shape.tiles() * shape.tile_columns(), shape.columns);
       EXPECT_LE(shape.threads(), max_threads(shape.thread, spec.has_eligibility()));
