@@ -160,7 +160,9 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
     fill_rate(spec, args.parameters, modulation, at(args.inputs.rate, row * N), space.rate);
-    pending = {.x = sweep.x, .y = post, .rate = space.rate};
+    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip}, space.kept,
+                         space.drive);
+    pending = {.x = sweep.x, .y = post, .kept = space.kept, .drive = space.drive};
     y_before = output;
     c_before = c;
   }

@@ -11,16 +11,15 @@ namespace {
 float nearest_bfloat16(float value) { return to_float(to_bfloat16(value)); }
 
 template <Form form, Eligibility kind>
-void match_rows(const Connection<float>& c, Rule rule, const UpdateFactors<float>& update,
-                const float* eligibility, const Bfloat16* after, const RoundedClip& clip, float* hebb) {
+void match_rows(const Connection<float>& c, const UpdateFactors<float>& update, const float* eligibility,
+                const Bfloat16* after, const RoundedClip& clip, float* hebb) {
   // Larger than the rounding differences between this function and the sweeps, smaller than bfloat16
   // resolves.
   constexpr float margin = 0x1p-12f;
   const float beyond_clip = clip.clip * (1 + margin), within_clip = clip.clip * (1 - margin);
   const std::int64_t stride = padded<float>(c.N);
   for (std::int64_t j = 0; j < c.N; ++j) {
-    const Column<float> column = column_of<kind>(rule, update.rate[j], update.y[j], {clip.clip});
-    const ColumnFactors<float> factors{column.kept, column.drive, update.y[j]};
+    const ColumnFactors<float> factors{has_kept<form> ? update.kept[j] : 1, update.drive[j], update.y[j]};
     for (std::int64_t i = 0; i < c.P; ++i) {
       const std::int64_t ij = i * stride + j;
       float e = kind == Eligibility::none ? 0.0f : eligibility[ij];
@@ -64,7 +63,7 @@ void RoundedTraces::match_clip_side(const Connection<float>& connection, const U
   dispatch_form(form_of(rule_), [&]<Form form> {
     if constexpr (has_clip_side<form>) {
       dispatch_eligibility(kind_, [&]<Eligibility kind> {
-        match_rows<form, kind>(connection, rule_, update, eligibility, after, clip_, hebb);
+        match_rows<form, kind>(connection, update, eligibility, after, clip_, hebb);
       });
     }
   });

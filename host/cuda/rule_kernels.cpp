@@ -1,7 +1,6 @@
 #include "cuda/rule_kernels.hpp"
 
-#include "rules/dispatch.hpp"
-#include "rules/rules.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -15,11 +14,12 @@ constexpr Form resident_form =
 
 RuleKernels kernels_of(Rule rule) {
   return dispatch_rule(rule, []<Rule r> {
-    return RuleKernels{.launch_step = ForwardKernels<r>::launch_step,
-                       .launch_flush = ForwardKernels<r>::launch_flush,
-                       .launch_backward_step = BackwardKernels<r>::launch_step,
-                       .launch_segment = ReplayKernels<r>::launch_segment,
-                       .launch_replay = ReplayKernels<r>::launch_replay,
+    constexpr Form form = TraceRule<r>::form;
+    return RuleKernels{.launch_step = ForwardKernels<form>::launch_step,
+                       .launch_flush = ForwardKernels<form>::launch_flush,
+                       .launch_backward_step = BackwardKernels<form>::launch_step,
+                       .launch_segment = ReplayKernels<form>::launch_segment,
+                       .launch_replay = ReplayKernels<form>::launch_replay,
                        .launch_resident_forward = ResidentForwardKernels<resident_form<r>>::launch,
                        .launch_resident_backward = ResidentBackwardKernels<resident_form<r>>::launch,
                        .max_forward_groups = ResidentForwardKernels<resident_form<r>>::max_groups,

@@ -45,6 +45,16 @@ __device__ __forceinline__ uint4 load_16_once(const void* global) {
   return v;
 }
 
+/// As load_16_once(), 8 bytes.
+__device__ __forceinline__ uint2 load_8_once(const void* global) {
+  uint2 v;
+  asm volatile("ld.global.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
+               : "=r"(v.x), "=r"(v.y)
+               : "l"(global)
+               : "memory");
+  return v;
+}
+
 /// As load_16_once(), for memory that is not written while this kernel runs: the compiler may move the load.
 __device__ __forceinline__ uint4 load_16_once_read_only(const void* global) {
   uint4 v;
@@ -127,6 +137,10 @@ inline void store_16(void* p, uint4 v, SIMT_HERE) {
   *static_cast<uint4*>(p) = v;
 }
 inline uint4 load_16_once(const void* global, SIMT_HERE) { return load_16(global, where); }
+inline uint2 load_8_once(const void* global, SIMT_HERE) {
+  simt::device::check_aligned(global, 8, where);
+  return *static_cast<const uint2*>(global);
+}
 inline uint4 load_16_once_read_only(const void* global, SIMT_HERE) { return load_16(global, where); }
 inline void store_16_global(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 inline void store_8_global(void* global, uint2 v, SIMT_HERE) {

@@ -103,7 +103,7 @@ __device__ __forceinline__ const __nv_bfloat16* rounded_traces_of(
 /// The pass of step t, and the thread's sums.
 template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
 __device__ __forceinline__ void reverse_pass(BackwardBlock<form, kind, shape>& block, const ReverseStep& at,
-                                             TraceRing<shape>& ring) {
+                                             TraceRing<form, kind, shape>& ring) {
   const bool recurrent = block.p.cell != Cell::feedforward;
   BackwardColumns<shape> c;
   load_columns_of(block, at.reads, at.updates && !at.cut, c);
@@ -115,7 +115,6 @@ __device__ __forceinline__ void reverse_pass(BackwardBlock<form, kind, shape>& b
   if constexpr (on_bf16) {
     rows.rounded_now = rounded_traces_of(block, at);
     if (rows.rounded_now != nullptr) {
-      c.limit = block.p.clip;
       backward_pass<form, kind, true>(block, rows, ring, c);
     } else {
       backward_pass<form, kind, false>(block, rows, ring, c);
@@ -130,7 +129,7 @@ __device__ __forceinline__ void reverse_pass(BackwardBlock<form, kind, shape>& b
 template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
 __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& block, ReverseStep& at,
                                              const BackwardPoint& point, float doutput,
-                                             TraceRing<shape>& ring) {
+                                             TraceRing<form, kind, shape>& ring) {
   const StepParams& p = block.p;
   if (block.owns()) {
     if (at.reads) compute_da(block, point, doutput);
@@ -217,7 +216,7 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
   at.b = b;
   at.length = length;
   at.segment = length > 0 ? ((length - 1) / K + 1) * K : 0;
-  TraceRing<shape> ring;
+  TraceRing<form, kind, shape> ring;
   // No block may send to another before that one has begun. Under the executor all have, so no test sees
   // this.
   block.exchange.sync();  // mutate: skip, see above

@@ -184,7 +184,7 @@ __device__ __forceinline__ void load_columns_of(const BackwardBlock<form, kind, 
   c.matrix = p.alpha_row != 0;
   c.read_clip = p.clip;
   c.side_clip = rounded_clip(p.clip).bound;
-  c.limit = updates ? clamp_limit<form>(p.clip) : INFINITY;
+  c.limit = updates ? update_limit<form>(p.clip) : INFINITY;
   c.eta = 0;
   if constexpr (kind != Eligibility::none) c.eta = updates ? block.eta() : 0;
 #pragma unroll

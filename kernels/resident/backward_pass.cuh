@@ -13,13 +13,17 @@
 namespace plasticity::cuda {
 
 /// Chunks of the traces that a thread asks for before it needs them: as many as registers allow.
-template <ThreadShape shape>
-constexpr int ring_chunks = traits_of(shape).max_threads > 256 ? 2 : 4;
+template <Form form, Eligibility kind, ThreadShape shape>
+constexpr int ring_chunks = !traits_of(shape).in_registers                        ? 1
+                            : max_threads(shape, kind != Eligibility::none) > 256 ? (has_kept<form> ? 1 : 2)
+                            : shape == ThreadShape::rows_16x4&& kind != Eligibility::none ? 1
+                                                                                          : 4;
 
 /// The next chunks of the traces.
-template <ThreadShape shape>
+template <Form form, Eligibility kind, ThreadShape shape>
 struct TraceRing {
-  Chunk h[ring_chunks<shape>], e[ring_chunks<shape>];
+  static constexpr int depth = ring_chunks<form, kind, shape>;
+  Chunk h[depth], e[depth];
 };
 
 /// The inputs of a pass for one thread, and its sums per class and column.
@@ -140,11 +144,11 @@ __device__ __forceinline__ void load_weights_of(const BackwardBlock<form, kind, 
 /// Loads the first four chunks of a pass, before anything else of its step is known.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void fill_ring(const BackwardBlock<form, kind, shape>& block, const float* source,
-                                          TraceRing<shape>& ring) {
+                                          TraceRing<form, kind, shape>& ring) {
   if constexpr (!Place<shape>::traits.in_registers) return;
   const int chunks = block.at.chunks;
 #pragma unroll
-  for (int k = 0; k < ring_chunks<shape>; ++k)
+  for (int k = 0; k < ring.depth; ++k)
     if (k < chunks) load_replayed(block, source, k, ring.h[k], ring.e[k]);
 }
 
@@ -152,7 +156,7 @@ __device__ __forceinline__ void fill_ring(const BackwardBlock<form, kind, shape>
 template <Form form, Eligibility kind, bool rounded, ThreadShape shape>
 __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& block,
                                               const BackwardRows<form, kind, shape>& rows,
-                                              TraceRing<shape>& ring, BackwardColumns<shape>& c) {
+                                              TraceRing<form, kind, shape>& ring, BackwardColumns<shape>& c) {
   constexpr ThreadTraits traits = Place<shape>::traits;
   constexpr int V = traits.columns;
   constexpr bool eligible = kind != Eligibility::none;
@@ -168,8 +172,8 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
     if constexpr (Place<shape>::traits.in_registers) {
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
-        h[k] = ring.h[chunk % ring_chunks<shape>][k];
-        if constexpr (eligible) e[k] = ring.e[chunk % ring_chunks<shape>][k];
+        h[k] = ring.h[chunk % ring.depth][k];
+        if constexpr (eligible) e[k] = ring.e[chunk % ring.depth][k];
       }
     } else {
       load_replayed(block, rows.source, chunk, h, e);
@@ -178,9 +182,9 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
     reverse_chunk<form, kind, rounded>(G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride,
                                        alpha_sums + own_class * chunk_stride, own_class, c, terms);
     if constexpr (Place<shape>::traits.in_registers) {
-      if (chunk + ring_chunks<shape> < traits.chunks(traits.max_rows) && chunk + ring_chunks<shape> < chunks)
-        load_replayed(block, rows.source, chunk + ring_chunks<shape>, ring.h[chunk % ring_chunks<shape>],
-                      ring.e[chunk % ring_chunks<shape>]);
+      if (chunk + ring.depth < traits.chunks(traits.max_rows) && chunk + ring.depth < chunks)
+        load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
+                      ring.e[chunk % ring.depth]);
     }
   };
   const auto four_rows = [&](int r, auto&& with_gradients) {

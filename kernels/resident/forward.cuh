@@ -71,16 +71,16 @@ __device__ __forceinline__ void store_step_traces(ForwardBlock<kind, shape>& blo
 /// The gate products of an LSTM, h(t−1) W_gates, for the thread's rows and columns.
 template <Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void gate_pass(const ForwardBlock<kind, shape>& block, const float* x) {
-  constexpr int V = Place<shape>::V, classes = Place<shape>::traits.classes;
+  constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
   const Place<shape>& at = block.at;
   const std::int64_t N = block.p.N;
 #pragma unroll 1
   for (int gate = 0; gate < 3; ++gate) {
-    float s[classes][V] = {};
+    float s[own_classes][V] = {};
 #pragma unroll 1
-    for (int r = 0; r < at.rows; r += classes) {
+    for (int r = 0; r < at.rows; r += own_classes) {
 #pragma unroll
-      for (int own = 0; own < classes; ++own) {
+      for (int own = 0; own < own_classes; ++own) {
         const int i = at.row_of(r + own);
         if (r + own >= at.rows || i >= N) continue;
         const float x_i = x[r + own];
@@ -98,7 +98,7 @@ __device__ __forceinline__ void gate_pass(const ForwardBlock<kind, shape>& block
 /// is left.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void run_step(ForwardBlock<kind, shape>& block, int t, int b, bool reads) {
-  constexpr int V = Place<shape>::V, classes = Place<shape>::traits.classes;
+  constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
   const StepParams& p = block.p;
   const bool recurrent = !block.run.network.feedforward, zeroed = reads && block.zeroed;
   if (t > 0) complete_step(block, t, b);
@@ -107,7 +107,7 @@ __device__ __forceinline__ void run_step(ForwardBlock<kind, shape>& block, int t
   const bool no_x_before = !due || (recurrent && block.zeroed_before), no_x = !reads || (recurrent && zeroed);
   const float* x_before = block.own_rows(no_x_before ? block.zero() : block.x(block.slots.before));
   const float* x_now = block.own_rows(no_x ? block.zero() : block.x(block.slots.now));
-  float s[classes][V] = {};
+  float s[own_classes][V] = {};
   forward_pass<form>(block.traces, block.at, block.weights, x_before, x_now,
                      load_columns_of<form>(block, due), s);
   if (!reads || (block.run.on_tape && block.steps_to_checkpoint == 0)) {

@@ -85,7 +85,7 @@ __device__ __forceinline__ ForwardColumns<Place<shape>::V> load_columns_of(
   c.eta = 0;
   if constexpr (kind != Eligibility::none) c.eta = due ? block.eta() : 0;
   c.read_clip = block.p.clip;
-  c.limit = due ? clamp_limit<form>(block.p.clip) : INFINITY;
+  c.limit = due ? update_limit<form>(block.p.clip) : INFINITY;
 #pragma unroll
   for (int k = 0; k < V; ++k) {
     c.kept[k] = 1;

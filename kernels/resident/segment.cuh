@@ -116,9 +116,10 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
                                              int count, bool more, int b) {
   constexpr int V = Place<shape>::V;
   const StepParams& p = block.p;
-  const float limit = clamp_limit<form>(p.clip);
+  const float limit = update_limit<form>(p.clip);
   float eta = 0;
   if constexpr (kind != Eligibility::none) eta = block.eta();
+#pragma unroll 1
   for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
     Chunk h, e{};
     if (s == 0) {
@@ -127,6 +128,7 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
       load_replayed(block, segment_slot(block, s), chunk, h, e);
     }
     float* slot = segment_slot(block, s);
+#pragma unroll 1
     for (int k = 0; k < count; ++k) {
       if (resets(p, first + s + k, b)) {
 #pragma unroll
@@ -160,6 +162,7 @@ __device__ __forceinline__ void replay_segment(const BackwardBlock<form, kind, s
   const Record& record = block.step.record;
   for (int s = 0; first + s < end; s += replayed_steps) {
     const int left = end - first - s, count = left < replayed_steps ? left : replayed_steps;
+#pragma unroll 1
     for (int k = 0; k < count; ++k) {
       const int t = first + s + k;
       load_x(block, block.replayed_x(k), t, b);

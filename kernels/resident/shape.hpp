@@ -52,7 +52,7 @@ PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits_of(ThreadShape shape) {
     case ThreadShape::rows_32x1: return {1, 32, 1, true, 256};
     case ThreadShape::any_rows: break;
   }
-  return {4, 0, 4, false, 384};
+  return {4, 0, 4, false, 320};
 }
 
 /// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain.

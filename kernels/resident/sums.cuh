@@ -11,12 +11,12 @@ namespace plasticity::cuda {
 constexpr unsigned whole_warp = 0xffffffffu;
 
 /// The sum of a thread's classes.
-template <int classes>
-__device__ __forceinline__ float join_classes(const float (&s)[classes]) {
-  static_assert(classes == 1 || classes == 2 || classes == 4);
-  if constexpr (classes == 1) {
+template <int count>
+__device__ __forceinline__ float join_classes(const float (&s)[count]) {
+  static_assert(count == 1 || count == 2 || count == 4);
+  if constexpr (count == 1) {
     return s[0];
-  } else if constexpr (classes == 2) {
+  } else if constexpr (count == 2) {
     return s[0] + s[1];
   } else {
     return (s[0] + s[2]) + (s[1] + s[3]);
@@ -49,14 +49,14 @@ template <ThreadShape shape>
 __device__ __forceinline__ void store_class_sums(
     const Place<shape>& at, const float (&s)[Place<shape>::traits.classes][Place<shape>::V], float* parts,
     int width) {
-  constexpr int V = Place<shape>::V, classes = Place<shape>::traits.classes;
+  constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
   float joined[V];
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    float own[classes];
+    float own[own_classes];
 #pragma unroll
-    for (int c = 0; c < classes; ++c) own[c] = s[c][k];
-    joined[k] = join_classes<classes>(own);
+    for (int c = 0; c < own_classes; ++c) own[c] = s[c][k];
+    joined[k] = join_classes<own_classes>(own);
   }
   store_warp_sums(at, joined, parts, width);
 }

@@ -7,12 +7,6 @@
 
 namespace plasticity::cuda {
 
-/// The limit of a form's clamp.
-template <Form form>
-__device__ inline float clamp_limit(float clip) {
-  return form == Form::soft ? 1.0f : clip;
-}
-
 /// Traces in registers.
 template <Eligibility kind, ThreadShape shape>
 struct ThreadTraces {

@@ -15,12 +15,18 @@ struct ColumnFactors {
   V y;            ///< y_j, for an eligibility trace
 };
 
-/// The constants of all connections.
+/// The constants of all connections in one update.
 template <class V>
 struct UpdateConstants {
-  V eta;   ///< of the eligibility trace
-  V clip;  ///< of the rule
+  V eta;    ///< of the eligibility trace
+  V limit;  ///< of the clamp, see update_limit(); infinite: nothing is clamped
 };
+
+/// The limit of a form's clamp.
+template <Form form, class V>
+PLASTICITY_HOST_DEVICE inline V update_limit(V clip) {
+  return form == Form::soft ? 1 - V{} : clip;
+}
 
 /// The drive X of a connection before the update. `eligibility` is replaced by E after the step.
 template <Eligibility kind, class V>
@@ -49,11 +55,9 @@ PLASTICITY_HOST_DEVICE inline V unclamped_update(V hebb, V drive, const ColumnFa
 
 /// H' of U.
 template <Form form, class V>
-PLASTICITY_HOST_DEVICE inline V clamped_update(V unclamped, V clip) {
-  if constexpr (form == Form::clipped) {
-    return clamp(unclamped, clip);
-  } else if constexpr (form == Form::soft) {
-    return clamp(unclamped, 1 - V{});
+PLASTICITY_HOST_DEVICE inline V clamped_update(V unclamped, V limit) {
+  if constexpr (form == Form::clipped || form == Form::soft) {
+    return clamp(unclamped, limit);
   } else {
     return unclamped;
   }
@@ -66,7 +70,7 @@ PLASTICITY_HOST_DEVICE inline void update_connection(V& hebb, V& eligibility, V 
                                                      const ColumnFactors<V>& column,
                                                      const UpdateConstants<V>& constants) {
   const V drive = drive_of<kind>(eligibility, x, column.y, constants.eta);
-  hebb = clamped_update<form>(unclamped_update<form>(hebb, drive, column), constants.clip);
+  hebb = clamped_update<form>(unclamped_update<form>(hebb, drive, column), constants.limit);
 }
 
 /// The value φ(H) of a trace in the plastic read.
@@ -108,14 +112,14 @@ PLASTICITY_HOST_DEVICE inline V presynaptic_factor(const ColumnFactors<V>& colum
 /// X. `passes`: the value of U that decides whether the gradient passes the clamp.
 template <Form form, class V>
 PLASTICITY_HOST_DEVICE inline V reverse_update(V& G, V hebb, V drive, V passes,
-                                               const ColumnFactors<V>& column, V clip,
+                                               const ColumnFactors<V>& column, V limit,
                                                ColumnGradients<V>& sums) {
   if constexpr (form == Form::clipped) {
-    G = through_clamp(passes, clip, G);
+    G = through_clamp(passes, limit, G);
     sums.drive = multiply_add(G, drive, sums.drive);  // adjoint
     return G;
   } else if constexpr (form == Form::soft) {
-    const V p = rounded_product(column.drive, drive), kept = through_clamp(passes, 1 - V{}, G);
+    const V p = rounded_product(column.drive, drive), kept = through_clamp(passes, limit, G);
     const V dp = rounded_product(kept, select(p >= V{}, 1 - hebb, 1 + hebb));  // adjoint
     G = multiply_add(kept, -magnitude(p), kept);                               // adjoint
     sums.drive = multiply_add(dp, drive, sums.drive);                          // adjoint
@@ -139,7 +143,7 @@ PLASTICITY_HOST_DEVICE inline V reverse_connection(V& G, V& GE, V hebb, V eligib
                                                    ColumnGradients<V>& sums) {
   V after = eligibility;
   const V drive = drive_of<kind>(after, x, column.y, constants.eta);
-  const V dp = reverse_update<form>(G, hebb, drive, passes, column, constants.clip, sums);
+  const V dp = reverse_update<form>(G, hebb, drive, passes, column, constants.limit, sums);
   if constexpr (kind == Eligibility::none) {
     return dp;
   } else {

@@ -29,7 +29,7 @@ PLASTICITY_HOST_DEVICE inline auto dispatch_rule(Rule rule, Run run) {
 #endif
 }
 
-/// Returns run.operator()<form>().
+/// Returns run.operator()<form>(). Host only.
 template <class Run>
 inline auto dispatch_form(Form form, Run run) {
   switch (form) {
@@ -41,7 +41,7 @@ inline auto dispatch_form(Form form, Run run) {
   throw std::logic_error("form: expected a value of its enumeration");
 }
 
-/// Returns run.operator()<kind>(). Throws std::logic_error for a value outside the enumeration.
+/// Returns run.operator()<kind>(). Throws std::logic_error for a value outside the enumeration. Host only.
 template <class Run>
 inline auto dispatch_eligibility(Eligibility kind, Run run) {
   switch (kind) {

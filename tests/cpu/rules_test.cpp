@@ -57,7 +57,7 @@ Traces<double> updated(const Spec& spec, const Point<double>& at) {
   dispatch_form(form_of(spec.rule), [&]<Form form> {
     dispatch_eligibility(spec.eligibility, [&]<Eligibility kind> {
       update_connection<form, kind>(traces.hebb, traces.eligibility, at.x, factors_of(spec, at),
-                                    UpdateConstants<double>{at.eta, spec.clip});
+                                    UpdateConstants<double>{at.eta, update_limit<form>(spec.clip)});
     });
   });
   return traces;
@@ -70,8 +70,9 @@ Point<double> adjoint(const Spec& spec, const Point<double>& at, double G, doubl
   Point<double> result{};
   dispatch_form(form_of(spec.rule), [&]<Form form> {
     dispatch_eligibility(spec.eligibility, [&]<Eligibility kind> {
-      const double dx = reverse_connection<form, kind>(G, GE, at.hebb, at.eligibility, at.x, column,
-                                                       UpdateConstants<double>{at.eta, spec.clip}, sums);
+      const double dx = reverse_connection<form, kind>(
+          G, GE, at.hebb, at.eligibility, at.x, column,
+          UpdateConstants<double>{at.eta, update_limit<form>(spec.clip)}, sums);
       const auto [rate, y] = column_adjoint_of<kind>(
           spec.rule, at.rate, at.y, Column<double>{sums.kept, sums.drive}, RuleConstants<double>{spec.clip});
       result = {G, GE, dx * presynaptic_factor<kind>(column), y + sums.y, rate, sums.eta};

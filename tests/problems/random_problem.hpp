@@ -55,7 +55,13 @@ T pick(std::mt19937_64& random, std::initializer_list<T> values) {
   return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
 }
 
-/// Returns a random valid spec.
+/// Returns a random enumerator.
+template <class Enum>
+Enum pick_any(std::mt19937_64& random) {
+  return static_cast<Enum>(random() % names<Enum>().size());
+}
+
+/// Returns a random valid spec. Every rule, rate, … occurs, also one that was added after these tests.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
 /// Returns every valid combination of cell, rule, rate and eligibility. The other fields are random.
