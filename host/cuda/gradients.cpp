@@ -67,7 +67,7 @@ void CudaPlan::ParameterGradients::add_alpha(const Variant& tape) const {
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
                       .partial = memory.partial};
-  kernels.launch_replay(replay, tape, stream);
+  if (!memory.alpha_is_summed) kernels.launch_replay(replay, tape, stream);
   launch_add_groups(replay, alpha, stream);
 }
 
