@@ -8,9 +8,9 @@
 namespace plasticity {
 
 Network::Network(const Spec& spec, const NetworkOptions& options)
-    : implementation_(std::make_unique<Implementation>(spec, options)) {}
+    : implementation_(std::make_unique<Implementation>(spec, options), "network") {}
 Network::Network(std::unique_ptr<Implementation> implementation)
-    : implementation_(std::move(implementation)) {}
+    : implementation_(std::move(implementation), "network") {}
 Network::~Network() = default;
 Network::Network(Network&&) noexcept = default;
 Network& Network::operator=(Network&&) noexcept = default;

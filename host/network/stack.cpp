@@ -191,7 +191,7 @@ io::TensorFile Stack::Implementation::description() const {
 }
 
 Stack::Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options)
-    : implementation_(std::make_unique<Implementation>(inputs, std::move(layers), options)) {}
+    : implementation_(std::make_unique<Implementation>(inputs, std::move(layers), options), "stack") {}
 Stack::~Stack() = default;
 Stack::Stack(Stack&&) noexcept = default;
 Stack& Stack::operator=(Stack&&) noexcept = default;

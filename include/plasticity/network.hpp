@@ -13,6 +13,7 @@
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/io/safetensors.hpp"
+#include "plasticity/owner.hpp"
 #include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
@@ -111,8 +112,8 @@ class PLASTICITY_API Network {
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory).
   explicit Network(const Spec& spec, const NetworkOptions& options = {});
   ~Network();
-  Network(Network&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
-  Network& operator=(Network&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
+  Network(Network&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
+  Network& operator=(Network&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
   const Spec& spec() const;               ///< as passed to the constructor
   const NetworkOptions& options() const;  ///< as passed to the constructor
@@ -207,7 +208,7 @@ class PLASTICITY_API Network {
   friend class Trainer;
   struct Implementation;
   explicit Network(std::unique_ptr<Implementation> implementation);
-  std::unique_ptr<Implementation> implementation_;
+  Owner<Implementation> implementation_;
 };
 
 /// Returns the Spec that Network::save() stored for the network `name`. Throws Error(format) if it is missing

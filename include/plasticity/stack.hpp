@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -8,6 +10,7 @@
 
 #include "plasticity/config.h"
 #include "plasticity/network.hpp"
+#include "plasticity/owner.hpp"
 
 namespace plasticity {
 
@@ -50,8 +53,8 @@ class PLASTICITY_API Stack {
   /// not 0 and not the width of the sources.
   Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options = {});
   ~Stack();
-  Stack(Stack&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
-  Stack& operator=(Stack&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
+  Stack(Stack&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
+  Stack& operator=(Stack&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
   std::int64_t inputs() const;                    ///< I
   std::int64_t outputs() const;                   ///< N of the last layer
@@ -91,7 +94,7 @@ class PLASTICITY_API Stack {
 
  private:
   struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  Owner<Implementation> implementation_;
 };
 
 /// The constructor arguments of a Stack in a file.

@@ -35,6 +35,23 @@ TEST(MovedFrom, Trainer) {
   EXPECT_EQ(trainer.steps(), 0);
 }
 
+TEST(MovedFrom, NetworkAndStack) {
+  Network network({.neurons = 3}, {.device = Device::cpu(1)});
+  Network other(std::move(network));
+  const std::vector<float> u(3);
+  expect_moved_from("network", [&] { network.infer({.u = u}); });
+  expect_moved_from("network", [&] { (void)network.spec(); });
+  expect_moved_from("network", [&] { (void)network.clone(); });
+  expect_moved_from("network", [&] { Trainer trainer(network); });
+  network = std::move(other);
+  network.infer({.u = u});
+  Stack stack(3, {{.spec = {.neurons = 3}}}, {.device = Device::cpu(1)});
+  Stack moved(std::move(stack));
+  expect_moved_from("stack", [&] { stack.infer({.x = u}); });
+  expect_moved_from("stack", [&] { stack.reset(); });
+  moved.infer({.x = u});
+}
+
 TEST(MovedFrom, Linear) {
   Linear layer(2, 3, 1);
   Linear other(std::move(layer));
