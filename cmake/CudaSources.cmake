@@ -1,16 +1,19 @@
 # The sources of the CUDA part, which nvcc compiles for devices and g++ for the tests' executor.
 
-# plasticity_kernel_sources(VARIABLE): the kernels. Kernels that depend on the rule have one file per rule (and one line
-# in this list).
+# plasticity_kernel_sources(VARIABLE): the kernels. Kernels of the one update have one file per form.
 function(plasticity_kernel_sources variable)
   set(kernels ${PROJECT_SOURCE_DIR}/kernels)
   set(sources
     ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu
     ${kernels}/training/optimizer.cu ${kernels}/training/squared_error.cu)
-  foreach(rule IN ITEMS decay oja hard_clip soft_clip additive read_clip)
+  foreach(form IN ITEMS linear read_clipped clipped soft)
     list(APPEND sources
-      ${kernels}/step/instances/forward_${rule}.cu ${kernels}/step/instances/backward_${rule}.cu
-      ${kernels}/replay/instances/replay_${rule}.cu ${kernels}/resident/instances/resident_${rule}.cu)
+      ${kernels}/step/instances/forward_${form}.cu ${kernels}/step/instances/backward_${form}.cu
+      ${kernels}/replay/instances/replay_${form}.cu)
+  endforeach()
+  foreach(form IN ITEMS read_clipped clipped soft)
+    list(APPEND sources
+      ${kernels}/resident/instances/forward_${form}.cu ${kernels}/resident/instances/backward_${form}.cu)
   endforeach()
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

@@ -80,9 +80,8 @@ bool has_member(const Members& members, std::string_view name) {
 std::optional<Shape> shape_of(const Spec& spec, std::int64_t steps, std::int64_t batch,
                               std::string_view full_name) {
   const Shape sequence{{steps, batch, spec.neurons}, 3};
-  if (full_name == "y" || full_name == "dy" || full_name == "masks.clamp" ||
-      full_name == "masks.clamp_value") {
-    return sequence;
+  for (const std::string_view each : {"y", "dy", "a", "da", "masks.clamp", "masks.clamp_value"}) {
+    if (full_name == each) return sequence;
   }
   if (full_name == "masks.reset") return Shape{{steps, batch}, 2};
   if (full_name == "masks.length") return Shape{{batch}, 1};

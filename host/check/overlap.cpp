@@ -99,6 +99,7 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
   regions.add("initial_state.", args.initial_state, 1);
   regions.add_tensor("", "y", args.y, steps * batch * spec.neurons);
   regions.add_tensor("", "modulation", args.modulation, steps * batch);
+  regions.add_tensor("", "a", args.a, steps * batch * spec.neurons);
   regions.add("final_state.", args.final_state, 1);
   regions.add_memory("tape", tape);
   regions.add_memory("scratch", scratch);
@@ -113,6 +114,7 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
   regions.add("inputs.", args.inputs);
   regions.add(args.masks);
   regions.add_tensor("", "dy", args.dy, steps * batch * spec.neurons);
+  regions.add_tensor("", "da", args.da, steps * batch * spec.neurons);
   regions.add("dfinal_state.", args.dfinal_state, 1);
   regions.add("dparameters.", args.dparameters);
   regions.add("dinputs.", args.dinputs);
@@ -131,6 +133,7 @@ void check_overlap(const Spec& spec, std::int64_t batch, const StepArgs<Real>& a
   regions.add(args.masks);
   regions.add_tensor("", "y", args.y, batch * spec.neurons);
   regions.add_tensor("", "modulation", args.modulation, batch);
+  regions.add_tensor("", "a", args.a, batch * spec.neurons);
   regions.add_memory("step_state", step_state);
   regions.add_memory("scratch", scratch);
   regions.check();

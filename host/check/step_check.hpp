@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "model/for_each_tensor.hpp"
 #include "plasticity/arguments.hpp"
@@ -37,11 +38,12 @@ class StepCheck {
     const Masks<Real>& masks = args.masks;
     if ((masks.clamp == nullptr) != (masks.clamp_value == nullptr) || masks.length != nullptr) return false;
     if (args.y == nullptr || (args.modulation != nullptr && !has_modulator_)) return false;
-    const Range written[] = {range(args.y, y_), range(args.modulation, rows_), range(step_state),
-                             range(scratch)};
-    bool valid = !overlap(written[0], written[1]) && !overlap(written[0], written[2]) &&
-                 !overlap(written[0], written[3]) && !overlap(written[1], written[2]) &&
-                 !overlap(written[1], written[3]) && !overlap(written[2], written[3]);
+    const Range written[] = {range(args.y, y_), range(args.modulation, rows_), range(args.a, y_),
+                             range(step_state), range(scratch)};
+    bool valid = true;
+    for (std::size_t k = 0; k < std::size(written); ++k) {
+      for (std::size_t other = 0; other < k; ++other) valid &= !overlap(written[k], written[other]);
+    }
     const auto check = [&](const auto* data, std::int64_t elements) {
       const Range read = range(data, elements);
       for (const Range& each : written) valid &= !overlap(each, read);

@@ -118,7 +118,14 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     for (std::int64_t t = t0; t < t1; ++t) {
       fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0),
                 at(args.inputs.rate, (t * B + b) * N), rate_of(t));
-      space.updates[t - t0] = {.x = pre_of(t), .y = record.post + t * S, .rate = rate_of(t)};
+      const std::int64_t first = (t - t0) * S;
+      plan.sweeps_.factors(spec.rule, spec.eligibility, S,
+                           {rate_of(t), record.post + t * S, pass.connection.clip},
+                           space.kept_factors + first, space.drives + first);
+      space.updates[t - t0] = {.x = pre_of(t),
+                               .y = record.post + t * S,
+                               .kept = space.kept_factors + first,
+                               .drive = space.drives + first};
     }
     if constexpr (!std::is_same_v<Trace, Real>) {
       const std::int64_t checkpoint = t0 / K * P * S;
@@ -143,9 +150,11 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
 
   UpdateAdjoint<Real> update_of(std::int64_t t) const {
     return {.factors = space.updates[t - segment],
+            .rate = rate_of(t),
             .dx = space.dx_update[t % 2],
             .dy = space.dy,
             .drate = space.drate,
+            .dproduct = space.dproduct,
             .deta = group.eta};
   }
 
@@ -226,6 +235,9 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     }
     activate_adjoint(spec.activation, record.unclamped + t * S, at(args.masks.clamp, (t * B + b) * N),
                      space.dy, N);
+    if (args.da != nullptr) {
+      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += args.da[(t * B + b) * N + j];
+    }
     std::copy_n(space.dy, N, plastic);
     std::fill(plastic + N, plastic + S, Real(0));
   }

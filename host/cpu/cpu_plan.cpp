@@ -83,6 +83,8 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
   c = arena.take<Real>(lstm ? ring * N : 0);
   gates = arena.take<Real>(lstm ? 3 * N : 0);
   rate = arena.take<Real>(N);
+  kept = arena.take<Real>(N);
+  drive = arena.take<Real>(N);
   hebb = arena.take<Real>(P * N);
   eligibility = arena.take<Real>(spec.has_eligibility() ? P * N : 0);
 }
@@ -109,6 +111,8 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   hebb = arena.take<Real>(kept);
   eligibility = arena.take<Real>(eligible ? kept : 0);
   rates = arena.take<Real>(interval * N);
+  kept_factors = arena.take<Real>(interval * N);
+  drives = arena.take<Real>(interval * N);
   updates = arena.take<UpdateFactors<Real>>(interval);
   dx_read = arena.take<Real>(shares * P);
   for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
@@ -117,6 +121,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   dc = arena.take<Real>(N);
   dy = arena.take<Real>(N);
   drate = arena.take<Real>(N);
+  dproduct = arena.take<Real>(eligible ? N : 0);
 }
 
 template <class Real, class Trace>

@@ -98,7 +98,7 @@ struct ForwardSpace {
   Real* post;                                // [ring,N] aliases `output` except in an lstm
   Real* c;                                   // [ring,N] lstm
   Real* gates;                               // [3,N] lstm
-  Real* rate;                                // [N] of the pending update
+  Real *rate, *kept, *drive;                 // [N] of the pending update
   Real* hebb;                                // [P,N]
   Real* eligibility;                         // [P,N]
 
@@ -126,16 +126,17 @@ struct BackwardSpace {
   Real* G;                                       // [P,N]
   Real* GE;                                      // [P,N]
   Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
-  Real* eligibility;             // [ceil(K/kept_every),P,N]
-  Real* rates;                   // [K,N] of the segment's steps
-  UpdateFactors<Real>* updates;  // [K] of the segment's steps
-  Real* dx_read;                 // [shares,P] from the read of the current step
-  Real* dx_update[2];            // [shares,P] from the updates of the current and the previous step
-  Real* dx;                      // [max(P,N)]
-  Real* doutput;                 // [N]
-  Real* dc;                      // [N]
-  Real* dy;                      // [N]
-  Real* drate;                   // [N]
+  Real* eligibility;                    // [ceil(K/kept_every),P,N]
+  Real *rates, *kept_factors, *drives;  // [K,N] of the segment's steps
+  UpdateFactors<Real>* updates;         // [K] of the segment's steps
+  Real* dx_read;                        // [shares,P] from the read of the current step
+  Real* dx_update[2];                   // [shares,P] from the updates of the current and the previous step
+  Real* dx;                             // [max(P,N)]
+  Real* doutput;                        // [N]
+  Real* dc;                             // [N]
+  Real* dy;                             // [N]
+  Real* drate;                          // [N]
+  Real* dproduct;                       // [N] with an eligibility trace
 
   BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
 };

@@ -155,6 +155,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
                     .c_before = c_before,
                     .c = c});
     std::copy_n(output, N, args.y + row * N);
+    if (args.a != nullptr) std::copy_n(current_of(t) + (lstm ? 2 * S : 0), N, args.a + row * N);
     Real modulation = 0;
     if (spec.has_modulator()) {
       modulation = modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c : output, N);
@@ -162,7 +163,9 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
     fill_rate(spec, args.parameters, modulation, at(args.inputs.rate, row * N), space.rate);
-    pending = {.x = sweep.x, .y = post, .rate = space.rate};
+    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip}, space.kept,
+                         space.drive);
+    pending = {.x = sweep.x, .y = post, .kept = space.kept, .drive = space.drive};
     y_before = output;
     c_before = c;
   }
@@ -179,6 +182,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   void finish(Team& team) {
     for (std::int64_t t = length; t < pass.T; ++t) {
       std::fill_n(args.y + (t * B + b) * N, N, Real(0));
+      if (args.a != nullptr) std::fill_n(args.a + (t * B + b) * N, N, Real(0));
       if (args.modulation != nullptr) args.modulation[t * B + b] = 0;
     }
     const State<Real>& state = args.final_state;

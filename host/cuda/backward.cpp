@@ -3,7 +3,6 @@
 #include "cuda/gradients.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/pointers.hpp"
-#include "reduce/launch.hpp"
 
 namespace plasticity::cuda {
 
@@ -16,16 +15,21 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const std::int64_t stepped = plan.choice_.resident() ? 0 : 1;  // a resident execution keeps these on chip
   G = arena.take<float>(stepped * BN * P);
   GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
-  const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
+  const std::int64_t replayed = plan.replays() ? stepped * plan.interval_ * BN * P : 0;
   hebb = arena.take<float>(replayed);
   eligibility = arena.take<float>(spec.has_eligibility() ? replayed : 0);
-  dx = {arena.take<float>(stepped * 3 * B * plan.tiles() * P), B * plan.tiles() * P};
+  const NetworkTraits network = network_traits(spec);
+  const ExecutionChoice& choice = plan.choice_;
+  segment = arena.take<float>(
+      choice.resident() ? resident_segment(network, choice.backward, choice.groups, plan.interval_) : 0);
+  const std::int64_t tile_rows = B * plan.tiles() * P;
+  dx_read = {arena.take<float>(stepped * 2 * tile_rows), tile_rows};
+  dx_update = {arena.take<float>(stepped * 3 * tile_rows), tile_rows};
   dg = {arena.take<float>(stepped * 2 * BN), BN};
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
   dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange = arena.take<float>(plan.choice_.execution == Execution::grid
-                                   ? plan.choice_.groups *
-                                         backward_exchange(network_traits(spec), plan.choice_.shape)
+                                   ? plan.choice_.groups * backward_exchange(network, choice.backward)
                                    : 0);
 
   const std::size_t begin = arena.bytes();
@@ -40,11 +44,10 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
+  alpha_is_summed = choice.resident() && accumulates_alpha(network, choice.backward);
+  if (alpha_is_summed) groups = B;
   partial = arena.take<float>(groups * P * N);
 
-  reduction_bytes = std::max({column_sums_bytes(T * B, width), column_sums_bytes(B, N),
-                              column_sums_bytes(BN, 1), column_sums_bytes(B, 1)});
-  reduction = arena.take<std::byte>(static_cast<std::int64_t>(reduction_bytes));
   const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});
   blas.bytes = BlasWorkspace::bytes_for(largest);
   const std::size_t slack = BlasWorkspace::alignment;
@@ -91,6 +94,7 @@ void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scrat
   BackwardStep step{.params = step_params(T, args.parameters, args.inputs, args.masks),
                     .record = CudaPlan::tape(recorded, interval_),
                     .t = T,
+                    .elements = 1,
                     .dy = args.dy,
                     .dfinal_y = upstream.y,
                     .dfinal_c = upstream.c,
@@ -105,7 +109,8 @@ void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scrat
                     .da = memory.da,
                     .G = memory.G,
                     .GE = memory.GE,
-                    .dx = memory.dx,
+                    .dx_read = memory.dx_read,
+                    .dx_update = memory.dx_update,
                     .dg = memory.dg,
                     .dpost = memory.dpost,
                     .dc = memory.dc,
@@ -124,7 +129,7 @@ void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scrat
 
   const ParameterGradients gradients{spec_, kernels_, args, step, memory, *blas_, stream};
   gradients.add_weights();
-  gradients.add_alpha(bf16());
+  gradients.add_alpha({.bf16 = bf16(), .wide = wide({})});
   gradients.add_vectors();
   gradients.write_inputs();
 }
@@ -135,16 +140,16 @@ void CudaPlan::step_backward(BackwardStep step, const BackwardArgs<float>& args,
   const State<float>& initial = args.dinitial_state;
   const Record tape = step.record;
   const bool rounded = bf16() && !replays();
-  const Variant variant{
-      .bf16 = rounded,
-      .wide = wide(columns_per_thread({rounded, true}), args.parameters,
-                   {upstream.hebb, upstream.eligibility, initial.hebb, initial.eligibility})};
+  const Variant variant{.bf16 = rounded,
+                        .wide = wide(args.parameters, {upstream.hebb, upstream.eligibility, initial.hebb,
+                                                       initial.eligibility})};
+  step.elements = elements_per_block(step.params, variant.wide && !rounded, multiprocessors_);
   std::int64_t loaded_segment = -1;  // the first step of the segment in memory.hebb
   for (step.t = options_.steps; step.t >= 0; --step.t) {
     const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;
     if (replays() && first != loaded_segment) {
       loaded_segment = first;
-      kernels_.launch_segment({step.params, tape, first, memory.hebb, memory.eligibility}, stream);
+      kernels_.launch_segment({step.params, tape, first, memory.hebb, memory.eligibility}, wide({}), stream);
       step.record.first = first;
       step.record.hebb = {memory.hebb, trace_size()};
       step.record.eligibility = {memory.eligibility, trace_size()};

@@ -25,6 +25,7 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
   check_grids();
   const CurrentDevice current(options.device.index());
   choice_ = choose();
+  multiprocessors_ = DeviceLimits::of_device(options.device.index()).multiprocessors;
   interval_ = choose_checkpoint_interval(spec_.rule, options_,
                                          [&](std::int64_t interval) { return tape_bytes(interval); });
   tape_bytes_ = tape_bytes(interval_);
@@ -122,6 +123,7 @@ StepParams CudaPlan::step_params(std::int64_t steps, const Parameters<const floa
           .N = N,
           .P = spec_.presynaptic(),
           .tiles = static_cast<int>(tiles()),
+          .rule = spec_.rule,
           .cell = spec_.cell,
           .lstm = spec_.cell == Cell::lstm,
           .rate = spec_.rate,
@@ -163,9 +165,9 @@ Load CudaPlan::load_params(const State<const float>& state, const Record& record
           .phase = nullptr};
 }
 
-bool CudaPlan::wide(std::int64_t columns, const Parameters<const float>& parameters,
+bool CudaPlan::wide(const Parameters<const float>& parameters,
                     std::initializer_list<const void*> others) const {
-  return spec_.neurons % columns == 0 && aligned(parameters.w) && aligned(parameters.w_gates) &&
+  return spec_.neurons % wide_columns == 0 && aligned(parameters.w) && aligned(parameters.w_gates) &&
          (spec_.alpha != Granularity::connection || aligned(parameters.alpha)) &&
          std::all_of(others.begin(), others.end(), aligned);
 }

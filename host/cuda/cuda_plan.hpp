@@ -51,15 +51,16 @@ class CudaPlan final : public TypedBackend<float> {
   void add_working_traces(Record& tape, Arena& scratch) const;
   Load load_params(const State<const float>& state, const Record& record) const;
   /// Whether kernels may read the caller's matrices in groups of `columns` columns, 16 bytes or more.
-  bool wide(std::int64_t columns, const Parameters<const float>& parameters,
-            std::initializer_list<const void*> others = {}) const;
+  bool wide(const Parameters<const float>& parameters, std::initializer_list<const void*> others = {}) const;
   /// Enqueues x W_in + b for `steps` steps into `currents`, and returns the currents that the steps read.
   const float* input_currents(const Parameters<const float>& parameters, const Inputs<const float>& inputs,
                               std::int64_t steps, float* currents, cudaStream_t stream) const;
 
   bool bf16() const { return options_.precision == Precision::bf16; }
-  /// Whether backward reads replayed traces, not those on the tape.
-  bool replays() const { return interval_ > 1 || (bf16() && choice_.resident()); }
+  /// Whether step kernels read replayed traces, not those on the tape.
+  bool replays() const { return interval_ > 1; }
+  /// The clip that resident kernels get: infinite if the rule has none.
+  float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
   /// The planner's choice, restricted to executions that the current device can hold.
   ExecutionChoice choose() const;
@@ -81,6 +82,7 @@ class CudaPlan final : public TypedBackend<float> {
   PlanOptions options_;
   RuleKernels kernels_;
   ExecutionChoice choice_;
+  int multiprocessors_;
   std::int64_t interval_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
   BlasHandle* blas_;

@@ -66,22 +66,25 @@ void CudaPlan::launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch
                    .record = memory.record,
                    .step_state = {},
                    .t = 0,
+                   .elements = 1,
                    .current = current,
                    .y = args.y,
                    .modulation = args.modulation};
   const Flush flush{.params = step.params,
                     .record = memory.record,
                     .step_state = {},
-                    .y = args.y,
                     .modulation = args.modulation,
                     .final_y = args.final_state.y,
                     .final_c = args.final_state.c,
                     .final_hebb = args.final_state.hebb,
                     .final_eligibility = args.final_state.eligibility};
-  const bool wide_loads = wide(forward_columns, args.parameters);
+  const bool wide_loads = wide(args.parameters);
+  const bool rounds = memory.record.hebb16 != nullptr && interval_ == 1;  // such a pass has one element
+  step.elements = elements_per_block(step.params, wide_loads && !rounds, multiprocessors_);
   for (step.t = 0; step.t < T; ++step.t) {
     if (current != nullptr) step.current = current + step.t * options_.batch * width();
     kernels_.launch_step(step, wide_loads, stream);
+    if (spec_.activation == Activation::softmax) launch_finish_step(step, stream);
   }
   kernels_.launch_flush(flush, stream);
 }

@@ -56,17 +56,10 @@ void CudaPlan::ParameterGradients::add_weights() const {
   }
 }
 
-void CudaPlan::ParameterGradients::add_columns(const float* values, std::int64_t rows, std::int64_t columns,
-                                               float* sums) const {
-  launch_column_sums({values, rows, columns, sums}, memory.reduction, memory.reduction_bytes, stream);
-}
-
-void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
+void CudaPlan::ParameterGradients::add_alpha(const Variant& tape) const {
   const StepParams& p = step.params;
   float* alpha = args.dparameters.alpha;
-  if (alpha == nullptr) return;
-  if (spec.alpha == Granularity::scalar) return add_columns(memory.alpha, p.B * p.N, 1, alpha);
-  if (spec.alpha == Granularity::post) return add_columns(memory.alpha, p.B, p.N, alpha);
+  if (alpha == nullptr || spec.alpha != Granularity::connection) return;
   const Replay replay{.params = p,
                       .record = step.record,
                       .da = memory.da,
@@ -74,28 +67,27 @@ void CudaPlan::ParameterGradients::add_alpha(bool bf16) const {
                       .da_column = p.lstm ? 2 * p.N : 0,
                       .groups = memory.groups,
                       .partial = memory.partial};
-  kernels.launch_replay(replay, bf16, stream);
+  if (!memory.alpha_is_summed) kernels.launch_replay(replay, tape, stream);
   launch_add_groups(replay, alpha, stream);
 }
 
 void CudaPlan::ParameterGradients::add_vectors() const {
   const StepParams& p = step.params;
   const Parameters<float>& gradients = args.dparameters;
-  if (gradients.b != nullptr) {
-    const std::int64_t width = spec.gates() * p.N;
-    add_columns(memory.da, p.T * p.B, width, gradients.b);
-  }
-  if (gradients.eta != nullptr) add_columns(memory.eta, p.B * p.N, 1, gradients.eta);
-  if (gradients.modulator_weight != nullptr) {
-    add_columns(memory.v, p.B, p.N, gradients.modulator_weight);
-  }
-  if (gradients.modulator_bias != nullptr) add_columns(memory.v0, p.B, 1, gradients.modulator_bias);
-  if (gradients.fan_out_weight != nullptr) {
-    add_columns(memory.fan, p.B, p.N, gradients.fan_out_weight);
-  }
-  if (gradients.fan_out_bias != nullptr) {
-    add_columns(memory.fan_bias, p.B, p.N, gradients.fan_out_bias);
-  }
+  SumList list;
+  const auto add = [&](float* sums, const float* values, std::int64_t rows, std::int64_t columns,
+                       bool total) {
+    if (sums != nullptr) list.add({values, rows, columns, sums, total});
+  };
+  if (spec.alpha != Granularity::connection)
+    add(gradients.alpha, memory.alpha, p.B, p.N, spec.alpha == Granularity::scalar);
+  add(gradients.b, memory.da, p.T * p.B, spec.gates() * p.N, false);
+  add(gradients.eta, memory.eta, p.B, p.N, true);
+  add(gradients.modulator_weight, memory.v, p.B, p.N, false);
+  add(gradients.modulator_bias, memory.v0, p.B, 1, false);
+  add(gradients.fan_out_weight, memory.fan, p.B, p.N, false);
+  add(gradients.fan_out_bias, memory.fan_bias, p.B, p.N, false);
+  launch_sums(list, stream);
 }
 
 void CudaPlan::ParameterGradients::write_inputs() const {

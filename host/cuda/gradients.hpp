@@ -15,10 +15,11 @@ struct CudaPlan::ParameterGradients {
   BlasHandle& handle;
   cudaStream_t stream;
 
-  void add_weights() const;         // W, W_gates, W_in: products over all T B rows
-  void add_alpha(bool bf16) const;  // per connection by a replay, else from the sums of the steps
-  void add_vectors() const;         // b, η, the modulator, the fan-out
-  void write_inputs() const;        // x, u
+  void add_weights() const;  // W, W_gates, W_in: products over all T B rows
+  /// Per connection by a replay, else from the sums of the steps. `tape`: how the replay reads it.
+  void add_alpha(const Variant& tape) const;
+  void add_vectors() const;   // b, η, the modulator, the fan-out
+  void write_inputs() const;  // x, u
 
  private:
   /// The left operand of a weight's product. `reset`: [T,B] masks rows, or null.
@@ -32,7 +33,6 @@ struct CudaPlan::ParameterGradients {
   /// sums [lhs.width,columns] += rowsᵀ ā, for the columns of ā from `first` on.
   void add_product(const Blas& blas, const Lhs& lhs, const float* rows, std::int64_t first,
                    std::int64_t columns, float* sums, std::int64_t stride) const;
-  void add_columns(const float* values, std::int64_t rows, std::int64_t columns, float* sums) const;
 };
 
 }  // namespace plasticity::cuda

@@ -1,19 +1,29 @@
 #include "cuda/rule_kernels.hpp"
 
-#include "rules/dispatch.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
+namespace {
+
+/// The form whose resident kernels run a rule: Form::linear is Form::read_clipped with an infinite clip.
+template <Rule rule>
+constexpr Form resident_form =
+    TraceRule<rule>::form == Form::linear ? Form::read_clipped : TraceRule<rule>::form;
+
+}  // namespace
 
 RuleKernels kernels_of(Rule rule) {
   return dispatch_rule(rule, []<Rule r> {
-    return RuleKernels{.launch_step = ForwardKernels<r>::launch_step,
-                       .launch_flush = ForwardKernels<r>::launch_flush,
-                       .launch_backward_step = BackwardKernels<r>::launch_step,
-                       .launch_segment = ReplayKernels<r>::launch_segment,
-                       .launch_replay = ReplayKernels<r>::launch_replay,
-                       .launch_resident_forward = ResidentKernels<r>::launch_forward,
-                       .launch_resident_backward = ResidentKernels<r>::launch_backward,
-                       .max_resident_groups = ResidentKernels<r>::max_groups};
+    constexpr Form form = TraceRule<r>::form;
+    return RuleKernels{.launch_step = ForwardKernels<form>::launch_step,
+                       .launch_flush = ForwardKernels<form>::launch_flush,
+                       .launch_backward_step = BackwardKernels<form>::launch_step,
+                       .launch_segment = ReplayKernels<form>::launch_segment,
+                       .launch_replay = ReplayKernels<form>::launch_replay,
+                       .launch_resident_forward = ResidentForwardKernels<resident_form<r>>::launch,
+                       .launch_resident_backward = ResidentBackwardKernels<resident_form<r>>::launch,
+                       .max_forward_groups = ResidentForwardKernels<resident_form<r>>::max_groups,
+                       .max_backward_groups = ResidentBackwardKernels<resident_form<r>>::max_groups};
   });
 }
 

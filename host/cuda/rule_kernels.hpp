@@ -11,11 +11,12 @@ struct RuleKernels {
   void (*launch_step)(const ForwardStep&, bool wide, cudaStream_t);
   void (*launch_flush)(const Flush&, cudaStream_t);
   void (*launch_backward_step)(const BackwardStep&, Variant, cudaStream_t);
-  void (*launch_segment)(const Segment&, cudaStream_t);
-  void (*launch_replay)(const Replay&, bool bf16, cudaStream_t);
+  void (*launch_segment)(const Segment&, bool wide, cudaStream_t);
+  void (*launch_replay)(const Replay&, Variant, cudaStream_t);
   void (*launch_resident_forward)(const ResidentForward&, cudaStream_t);
   void (*launch_resident_backward)(const ResidentBackward&, cudaStream_t);
-  std::int64_t (*max_resident_groups)(Eligibility, const NetworkTraits&, const GroupShape&);
+  std::int64_t (*max_forward_groups)(const NetworkTraits&, Eligibility, const GroupShape&);
+  std::int64_t (*max_backward_groups)(const NetworkTraits&, Eligibility, bool bf16, const GroupShape&);
 };
 
 RuleKernels kernels_of(Rule rule);

@@ -49,11 +49,12 @@ void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepStat
                          .record = memory.record,
                          .step_state = memory.step_state,
                          .t = 0,
+                         .elements = 1,
                          .current = input_currents(args.parameters, args.inputs, 1,
                                                    static_cast<float*>(scratch.data), stream.handle),
                          .y = args.y,
                          .modulation = args.modulation};
-  kernels_.launch_step(step, wide(forward_columns, args.parameters), stream.handle);
+  kernels_.launch_step(step, wide(args.parameters), stream.handle);
   if (spec_.has_modulator() || spec_.activation == Activation::softmax)
     launch_finish_step(step, stream.handle);
 }
@@ -69,7 +70,6 @@ void CudaPlan::enqueue_store(Stream stream, const State<float>& state, StepState
   const Flush flush{.params = step_params(1, {}, {}, {}),
                     .record = memory.record,
                     .step_state = memory.step_state,
-                    .y = nullptr,
                     .modulation = nullptr,
                     .final_y = state.y,
                     .final_c = state.c,

@@ -18,8 +18,7 @@ std::int64_t choose_checkpoint_interval(Rule rule, const PlanOptions& options, B
   const std::int64_t longest = std::max<std::int64_t>(options.steps, 1);
   if (options.checkpoint_interval > 0) return std::min(options.checkpoint_interval, longest);
   if (options.memory_budget == 0) {
-    const bool clips = rule == Rule::hard_clip || rule == Rule::soft_clip || rule == Rule::read_clip;
-    if (options.precision == Precision::bf16 && clips) return 1;
+    if (options.precision == Precision::bf16 && properties_of(rule).bounded) return 1;
     return std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(longest)))));
   }

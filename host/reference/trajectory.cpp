@@ -119,6 +119,7 @@ Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
       }
       m.unclamped[at(j)] = sum;
     }
+    m.current = m.unclamped;
     activate(spec.activation, m.unclamped);
     m.y = m.unclamped;
     if (args.masks.clamp != nullptr) {

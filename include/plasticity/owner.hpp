@@ -17,10 +17,10 @@ namespace plasticity {
 template <class Data>
 class Owner {
  public:
-  Owner(std::unique_ptr<Data> data, const char* name) : data_(std::move(data)), name_(name) {}
+  Owner(std::unique_ptr<Data> data, const char* name) : data_(std::move(data)), name_(name) {}  ///< owns it
 
-  Data* operator->() const { return &**this; }
-  Data& operator*() const {
+  Data* operator->() const { return &**this; }  ///< the data; throws if it was moved away
+  Data& operator*() const {                     ///< the data; throws if it was moved away
     if (data_ == nullptr) throw_moved_from(name_);
     return *data_;
   }

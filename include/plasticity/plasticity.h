@@ -276,14 +276,14 @@ PLASTICITY_API plasticity_status plasticity_plan_execution(const plasticity_plan
                                                            plasticity_execution* execution);
 
 /** Runs T steps. Input arguments: parameters.*, inputs.*, masks.*, initial_state.*. Output arguments: y,
-   modulation, final_state.*. If tape.data is NULL, nothing is recorded. `stream` is a cudaStream_t; NULL is
-   the default stream, and the CPU ignores it. */
+   modulation, a, final_state.*. If tape is {NULL, 0}, nothing is recorded. `stream` is a cudaStream_t; NULL
+   is the default stream, and the CPU ignores it. */
 PLASTICITY_API plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* stream,
                                                          const plasticity_argument* arguments, size_t count,
                                                          plasticity_memory tape, plasticity_memory scratch);
 
 /** Computes the gradients of the forward pass that wrote the tape. Input arguments: parameters.*, inputs.*
-   and masks.* with the values that forward read, and the upstream gradients dy and dfinal_state.*. Output
+   and masks.* with the values that forward read, and the upstream gradients dy, da and dfinal_state.*. Output
    arguments: dparameters.*, dinputs.*, dinitial_state.*. The call adds to dparameters.* and overwrites the
    other outputs. */
 PLASTICITY_API plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* stream,

@@ -36,8 +36,25 @@ enum class Rule {
   read_clip,  ///< as additive; the activation reads clamp(H, -clip, clip) [2019, LSTM]
 };
 
+/// The properties of a rule outside its update.
+struct RuleProperties {
+  bool uses_clip;  ///< Spec::clip
+  bool bounded;    ///< gradients stop at a bound of the trace, which is clipped when it is updated or read
+};
+constexpr RuleProperties properties_of(Rule rule) {
+  switch (rule) {
+    case Rule::decay:
+    case Rule::oja:
+    case Rule::additive: return {.uses_clip = false, .bounded = false};
+    case Rule::soft_clip: return {.uses_clip = false, .bounded = true};
+    case Rule::hard_clip:
+    case Rule::read_clip: return {.uses_clip = true, .bounded = true};
+  }
+  return {};
+}
+
 /// Returns whether the rule uses Spec::clip.
-constexpr bool has_clip(Rule rule) { return rule == Rule::hard_clip || rule == Rule::read_clip; }
+constexpr bool has_clip(Rule rule) { return properties_of(rule).uses_clip; }
 
 /// The source of the rate g_j of the trace.
 enum class Rate {

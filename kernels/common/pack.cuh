@@ -34,6 +34,11 @@ __device__ __forceinline__ Pack<T> load_pack(const T* p) {
   return detail::as_pack<T>(load_16(p));
 }
 
+template <class T>
+__device__ __forceinline__ void store_pack(T* p, Pack<T> pack) {
+  store_16(p, detail::as_bits(pack));
+}
+
 /// Global memory that is read once; see ptx.cuh.
 template <class T>
 __device__ __forceinline__ Pack<T> load_pack_once(const T* p) {

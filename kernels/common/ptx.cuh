@@ -45,6 +45,16 @@ __device__ __forceinline__ uint4 load_16_once(const void* global) {
   return v;
 }
 
+/// As load_16_once(), 8 bytes.
+__device__ __forceinline__ uint2 load_8_once(const void* global) {
+  uint2 v;
+  asm volatile("ld.global.L1::no_allocate.v2.u32 {%0, %1}, [%2];"
+               : "=r"(v.x), "=r"(v.y)
+               : "l"(global)
+               : "memory");
+  return v;
+}
+
 /// As load_16_once(), for memory that is not written while this kernel runs: the compiler may move the load.
 __device__ __forceinline__ uint4 load_16_once_read_only(const void* global) {
   uint4 v;
@@ -79,6 +89,27 @@ __device__ __forceinline__ void store_exchange(float* global, float v) {
   asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(global), "f"(v) : "memory");
 }
 
+/// Zero, of which the compiler knows nothing: it keeps a branch in which a register is cleared, and makes no
+/// selection of it that costs an instruction in every step.
+__device__ __forceinline__ float opaque_zero() {
+  float zero;
+  asm volatile("mov.f32 %0, 0f00000000;" : "=f"(zero));
+  return zero;
+}
+
+/// Stores a value in the same variable of shared memory in block `rank` of the cluster. On an architecture
+/// without clusters no launch calls it.
+__device__ __forceinline__ void store_peer(float* shared, int rank, float v) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{ .reg .u32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.f32 [there], %2; }" ::"r"(detail::shared_address(shared)),
+      "r"(rank), "f"(v)
+      : "memory");
+#endif
+}
+
 /// Stores 16 bytes that this kernel does not read again: the caches evict them first.
 __device__ __forceinline__ void store_16_streaming(void* global, uint4 v) {
   asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -106,6 +137,10 @@ inline void store_16(void* p, uint4 v, SIMT_HERE) {
   *static_cast<uint4*>(p) = v;
 }
 inline uint4 load_16_once(const void* global, SIMT_HERE) { return load_16(global, where); }
+inline uint2 load_8_once(const void* global, SIMT_HERE) {
+  simt::device::check_aligned(global, 8, where);
+  return *static_cast<const uint2*>(global);
+}
 inline uint4 load_16_once_read_only(const void* global, SIMT_HERE) { return load_16(global, where); }
 inline void store_16_global(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 inline void store_8_global(void* global, uint2 v, SIMT_HERE) {
@@ -114,6 +149,10 @@ inline void store_8_global(void* global, uint2 v, SIMT_HERE) {
 }
 inline float load_exchange(const float* global) { return *global; }
 inline void store_exchange(float* global, float v) { *global = v; }
+inline float opaque_zero() { return 0; }
+inline void store_peer(float* shared, int rank, float v, SIMT_HERE) {
+  *static_cast<float*>(simt::device::map_shared_rank(shared, static_cast<unsigned>(rank), where)) = v;
+}
 inline void store_16_streaming(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 
 #endif

@@ -1,24 +1,35 @@
-// Sums over batch elements or steps.
+// Sums over batch elements or steps, after the last step of backward.
 #pragma once
 
 #include <cuda_runtime_api.h>
 
-#include <cstddef>
 #include <cstdint>
 
 namespace plasticity::cuda {
 
-/// sums[c] += Σ_r values[r * columns + c], by CUB. The bits are the same every time on one kind of device.
+/// sums[c] += Σ_r values[r * columns + c]; if `total`, sums[0] += the sum over all r and c.
 struct ColumnSums {
   const float* values;  // [rows,columns]
   std::int64_t rows, columns;
-  float* sums;  // [columns]
+  float* sums;  // [columns], or [1]
+  bool total;
 };
 
-/// The bytes of workspace that launch_column_sums() needs on the current device.
-std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns);
+/// The sums of a call, for one launch.
+struct SumList {
+  static constexpr int max_count = 8;
+  ColumnSums sums[max_count];
+  int count = 0;
 
-/// `workspace`: at least column_sums_bytes(), aligned to 16 bytes.
-void launch_column_sums(const ColumnSums& sums, void* workspace, std::size_t bytes, cudaStream_t stream);
+  void add(const ColumnSums& one) {
+    if (one.columns > 0) sums[count++] = one;
+  }
+};
+
+/// The bits do not depend on the device. Launches nothing if the list is empty.
+void launch_sums(const SumList& list, cudaStream_t stream);
+
+/// Blocks of the launch of one sum.
+std::int64_t sum_blocks(const ColumnSums& sums);
 
 }  // namespace plasticity::cuda

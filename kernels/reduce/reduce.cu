@@ -1,78 +1,89 @@
-// Sums over batch elements or steps, added to the previous sums, by CUB's device-wide reductions. A column is
-// a segment, and one block reduces it; the whole device reduces a single column. A segment begins with the
-// previous sum, so one call reads it and writes it back. Bytes: the values read once, in sectors of 32 bytes
-// of which a column uses 4 (the others stay in L2: 4 T B N).
+// Sums over batch elements or steps, added to the previous sums: one launch for all of them.
+//   sums_c += Σ_r values_rc, or a total over all r and c
+// Grid: for sums per column one block of 256 threads per 8 columns, for a total one block. A column's rows
+// are in 32 classes, class = r mod 32, each in rising order, one per thread; the classes are added along a
+// tree. A total adds up each column in rising order, then a thread's columns, then the threads along a tree.
+// Bytes: the values read once.
 #include "reduce/launch.hpp"
-
-#include <cub/device/device_reduce.cuh>
-#include <cub/device/device_segmented_reduce.cuh>
-#include <iterator>
 
 #include "common/launch.hpp"
 
 namespace plasticity::cuda {
 namespace {
 
-/// The part of a random-access iterator that CUB uses. `At` is a function of the index.
-template <class Value, class At>
-class Iterator {
- public:
-  using iterator_category = std::random_access_iterator_tag;
-  using value_type = Value;
-  using difference_type = std::int64_t;
-  using pointer = const Value*;
-  using reference = Value;
+constexpr int threads = 256, columns_per_block = 8, row_classes = threads / columns_per_block;
 
-  explicit Iterator(At at, std::int64_t index = 0) : at_(at), index_(index) {}
-  __host__ __device__ Value operator*() const { return at_(index_); }
-  __host__ __device__ Value operator[](std::int64_t k) const { return at_(index_ + k); }
-  __host__ __device__ Iterator operator+(std::int64_t k) const {
-    Iterator moved = *this;
-    moved.index_ += k;
-    return moved;
+/// The sum of a block's values, along a tree, returned to thread 0.
+__device__ float sum_of_block(float value, float (&words)[threads / 32]) {
+  for (int d = 16; d > 0; d /= 2) value += __shfl_xor_sync(0xffffffffu, value, d);
+  if (threadIdx.x % 32 == 0) words[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = words[0];
+  for (int warp = 1; warp < threads / 32; ++warp) value += words[warp];
+  return value;
+}
+
+__device__ void sum_columns(const ColumnSums& s, std::int64_t first,
+                            float (&classes)[row_classes][columns_per_block]) {
+  const int column = static_cast<int>(threadIdx.x) % columns_per_block,
+            own = static_cast<int>(threadIdx.x) / columns_per_block;
+  const std::int64_t c = first + column;
+  float sum = 0;
+  if (c < s.columns) {
+    const float* value = s.values + c;
+#pragma unroll 8
+    for (std::int64_t r = own; r < s.rows; r += row_classes) sum += value[r * s.columns];
   }
-
- private:
-  At at_;
-  std::int64_t index_;
-};
-
-/// The columns one after another: the previous sum, then the column's values.
-struct ColumnMajor {
-  ColumnSums sums;
-  __host__ __device__ float operator()(std::int64_t index) const {
-    const std::int64_t length = sums.rows + 1, column = index / length, row = index % length;
-    return row == 0 ? sums.sums[column] : sums.values[(row - 1) * sums.columns + column];
+  classes[own][column] = sum;
+  for (int d = row_classes / 2; d > 0; d /= 2) {
+    __syncthreads();
+    if (own < d) classes[own][column] += classes[own + d][column];
   }
-};
+  if (own == 0 && c < s.columns) s.sums[c] += classes[0][column];
+}
 
-/// The index at which a segment begins.
-struct Begin {
-  std::int64_t length;
-  __host__ __device__ std::int64_t operator()(std::int64_t segment) const { return segment * length; }
-};
+__device__ void sum_total(const ColumnSums& s, float (&words)[threads / 32]) {
+  float sum = 0;
+  for (std::int64_t c = threadIdx.x; c < s.columns; c += threads) {
+    float column = 0;
+#pragma unroll 8
+    for (std::int64_t r = 0; r < s.rows; ++r) column += s.values[r * s.columns + c];
+    sum += column;
+  }
+  sum = sum_of_block(sum, words);
+  if (threadIdx.x == 0) s.sums[0] += sum;
+}
 
-cudaError_t reduce(const ColumnSums& sums, void* workspace, std::size_t& bytes, cudaStream_t stream) {
-  const std::int64_t length = sums.rows + 1;
-  const Iterator<float, ColumnMajor> values(ColumnMajor{sums});
-  if (sums.columns == 1) return cub::DeviceReduce::Sum(workspace, bytes, values, sums.sums, length, stream);
-  const Iterator<std::int64_t, Begin> begin(Begin{length}), end(Begin{length}, 1);
-  return cub::DeviceSegmentedReduce::Sum(workspace, bytes, values, sums.sums, sums.columns, begin, end,
-                                         stream);
+__global__ void __launch_bounds__(threads) sums_kernel(const __grid_constant__ SumList list) {
+  PLASTICITY_SHARED(float, classes, [row_classes][columns_per_block]);
+  PLASTICITY_SHARED(float, words, [threads / 32]);
+  std::int64_t block = blockIdx.x;
+  int k = 0;
+  for (; k + 1 < list.count; ++k) {
+    const std::int64_t blocks =
+        list.sums[k].total ? 1 : (list.sums[k].columns + columns_per_block - 1) / columns_per_block;
+    if (block < blocks) break;
+    block -= blocks;
+  }
+  const ColumnSums& s = list.sums[k];
+  if (s.total) {
+    sum_total(s, words);
+  } else {
+    sum_columns(s, block * columns_per_block, classes);
+  }
 }
 
 }  // namespace
 
-std::size_t column_sums_bytes(std::int64_t rows, std::int64_t columns) {
-  std::size_t bytes = 0;
-  if (rows > 0 && columns > 0)
-    check(reduce({nullptr, rows, columns, nullptr}, nullptr, bytes, nullptr), "CUB");
-  return bytes;
+std::int64_t sum_blocks(const ColumnSums& sums) {
+  return sums.total ? 1 : (sums.columns + columns_per_block - 1) / columns_per_block;
 }
 
-void launch_column_sums(const ColumnSums& sums, void* workspace, std::size_t bytes, cudaStream_t stream) {
-  if (sums.rows == 0 || sums.columns == 0) return;
-  check(reduce(sums, workspace, bytes, stream), "CUB");
+void launch_sums(const SumList& list, cudaStream_t stream) {
+  std::int64_t blocks = 0;
+  for (int k = 0; k < list.count; ++k) blocks += sum_blocks(list.sums[k]);
+  if (blocks == 0) return;
+  launch(sums_kernel, {.grid = static_cast<unsigned>(blocks), .block = threads, .stream = stream}, list);
 }
 
 }  // namespace plasticity::cuda

@@ -1,8 +1,7 @@
 // The sum over a replay's groups, and the sizes of the replay's launches.
 #include <algorithm>
 
-#include "replay/replay.cuh"
-#include "replay/segment.cuh"
+#include "replay/rows.cuh"
 
 namespace plasticity::cuda {
 namespace {
@@ -37,7 +36,7 @@ std::int64_t replay_blocks(std::int64_t groups, std::int64_t N, std::int64_t P) 
 }
 
 std::int64_t segment_blocks(std::int64_t B, std::int64_t N, std::int64_t P) {
-  return B * ((N + tile_columns - 1) / tile_columns) * ((P + segment_tile_rows - 1) / segment_tile_rows);
+  return B * ((N + tile_columns - 1) / tile_columns) * ((P + replay_tile_rows - 1) / replay_tile_rows);
 }
 
 std::int64_t replay_groups(std::int64_t B, std::int64_t N, std::int64_t P) {

@@ -4,6 +4,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "step/launch.hpp"
 #include "step/params.hpp"
 
 namespace plasticity::cuda {
@@ -26,11 +27,12 @@ struct Segment {
   float *hebb, *eligibility;  // [K,B,P,N] out: the traces before step first, first + 1, …
 };
 
-/// The replay kernels of a rule, instantiated in replay/instances/replay_RULE.cu.
-template <Rule rule>
+/// The replay kernels of a form, instantiated in replay/instances/replay_FORM.cu. `wide`: as in Variant, for
+/// matrices that the plan owns.
+template <Form form>
 struct ReplayKernels {
-  static void launch_segment(const Segment& segment, cudaStream_t stream);
-  static void launch_replay(const Replay& replay, bool bf16, cudaStream_t stream);
+  static void launch_segment(const Segment& segment, bool wide, cudaStream_t stream);
+  static void launch_replay(const Replay& replay, Variant variant, cudaStream_t stream);
 };
 
 /// Adds the groups' sums to `alpha` [P,N], in order. Launch after launch_replay.

@@ -6,14 +6,16 @@ namespace plasticity {
 
 /// H <- H + g X.
 template <>
-struct TraceRule<Rule::additive> : PlainRead, ScaledDrive {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
-    return multiply_add(rate, drive, hebb);
+struct TraceRule<Rule::additive> : OldTraceRule<Rule::additive> {
+  static constexpr Form form = Form::linear;
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {1 - V{}, hebbian_drive<kind>(rate, y)};
   }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V, V drive, V rate, V, V) {
-    return {G, rate * G, G * drive, V{}};  // adjoint
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    return hebbian_adjoint<kind>(rate, y, gradient.drive);
   }
 };
 

@@ -4,17 +4,20 @@
 
 namespace plasticity {
 
-/// H <- (1 - g) H + g X [2016, 2018], computed as H + g (X - H).
+/// H <- (1 - g) H + g X [2016, 2018].
 template <>
-struct TraceRule<Rule::decay> : PlainRead, OwnDrive {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V) {
-    return multiply_add(rate, drive - hebb, hebb);
+struct TraceRule<Rule::decay> : OldTraceRule<Rule::decay> {
+  static constexpr Form form = Form::linear;
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {1 - rate, hebbian_drive<kind>(rate, y)};
   }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V) {
-    const V scaled = rate * G;
-    return {G - scaled, scaled, G * (drive - hebb), V{}};  // adjoint
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    ColumnAdjoint<V> into = hebbian_adjoint<kind>(rate, y, gradient.drive);
+    into.rate = into.rate - gradient.kept;  // adjoint
+    return into;
   }
 };
 

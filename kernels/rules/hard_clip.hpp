@@ -6,15 +6,16 @@ namespace plasticity {
 
 /// H <- clamp(H + g X, -c, c) [2019]. A clipped entry passes no gradient to H, X, g or y.
 template <>
-struct TraceRule<Rule::hard_clip> : PlainRead, ScaledDrive {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V, V clip) {
-    return clamp(multiply_add(rate, drive, hebb), clip);
+struct TraceRule<Rule::hard_clip> : OldTraceRule<Rule::hard_clip> {
+  static constexpr Form form = Form::clipped;
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {1 - V{}, hebbian_drive<kind>(rate, y)};
   }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V, V clip) {
-    const V kept = through_clamp(multiply_add(rate, drive, hebb), clip, G);
-    return {kept, rate * kept, kept * drive, V{}};  // adjoint
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    return hebbian_adjoint<kind>(rate, y, gradient.drive);
   }
 };
 

@@ -6,15 +6,20 @@ namespace plasticity {
 
 /// H <- H + g (X - y^2 H) [2018]; with X = x y it is g y (x - y H).
 template <>
-struct TraceRule<Rule::oja> : PlainRead, OwnDrive {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V y, V) {
-    return multiply_add(rate, multiply_add(-y * y, hebb, drive), hebb);
+struct TraceRule<Rule::oja> : OldTraceRule<Rule::oja> {
+  static constexpr Form form = Form::linear;
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {multiply_add(-rate * y, y, 1 - V{}), hebbian_drive<kind>(rate, y)};
   }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V y, V) {
-    const V scaled = rate * G, forgotten = y * hebb, kept = multiply_add(-scaled * y, y, G);
-    return {kept, scaled, G * multiply_add(-y, forgotten, drive), -2 * scaled * forgotten};  // adjoint
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    ColumnAdjoint<V> into = hebbian_adjoint<kind>(rate, y, gradient.drive);
+    const V scaled = -y * gradient.kept;
+    into.rate = multiply_add(scaled, y, into.rate);   // adjoint
+    into.y = multiply_add(2 * rate, scaled, into.y);  // adjoint
+    return into;
   }
 };
 

@@ -1,27 +1,21 @@
 #pragma once
 
-#include "rules/additive.hpp"
+#include "rules/rule.hpp"
 
 namespace plasticity {
 
-/// H <- H + g X; the plastic read clips H to +-c [2019 LSTM code].
+/// H <- H + g X; the plastic read clamps H to +-c [2019 LSTM code].
 template <>
-struct TraceRule<Rule::read_clip> : ScaledDrive {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V update(V hebb, V drive, V rate, V y, V clip) {
-    return TraceRule<Rule::additive>::update(hebb, drive, rate, y, clip);
+struct TraceRule<Rule::read_clip> : OldTraceRule<Rule::read_clip> {
+  static constexpr Form form = Form::read_clipped;
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {1 - V{}, hebbian_drive<kind>(rate, y)};
   }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static RuleAdjoint<V> adjoint(V G, V hebb, V drive, V rate, V y, V clip) {
-    return TraceRule<Rule::additive>::adjoint(G, hebb, drive, rate, y, clip);
-  }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V read(V hebb, V clip) {
-    return clamp(hebb, clip);
-  }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V through_read(V hebb, V clip, V gradient) {
-    return through_clamp(hebb, clip, gradient);
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    return hebbian_adjoint<kind>(rate, y, gradient.drive);
   }
 };
 

@@ -1,14 +1,14 @@
 // Rounding a trace to bfloat16 for a tape, and restoring it. Rounding to the nearest value could move an
 // entry across its clip: forward would pass its gradient and backward would not, or the reverse, and the
-// gradient would jump. So an entry is rounded to its own side of the clip. hard_clip: a rounded entry is at
-// the rounded clip or beyond if and only if the entry is at the clip or beyond. read_clip: it is beyond if
-// and only if the entry is beyond.
+// gradient would jump. So an entry is rounded to its own side of the clip. Form::clipped: a rounded entry is
+// at the rounded clip or beyond if and only if the entry is at the clip or beyond. Form::read_clipped: it is
+// beyond if and only if the entry is beyond.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
-#include "rules/rule.hpp"
+#include "rules/form.hpp"
 
 namespace plasticity {
 
@@ -31,36 +31,37 @@ struct RoundedClip {
   }
 };
 
-/// Whether the rule clips an entry at `limit`. hard_clip: an entry at the limit counts as clipped.
-template <Rule rule>
+/// Whether an entry is clipped at `limit`. Form::clipped: an entry at the limit counts as clipped.
+template <Form form>
 PLASTICITY_HOST_DEVICE inline bool is_cut(float hebb, float limit) {
-  return rule == Rule::hard_clip ? std::abs(hebb) >= limit : std::abs(hebb) > limit;
+  return form == Form::clipped ? std::abs(hebb) >= limit : std::abs(hebb) > limit;
 }
 
 /// The value of `hebb` on the tape: `nearest`, the bfloat16 nearest to it, or that one's neighbour on the
 /// same side of the clip as `hebb`.
-template <Rule rule>
+template <Form form>
 PLASTICITY_HOST_DEVICE inline float rounded_trace(float hebb, float nearest, const RoundedClip& at) {
-  if constexpr (rule == Rule::hard_clip) {
-    if (!is_cut<rule>(hebb, at.clip) && is_cut<rule>(nearest, at.bound))
+  if constexpr (form == Form::clipped) {
+    if (!is_cut<form>(hebb, at.clip) && is_cut<form>(nearest, at.bound))
       return std::copysign(at.within, hebb);
   }
-  if constexpr (rule == Rule::read_clip) {
-    if (is_cut<rule>(hebb, at.clip) && !is_cut<rule>(nearest, at.bound))
+  if constexpr (form == Form::read_clipped) {
+    if (is_cut<form>(hebb, at.clip) && !is_cut<form>(nearest, at.bound))
       return std::copysign(at.beyond, hebb);
   }
   return nearest;
 }
 
-/// The trace from which a replay starts, from its value on the tape. hard_clip: an entry at the rounded clip
-/// becomes the exact clip. read_clip: an entry that was not clipped stays at most the exact clip.
-template <Rule rule>
+/// The trace from which a replay starts, from its value on the tape. Form::clipped: an entry at the rounded
+/// clip becomes the exact clip. Form::read_clipped: an entry that was not clipped stays at most the exact
+/// clip.
+template <Form form>
 PLASTICITY_HOST_DEVICE inline float restored_trace(float rounded, const RoundedClip& at) {
-  if constexpr (rule == Rule::hard_clip) {
+  if constexpr (form == Form::clipped) {
     if (std::abs(rounded) == at.bound) return std::copysign(at.clip, rounded);
   }
-  if constexpr (rule == Rule::read_clip) {
-    if (!is_cut<rule>(rounded, at.bound) && is_cut<rule>(rounded, at.clip))
+  if constexpr (form == Form::read_clipped) {
+    if (!is_cut<form>(rounded, at.bound) && is_cut<form>(rounded, at.clip))
       return std::copysign(at.clip, rounded);
   }
   return rounded;

@@ -1,46 +1,20 @@
-// A trace rule, its value and its adjoint, written once for every kernel and for the CPU. V is float, double,
-// or on the CPU a vector of them (one connection per lane), so a rule uses only operators and the functions
-// of arithmetic.hpp.
+// A trace rule as data: its form (form.hpp), and the factors of a column with their adjoint, written once for
+// every kernel and for the CPU. V is float, double, or on the CPU a vector of them (one column per lane), so
+// a rule uses only operators and the functions of arithmetic.hpp.
 #pragma once
 
-#include "plasticity/spec.hpp"
-#include "rules/arithmetic.hpp"
+#include "rules/form.hpp"
+#include "rules/old_trace_rule.hpp"
 
 namespace plasticity {
 
-/// The adjoint of a rule for one connection, from G, the gradient of the trace after the step.
-template <class V>
-struct RuleAdjoint {
-  V hebb;   ///< gradient of the trace before the step
-  V drive;  ///< gradient of the drive X
-  V rate;   ///< gradient of g_j, to be summed over i
-  V y;      ///< gradient of y_j beyond its part in X (oja), to be summed over i
-};
-
-/// A rule, specialised in a file of its own. update() returns the trace after the step, adjoint() the
-/// gradients. read() returns the value of a trace in the plastic read, and through_read() the gradient of
-/// the trace from that of the value.
+/// A rule, specialised in a file of its own:
+///   form: the Form of its update
+///   column<kind>(g_j, y_j, constants): the factors of column j
+///   column_adjoint<kind>(g_j, y_j, gradient, constants): the gradients of g_j and y_j from those of the
+///   factors.
+///     gradient.kept is 0 if the form has no `kept`. The gradient of y_j is that through the factors alone.
 template <Rule rule>
 struct TraceRule;
-
-/// Uses rate and drive only through their product g X, so a kernel may multiply g, x_i and y_j in any order.
-struct ScaledDrive {
-  static constexpr bool drive_is_scaled = true;
-};
-struct OwnDrive {
-  static constexpr bool drive_is_scaled = false;
-};
-
-/// A rule whose plastic read uses the trace itself.
-struct PlainRead {
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V read(V hebb, V) {
-    return hebb;
-  }
-  template <class V>
-  PLASTICITY_HOST_DEVICE static V through_read(V, V, V gradient) {
-    return gradient;
-  }
-};
 
 }  // namespace plasticity

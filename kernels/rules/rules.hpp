@@ -2,6 +2,7 @@
 #pragma once
 
 #include "rules/additive.hpp"
+#include "rules/connection.hpp"
 #include "rules/decay.hpp"
 #include "rules/hard_clip.hpp"
 #include "rules/oja.hpp"

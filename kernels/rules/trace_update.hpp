@@ -1,7 +1,8 @@
-// The update of both traces of one connection, and its adjoint, for every rule.
+// The update of both traces of one connection, and its adjoint, per rule, as before connection.hpp. Only the
+// resident kernels still use it.
 #pragma once
 
-#include "rules/rule.hpp"
+#include "rules/old_trace_rule.hpp"
 
 namespace plasticity {
 
@@ -16,7 +17,7 @@ PLASTICITY_HOST_DEVICE inline void update_traces(V& hebb, V& eligibility, V prod
     eligibility = multiply_add(eta, product - before, before);
     drive = kind == Eligibility::before ? before : eligibility;
   }
-  hebb = TraceRule<rule>::update(hebb, drive, rate, y, clip);
+  hebb = OldTraceRule<rule>::update(hebb, drive, rate, y, clip);
 }
 
 /// The gradients that reverse_traces() returns for one connection.
@@ -36,7 +37,7 @@ PLASTICITY_HOST_DEVICE inline TraceAdjoint<V> reverse_traces(V& G, V& GE, V hebb
   V drive = product;
   if constexpr (kind == Eligibility::before) drive = eligibility;
   if constexpr (kind == Eligibility::after) drive = multiply_add(eta, product - eligibility, eligibility);
-  const RuleAdjoint<V> adjoint = TraceRule<rule>::adjoint(G, hebb, drive, rate, y, clip);
+  const RuleAdjoint<V> adjoint = OldTraceRule<rule>::adjoint(G, hebb, drive, rate, y, clip);
   G = adjoint.hebb;
   if constexpr (kind == Eligibility::none) {
     return {adjoint.drive, adjoint.rate, adjoint.y, V{}};

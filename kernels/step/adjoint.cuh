@@ -1,6 +1,6 @@
-// The vectors of a backward step: from the gradient of the output to ā, the gradient of the currents. Every
-// block computes the sums over all columns (the gradient of the modulator, the sum of the softmax) for
-// itself, in one fixed order.
+// The vectors of a backward step: from the gradient of the output to ā, the gradient of the currents. One
+// warp per batch element computes them for a block's columns, and the sums over all columns (the gradient of
+// the modulator, the sum of the softmax) for itself.
 #pragma once
 
 #include "step/cell.cuh"
@@ -14,12 +14,19 @@ struct BackwardPoint {
   float inner;  // softmax: Σ_j ȳ_j f_j
 };
 
-/// The gradient of x_i of step t, summed over the tiles.
+/// The gradient of x_i of step t: the sum over the tiles of its part from the read, then of that from the
+/// update.
 __device__ inline float dx_total(const BackwardStep& step, std::int64_t t, std::int64_t b, std::int64_t i) {
   const StepParams& p = step.params;
-  float sum = 0;
-  for (int tile = 0; tile < p.tiles; ++tile) sum += *step.dx.at(t % 3, (b * p.tiles + tile) * p.P + i);
-  return sum;
+  const std::int64_t first = b * p.tiles * p.P + i;
+  const float *read = step.dx_read.at(t % 2, first), *update = step.dx_update.at(t % 3, first);
+  float from_read = 0, from_update = 0;
+#pragma unroll 8
+  for (int tile = 0; tile < p.tiles; ++tile) {
+    from_read += read[tile * p.P];
+    from_update += update[tile * p.P];
+  }
+  return from_read + from_update;
 }
 
 /// The gradient of output j of step t, from the upstream gradient, step t + 1 and the modulator. `dx_next(j)`
@@ -35,7 +42,7 @@ __device__ __forceinline__ float output_gradient(const BackwardStep& step, const
     sum += dx_next(j);  // adjoint
   }
   if (p.modulator_weight != nullptr && p.modulator_source == ModulatorSource::hidden)
-    sum += at.q * p.modulator_weight[j];  // adjoint
+    sum = multiply_add(at.q, p.modulator_weight[j], sum);  // adjoint
   return sum;
 }
 __device__ inline float output_gradient(const BackwardStep& step, const BackwardPoint& at, std::int64_t j) {
@@ -49,33 +56,27 @@ __device__ inline float post_gradient(const BackwardStep& step, const BackwardPo
   return *step.dpost.at(at.t % 2, at.b * step.params.N + j) + output_gradient(step, at, j);
 }
 
-/// The sums over all columns. All threads of the block call it.
-__device__ inline BackwardPoint reduce_columns(const BackwardStep& step, std::int64_t b, std::int64_t length,
-                                               float (&words)[block_warps]) {
+/// The sums over all columns. All threads of a warp call it.
+__device__ inline BackwardPoint reduce_columns(const BackwardStep& step, std::int64_t b,
+                                               std::int64_t length) {
   const StepParams& p = step.params;
   BackwardPoint at{step.t, b, length, 0, 0};
   if (p.modulator_weight != nullptr) {
     const float* dg = step.dg.at(at.t % 2, b * p.N);
-    float sum = 0;
-    for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) {
-      sum += p.rate == Rate::fan_out ? dg[j] * p.fan_out_weight[j] : dg[j];
-    }
+    const bool fans_out = p.rate == Rate::fan_out;
+    const float sum = fold_columns(
+        p.N, 0,
+        [&](float s, int j) { return fans_out ? multiply_add(dg[j], p.fan_out_weight[j], s) : s + dg[j]; },
+        Add{});
     const float M = *step.record.modulation.at(at.t + 1, b);
-    at.q = block_fold(sum, Add{}, words) * (1 - M * M);  // adjoint
+    at.q = sum * multiply_add(-M, M, 1.0f);  // adjoint
   }
   if (p.activation == Activation::softmax) {
-    float sum = 0;
-    for (std::int64_t j = threadIdx.x; j < p.N; j += block_threads) {
-      sum += post_gradient(step, at, j) * *step.record.unclamped.at(at.t + 1, b * p.N + j);
-    }
-    at.inner = block_fold(sum, Add{}, words);
+    const float* f = step.record.unclamped.at(at.t + 1, b * p.N);
+    at.inner = fold_columns(
+        p.N, 0, [&](float s, int j) { return multiply_add(post_gradient(step, at, j), f[j], s); }, Add{});
   }
   return at;
-}
-
-/// The vector that the modulator reads, [B,N] per slot.
-__device__ inline const TimeSlots<float>& modulator_input(const StepParams& p, const Record& record) {
-  return p.modulator_source == ModulatorSource::cell ? record.c : record.output;
 }
 
 /// Adds the rate's gradient of step t to the parameters' sums. One thread per column.
@@ -87,11 +88,13 @@ __device__ inline void add_rate_gradients(const BackwardStep& step, const Backwa
   if (step.drate != nullptr) step.drate[(at.t * p.B + at.b) * p.N + j] = dg;
   if (p.modulator_weight == nullptr) return;
   if (p.rate == Rate::fan_out) {
-    step.sum_fan[bj] += dg * *step.record.modulation.at(at.t + 1, at.b);  // adjoint
-    step.sum_fan_bias[bj] += dg;                                          // adjoint
+    step.sum_fan[bj] =
+        multiply_add(dg, *step.record.modulation.at(at.t + 1, at.b), step.sum_fan[bj]);  // adjoint
+    step.sum_fan_bias[bj] += dg;                                                         // adjoint
   }
-  step.sum_v[bj] += at.q * *modulator_input(p, step.record).at(at.t + 1, bj);  // adjoint
-  if (j == 0) step.sum_v0[at.b] += at.q;                                       // adjoint
+  step.sum_v[bj] =
+      multiply_add(at.q, *modulator_input(p, step.record).at(at.t + 1, bj), step.sum_v[bj]);  // adjoint
+  if (j == 0) step.sum_v0[at.b] += at.q;                                                      // adjoint
 }
 
 /// The LSTM cell of column j after step t, from the tape.
@@ -127,7 +130,7 @@ __device__ inline void column_gradients(const BackwardStep& step, const Backward
     dc = step.dc[bj];
   }
   if (p.modulator_weight != nullptr && p.modulator_source == ModulatorSource::cell) {
-    dc += at.q * p.modulator_weight[j];  // adjoint
+    dc = multiply_add(at.q, p.modulator_weight[j], dc);  // adjoint
   }
   const CellStep cell = recorded_cell(p, record, at.t, at.b, j);
   const float c_before = resets(p, at.t, at.b) ? 0 : *record.c.at(at.t, bj);

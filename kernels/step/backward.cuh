@@ -1,289 +1,283 @@
 // One launch of backward, at step t of the whole batch, from T down to 0:
 //   ā of step t (adjoint.cuh)
-//   G += α x ā;  x̄_i += Σ_j (W + α φ(H)) ā_j;  ᾱ_j += Σ_i x_i ā_j φ(H)         the plastic read of step t
-//   G ← adjoint of the trace rule;  x̄(t−1)_i += …;  ȳ(t−1)_j, ḡ(t−1)_j = Σ_i … the trace update of step t−1
-// H before step t is recomputed from the trace before step t−1, which is on the tape or in a replayed
-// segment. A bfloat16 tape of every step stores H itself (rounding.cuh). The launch at t = length[b] has only
-// the second part, with the upstream gradient of the final trace. The launch at t = 0 has only the first, and
-// writes the gradient of the initial trace.
-// Grid: one block of 256 threads per tile of 32 postsynaptic columns of each batch element, as in forward. On
-// chip: the sums over rows. Sums over columns are stored per row and tile, and the next launch adds the tiles
-// in order. No two threads write one address, so the bits are the same every time. Bytes: G read and written,
-// 8 B P N, and the trace read, 4 B P N (once as float, twice as bfloat16); the same again for an eligibility
-// trace. From L2: W and α, 8 B P N, and in an LSTM the gate weights, 12 B N N.
+//   the pass over the traces (backward_pass.cuh): the plastic read of step t, and the trace update of step
+//   t−1
+// The launch at t = length[b] has only the second part, with the upstream gradient of the final trace. The
+// launch at t = 0 has only the first, and writes the gradient of the initial trace. Grid: one block of 256
+// threads per tile of 32 postsynaptic columns and per one or two batch elements, as in forward. On chip: the
+// sums over rows. Sums over columns are stored per row and tile, and the next launch adds the tiles in order.
+// No two threads write one address, so the bits are the same every time. Bytes: G read and written, 8 B P N,
+// and the trace read, 4 B P N (once as float, twice as bfloat16); the same again for an eligibility trace.
+// From L2: W and α, 8 P N per block of batch elements, and in an LSTM the gate weights, 12 N N.
 #pragma once
 
 #include "step/adjoint.cuh"
+#include "step/backward_pass.cuh"
 #include "step/launch.hpp"
-#include "step/traces.cuh"
 
 namespace plasticity::cuda {
 
-/// The inputs and the sums of a thread's columns.
-template <int V>
-struct BackwardColumns {
-  bool reads, updates;  // the two parts of a launch
-  bool cut;             // a reset between them
-  Activities x, x_before;
-  float da[V], y[V], rate[V], eta;
-  float dpost[V] = {}, drate[V] = {}, deta[V] = {}, dalpha[V] = {};
-};
-
-/// ā of the tile in shared memory: of the plastic gate at 0; in an LSTM of all gates, in the order i f g o.
+/// ā of a tile in shared memory: of the plastic gate at 0; in an LSTM of all gates, in the order i f g o.
 using TileGradients = float[4][tile_columns];
 
-/// The sum over the threads that share a row, returned to all of them.
-template <int V>
-__device__ __forceinline__ float row_sum(float sum) {
-#pragma unroll
-  for (int distance = 1; distance < ThreadTile<V>::lanes; distance *= 2) {
-    sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+/// The parts of a launch that a batch element has.
+struct BackwardElement {
+  std::int64_t b, length;
+  bool reads, updates;
+  bool cut;                    // a reset between them
+  bool x_zero, x_before_zero;  // after a reset
+
+  __device__ BackwardElement(const BackwardStep& step, std::int64_t element)
+      : b(element), length(length_of(step.params, element)) {
+    const StepParams& p = step.params;
+    const bool recurrent = p.cell != Cell::feedforward;
+    reads = step.t < length;
+    updates = step.t > 0 && step.t <= length;
+    cut = reads && resets(p, step.t, b);
+    x_zero = cut && recurrent;
+    x_before_zero = updates && recurrent && resets(p, step.t - 1, b);
   }
-  return sum;
-}
+  __device__ bool ended(std::int64_t t) const { return t > length; }
+  __device__ bool regular() const { return reads && updates && !cut && !x_before_zero; }
+};
 
-/// Σ_j of row i's gate weights and ā of the gates, over the thread's columns.
-template <int V>
-__device__ __forceinline__ float gate_row(const StepParams& p, std::int64_t i, std::int64_t column,
-                                          const TileGradients& gates) {
-  float sum = 0;
-#pragma unroll
-  for (int gate = 0; gate < 3; ++gate) {
-    float w[V];
-    load_weights(p.w_gates + (3 * i + gate) * p.N + column, w);
-#pragma unroll
-    for (int k = 0; k < V; ++k) sum += w[k] * gates[gate == 2 ? 3 : gate][column % tile_columns + k];
-  }
-  return sum;
-}
-
-/// H_k before step t, from the traces before step t−1.
-template <Rule rule, Eligibility kind, int V>
-__device__ __forceinline__ float trace_now(const StepParams& p, const BackwardColumns<V>& c, int k,
-                                           TracePair<kind, V> traces, float x_before) {
-  if (c.cut) return 0;
-  if (c.updates) traces.template update<rule>(k, x_before, c.y[k], c.rate[k], c.eta, p.clip);
-  return traces.h[k];
-}
-
-/// The part of one row of the plastic read. `now`: H before step t. Adds to the gradient of the traces, and
-/// returns the thread's part of x̄_i.
-template <Rule rule, Eligibility kind, int V>
-__device__ __forceinline__ float reverse_read(const StepParams& p, const ThreadTile<V>& at, std::int64_t i,
-                                              const float (&now)[V], float read_clip,
-                                              const float (&shared_alpha)[V], const TileGradients& gates,
-                                              BackwardColumns<V>& c, TracePair<kind, V>& gradient) {
-  float w[V], alpha[V], into_x = 0;
-#pragma unroll
-  for (int k = 0; k < V; ++k) alpha[k] = shared_alpha[k];
-  load_weights(p.w + i * p.N + at.column, w);
-  if (p.alpha_row != 0) load_weights(p.alpha + i * p.alpha_row + at.column, alpha);
-  const float x = c.x[i];
-#pragma unroll
-  for (int k = 0; k < V; ++k) {
-    const float read = TraceRule<rule>::read(now[k], p.clip), product = x * c.da[k];
-    gradient.h[k] += TraceRule<rule>::through_read(now[k], read_clip, alpha[k] * product);  // adjoint
-    c.dalpha[k] += product * read;                                                          // adjoint
-    into_x += (w[k] + alpha[k] * read) * c.da[k];                                           // adjoint
-  }
-  if (p.lstm) into_x += gate_row<V>(p, i, at.column, gates);  // adjoint
-  return into_x;
-}
-
-/// The part of connection k of the trace update. Replaces the gradient of the traces after it by that before
-/// it, and returns the connection's part of x̄(t−1)_i.
-template <Rule rule, Eligibility kind, int V>
-__device__ __forceinline__ float reverse_update(int k, const TracePair<kind, V>& before, float x_before,
-                                                float clip, BackwardColumns<V>& c,
-                                                TracePair<kind, V>& gradient) {
-  const TraceAdjoint<float> adjoint =
-      reverse_traces<rule, kind>(gradient.h[k], gradient.e[k], before.h[k], before.e[k],
-                                 hebbian_product(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, clip);
-  c.dpost[k] += adjoint.product * x_before + adjoint.y;  // adjoint
-  c.drate[k] += adjoint.rate;                            // adjoint
-  c.deta[k] += adjoint.eta;                              // adjoint
-  return adjoint.product * c.y[k];                       // adjoint
-}
-
-/// Both parts for all rows. `in`, `out`: the gradient of the traces; null: zero, or not wanted.
-template <Rule rule, Eligibility kind, class Trace, int V>
-__device__ void reverse_rows(const BackwardStep& step, const ThreadTile<V>& at,
-                             const TracePointers<kind, const float>& in,
-                             const TracePointers<kind, float>& out, const TileGradients& gates,
-                             BackwardColumns<V>& c) {
-  constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
-  const StepParams& p = step.params;
-  const std::int64_t N = p.N, slot = (c.updates && step.t > 0 ? step.t - 1 : 0) - step.record.first;
-  const std::int64_t first = at.b * p.P * N + at.column;
-  const auto tape = traces_on_tape<kind, Trace>(step.record) + slot * p.B * p.P * N + first;
-  [[maybe_unused]] const Trace* tape_now =
-      traces_on_tape<kind, Trace>(step.record).hebb + step.t * p.B * p.P * N + first;
-  const float read_clip = rounded16 ? rounded_clip(p.clip).bound : p.clip;
-  const std::int64_t tile_row = (at.b * p.tiles + at.tile) * p.P;
-  float shared_alpha[V];
-  for (int k = 0; k < V; ++k) {
-    shared_alpha[k] = at.inside && p.alpha_row == 0 ? p.alpha[(at.column + k) * p.alpha_column] : 0;
-  }
-
-  // All threads of a warp do the same number of iterations: they add up rows together.
-  for (std::int64_t i0 = 0; i0 < p.P; i0 += ThreadTile<V>::groups) {
-    const std::int64_t i = i0 + at.group;
-    const bool inside = at.inside && i < p.P;
-    float into_x = 0, into_x_before = 0;
-    if (inside) {
-      TracePair<kind, V> gradient{}, traces{};
-      float now[V] = {};
-      if constexpr (rounded16) {
-        if (c.reads || c.updates) load_columns(tape_now + i * N, now);
-      }
-      gradient.load_existing(in, first + i * N);
-      if (c.reads || c.updates) traces.load_hebb(tape + i * N);
-      if (c.updates) traces.load_eligibility(tape + i * N);
-      const float x_before = c.updates ? c.x_before[i] : 0;
-      if (c.reads) {
-        if constexpr (!rounded16) {
-#pragma unroll
-          for (int k = 0; k < V; ++k) now[k] = trace_now<rule>(p, c, k, traces, x_before);
-        }
-        into_x = reverse_read<rule>(p, at, i, now, read_clip, shared_alpha, gates, c, gradient);
-      }
-      if (c.cut) gradient.set_zero();
-      if (c.updates) {
-#pragma unroll
-        for (int k = 0; k < V; ++k) {
-          float clip = p.clip;
-          if constexpr (rounded16) {
-            clip =
-                clip_of_update<rule, kind>(now[k], traces.h[k], traces.e[k],
-                                           hebbian_product(x_before, c.y[k]), c.rate[k], c.y[k], c.eta, clip);
-          }
-          into_x_before += reverse_update<rule>(k, traces, x_before, clip, c, gradient);
-        }
-      }
-      gradient.store_existing(out, first + i * N);
-    }
-    const bool writes = i < p.P && threadIdx.x % ThreadTile<V>::lanes == 0;
-    if (c.reads) {
-      into_x = row_sum<V>(into_x);
-      if (writes) *step.dx.at(step.t % 3, tile_row + i) += into_x;
-    }
-    if (c.updates) {
-      into_x_before = row_sum<V>(into_x_before);
-      if (writes) *step.dx.at((step.t + 2) % 3, tile_row + i) = into_x_before;
-    }
-  }
-}
-
-/// Computes ā of step t for the block's columns, into shared memory and step.da.
-__device__ inline void compute_da(const BackwardStep& step, std::int64_t b, int tile, std::int64_t length,
-                                  float (&words)[block_warps], TileGradients& da) {
-  const StepParams& p = step.params;
-  const BackwardPoint point = reduce_columns(step, b, length, words);
-  const OwnColumn own(p, tile);
-  if (own.exists) {
-    const int width = p.lstm ? 4 : 1;
-    float* da_row = step.da + (step.t * p.B + b) * width * p.N + own.j;
-    float mine[4] = {};
-    add_rate_gradients(step, point, own.j);
-    column_gradients(step, point, own.j, mine);
-#pragma unroll
-    for (int gate = 0; gate < 4; ++gate) {
-      if (gate < width) da[gate][threadIdx.x] = da_row[gate * p.N] = mine[gate];
-    }
-  }
-  __syncthreads();
-}
-
-/// Zeros for a batch element whose sequence is shorter than t.
-__device__ inline void write_zero_gradients(const BackwardStep& step, std::int64_t b, int tile) {
+/// Computes ā of step t for the tile's columns, into shared memory and step.da. One warp calls it.
+__device__ inline void compute_da(const BackwardStep& step, const BackwardElement& element, int tile,
+                                  TileGradients& da) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
-  if (step.t >= p.T || !own.exists) return;
   const int width = p.lstm ? 4 : 1;
-  float* da_row = step.da + (step.t * p.B + b) * width * p.N + own.j;
-  for (int gate = 0; gate < width; ++gate) da_row[gate * p.N] = 0;
-  if (step.drate != nullptr) step.drate[(step.t * p.B + b) * p.N + own.j] = 0;
+  const std::int64_t row = (step.t * p.B + element.b) * width * p.N + own.j;
+  float mine[4] = {};
+  if (element.reads) {
+    const BackwardPoint point = reduce_columns(step, element.b, element.length);
+    if (own.exists) {
+      add_rate_gradients(step, point, own.j);
+      column_gradients(step, point, own.j, mine);
+    }
+  } else if (own.exists && step.t < p.T && step.drate != nullptr) {
+    step.drate[(step.t * p.B + element.b) * p.N + own.j] = 0;
+  }
+#pragma unroll
+  for (int gate = 0; gate < 4; ++gate) {
+    da[gate][lane_id()] = mine[gate];
+    if (gate < width && own.exists && step.t < p.T) step.da[row + gate * p.N] = mine[gate];
+  }
 }
 
 /// dpre of step t + 1: the gradient of its x has been complete since the previous launch.
-__device__ inline void write_dpre_of_next(const BackwardStep& step, std::int64_t b, int tile,
-                                          std::int64_t length) {
+__device__ inline void write_dpre_of_next(const BackwardStep& step, const BackwardElement& element,
+                                          int tile) {
   const StepParams& p = step.params;
-  const std::int64_t t = step.t + 1;
+  const std::int64_t t = step.t + 1, b = element.b;
   if (step.dpre == nullptr || t >= p.T) return;
   for (std::int64_t i = std::int64_t{tile} * block_threads + threadIdx.x; i < p.P;
        i += std::int64_t{p.tiles} * block_threads) {
-    step.dpre[(t * p.B + b) * p.P + i] = t < length ? dx_total(step, t, b, i) : 0;
+    step.dpre[(t * p.B + b) * p.P + i] = t < element.length ? dx_total(step, t, b, i) : 0;
   }
 }
 
-/// x, y, g and eta of the trace update of step t − 1, from the tape.
-template <Eligibility kind, int V>
-__device__ __forceinline__ void load_update(const BackwardStep& step, const ThreadTile<V>& at,
-                                            BackwardColumns<V>& c) {
+/// The pointers of a pass, ā, and the factors of the update of step t − 1.
+template <Form form, Eligibility kind, class Trace, int V>
+__device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const BackwardStep& step,
+                                                                        const ThreadTile<V>& at,
+                                                                        const BackwardElement& element,
+                                                                        int tile, const TileGradients& da) {
+  constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   const StepParams& p = step.params;
-  const std::int64_t t = step.t;
-  c.x_before = presynaptic_of(p, step.record, t - 1, at.b);
-  if constexpr (kind != Eligibility::none) c.eta = *p.eta;
-  const float M = recorded_modulation(p, step.record, t - 1, at.b);
-  if (!at.inside) return;
-  load_row(step.record.post.at(t, at.b * p.N + at.column), c.y);
-  load_rates(p, M, t - 1, at.b, at.column, c.rate);
+  const Record& record = step.record;
+  const std::int64_t t = step.t, b = element.b, first = (b * p.P + at.group) * p.N + at.loaded,
+                     trace = p.B * p.P * p.N, slot = (element.updates && t > 0 ? t - 1 : 0) - record.first;
+  const bool starts = t == element.length, ends = t == 0;
+  ElementGradient<kind, Trace, V> e{};
+  e.reads = element.reads;
+  e.updates = element.updates;
+  e.cut = element.cut;
+  e.tape = traces_on_tape<kind, Trace>(record) + (slot * trace + first);
+  if constexpr (rounded16) e.tape_now = traces_on_tape<kind, Trace>(record).hebb + (t * trace + first);
+  e.in = existing_at<kind>(TracePointers<kind, const float>{starts ? step.dfinal_hebb : step.G,
+                                                            starts ? step.dfinal_eligibility : step.GE},
+                           first);
+  e.out = existing_at<kind>(TracePointers<kind, float>{ends ? step.dinitial_hebb : step.G,
+                                                       ends ? step.dinitial_eligibility : step.GE},
+                            first);
+  const std::int64_t tile_row = (b * p.tiles + tile) * p.P + at.group;
+  e.dx_read = step.dx_read.at(t % 2, tile_row);
+  e.dx_update = step.dx_update.at((t + 2) % 3, tile_row);
+  e.constants.limit = update_limit<form>(p.clip);
+  if (element.reads) {
+    if (!element.x_zero) e.x = presynaptic_of(p, record, t, b).row + at.group;
+    if (at.inside) load_tile_row(da[p.lstm ? 2 : 0] + at.column % tile_columns, e.da);
+  }
+  if (!element.updates) return e;
+  if (!element.x_before_zero) e.x_before = presynaptic_of(p, record, t - 1, b).row + at.group;
+  if constexpr (kind != Eligibility::none) e.constants.eta = *p.eta;
+  const float M = recorded_modulation(p, record, t - 1, b);
+  if (!at.inside) return e;
+  float rate[V];
+  load_row(record.post.at(t, b * p.N + at.column), e.y);
+  load_rates(p, M, t - 1, b, at.column, rate);
+  compute_factors<form, kind>(p, rate, e.y, e.kept, e.drive);
+  return e;
 }
 
-/// Adds up the sums over rows, and stores those that the launch of step t − 1 reads.
-template <Eligibility kind, int V>
-__device__ __forceinline__ void finish_column_sums(const BackwardStep& step, const ThreadTile<V>& at,
-                                                   const BackwardColumns<V>& c, ColumnSums (&parts)[4]) {
-  store_column_sums(c.dpost, parts[0]);
-  store_column_sums(c.drate, parts[1]);
-  store_column_sums(c.deta, parts[2]);
-  store_column_sums(c.dalpha, parts[3]);
-  __syncthreads();
-  const OwnColumn own(step.params, at.tile);
+/// The sums over a block's rows, per element.
+template <Form form, Eligibility kind>
+struct TileGradientSums {
+  static constexpr int drive = 0, alpha = 1, kept = 2, y = has_kept<form> ? 3 : 2, eta = y + 1;
+  static constexpr int count = kind == Eligibility::none ? y : eta + 1;
+  TileSums sums[count];
+};
+
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ void store_gradient_sums(const ThreadTile<V>& at,
+                                                    const GradientSums<form, kind, V>& s, bool sums_alpha,
+                                                    TileGradientSums<form, kind>& tile) {
+  store_sums(at, s.drive, tile.sums[tile.drive]);
+  if (sums_alpha) store_sums(at, s.alpha, tile.sums[tile.alpha]);
+  if constexpr (has_kept<form>) store_sums(at, s.kept, tile.sums[tile.kept]);
+  if constexpr (kind != Eligibility::none) {
+    store_sums(at, s.y, tile.sums[tile.y]);
+    store_sums(at, s.eta, tile.sums[tile.eta]);
+  }
+}
+
+/// The passes of all elements of the block.
+template <Form form, Eligibility kind, class Trace, int V>
+__device__ __forceinline__ void reverse_elements(const BackwardStep& step, const BlockTile& block,
+                                                 const ThreadTile<V>& at,
+                                                 const TileGradients (&da)[max_elements],
+                                                 TileGradientSums<form, kind> (&tiles)[max_elements]) {
+  const StepParams& p = step.params;
+  const ReadClips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
+  const bool sums_alpha = p.alpha_row == 0;
+  const auto prepare = [&](const BackwardElement& element, int e) {
+    return prepare_pass<form, kind, Trace, V>(step, at, element, block.tile, da[e]);
+  };
+  if constexpr (shares_weights<kind, V> && sizeof(Trace) == sizeof(float)) {
+    const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
+    if (block.elements == 2 && one.regular() && other.regular()) {
+      ElementGradient<kind, Trace, V> elements[2] = {prepare(one, 0), prepare(other, 1)};
+      GradientSums<form, kind, V> s[2] = {};
+      if (sums_alpha) {
+        reverse_rows<form, kind, Trace, V, 2, true, true>(p, at, clips, elements, s);
+      } else {
+        reverse_rows<form, kind, Trace, V, 2, true, false>(p, at, clips, elements, s);
+      }
+      store_gradient_sums(at, s[0], sums_alpha, tiles[0]);
+      return store_gradient_sums(at, s[1], sums_alpha, tiles[1]);
+    }
+  }
+#pragma unroll 1
+  for (int e = 0; e < block.elements; ++e) {
+    const BackwardElement element(step, block.first + e);
+    if (element.ended(step.t)) continue;
+    ElementGradient<kind, Trace, V> pass = prepare(element, e);
+    GradientSums<form, kind, V> s = {};
+    if (V == 1 || !element.regular()) {  // one column per thread has one pass for all cases
+      reverse_rows<form, kind, Trace, V, 1, false, true>(p, at, clips, &pass, &s);
+    } else if constexpr (V > 1) {
+      if (sums_alpha) {
+        reverse_rows<form, kind, Trace, V, 1, true, true>(p, at, clips, &pass, &s);
+      } else {
+        reverse_rows<form, kind, Trace, V, 1, true, false>(p, at, clips, &pass, &s);
+      }
+    }
+    store_gradient_sums(at, s, sums_alpha, tiles[e]);
+  }
+}
+
+/// In an LSTM: adds Σ_j of each row's gate weights and ā of the gates to the tile's part of x̄ of step t.
+template <int V>
+__device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const BlockTile& block,
+                                              const ThreadTile<V>& at,
+                                              const TileGradients (&da)[max_elements]) {
+  const StepParams& p = step.params;
+  const bool stores = threadIdx.x % ThreadTile<V>::lanes < max_elements;
+  const int which = row_sum_of_lane<V, max_elements>(), total = at.max_rows(p.P), own = at.rows(p.P);
+  const std::int64_t b = block.first + (which > 0 ? which : 0);
+  const bool reads = which >= 0 && which < block.elements && step.t < length_of(p, b);
+  float* dx = step.dx_read.at(step.t % 2, (b * p.tiles + block.tile) * p.P);
+#pragma unroll 2
+  for (int r = 0; r < total; ++r) {
+    const std::int64_t i = at.group + std::int64_t{r} * ThreadTile<V>::groups;
+    float leaf[max_elements][V] = {}, sums[max_elements];
+#pragma unroll
+    for (int gate = 0; gate < 3; ++gate) {
+      float w[V] = {};
+      if (r < own && at.inside) load_weights(p.w_gates + (3 * i + gate) * p.N + at.column, w);
+#pragma unroll
+      for (int e = 0; e < max_elements; ++e) {
+#pragma unroll
+        for (int k = 0; k < V; ++k) {
+          const float da_gate = da[e][gate == 2 ? 3 : gate][at.loaded % tile_columns + k];
+          leaf[e][k] = gate == 0 ? rounded_product(w[k], da_gate) : multiply_add(w[k], da_gate, leaf[e][k]);
+        }
+      }
+    }
+#pragma unroll
+    for (int e = 0; e < max_elements; ++e) sums[e] = column_tree<V>(leaf[e]);
+    const float sum = share_row_sums<V, max_elements>(sums);
+    if (stores && reads && r < own) dx[i] += sum;
+  }
+}
+
+/// Adds up the sums over rows, and stores those that the launch of step t − 1 reads. One warp per batch
+/// element.
+template <Form form, Eligibility kind>
+__device__ __forceinline__ void finish_column_sums(const BackwardStep& step, const BackwardElement& element,
+                                                   int tile, const TileGradients& da,
+                                                   const TileGradientSums<form, kind>& sums) {
+  const StepParams& p = step.params;
+  const OwnColumn own(p, tile);
+  const int column = lane_id();
+  const std::int64_t t = step.t, b = element.b, bj = b * p.N + own.j;
   if (!own.exists) return;
-  const std::int64_t bj = at.b * step.params.N + own.j;
-  const int column = static_cast<int>(threadIdx.x);
-  if (c.updates) {
-    *step.dpost.at((step.t + 1) % 2, bj) = column_sum(parts[0], column);
-    *step.dg.at((step.t + 1) % 2, bj) = column_sum(parts[1], column);
-    if (kind != Eligibility::none) step.sum_eta[bj] += column_sum(parts[2], column);
+  if (element.updates) {
+    Column<float> factors{0, sum_of_classes(sums.sums[sums.drive], column)};
+    if constexpr (has_kept<form>) factors.kept = sum_of_classes(sums.sums[sums.kept], column);
+    const RecordedUpdate update(p, step.record, t - 1, b, own.j);
+    auto [rate, y] =
+        column_adjoint_of<form, kind>(p.rule, update.rate, update.y, factors, RuleConstants<float>{p.clip});
+    if constexpr (kind != Eligibility::none) {
+      y += sum_of_classes(sums.sums[sums.y], column);
+      step.sum_eta[bj] += sum_of_classes(sums.sums[sums.eta], column);
+    }
+    *step.dpost.at((t + 1) % 2, bj) = y;
+    *step.dg.at((t + 1) % 2, bj) = rate;
   }
-  if (c.reads) step.sum_alpha[bj] += column_sum(parts[3], column);
+  if (element.reads && p.alpha_row == 0)
+    step.sum_alpha[bj] = multiply_add(da[p.lstm ? 2 : 0][column],
+                                      sum_of_classes(sums.sums[sums.alpha], column), step.sum_alpha[bj]);
 }
 
-template <Rule rule, Eligibility kind, class Trace, int V>
-__global__ void __launch_bounds__(block_threads, backward_blocks<Trace, V>)
+template <Form form, Eligibility kind, class Trace, int V>
+__global__ void __launch_bounds__(block_threads, backward_blocks)
     backward_kernel(const __grid_constant__ BackwardStep step) {
-  PLASTICITY_SHARED(float, words, [block_warps]);
-  PLASTICITY_SHARED(float, da, [4][tile_columns]);
-  PLASTICITY_SHARED(ColumnSums, parts, [4]);
+  using Sums = TileGradientSums<form, kind>;
+  PLASTICITY_SHARED(TileGradients, da, [max_elements]);
+  PLASTICITY_SHARED(Sums, sums, [max_elements]);
   const StepParams& p = step.params;
-  const ThreadTile<V> at(p);
-  const std::int64_t t = step.t, b = at.b, length = length_of(p, b);
-
-  BackwardColumns<V> c{};
-  c.reads = t < length;
-  c.updates = t > 0 && t <= length;
-  c.cut = c.reads && resets(p, t, b);
-  if (c.reads) {
-    compute_da(step, b, at.tile, length, words, da);
-    c.x = presynaptic_of(p, step.record, t, b);
-    for (int k = 0; k < V && at.inside; ++k) c.da[k] = da[p.lstm ? 2 : 0][at.column % tile_columns + k];
-  } else {
-    write_zero_gradients(step, b, at.tile);
+  const BlockTile block(p, step.elements, step.t);
+  const ThreadTile<V> at(p, block.tile);
+  const bool own_warp = warp_id() < block.elements;
+  if (warp_id() < max_elements) {
+    if (own_warp) {
+      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
+    } else {
+      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
+    }
   }
-  write_dpre_of_next(step, b, at.tile, length);
-  if (t > length) return;
-  if (c.updates) load_update<kind>(step, at, c);
-
-  const bool starts = t == length, ends = t == 0;
-  const TracePointers<kind, const float> in{starts ? step.dfinal_hebb : step.G,
-                                            starts ? step.dfinal_eligibility : step.GE};
-  const TracePointers<kind, float> out{ends ? step.dinitial_hebb : step.G,
-                                       ends ? step.dinitial_eligibility : step.GE};
-  reverse_rows<rule, kind, Trace>(step, at, in, out, da, c);
-  finish_column_sums<kind>(step, at, c, parts);
+  for (int e = 0; e < block.elements; ++e)
+    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
+  __syncthreads();
+  reverse_elements<form, kind, Trace, V>(step, block, at, da, sums);
+  __syncthreads();
+  if (p.lstm) add_gate_rows(step, block, at, da);
+  if (!own_warp) return;
+  const BackwardElement element(step, block.first + warp_id());
+  if (!element.ended(step.t))
+    finish_column_sums<form, kind>(step, element, block.tile, da[warp_id()], sums[warp_id()]);
 }
 
 }  // namespace plasticity::cuda

@@ -1,4 +1,4 @@
-// The launch of a rule's backward kernels. Included by the instantiation files (step/instances).
+// The launch of a form's backward kernels. Included by the instantiation files (step/instances).
 #pragma once
 
 #include "rules/dispatch.hpp"
@@ -7,16 +7,18 @@
 
 namespace plasticity::cuda {
 
-template <Rule rule>
-void BackwardKernels<rule>::launch_step(const BackwardStep& step, Variant variant, cudaStream_t stream) {
+template <Form form>
+void BackwardKernels<form>::launch_step(const BackwardStep& step, Variant variant, cudaStream_t stream) {
   const auto kernel = dispatch_eligibility(step.params.eligibility, [&]<Eligibility kind> {
     if (variant.bf16) {
-      return variant.wide ? backward_kernel<rule, kind, __nv_bfloat16, 8>
-                          : backward_kernel<rule, kind, __nv_bfloat16, 1>;
+      return variant.wide ? backward_kernel<form, kind, __nv_bfloat16, wide_columns>
+                          : backward_kernel<form, kind, __nv_bfloat16, 1>;
     }
-    return variant.wide ? backward_kernel<rule, kind, float, 4> : backward_kernel<rule, kind, float, 1>;
+    return variant.wide ? backward_kernel<form, kind, float, wide_columns>
+                        : backward_kernel<form, kind, float, 1>;
   });
-  launch(kernel, {.grid = step_blocks(step.params), .block = block_threads, .stream = stream}, step);
+  launch(kernel, {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream},
+         step);
 }
 
 }  // namespace plasticity::cuda

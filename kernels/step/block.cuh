@@ -9,32 +9,63 @@
 
 namespace plasticity::cuda {
 
-/// A block owns one tile of columns of one batch element, and all rows. A thread owns V neighbouring columns
-/// of every `groups`-th row. The threads of a row group are neighbours.
+/// A tile of a step kernel's grid, and the batch elements whose columns of that tile the block has. Odd steps
+/// visit the grid backwards: the end of the traces is then still in L2.
+struct BlockTile {
+  int tile, elements;
+  std::int64_t first;  // batch element
+
+  /// `per_block`: elements per block.
+  __device__ BlockTile(const StepParams& p, int per_block, std::int64_t t) {
+    const unsigned tiles = static_cast<unsigned>(p.tiles),
+                   index = t % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
+    tile = static_cast<int>(index % tiles);
+    first = std::int64_t{index / tiles} * per_block;
+    const std::int64_t left = p.B - first;
+    elements = left < per_block ? static_cast<int>(left) : per_block;
+  }
+};
+
+/// A thread's columns of a tile: V neighbouring columns of every `groups`-th row. The threads of a row group
+/// are neighbours.
 template <int V>
 struct ThreadTile {
   static constexpr int lanes = tile_columns / V;        // threads per row
   static constexpr int groups = block_threads / lanes;  // rows per pass of the block
-  std::int64_t b, column;
-  int tile, group;
+  std::int64_t column;
+  std::int64_t
+      loaded;  // the columns that the thread loads: its own, or the tile's first ones if they do not exist
+  int group;
   bool inside;  // whether the thread's columns exist
 
-  __device__ explicit ThreadTile(const StepParams& p)
-      : b(blockIdx.x / p.tiles),
-        tile(static_cast<int>(blockIdx.x % p.tiles)),
-        group(static_cast<int>(threadIdx.x) / lanes) {
-    column = std::int64_t{tile} * tile_columns + threadIdx.x % lanes * V;
-    inside = column < p.N;
+  __device__ ThreadTile(const StepParams& p, int tile)
+      : column(std::int64_t{tile} * tile_columns + threadIdx.x % lanes * V),
+        group(static_cast<int>(threadIdx.x) / lanes),
+        inside(column < p.N) {
+    loaded = inside ? column : std::int64_t{tile} * tile_columns;
   }
+
+  /// The number of rows that row group `of` has: of, of + groups, …
+  __device__ static int rows_of(int of, std::int64_t P) {
+    return of < P ? static_cast<int>((P - of + groups - 1) / groups) : 0;
+  }
+  __device__ int rows(std::int64_t P) const { return rows_of(group, P); }
+  /// The smallest and the largest number of rows in the thread's warp.
+  __device__ int min_rows(std::int64_t P) const { return rows_of(warp_first() + 32 / lanes - 1, P); }
+  __device__ int max_rows(std::int64_t P) const { return rows_of(warp_first(), P); }
+
+ private:
+  __device__ static int warp_first() { return static_cast<int>(threadIdx.x) / 32 * (32 / lanes); }
 };
 
-/// The column that a thread finishes after the sums over rows: one column per thread of the first warp.
+/// The column that a thread finishes after the sums over rows, and its batch element: warp e has the columns
+/// of the block's element e, one per lane.
 struct OwnColumn {
   std::int64_t j;
   bool exists;
 
   __device__ OwnColumn(const StepParams& p, int tile)
-      : j(std::int64_t{tile} * tile_columns + threadIdx.x), exists(threadIdx.x < tile_columns && j < p.N) {}
+      : j(std::int64_t{tile} * tile_columns + threadIdx.x % tile_columns), exists(j < p.N) {}
 };
 
 __device__ inline int lane_id() { return static_cast<int>(threadIdx.x % 32); }
@@ -47,50 +78,20 @@ struct Max {
   __device__ float operator()(float a, float b) const { return b > a ? b : a; }
 };
 
-/// Folds `value` over the block and returns the result to every thread. All threads call it. `words`: shared
-/// memory.
-template <class Fold>
-__device__ float block_fold(float value, Fold fold, float (&words)[block_warps]) {
-  for (int distance = 16; distance > 0; distance /= 2) {
-    value = fold(value, __shfl_xor_sync(0xffffffffu, value, distance));
-  }
-  __syncthreads();  // other warps may still read `words` of the previous fold
-  if (lane_id() == 0) words[warp_id()] = value;
-  __syncthreads();
-  value = words[0];
-  for (int warp = 1; warp < block_warps; ++warp) value = fold(value, words[warp]);
-  return value;
-}
-
-/// The sums over a block's rows, per warp. Every thread stores its V columns by store_column_sums(). After a
-/// __syncthreads(), column_sum() returns the sum of tile column `column`.
-using ColumnSums = float[block_warps][tile_columns];
-
-template <int V>
-__device__ void store_column_sums(const float (&sums)[V], ColumnSums& parts) {
-  constexpr int lanes = ThreadTile<V>::lanes;
-#pragma unroll
-  for (int k = 0; k < V; ++k) {
-    float sum = sums[k];
-#pragma unroll
-    for (int distance = lanes; distance < 32; distance *= 2) {
-      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-    }
-    if (lane_id() < lanes) parts[warp_id()][lane_id() * V + k] = sum;
-  }
-}
-
-__device__ inline float column_sum(const ColumnSums& parts, int column) {
-  float sum = parts[0][column];
-  for (int warp = 1; warp < block_warps; ++warp) sum += parts[warp][column];
-  return sum;
-}
-
 /// Loads V neighbouring elements of memory that this kernel may write.
 template <int V, class T>
 __device__ __forceinline__ void load_columns(const T* p, float (&v)[V]) {
   if constexpr (V == 1) {
     v[0] = to_float(*p);
+  } else if constexpr (V < Pack<T>::size) {
+    static_assert(V * sizeof(T) == 8);
+    struct alignas(8) Half {
+      T value[V];
+    };
+    const uint2 bits = load_8_once(p);
+    const Half half = *reinterpret_cast<const Half*>(&bits);
+#pragma unroll
+    for (int k = 0; k < V; ++k) v[k] = to_float(half.value[k]);
   } else {
     constexpr int size = Pack<T>::size;
 #pragma unroll
@@ -131,6 +132,13 @@ __device__ __forceinline__ void load_row(const float* p, float (&v)[V]) {
       return;
     }
   }
+#pragma unroll
+  for (int k = 0; k < V; ++k) v[k] = p[k];
+}
+
+/// V neighbouring elements of shared memory, aligned to them.
+template <int V>
+__device__ __forceinline__ void load_tile_row(const float* p, float (&v)[V]) {
 #pragma unroll
   for (int k = 0; k < V; ++k) v[k] = p[k];
 }

@@ -35,7 +35,7 @@ __device__ inline CellStep step_cell(const StepParams& p, const float (&totals)[
     cell.i = sigmoid(totals[0]);
     cell.f = sigmoid(totals[1]);
     cell.o = sigmoid(totals[3]);
-    cell.c = cell.f * c_before + cell.i * cell.post;
+    cell.c = multiply_add(cell.f, c_before, rounded_product(cell.i, cell.post));
     cell.output = cell.o * tanhf(cell.c);
   }
   return cell;
@@ -44,8 +44,8 @@ __device__ inline CellStep step_cell(const StepParams& p, const float (&totals)[
 /// The gradient of a current from dy, that of f = activation(current). `inner`: Σ_j dy_j f_j, for softmax.
 __device__ inline float current_gradient(Activation activation, float f, float dy, float inner) {
   switch (activation) {
-    case Activation::tanh: return dy * (1 - f * f);     // adjoint
-    case Activation::sigmoid: return dy * f * (1 - f);  // adjoint
+    case Activation::tanh: return dy * multiply_add(-f, f, 1.0f);  // adjoint
+    case Activation::sigmoid: return dy * f * (1 - f);             // adjoint
     case Activation::relu: return f > 0 ? dy : 0 * dy;
     case Activation::softmax: return f * (dy - inner);  // adjoint
     case Activation::identity: break;
@@ -59,11 +59,11 @@ __device__ inline float current_gradient(Activation activation, float f, float d
 __device__ inline float reverse_lstm(const CellStep& cell, float c_before, bool clamped, float dh, float dc,
                                      float dpost, float (&da)[4]) {
   const float squashed = tanhf(cell.c);
-  dc += dh * cell.o * (1 - squashed * squashed);   // adjoint
-  da[0] = dc * cell.post * cell.i * (1 - cell.i);  // adjoint
-  da[1] = dc * c_before * cell.f * (1 - cell.f);   // adjoint
-  da[3] = dh * squashed * cell.o * (1 - cell.o);   // adjoint
-  const float into_post = clamped ? 0 : dpost + dc * cell.i;
+  dc = multiply_add(dh * cell.o, multiply_add(-squashed, squashed, 1.0f), dc);  // adjoint
+  da[0] = dc * cell.post * cell.i * (1 - cell.i);                               // adjoint
+  da[1] = dc * c_before * cell.f * (1 - cell.f);                                // adjoint
+  da[3] = dh * squashed * cell.o * (1 - cell.o);                                // adjoint
+  const float into_post = clamped ? 0 : multiply_add(dc, cell.i, dpost);
   da[2] = current_gradient(Activation::tanh, cell.post, into_post, 0);
   return dc * cell.f;  // adjoint
 }

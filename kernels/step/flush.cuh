@@ -24,30 +24,28 @@ struct FlushSlots {
   }
 };
 
-template <Rule rule, Eligibility kind>
+template <Form form, Eligibility kind>
 __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_constant__ Flush flush) {
-  PLASTICITY_SHARED(float, words, [block_warps]);
   const StepParams& p = flush.params;
   const Record& record = flush.record;
   const StepStateRecord& state = flush.step_state;
-  const ThreadTile<1> at(p);
-  const std::int64_t b = at.b, N = p.N, j = at.column;
+  const BlockTile block(p, 1, 0);
+  const ThreadTile<1> at(p, block.tile);
+  const std::int64_t b = block.first, N = p.N, j = at.column;
   const FlushSlots slots(flush, b);
 
-  Activities y{}, x{};
+  Activities x{};
   float modulation = 0;
   if (!slots.single && slots.pending) {
-    y = output_of_step(p, record, slots.last, slots.now, b, words);
-    modulation = modulation_of(p, record, y, slots.now, b, words);
-    store_completed(p, record, y, modulation, slots.last, slots.now, b, at.tile, flush.y, flush.modulation);
+    modulation = modulation_of(p, record, slots.now, b);
+    if (block.tile == 0 && threadIdx.x == 0)
+      store_modulation(p, record, modulation, slots.last, slots.now, b, flush.modulation);
   }
   if (slots.pending) {
-    x = slots.single ? Activities{} : presynaptic_of(p, record, slots.last, b);
-    if (slots.single) x.row = state.x.at(slots.now, b * p.P);
+    x = slots.single ? Activities{state.x.at(slots.now, b * p.P)} : presynaptic_of(p, record, slots.last, b);
   }
   if (at.inside && at.group == 0) {
-    if (flush.final_y != nullptr)
-      flush.final_y[b * N + j] = y.softmax ? y[j] : *record.output.at(slots.now, b * N + j);
+    if (flush.final_y != nullptr) flush.final_y[b * N + j] = *record.output.at(slots.now, b * N + j);
     if (flush.final_c != nullptr) flush.final_c[b * N + j] = *record.c.at(slots.now, b * N + j);
   }
   __syncthreads();  // every thread has read the block's phase
@@ -57,22 +55,25 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
       flush.final_hebb != nullptr || flush.final_eligibility != nullptr || slots.single || rounds;
   if (!at.inside || !needs_traces) return;
 
-  float y_j = 0, rate = 0, eta = 0;
+  float rate[1] = {}, y[1] = {}, kept[1] = {}, drive[1] = {};
+  UpdateConstants<float> constants{0, update_limit<form>(p.clip)};
   if (slots.pending) {
-    y_j = y.softmax ? y[j] : *record.post.at(slots.now, b * N + j);
-    rate = slots.single ? *state.rate.at(slots.now, b * N + j) : rate_of(p, modulation, slots.last, b, j);
-    if constexpr (kind != Eligibility::none) eta = slots.single ? *state.eta.at(slots.now, b) : *p.eta;
+    y[0] = *record.post.at(slots.now, b * N + j);
+    rate[0] = slots.single ? *state.rate.at(slots.now, b * N + j) : rate_of(p, modulation, slots.last, b, j);
+    compute_factors<form, kind>(p, rate, y, kept, drive);
+    if constexpr (kind != Eligibility::none)
+      constants.eta = slots.single ? *state.eta.at(slots.now, b) : *p.eta;
   }
   for (std::int64_t i = at.group; i < p.P; i += ThreadTile<1>::groups) {
     const std::int64_t ij = (b * p.P + i) * N + j;
     const auto stored = traces_before<kind>(record, slots.last < 0 ? 0 : slots.last, ij);
     TracePair<kind> traces;
     traces.load(stored);
-    if (slots.pending) traces.template update<rule>(0, x[i], y_j, rate, eta, p.clip);
+    if (slots.pending) traces.template update<form>(0, x[i], {kept[0], drive[0], y[0]}, constants);
     if (slots.pending && slots.single) traces.store(stored);
     if (rounds) {  // the trace after the last step; backward does not read its eligibility
       static_cast<__nv_bfloat16*>(record.hebb16)[(slots.last + 1) * p.B * p.P * N + ij] =
-          from_float<__nv_bfloat16>(rounded<rule>(traces.h[0], p.clip));
+          from_float<__nv_bfloat16>(rounded<form>(traces.h[0], p.clip));
     }
     traces.store_existing({flush.final_hebb, flush.final_eligibility}, ij);
   }

@@ -2,15 +2,16 @@
 //   H ← rule(H, g, x(t−1) y(t−1)) and E likewise     the update of step t − 1, which depends on all of y(t−1)
 //   s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of step t
 //   y_j = f(u_j + s_j), the clamp, the LSTM cell     for the block's columns
-// Grid: one block of 256 threads per tile of 32 postsynaptic columns of each batch element. A block reads all
-// P rows. On chip: the sums, and each thread's traces from load to store. Bytes: the trace read once and
-// written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded, not the trace
-// of the steps). From L2: W and α, 8 B P N, and in an LSTM the gate weights, 12 B N N.
+// Grid: one block of 256 threads per tile of 32 postsynaptic columns and per one or two batch elements. A
+// block reads all P rows. On chip: the sums, and each thread's traces from load to store. Bytes: the trace
+// read once and written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded,
+// not the trace of the steps). From L2: W and α, 8 P N per block of batch elements, and in an LSTM the gate
+// weights, 12 N N.
 #pragma once
 
 #include "step/cell.cuh"
+#include "step/forward_pass.cuh"
 #include "step/launch.hpp"
-#include "step/traces.cuh"
 
 namespace plasticity::cuda {
 
@@ -20,13 +21,14 @@ struct StepSlots {
   std::int64_t now, next;
   bool pending, single;
 
-  __device__ explicit StepSlots(const ForwardStep& step) : single(step.step_state.phase != nullptr) {
+  __device__ StepSlots(const ForwardStep& step, std::int64_t b, int tile)
+      : single(step.step_state.phase != nullptr) {
     if (!single) {
       now = slot_before(step.record, step.t);
       next = slot_before(step.record, step.t + 1);
       pending = step.t > 0;
     } else {
-      const int phase = step.step_state.phase[blockIdx.x];
+      const int phase = step.step_state.phase[b * step.params.tiles + tile];
       now = phase % StepStateRecord::pending;
       next = (now + 1) % 3;
       pending = phase >= StepStateRecord::pending;
@@ -34,175 +36,165 @@ struct StepSlots {
   }
 };
 
-/// Zeros for a batch element whose sequence has ended.
-__device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int tile) {
-  const StepParams& p = step.params;
-  const OwnColumn own(p, tile);
-  if (own.exists) step.y[(step.t * p.B + b) * p.N + own.j] = 0;
-  if (tile == 0 && threadIdx.x == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
-}
+/// One batch element of a block.
+struct ForwardElement {
+  std::int64_t b;
+  StepSlots slots;
+  bool ended;    // its sequence is shorter
+  bool zeroed;   // a reset precedes the step
+  bool clears;   // the traces are zero: after a reset, and after the update of a step with x = 0
+  bool updates;  // a trace update is due
 
-/// The output and M of step t − 1.
-struct PreviousStep {
-  Activities y{};
-  float modulation = 0;
+  __device__ ForwardElement(const ForwardStep& step, std::int64_t element, int tile)
+      : b(element),
+        slots(step, element, tile),
+        ended(step.t >= length_of(step.params, element)),
+        zeroed(!ended && resets(step.params, step.t, element)) {
+    const bool zero_before = !slots.single && step.t > 0 && step.params.cell != Cell::feedforward &&
+                             resets(step.params, step.t - 1, b);
+    clears = zeroed || zero_before;
+    updates = slots.pending && !ended && !clears;
+  }
 };
 
-/// Completes step t − 1 of a sequence. In Plan::step, launch_finish_step() has completed it.
-__device__ inline PreviousStep complete_previous(const ForwardStep& step, const StepSlots& slots,
-                                                 std::int64_t b, int tile, float (&words)[block_warps]) {
-  const StepParams& p = step.params;
-  PreviousStep previous;
-  if (!slots.single && step.t > 0) {
-    previous.y = output_of_step(p, step.record, step.t - 1, slots.now, b, words);
-    previous.modulation = modulation_of(p, step.record, previous.y, slots.now, b, words);
-    store_completed(p, step.record, previous.y, previous.modulation, step.t - 1, slots.now, b, tile, step.y,
-                    step.modulation);
-  }
-  return previous;
-}
-
 /// x of step t.
-__device__ inline Activities presynaptic_now(const ForwardStep& step, const StepSlots& slots,
-                                             const Activities& y_before, std::int64_t b, bool zeroed) {
-  const StepParams& p = step.params;
-  Activities x = presynaptic_of(p, step.record, step.t, b);
-  if (p.cell != Cell::feedforward) {
-    if (y_before.softmax) x = y_before;
-    if (slots.single) x.row = step.record.output.at(slots.now, b * p.N);
-    x.zero = zeroed;
-  }
+__device__ inline Activities presynaptic_now(const ForwardStep& step, const ForwardElement& element) {
+  Activities x = presynaptic_of(step.params, step.record, step.t, element.b);
+  if (element.slots.single && step.params.cell != Cell::feedforward)
+    x.row = step.record.output.at(element.slots.now, element.b * step.params.N);
   return x;
 }
 
-/// The trace update of step t − 1, for one thread's columns.
-template <int V>
-struct PendingUpdate {
-  bool due;      // false: there is no update
-  bool zeroes;   // a reset sets the traces to zero instead
-  Activities x;  // [P]
-  float y[V], rate[V], eta;
-};
-
-template <Eligibility kind, int V>
-__device__ PendingUpdate<V> load_pending_update(const ForwardStep& step, const StepSlots& slots,
-                                                const ThreadTile<V>& at, const PreviousStep& previous,
-                                                bool zeroed) {
-  const StepParams& p = step.params;
-  const StepStateRecord& state = step.step_state;
-  PendingUpdate<V> update{};
-  update.due = slots.pending && !zeroed;
-  update.zeroes = zeroed;
-  if (update.due) {
-    if (slots.single) {
-      update.x.row = state.x.at(slots.now, at.b * p.P);
-    } else {
-      update.x = presynaptic_of(p, step.record, step.t - 1, at.b);
-    }
-    if constexpr (kind != Eligibility::none)
-      update.eta = slots.single ? *state.eta.at(slots.now, at.b) : *p.eta;
-    if (!at.inside) return update;
-    const std::int64_t bj = at.b * p.N + at.column;
-    if (previous.y.softmax) {
-      for (int k = 0; k < V; ++k) update.y[k] = previous.y[at.column + k];
-    } else {
-      load_row(step.record.post.at(slots.now, bj), update.y);
-    }
-    if (slots.single) {
-      load_row(state.rate.at(slots.now, bj), update.rate);
-    } else {
-      load_rates(p, previous.modulation, step.t - 1, at.b, at.column, update.rate);
-    }
-  }
-  return update;
-}
-
-/// Updates and stores the traces of the thread's rows, and adds the plastic read of its columns to `s`.
-template <Rule rule, Eligibility kind, int V>
-__device__ void update_and_read(const ForwardStep& step, const ThreadTile<V>& at, const Activities& x,
-                                const PendingUpdate<V>& update, float (&s)[V]) {
-  constexpr int R = forward_rows<V>;
+/// The pointers of a pass, and the factors of the pending update if there is one. `modulation`: M of step t
+/// − 1.
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ ElementPass<kind, V> prepare_pass(const ForwardStep& step, const ThreadTile<V>& at,
+                                                             const ForwardElement& element,
+                                                             float modulation) {
   const StepParams& p = step.params;
   const Record& record = step.record;
-  const std::int64_t N = p.N, first = at.b * p.P * N + at.column;
-  const auto in = traces_before<kind>(record, step.t == 0 ? 0 : step.t - 1, first);
-  const auto out = traces_before<kind>(record, step.t, first);
-  const bool changes = update.due || update.zeroes;
-  const bool rounds = record.hebb16 != nullptr && step.t % record.interval == 0;
-  const std::int64_t first16 = step.t / record.interval * p.B * p.P * N + first;
-  float shared_alpha[V];
-  for (int k = 0; k < V; ++k)
-    shared_alpha[k] = p.alpha_row == 0 ? p.alpha[(at.column + k) * p.alpha_column] : 0;
-
-  for (std::int64_t i0 = at.group; i0 < p.P; i0 += R * ThreadTile<V>::groups) {
-    TracePair<kind, V> traces[R];
-    float w[R][V], alpha[R][V], x_before[R] = {}, x_now[R];
-#pragma unroll
-    for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
-      if (i >= p.P) continue;
-      if (!update.zeroes) traces[r].load_hebb(in + row);
-      if (!update.zeroes && (update.due || rounds)) traces[r].load_eligibility(in + row);
-      load_weights(p.w + row + at.column, w[r]);
-      if (p.alpha_row != 0) load_weights(p.alpha + i * p.alpha_row + at.column, alpha[r]);
-      x_now[r] = x[i];
-      if (update.due) x_before[r] = update.x[i];
-    }
-#pragma unroll
-    for (int r = 0; r < R; ++r) {
-      const std::int64_t i = i0 + r * ThreadTile<V>::groups, row = i * N;
-      if (i >= p.P) continue;
-      if (update.zeroes) traces[r].set_zero();
-#pragma unroll
-      for (int k = 0; k < V; ++k) {
-        if (update.due)
-          traces[r].template update<rule>(k, x_before[r], update.y[k], update.rate[k], update.eta, p.clip);
-        const float factor = p.alpha_row != 0 ? alpha[r][k] : shared_alpha[k];
-        s[k] += x_now[r] * (w[r][k] + factor * TraceRule<rule>::read(traces[r].h[k], p.clip));
-      }
-      if (changes) traces[r].store(out + row);
-      if (rounds)
-        traces[r].template store_rounded<rule>(rounded_checkpoints<kind>(record) + first16 + row, p.clip);
-    }
+  const StepStateRecord& state = step.step_state;
+  const std::int64_t b = element.b, first = (b * p.P + at.group) * p.N + at.column;
+  ElementPass<kind, V> pass{};
+  pass.clip = p.clip;
+  pass.x = presynaptic_now(step, element).row + at.group;
+  pass.out = traces_before<kind>(record, step.t, first);
+  pass.in = {pass.out.hebb, pass.out.eligibility};
+  if (record.hebb16 != nullptr && step.t % record.interval == 0)
+    pass.rounded = rounded_checkpoints<kind>(record) + (step.t / record.interval * p.B * p.P * p.N + first);
+  if (!element.updates) return pass;
+  const std::int64_t bj = b * p.N + at.column;
+  const auto before = traces_before<kind>(record, step.t == 0 ? 0 : step.t - 1, first);
+  pass.in = {before.hebb, before.eligibility};
+  pass.constants.limit = update_limit<form>(p.clip);
+  float rate[V];
+  if (element.slots.single) {
+    pass.x_before = state.x.at(element.slots.now, b * p.P) + at.group;
+    if constexpr (kind != Eligibility::none) pass.constants.eta = *state.eta.at(element.slots.now, b);
+  } else {
+    pass.x_before = presynaptic_of(p, record, step.t - 1, b).row + at.group;
+    if constexpr (kind != Eligibility::none) pass.constants.eta = *p.eta;
   }
+  if (!at.inside) return pass;
+  load_row(record.post.at(element.slots.now, bj), pass.y);
+  if (element.slots.single) {
+    load_row(state.rate.at(element.slots.now, bj), rate);
+  } else {
+    load_rates(p, modulation, step.t - 1, b, at.column, rate);
+  }
+  compute_factors<form, kind>(p, rate, pass.y, pass.kept, pass.drive);
+  return pass;
 }
 
-// The gate product of an LSTM is part of the step's launch for all sizes. Each batch element reads the gate
-// weights, 12 N N bytes, from L2; a GEMM per step would read them once per batch. At N = 200, B = 30 that is
-// 14 MB, about 3 us, the cost of a launch. At N = 1024, B = 16 it is 200 MB, about 36 us beside 45 us of
-// trace, and a GEMM would be faster. It is not used there either: cuBLAS's bits depend on the number of rows,
-// so a sample would have other bits alone than in a batch. (Calculated from H100 figures, not measured.)
-
-/// h(t−1) W_gates for the thread's columns of one gate.
-template <int V>
-__device__ void gate_product(const StepParams& p, const ThreadTile<V>& at, const Activities& x, int gate,
-                             float (&sum)[V]) {
-  const float* row = p.w_gates + gate * p.N + at.column;
-#pragma unroll 2
-  for (std::int64_t i = at.group; i < p.N; i += ThreadTile<V>::groups) {
-    float w[V];
-    load_weights(row + i * 3 * p.N, w);
-    const float x_now = x[i];
-#pragma unroll
-    for (int k = 0; k < V; ++k) sum[k] += x_now * w[k];
-  }
-}
-
-/// The sums over rows: the plastic read, and in an LSTM the gate products. `parts`: in an LSTM in the order i
-/// f g o.
-template <Rule rule, Eligibility kind, int V>
-__device__ __forceinline__ void sum_rows(const ForwardStep& step, const ThreadTile<V>& at,
-                                         const Activities& x, const PendingUpdate<V>& update,
-                                         ColumnSums (&parts)[4]) {
+/// The sums of one batch element, without others.
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ void sum_alone(const ForwardStep& step, const ThreadTile<V>& at,
+                                          const ForwardElement& element, ElementPass<kind, V>& pass,
+                                          ThreadSums<V>& s) {
   const StepParams& p = step.params;
-  float s[V] = {};
-  if (at.inside) update_and_read<rule, kind>(step, at, x, update, s);
-  store_column_sums(s, parts[p.lstm ? 2 : 0]);
-  for (int gate = 0; gate < 3 && p.lstm; ++gate) {
-    float sum[V] = {};
-    if (at.inside) gate_product(p, at, x, gate, sum);
-    store_column_sums(sum, parts[gate == 2 ? 3 : gate]);
+  if (element.updates) {
+    if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, 1, true, false>(p, at, &pass, &s);
+    return update_and_read<form, kind, V, 1, true, true>(p, at, &pass, &s);
   }
+  if (element.clears) clear_traces(p, at, pass);
+  const bool reads = !element.zeroed || p.cell == Cell::feedforward;  // else x is zero
+  if (reads) update_and_read<form, kind, V, 1, false, true>(p, at, &pass, &s);
+}
+
+/// Completes step t − 1, and sums over the rows for all elements of the block that have not ended.
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ void sum_rows(const ForwardStep& step, const BlockTile& block,
+                                         const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
+  const auto prepare = [&](const ForwardElement& element) {
+    const bool completes = !element.slots.single && step.t > 0;
+    const float M = completes ? modulation_of(step.params, step.record, element.slots.now, element.b) : 0;
+    if (completes && block.tile == 0 && threadIdx.x == 0)
+      store_modulation(step.params, step.record, M, step.t - 1, element.slots.now, element.b,
+                       step.modulation);
+    return prepare_pass<form, kind, V>(step, at, element, M);
+  };
+  if constexpr (shares_weights<kind, V>) {
+    static_assert(max_elements == 2);
+    const ForwardElement one(step, block.first, block.tile),
+        other(step, block.first + block.elements - 1, block.tile);
+    const bool rounds = step.record.hebb16 != nullptr && step.t % step.record.interval == 0;
+    if (block.elements == 2 && one.updates && other.updates && !rounds) {
+      ElementPass<kind, V> passes[2] = {prepare(one), prepare(other)};
+      ThreadSums<V> s[2] = {};
+      update_and_read<form, kind, V, 2, true, false>(step.params, at, passes, s);
+      store_sums(at, s[0], parts[0]);
+      return store_sums(at, s[1], parts[1]);
+    }
+  }
+#pragma unroll 1
+  for (int e = 0; e < block.elements; ++e) {
+    const ForwardElement element(step, block.first + e, block.tile);
+    if (element.ended) continue;
+    ElementPass<kind, V> pass = prepare(element);
+    ThreadSums<V> s = {};
+    sum_alone<form>(step, at, element, pass, s);
+    store_sums(at, s, parts[e]);
+  }
+}
+
+// The gate product of an LSTM is part of the step's launch for all sizes. A block reads the gate weights of
+// its columns for its one or two batch elements from L2; a GEMM per step would read them once per batch. It
+// is not used: cuBLAS's bits depend on the number of rows, so a sample would have other bits alone than in a
+// batch.
+
+/// h(t−1) W_gates of one gate, for the block's elements.
+template <int V>
+__device__ __forceinline__ void sum_gate(const ForwardStep& step, const BlockTile& block,
+                                         const ThreadTile<V>& at, int gate, TileSums (&parts)[max_elements]) {
+  const StepParams& p = step.params;
+  const float* x[max_elements];
+  ThreadSums<V> s[max_elements] = {};
+#pragma unroll
+  for (int e = 0; e < max_elements; ++e) {
+    const ForwardElement element(step, block.first + (e < block.elements ? e : 0), block.tile);
+    x[e] = element.ended || element.zeroed ? nullptr : presynaptic_now(step, element).row;
+  }
+  const float* row = p.w_gates + gate * p.N + at.column;
+  const int count = at.inside ? at.rows(p.N) : 0;
+#pragma unroll(4 / classes_per_thread <V>)
+  for (int first = 0; first < count; first += classes_per_thread<V>) {
+#pragma unroll
+    for (int c = 0; c < classes_per_thread<V>; ++c) {
+      if (first + c >= count) continue;
+      const std::int64_t i = at.group + std::int64_t{first + c} * ThreadTile<V>::groups;
+      float w[V];
+      load_weights(row + i * 3 * p.N, w);
+#pragma unroll
+      for (int e = 0; e < max_elements; ++e) {
+        if (x[e] == nullptr) continue;
+        const float x_now = __ldg(x[e] + i);
+#pragma unroll
+        for (int k = 0; k < V; ++k) s[e][c][k] = multiply_add(x_now, w[k], s[e][c][k]);
+      }
+    }
+  }
+#pragma unroll
+  for (int e = 0; e < max_elements; ++e) store_sums(at, s[e], parts[e]);
 }
 
 /// Stores the state of column j after the step, and y except under softmax.
@@ -229,60 +221,86 @@ __device__ inline void store_cell(const ForwardStep& step, const StepSlots& slot
   step.y[step.t * p.B * N + bj] = cell.output;
 }
 
-/// From the sums over rows to the output of the block's columns, one column per thread.
-__device__ inline void finish_columns(const ForwardStep& step, const StepSlots& slots, std::int64_t b,
-                                      int tile, bool zeroed, const ColumnSums (&parts)[4]) {
+/// In Plan::step: saves x, the rate and eta of this step's trace update, which the next call does.
+__device__ inline void save_pending_update(const ForwardStep& step, const ForwardElement& element, int tile) {
+  const StepParams& p = step.params;
+  const StepStateRecord& state = step.step_state;
+  const std::int64_t b = element.b, next = element.slots.next;
+  Activities x = presynaptic_now(step, element);
+  for (std::int64_t i = std::int64_t{tile} * block_threads + threadIdx.x; i < p.P;
+       i += std::int64_t{p.tiles} * block_threads) {
+    *state.x.at(next, b * p.P + i) = x[i];
+  }
+  const OwnColumn own(p, tile);
+  const bool rate_is_known = p.modulator_weight == nullptr;  // else launch_finish_step() stores it
+  if (rate_is_known && own.exists && threadIdx.x < tile_columns)
+    *state.rate.at(next, b * p.N + own.j) = rate_of(p, 0, 0, b, own.j);
+  if (threadIdx.x == 0) {
+    if (tile == 0 && p.eta != nullptr) *state.eta.at(next, b) = *p.eta;
+    state.phase[b * p.tiles + tile] = static_cast<int>(next) + StepStateRecord::pending;
+  }
+}
+
+/// From the sums over rows to the output of the block's columns: one warp per batch element.
+__device__ inline void finish_columns(const ForwardStep& step, const ForwardElement& element, int tile,
+                                      const float (&sums)[4]) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
   if (!own.exists) return;
-  const std::int64_t N = p.N, bj = b * N + own.j;
+  const std::int64_t N = p.N, b = element.b, bj = b * N + own.j;
   const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + own.j;
   float totals[4] = {};
 #pragma unroll
   for (int gate = 0; gate < 4; ++gate) {
-    if (gate == 0 || p.lstm) {
-      totals[gate] = (current == nullptr ? 0 : current[gate * N]) +
-                     column_sum(parts[gate], static_cast<int>(threadIdx.x));
-    }
+    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
   }
-  const float c_before = p.lstm && !zeroed ? *step.record.c.at(slots.now, bj) : 0;
-  store_cell(step, slots, step_cell(p, totals, c_before, step.t * p.B * N + bj), b, own.j);
+  const float c_before = p.lstm && !element.zeroed ? *step.record.c.at(element.slots.now, bj) : 0;
+  store_cell(step, element.slots, step_cell(p, totals, c_before, step.t * p.B * N + bj), b, own.j);
 }
 
-/// In Plan::step: saves x, the rate and eta of this step's trace update, which the next call does.
-__device__ inline void save_pending_update(const ForwardStep& step, const StepSlots& slots, std::int64_t b,
-                                           int tile, const Activities& x) {
+/// Zeros for a batch element whose sequence has ended.
+__device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int tile) {
   const StepParams& p = step.params;
-  const StepStateRecord& state = step.step_state;
-  for (std::int64_t i = std::int64_t{tile} * block_threads + threadIdx.x; i < p.P;
-       i += std::int64_t{p.tiles} * block_threads) {
-    *state.x.at(slots.next, b * p.P + i) = x[i];
-  }
   const OwnColumn own(p, tile);
-  const bool rate_is_known = p.modulator_weight == nullptr;  // else launch_finish_step() stores it
-  if (rate_is_known && own.exists) *state.rate.at(slots.next, b * p.N + own.j) = rate_of(p, 0, 0, b, own.j);
-  if (threadIdx.x == 0) {
-    if (tile == 0 && p.eta != nullptr) *state.eta.at(slots.next, b) = *p.eta;
-    state.phase[blockIdx.x] = static_cast<int>(slots.next) + StepStateRecord::pending;
-  }
+  if (own.exists) step.y[(step.t * p.B + b) * p.N + own.j] = 0;
+  if (tile == 0 && threadIdx.x % 32 == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
 }
 
-template <Rule rule, Eligibility kind, int V>
+template <Form form, Eligibility kind, int V>
 __global__ void __launch_bounds__(block_threads, forward_blocks)
     forward_kernel(const __grid_constant__ ForwardStep step) {
-  PLASTICITY_SHARED(float, words, [block_warps]);
-  PLASTICITY_SHARED(ColumnSums, parts, [4]);
-  const ThreadTile<V> at(step.params);
-  if (step.t >= length_of(step.params, at.b)) return write_zeros(step, at.b, at.tile);
-  const StepSlots slots(step);
-  const bool zeroed = resets(step.params, step.t, at.b);
-  const PreviousStep previous = complete_previous(step, slots, at.b, at.tile, words);
-  const Activities x = presynaptic_now(step, slots, previous.y, at.b, zeroed);
-  const PendingUpdate<V> update = load_pending_update<kind>(step, slots, at, previous, zeroed);
-  sum_rows<rule, kind>(step, at, x, update, parts);
+  PLASTICITY_SHARED(TileSums, parts, [max_elements]);
+  const StepParams& p = step.params;
+  const BlockTile block(p, step.elements, step.t);
+  const ThreadTile<V> at(p, block.tile);
+  sum_rows<form, kind>(step, block, at, parts);
   __syncthreads();
-  finish_columns(step, slots, at.b, at.tile, zeroed, parts);
-  if (slots.single) save_pending_update(step, slots, at.b, at.tile, x);
+
+  const bool finishes = warp_id() < block.elements;
+  float sums[4] = {};  // in the order i f g o; without an LSTM at 0
+  if (finishes) sums[0] = sums[2] = sum_of_classes(parts[warp_id()], lane_id());
+  for (int gate = 0; gate < 3 && p.lstm; ++gate) {
+    __syncthreads();  // the sums before have been read
+    sum_gate(step, block, at, gate, parts);
+    __syncthreads();
+    if (!finishes) continue;
+    const float sum = sum_of_classes(parts[warp_id()], lane_id());
+    if (gate == 0) sums[0] = sum;
+    if (gate == 1) sums[1] = sum;
+    if (gate == 2) sums[3] = sum;
+  }
+  if (finishes) {
+    const ForwardElement element(step, block.first + warp_id(), block.tile);
+    if (element.ended) {
+      write_zeros(step, element.b, block.tile);
+    } else {
+      finish_columns(step, element, block.tile, sums);
+    }
+  }
+  if (step.step_state.phase == nullptr) return;
+  const ForwardElement element(step, block.first, block.tile);  // in Plan::step a block has one
+  __syncthreads();                                              // every thread has read the phase
+  save_pending_update(step, element, block.tile);
 }
 
 }  // namespace plasticity::cuda

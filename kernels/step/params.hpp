@@ -25,6 +25,7 @@ struct TimeSlots {
 struct StepParams {
   std::int64_t T, B, N, P;
   int tiles;  // column tiles per batch element: ceil(N / tile_columns)
+  Rule rule;
   Cell cell;
   bool lstm;  // cell == Cell::lstm
   Rate rate;
@@ -85,6 +86,7 @@ struct ForwardStep {
   Record record;
   StepStateRecord step_state;
   std::int64_t t;        // 0 in Plan::step
+  int elements;          // per block: 1 to max_elements
   const float* current;  // [B,gates N] the input current of this step; null is zero
   float* y;              // [T,B,N] out
   float* modulation;     // [T,B] out, or null
@@ -95,7 +97,6 @@ struct Flush {
   StepParams params;
   Record record;
   StepStateRecord step_state;
-  float* y;           // [T,B,N] out, under softmax: of the last step
   float* modulation;  // [T,B] out, or null
   float* final_y;     // [B,N] out, or null, as all below
   float* final_c;
@@ -117,15 +118,18 @@ struct BackwardStep {
   StepParams params;
   Record record;
   std::int64_t t;                                                         // T..0
+  int elements;                                                           // per block: 1 to max_elements
   const float* dy;                                                        // [T,B,N] upstream, or null
   const float *dfinal_y, *dfinal_c, *dfinal_hebb, *dfinal_eligibility;    // upstream, or null
   float *dinitial_y, *dinitial_c, *dinitial_hebb, *dinitial_eligibility;  // out, or null
   float* dpre;                                                            // [T,B,P] out, or null
   float* drate;                                                           // [T,B,N] out, or null
 
-  float* da;               // [T,B,gates N] gradient of the currents
-  float *G, *GE;           // [B,P,N] gradients of H and E
-  TimeSlots<float> dx;     // [3][B,tiles,P] each tile's part of the gradient of x; slot t % 3
+  float* da;      // [T,B,gates N] gradient of the currents
+  float *G, *GE;  // [B,P,N] gradients of H and E
+  // [2][B,tiles,P] and [3][B,tiles,P]: each tile's part of the gradient of x of step t, from the read (slot t
+  // % 2) and from the trace update of the same step (slot t % 3).
+  TimeSlots<float> dx_read, dx_update;
   TimeSlots<float> dg;     // [2][B,N] gradient of the rate; slot t % 2
   TimeSlots<float> dpost;  // [2][B,N] gradient of post from the trace update of the same step; slot t % 2
   float* dc;               // [B,N] LSTM: gradient of c, carried to the step before

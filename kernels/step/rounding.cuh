@@ -9,6 +9,7 @@
 
 #include "common/pack.cuh"
 #include "rules/rounded_clip.hpp"
+#include "rules/rule.hpp"
 #include "rules/trace_update.hpp"
 
 namespace plasticity::cuda {
@@ -19,15 +20,23 @@ __device__ inline float nearest_bfloat16(float value) { return to_float(from_flo
 __device__ inline RoundedClip rounded_clip(float clip) { return {clip, nearest_bfloat16(clip)}; }
 
 /// The value of `h` on the tape.
+template <Form form>
+__device__ float rounded(float h, float clip) {
+  return rounded_trace<form>(h, nearest_bfloat16(h), rounded_clip(clip));
+}
 template <Rule rule>
 __device__ float rounded(float h, float clip) {
-  return rounded_trace<rule>(h, nearest_bfloat16(h), rounded_clip(clip));
+  return rounded<TraceRule<rule>::form>(h, clip);
 }
 
 /// The trace from which a replay restarts, from its value on the tape.
+template <Form form>
+__device__ float restored(float h, float clip) {
+  return restored_trace<form>(h, rounded_clip(clip));
+}
 template <Rule rule>
 __device__ float restored(float h, float clip) {
-  return restored_trace<rule>(h, rounded_clip(clip));
+  return restored<TraceRule<rule>::form>(h, clip);
 }
 
 /// Clip to pass to the adjoint of an update between two traces on the tape, `before` and `after`. For
@@ -37,8 +46,8 @@ __device__ float restored(float h, float clip) {
 template <Rule rule, Eligibility kind>
 __device__ __forceinline__ float clip_of_update(float after, float before, float eligibility, float product,
                                                 float rate, float y, float eta, float clip) {
-  if constexpr (rule == Rule::hard_clip) {
-    if (!is_cut<rule>(after, rounded_clip(clip).bound)) return INFINITY;
+  if constexpr (TraceRule<rule>::form == Form::clipped) {
+    if (!is_cut<Form::clipped>(after, rounded_clip(clip).bound)) return INFINITY;
     float end = restored<rule>(before, clip);
     update_traces<rule, kind>(end, eligibility, product, rate, y, eta, INFINITY);
     return std::abs(end) == clip ? INFINITY : -INFINITY;

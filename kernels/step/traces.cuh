@@ -1,6 +1,7 @@
 // The traces of a thread's connections, in registers: load, update, store.
 #pragma once
 
+#include "rules/connection.hpp"
 #include "rules/trace_update.hpp"
 #include "step/block.cuh"
 #include "step/rounding.cuh"
@@ -19,6 +20,14 @@ struct TracePointers {
       return {hebb + offset, eligibility + offset};
   }
 };
+
+/// Each pointer at an offset, or null if it is null.
+template <Eligibility kind, class T>
+__device__ __forceinline__ TracePointers<kind, T> existing_at(const TracePointers<kind, T>& first,
+                                                              std::int64_t offset) {
+  return {first.hebb == nullptr ? nullptr : first.hebb + offset,
+          kind == Eligibility::none || first.eligibility == nullptr ? nullptr : first.eligibility + offset};
+}
 
 /// D = x y of a trace update. Rounded on its own: if a compiler fused the product into the update in one
 /// kernel and not in another, a replayed trace would differ in bits from forward's.
@@ -74,13 +83,24 @@ struct TracePair {
     update_traces<rule, kind>(h[k], e[k], hebbian_product(x, y), rate, y, eta, clip);
   }
 
+  template <Form form>
+  __device__ __forceinline__ void update(int k, float x, const ColumnFactors<float>& column,
+                                         const UpdateConstants<float>& constants) {
+    update_connection<form, kind>(h[k], e[k], x, column, constants);
+  }
+
   /// Stores the values for a bfloat16 tape.
   template <Rule rule>
   __device__ __forceinline__ void store_rounded(const TracePointers<kind, __nv_bfloat16>& to,
                                                 float clip) const {
+    store_rounded<TraceRule<rule>::form>(to, clip);
+  }
+  template <Form form>
+  __device__ __forceinline__ void store_rounded(const TracePointers<kind, __nv_bfloat16>& to,
+                                                float clip) const {
     float r[V];
 #pragma unroll
-    for (int k = 0; k < V; ++k) r[k] = rounded<rule>(h[k], clip);
+    for (int k = 0; k < V; ++k) r[k] = rounded<form>(h[k], clip);
     store_columns(to.hebb, r);
     if constexpr (eligible) store_columns(to.eligibility, e);
   }

@@ -2,6 +2,8 @@
 // order alone and in a batch.
 #pragma once
 
+#include "plasticity/spec.hpp"
+
 namespace plasticity::cuda {
 
 constexpr int block_threads = 256;
@@ -14,15 +16,26 @@ constexpr int tile_columns = 32;
 /// Minimum resident blocks per SM (__launch_bounds__). Two blocks of 256 threads leave 128 registers per
 /// thread.
 constexpr int forward_blocks = 2;
-/// One block per SM for a bfloat16 tape with eight columns per thread, which would spill at 128 registers.
-template <class Trace, int V>
-constexpr int backward_blocks = sizeof(Trace) == sizeof(float) || V == 1 ? 2 : 1;
+constexpr int backward_blocks = 2;
 
-/// Rows that a thread loads before it computes, V columns each, to keep enough loads in flight.
-template <int V>
-constexpr int forward_rows = V == 1 ? 4 : 2;
+/// Batch elements per block at most: they share the loads of w and α.
+constexpr int max_elements = 2;
 
-/// Columns per thread of a forward kernel with 16-byte loads.
-constexpr int forward_columns = 4;
+/// Whether a pass of a block takes several elements at once. With eligibility traces the elements' own traces
+/// are most of the traffic.
+template <Eligibility kind, int V>
+constexpr bool shares_weights = kind == Eligibility::none&& V > 1;
+
+/// Rows that a thread loads before it computes, V columns each, to keep enough loads in flight: 64 bytes of
+/// the trace with 16-byte loads.
+template <Eligibility kind, int V, int elements>
+constexpr int forward_rows = V == 1 ? 4 : (kind == Eligibility::none ? 4 : 2) / elements;
+/// More rows of two bfloat16 traces would spill.
+template <Eligibility kind, class Trace, int V, int elements>
+constexpr int backward_rows =
+    V == 1 ? 4 : (kind == Eligibility::none && sizeof(Trace) == sizeof(float) ? 2 : 1) / elements;
+
+/// Columns per thread of a kernel with 16-byte loads.
+constexpr int wide_columns = 4;
 
 }  // namespace plasticity::cuda

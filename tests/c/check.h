@@ -58,6 +58,7 @@ void learning(void);
 void training(void);
 void saving(void);
 void losses(void);
+void current(void);
 void struct_sizes(void);
 void wrong_tensors(void);
 void wrong_axes_in_a_file(void);

@@ -35,6 +35,7 @@ int main(int count, char** arguments) {
                {"learning", learning},
                {"saving", saving},
                {"losses", losses},
+               {"current", current},
                {"struct_sizes", struct_sizes},
                {"training", training},
                {"wrong_tensors", wrong_tensors},

@@ -144,6 +144,36 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
   simt::runtime::reset();
 }
 
+// On a device with few multiprocessors each block runs two batch elements, which share the loads of w and alpha.
+TEST(CudaUnderTheExecutor, TwoElementsPerBlockGiveTheSameBits) {
+  std::mt19937_64 random(86);
+  int shared = 0;
+  for (int trial = 0; trial < 12; ++trial) {
+    Spec spec = random_spec(random, 36, 5);
+    if (trial % 4 != 0) spec.eligibility = Eligibility::none;
+    const TestCase problem = make_test_case(spec, 4, 5, random(), trial < 4 ? MaskChoice{} : random_masks(random));
+    const Precision precision = trial % 3 == 2 ? Precision::bf16 : Precision::f32;
+    const auto run = [&](int multiprocessors) {
+      Buffers<float> buffers(problem);
+      simt::run([&] {
+        simt::runtime::set_device(9, 0, multiprocessors);
+        EXPECT_TRUE(run_cuda(problem, buffers, {.precision = precision, .execution = Execution::step}))
+            << problem.name();
+      });
+      return std::pair(buffers.outputs, buffers.gradients);
+    };
+    EXPECT_EQ(run(132), run(1)) << problem.name();
+    cuda::StepParams params{};
+    params.B = problem.batch;
+    params.tiles = 2;
+    params.eligibility = spec.eligibility;
+    EXPECT_EQ(cuda::elements_per_block(params, true, 132), 1);
+    shared += cuda::elements_per_block(params, true, 1) == 2;
+  }
+  EXPECT_GT(shared, 6);
+  simt::runtime::reset();
+}
+
 // Without clusters the planner takes the next execution; if nothing fits on chip, a graph.
 TEST(CudaUnderTheExecutor, FallsBackToNextExecution) {
   const auto chosen = [](std::int64_t neurons, std::int64_t steps, int major = 9, int multiprocessors = 132) {
@@ -220,6 +250,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
   for (std::int64_t i = 0; i < N; ++i) shown[at(b * N + i)] = .01f * static_cast<float>(i);
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::ForwardStep step{};
+  step.elements = 1;
   cuda::StepParams& p = step.params;
   p.T = 1;
   p.B = B;
@@ -240,7 +271,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOne) {
     simt::config().only_block = [&](auto block) {
       return block.x >= static_cast<unsigned>(b * N / cuda::tile_columns);
     };
-    cuda::ForwardKernels<Rule::decay>::launch_step(step, true, nullptr);
+    cuda::ForwardKernels<Form::linear>::launch_step(step, true, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t j = 0; j < N; ++j) {
@@ -258,8 +289,9 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
   const auto sparse = [&](std::int64_t size) { return simt::SparseArray<float>(at(size)); };
   auto hebb = sparse(B * N * N), G = sparse(B * N * N), dhebb = sparse(B * N * N), shown = sparse(2 * B * N),
-       dy = sparse(B * N), da = sparse(B * N), rows = sparse(3 * B * tiles * N), rates = sparse(2 * B * N),
-       dpost = sparse(2 * B * N), alpha_sums = sparse(B * N), eta_sums = sparse(B * N);
+       dy = sparse(B * N), da = sparse(B * N), rows = sparse(2 * B * tiles * N),
+       updates = sparse(3 * B * tiles * N), rates = sparse(2 * B * N), dpost = sparse(2 * B * N),
+       alpha_sums = sparse(B * N), eta_sums = sparse(B * N);
   std::vector<float> w(at(N * N), .25f), alpha{.5f}, eta{.1f};
   for (std::int64_t i = 0; i < N; ++i) {
     shown[at(b * N + i)] = .01f * static_cast<float>(i);  // x; y, in the next slot, is 0
@@ -267,6 +299,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   }
   for (std::int64_t ij = 0; ij < N * N; ++ij) hebb[at(b * N * N + ij)] = .001f * static_cast<float>(ij % 7);
   cuda::BackwardStep step{};
+  step.elements = 1;
   cuda::StepParams& p = step.params;
   p.T = 1;
   p.B = B;
@@ -283,7 +316,8 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   step.dinitial_hebb = dhebb.data();
   step.da = da.data();
   step.G = G.data();
-  step.dx = {rows.data(), B * tiles * N};
+  step.dx_read = {rows.data(), B * tiles * N};
+  step.dx_update = {updates.data(), B * tiles * N};
   step.dg = {rates.data(), B * N};
   step.dpost = {dpost.data(), B * N};
   step.sum_alpha = alpha_sums.data();
@@ -291,7 +325,7 @@ TEST(CudaUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneBackward) {
   const simt::KeepConfig keep;
   simt::run([&] {
     simt::config().only_block = [&](auto block) { return block.x >= static_cast<unsigned>(b * tiles); };
-    cuda::BackwardKernels<Rule::decay>::launch_step(step, {.bf16 = false, .wide = true}, nullptr);
+    cuda::BackwardKernels<Form::linear>::launch_step(step, {.bf16 = false, .wide = true}, nullptr);
     synchronize(Device::cuda(), {});
   });
   for (std::int64_t i = 0; i < N; ++i) {

@@ -35,21 +35,28 @@ TEST(MovedFrom, Trainer) {
   EXPECT_EQ(trainer.steps(), 0);
 }
 
-TEST(MovedFrom, NetworkAndStack) {
+TEST(MovedFrom, Network) {
   Network network({.neurons = 3}, {.device = Device::cpu(1)});
   Network other(std::move(network));
-  const std::vector<float> u(3);
-  expect_moved_from("network", [&] { network.infer({.u = u}); });
+  io::TensorFile file;
+  expect_moved_from("network", [&] { network.forward({}); });
+  expect_moved_from("network", [&] { network.infer({}); });
+  expect_moved_from("network", [&] { network.backward({}); });
+  expect_moved_from("network", [&] { network.parameters(); });
+  expect_moved_from("network", [&] { network.reset(); });
+  expect_moved_from("network", [&] { network.save(file); });
+  expect_moved_from("network", [&] { network.load(file); });
   expect_moved_from("network", [&] { (void)network.spec(); });
-  expect_moved_from("network", [&] { (void)network.clone(); });
   expect_moved_from("network", [&] { Trainer trainer(network); });
   network = std::move(other);
-  network.infer({.u = u});
-  Stack stack(3, {{.spec = {.neurons = 3}}}, {.device = Device::cpu(1)});
-  Stack moved(std::move(stack));
-  expect_moved_from("stack", [&] { stack.infer({.x = u}); });
+  network.infer({});
+}
+
+TEST(MovedFrom, Stack) {
+  Stack stack(2, {{.spec = {.neurons = 3}}}, {.device = Device::cpu(1)});
+  const Stack other(std::move(stack));
   expect_moved_from("stack", [&] { stack.reset(); });
-  moved.infer({.x = u});
+  expect_moved_from("stack", [&] { (void)stack.inputs(); });
 }
 
 TEST(MovedFrom, Linear) {

@@ -85,10 +85,11 @@ TEST(Spec, ValidatesEveryCombination) {
       });
     });
   });
-  EXPECT_EQ(valid + invalid, 3 * 6 * 4 * 3 * 4 * 5 * 2 * 2);
+  const int rules = static_cast<int>(names<Rule>().size());
+  EXPECT_EQ(valid + invalid, 3 * rules * 4 * 3 * 4 * 5 * 2 * 2);
   // Rules, alphas, and rates with eligibilities; then per cell: rnn 5 activations with and without inputs,
   // feedforward 5 activations, lstm 2 modulator sources. Without alpha: one rate, no eligibility.
-  EXPECT_EQ(valid, 6 * (3 * (4 * 3 - 2) + 1) * (5 * 2 + 5 + 2));
+  EXPECT_EQ(valid, rules * (3 * (4 * 3 - 2) + 1) * (5 * 2 + 5 + 2));
 }
 
 TEST(Spec, DerivedProperties) {

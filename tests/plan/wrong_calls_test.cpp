@@ -65,7 +65,8 @@ TEST(BadInput, Specs) {
                  {.cell = Cell::feedforward, .modulator_source = ModulatorSource::cell, .inputs = 1});
   expect_invalid("spec.cell: expected a value of its enumeration (0 to 2), got 7",
                  {.cell = static_cast<Cell>(7)});
-  expect_invalid("spec.rule: expected a value of its enumeration (0 to 5), got -1",
+  const std::string last_rule = std::to_string(names<Rule>().size() - 1);
+  expect_invalid(("spec.rule: expected a value of its enumeration (0 to " + last_rule + "), got -1").c_str(),
                  {.rule = static_cast<Rule>(-1)});
   expect_invalid("spec.rate: expected a value", {.rate = static_cast<Rate>(4)});
   expect_invalid("spec.eligibility: expected a value", {.eligibility = static_cast<Eligibility>(3)});

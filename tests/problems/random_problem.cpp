@@ -22,6 +22,17 @@ std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::
   return to;
 }
 
+template <class Enum>
+int count_of() {
+  return static_cast<int>(names<Enum>().size());
+}
+
+/// A clip with clipped and free entries. Does not advance `random`.
+double random_clip(Rule rule, std::mt19937_64 random) {
+  const double centre = rule == Rule::read_clip ? .25 : .35;
+  return static_cast<float>(std::uniform_real_distribution<double>(.9 * centre, 1.1 * centre)(random));
+}
+
 }  // namespace
 
 std::string TestCase::name() const {
@@ -34,38 +45,37 @@ std::string TestCase::name() const {
 
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
   Spec spec;
-  spec.cell = pick(random, {Cell::feedforward, Cell::rnn, Cell::lstm});
-  spec.rule = pick(
-      random, {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip, Rule::additive, Rule::read_clip});
-  spec.eligibility = pick(random, {Eligibility::none, Eligibility::before, Eligibility::after});
+  spec.cell = pick_any<Cell>(random);
+  spec.rule = pick_any<Rule>(random);
+  spec.eligibility = pick_any<Eligibility>(random);
   do {
-    spec.rate = pick(random, {Rate::fixed, Rate::modulated, Rate::fan_out, Rate::external});
+    spec.rate = pick_any<Rate>(random);
   } while (spec.has_eligibility() && spec.rate == Rate::fixed);
-  spec.alpha = pick(random, {Granularity::scalar, Granularity::post, Granularity::connection});
+  spec.alpha = pick_any<Granularity>(random);
   if (spec.cell == Cell::lstm) {
-    spec.modulator_source = pick(random, {ModulatorSource::hidden, ModulatorSource::cell});
+    spec.modulator_source = pick_any<ModulatorSource>(random);
   } else {
-    spec.activation = pick(random, {Activation::tanh, Activation::sigmoid, Activation::relu,
-                                    Activation::identity, Activation::softmax});
+    spec.activation = pick_any<Activation>(random);
   }
   spec.neurons = neurons;
   spec.inputs = spec.cell == Cell::rnn && random() % 2 == 0 ? 0 : inputs;
-  spec.clip = spec.rule == Rule::read_clip ? .25 : .35;
+  spec.clip = random_clip(spec.rule, random);
   return spec;
 }
 
 std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
   std::vector<Spec> specs;
-  for (int index = 0; index < 3 * 6 * 4 * 3; ++index) {
-    const auto cell = static_cast<Cell>(index % 3);
+  const int cells = count_of<Cell>(), rules = count_of<Rule>(), rates = count_of<Rate>();
+  for (int index = 0; index < cells * rules * rates * count_of<Eligibility>(); ++index) {
+    const auto cell = static_cast<Cell>(index % cells);
     Spec spec;
     do {
       spec = random_spec(random, neurons, inputs);
     } while (spec.cell != cell);
-    spec.rule = static_cast<Rule>(index / 3 % 6);
-    spec.clip = spec.rule == Rule::read_clip ? .25 : .35;
-    spec.rate = static_cast<Rate>(index / 18 % 4);
-    spec.eligibility = static_cast<Eligibility>(index / 72);
+    spec.rule = static_cast<Rule>(index / cells % rules);
+    spec.clip = random_clip(spec.rule, random);
+    spec.rate = static_cast<Rate>(index / (cells * rules) % rates);
+    spec.eligibility = static_cast<Eligibility>(index / (cells * rules * rates));
     if (!spec.has_eligibility() || spec.rate != Rate::fixed) specs.push_back(spec);
   }
   return specs;
@@ -124,7 +134,7 @@ TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch
     const std::string name = "state." + std::string(member.name);
     double scale = .3;
     if (member.name == "hebb" && spec.rule == Rule::soft_clip) scale = 1.15;  // beyond its bound of 1
-    if (member.name == "hebb" && (spec.rule == Rule::hard_clip || spec.rule == Rule::read_clip)) {
+    if (member.name == "hebb" && has_clip(spec.rule)) {
       scale = 1.5 * spec.clip;
     }
     problem.inputs[name] = draw(random, shape->elements(), scale);
@@ -154,6 +164,12 @@ TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch
   return problem;
 }
 
+TestCase with_current(TestCase problem) {
+  std::mt19937_64 random(problem.seed + 2);
+  problem.upstream["a"] = draw(random, problem.steps * problem.batch * problem.spec.neurons, 1);
+  return problem;
+}
+
 TestCase alone(const TestCase& problem, std::int64_t b) {
   const std::int64_t B = problem.batch, T = problem.steps;
   TestCase one = problem;
@@ -173,7 +189,7 @@ TestCase alone(const TestCase& problem, std::int64_t b) {
     if (name.starts_with("input.") || name == "clamp_value") keep(values, T);
     if (name.starts_with("state.")) keep(values, 1);
   }
-  for (auto& [name, values] : one.upstream) keep(values, name == "y" ? T : 1);
+  for (auto& [name, values] : one.upstream) keep(values, name == "y" || name == "a" ? T : 1);
   keep(one.reset, T);
   keep(one.clamp, T);
   keep(one.length, 1);
@@ -193,6 +209,7 @@ TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last) 
     if (name.starts_with("input.") || name == "clamp_value") keep(values);
   }
   keep(part.upstream.at("y"));
+  if (part.upstream.contains("a")) keep(part.upstream.at("a"));
   keep(part.reset);
   keep(part.clamp);
   for (std::int64_t& length : part.length) length = std::clamp<std::int64_t>(length - first, 0, part.steps);
@@ -239,6 +256,10 @@ Buffers<Real>::Buffers(const TestCase& problem)
 
   const auto rows = static_cast<std::size_t>(problem.steps * problem.batch);
   forward.y = (outputs["y"] = std::vector<Real>(rows * static_cast<std::size_t>(spec.neurons), nan)).data();
+  if (const auto da = upstream_.find("a"); da != upstream_.end()) {
+    backward.da = da->second.data();
+    forward.a = (outputs["a"] = std::vector<Real>(da->second.size(), nan)).data();
+  }
   if (spec.has_modulator())
     forward.modulation = (outputs["modulation"] = std::vector<Real>(rows, nan)).data();
   for (const auto& member : State<Real>::members()) {

@@ -42,6 +42,9 @@ struct TestCase {
 TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
                         MaskChoice masks = {});
 
+/// Returns a copy that also asks for the current a and passes its gradient. Only for plans on the CPU.
+TestCase with_current(TestCase problem);
+
 /// Returns a copy with batch element b only.
 TestCase alone(const TestCase& problem, std::int64_t b);
 
@@ -55,7 +58,13 @@ T pick(std::mt19937_64& random, std::initializer_list<T> values) {
   return *(values.begin() + static_cast<std::ptrdiff_t>(random() % values.size()));
 }
 
-/// Returns a random valid spec.
+/// Returns a random enumerator.
+template <class Enum>
+Enum pick_any(std::mt19937_64& random) {
+  return static_cast<Enum>(random() % names<Enum>().size());
+}
+
+/// Returns a random valid spec. Every rule, rate, … occurs, also one that was added after these tests.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
 /// Returns every valid combination of cell, rule, rate and eligibility. The other fields are random.

@@ -88,10 +88,13 @@ TEST(Equations, RandomSpecsCoverEveryPair) {
     }
     pairs.insert(std::string(to_string(spec.cell)) + ' ' + std::string(to_string(spec.activation)));
   }
-  const std::size_t C = 3, R = 6, Q = 4, E = 3, A = 3;
-  // Rate fixed is not valid with eligibility before and after. Two cells have 5 activations, the lstm has 1.
-  EXPECT_EQ(pairs.size(),
-            C * R + C * Q + C * E + C * A + R * Q + R * E + R * A + (Q * E - 2) + Q * A + E * A + 2 * 5 + 1);
+  const std::size_t C = names<Cell>().size(), R = names<Rule>().size(), Q = names<Rate>().size(),
+                    E = names<Eligibility>().size(), A = names<Granularity>().size();
+  const std::size_t activations = names<Activation>().size();
+  // Rate fixed is not valid with eligibility before and after. Two cells have every activation, the lstm
+  // has 1.
+  EXPECT_EQ(pairs.size(), C * R + C * Q + C * E + C * A + R * Q + R * E + R * A + (Q * E - 2) + Q * A +
+                              E * A + 2 * activations + 1);
   std::set<std::tuple<Cell, Rule, Rate, Eligibility>> mixes;
   for (const Spec& spec : every_mix(random, 2, 3)) {
     EXPECT_NO_THROW(spec.validate());

@@ -86,6 +86,14 @@ TEST(ComplexStep, RandomSpecs) {
   }
 }
 
+// A loss on the current, and on the outputs.
+TEST(ComplexStep, UpstreamGradientOfTheCurrent) {
+  std::mt19937_64 random(21);
+  for (const Spec& spec : every_mix(random, 4, 3)) {
+    expect_exact(with_current(make_test_case(spec, 4, 2, random(), random_masks(random))));
+  }
+}
+
 // Every valid combination of cell, rule, rate and eligibility.
 TEST(ComplexStep, WholeMatrix) {
   std::set<std::string> seen;
@@ -93,7 +101,8 @@ TEST(ComplexStep, WholeMatrix) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     for (int rule = 0; rule < static_cast<int>(names<Rule>().size()); ++rule) {
       for (int rate = 0; rate < static_cast<int>(names<Rate>().size()); ++rate) {
-        for (int eligibility = 0; eligibility < 3; ++eligibility) {
+        for (int eligibility = 0; eligibility < static_cast<int>(names<Eligibility>().size());
+             ++eligibility) {
           Spec spec;
           spec.cell = cell;
           spec.rule = static_cast<Rule>(rule);
@@ -113,7 +122,7 @@ TEST(ComplexStep, WholeMatrix) {
       }
     }
   }
-  EXPECT_EQ(seen.size(), 3u * 6u * (4u * 3u - 2u));
+  EXPECT_EQ(seen.size(), 3 * names<Rule>().size() * (names<Rate>().size() * names<Eligibility>().size() - 2));
 }
 
 // Test cases with a clip have clipped and free entries, so both gradients are tested.

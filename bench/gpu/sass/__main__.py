@@ -28,13 +28,21 @@ CELLS, PRECISIONS = ["rnn", "lstm"], ["f32", "bf16"]
 
 
 def enumerations():
-    """The names of the rules and the kinds of eligibility, as the kernels' template arguments count them."""
-    header = (ROOT / "include" / "plasticity" / "spec.hpp").read_text()
-    return kernels.enumerators(header, "Rule"), kernels.enumerators(header, "Eligibility")
+    """The names of rules, forms and kinds of eligibility, as the kernels' template arguments count them."""
+    headers = {"Rule": "include/plasticity/spec.hpp", "Eligibility": "include/plasticity/spec.hpp",
+               "Form": "kernels/rules/form.hpp"}
+    return {name: kernels.enumerators((ROOT / header).read_text(), name) for name, header in headers.items()}
+
+
+def forms():
+    """{rule: its form}, from the rules' files."""
+    found = {rule: re.search(r"form = Form::(\w+);", (ROOT / "kernels" / "rules" / f"{rule}.hpp").read_text())
+             for rule in enumerations()["Rule"]}
+    return {rule: form[1] for rule, form in found.items()}
 
 
 def arguments():
-    rules, kinds = enumerations()
+    rules, kinds = enumerations()["Rule"], enumerations()["Eligibility"]
     parser = argparse.ArgumentParser(prog="run sass", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=pathlib.Path, help="objects or libraries instead of the build's objects")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="the build folder (default: build)")
@@ -53,13 +61,14 @@ def arguments():
 
 def costs_of(options, programs, paths, wanted):
     """The costs of the variants that `wanted` accepts, in the order of kernels, rules and so on."""
-    rules, kinds = enumerations()
+    names = enumerations()
+    rules, kinds = [*names["Form"], *names["Rule"]], names["Eligibility"]
     variants = {}  # by symbol
 
     def choose(symbols):
         new = [symbol for symbol in symbols if symbol not in variants]
         for symbol, name in zip(new, tools.demangled(new) if new else []):
-            variants[symbol] = [v for v in kernels.variants_of(name, rules, kinds) if wanted(v)]
+            variants[symbol] = [v for v in kernels.variants_of(name, names) if wanted(v)]
         return {symbol for symbol in symbols if variants[symbol]}
 
     pairs = tools.disassemble_all(programs, paths, options.arch, choose)
@@ -75,13 +84,15 @@ def costs_of(options, programs, paths, wanted):
 
 
 def chosen(options):
+    names = {options.rule, forms().get(options.rule)}
+
     def wanted(v):
-        wide = options.narrow or v.columns > 1 or not v.kernel.startswith("step")
+        wide = options.narrow or v.columns > 1 or v.kernel.startswith("resident")
         # These do not depend on cell, or on precision; they belong to every choice.
         cell = options.cell in ("all", v.cell) or v.kernel in ("replay", "segment")
         precision = options.precision in ("all", v.precision) or v.kernel in ("segment", "resident backward")
         return (wide and cell and precision and re.search(options.kernel, v.kernel) is not None and
-                options.rule in ("all", v.rule) and options.eligibility in ("all", v.eligibility))
+                (options.rule == "all" or v.rule in names) and options.eligibility in ("all", v.eligibility))
     return wanted
 
 

@@ -1,12 +1,12 @@
 """The counts of the main kernels, kept in a file and compared: a change that costs instructions is noticed."""
 import json
 
-RULES, ELIGIBILITIES = ("hard_clip", "decay", "oja"), ("none", "before")
+RULES, ELIGIBILITIES = ("linear", "clipped", "soft", "read_clipped", "hard_clip", "decay", "oja"), ("none", "before")
 
 
 def belongs(variant):
-    """Whether the file has a variant: the main rules, with and without an eligibility trace, the wide kernels."""
-    wide = variant.columns > 1 or not variant.kernel.startswith("step")
+    """Whether the file has a variant: all forms and the main rules, with and without an eligibility trace, the wide kernels."""
+    wide = variant.columns > 1 or variant.kernel.startswith("resident")
     return variant.rule in RULES and variant.eligibility in ELIGIBILITIES and wide
 
 

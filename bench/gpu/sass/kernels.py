@@ -8,16 +8,15 @@ import dataclasses
 import re
 
 STEP_THREADS, RESIDENT_THREADS = 256, 512
-REPLAY_ROWS = 8
-# Rules whose adjoint does not depend on the trace before the update.
-NEEDS_NO_TRACE = ("additive", "read_clip")
+REPLAYED = 8  # connections per thread of a replay
 
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """One instance of a kernel (kernel, rule, eligibility, precision, V) under the circumstances of a network (cell)."""
+    """One instance of a kernel (kernel, rule or form, eligibility, precision, V) under the circumstances of a network
+    (cell)."""
     kernel: str
-    rule: str
+    rule: str       # a form (kernels/rules/form.hpp), or the rule of a kernel per rule
     eligibility: str
     precision: str  # f32 or bf16: of the trace's tape
     columns: int    # V, columns per thread
@@ -41,27 +40,37 @@ class Pass:
     threads: int = STEP_THREADS
 
 
+def _elements(v):
+    """Batch elements that share the loads of w and alpha (kernels/step/tuning.hpp)."""
+    return 2 if v.columns > 1 and not v.eligible else 1
+
+
 def _step_forward(v):
-    """Trace read and stored, w and alpha, x of this step and of the one before. A tape in bf16 stores a copy."""
+    """Trace read and stored per batch element, w and alpha, and x of this step and of the one before as read-only loads.
+    With a checkpoint in bf16 a pass has one element, and stores a copy."""
     traces = 2 if v.eligible else 1
-    passes = [Pass({"load": traces * 4 * v.columns + 8, "weights": 8 * v.columns,
-                    "store": traces * v.columns * (6 if v.precision == "bf16" else 4)}, v.columns)]
+    halves = v.precision == "bf16"
+    elements = 1 if halves else _elements(v)
+    passes = [Pass({"load": elements * traces * 4 * v.columns, "weights": 8 * v.columns + elements * 8,
+                    "store": elements * traces * v.columns * (6 if halves else 4)}, elements * v.columns)]
     if v.cell == "lstm":  # the loop of the gates' products, once for each of i, f and o: its weights and h
-        passes.append(Pass({"load": 4, "weights": 4 * v.columns}, v.columns, times=3))
+        passes.append(Pass({"weights": 4 * v.columns + _elements(v) * 4}, _elements(v) * v.columns, times=3))
     return passes
 
 
 def _step_backward(v):
-    """Trace and its gradient read, the gradient stored, w and alpha (and an LSTM's gates), x of two steps, and the sums
-    of the row: the old one read, two stored. A tape in bf16 is read at two steps."""
-    traces = 2 if v.eligible else 1
+    """Per batch element: trace and its gradient read, the gradient stored. w and alpha, and x of two steps as read-only
+    loads. One of the row's sums is stored by each thread per iteration. A tape in bf16 is read at two steps."""
+    traces, elements = 2 if v.eligible else 1, _elements(v)
     gradients = traces * 4 * v.columns
-    recorded = gradients
-    if v.precision == "bf16":  # the trace after the update, and those before it if the rule's adjoint needs them
-        recorded = (traces + (v.rule not in NEEDS_NO_TRACE)) * 2 * v.columns
+    recorded = gradients if v.precision == "f32" else (traces + 1) * 2 * v.columns
     halves = v.precision == "bf16" and v.columns == 1
-    return [Pass({"load": gradients + (0 if halves else recorded) + 12, "half load": recorded if halves else 0,
-                  "weights": (5 if v.cell == "lstm" else 2) * 4 * v.columns, "store": gradients + 8}, v.columns)]
+    sums = 1 if v.columns == 1 else 4
+    passes = [Pass({"load": elements * (gradients + (0 if halves else recorded)), "half load": recorded if halves else 0,
+                    "weights": 8 * v.columns + elements * 8, "store": elements * gradients + sums}, elements * v.columns)]
+    if v.cell == "lstm":  # the gates' part of the row's sums
+        passes.append(Pass({"weights": 12 * v.columns, "load": 4, "store": 4}, _elements(v) * v.columns))
+    return passes
 
 
 def _resident_forward(v):
@@ -82,14 +91,14 @@ def _resident_backward(v):
 
 
 def _replay(v):
-    """Per step and 8 rows, whose traces are in registers: x of the rows, y, ā, and M, F and F0 of fan_out."""
-    return [Pass({"load": 4 * REPLAY_ROWS + 8 + 12}, REPLAY_ROWS)]
+    """Per step: y and ā of the columns and M; x of the rows, read-only. The traces are in registers."""
+    return [Pass({"load": 8 * v.columns + 4, "weights": 4 * REPLAYED // v.columns}, REPLAYED)]
 
 
 def _segment(v):
     """As the replay without ā; every trace is stored."""
     traces = 2 if v.eligible else 1
-    return [Pass({"load": 4 * REPLAY_ROWS + 4 + 12, "store": traces * 4 * REPLAY_ROWS}, REPLAY_ROWS)]
+    return [Pass({"load": 4 * v.columns + 4, "weights": 4 * REPLAYED // v.columns, "store": traces * 4 * REPLAYED}, REPLAYED)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,14 +133,14 @@ def enumerators(header, name):
     return [part.strip() for part in body.split(",") if part.strip()]
 
 
-def variants_of(demangled, rules, eligibilities):
-    """The variants that a function is, or [] if it passes over no trace.
+def variants_of(demangled, names):
+    """The variants that a function is, or [] if it passes over no trace. `names`: the enumerators of each enumeration.
 
-    >>> rules, kinds = ["decay", "oja", "hard_clip"], ["none", "before", "after"]
-    >>> [str(v) for v in variants_of("void plasticity::cuda::backward_kernel<(plasticity::Rule)2, "
-    ...     "(plasticity::Eligibility)0, float, 4>(plasticity::cuda::BackwardStep)", rules, kinds)]
-    ['step backward hard_clip none rnn f32 V=4', 'step backward hard_clip none lstm f32 V=4']
-    >>> variants_of("void plasticity::cuda::adam_kernel<4>(int)", rules, kinds)
+    >>> names = {"Form": ["linear", "read_clipped", "clipped"], "Eligibility": ["none", "before", "after"]}
+    >>> [str(v) for v in variants_of("void plasticity::cuda::backward_kernel<(plasticity::Form)2, "
+    ...     "(plasticity::Eligibility)0, float, 4>(plasticity::cuda::BackwardStep)", names)]
+    ['step backward clipped none rnn f32 V=4', 'step backward clipped none lstm f32 V=4']
+    >>> variants_of("void plasticity::cuda::adam_kernel<4>(int)", names)
     []
     """
     found = _NAME.match(demangled)
@@ -139,12 +148,13 @@ def variants_of(demangled, rules, eligibilities):
     if kernel is None:
         return []
     arguments = [argument.strip() for argument in found[2].split(",")]
-    rule, eligibility = (int(re.sub(r".*\)", "", argument)) for argument in arguments[:2])
+    rule, eligibility = (names[found[1]][int(found[2])]
+                         for found in (re.match(r"\(plasticity::(\w+)\)(\d+)", argument) for argument in arguments[:2]))
     columns = next((int(argument) for argument in arguments[2:] if argument.isdigit()), 1)
     half = "__nv_bfloat16" in arguments
     table = KERNELS[kernel]
     precisions = {"argument": ("bf16",) if half else ("f32",), "flag": ("f32", "bf16"), "f32": ("f32",)}[table.precision]
-    return [Variant(kernel, rules[rule], eligibilities[eligibility], precision, columns, cell)
+    return [Variant(kernel, rule, eligibility, precision, columns, cell)
             for precision in precisions for cell in table.cells]
 
 

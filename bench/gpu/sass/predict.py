@@ -1,7 +1,7 @@
 """Predicts µs per step of the whole batch from the counts: a calculation, not a measurement.
 
 Issue: a multiprocessor issues 4 warp instructions per clock. Bytes: a step moves the trace (from HBM if it does not fit
-in L2) and reads w and alpha from L2 for every batch element. Latency: an iteration of one warp waits for memory
+in L2) and reads w and alpha from L2 once per block of one or two batch elements. Latency: an iteration of one warp waits for memory
 `rounds` times and issues its instructions one after another; other warps of the scheduler fill the gaps. A step kernel
 takes the longest of these, and constants for the launch and for the work around the pass. A resident kernel issues its
 pass, reads w and alpha from L2 if they are not on chip, and adds constants for the rest of the step and for the
@@ -60,15 +60,32 @@ def _iteration(cost, rounds, warps):
     return max(rounds * LATENCY + cost.iteration * WARP_CLOCKS / CLOCK, cost.iteration * warps / CLOCK)
 
 
+def elements_per_block(cost, N, B):
+    """As in kernels/step/vectors.cu.
+
+    >>> from count import Cost, Usage
+    >>> from kernels import Variant
+    >>> cost = Cost(Variant("step forward", "clipped", "none", "f32", 4, "rnn"), Usage(98, 0, 0), 0, 2)
+    >>> [elements_per_block(cost, N, B) for N, B in ((200, 30), (256, 64), (1000, 1))]
+    [1, 2, 1]
+    """
+    tiles = math.ceil(N / TILE_COLUMNS)
+    shares = cost.variant.columns > 1 and not cost.variant.eligible and B > 1
+    return 2 if shares and 2 * math.ceil(B / 2) * tiles >= 3 * MULTIPROCESSORS else 1
+
+
 def _step_kernel(cost, N, B, trace_bytes, trace_size):
-    """One launch per step: a block of 256 threads for each tile of 32 columns of each batch element."""
-    blocks = B * math.ceil(N / TILE_COLUMNS)
+    """One launch per step: a block of 256 threads for each tile of 32 columns of one or two batch elements. An iteration
+    takes as many connections of one element as of two."""
+    elements = elements_per_block(cost, N, B)
+    counted = 2 if cost.variant.columns > 1 and not cost.variant.eligible else 1
+    blocks = math.ceil(B / elements) * math.ceil(N / TILE_COLUMNS)
     resident = min(cost.blocks_per_sm, math.ceil(blocks / MULTIPROCESSORS))
     waves = math.ceil(blocks / (MULTIPROCESSORS * cost.blocks_per_sm))
-    rows = 256 * cost.variant.columns // TILE_COLUMNS * cost.rows
+    rows = 256 * cost.variant.columns // TILE_COLUMNS * cost.rows * counted // elements
     warps = resident * 8 / ISSUE
     latency = waves * math.ceil(N / rows) * _iteration(cost, cost.rounds, warps)
-    trace, shared = trace_bytes * B * N * N, 8 * B * N * N
+    trace, shared = trace_bytes * B * N * N, 8 * math.ceil(B / elements) * N * N
     moved = (trace + shared) / L2_RATE
     if trace_size > L2_BYTES:
         moved = max(moved, trace / HBM_RATE)
@@ -106,7 +123,7 @@ def predict(costs, N, B):
     >>> cost = Cost(Variant("step forward", "hard_clip", "none", "f32", 4, "rnn"), Usage(98, 0, 0), 0, 2,
     ...             {"fma": 4.0, "alu": 27.9}, {}, rows=2, iteration=255, rounds=1)
     >>> {column: round(time, 1) for column, time in predict({"step forward": cost}, 1024, 16).items()}
-    {'graph forward': 50.3}
+    {'graph forward': 46.2}
     """
     times, trace, shape = {}, 4 * B * N * N, SIZES[N, B]
     eligible = next(iter(costs.values())).variant.eligible

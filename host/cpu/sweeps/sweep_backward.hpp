@@ -6,12 +6,14 @@ namespace plasticity::cpu {
 namespace {
 
 /// Reverses a read, an update, or both, of `elements` batch elements.
-template <Rule rule, Eligibility kind, bool reads, bool updates, bool per_connection, int elements,
+template <Form form, Eligibility kind, bool reads, bool updates, bool per_connection, int elements,
           class Real>
-void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSweep<Real>* sweeps) {
+void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
+                    const BackwardSweep<Real>* sweeps) {
   using V = Vector<Real>;
   const std::int64_t N = c.N, stride = padded<Real>(N);
-  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  const V clip = splat<V>(c.clip);
+  const auto constants = constants_of<form, V>(c);
   const Real *const w_rows = c.w.at, *const alpha_rows = c.alpha.at;
   const std::int64_t alpha_row = per_connection ? stride : c.alpha.stride;
   const SweepCopies<BackwardSweep<Real>, elements> at(sweeps);
@@ -29,22 +31,26 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
       const std::int64_t first = i0 * stride + columns.first;
       traces[b] = {before.hebb + first, eligible ? before.eligibility + first : nullptr, stride};
       if (before.count == 0) continue;
-      advance<rule, kind>(c, columns, before, i0, i1, {h_tile[b], e_tile[b], columns.count});
+      advance<form, kind>(c, columns, before, i0, i1, {h_tile[b], e_tile[b], columns.count});
       traces[b] = {h_tile[b], e_tile[b], columns.count};
     }
   };
   const auto block = [&]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
-    ColumnDrive<rule, kind, V> drive[elements][count];
-    V da[elements][count]{}, dy[elements][count]{}, drate[elements][count]{}, deta[elements][count]{},
-        dalpha[elements][count]{};
+    ColumnFactors<V> factors[elements][count];
+    ColumnGradients<V> sums[elements][count]{};
+    V da[elements][count]{}, dalpha[elements][count]{};
     for (int b = 0; b < elements; ++b) {
       if constexpr (reads) load_block(da[b], at[b].read.da + j);
       if constexpr (updates) {
-        for (int k = 0; k < count; ++k) drive[b][k] = {at[b].update.factors, j + k * lanes<V>};
-        if (i0 > 0) {
-          load_block(dy[b], at[b].update.dy + j);
-          load_block(drate[b], at[b].update.drate + j);
+        const UpdateAdjoint<Real>& update = at[b].update;
+        for (int k = 0; k < count; ++k) {
+          const std::int64_t column = j + k * lanes<V>;
+          factors[b][k] = load_factors<form, kind, V>(update.factors, column);
+          if (i0 == 0) continue;
+          if constexpr (has_kept<form>) sums[b][k].kept = load<V>(update.drate + column);
+          sums[b][k].drive = load<V>(update.dy + column);
+          if constexpr (eligible) sums[b][k].y = load<V>(update.dproduct + column);
         }
       }
     }
@@ -76,37 +82,25 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
           }
         }
         for (int b = 0; b < elements; ++b) {
-          const auto& d = drive[b][k];
-          const V product = d.product(x_update[b]);
           if constexpr (reads) {
             V h_now = h[b];
             if constexpr (updates) {
               V e_now = e[b];
-              update_traces<rule, kind>(h_now, e_now, product, d.rate, d.y, eta, clip);
+              update_connection<form, kind>(h_now, e_now, x_update[b], factors[b][k], constants);
             }
-            const V h_read = TraceRule<rule>::read(h_now, clip), x_da = x_read[b] * da[b][k];
-            G[b] = multiply_add(alpha, TraceRule<rule>::through_read(h_now, clip, x_da), G[b]);
+            const V h_read = read_trace<form>(h_now, clip), x_da = x_read[b] * da[b][k];
+            G[b] = multiply_add(alpha, through_read<form>(h_now, clip, x_da), G[b]);
             V& sum = per_connection ? dalpha_ij : dalpha[b][k];
             sum = multiply_add(x_da, h_read, sum);
             V& row = dx_read[b][i - i0];
             row = multiply_add(column_only(multiply_add(alpha, h_read, w)), da[b][k], row);
           }
           if constexpr (updates) {
-            const TraceAdjoint<V> adjoint =
-                reverse_traces<rule, kind>(G[b], GE[b], h[b], e[b], product, d.rate, d.y, eta, clip);
+            const V dx = reverse_connection<form, kind>(G[b], GE[b], h[b], e[b], x_update[b], factors[b][k],
+                                                        constants, sums[b][k]);
             V& row = dx_update[b][i - i0];
-            if constexpr (rate_first<rule, kind>) {
-              row += column_only(adjoint.product);
-              dy[b][k] += adjoint.rate;
-            } else {
-              row = multiply_add(column_only(adjoint.product), column_only(d.y), row);
-              dy[b][k] = multiply_add(adjoint.product, x_update[b], dy[b][k] + adjoint.y);
-              drate[b][k] += adjoint.rate;
-            }
-            if constexpr (kind != Eligibility::none) {
-              store(at[b].GE + ij, GE[b]);
-              deta[b][k] += adjoint.eta;
-            }
+            row = multiply_add(column_only(dx), column_only(presynaptic_factor<kind>(factors[b][k])), row);
+            if constexpr (kind != Eligibility::none) store(at[b].GE + ij, GE[b]);
           }
           store(at[b].G + ij, G[b]);
         }
@@ -115,9 +109,15 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
     }
     for (int b = 0; b < elements; ++b) {
       if constexpr (updates) {
-        store_block(at[b].update.dy + j, dy[b]);
-        store_block(at[b].update.drate + j, drate[b]);
-        if constexpr (kind != Eligibility::none) add_block(at[b].update.deta + j, deta[b]);
+        const UpdateAdjoint<Real>& update = at[b].update;
+        for (int k = 0; k < count; ++k) {
+          const std::int64_t column = j + k * lanes<V>;
+          if constexpr (has_kept<form>) store(update.drate + column, sums[b][k].kept);
+          store(update.dy + column, sums[b][k].drive);
+          if constexpr (!eligible) continue;
+          store(update.dproduct + column, sums[b][k].y);
+          store(update.deta + column, load<V>(update.deta + column) + sums[b][k].eta);
+        }
       }
       if constexpr (reads && !per_connection) add_block(at[b].read.dalpha + j, dalpha[b]);
     }
@@ -133,14 +133,16 @@ void sweep_backward(const Connection<Real>& c, Columns columns, const BackwardSw
       for (std::int64_t row = 0; row < tile_rows; ++row) dx_read[b][row] = dx_update[b][row] = V{};
     }
   });
-  if constexpr (updates && rate_first<rule, kind>) {
-    // Up to here dy holds the gradient of g_j y_j.
+  if constexpr (updates) {
+    // Up to here dy and drate hold the gradients of the factors.
     for (int b = 0; b < elements; ++b) {
       const UpdateAdjoint<Real>& update = at[b].update;
       for (std::int64_t j = columns.first; j < columns.first + columns.count; j += lanes<V>) {
-        const V gradient = load<V>(update.dy + j);
-        store(update.drate + j, gradient * load<V>(update.factors.y + j));
-        store(update.dy + j, gradient * load<V>(update.factors.rate + j));
+        const Column<V> gradient{has_kept<form> ? load<V>(update.drate + j) : V{}, load<V>(update.dy + j)};
+        const ColumnAdjoint<V> into = column_adjoint_of<form, kind>(
+            rule, load<V>(update.rate + j), load<V>(update.factors.y + j), gradient, RuleConstants<V>{clip});
+        store(update.drate + j, into.rate);
+        store(update.dy + j, eligible ? into.y + load<V>(update.dproduct + j) : into.y);
       }
     }
   }

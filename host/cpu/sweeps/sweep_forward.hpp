@@ -6,22 +6,24 @@ namespace plasticity::cpu {
 namespace {
 
 /// Updates the traces of `elements` batch elements and accumulates their plastic reads.
-template <Rule rule, Eligibility kind, bool updates, int elements, class Real>
+template <Form form, Eligibility kind, bool updates, int elements, class Real>
 void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSweep<Real>* sweeps) {
   using V = Vector<Real>;
   constexpr int wide = elements == 1 ? 4 : 2;
   const std::int64_t N = c.N, stride = padded<Real>(N);
-  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  const V clip = splat<V>(c.clip);
+  const auto constants = constants_of<form, V>(c);
   constexpr bool tails = elements == 1;
   const MatrixRows<Real> w_rows = c.w, alpha_rows = c.alpha;
   const SweepCopies<ForwardSweep<Real>, elements> at(sweeps);
   const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
-    ColumnDrive<rule, kind, V> drive[elements][count];
+    ColumnFactors<V> factors[elements][count];
     V s[elements][count];
     for (int b = 0; b < elements; ++b) {
       load_block(s[b], at[b].s + j);
-      for (int k = 0; updates && k < count; ++k) drive[b][k] = {at[b].update, j + k * lanes<V>};
+      for (int k = 0; updates && k < count; ++k)
+        factors[b][k] = load_factors<form, kind, V>(at[b].update, j + k * lanes<V>);
     }
     for (std::int64_t i = i0; i < i1; ++i) {
       V x_update[elements]{}, x[elements];
@@ -42,12 +44,11 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
         }
         for (int b = 0; b < elements; ++b) {
           if constexpr (updates) {
-            const auto& d = drive[b][k];
-            update_traces<rule, kind>(h[b], e[b], d.product(x_update[b]), d.rate, d.y, eta, clip);
+            update_connection<form, kind>(h[b], e[b], x_update[b], factors[b][k], constants);
             if constexpr (kind != Eligibility::none) store(at[b].traces.eligibility_out + ij, e[b]);
             store(at[b].traces.hebb_out + ij, h[b]);
           }
-          const V weight = multiply_add(alpha, TraceRule<rule>::read(h[b], clip), w);
+          const V weight = multiply_add(alpha, read_trace<form>(h[b], clip), w);
           s[b][k] = multiply_add(x[b], weight, s[b][k]);
         }
       }
@@ -62,13 +63,13 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
 }
 
 /// Computes traces from a TraceSource.
-template <Rule rule, Eligibility kind, class Real>
+template <Form form, Eligibility kind, class Real>
 void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
                   Real* eligibility) {
   const std::int64_t stride = padded<Real>(c.N);
   for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) {
     const std::int64_t first = i0 * stride + columns.first;
-    advance<rule, kind>(c, columns, traces, i0, i1,
+    advance<form, kind>(c, columns, traces, i0, i1,
                         {hebb + first, kind == Eligibility::none ? nullptr : eligibility + first, stride});
   });
 }

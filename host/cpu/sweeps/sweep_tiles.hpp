@@ -55,30 +55,20 @@ inline const Real* row_of(const MatrixRows<Real>& rows, std::int64_t i, std::int
               : rows.at + i * rows.stride;
 }
 
-/// Whether a rule depends on its factors only through g_j x_i y_j. A sweep then computes g_j y_j once per
-/// column, which saves a product per connection.
-template <Rule rule, Eligibility kind>
-constexpr bool rate_first = TraceRule<rule>::drive_is_scaled&& kind == Eligibility::none;
-
 /// The factors of an update in the columns of one vector.
-template <Rule rule, Eligibility kind, class V>
-struct ColumnDrive {
-  V y, rate;
-  ColumnDrive() = default;
-  template <class Real>
-  ColumnDrive(const UpdateFactors<Real>& update, std::int64_t j)
-      : y(load<V>(update.y + j)), rate(load<V>(update.rate + j)) {
-    if constexpr (rate_first<rule, kind>) rate = rate * y;
-  }
-  /// The product that is passed to the rule: x_i y_j, or x_i if the rate contains y_j.
-  V product(V x) const {
-    if constexpr (rate_first<rule, kind>) {
-      return x;
-    } else {
-      return x * y;
-    }
-  }
-};
+template <Form form, Eligibility kind, class V, class Real>
+inline ColumnFactors<V> load_factors(const UpdateFactors<Real>& update, std::int64_t j) {
+  ColumnFactors<V> factors{};
+  if constexpr (has_kept<form>) factors.kept = load<V>(update.kept + j);
+  factors.drive = load<V>(update.drive + j);
+  if constexpr (kind != Eligibility::none) factors.y = load<V>(update.y + j);
+  return factors;
+}
+
+template <Form form, class V, class Real>
+inline UpdateConstants<V> constants_of(const Connection<Real>& c) {
+  return {splat<V>(c.eta), update_limit<form>(splat<V>(c.clip))};
+}
 
 /// Rows of a trace and of its eligibility trace (or null), from the first column of a share on.
 template <class Real>
@@ -92,17 +82,18 @@ constexpr std::int64_t prefetch_rows = 2 * tile_rows;  // how far ahead advance(
 
 /// Applies `steps` updates to the traces of a tile, from one memory to another or in place. Not inlined,
 /// because its callers are instantiated many times.
-template <Rule rule, Eligibility kind, int steps, class Real>
+template <Form form, Eligibility kind, int steps, class Real>
 __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns columns, std::int64_t i0,
                                              std::int64_t i1, const UpdateFactors<Real>* updates,
                                              TraceRows<const Real> from, TraceRows<Real> to) {
   using V = Vector<Real>;
-  const V eta = splat<V>(c.eta), clip = splat<V>(c.clip);
+  const auto constants = constants_of<form, V>(c);
   const bool in_place = from.hebb == to.hebb;
   for_blocks<Real, 4>(0, columns.count, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
-    ColumnDrive<rule, kind, V> drive[steps][count];
+    ColumnFactors<V> factors[steps][count];
     for (int step = 0; step < steps; ++step) {
-      for (int k = 0; k < count; ++k) drive[step][k] = {updates[step], columns.first + j + k * lanes<V>};
+      for (int k = 0; k < count; ++k)
+        factors[step][k] = load_factors<form, kind, V>(updates[step], columns.first + j + k * lanes<V>);
     }
     for (std::int64_t i = i0; i < i1; ++i) {
       const std::int64_t source = (i - i0) * from.distance + j, destination = (i - i0) * to.distance + j;
@@ -117,8 +108,7 @@ __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns 
       for (int step = 0; step < steps; ++step) {
         const V x_i = splat<V>(updates[step].x[i]);
         for (int k = 0; k < count; ++k) {
-          const auto& d = drive[step][k];
-          update_traces<rule, kind>(h[k], e[k], d.product(x_i), d.rate, d.y, eta, clip);
+          update_connection<form, kind>(h[k], e[k], x_i, factors[step][k], constants);
         }
       }
       store_block(to.hebb + destination, h);
@@ -128,7 +118,7 @@ __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns 
 }
 
 /// Computes the traces of a tile after all updates of a TraceSource. It has at least one.
-template <Rule rule, Eligibility kind, class Real>
+template <Form form, Eligibility kind, class Real>
 inline void advance(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces,
                     std::int64_t i0, std::int64_t i1, TraceRows<Real> to) {
   const std::int64_t stride = padded<Real>(c.N), first = i0 * stride + columns.first;
@@ -136,9 +126,9 @@ inline void advance(const Connection<Real>& c, Columns columns, const TraceSourc
                              kind == Eligibility::none ? nullptr : traces.eligibility + first, stride};
   for (std::int64_t done = 0; done < traces.count; done += max_updates_per_pass) {
     const std::int64_t left = traces.count - done;
-    const auto run = left == 1   ? advance_steps<rule, kind, 1, Real>
-                     : left == 2 ? advance_steps<rule, kind, 2, Real>
-                                 : advance_steps<rule, kind, max_updates_per_pass, Real>;
+    const auto run = left == 1   ? advance_steps<form, kind, 1, Real>
+                     : left == 2 ? advance_steps<form, kind, 2, Real>
+                                 : advance_steps<form, kind, max_updates_per_pass, Real>;
     run(c, columns, i0, i1, traces.updates + done, from, to);
     from = {to.hebb, to.eligibility, to.distance};
   }

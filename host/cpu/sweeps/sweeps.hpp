@@ -43,9 +43,17 @@ struct TraceMove {
 /// The factors of a trace update.
 template <class Real>
 struct UpdateFactors {
-  const Real* x;     // [P]; null if there is no update
-  const Real* y;     // [N]
-  const Real* rate;  // [N]
+  const Real* x;      // [P]; null if there is no update
+  const Real* y;      // [N] for an eligibility trace
+  const Real* kept;   // [N] of the columns (rules/form.hpp)
+  const Real* drive;  // [N]
+};
+
+/// The columns of an update, from which Sweeps::factors computes the factors.
+template <class Real>
+struct ColumnInputs {
+  const Real *rate, *y;  // [N]
+  Real clip;
 };
 
 /// A forward sweep of one batch element: the update of step t-1, if there is one, then the plastic read of
@@ -80,9 +88,11 @@ struct ReadAdjoint {
 template <class Real>
 struct UpdateAdjoint {
   UpdateFactors<Real> factors;  // x is null if no update is reversed
+  const Real* rate;             // [N]
   Real* dx;                     // [P] written: the partial sum of this share
   Real* dy;                     // [N] written
   Real* drate;                  // [N] written
+  Real* dproduct;               // [N] work memory for an eligibility trace
   Real* deta;                   // [N] accumulated: gradient of the eligibility constant, per column
 };
 
@@ -108,6 +118,8 @@ struct Sweeps {
   /// Computes traces in one pass, for any number of updates.
   void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
                  Real* hebb, Real* eligibility);
+  /// Computes the factors of `count` columns, with padding.
+  void (*factors)(Rule, Eligibility, std::int64_t count, const ColumnInputs<Real>&, Real* kept, Real* drive);
   /// Copies a trace with non-temporal stores, if the processor has them.
   void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
   /// As forward. The elements add to a common sum in order.

@@ -2,19 +2,19 @@
 
 #include "cpu/sweeps/sweep_backward.hpp"
 #include "cpu/sweeps/sweep_forward.hpp"
-#include "rules/dispatch.hpp"
+#include "rules/columns.hpp"
 
 // The table of sweeps for the instruction set that the including file is compiled for.
 namespace plasticity::cpu {
 namespace {
 
-/// For sweeps without an update, which depend only on how a rule reads the trace. Only read_clip clips it.
+/// For sweeps without an update, which depend only on how a form reads the trace.
 template <class Run>
-inline void with_read_rule(Rule rule, Run run) {
-  if (rule == Rule::read_clip) {
-    run.template operator()<Rule::read_clip>();
+inline void with_read_form(Form form, Run run) {
+  if (form == Form::read_clipped) {
+    run.template operator()<Form::read_clipped>();
   } else {
-    run.template operator()<Rule::additive>();
+    run.template operator()<Form::linear>();
   }
 }
 
@@ -50,16 +50,16 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
   };
   with_elements(sweeps, elements, can_share, [&]<int count>(const ForwardSweep<Real>* at) {
     if constexpr (count > 1) {
-      dispatch_rule(rule,
-                    [&]<Rule r> { sweep_forward<r, Eligibility::none, with_update, count>(c, columns, at); });
+      dispatch_form(form_of(rule),
+                    [&]<Form f> { sweep_forward<f, Eligibility::none, with_update, count>(c, columns, at); });
     } else if (updates(*at)) {
-      dispatch_rule(rule, [&]<Rule r> {
+      dispatch_form(form_of(rule), [&]<Form f> {
         dispatch_eligibility(kind,
-                             [&]<Eligibility k> { sweep_forward<r, k, with_update, 1>(c, columns, at); });
+                             [&]<Eligibility k> { sweep_forward<f, k, with_update, 1>(c, columns, at); });
       });
     } else {
-      with_read_rule(rule,
-                     [&]<Rule r> { sweep_forward<r, Eligibility::none, without_update, 1>(c, columns, at); });
+      with_read_form(form_of(rule),
+                     [&]<Form f> { sweep_forward<f, Eligibility::none, without_update, 1>(c, columns, at); });
     }
   });
 }
@@ -67,9 +67,25 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
 template <class Real>
 void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
             const TraceSource<Real>& traces, Real* hebb, Real* eligibility) {
-  dispatch_rule(rule, [&]<Rule r> {
+  dispatch_form(form_of(rule), [&]<Form f> {
     dispatch_eligibility(kind,
-                         [&]<Eligibility k> { sweep_replay<r, k>(c, columns, traces, hebb, eligibility); });
+                         [&]<Eligibility k> { sweep_replay<f, k>(c, columns, traces, hebb, eligibility); });
+  });
+}
+
+template <class Real>
+void factors(Rule rule, Eligibility kind, std::int64_t count, const ColumnInputs<Real>& columns, Real* kept,
+             Real* drive) {
+  using V = Vector<Real>;
+  dispatch_eligibility(kind, [&]<Eligibility k> {
+    dispatch_rule(rule, [&]<Rule r> {
+      for (std::int64_t j = 0; j < count; j += lanes<V>) {
+        const Column<V> column = TraceRule<r>::template column<k>(
+            load<V>(columns.rate + j), load<V>(columns.y + j), RuleConstants<V>{splat<V>(columns.clip)});
+        if constexpr (has_kept<TraceRule<r>::form>) store(kept + j, column.kept);
+        store(drive + j, column.drive);
+      }
+    });
   });
 }
 
@@ -91,20 +107,20 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
   with_elements(sweeps, elements, can_share, [&]<int count>(const BackwardSweep<Real>* at) {
     with_alpha(c.alpha_per_connection, [&]<bool per> {
       if constexpr (count > 1) {
-        dispatch_rule(rule, [&]<Rule r> {
-          sweep_backward<r, Eligibility::none, with_read, with_update, per, count>(c, columns, at);
+        dispatch_form(form_of(rule), [&]<Form f> {
+          sweep_backward<f, Eligibility::none, with_read, with_update, per, count>(rule, c, columns, at);
         });
       } else if (!updates(*at)) {
-        with_read_rule(rule, [&]<Rule r> {
-          sweep_backward<r, Eligibility::none, with_read, without_update, per, 1>(c, columns, at);
+        with_read_form(form_of(rule), [&]<Form f> {
+          sweep_backward<f, Eligibility::none, with_read, without_update, per, 1>(rule, c, columns, at);
         });
       } else {
-        dispatch_rule(rule, [&]<Rule r> {
+        dispatch_form(form_of(rule), [&]<Form f> {
           dispatch_eligibility(kind, [&]<Eligibility k> {
             if (reads(*at)) {
-              sweep_backward<r, k, with_read, with_update, per, 1>(c, columns, at);
+              sweep_backward<f, k, with_read, with_update, per, 1>(rule, c, columns, at);
             } else {
-              sweep_backward<r, k, without_read, with_update, false, 1>(c, columns, at);
+              sweep_backward<f, k, without_read, with_update, false, 1>(rule, c, columns, at);
             }
           });
         });
@@ -114,8 +130,11 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
 }
 
 template <class Real>
-constexpr Sweeps<Real> sweep_table{
-    .forward = forward<Real>, .replay = replay<Real>, .keep = keep<Real>, .backward = backward<Real>};
+constexpr Sweeps<Real> sweep_table{.forward = forward<Real>,
+                                   .replay = replay<Real>,
+                                   .factors = factors<Real>,
+                                   .keep = keep<Real>,
+                                   .backward = backward<Real>};
 
 }  // namespace
 }  // namespace plasticity::cpu

@@ -1,0 +1,4 @@
+// The replay kernels of the form soft.
+#include "replay/launch.cuh"
+
+template struct plasticity::cuda::ReplayKernels<plasticity::Form::soft>;

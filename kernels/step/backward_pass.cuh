@@ -1,0 +1,222 @@
+// The pass of a step over the traces of a block's columns, backward. For every connection:
+//   G += α x ā;  x̄_i += (w + α φ(H)) ā_j;  ᾱ_j += x_i ā_j φ(H)               the plastic read of step t
+//   G ← adjoint of the trace update of step t−1;  x̄(t−1)_i, and the sums of the column's factors
+// H before step t is recomputed from the trace before step t−1, or read from a bfloat16 tape of every step. A
+// thread has V columns of every 32nd row (V = 4), or of every 8th (V = 1). One or two batch elements share
+// the loads of w and α. The sums over a row's columns go through one tree of shuffles for all rows, elements
+// and parts.
+#pragma once
+
+#include "step/sums.cuh"
+#include "step/traces.cuh"
+
+namespace plasticity::cuda {
+
+/// The inputs and outputs of a thread for one batch element. Pointers are at the thread's first row and
+/// column.
+template <Eligibility kind, class Trace, int V>
+struct ElementGradient {
+  bool reads, updates;                    // the two parts of a launch
+  bool cut;                               // a reset between them
+  const float *x, *x_before;              // null: zero
+  TracePointers<kind, const Trace> tape;  // before step t − 1; if there is no update, before step t
+  const Trace* tape_now;                  // H before step t, on a bfloat16 tape of every step
+  TracePointers<kind, const float> in;    // the gradient of the traces; null: zero
+  TracePointers<kind, float> out;         // null: not wanted
+  float *dx_read, *dx_update;             // [P] of the tile, at the thread's first row
+  float da[V], kept[V], drive[V], y[V];
+  UpdateConstants<float> constants;
+
+  __device__ __forceinline__ ColumnFactors<float> factors(int k) const { return {kept[k], drive[k], y[k]}; }
+};
+
+/// A thread's sums over rows.
+template <Form form, Eligibility kind, int V>
+struct GradientSums {
+  ThreadSums<V> drive, kept, y, eta,
+      alpha;  // of those that the form and the eligibility do not have, none is used
+};
+
+/// The clips of a pass.
+struct ReadClips {
+  float clip;  // of the rule
+  float read;  // of φ's adjoint: rounded if the trace is
+};
+
+/// A value on the side of the clip on which forward's update was: from two traces on the tape, `before` and
+/// `after`. A trace at its clip was not clipped if the update ends exactly there. To find that out, the
+/// update is computed again without a clip, from the restored trace.
+template <Form form, Eligibility kind>
+__device__ __forceinline__ float recorded_side(float after, float before, float eligibility, float x,
+                                               const ColumnFactors<float>& column,
+                                               const UpdateConstants<float>& constants, float clip) {
+  const float drive = drive_of<kind>(eligibility, x, column.y, constants.eta);
+  if constexpr (form == Form::clipped) {
+    if (!is_cut<form>(after, rounded_clip(clip).bound)) return 0;
+    const float end = unclamped_update<form>(restored<form>(before, clip), drive, column);
+    return std::abs(end) == clip ? 0 : INFINITY;
+  }
+  return unclamped_update<form>(before, drive, column);
+}
+
+/// Connection k of a row: both parts. Replaces the gradient of its traces, and returns the connection's terms
+/// of x̄_i and of x̄(t−1)_i. `regular`: both parts are due, without a reset.
+template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
+__device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V>& e, const ReadClips& clips,
+                                            int k, const TracePair<kind, V>& before, float now, float x,
+                                            float x_before, float w, float alpha,
+                                            TracePair<kind, V>& gradient, GradientSums<form, kind, V>& s,
+                                            int c, float& into_x, float& into_x_before) {
+  constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
+  const bool reads = regular || e.reads, updates = regular || e.updates, cut = !regular && e.cut;
+  const ColumnFactors<float> column = e.factors(k);
+  float eligibility = before.e[k];
+  const float drive = drive_of<kind>(eligibility, x_before, column.y, e.constants.eta);
+  float side = unclamped_update<form>(before.h[k], drive, column);
+  if constexpr (!rounded16) {
+    now = updates ? clamped_update<form>(side, e.constants.limit) : before.h[k];
+    if (cut) now = 0;
+  }
+  if (reads) {
+    const float read = read_trace<form>(now, clips.clip), product = rounded_product(x, e.da[k]);
+    gradient.h[k] =
+        multiply_add(alpha, through_read<form>(now, clips.read, product), gradient.h[k]);  // adjoint
+    if constexpr (sums_alpha) s.alpha[c][k] = multiply_add(x, read, s.alpha[c][k]);        // adjoint
+    into_x = rounded_product(multiply_add(alpha, read, w), e.da[k]);                       // adjoint
+  }
+  if (cut) gradient.h[k] = gradient.e[k] = 0;
+  if (updates) {
+    if constexpr (rounded16)
+      side =
+          recorded_side<form, kind>(now, before.h[k], before.e[k], x_before, column, e.constants, clips.clip);
+    ColumnGradients<float> sums{s.kept[c][k], s.drive[c][k], s.y[c][k], s.eta[c][k]};
+    const float dx = reverse_connection<form, kind>(gradient.h[k], gradient.e[k], before.h[k], before.e[k],
+                                                    x_before, side, column, e.constants, sums);
+    if constexpr (has_kept<form>) s.kept[c][k] = sums.kept;
+    s.drive[c][k] = sums.drive;
+    if constexpr (kind != Eligibility::none) {
+      s.y[c][k] = sums.y;
+      s.eta[c][k] = sums.eta;
+    }
+    into_x_before = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
+  }
+}
+
+/// The address at which this thread stores its row sum of an iteration, see share_row_sums(). Null: another
+/// thread has it.
+template <int V, int elements, int rows, class Element>
+__device__ __forceinline__ float* place_of_row_sum(const Element* e, int which, int& row) {
+  row = 0;
+  float* place = nullptr;
+#pragma unroll
+  for (int b = 0; b < elements; ++b) {
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      if (which == (b * rows + r) * 2) place = e[b].dx_read + r * ThreadTile<V>::groups, row = r;
+      if (which == (b * rows + r) * 2 + 1) place = e[b].dx_update + r * ThreadTile<V>::groups, row = r;
+    }
+  }
+  return place;
+}
+
+/// The pass for `elements` batch elements. `regular`: all of them have both parts, no reset, and all
+/// pointers. `sums_alpha`: ᾱ is summed over rows (α is not a matrix). All threads of the block call it.
+template <Form form, Eligibility kind, class Trace, int V, int elements, bool regular, bool sums_alpha>
+__device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at,
+                                             const ReadClips& clips, ElementGradient<kind, Trace, V>* e,
+                                             GradientSums<form, kind, V>* s) {
+  constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
+  constexpr int groups = ThreadTile<V>::groups,
+                rows = regular ? backward_rows<kind, Trace, V, elements> : classes_per_thread<V>;
+  static_assert(rows % classes_per_thread<V> == 0);
+  constexpr int count = 2 * elements * rows;
+  const std::int64_t row = std::int64_t{groups} * p.N;
+  const bool matrix = p.alpha_row != 0;
+  const float* w_row = p.w + at.group * p.N + at.loaded;
+  const float* alpha_row = p.alpha + at.group * p.alpha_row + at.loaded * p.alpha_column;
+  float alpha[rows][V];
+#pragma unroll
+  for (int r = 0; r < rows; ++r) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) alpha[r][k] = matrix ? 0 : alpha_row[k * p.alpha_column];
+  }
+  int row_stored;
+  float* place = place_of_row_sum<V, elements, rows>(e, row_sum_of_lane<V, count>(), row_stored);
+  const auto add_rows = [&](int existing) {
+    TracePair<kind, V> before[elements][rows], gradient[elements][rows] = {};
+    float w[rows][V], now[elements][rows][V], x[elements][rows] = {}, x_before[elements][rows] = {},
+                                              sums[count] = {};
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      if (r >= existing) continue;
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+        before[b][r].load_hebb(e[b].tape + r * row);
+        if (regular || e[b].updates) before[b][r].load_eligibility(e[b].tape + r * row);
+        if constexpr (rounded16) load_columns(e[b].tape_now + r * row, now[b][r]);
+        if constexpr (regular) {
+          gradient[b][r].load(e[b].in + r * row);
+        } else {
+          gradient[b][r].load_existing(e[b].in, r * row);
+        }
+        if (regular || e[b].x != nullptr) x[b][r] = __ldg(e[b].x + r * groups);
+        if (regular || e[b].x_before != nullptr) x_before[b][r] = __ldg(e[b].x_before + r * groups);
+      }
+      load_weights(w_row + r * row, w[r]);
+      if (matrix) load_weights(alpha_row + r * row, alpha[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      if (r >= existing) continue;
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+        float into_x[V] = {}, into_x_before[V] = {};
+#pragma unroll
+        for (int k = 0; k < V; ++k) {
+          reverse_one<form, kind, Trace, V, regular, sums_alpha>(
+              e[b], clips, k, before[b][r], now[b][r][k], x[b][r], x_before[b][r], w[r][k], alpha[r][k],
+              gradient[b][r], s[b], r % classes_per_thread<V>, into_x[k], into_x_before[k]);
+        }
+        if (at.inside) {
+          if constexpr (regular) {
+            gradient[b][r].store(e[b].out + r * row);
+          } else {
+            gradient[b][r].store_existing(e[b].out, r * row);
+          }
+        }
+        sums[(b * rows + r) * 2] = column_tree<V>(into_x);
+        sums[(b * rows + r) * 2 + 1] = column_tree<V>(into_x_before);
+      }
+    }
+    const float sum = share_row_sums<V, count>(sums);
+    if (place != nullptr && row_stored < existing) *place = sum;
+#pragma unroll
+    for (int b = 0; b < elements; ++b) {
+      if (regular || e[b].x != nullptr) e[b].x += rows * groups;
+      if (regular || e[b].x_before != nullptr) e[b].x_before += rows * groups;
+      e[b].tape = e[b].tape + rows * row;
+      if constexpr (rounded16) e[b].tape_now += rows * row;
+      if (regular || e[b].in.hebb != nullptr) e[b].in.hebb += rows * row;
+      if (regular || e[b].out.hebb != nullptr) e[b].out.hebb += rows * row;
+      if constexpr (kind != Eligibility::none) {
+        if (regular || e[b].in.eligibility != nullptr) e[b].in.eligibility += rows * row;
+        if (regular || e[b].out.eligibility != nullptr) e[b].out.eligibility += rows * row;
+      }
+    }
+    w_row += rows * row;
+    if (matrix) alpha_row += rows * row;
+    if (place != nullptr) place += rows * groups;
+  };
+  // All threads of a warp take part in every tree of shuffles, also those whose columns do not exist: they
+  // load the tile's first columns, and their factors and ā are zero.
+  const int own = at.rows(p.P), whole = at.min_rows(p.P), total = at.max_rows(p.P);
+  int done = 0;
+  if constexpr (regular) {
+#pragma unroll 1
+    for (; done + rows <= whole; done += rows) add_rows(rows);
+  }
+#pragma unroll 1
+  for (; done < total; done += rows) add_rows(own - done < rows ? own - done : rows);
+}
+
+}  // namespace plasticity::cuda

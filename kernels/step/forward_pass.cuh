@@ -1,0 +1,115 @@
+// The pass of a step over the traces of a block's columns, forward:
+//   H ← update of step t − 1, and E likewise;  s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))
+// A thread has V columns of every 32nd row (V = 4), or of every 8th (V = 1). It loads `rows` rows before it
+// computes. One or two batch elements share the loads of w and α.
+#pragma once
+
+#include "step/sums.cuh"
+#include "step/traces.cuh"
+
+namespace plasticity::cuda {
+
+/// The inputs and outputs of a thread for one batch element. Pointers are at the thread's first row and
+/// column.
+template <Eligibility kind, int V>
+struct ElementPass {
+  const float *x, *x_before;  // x of this step, and of the update
+  TracePointers<kind, const float> in;
+  TracePointers<kind, float> out;
+  TracePointers<kind, __nv_bfloat16> rounded;  // a bfloat16 checkpoint; null: none
+  float kept[V], drive[V], y[V];
+  UpdateConstants<float> constants;
+  float clip;  // of the rule
+
+  __device__ __forceinline__ ColumnFactors<float> factors(int k) const { return {kept[k], drive[k], y[k]}; }
+};
+
+/// The pass for `elements` batch elements. `updates`: else the traces are only read. `rounds`: the traces are
+/// stored in a checkpoint too, if there is one. Adds to the sums.
+template <Form form, Eligibility kind, int V, int elements, bool updates, bool rounds>
+__device__ __forceinline__ void update_and_read(const StepParams& p, const ThreadTile<V>& at,
+                                                ElementPass<kind, V>* e, ThreadSums<V>* s) {
+  constexpr int groups = ThreadTile<V>::groups,
+                rows = updates && !rounds ? forward_rows<kind, V, elements> : classes_per_thread<V>;
+  static_assert(rows % classes_per_thread<V> == 0);
+  const std::int64_t row = std::int64_t{groups} * p.N;
+  const bool matrix = p.alpha_row != 0;
+  const float* w_row = p.w + at.group * p.N + at.column;
+  const float* alpha_row = p.alpha + at.group * p.alpha_row + at.loaded * p.alpha_column;
+  float alpha[rows][V];
+#pragma unroll
+  for (int r = 0; r < rows; ++r) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) alpha[r][k] = matrix ? 0 : alpha_row[k * p.alpha_column];
+  }
+  // `existing`: rows that exist; all of them in the loop, so that it has no branch.
+  const auto add_rows = [&](int existing) {
+    TracePair<kind, V> traces[elements][rows];
+    float w[rows][V], x[elements][rows], x_before[elements][rows];
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      if (r >= existing) continue;
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+        traces[b][r].load_hebb(e[b].in + r * row);
+        if constexpr (updates || rounds) traces[b][r].load_eligibility(e[b].in + r * row);
+        if constexpr (updates) x_before[b][r] = __ldg(e[b].x_before + r * groups);
+        x[b][r] = __ldg(e[b].x + r * groups);
+      }
+      load_weights(w_row + r * row, w[r]);
+      if (matrix) load_weights(alpha_row + r * row, alpha[r]);
+    }
+#pragma unroll
+    for (int r = 0; r < rows; ++r) {
+      if (r >= existing) continue;
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+#pragma unroll
+        for (int k = 0; k < V; ++k) {
+          if constexpr (updates)
+            traces[b][r].template update<form>(k, x_before[b][r], e[b].factors(k), e[b].constants);
+          const float read = read_trace<form>(traces[b][r].h[k], e[b].clip);
+          float& sum = s[b][r % classes_per_thread<V>][k];
+          sum = multiply_add(x[b][r], multiply_add(alpha[r][k], read, w[r][k]), sum);
+        }
+        if constexpr (updates) traces[b][r].store(e[b].out + r * row);
+        if constexpr (rounds) {
+          if (e[b].rounded.hebb != nullptr)
+            traces[b][r].template store_rounded<form>(e[b].rounded + r * row, e[b].clip);
+        }
+      }
+    }
+#pragma unroll
+    for (int b = 0; b < elements; ++b) {
+      e[b].x += rows * groups;
+      if constexpr (updates) e[b].x_before += rows * groups;
+      e[b].in = e[b].in + rows * row;
+      if constexpr (updates) e[b].out = e[b].out + rows * row;
+      if constexpr (rounds) {
+        if (e[b].rounded.hebb != nullptr) e[b].rounded = e[b].rounded + rows * row;
+      }
+    }
+    w_row += rows * row;
+    if (matrix) alpha_row += rows * row;
+  };
+  int left = at.inside ? at.rows(p.P) : 0;
+#pragma unroll 1
+  for (; left >= rows; left -= rows) add_rows(rows);
+  if (rows > 1 && left > 0) add_rows(left);
+}
+
+/// Sets the traces of a batch element to zero.
+template <Eligibility kind, int V>
+__device__ __forceinline__ void clear_traces(const StepParams& p, const ThreadTile<V>& at,
+                                             const ElementPass<kind, V>& e) {
+  const std::int64_t row = std::int64_t{ThreadTile<V>::groups} * p.N;
+  TracePair<kind, V> zero;
+  zero.set_zero();
+  const int count = at.inside ? at.rows(p.P) : 0;
+  for (int r = 0; r < count; ++r) {
+    zero.store(e.out + r * row);
+    if (e.rounded.hebb != nullptr) zero.template store_rounded<Form::linear>(e.rounded + r * row, 1);
+  }
+}
+
+}  // namespace plasticity::cuda
