@@ -89,26 +89,27 @@ __global__ void __launch_bounds__(block_threads, 2) segment_kernel(const __grid_
     if (r < at.existing)
       load_checkpoint<form>(p, record, segment.first / record.interval * BPN + begin + r * N, traces[r]);
   }
-  ReplayedColumns<form, kind, V> columns(p, at.column);
+  ReplayedSteps<form, kind, V> steps(p, record, segment.first, b, at);
   TracePointers<kind, float> out = TracePointers<kind, float>{segment.hebb, segment.eligibility} + begin;
   const std::int64_t end =
       segment.first + record.interval < length ? segment.first + record.interval : length;
 #pragma unroll 1
-  for (std::int64_t t = segment.first; t < end; ++t, out = out + BPN) {
-    if (resets(p, t, b)) {
+  for (int left = static_cast<int>(end - segment.first); left > 0; --left) {
+    const bool zeroed = steps.resets(p);
+    if (zeroed) {
 #pragma unroll
       for (int r = 0; r < rows; ++r) traces[r].set_zero();
     }
-    float x[rows];
-    columns.load(p, record, t, b, at.column);
-    at.load(presynaptic_of(p, record, t, b), x);
+    steps.load(p, zeroed);
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r < at.existing) traces[r].store(out + r * N);
 #pragma unroll
       for (int k = 0; k < V; ++k)
-        traces[r].template update<form>(k, x[r], columns.factors(k), columns.constants);
+        traces[r].template update<form>(k, steps.x[r], steps.factors(k), steps.constants);
     }
+    steps.advance(p);
+    out = out + BPN;
   }
 }
 
