@@ -11,8 +11,9 @@ function(plasticity_kernel_sources variable)
       ${kernels}/step/instances/forward_${form}.cu ${kernels}/step/instances/backward_${form}.cu
       ${kernels}/replay/instances/replay_${form}.cu)
   endforeach()
-  foreach(rule IN ITEMS decay oja hard_clip soft_clip additive read_clip)
-    list(APPEND sources ${kernels}/resident/instances/resident_${rule}.cu)
+  foreach(form IN ITEMS read_clipped clipped soft)
+    list(APPEND sources
+      ${kernels}/resident/instances/forward_${form}.cu ${kernels}/resident/instances/backward_${form}.cu)
   endforeach()
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

@@ -15,9 +15,13 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const std::int64_t stepped = plan.choice_.resident() ? 0 : 1;  // a resident execution keeps these on chip
   G = arena.take<float>(stepped * BN * P);
   GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
-  const std::int64_t replayed = plan.replays() ? plan.interval_ * BN * P : 0;
+  const std::int64_t replayed = plan.replays() ? stepped * plan.interval_ * BN * P : 0;
   hebb = arena.take<float>(replayed);
   eligibility = arena.take<float>(spec.has_eligibility() ? replayed : 0);
+  const NetworkTraits network = network_traits(spec);
+  const ExecutionChoice& choice = plan.choice_;
+  segment = arena.take<float>(
+      choice.resident() ? resident_segment(network, choice.backward, choice.groups, plan.interval_) : 0);
   const std::int64_t tile_rows = B * plan.tiles() * P;
   dx_read = {arena.take<float>(stepped * 2 * tile_rows), tile_rows};
   dx_update = {arena.take<float>(stepped * 3 * tile_rows), tile_rows};
@@ -25,8 +29,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
   dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange = arena.take<float>(plan.choice_.execution == Execution::grid
-                                   ? plan.choice_.groups *
-                                         backward_exchange(network_traits(spec), plan.choice_.shape)
+                                   ? plan.choice_.groups * backward_exchange(network, choice.backward)
                                    : 0);
 
   const std::size_t begin = arena.bytes();
@@ -41,6 +44,8 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
+  alpha_is_summed = choice.resident() && accumulates_alpha(network, choice.backward);
+  if (alpha_is_summed) groups = B;
   partial = arena.take<float>(groups * P * N);
 
   const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});

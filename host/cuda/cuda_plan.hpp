@@ -57,8 +57,10 @@ class CudaPlan final : public TypedBackend<float> {
                               std::int64_t steps, float* currents, cudaStream_t stream) const;
 
   bool bf16() const { return options_.precision == Precision::bf16; }
-  /// Whether backward reads replayed traces, not those on the tape.
-  bool replays() const { return interval_ > 1 || (bf16() && choice_.resident()); }
+  /// Whether step kernels read replayed traces, not those on the tape.
+  bool replays() const { return interval_ > 1; }
+  /// The clip that resident kernels get: infinite if the rule has none.
+  float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
   /// The planner's choice, restricted to executions that the current device can hold.
   ExecutionChoice choose() const;

@@ -48,6 +48,7 @@ struct CudaPlan::BackwardMemory {
   float* da;                                       // [T,B,width]
   float *G, *GE;                                   // [B,P,N]
   float *hebb, *eligibility;                       // [K,B,P,N] the traces of a replayed segment
+  float* segment;                                  // the same of a resident execution
   float* exchange;                                 // of a cooperative launch
   TimeSlots<float> dx_read, dx_update, dg, dpost;  // see BackwardStep
   float* dc;                                       // [B,N]
@@ -57,6 +58,7 @@ struct CudaPlan::BackwardMemory {
   float* masked_lhs;  // [T,B,max(P,I)] the left operand of a weight's product, with masked rows set to zero
   float* partial;     // [groups,P,N] of the replay
   std::int64_t groups;
+  bool alpha_is_summed;  // a resident execution stores `partial` per element, and no replay is needed
   BlasWorkspace blas;
 
   BackwardMemory(const CudaPlan& plan, Arena& arena);

@@ -1,6 +1,7 @@
 #include "cuda/planner.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -11,94 +12,114 @@ namespace {
 
 /// The preferred maximum of connections per block and step: about half a microsecond of shared memory
 /// traffic, in proportion to the cost of a barrier (calculated, not measured).
-constexpr std::int64_t preferred_connections = 10240;
+constexpr std::int64_t preferred_connections = 16384;
 
-/// The preferred minimum of rows per thread.
-constexpr int preferred_rows = 8;
+constexpr std::int64_t preferred_connections_of_cta = 10240;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-GroupShape shape_of(const Spec& spec, GroupKind kind, std::int64_t blocks, std::int64_t columns) {
-  const std::int64_t P = spec.presynaptic();
+/// The parts of a thread, in the order of preference.
+constexpr std::array<ThreadShape, 5> thread_shapes = {ThreadShape::rows_8x4_half, ThreadShape::rows_8x4,
+                                                      ThreadShape::rows_16x4, ThreadShape::rows_32x1,
+                                                      ThreadShape::any_rows};
+
+/// The shape of groups of blocks of `columns` columns and a given part of a thread. None if the kernels are
+/// not compiled for it.
+std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_t columns,
+                                   ThreadShape thread) {
+  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+  const ThreadTraits traits = traits_of(thread);
   GroupShape shape;
   shape.kind = kind;
-  shape.blocks = static_cast<int>(blocks);
   shape.columns = static_cast<int>(columns);
-  shape.rows = static_cast<int>(spec.is_recurrent() ? columns : ceil_div(P, blocks));
-  shape.lanes = 2;
-  while (shape.lanes < 32 && shape.lanes < columns) shape.lanes *= 2;
-  shape.tiles = static_cast<int>(ceil_div(columns, shape.lanes));
-  const std::int64_t rows_at_once = 32 / shape.lanes;
-  shape.warp_groups = static_cast<int>(std::clamp<std::int64_t>(ceil_div(P, preferred_rows * rows_at_once), 1,
-                                                                std::max(resident_warps / shape.tiles, 1)));
+  shape.blocks =
+      static_cast<int>(kind == GroupKind::cta ? 1 : std::max<std::int64_t>(ceil_div(N, columns), 2));
+  shape.thread = thread;
+  const std::int64_t rows = ceil_div(P, traits.row_groups());
+  if (traits.in_registers ? rows > traits.max_rows : rows > 1 << 16) return std::nullopt;
+  shape.rows = static_cast<int>(rows);
+  const std::int64_t share =
+      spec.is_recurrent() && kind != GroupKind::cta ? columns : ceil_div(P, shape.blocks);
+  while ((std::int64_t{1} << shape.share_bits) < share) ++shape.share_bits;
+  if (columns % shape.tile_columns() != 0 || (traits.columns == 1 && columns != shape.tile_columns()))
+    return std::nullopt;
+  if (shape.threads() > max_threads(thread, spec.has_eligibility())) return std::nullopt;
   return shape;
 }
 
-/// The choice of a shape, with as much of w and alpha on chip as fits. None if the traces do not fit.
-std::optional<ExecutionChoice> fit_shape(const Spec& spec, const DeviceLimits& limits, GroupShape shape) {
+/// The choice of groups of blocks of `columns` columns. None if the traces do not fit, or `in_registers` is
+/// wanted and impossible.
+std::optional<ExecutionChoice> fit_columns(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
+                                           std::int64_t columns, bool in_registers) {
   const NetworkTraits network = network_traits(spec);
   const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
-  const bool matrix = spec.alpha == Granularity::connection;
-  for (const int on_chip : {2, 1, 0}) {
-    shape.w_on_chip = on_chip > 0;
-    shape.alpha_on_chip = on_chip > 1 && matrix;
-    if (on_chip == 2 && !matrix) continue;
+  for (const ThreadShape thread : thread_shapes) {
+    const std::optional<GroupShape> shape = shape_of(spec, kind, columns, thread);
+    if (!shape || (in_registers && !shape->traits().in_registers)) continue;
     ExecutionChoice choice;
-    choice.shape = shape;
-    choice.forward_bytes = bytes(ForwardLayout(network, shape).floats);
-    choice.backward_bytes = bytes(BackwardLayout(network, shape).floats);
+    choice.shape = *shape;
+    choice.forward_bytes = bytes(ForwardLayout(network, *shape).floats);
+    choice.backward = *shape;
+    choice.backward_bytes = bytes(BackwardLayout(network, *shape).floats);
     if (std::max(choice.forward_bytes, choice.backward_bytes) <= limits.shared_bytes) return choice;
   }
   return std::nullopt;
 }
 
-bool all_on_chip(const Spec& spec, const ExecutionChoice& choice) {
-  return choice.shape.w_on_chip && (choice.shape.alpha_on_chip || spec.alpha != Granularity::connection);
+/// The best of the offered widths of a block, in the order offered: the first that keeps the traces in
+/// registers with at most preferred_connections per block, else the last that keeps them there, else the last
+/// that fits. If none fits, `reason` says why.
+std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
+                                       const std::vector<std::int64_t>& offered, std::string& reason) {
+  for (const bool in_registers : {true, false}) {
+    std::optional<ExecutionChoice> best;
+    for (const std::int64_t columns : offered) {
+      const std::optional<ExecutionChoice> fits = fit_columns(spec, limits, kind, columns, in_registers);
+      if (!fits) continue;
+      best = fits;
+      if (spec.presynaptic() * columns <= preferred_connections) break;
+    }
+    if (best) return best;
+  }
+  reason = str_cat("a block of ", offered.back(), " columns and ", spec.presynaptic(),
+                   " rows has too many threads, or needs more than the ", limits.shared_bytes,
+                   " bytes of shared memory");
+  return std::nullopt;
 }
 
-/// The best of the offered group sizes, in the order offered: the first that fits all matrices on chip with
-/// at most preferred_connections per block, else the last that fits. If none fits, `reason` says why.
-template <class Sizes>
-std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
-                                       const Sizes& offered_columns, std::string& reason) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic();
-  std::optional<ExecutionChoice> best;
-  std::int64_t narrowest = N;
-  for (const std::int64_t columns : offered_columns) {
-    narrowest = columns;
-    if (columns > resident_threads) continue;
-    const std::int64_t blocks = std::max<std::int64_t>(ceil_div(N, columns), kind == GroupKind::cta ? 1 : 2);
-    const std::optional<ExecutionChoice> fits =
-        fit_shape(spec, limits, shape_of(spec, kind, blocks, columns));
-    if (!fits) continue;
-    best = fits;
-    if (all_on_chip(spec, *fits) && P * columns <= preferred_connections) break;
-  }
-  if (!best) {
-    reason = narrowest > resident_threads
-                 ? str_cat(narrowest, " columns per block, at most ", resident_threads)
-                 : str_cat("a block of ", narrowest, " columns and ", P, " rows needs more than the ",
-                           limits.shared_bytes, " bytes of shared memory");
-  }
-  return best;
+/// The widths that several blocks may have: powers of two, from the widest to the narrowest.
+std::vector<std::int64_t> widths_of_blocks(std::int64_t N, std::int64_t max_blocks) {
+  std::vector<std::int64_t> columns;
+  for (const std::int64_t width : {256, 128, 64, 32, 8})
+    if ((width < N || width == 8) && ceil_div(N, width) <= max_blocks) columns.push_back(width);
+  return columns;
 }
 
 std::optional<ExecutionChoice> one_block(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
-  return best_of(spec, limits, GroupKind::cta, std::initializer_list<std::int64_t>{spec.neurons}, reason);
+  const std::vector<std::int64_t> offered{ceil_div(spec.neurons, 32) * 32};
+  return best_of(spec, limits, GroupKind::cta, offered, reason);
+}
+
+/// The best choice of several blocks, at most `max_blocks`.
+std::optional<ExecutionChoice> several_blocks(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
+                                              std::int64_t max_blocks, std::string& reason) {
+  const std::vector<std::int64_t> offered = widths_of_blocks(spec.neurons, max_blocks);
+  if (!offered.empty()) return best_of(spec, limits, kind, offered, reason);
+  reason = str_cat("more than ", max_blocks, " blocks of at most 256 columns");
+  return std::nullopt;
 }
 
 std::optional<ExecutionChoice> cluster(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
+  constexpr std::int64_t portable = 8;  // more only if those do not fit
   if (limits.cluster_blocks < 2) {
     reason = "the device has no room for clusters";
     return std::nullopt;
   }
-  std::vector<std::int64_t> columns;
-  for (std::int64_t blocks = 2; blocks <= limits.cluster_blocks; blocks *= 2)
-    columns.push_back(ceil_div(spec.neurons, blocks));
-  std::vector<std::int64_t> portable = columns;
-  if (portable.size() > 3) portable.resize(3);  // 2, 4, 8 blocks; more only if those do not fit
-  if (const auto best = best_of(spec, limits, GroupKind::cluster, portable, reason)) return best;
-  return best_of(spec, limits, GroupKind::cluster, columns, reason);
+  const std::int64_t most = limits.cluster_blocks;
+  const auto few = several_blocks(spec, limits, GroupKind::cluster, std::min(portable, most), reason);
+  if (few && few->shape.traits().in_registers) return few;
+  const auto many = several_blocks(spec, limits, GroupKind::cluster, most, reason);
+  return many && (!few || many->shape.traits().in_registers) ? many : few;
 }
 
 std::optional<ExecutionChoice> whole_grid(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
@@ -106,15 +127,7 @@ std::optional<ExecutionChoice> whole_grid(const Spec& spec, const DeviceLimits& 
     reason = "the device has no room for cooperative launches";
     return std::nullopt;
   }
-  // Widths that fill warps, from the widest to the narrowest that the multiprocessors permit.
-  const std::int64_t N = spec.neurons, narrowest = ceil_div(N, std::max(limits.multiprocessors, 2));
-  std::vector<std::int64_t> columns;
-  for (std::int64_t width = resident_threads; width > 32; width -= 32)
-    if (width < N && width >= narrowest) columns.push_back(width);
-  for (std::int64_t width = 32; width >= 2; width /= 2)
-    if (width < N && width >= narrowest) columns.push_back(width);
-  if (columns.empty()) columns.push_back(std::max(narrowest, ceil_div(N, 2)));
-  return best_of(spec, limits, GroupKind::grid, columns, reason);
+  return several_blocks(spec, limits, GroupKind::grid, limits.multiprocessors, reason);
 }
 
 std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits, std::int64_t B) {
@@ -126,15 +139,25 @@ std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits
 
 }  // namespace
 
+GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape) {
+  GroupShape result = shape;
+  if (shape.thread == ThreadShape::rows_32x1) return result;
+  result.thread = ThreadShape::any_rows;
+  result.rows = static_cast<int>(ceil_div(spec.presynaptic(), result.traits().row_groups()));
+  return result;
+}
+
 NetworkTraits network_traits(const Spec& spec) {
   return {.N = spec.neurons,
           .P = spec.presynaptic(),
+          .rule = spec.rule,
           .feedforward = spec.cell == Cell::feedforward,
           .lstm = spec.cell == Cell::lstm,
           .eligible = spec.has_eligibility(),
           .softmax = spec.activation == Activation::softmax,
           .modulated = spec.has_modulator(),
-          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell};
+          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell,
+          .alpha_matrix = spec.alpha == Granularity::connection};
 }
 
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
@@ -163,7 +186,7 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
     choice->reasons = reasons;
     return choice;
   };
-  const bool small = spec.neurons * spec.presynaptic() <= preferred_connections;
+  const bool small = spec.neurons * spec.presynaptic() <= preferred_connections_of_cta;
   if (const auto choice = attempt(Execution::cta, one_block, small)) return *choice;
   if (const auto choice = attempt(Execution::cluster, cluster, true)) return *choice;
   if (const auto choice = attempt(Execution::grid, whole_grid, true)) return *choice;
@@ -184,7 +207,8 @@ std::string describe(const ExecutionChoice& choice) {
     const GroupShape& shape = choice.shape;
     line += str_cat(": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
                     " columns and ", shape.threads(), " threads per element, ", choice.groups,
-                    " elements at once, w ", shape.w_on_chip ? "on chip" : "from L2", ", shared memory ",
+                    " elements at once, traces in ",
+                    shape.traits().in_registers ? "registers" : "shared memory", ", shared memory ",
                     choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
   }
   return choice.reasons.empty() ? line : str_cat(line, " (not ", choice.reasons, ")");

@@ -31,6 +31,7 @@ struct Sizes {
 struct ExecutionChoice {
   Execution execution = Execution::step;
   GroupShape shape{};       ///< for cta, cluster and grid
+  GroupShape backward{};    ///< the same groups; on a bfloat16 tape another part of a thread
   std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
   std::int64_t forward_bytes = 0, backward_bytes = 0;  ///< of shared memory per block
   std::string reasons;                                 ///< "cta: …; cluster: …"
@@ -43,6 +44,9 @@ NetworkTraits network_traits(const Spec& spec);
 /// Returns the preferred execution that fits, or `wanted` if that is not automatic. Throws Error(unsupported)
 /// that names options.execution and the reason if `wanted` does not fit.
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits, Execution wanted);
+
+/// The part of a thread that backward uses on a bfloat16 tape, in the same groups of blocks.
+GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape);
 
 /// One line: "cluster: 4 blocks of 50 columns and 512 threads per element, 30 elements at once, w on chip,
 /// …".

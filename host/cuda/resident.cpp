@@ -1,8 +1,10 @@
 // Resident execution: the device's limits, the choice of an execution, and one launch per sequence.
 #include <algorithm>
+#include <limits>
 
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 
@@ -27,8 +29,11 @@ ExecutionChoice CudaPlan::choose() const {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
     if (!choice.resident()) return choice;
+    if (bf16()) choice.backward = on_bf16_tape(spec_, choice.shape);
+    const NetworkTraits network = network_traits(spec_);
     const std::int64_t room =
-        kernels_.max_resident_groups(spec_.eligibility, network_traits(spec_), choice.shape);
+        std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape),
+                 kernels_.max_backward_groups(network, spec_.eligibility, bf16(), choice.backward));
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the other elements are done in waves
       return choice;
@@ -42,9 +47,16 @@ ExecutionChoice CudaPlan::choose() const {
   }
 }
 
+float CudaPlan::resident_clip() const {
+  return form_of(spec_.rule) == Form::linear ? std::numeric_limits<float>::infinity()
+                                             : static_cast<float>(spec_.clip);
+}
+
 void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMemory& memory,
                                 const float* current, bool on_tape, cudaStream_t stream) const {
-  const ResidentForward run{.params = step_params(options_.steps, args.parameters, args.inputs, args.masks),
+  StepParams params = step_params(options_.steps, args.parameters, args.inputs, args.masks);
+  params.clip = resident_clip();
+  const ResidentForward run{.params = params,
                             .network = network_traits(spec_),
                             .shape = choice_.shape,
                             .groups = choice_.groups,
@@ -68,13 +80,14 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
 
 void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory& memory,
                                  cudaStream_t stream) const {
-  const ResidentBackward run{.step = step,
+  BackwardStep with_clip = step;
+  with_clip.params.clip = resident_clip();
+  const ResidentBackward run{.step = with_clip,
                              .network = network_traits(spec_),
-                             .shape = choice_.shape,
+                             .shape = choice_.backward,
                              .groups = choice_.groups,
-                             .replays = replays(),
-                             .hebb = memory.hebb,
-                             .eligibility = memory.eligibility,
+                             .segment = memory.segment,
+                             .partial_alpha = memory.partial,
                              .exchange = memory.exchange,
                              .layout = {}};
   kernels_.launch_resident_backward(run, stream);

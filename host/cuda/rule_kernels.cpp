@@ -3,6 +3,14 @@
 #include "rules/columns.hpp"
 
 namespace plasticity::cuda {
+namespace {
+
+/// The form whose resident kernels run a rule: Form::linear is Form::read_clipped with an infinite clip.
+template <Rule rule>
+constexpr Form resident_form =
+    TraceRule<rule>::form == Form::linear ? Form::read_clipped : TraceRule<rule>::form;
+
+}  // namespace
 
 RuleKernels kernels_of(Rule rule) {
   return dispatch_rule(rule, []<Rule r> {
@@ -12,9 +20,10 @@ RuleKernels kernels_of(Rule rule) {
                        .launch_backward_step = BackwardKernels<form>::launch_step,
                        .launch_segment = ReplayKernels<form>::launch_segment,
                        .launch_replay = ReplayKernels<form>::launch_replay,
-                       .launch_resident_forward = ResidentKernels<r>::launch_forward,
-                       .launch_resident_backward = ResidentKernels<r>::launch_backward,
-                       .max_resident_groups = ResidentKernels<r>::max_groups};
+                       .launch_resident_forward = ResidentForwardKernels<resident_form<r>>::launch,
+                       .launch_resident_backward = ResidentBackwardKernels<resident_form<r>>::launch,
+                       .max_forward_groups = ResidentForwardKernels<resident_form<r>>::max_groups,
+                       .max_backward_groups = ResidentBackwardKernels<resident_form<r>>::max_groups};
   });
 }
 

@@ -15,7 +15,8 @@ struct RuleKernels {
   void (*launch_replay)(const Replay&, Variant, cudaStream_t);
   void (*launch_resident_forward)(const ResidentForward&, cudaStream_t);
   void (*launch_resident_backward)(const ResidentBackward&, cudaStream_t);
-  std::int64_t (*max_resident_groups)(Eligibility, const NetworkTraits&, const GroupShape&);
+  std::int64_t (*max_forward_groups)(const NetworkTraits&, Eligibility, const GroupShape&);
+  std::int64_t (*max_backward_groups)(const NetworkTraits&, Eligibility, bool bf16, const GroupShape&);
 };
 
 RuleKernels kernels_of(Rule rule);

@@ -22,6 +22,19 @@ __device__ inline void sync_cluster() {
 #endif
 }
 
+/// The two halves of sync_cluster(). Writes before the arrival are visible to the other threads after their
+/// wait. Writes between the two are not, and the barrier does not wait for them.
+__device__ inline void arrive_cluster() {
+#if PLASTICITY_HAS_CLUSTERS
+  cooperative_groups::this_cluster().barrier_arrive();
+#endif
+}
+__device__ inline void wait_cluster() {
+#if PLASTICITY_HAS_CLUSTERS
+  cooperative_groups::this_cluster().barrier_wait({});
+#endif
+}
+
 /// The same variable of shared memory in block `rank` of the cluster.
 template <class T>
 __device__ T* of_peer(T* shared, int rank) {

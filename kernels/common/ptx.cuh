@@ -95,6 +95,27 @@ __device__ __forceinline__ void store_exchange(float* global, float v) {
   asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(global), "f"(v) : "memory");
 }
 
+/// Zero, of which the compiler knows nothing: it keeps a branch in which a register is cleared, and makes no
+/// selection of it that costs an instruction in every step.
+__device__ __forceinline__ float opaque_zero() {
+  float zero;
+  asm volatile("mov.f32 %0, 0f00000000;" : "=f"(zero));
+  return zero;
+}
+
+/// Stores a value in the same variable of shared memory in block `rank` of the cluster. On an architecture
+/// without clusters no launch calls it.
+__device__ __forceinline__ void store_peer(float* shared, int rank, float v) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{ .reg .u32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.f32 [there], %2; }" ::"r"(detail::shared_address(shared)),
+      "r"(rank), "f"(v)
+      : "memory");
+#endif
+}
+
 /// Stores 16 bytes that this kernel does not read again: the caches evict them first.
 __device__ __forceinline__ void store_16_streaming(void* global, uint4 v) {
   asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -135,6 +156,10 @@ inline void store_8_global(void* global, uint2 v, SIMT_HERE) {
 }
 inline float load_exchange(const float* global) { return *global; }
 inline void store_exchange(float* global, float v) { *global = v; }
+inline float opaque_zero() { return 0; }
+inline void store_peer(float* shared, int rank, float v, SIMT_HERE) {
+  *static_cast<float*>(simt::device::map_shared_rank(shared, static_cast<unsigned>(rank), where)) = v;
+}
 inline void store_16_streaming(void* global, uint4 v, SIMT_HERE) { store_16(global, v, where); }
 
 #endif

@@ -1,296 +1,264 @@
-// A whole sequence backward in one launch. The gradients of an element's traces stay in the shared memory of
-// one group of blocks. A step t, from length[b] down to 0:
+// A whole sequence backward in one launch. The gradients of an element's traces stay on chip, in one group of
+// blocks. A step t, from length[b] down to 0:
 //   ā of step t, for the block's own columns
-//   G += α x ā;  x̄_i += Σ_j (W + α φ(H)) ā_j;  ᾱ_j += Σ_i x_i ā_j φ(H)         the plastic read of step t
-//   G ← adjoint of the trace rule;  x̄(t−1)_i += …;  ȳ(t−1)_j, ḡ(t−1)_j = Σ_i … the trace update of step t−1
-// in one pass over the block's slice (the equations of step/backward.cuh). Each block sends its part of x̄ to
-// the block that owns those rows, and broadcasts its columns' part of the modulator's gradient. After the
-// group's barrier the parts are added up in one fixed order. H comes from a segment of K steps, replayed from
-// its checkpoint by the thread that reads it: into global memory (mostly L2), with no barrier.
-// Grid: as forward (resident/shape.hpp). On chip: the slices of G and GE, W and α if they fit. Bytes: the
-// checkpoints, 4 B P N (2 in bfloat16) every K-th step; if K > 1, H written and read once per step, 8 B P N;
-// if K = 1, H read from the tape, 4 B P N; the same again for an eligibility trace; W, α and gate weights as
-// forward. Barriers per step: one of the group, two of the block; with softmax one more of the group.
+//   G += α x ā;  x̄_i += Σ_j (W + α φ(H)) ā_j;  ᾱ_ij += x_i ā_j φ(H)            the plastic read of step t
+//   G ← adjoint of the trace update;  x̄(t−1)_i += …;  q̄_j, l̄_j = Σ_i …         the trace update of step t−1
+// in one pass over the block's slice. Each block sends its part of x̄ to the block that owns those rows, and
+// broadcasts the gradients of its columns' rates. After the group's barrier the parts are added up. The sums
+// have the library's order (sums.cuh, row_sums.cuh). H comes from a segment of K steps, replayed from its
+// checkpoint by the thread that reads it. Grid: as forward (resident/shape.hpp). On chip: G and GE in
+// registers; W, α and ᾱ in shared memory (any_rows: G and GE in shared memory, W and α from L2, ᾱ by another
+// kernel). Bytes: the checkpoints, 4 B P N (2 in bfloat16) every K-th step; H written and read once per step,
+// 8 B P N; the same again for an eligibility trace; in an LSTM the gate weights, 12 B N N from L2. Barriers
+// per step: one of the group, two of the block; with softmax one more of the group.
 #pragma once
 
-#include "replay/segment.cuh"
-#include "resident/adjoint.cuh"
+#include "resident/backward_column.cuh"
 
 namespace plasticity::cuda {
 
-/// The two parts of a step for one thread, and the traces that it reads.
-template <Eligibility kind>
-struct ResidentReverse {
-  bool reads, updates;                      // the two parts
-  bool cut;                                 // a reset between them
-  bool first, last;                         // of the element's steps, in the order they are done
-  TracePointers<kind, const float> traces;  // [P,N] of the element: before step t − 1, at t = 0 before step 0
-  const __nv_bfloat16* rounded_now;         // [P,N] the rounded H before step t, or null
-  const float *x, *x_before;                // [P]
-  float y, rate, eta;
+/// The step of an element, and what is known of its traces.
+struct ReverseStep {
+  int t, b, length;
+  bool reads, updates;  // the two parts
+  bool cut;             // a reset between them
+  int segment;          // the first step of the replayed segment
 };
 
-/// The plastic read and the trace update of all rows of the thread's column.
-template <Rule rule, Eligibility kind>
-__device__ void resident_reverse_pass(const BackwardStep& step, const GroupBlock& block,
-                                      const BackwardShared& shared, const Weights& weights,
-                                      const ResidentReverse<kind>& c, std::int64_t b) {
-  const StepParams& p = step.params;
-  float dpost = 0, drate = 0, deta = 0, dalpha = 0, da = 0, gates[3] = {};
-  if (block.inside && c.reads) {
-    da = shared.da()[(p.lstm ? 2 : 0) * block.width + block.own];
-    for (int gate = 0; gate < 3 && p.lstm; ++gate)
-      gates[gate] = shared.da()[(gate == 2 ? 3 : gate) * block.width + block.own];
+/// Zeros for the steps beyond the element's length.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ void clear_beyond(const BackwardBlock<form, kind, shape>& block, int b, int length) {
+  const StepParams& p = block.p;
+  const BackwardStep& step = block.step;
+  const int gates = p.lstm ? 4 : 1, share = block.run.shape.share(), first = block.exchange.rank * share;
+  for (int t = length; t < p.T; ++t) {
+    const std::int64_t tb = t * p.B + b;
+    for (int gate = 0; block.owns() && gate < gates; ++gate)
+      step.da[(tb * gates + gate) * p.N + block.own_column()] = 0;
+    if (block.owns() && step.drate != nullptr) step.drate[tb * p.N + block.own_column()] = 0;
+    for (int k = static_cast<int>(threadIdx.x); step.dpre != nullptr && k < share && first + k < p.P;
+         k += static_cast<int>(blockDim.x))
+      step.dpre[tb * p.P + first + k] = 0;
   }
-  // All threads of a warp do the same number of iterations: they add up rows together.
-  const int P = static_cast<int>(p.P);
-  for (int i0 = 0; i0 < P; i0 += block.row_groups) {
-    const int i = i0 + block.row_group;
-    float into_x = 0, into_x_before = 0;
-    if (block.inside && i < p.P) {
-      const std::int64_t ij = i * p.N + block.column, bij = b * p.P * p.N + ij;
-      const auto slice = shared.gradients<kind>(i * block.width + block.own);
-      TracePair<kind> gradient{}, traces{};
-      float clip = p.clip;
-      if (c.first) {
-        gradient.load_existing({step.dfinal_hebb, step.dfinal_eligibility}, bij);
-      } else {
-        gradient.load(slice);
-      }
-      if (c.reads || c.updates) traces.load_hebb(c.traces + ij);
-      if (c.updates) traces.load_eligibility(c.traces + ij);
-      const float x_before = c.updates ? c.x_before[i] : 0;
-      TracePair<kind> now = traces;
-      if (c.cut) {
-        now.set_zero();
-      } else if (c.updates) {
-        now.template update<rule>(0, x_before, c.y, c.rate, c.eta, p.clip);
-      }
-      if (c.rounded_now != nullptr) {
-        const float recorded = to_float(c.rounded_now[ij]);
-        now.h[0] = restored<rule>(recorded, p.clip);
-        clip = clip_of_update<rule, kind>(recorded, traces.h[0], traces.e[0], hebbian_product(x_before, c.y),
-                                          c.rate, c.y, c.eta, p.clip);
-      }
-      if (c.reads) {
-        const float x = c.x[i], alpha = weights.alpha[i], h = now.h[0];
-        const float read = TraceRule<rule>::read(h, p.clip), product = x * da;
-        gradient.h[0] += TraceRule<rule>::through_read(h, p.clip, alpha * product);  // adjoint
-        dalpha += product * read;                                                    // adjoint
-        into_x += (weights.w[i] + alpha * read) * da;                                // adjoint
-        if (p.lstm) {
-          const float* w = p.w_gates + 3 * i * p.N + block.column;
-          const float through =
-              __ldg(w) * gates[0] + __ldg(w + p.N) * gates[1] + __ldg(w + 2 * p.N) * gates[2];
-          into_x += through;  // adjoint
-        }
-      }
-      if (c.cut) gradient.set_zero();
-      if (c.updates) {
-        const TraceAdjoint<float> adjoint =
-            reverse_traces<rule, kind>(gradient.h[0], gradient.e[0], traces.h[0], traces.e[0],
-                                       hebbian_product(x_before, c.y), c.rate, c.y, c.eta, clip);
-        into_x_before = adjoint.product * c.y;            // adjoint
-        dpost += adjoint.product * x_before + adjoint.y;  // adjoint
-        drate += adjoint.rate;                            // adjoint
-        deta += adjoint.eta;                              // adjoint
-      }
-      if (c.last) {
-        gradient.store_existing({step.dinitial_hebb, step.dinitial_eligibility}, bij);
-      } else {
-        gradient.store(slice);
-      }
-    }
-    // Two sums by the shuffles of one: the lower half of a row's lanes ends with x̄(t), the upper with x̄(t−1).
-    const int half = block.lanes / 2;
-    const bool upper = (lane_id() & half) != 0;
-    const float given = upper ? into_x : into_x_before;
-    float sum = (upper ? into_x_before : into_x) + __shfl_xor_sync(0xffffffffu, given, half);
-    for (int distance = half / 2; distance > 0; distance /= 2)
-      sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-    if (i < P && (lane_id() & (half - 1)) == 0)
-      shared.row_parts()[((upper ? block.tiles : 0) + block.tile) * P + i] = sum;
-  }
-  if (!block.inside) return;
-  const int size = block.row_groups * block.width, mine = block.row_group * block.width + block.own;
-  shared.parts()[mine] = dpost;
-  shared.parts()[size + mine] = drate;
-  shared.parts()[2 * size + mine] = deta;
-  shared.parts()[3 * size + mine] = dalpha;
 }
 
-/// After the pass and a barrier: sends the block's part of x̄ of step t to the blocks that own the rows.
-/// Owners add up the sums of their columns, and broadcast their part of the modulator's gradient of step t
-/// − 1.
-template <Eligibility kind>
-__device__ void send_sums(const BackwardStep& step, const GroupBlock& block, const BackwardShared& shared,
-                          const ResidentReverse<kind>& c, std::int64_t t, ColumnCarry& carry) {
-  const StepParams& p = step.params;
-  const int P = static_cast<int>(p.P);
-  for (int i = static_cast<int>(threadIdx.x); i < P; i += static_cast<int>(blockDim.x)) {
-    float read = 0, update = 0;
-    for (int tile = 0; tile < block.tiles; ++tile) {
-      read += shared.row_parts()[tile * P + i];
-      update += shared.row_parts()[(block.tiles + tile) * P + i];
+/// Loads the gradients of the final traces and the first values of the tape.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ void begin_element(BackwardBlock<form, kind, shape>& block, int b, int length) {
+  const StepParams& p = block.p;
+  const BackwardStep& step = block.step;
+  const std::int64_t element = b * p.P * p.N;
+  clear_traces(block.gradients, block.at.chunks);
+  load_traces(block.gradients, block.at, p.P, p.N,
+              {step.dfinal_hebb == nullptr ? nullptr : step.dfinal_hebb + element,
+               step.dfinal_eligibility == nullptr ? nullptr : step.dfinal_eligibility + element});
+  if constexpr (Place<shape>::traits.in_registers) {
+    constexpr Chunk zero{};
+    if (block.run.network.alpha_matrix) {
+      for (int chunk = 0; chunk < block.at.chunks; ++chunk)
+        store_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, zero);
     }
-    if (c.reads) {
-      const int to = i / shared.rows(), place = block.rank * shared.rows() + i % shared.rows();
-      block.send(to, shared.inbox(t) + place, shared.global_inbox(t, to) + place, shared.carry()[i] + read);
-    }
-    shared.carry()[i] = update;
   }
-  if (!block.owner) return;
-  const int size = block.row_groups * block.width;
-  if (c.reads) carry.alpha() += row_group_sum(shared.parts() + 3 * size, block);
-  if (!c.updates) return;
-  carry.dpost = row_group_sum(shared.parts(), block);
-  carry.drate = row_group_sum(shared.parts() + size, block);
-  if constexpr (kind != Eligibility::none) carry.eta() += row_group_sum(shared.parts() + 2 * size, block);
-  if (p.modulator_weight == nullptr) return;
-  block.broadcast(shared.dg(t - 1) + block.column, shared.global_dg(t - 1) + block.column,
-                  p.rate == Rate::fan_out ? carry.drate * p.fan_out_weight[block.column] : carry.drate);
+  for (int own = 0; !block.run.network.alpha_matrix && own < Place<shape>::traits.classes; ++own) {
+    constexpr Chunk zero{};
+    store_chunk(block.alpha_sums() + own * chunk_stride, zero);
+  }
+  for (int k = static_cast<int>(threadIdx.x); k < block.run.shape.share(); k += static_cast<int>(blockDim.x))
+    block.carry()[k] = 0;
+  if (length > 0) load_x(block, block.x(length - 1), length - 1, b);
+  if (!block.owns()) return;
+  for (int k = 0; k < carried_sums; ++k) block.total(static_cast<CarriedSum>(k)) = 0;
+  block.own(own_dpost) = block.own(own_drate) = block.own(own_dc) = 0;
+  if (length == 0) return;
+  block.own(own_post) = *step.record.post.at(length, b * p.N + block.own_column());
+  block.own(own_M) = recorded_modulation(p, step.record, length - 1, b);
 }
 
-/// The gradient of the owner's output at step t; sums over all columns that need no barrier. All threads call
-/// it.
-__device__ inline float begin_reverse_step(const BackwardStep& step, const GroupBlock& block,
-                                           const BackwardShared& shared, BackwardPoint& point,
-                                           ColumnCarry& carry) {
-  const StepParams& p = step.params;
-  const std::int64_t t = point.t, b = point.b;
-  const bool feedforward = p.cell == Cell::feedforward;
-  point.q = modulator_gradient(step, block, shared, t, b);
-  const bool more = t + 1 < point.length;
-  const float dx = more && !feedforward ? dx_of_column(block, shared, t + 1) : 0;
-  if (more && feedforward) write_dpre(step, block, shared, t + 1, b);
-  if (!block.owner) return 0;
-  const float doutput = output_gradient(step, point, block.column, [&](std::int64_t) { return dx; });
-  add_resident_rates(step, block, point, carry);
-  if (p.activation == Activation::softmax) {
-    const bool clamped = clamps(p, t, b, block.column);
-    block.broadcast(
-        shared.inner() + block.column, shared.global_inner() + block.column,
-        (clamped ? 0 : carry.dpost + doutput) * *step.record.unclamped.at(t + 1, b * p.N + block.column));
-  }
-  return doutput;
+/// Sets the parts of step t.
+__device__ inline void set_parts(ReverseStep& at, const StepParams& p, int t) {
+  at.t = t;
+  at.reads = t >= 0 && t < at.length;
+  at.updates = t > 0 && t <= at.length;
+  at.cut = at.reads && resets(p, t, at.b);
 }
 
-/// Sets the traces that step t reads. If they lie in another segment than `loaded_segment`, the thread
-/// replays its own part of that segment first.
-template <Rule rule, Eligibility kind>
-__device__ __forceinline__ void load_traces(const ResidentBackward& run, const GroupBlock& block,
-                                            const BackwardShared& shared, std::int64_t t, std::int64_t b,
-                                            std::int64_t length, std::int64_t& loaded_segment,
-                                            ResidentReverse<kind>& c) {
-  const StepParams& p = run.step.params;
-  const Record& record = run.step.record;
-  const std::int64_t PN = p.P * p.N, BPN = p.B * PN, K = record.interval;
-  const std::int64_t before = t > 0 ? t - 1 : 0, segment_begin = before / K * K;
-  if (run.replays && segment_begin != loaded_segment && block.inside) {
-    const Segment segment{p, record, segment_begin, run.hebb, run.eligibility};
-    constexpr int rows = kind == Eligibility::none ? 4 : 3;  // as many as fit in registers
-    for (std::int64_t row = block.row_group; row < p.P; row += rows * block.row_groups)
-      replay_rows_of_segment<rule, kind, rows>(segment, b, length, {row, block.row_groups, block.column});
-  }
-  loaded_segment = segment_begin;
-  if (c.updates) {
-    const Activities x = presynaptic_of(p, record, t - 1, b);
-    for (std::int64_t i = threadIdx.x; i < p.P; i += blockDim.x) shared.x(t - 1)[i] = x[i];
-    if constexpr (kind != Eligibility::none) c.eta = *p.eta;
-  }
-  const TracePointers<kind, const float> replayed{run.hebb, run.eligibility};
-  c.traces = run.replays ? replayed + ((before - segment_begin) * BPN + b * PN)
-                         : traces_on_tape<kind, float>(record) + (before * BPN + b * PN);
-  if (record.hebb16 != nullptr && (K == 1 || (t < length && t % K == 0)))
-    c.rounded_now = traces_on_tape<kind, __nv_bfloat16>(record).hebb + t / K * BPN + b * PN;
+/// The traces that step t reads, in the segment. A reset sets them to zero.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ const float* traces_of(const BackwardBlock<form, kind, shape>& block,
+                                                  const ReverseStep& at) {
+  const int before = at.t > 0 ? at.t - 1 : 0, K = static_cast<int>(block.step.record.interval);
+  return segment_slot(block, at.cut ? K : before - at.segment);
 }
 
-/// Step t of an element: the pass over its slice, and the sums that follow.
-template <Rule rule, Eligibility kind>
-__device__ __forceinline__ void reverse_step(const ResidentBackward& run, const GroupBlock& block,
-                                             const BackwardShared& shared, const Weights& weights,
-                                             std::int64_t t, std::int64_t b, std::int64_t length,
-                                             std::int64_t& loaded_segment, ResidentReverse<kind>& c,
-                                             ColumnCarry& carry) {
-  const BackwardStep& step = run.step;
-  const StepParams& p = step.params;
-  if (c.reads || c.updates) load_traces<rule>(run, block, shared, t, b, length, loaded_segment, c);
-  c.first = t == length;
-  c.last = t == 0;
-  c.cut = c.reads && resets(p, t, b);
-  c.x = shared.x(t);
-  if (c.updates) {
-    c.x_before = shared.x(t - 1);
-    if (block.inside) {
-      c.y = *step.record.post.at(t, b * p.N + block.column);
-      c.rate = rate_of(p, recorded_modulation(p, step.record, t - 1, b), t - 1, b, block.column);
+/// H before step t on a bfloat16 tape, if it is there; else null.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ const __nv_bfloat16* rounded_traces_of(
+    const BackwardBlock<form, kind, shape>& block, const ReverseStep& at) {
+  const StepParams& p = block.p;
+  const int K = static_cast<int>(block.step.record.interval);
+  if (K > 1 && (!at.reads || at.t % K != 0)) return nullptr;
+  return static_cast<const __nv_bfloat16*>(block.step.record.hebb16) + (at.t / K * p.B + at.b) * p.P * p.N;
+}
+
+/// The pass of step t, and the thread's sums.
+template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
+__device__ __forceinline__ void reverse_pass(BackwardBlock<form, kind, shape>& block, const ReverseStep& at,
+                                             TraceRing<form, kind, shape>& ring) {
+  const bool recurrent = block.p.cell != Cell::feedforward;
+  BackwardColumns<shape> c;
+  load_columns_of(block, at.reads, at.updates && !at.cut, c);
+  BackwardRows<form, kind, shape> rows(block, at.t);
+  rows.x = block.own_rows(at.reads && !(recurrent && at.cut) ? block.x(at.t) : block.zero());
+  rows.x_before = block.own_rows(at.updates && !at.cut ? block.x(at.t - 1) : block.zero());
+  rows.source = traces_of(block, at);
+  rows.rounded_now = nullptr;
+  if constexpr (on_bf16) {
+    rows.rounded_now = rounded_traces_of(block, at);
+    if (rows.rounded_now != nullptr) {
+      backward_pass<form, kind, true>(block, rows, ring, c);
+    } else {
+      backward_pass<form, kind, false>(block, rows, ring, c);
     }
+  } else {
+    backward_pass<form, kind, false>(block, rows, ring, c);
+  }
+  store_column_sums(block, c);
+}
+
+/// Step t of an element. All threads of the block call it.
+template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
+__device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& block, ReverseStep& at,
+                                             const BackwardPoint& point, float doutput,
+                                             TraceRing<form, kind, shape>& ring) {
+  const StepParams& p = block.p;
+  if (block.owns()) {
+    if (at.reads) compute_da(block, point, doutput);
+    if (at.updates) {
+      block.own(own_rate) = rate_of_owner(block, block.own(own_M), at.t - 1, at.b);
+      block.own(own_y) = block.own(own_post);
+      store_factors(block, block.factors(0), block.own(own_rate), block.own(own_y));
+    }
+  }
+  const int before = at.t > 0 ? at.t - 1 : 0, K = static_cast<int>(block.step.record.interval);
+  if (before < at.segment) {
+    at.segment -= K;
+    const int end = at.segment + K < at.length ? at.segment + K : at.length;
+    replay_segment(block, at.segment, end, at.b);
+    fill_ring(block, traces_of(block, at), ring);
   }
   __syncthreads();
-  resident_reverse_pass<rule>(step, block, shared, weights, c, b);
+  if (p.lstm && at.reads) gate_rows(block, static_cast<int>(threadIdx.x) / 32 / Place<shape>::warps);
+  reverse_pass<form, kind, on_bf16>(block, at, ring);
+  if (at.cut) clear_traces(block.gradients, block.at.chunks);
+  // The first chunks of the next step, unless it begins another segment.
+  if (at.t > 0 && (at.t > 1 ? at.t - 2 : 0) >= at.segment) {
+    ReverseStep next = at;
+    set_parts(next, p, at.t - 1);
+    fill_ring(block, traces_of(block, next), ring);
+  }
   __syncthreads();
-  send_sums(step, block, shared, c, t, carry);
+  if (block.owns()) finish_column_sums(block, at.t, at.reads, at.updates);
+  if (at.t > 1) load_x(block, block.x(at.t - 2), at.t - 2, at.b);
+}
+
+/// Writes the gradients of the initial state and the sums of the element.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ void end_element(BackwardBlock<form, kind, shape>& block, int b, int length) {
+  const StepParams& p = block.p;
+  const BackwardStep& step = block.step;
+  const std::int64_t element = b * p.P * p.N, bj = b * p.N + block.own_column();
+  store_traces(block.gradients, block.at, p.P, p.N,
+               {step.dinitial_hebb == nullptr ? nullptr : step.dinitial_hebb + element,
+                step.dinitial_eligibility == nullptr ? nullptr : step.dinitial_eligibility + element});
+  if constexpr (Place<shape>::traits.in_registers) {
+    for (int chunk = 0; block.run.network.alpha_matrix && chunk < block.at.chunks; ++chunk) {
+      Chunk sums;
+      load_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, sums);
+      store_matrix_chunk(block.at, block.run.partial_alpha + element, p.P, p.N, false, chunk, sums,
+                         [](float value) { return value; });
+    }
+  }
+  const bool any = length > 0, feedforward = p.cell == Cell::feedforward, cut = any && resets(p, 0, b);
+  if (any) {
+    receive_rows(block, 0);
+    if (feedforward) write_dpre(block, 0, b, true);
+  }
+  if (!block.owns()) return;
+  const auto initial = [&](float carried, const float* final) {
+    if (any) return cut ? 0.0f : carried;
+    return final == nullptr ? 0.0f : final[bj];
+  };
+  if (!feedforward) {
+    const float dx = any ? take_row(block, 0, static_cast<int>(threadIdx.x)) : 0;
+    if (step.dinitial_y != nullptr) step.dinitial_y[bj] = initial(dx, step.dfinal_y);
+  }
+  if (step.dinitial_c != nullptr) step.dinitial_c[bj] = initial(block.own(own_dc), step.dfinal_c);
+  step.sum_alpha[bj] = block.total(total_alpha);
+  step.sum_eta[bj] = block.total(total_eta);
+  step.sum_v[bj] = block.total(total_v);
+  if (block.own_column() == 0) step.sum_v0[b] = block.total(total_v0);
+  step.sum_fan[bj] = block.total(total_fan);
+  step.sum_fan_bias[bj] = block.total(total_fan_bias);
 }
 
 /// All steps of element b. In a grid b may not exist: all blocks still pass the barriers.
-template <Rule rule, Eligibility kind>
-__device__ void reverse_element(const ResidentBackward& run, const GroupBlock& block,
-                                const BackwardShared& shared, const Weights& weights, std::int64_t b) {
-  const BackwardStep& step = run.step;
-  const StepParams& p = step.params;
-  const bool exists = b < p.B, feedforward = p.cell == Cell::feedforward,
-             softmax = p.activation == Activation::softmax;
-  const std::int64_t length = exists ? length_of(p, b) : 0;
-  if (exists) clear_beyond(step, block, shared, b, length);
-  ColumnCarry carry{.sums = shared.memory + run.layout.sums + block.own, .stride = block.width};
-  for (int k = 0; block.owner && k < column_sums; ++k) carry.sums[k * carry.stride] = 0;
-  std::int64_t loaded_segment = -1;
+template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
+__device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>& block, int b) {
+  const StepParams& p = block.p;
+  const bool exists = b < p.B, softmax = p.activation == Activation::softmax;
+  const int length = exists ? static_cast<int>(length_of(p, b)) : 0, T = static_cast<int>(p.T);
+  const int K = static_cast<int>(block.step.record.interval);
+  if (exists) {
+    clear_beyond(block, b, length);
+    begin_element(block, b, length);
+  }
+  ReverseStep at{};
+  at.b = b;
+  at.length = length;
+  at.segment = length > 0 ? ((length - 1) / K + 1) * K : 0;
+  TraceRing<form, kind, shape> ring;
   // No block may send to another before that one has begun. Under the executor all have, so no test sees
   // this.
-  block.sync();  // mutate: skip, see above
+  block.exchange.sync();  // mutate: skip, see above
   // All blocks of a grid synchronize as often as the longest element needs.
-  for (std::int64_t t = block.kind == GroupKind::grid ? p.T : length; t >= 0; --t) {
-    const bool active = exists && t <= length;
+#pragma unroll 1
+  for (int t = block.exchange.kind == GroupKind::grid ? T : length; t >= 0; --t) {
+    set_parts(at, p, t);
+    const bool active = exists && (at.reads || at.updates), reads = active && at.reads;
     BackwardPoint point{t, b, length, 0, 0};
-    ResidentReverse<kind> c{};
-    c.reads = active && t < length;
-    c.updates = active && t > 0;
-    const float doutput = c.reads ? begin_reverse_step(step, block, shared, point, carry) : 0;
-    if (softmax && t < p.T) {  // the same for all blocks that synchronize
-      block.sync();
-      if (c.reads) {
-        block.receive(shared.inner(), shared.global_inner(), p.N);
-        const auto term = [&](std::int64_t j) { return shared.inner()[j]; };
-        point.inner = warp_fold(p.N, term, Add{}, 0);
-      }
+    const float doutput = reads ? begin_reads(block, point) : 0;
+    if (softmax && t < T) {  // the same for all blocks that synchronize
+      block.exchange.sync();
+      if (reads) point.inner = softmax_inner(block, point);
     }
-    if (c.reads && block.owner) resident_column_gradients(step, block, shared, point, doutput, carry);
-    if (active) reverse_step<rule>(run, block, shared, weights, t, b, length, loaded_segment, c, carry);
-    block.sync();
+    if (active) reverse_step<form, kind, on_bf16>(block, at, point, doutput, ring);
+    block.exchange.arrive();
+    const Prefetched next = active ? prefetch_step(block, t, b) : Prefetched{};
+    block.exchange.wait();
+    if (active) keep_prefetched(block, next);
+    if (active && t > 0 && p.modulator_weight != nullptr) {
+      const int first = block.layout.dg + ((t - 1) & 1) * block.N;
+      block.exchange.receive(block.global_dg(t - 1), block.N, [&](int j) { return first + j; });
+    }
   }
-  if (!exists) return;
-  const bool any = length > 0;
-  if (any && feedforward) write_dpre(step, block, shared, 0, b);
-  const float dx = any && !feedforward ? dx_of_column(block, shared, 0) : 0;
-  end_reverse(step, block, b, length, dx, carry);
+  if (exists) end_element(block, b, length);
+  __syncthreads();
 }
 
-template <Rule rule, Eligibility kind>
-__global__ void __launch_bounds__(resident_threads, 1)
+/// `on_bf16`: the tape is rounded to bfloat16.
+template <Form form, Eligibility kind, ThreadShape shape, bool on_bf16>
+__global__ void __launch_bounds__(max_threads(shape, kind != Eligibility::none), 1)
     resident_backward_kernel(const __grid_constant__ ResidentBackward run) {
   PLASTICITY_DYNAMIC_SHARED(float, memory);
-  const StepParams& p = run.step.params;
-  const GroupBlock block(p, run.shape);
-  const BackwardShared shared{memory, run,
-                              block.kind == GroupKind::grid
-                                  ? run.exchange + block.group * backward_exchange(run.network, run.shape)
-                                  : nullptr};
-  const Weights weights(p, run.shape, block, memory + run.layout.w, memory + run.layout.alpha);
-  const std::int64_t waves = (p.B + run.groups - 1) / run.groups;
-  for (std::int64_t wave = 0; wave < waves; ++wave) {
-    const std::int64_t b = wave * run.groups + block.group;
-    if (block.kind != GroupKind::grid && b >= p.B) break;
-    reverse_element<rule, kind>(run, block, shared, weights, b);
+  BackwardBlock<form, kind, shape> block(run, memory);
+  load_parameters(block);
+  clear_last_slot(block);
+  // All groups of a grid do the same number of elements: they synchronize together.
+  const int B = static_cast<int>(run.step.params.B), groups = static_cast<int>(run.groups);
+  for (int wave = 0; wave < B; wave += groups) {
+    const int b = wave + block.group;
+    if (block.exchange.kind != GroupKind::grid && b >= B) break;
+    reverse_element<form, kind, on_bf16>(block, b);
   }
 }
 

@@ -30,21 +30,39 @@ struct ResidentBackward {
   NetworkTraits network;
   GroupShape shape;
   std::int64_t groups;
-  bool replays;               // traces are read from the replayed segment below, else from the tape
-  float *hebb, *eligibility;  // [K,B,P,N] the segment of each element
-  float* exchange;            // [groups,backward_exchange()] of a cooperative launch
-  BackwardLayout layout;      // set by the launch
+  float* segment;         // resident_segment() floats: the replayed segments of the groups
+  float* partial_alpha;   // [B,P,N] out: the gradient of alpha per element, if shape accumulates it
+  float* exchange;        // [groups,backward_exchange()] of a cooperative launch
+  BackwardLayout layout;  // set by the launch
 };
 
-/// The resident kernels of a rule, instantiated in resident/instances/resident_RULE.cu. Launches throw
-/// plasticity::Error if CUDA rejects them.
-template <Rule rule>
-struct ResidentKernels {
-  static void launch_forward(const ResidentForward& run, cudaStream_t stream);
-  static void launch_backward(const ResidentBackward& run, cudaStream_t stream);
-  /// How many groups of this shape the current device can hold at once, forward and backward. 0 if it cannot
-  /// hold one.
-  static std::int64_t max_groups(Eligibility eligibility, const NetworkTraits& network,
+/// Whether backward adds up the gradient of alpha per connection itself.
+inline bool accumulates_alpha(const NetworkTraits& network, const GroupShape& shape) {
+  return network.alpha_matrix && shape.traits().in_registers;
+}
+
+/// The floats of the replayed segments of K steps, for all groups.
+inline std::int64_t resident_segment(const NetworkTraits& network, const GroupShape& shape,
+                                     std::int64_t groups, std::int64_t K) {
+  return groups * shape.blocks * (K + 1) * (network.eligible ? 2 : 1) * shape.slice(shape.backward_chunks());
+}
+
+/// The resident forward kernels of a form, instantiated in resident/instances/forward_FORM.cu. Launches throw
+/// plasticity::Error if CUDA rejects them. Rules of Form::linear use those of Form::read_clipped, with an
+/// infinite clip.
+template <Form form>
+struct ResidentForwardKernels {
+  static void launch(const ResidentForward& run, cudaStream_t stream);
+  /// How many groups of this shape the current device can hold at once; 0 if it cannot hold one.
+  static std::int64_t max_groups(const NetworkTraits& network, Eligibility eligibility,
+                                 const GroupShape& shape);
+};
+
+/// The resident backward kernels of a form, instantiated in resident/instances/backward_FORM.cu. As above.
+template <Form form>
+struct ResidentBackwardKernels {
+  static void launch(const ResidentBackward& run, cudaStream_t stream);
+  static std::int64_t max_groups(const NetworkTraits& network, Eligibility eligibility, bool bf16,
                                  const GroupShape& shape);
 };
 

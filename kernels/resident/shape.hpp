@@ -1,8 +1,14 @@
-// The blocks that keep an element's traces on chip, and the layout of their shared memory. The planner
-// computes these plain values on the host; the kernels read them.
+// The blocks that keep an element's traces on chip, the part of one thread, and the layout of shared memory.
+// The planner computes these plain values on the host; the kernels read them.
+//
+// A block has all P rows of a slice of columns. The slice consists of tiles, as wide as eight threads: of 32
+// columns, or one of 8. The rows are divided among row groups by their class, i mod 32: a row group has one,
+// two or four of the 32 classes, so it adds up whole branches of the tree of a column's sum. A thread has the
+// rows of one row group, and one or four neighbouring columns. Eight threads have a row of a tile, and a warp
+// has four row groups.
 #pragma once
 
-#include "rules/rule.hpp"
+#include "rules/form.hpp"
 #include "step/params.hpp"
 
 namespace plasticity::cuda {
@@ -14,36 +20,107 @@ enum class GroupKind {
   grid,     ///< the blocks of a cooperative launch, which exchange values through global memory
 };
 
-constexpr int resident_threads = 512;  // per block at most: 128 registers per thread
-constexpr int resident_warps = resident_threads / 32;
+/// The part of a thread: rows x columns. Each is compiled into kernels of its own.
+enum class ThreadShape {
+  rows_8x4,       ///< up to 8 rows, 4 columns
+  rows_8x4_half,  ///< as above with half as many threads: up to 8 rows of two classes
+  rows_16x4,      ///< up to 16 rows, 4 columns
+  rows_32x1,      ///< up to 32 rows, one column
+  any_rows,       ///< any number of rows of four classes, 4 columns; for slices that fit no other shape
+};
 
-/// A block has all rows and a range of columns. A warp owns `lanes` neighbouring columns (a tile), one per
-/// lane, and works on 32 / lanes rows at a time. A thread owns one column of every row_groups()-th row.
+/// The constants of a ThreadShape.
+struct ThreadTraits {
+  int columns;        ///< V, per thread
+  int max_rows;       ///< R, per thread; 0: any
+  int classes;        ///< of rows per thread: 1, 2 or 4
+  bool in_registers;  ///< traces in registers, w and alpha in shared memory; else traces in shared memory, w
+                      ///< and alpha in L2
+  int max_threads;    ///< per block
+
+  PLASTICITY_HOST_DEVICE constexpr int row_groups() const { return 32 / classes; }
+  PLASTICITY_HOST_DEVICE constexpr int warps_per_tile() const { return 8 / classes; }
+  /// Accesses of 16 bytes that cover the thread's part: 4 columns of a row, or 4 rows of a column.
+  PLASTICITY_HOST_DEVICE constexpr int chunks(int rows) const { return columns == 4 ? rows : (rows + 3) / 4; }
+};
+
+PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits_of(ThreadShape shape) {
+  switch (shape) {
+    case ThreadShape::rows_8x4: return {4, 8, 1, true, 512};
+    case ThreadShape::rows_8x4_half: return {4, 8, 2, true, 512};
+    case ThreadShape::rows_16x4: return {4, 16, 1, true, 256};
+    case ThreadShape::rows_32x1: return {1, 32, 1, true, 256};
+    case ThreadShape::any_rows: break;
+  }
+  return {4, 0, 4, false, 320};
+}
+
+/// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain.
+PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, bool eligible) {
+  const ThreadTraits traits = traits_of(shape);
+  return eligible && traits.in_registers ? 256 : traits.max_threads;
+}
+
+/// Threads of a warp that share a row of a tile.
+constexpr int row_lanes = 8;
+
+/// The blocks of a group, and the threads of a block.
 struct GroupShape {
   GroupKind kind = GroupKind::cta;
-  int blocks = 1;          // G
-  int columns = 1;         // C = ceil(N / G); the last blocks have fewer, or none
-  int rows = 1;            // ceil(P / G): rows of x̄ that a block adds up in backward
-  int lanes = 32;          // per tile: 2, 4, 8, 16 or 32
-  int tiles = 1;           // ceil(C / lanes)
-  int warp_groups = 1;     // warps that share a tile's rows
-  bool w_on_chip = false;  // else read from L2
-  bool alpha_on_chip = false;
+  int blocks = 1;    // G
+  int columns = 32;  // C: whole tiles; with several blocks a power of two
+  ThreadShape thread = ThreadShape::rows_8x4;
+  int rows = 1;  // per thread: ceil(P / row_groups)
+  int share_bits =
+      0;  // a block adds up 2^share_bits rows of x̄ in backward; in a recurrent cell with several blocks C
 
-  PLASTICITY_HOST_DEVICE int threads() const { return 32 * tiles * warp_groups; }
-  PLASTICITY_HOST_DEVICE int row_groups() const { return warp_groups * (32 / lanes); }  // R
+  PLASTICITY_HOST_DEVICE constexpr int share() const { return 1 << share_bits; }
+
+  PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits() const { return traits_of(thread); }
+  PLASTICITY_HOST_DEVICE constexpr int tile_columns() const { return row_lanes * traits().columns; }
+  PLASTICITY_HOST_DEVICE constexpr int tiles() const { return columns / tile_columns(); }
+  /// The group's parts of a sum over a row's columns: one per tile of eight threads.
+  PLASTICITY_HOST_DEVICE constexpr int pieces() const { return blocks * tiles(); }
+  PLASTICITY_HOST_DEVICE constexpr int threads() const { return 32 * tiles() * traits().warps_per_tile(); }
+  /// Chunks of a thread. Backward works on four rows at a time.
+  constexpr int forward_chunks() const { return traits().chunks(rows); }
+  constexpr int backward_chunks() const { return traits().chunks((rows + 3) / 4 * 4); }
+  /// Floats of the slice of a matrix [P,C], padded.
+  constexpr std::int64_t slice(int chunks) const { return std::int64_t{4} * threads() * chunks; }
 };
 
 /// The properties of a network that determine how much shared memory its blocks need.
 struct NetworkTraits {
   std::int64_t N, P;
+  Rule rule;
   bool feedforward, lstm, eligible, softmax, modulated, reads_cell;
+  bool alpha_matrix;  // alpha per connection
 
   PLASTICITY_HOST_DEVICE int channels() const { return reads_cell ? 2 : 1; }
 };
 
 /// Time slots of the exchanged vectors in forward: a step reads two and writes the third.
 constexpr int exchange_slots = 3;
+
+/// The order of a vector over rows in shared memory: the values of a row group are neighbours, so that a
+/// thread loads four of its rows by one access.
+struct RowOrder {
+  int stride = 0;  // floats per row group, a multiple of 4
+  int size = 0;
+
+  RowOrder() = default;
+  RowOrder(int row_groups, std::int64_t count)
+      : stride(static_cast<int>(((count + row_groups - 1) / row_groups + 3) / 4 * 4)),
+        size(row_groups * stride) {}
+};
+
+/// The place of value i in that order.
+template <ThreadShape shape>
+PLASTICITY_HOST_DEVICE constexpr int place_of(int i, int stride) {
+  constexpr unsigned groups = static_cast<unsigned>(traits_of(shape).row_groups());
+  return static_cast<int>(static_cast<unsigned>(i) % groups) * stride +
+         static_cast<int>(static_cast<unsigned>(i) / groups);
+}
 
 /// Offsets in shared memory, in floats. Each array begins at a multiple of 16 bytes.
 struct SharedLayout {
@@ -58,67 +135,138 @@ struct SharedLayout {
 };
 
 struct ForwardLayout : SharedLayout {
-  int hebb, eligibility, w, alpha;  // [P,C]
-  int x;                            // [3,P] feedforward; else the exchange
-  int exchange;                     // [3,channels,N] y (softmax: its logits), c
-  int post;                         // [C] LSTM
-  int parts;                        // [4 or 1,R,C]
+  RowOrder x_order, y_order;  // of x and of the exchanged vectors; equal in a recurrent cell
+  int chunks;                 // of a thread
+  int w, alpha;               // [slice] if traces are in registers
+  int hebb, eligibility;      // [slice] if they are not
+  int zero;                   // [x_order] zeros
+  int y, x;       // [3,y_order] the exchange: y (softmax: its logits); x: [3,x_order] feedforward, else y
+  int c;          // [3,y_order] if the modulator reads the cell
+  int factors;    // [3,C] per column: kept, drive, y
+  int parts;      // [4 or 1,warps of a tile,C] sums of the columns
+  int modulator;  // [N] v
+  int fan;        // [2,C] weight and bias of the rate
+  int scalars;    // [2] eta, bias of the modulator
 
   ForwardLayout() = default;
   ForwardLayout(const NetworkTraits& network, const GroupShape& shape) {
-    const std::int64_t C = shape.columns, slice = network.P * C;
-    hebb = take(slice);
-    eligibility = take(network.eligible ? slice : 0);
-    w = take(shape.w_on_chip ? slice : 0);
-    alpha = take(shape.alpha_on_chip ? slice : 0);
-    exchange = take(exchange_slots * network.channels() * network.N);
-    x = network.feedforward ? take(exchange_slots * network.P) : exchange;
-    post = take(network.lstm ? C : 0);
-    parts = take((network.lstm ? 4 : 1) * shape.row_groups() * C);
+    const ThreadTraits traits = shape.traits();
+    const std::int64_t slice = shape.slice(shape.forward_chunks()), C = shape.columns;
+    chunks = shape.forward_chunks();
+    x_order = RowOrder(traits.row_groups(), network.P);
+    y_order = RowOrder(traits.row_groups(), network.N);
+    w = take(traits.in_registers ? slice : 0);
+    alpha = take(traits.in_registers ? slice : 0);
+    hebb = take(traits.in_registers ? 0 : slice);
+    eligibility = take(traits.in_registers || !network.eligible ? 0 : slice);
+    zero = take(x_order.size);
+    y = take(exchange_slots * y_order.size);
+    x = network.feedforward ? take(exchange_slots * x_order.size) : y;
+    c = take(network.reads_cell ? exchange_slots * y_order.size : 0);
+    factors = take(3 * C);
+    parts = take((network.lstm ? 4 : 1) * traits.warps_per_tile() * C);
+    modulator = take(network.modulated ? network.N : 0);
+    fan = take(2 * C);
+    scalars = take(2);
   }
 };
 
-/// The number of sums that a column keeps over all steps of backward.
-constexpr int column_sums = 6;
+/// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
+inline std::int64_t backward_exchange(const NetworkTraits& network, const GroupShape& shape) {
+  return 2 * std::int64_t{shape.blocks} * shape.pieces() * shape.share() * 2 + 3 * network.N;
+}
+
+/// The sums over rows that a column has in a step of backward.
+enum ColumnSum : int { sum_drive, sum_kept, sum_alpha, sum_y, sum_eta, column_sums };
+
+/// The sums that a column keeps over all steps of backward.
+enum CarriedSum : int { total_alpha, total_eta, total_v, total_v0, total_fan, total_fan_bias, carried_sums };
+
+/// The values that the owner of a column keeps in shared memory.
+enum OwnValue : int {
+  own_dpost,     ///< the gradient of post from the trace update of the same step
+  own_drate,     ///< of the rate of this step
+  own_dc,        ///< LSTM: the gradient of c, carried to the step before
+  own_rate,      ///< of the update of the step before
+  own_y,         ///< its postsynaptic activity
+  own_post,      ///< the activity of the step before
+  own_M,         ///< M of the step before
+  own_dy,        ///< the upstream gradient of this step
+  own_post_now,  ///< the activity of this step
+  own_M_now,     ///< M of this step
+  own_v,         ///< the modulator's weight
+  own_bias,      ///< the bias of the rate
+  own_values
+};
+
+/// Steps of a segment that are replayed together.
+constexpr int replayed_steps = 4;
 
 struct BackwardLayout : SharedLayout {
-  int G, GE, w, alpha;  // [P,C]
-  int x;                // [2,P] of the current step and the step before
-  int da;               // [4 or 1,C]
-  int carry;            // [P] the trace update's part of x̄ of the next step to be done
-  int row_parts;        // [2,tiles,P]
-  int parts;            // [4,R,C]
-  int inbox;            // [2,G,rows] x̄ of this block's rows, from each block of the group
-  int dg;               // [2,N] each column's part of the modulator's gradient
-  int inner;            // [N] softmax: ȳ f
-  int sums;             // [6,C] over all steps, see ColumnCarry in adjoint.cuh
+  int chunks, slice, tiles, pieces;  // of the shape
+  std::int64_t exchange;             // backward_exchange()
+  RowOrder x_order;                  // of x
+  int w, alpha, dalpha;              // [slice] if traces are in registers; dalpha: the gradient of alpha
+  int alpha_sums;                    // [threads,classes,4] if alpha is not a matrix
+  int G, GE;                         // [slice] if they are not
+  int zero;                          // [x_order] zeros
+  int x;                             // [2,x_order] of the current step and the step before
+  int factors;                       // [3,C] per column, of the update of the step before: kept, drive, y
+  int replayed_x;                    // [replayed_steps,x_order]
+  int replayed_factors;              // [replayed_steps,3,C]
+  int da;                            // [4 or 1,C]
+  int parts;                         // [column_sums or 3,warps of a tile,C]
+  int gates;                         // [tiles,x_order] LSTM: the gates' part of x̄ of each tile
+  int inbox;      // [2,pieces,share,2] x̄ of this block's rows: the parts of the read and of the update
+  int tile_sums;  // [whole tiles,share,2] if they are not summed in the inbox
+  int carry;      // [share] the update's part of x̄ of the next step to be done
+  int dg;         // [2,N] the gradient of each column's rate
+  int fan;        // [N] fan_out: the weights
+  int inner;      // [N] softmax: the gradient of the output
+  int own;        // [own_values,C] see OwnValue
+  int sums;       // [carried_sums,C]
+  int scalars;    // [2] eta
 
   BackwardLayout() = default;
   BackwardLayout(const NetworkTraits& network, const GroupShape& shape) {
-    const std::int64_t C = shape.columns, slice = network.P * C;
-    G = take(slice);
-    GE = take(network.eligible ? slice : 0);
-    w = take(shape.w_on_chip ? slice : 0);
-    alpha = take(shape.alpha_on_chip ? slice : 0);
-    x = take(2 * network.P);
+    const ThreadTraits traits = shape.traits();
+    const std::int64_t C = shape.columns, share = shape.share();
+    chunks = shape.backward_chunks();
+    slice = static_cast<int>(shape.slice(chunks));
+    tiles = shape.tiles();
+    pieces = shape.pieces();
+    exchange = backward_exchange(network, shape);
+    const bool grid = shape.kind == GroupKind::grid;
+    x_order = RowOrder(traits.row_groups(), network.P);
+    w = take(traits.in_registers ? slice : 0);
+    alpha = take(traits.in_registers ? slice : 0);
+    dalpha = take(traits.in_registers && network.alpha_matrix ? slice : 0);
+    alpha_sums = take(network.alpha_matrix ? 0 : 4 * shape.threads() * traits.classes);
+    G = take(traits.in_registers ? 0 : slice);
+    GE = take(traits.in_registers || !network.eligible ? 0 : slice);
+    zero = take(x_order.size);
+    x = take(2 * x_order.size);
+    factors = take(3 * C);
+    replayed_x = take(replayed_steps * x_order.size);
+    replayed_factors = take(replayed_steps * 3 * C);
     da = take((network.lstm ? 4 : 1) * C);
-    carry = take(network.P);
-    row_parts = take(std::int64_t{2} * shape.tiles * network.P);
-    parts = take(4 * shape.row_groups() * C);
-    inbox = take(shape.kind == GroupKind::grid ? 0 : std::int64_t{2} * shape.blocks * shape.rows);
+    parts = take((network.eligible ? column_sums : 3) * traits.warps_per_tile() * C);
+    gates = take(network.lstm ? std::int64_t{tiles} * x_order.size : 0);
+    inbox = take(grid ? 0 : std::int64_t{2} * pieces * share * 2);
+    tile_sums = take(grid || traits.columns == 1 ? pieces * share * 2 : 0);
+    carry = take(share);
     dg = take(network.modulated ? 2 * network.N : 0);
+    fan = take(network.modulated ? network.N : 0);
     inner = take(network.softmax ? network.N : 0);
-    sums = take(column_sums * C);
+    own = take(own_values * C);
+    sums = take(carried_sums * C);
+    scalars = take(2);
   }
 };
 
 /// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
 PLASTICITY_HOST_DEVICE inline std::int64_t forward_exchange(const NetworkTraits& network) {
   return exchange_slots * network.channels() * network.N;
-}
-PLASTICITY_HOST_DEVICE inline std::int64_t backward_exchange(const NetworkTraits& network,
-                                                             const GroupShape& shape) {
-  return 2 * std::int64_t{shape.blocks} * shape.blocks * shape.rows + 3 * network.N;
 }
 
 }  // namespace plasticity::cuda

@@ -40,13 +40,13 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
 TEST(CudaPlanner, DistributesTheColumns) {
   const ExecutionChoice small = choose(64, h100);
   EXPECT_EQ(small.shape.blocks, 1);
-  EXPECT_EQ(small.shape.threads(), 512);
-  EXPECT_TRUE(small.shape.w_on_chip && small.shape.alpha_on_chip);
+  EXPECT_EQ(small.shape.threads(), 256);
+  EXPECT_TRUE(small.shape.traits().in_registers);
   EXPECT_EQ(small.groups, 30);
   const ExecutionChoice middle = choose(200, h100);
   EXPECT_EQ(middle.shape.blocks, 4);
-  EXPECT_EQ(middle.shape.columns, 50);
-  EXPECT_TRUE(middle.shape.w_on_chip && middle.shape.alpha_on_chip);
+  EXPECT_EQ(middle.shape.columns, 64);
+  EXPECT_TRUE(middle.shape.traits().in_registers);
   const ExecutionChoice whole = choose(1000, h100, {1, 106});
   EXPECT_EQ(whole.shape.blocks, 125);
   EXPECT_EQ(whole.shape.columns, 8);
@@ -78,9 +78,10 @@ TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
       EXPECT_EQ(shape.columns, single.shape.columns);
       EXPECT_EQ(shape.threads(), single.shape.threads());
       EXPECT_GE(std::int64_t{shape.blocks} * shape.columns, neurons);
-      EXPECT_GE(std::int64_t{shape.blocks} * shape.rows, spec.presynaptic());
-      EXPECT_GE(shape.tiles * shape.lanes, shape.columns);
-      EXPECT_LE(shape.threads(), resident_threads);
+      EXPECT_GE(std::int64_t{shape.blocks} * shape.share(), spec.presynaptic());
+      EXPECT_GE(shape.rows * shape.traits().row_groups(), spec.presynaptic());
+      EXPECT_EQ(shape.tiles() * shape.tile_columns(), shape.columns);
+      EXPECT_LE(shape.threads(), max_threads(shape.thread, spec.has_eligibility()));
       EXPECT_LE(choice.forward_bytes, limits.shared_bytes);
       EXPECT_LE(choice.backward_bytes, limits.shared_bytes);
       EXPECT_GE(choice.groups, 1);
@@ -119,13 +120,13 @@ TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
     EXPECT_NE(line.find(part), std::string::npos) << line;
   };
   has(reason(900, h100, Execution::cta),
-      "options.execution: expected one that fits spec and device, got cta (900");
+      "options.execution: expected one that fits spec and device, got cta (a block of 928 columns");
   has(reason(300, h100, Execution::cta), "needs more than the 232448 bytes of shared memory");
   has(reason(64, a100, Execution::cluster), "no room for clusters");
   has(reason(64, {16, 101376, 0, false}, Execution::grid), "no room for cooperative launches");
-  has(reason(200, a100, Execution::automatic), "grid: 7 blocks of 32 columns");
+  has(reason(200, a100, Execution::automatic), "grid: 4 blocks of 64 columns");
   has(reason(200, a100, Execution::automatic),
-      "(not cta: a block of 200 columns and 200 rows needs more than");
+      "(not cta: a block of 224 columns and 200 rows needs more than");
   has(reason(128, h100, Execution::automatic), "(not cta: a block would have 16384 connections)");
   has(reason(64, h100, Execution::step), "step");
   // An explicit execution that fits is chosen, even if another would be preferred.

@@ -1,0 +1,144 @@
+// The state of a block in a resident backward pass: its shared memory, its place in the group, and the values
+// that the owners of its columns carry from step to step.
+#pragma once
+
+#include "resident/exchange.cuh"
+#include "resident/sums.cuh"
+#include "resident/traces.cuh"
+#include "rules/columns.hpp"
+#include "rules/connection.hpp"
+#include "step/adjoint.cuh"
+
+namespace plasticity::cuda {
+
+/// What an owner asks for during a barrier.
+struct Prefetched {
+  float post, M, dy;
+};
+
+/// The state. The first threads of a block own one column each: they finish its sums and compute its ā. The
+/// values that an owner needs later are in shared memory, where they take no register during the pass.
+template <Form form, Eligibility kind, ThreadShape shape>
+struct BackwardBlock {
+  static constexpr int V = Place<shape>::V;
+  const ResidentBackward& run;
+  const BackwardStep& step;
+  const StepParams& p;
+  const BackwardLayout& layout;
+  float* memory;
+  Exchange exchange;
+  Place<shape> at;
+  ThreadTraces<kind, shape> gradients;  // G and GE
+  int N, width;                         // width: columns of the slice
+  int group;
+
+  __device__ BackwardBlock(const ResidentBackward& backward, float* shared)
+      : run(backward),
+        step(backward.step),
+        p(backward.step.params),
+        layout(backward.layout),
+        memory(shared),
+        exchange(exchange_of(backward, shared)),
+        at(backward.shape, backward.layout.chunks, exchange.rank, static_cast<int>(backward.step.params.N)),
+        N(static_cast<int>(backward.step.params.N)),
+        width(backward.shape.columns),
+        group(static_cast<int>(blockIdx.x / static_cast<unsigned>(backward.shape.blocks))) {
+    if constexpr (!Place<shape>::traits.in_registers) {
+      gradients.hebb = memory + layout.G + at.chunk;
+      if constexpr (kind != Eligibility::none) gradients.eligibility = memory + layout.GE + at.chunk;
+    }
+  }
+
+  /// The column that the thread owns, and whether it does.
+  __device__ int own_column() const { return exchange.rank * width + static_cast<int>(threadIdx.x); }
+  __device__ bool owns() const { return static_cast<int>(threadIdx.x) < width && own_column() < N; }
+  /// Warps whose threads may own a column.
+  __device__ bool in_owner_warp() const { return static_cast<int>(threadIdx.x / 32) * 32 < width; }
+
+  __device__ float* x(int t) const { return memory + layout.x + (t & 1) * layout.x_order.size; }
+  __device__ float* zero() const { return memory + layout.zero; }
+  __device__ float* factors(int which) const { return memory + layout.factors + which * width; }
+  __device__ float* replayed_x(int s) const { return memory + layout.replayed_x + s * layout.x_order.size; }
+  __device__ float* replayed_factors(int s, int which) const {
+    return memory + layout.replayed_factors + (3 * s + which) * width;
+  }
+  __device__ float* da(int gate) const { return memory + layout.da + gate * width; }
+  __device__ float* parts(ColumnSum which) const {
+    return memory + layout.parts + which * Place<shape>::warps * width;
+  }
+  __device__ float* gates(int tile) const { return memory + layout.gates + tile * layout.x_order.size; }
+  /// The thread's sums over rows of its columns' part of ᾱ, one chunk per class. They are in shared memory
+  /// since most networks have no use for them.
+  __device__ float* alpha_sums() const {
+    return memory + layout.alpha_sums +
+           static_cast<int>(threadIdx.x / 32) * Place<shape>::traits.classes * chunk_stride +
+           static_cast<int>(threadIdx.x % 32) * 4;
+  }
+  __device__ float* carry() const { return memory + layout.carry; }
+  __device__ float* dg(int t) const { return memory + layout.dg + (t & 1) * N; }
+  __device__ float* fan() const { return memory + layout.fan; }
+  __device__ float* inner() const { return memory + layout.inner; }
+  __device__ float& own(OwnValue which) const {
+    return memory[layout.own + which * width + static_cast<int>(threadIdx.x)];
+  }
+  __device__ float& total(CarriedSum which) const {
+    return memory[layout.sums + which * width + static_cast<int>(threadIdx.x)];
+  }
+  __device__ float& eta() const { return memory[layout.scalars]; }
+  __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
+  /// The thread's rows in a vector like x.
+  __device__ const float* own_rows(const float* vector) const {
+    return vector + at.row * layout.x_order.stride;
+  }
+
+  /// The index of a row's sum in the inbox of step t, in floats. `piece`: the tile of the group that sent it;
+  /// `row`: among the block's rows; `update`: 0 for the part of the read, 1 for that of the update.
+  __device__ int inbox_index(int t, int piece, int row, int update) const {
+    return ((((t & 1) * layout.pieces + piece) << run.shape.share_bits) + row) * 2 + update;
+  }
+  /// The same in the global memory of a grid, for block `to`.
+  __device__ int global_inbox_index(int t, int to, int piece, int row, int update) const {
+    const int slot = (t & 1) * run.shape.blocks + to;
+    return (((slot * layout.pieces + piece) << run.shape.share_bits) + row) * 2 + update;
+  }
+  __device__ int global_inner() const { return 4 * run.shape.blocks * layout.pieces * run.shape.share(); }
+  __device__ int global_dg(int t) const { return global_inner() + N + (t & 1) * N; }
+
+ private:
+  __device__ static Exchange exchange_of(const ResidentBackward& run, float* shared) {
+    const auto blocks = static_cast<unsigned>(run.shape.blocks);
+    const std::int64_t group = blockIdx.x / blocks;
+    return {.kind = run.shape.kind,
+            .size = run.shape.blocks,
+            .rank = static_cast<int>(blockIdx.x % blocks),
+            .shared = shared,
+            .global = run.exchange == nullptr ? nullptr : run.exchange + group * run.layout.exchange};
+  }
+};
+
+/// Loads what does not change in a launch into shared memory, and clears the rest. A barrier must follow.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ void load_parameters(const BackwardBlock<form, kind, shape>& block) {
+  const StepParams& p = block.p;
+  const BackwardLayout& layout = block.layout;
+  float* memory = block.memory;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
+  __syncthreads();
+  if constexpr (Place<shape>::traits.in_registers) {
+    for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
+      Chunk w, alpha;
+      load_matrix_chunk(block.at, p.w, p.P, p.N, 1, chunk, w);
+      load_matrix_chunk(block.at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
+      store_chunk(memory + layout.w + block.at.chunk + chunk * chunk_stride, w);
+      store_chunk(memory + layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
+    }
+  }
+  if (p.rate == Rate::fan_out && block.owns()) block.own(own_bias) = p.fan_out_bias[block.own_column()];
+  if (p.rate == Rate::fan_out)
+    for (int j = thread; j < block.N; j += threads) block.fan()[j] = p.fan_out_weight[j];
+  if (block.run.network.modulated && block.owns()) block.own(own_v) = p.modulator_weight[block.own_column()];
+  if (thread == 0 && p.eta != nullptr) block.eta() = *p.eta;
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,276 @@
+// The pass over a thread's connections in one step of backward:
+//   G += α x ā;  x̄_i += (w + α φ(H)) ā_j;  ᾱ_ij += x_i ā_j φ(H)                the plastic read of step t
+//   G ← adjoint of the trace update of step t−1;  x̄(t−1)_i, and the sums of the column's factors
+// G is in registers, w, α and ᾱ in shared memory. H before step t − 1 comes from the replayed segment, asked
+// for four chunks ahead and across steps; H before step t is computed from it again. The same code runs in
+// every step: without a read ā is zero, without an update (at t = 0, or at a reset between the two) the
+// factors keep G.
+#pragma once
+
+#include "resident/row_sums.cuh"
+#include "resident/segment.cuh"
+
+namespace plasticity::cuda {
+
+/// Chunks of the traces that a thread asks for before it needs them: as many as registers allow.
+template <Form form, Eligibility kind, ThreadShape shape>
+constexpr int ring_chunks = !traits_of(shape).in_registers                        ? 1
+                            : max_threads(shape, kind != Eligibility::none) > 256 ? (has_kept<form> ? 1 : 2)
+                            : shape == ThreadShape::rows_16x4&& kind != Eligibility::none ? 1
+                                                                                          : 4;
+
+/// The next chunks of the traces.
+template <Form form, Eligibility kind, ThreadShape shape>
+struct TraceRing {
+  static constexpr int depth = ring_chunks<form, kind, shape>;
+  Chunk h[depth], e[depth];
+};
+
+/// The inputs of a pass for one thread, and its sums per class and column.
+template <ThreadShape shape>
+struct BackwardColumns {
+  static constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
+  float da[V], kept[V], drive[V], y[V];
+  float eta, limit;            // limit: of the update's clamp; infinite if there is no update
+  float read_clip, side_clip;  // of φ, and of its adjoint: rounded if the trace is
+  bool matrix;                 // α is a matrix
+  float sums[column_sums][own_classes][V] = {};
+};
+
+/// A value on the side of the clip on which forward's update was, from two traces of a bfloat16 tape. A trace
+/// at its clip was not clipped if the update ends exactly there. `unclamped`: of the update of the restored
+/// trace `before`.
+template <Form form>
+__device__ __forceinline__ float side_of_clip(float now, float unclamped, float side_clip, float clip) {
+  if constexpr (form == Form::clipped) {
+    if (!is_cut<form>(now, side_clip)) return 0;
+    return std::abs(unclamped) == clip ? 0 : INFINITY;
+  }
+  return unclamped;
+}
+
+/// The values of a chunk in a pass: x of its rows, and its terms of x̄(t) and of x̄(t−1).
+struct ChunkTerms {
+  float x[4], x_before[4], read[4], update[4];
+};
+
+/// One chunk. Replaces its gradients G and GE. `now`: H before step t as recorded, if `rounded`. `dalpha`: in
+/// shared memory, unless another kernel adds it up.
+template <Form form, Eligibility kind, bool rounded, ThreadShape shape>
+__device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& h, const Chunk& e,
+                                              const Chunk& now, const Chunk& w, const Chunk& alpha,
+                                              float* dalpha, float* alpha_sums, int own_class,
+                                              BackwardColumns<shape>& c, ChunkTerms& terms) {
+  const UpdateConstants<float> constants{c.eta, c.limit};
+  Chunk product, value;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const int j = Place<shape>::column_in(k);
+    const ColumnFactors<float> column{c.kept[j], c.drive[j], c.y[j]};
+    float after = e[k];
+    const float drive = drive_of<kind>(after, terms.x_before[k], column.y, c.eta);
+    const float unclamped = unclamped_update<form>(h[k], drive, column);
+    float passes = unclamped, current = unclamped;
+    if constexpr (rounded) {
+      current = now[k];
+      passes = side_of_clip<form>(current, unclamped, c.side_clip, c.limit);
+    } else if constexpr (form == Form::clipped || form == Form::soft) {
+      current = clamp(unclamped, c.limit);
+    }
+    value[k] = read_trace<form>(current, c.read_clip);
+    product[k] = rounded_product(terms.x[k], c.da[j]);
+    const float through = through_read<form>(current, rounded ? c.side_clip : c.read_clip, product[k]);
+    G[k] = multiply_add(alpha[k], through, G[k]);                                      // adjoint
+    terms.read[k] = rounded_product(multiply_add(alpha[k], value[k], w[k]), c.da[j]);  // adjoint
+    ColumnGradients<float> sums{c.sums[sum_kept][own_class][j], c.sums[sum_drive][own_class][j],
+                                c.sums[sum_y][own_class][j], c.sums[sum_eta][own_class][j]};
+    const float dx = reverse_connection<form, kind>(G[k], GE[k], h[k], e[k], terms.x_before[k], passes,
+                                                    column, constants, sums);
+    if constexpr (has_kept<form>) c.sums[sum_kept][own_class][j] = sums.kept;
+    c.sums[sum_drive][own_class][j] = sums.drive;
+    if constexpr (kind != Eligibility::none) {
+      c.sums[sum_y][own_class][j] = sums.y;
+      c.sums[sum_eta][own_class][j] = sums.eta;
+    }
+    terms.update[k] = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
+  }
+  if (c.matrix) {
+    if constexpr (Place<shape>::traits.in_registers) {
+      Chunk total;
+      load_chunk(dalpha, total);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) total[k] = multiply_add(product[k], value[k], total[k]);  // adjoint
+      store_chunk(dalpha, total);
+    }
+  } else {
+    Chunk total;
+    load_chunk(alpha_sums, total);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      float& sum = total[Place<shape>::column_in(k)];
+      sum = multiply_add(terms.x[k], value[k], sum);  // adjoint
+    }
+    store_chunk(alpha_sums, total);
+  }
+}
+
+/// What four rows of a pass need besides G and the traces. Pointers into shared memory are the thread's own.
+template <Form form, Eligibility kind, ThreadShape shape>
+struct BackwardRows {
+  const BackwardBlock<form, kind, shape>& block;
+  const float *x, *x_before;
+  const float* source;               // of the traces before step t − 1, in the segment
+  const __nv_bfloat16* rounded_now;  // [P,N] H before step t on a bfloat16 tape, or null
+  RowSender<form, kind, shape> sender;
+
+  __device__ BackwardRows(const BackwardBlock<form, kind, shape>& backward, int t)
+      : block(backward), sender(backward, t) {}
+};
+
+/// w and alpha of a chunk.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_weights_of(const BackwardBlock<form, kind, shape>& block, int chunk,
+                                                Chunk& w, Chunk& alpha) {
+  if constexpr (Place<shape>::traits.in_registers) {
+    load_chunk(block.memory + block.layout.w + block.at.chunk + chunk * chunk_stride, w);
+    load_chunk(block.memory + block.layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
+  } else {
+    load_matrix_chunk(block.at, block.p.w, block.p.P, block.p.N, 1, chunk, w);
+    load_matrix_chunk(block.at, block.p.alpha, block.p.P, block.p.alpha_row, block.p.alpha_column, chunk,
+                      alpha);
+  }
+}
+
+/// Loads the first four chunks of a pass, before anything else of its step is known.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void fill_ring(const BackwardBlock<form, kind, shape>& block, const float* source,
+                                          TraceRing<form, kind, shape>& ring) {
+  if constexpr (!Place<shape>::traits.in_registers) return;
+  const int chunks = block.at.chunks;
+#pragma unroll
+  for (int k = 0; k < ring.depth; ++k)
+    if (k < chunks) load_replayed(block, source, k, ring.h[k], ring.e[k]);
+}
+
+/// The pass. All threads of the block call it: they add up rows together.
+template <Form form, Eligibility kind, bool rounded, ThreadShape shape>
+__device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& block,
+                                              const BackwardRows<form, kind, shape>& rows,
+                                              TraceRing<form, kind, shape>& ring, BackwardColumns<shape>& c) {
+  constexpr ThreadTraits traits = Place<shape>::traits;
+  constexpr int V = traits.columns;
+  constexpr bool eligible = kind != Eligibility::none;
+  const Place<shape>& at = block.at;
+  const int chunks = block.at.chunks;
+  [[maybe_unused]] float* dalpha = block.memory + block.layout.dalpha + at.chunk;
+  float* alpha_sums = block.alpha_sums();
+  const auto one_chunk = [&](int chunk, Chunk& G, Chunk& GE, ChunkTerms& terms) {
+    const int own_class = V == 4 ? chunk % Place<shape>::traits.classes : 0;
+    Chunk w, alpha, now{};
+    load_weights_of(block, chunk, w, alpha);
+    Chunk h, e{};
+    if constexpr (Place<shape>::traits.in_registers) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        h[k] = ring.h[chunk % ring.depth][k];
+        if constexpr (eligible) e[k] = ring.e[chunk % ring.depth][k];
+      }
+    } else {
+      load_replayed(block, rows.source, chunk, h, e);
+    }
+    if constexpr (rounded) load_matrix_chunk(at, rows.rounded_now, block.p.P, block.p.N, 1, chunk, now);
+    reverse_chunk<form, kind, rounded>(G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride,
+                                       alpha_sums + own_class * chunk_stride, own_class, c, terms);
+    if constexpr (Place<shape>::traits.in_registers) {
+      if (chunk + ring.depth < traits.chunks(traits.max_rows) && chunk + ring.depth < chunks)
+        load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
+                      ring.e[chunk % ring.depth]);
+    }
+  };
+  const auto four_rows = [&](int r, auto&& with_gradients) {
+    Chunk x, x_before;
+    load_chunk(rows.x + r, x);
+    load_chunk(rows.x_before + r, x_before);
+    float v[8] = {};
+    if constexpr (V == 1) {
+      with_gradients(r / 4, [&](Chunk& G, Chunk& GE) {
+        ChunkTerms terms;
+#pragma unroll
+        for (int k = 0; k < 4; ++k) terms.x[k] = x[k], terms.x_before[k] = x_before[k];
+        one_chunk(r / 4, G, GE, terms);
+#pragma unroll
+        for (int k = 0; k < 4; ++k) v[k] = terms.read[k], v[4 + k] = terms.update[k];
+      });
+    } else {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        with_gradients(r + k, [&](Chunk& G, Chunk& GE) {
+          ChunkTerms terms;
+#pragma unroll
+          for (int j = 0; j < 4; ++j) terms.x[j] = x[k], terms.x_before[j] = x_before[k];
+          one_chunk(r + k, G, GE, terms);
+          v[k] = join_columns(terms.read);
+          v[4 + k] = join_columns(terms.update);
+        });
+      }
+    }
+    rows.sender.send(r, v);
+  };
+  if constexpr (traits.in_registers) {
+#pragma unroll
+    for (int r = 0; r < traits.max_rows; r += 4) {
+      if (r >= at.rows) break;
+      four_rows(r, [&](int chunk, auto&& body) {
+        body(block.gradients.h[chunk], block.gradients.e[eligible ? chunk : 0]);
+      });
+    }
+  } else {
+#pragma unroll 1
+    for (int r = 0; r < at.rows; r += 4) {
+      four_rows(r, [&](int chunk, auto&& body) {
+        Chunk G, GE{};
+        load_chunk(block.gradients.hebb + chunk * chunk_stride, G);
+        if constexpr (eligible) load_chunk(block.gradients.eligibility + chunk * chunk_stride, GE);
+        body(G, GE);
+        store_chunk(block.gradients.hebb + chunk * chunk_stride, G);
+        if constexpr (eligible) store_chunk(block.gradients.eligibility + chunk * chunk_stride, GE);
+      });
+    }
+  }
+}
+
+/// In an LSTM: the gates' part of each row's sum over the tile, Σ_j of the gate weights and ā of the gates,
+/// for the sender to add. All threads of the block call it.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>& block, int tile) {
+  constexpr int V = Place<shape>::V;
+  const Place<shape>& at = block.at;
+  const std::int64_t N = block.p.N;
+  const int own = own_value<4>();
+#pragma unroll 1
+  for (int r = 0; r < at.rows; r += 4) {
+    float v[4];
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const int i = at.row_of(r + k);
+      float leaf[V] = {};
+#pragma unroll
+      for (int gate = 0; gate < 3; ++gate) {
+        const float* w = block.p.w_gates + (3 * std::int64_t{i} + gate) * N + at.column;
+        const float* da = block.da(gate == 2 ? 3 : gate) + at.local;
+#pragma unroll
+        for (int j = 0; j < V; ++j) {
+          const float weight = i < N && j < at.existing ? __ldg(w + j) : 0;
+          leaf[j] = gate == 0 ? rounded_product(weight, da[j]) : multiply_add(weight, da[j], leaf[j]);
+        }
+      }
+      v[k] = join_columns(leaf);
+    }
+    const float sum = share_row_sums(v);
+    const int i = at.row_of(r + own);
+    if ((threadIdx.x & 4) == 0 && i < N) block.gates(tile)[block.x_place(i)] = sum;
+  }
+  __syncwarp();  // the sender of a row's sum is another thread of the warp
+}
+
+}  // namespace plasticity::cuda

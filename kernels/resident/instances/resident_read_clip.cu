@@ -1,5 +1,0 @@
-// The resident kernels of the rule read_clip.
-#include "resident/launch.cuh"
-#include "rules/read_clip.hpp"
-
-template struct plasticity::cuda::ResidentKernels<plasticity::Rule::read_clip>;

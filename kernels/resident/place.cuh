@@ -1,0 +1,75 @@
+// The part of a thread: its rows and columns, and its place in shared memory.
+#pragma once
+
+#include "common/launch.hpp"
+#include "common/pack.cuh"
+#include "resident/launch.hpp"
+
+namespace plasticity::cuda {
+
+/// The rows i = row, row + row_groups, … and the columns column … column + V − 1 of a thread.
+template <ThreadShape shape>
+struct Place {
+  static constexpr ThreadTraits traits = traits_of(shape);
+  static constexpr int V = traits.columns, row_groups = traits.row_groups(), warps = traits.warps_per_tile();
+  static constexpr int max_chunks = traits.chunks(traits.max_rows);
+
+  int row;   // the first: the row group
+  int rows;  // per thread
+  int chunks;
+  int warp;      // among the warps of the tile
+  int local;     // the first column, within the block
+  int column;    // the first column, within the network
+  int existing;  // columns that exist: 0 … V
+  int chunk;     // the offset of the first chunk in a slice; the next is 128 floats further
+
+  __device__ Place(const GroupShape& group, int own_chunks, int rank, int N)
+      : rows(group.rows), chunks(own_chunks) {
+    const int lane = static_cast<int>(threadIdx.x % 32), global_warp = static_cast<int>(threadIdx.x / 32);
+    warp = global_warp % warps;
+    row = lane / row_lanes * warps + warp;
+    local = (global_warp / warps * row_lanes + lane % row_lanes) * V;
+    column = rank * group.columns + local;
+    const int left = N - column;
+    existing = left <= 0 ? 0 : (left < V ? left : V);
+    chunk = 4 * (global_warp * chunks * 32 + lane);
+  }
+
+  /// Row r of the thread; of a chunk and one of its four values.
+  __device__ int row_of(int r) const { return row + row_groups * r; }
+  __device__ static constexpr int row_in(int chunk, int k) { return V == 4 ? chunk : 4 * chunk + k; }
+  __device__ static constexpr int column_in(int k) { return V == 4 ? k : 0; }
+};
+
+/// A chunk: four columns of a row, or four rows of a column. Thread by thread a warp's chunks are neighbours.
+constexpr int chunk_stride = 128;
+
+using Chunk = float[4];
+
+__device__ __forceinline__ void load_chunk(const float* shared, Chunk& to) {
+  const Pack<float> pack = load_pack(shared);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) to[k] = pack[k];
+}
+__device__ __forceinline__ void store_chunk(float* shared, const Chunk& from) {
+  Pack<float> pack;
+#pragma unroll
+  for (int k = 0; k < 4; ++k) pack[k] = from[k];
+  store_16(shared, detail::as_bits(pack));
+}
+
+/// Loads the thread's part of row i of a matrix [P,N] from global memory, or its rows of a chunk. Values that
+/// do not exist are zero. `row_stride`: 0 if all rows are equal; `column_stride`: 0 if all columns are.
+template <ThreadShape shape, class T>
+__device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const T* matrix, std::int64_t P,
+                                                  std::int64_t row_stride, std::int64_t column_stride,
+                                                  int chunk, Chunk& to) {
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const int i = at.row_of(at.row_in(chunk, k)), j = at.column_in(k);
+    const bool exists = i < P && j < at.existing;
+    to[k] = exists ? to_float(matrix[i * row_stride + (at.column + j) * column_stride]) : 0.0f;
+  }
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,180 @@
+// The traces before each step of a segment of K steps, replayed from the checkpoint at its beginning:
+//   H(t+1) ← rule(H(t), g(t), x(t) y(t)) and E likewise
+// from the recorded x, y and g, in forward's operations. Each thread replays its own connections, without a
+// barrier of the group, into global memory (mostly L2), in the order of its chunks: the pass reads them back
+// by 16 bytes.
+#pragma once
+
+#include "resident/backward_block.cuh"
+
+namespace plasticity::cuda {
+
+/// The thread's first chunk of slot s of its segment: the traces before step first + s. H is at 0, E one
+/// slice further. Slot K is zero.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ float* segment_slot(const BackwardBlock<form, kind, shape>& block, int s) {
+  constexpr int traces = kind == Eligibility::none ? 1 : 2;
+  const ResidentBackward& run = block.run;
+  const std::int64_t slots = run.step.record.interval + 1,
+                     first = (std::int64_t{block.group} * run.shape.blocks + block.exchange.rank) * slots;
+  return run.segment + (first + s) * traces * run.layout.slice + block.at.chunk;
+}
+
+/// Loads or stores chunk `chunk` of a slot.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_replayed(const BackwardBlock<form, kind, shape>& block,
+                                              const float* slot, int chunk, Chunk& h, Chunk& e) {
+  const Pack<float> hebb = load_pack_once(slot + chunk * chunk_stride);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) h[k] = hebb[k];
+  if constexpr (kind != Eligibility::none) {
+    const Pack<float> eligibility = load_pack_once(slot + block.layout.slice + chunk * chunk_stride);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) e[k] = eligibility[k];
+  }
+}
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void store_replayed(const BackwardBlock<form, kind, shape>& block, float* slot,
+                                               int chunk, const Chunk& h, const Chunk& e) {
+  const auto store = [](float* to, const Chunk& from) {
+    Pack<float> pack;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) pack[k] = from[k];
+    store_pack_global(to, pack);
+  };
+  store(slot + chunk * chunk_stride, h);
+  if constexpr (kind != Eligibility::none) store(slot + block.layout.slice + chunk * chunk_stride, e);
+}
+
+/// Clears the slot of zeros.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ void clear_last_slot(const BackwardBlock<form, kind, shape>& block) {
+  float* slot = segment_slot(block, static_cast<int>(block.step.record.interval));
+  constexpr Chunk zero{};
+  for (int chunk = 0; chunk < block.at.chunks; ++chunk) store_replayed(block, slot, chunk, zero, zero);
+}
+
+/// Stores the factors of the update of step t in factors[3,C]. Owners call it.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void store_factors(const BackwardBlock<form, kind, shape>& block, float* factors,
+                                              float rate, float y) {
+  const Column<float> column =
+      column_of<kind>(block.run.network.rule, rate, y, RuleConstants<float>{block.p.clip});
+  const int own = static_cast<int>(threadIdx.x);
+  factors[own] = column.kept;
+  factors[block.width + own] = column.drive;
+  factors[2 * block.width + own] = y;
+}
+
+/// Loads x of step t into shared memory; zero after a reset in a recurrent cell. All threads call it.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_x(const BackwardBlock<form, kind, shape>& block, float* x, int t,
+                                       int b) {
+  const StepParams& p = block.p;
+  const bool recurrent = p.cell != Cell::feedforward, zero = recurrent && resets(p, t, b);
+  const float* row = recurrent ? block.step.record.output.at(t, b * p.N) : p.pre + (t * p.B + b) * p.P;
+  for (int i = static_cast<int>(threadIdx.x); i < p.P; i += static_cast<int>(blockDim.x))
+    x[block.x_place(i)] = zero ? 0 : row[i];
+}
+
+/// Loads the thread's part of the factors.
+template <int V>
+__device__ __forceinline__ void load_own_columns(const float* shared, float (&to)[V]) {
+  if constexpr (V == 4) {
+    load_chunk(shared, to);
+  } else {
+    to[0] = *shared;
+  }
+}
+
+/// The thread's chunk of the checkpoint before step `first`.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_checkpoint(const BackwardBlock<form, kind, shape>& block, int first,
+                                                int b, int chunk, Chunk& h, Chunk& e) {
+  const StepParams& p = block.p;
+  const Record& record = block.step.record;
+  const std::int64_t place = (first / static_cast<int>(record.interval) * p.B + b) * p.P * p.N;
+  if (record.hebb16 == nullptr) {
+    load_matrix_chunk(block.at, record.hebb.base + place, p.P, p.N, 1, chunk, h);
+    if constexpr (kind != Eligibility::none)
+      load_matrix_chunk(block.at, record.eligibility.base + place, p.P, p.N, 1, chunk, e);
+  } else {
+    load_matrix_chunk(block.at, static_cast<const __nv_bfloat16*>(record.hebb16) + place, p.P, p.N, 1, chunk,
+                      h);
+#pragma unroll
+    for (int k = 0; k < 4; ++k) h[k] = restored<form>(h[k], p.clip);
+    if constexpr (kind != Eligibility::none)
+      load_matrix_chunk(block.at, static_cast<const __nv_bfloat16*>(record.eligibility16) + place, p.P, p.N,
+                        1, chunk, e);
+  }
+}
+
+/// Replays up to replayed_steps steps from step first + s on. Slot s is replayed already, unless it is the
+/// first.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, shape>& block, int first, int s,
+                                             int count, bool more, int b) {
+  constexpr int V = Place<shape>::V;
+  const StepParams& p = block.p;
+  const float limit = update_limit<form>(p.clip);
+  float eta = 0;
+  if constexpr (kind != Eligibility::none) eta = block.eta();
+#pragma unroll 1
+  for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
+    Chunk h, e{};
+    if (s == 0) {
+      load_checkpoint(block, first, b, chunk, h, e);
+    } else {
+      load_replayed(block, segment_slot(block, s), chunk, h, e);
+    }
+    float* slot = segment_slot(block, s);
+#pragma unroll 1
+    for (int k = 0; k < count; ++k) {
+      if (resets(p, first + s + k, b)) {
+#pragma unroll
+        for (int c = 0; c < 4; ++c) h[c] = e[c] = 0;
+      }
+      store_replayed(block, slot, chunk, h, e);
+      slot += (kind == Eligibility::none ? 1 : 2) * block.layout.slice;
+      if (k + 1 == count && !more) break;
+      float kept[V], drive[V], y[V];
+      load_own_columns(block.replayed_factors(k, 0) + block.at.local, kept);
+      load_own_columns(block.replayed_factors(k, 1) + block.at.local, drive);
+      load_own_columns(block.replayed_factors(k, 2) + block.at.local, y);
+      const float* x = block.own_rows(block.replayed_x(k));
+#pragma unroll
+      for (int c = 0; c < 4; ++c) {
+        const int j = Place<shape>::column_in(c);
+        const ColumnFactors<float> column{kept[j], drive[j], y[j]};
+        update_connection<form, kind>(h[c], e[c], x[Place<shape>::row_in(chunk, c)], column,
+                                      UpdateConstants<float>{eta, limit});
+      }
+    }
+    if (more) store_replayed(block, slot, chunk, h, e);
+  }
+}
+
+/// Replays the segment from step `first` on, up to step `end`. All threads of the block call it.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void replay_segment(const BackwardBlock<form, kind, shape>& block, int first,
+                                               int end, int b) {
+  const StepParams& p = block.p;
+  const Record& record = block.step.record;
+  for (int s = 0; first + s < end; s += replayed_steps) {
+    const int left = end - first - s, count = left < replayed_steps ? left : replayed_steps;
+#pragma unroll 1
+    for (int k = 0; k < count; ++k) {
+      const int t = first + s + k;
+      load_x(block, block.replayed_x(k), t, b);
+      if (!block.owns()) continue;
+      const float rate = rate_of(p, recorded_modulation(p, record, t, b), t, b, block.own_column());
+      store_factors(block, block.replayed_factors(k, 0), rate,
+                    *record.post.at(t + 1, b * p.N + block.own_column()));
+    }
+    __syncthreads();
+    replay_steps(block, first, s, count, left > count, b);
+    __syncthreads();
+  }
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,92 @@
+// Sums in the library's order. A column's sum over rows: 32 classes of rows, i mod 32, each in rising order,
+// then a binary tree over the classes: for d in 16, 8, 4, 2, 1: s[c] += s[c + d]. A thread has the classes
+// row, row + row_groups, …; the tree's branches join first within a thread, then within a warp, then between
+// the warps of a tile.
+#pragma once
+
+#include "resident/place.cuh"
+
+namespace plasticity::cuda {
+
+constexpr unsigned whole_warp = 0xffffffffu;
+
+/// The sum of a thread's classes.
+template <int count>
+__device__ __forceinline__ float join_classes(const float (&s)[count]) {
+  static_assert(count == 1 || count == 2 || count == 4);
+  if constexpr (count == 1) {
+    return s[0];
+  } else if constexpr (count == 2) {
+    return s[0] + s[1];
+  } else {
+    return (s[0] + s[2]) + (s[1] + s[3]);
+  }
+}
+
+/// Adds up the columns' sums `s` over the four row groups of the warp, and stores them in parts[warp of the
+/// tile][column of the block].
+template <ThreadShape shape>
+__device__ __forceinline__ void store_warp_sums(const Place<shape>& at, const float (&s)[Place<shape>::V],
+                                                float* parts, int width) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const bool upper = (lane & 16) != 0, odd = (lane & 8) != 0;
+  if constexpr (Place<shape>::V == 4) {  // each thread ends with one column
+    float pair[2];
+#pragma unroll
+    for (int k = 0; k < 2; ++k)
+      pair[k] = (upper ? s[k + 2] : s[k]) + __shfl_xor_sync(whole_warp, upper ? s[k] : s[k + 2], 16);
+    const float sum = (odd ? pair[1] : pair[0]) + __shfl_xor_sync(whole_warp, odd ? pair[0] : pair[1], 8);
+    parts[at.warp * width + at.local + (upper ? 2 : 0) + (odd ? 1 : 0)] = sum;
+  } else {
+    float sum = s[0] + __shfl_xor_sync(whole_warp, s[0], 16);
+    sum += __shfl_xor_sync(whole_warp, sum, 8);
+    if (lane < row_lanes) parts[at.warp * width + at.local] = sum;
+  }
+}
+
+/// As above, from the sums of the thread's classes.
+template <ThreadShape shape>
+__device__ __forceinline__ void store_class_sums(
+    const Place<shape>& at, const float (&s)[Place<shape>::traits.classes][Place<shape>::V], float* parts,
+    int width) {
+  constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
+  float joined[V];
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    float own[own_classes];
+#pragma unroll
+    for (int c = 0; c < own_classes; ++c) own[c] = s[c][k];
+    joined[k] = join_classes<own_classes>(own);
+  }
+  store_warp_sums(at, joined, parts, width);
+}
+
+/// The sum of a column over the warps of its tile.
+template <ThreadShape shape>
+__device__ __forceinline__ float join_warps(const float* parts, int width) {
+  constexpr int warps = Place<shape>::warps;
+  float s[warps];
+#pragma unroll
+  for (int warp = 0; warp < warps; ++warp) s[warp] = parts[warp * width];
+#pragma unroll
+  for (int distance = warps / 2; distance > 0; distance /= 2) {
+#pragma unroll
+    for (int warp = 0; warp < distance; ++warp) s[warp] += s[warp + distance];
+  }
+  return s[0];
+}
+
+/// A fold over all columns: 32 classes j mod 32, each in rising order by fold(sum, j), then the tree by
+/// join(a, b). Every warp that calls it folds all of them, and each thread has the result.
+template <class Fold, class Join>
+__device__ __forceinline__ float warp_fold(int count, float start, Fold fold, Join join) {
+  float sum = start;
+#pragma unroll 1
+  for (int j = static_cast<int>(threadIdx.x) % 32; j < count; j += 32) sum = fold(sum, j);
+#pragma unroll
+  for (int distance = 16; distance > 0; distance /= 2)
+    sum = join(sum, __shfl_xor_sync(whole_warp, sum, distance));
+  return sum;
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,152 @@
+// The traces H and E of a thread's connections, for a whole sequence: in registers, or in shared memory if
+// they are too many. Loads and stores between a sequence and global memory.
+#pragma once
+
+#include "resident/place.cuh"
+#include "step/rounding.cuh"
+
+namespace plasticity::cuda {
+
+/// Traces in registers.
+template <Eligibility kind, ThreadShape shape>
+struct ThreadTraces {
+  static constexpr int chunks = Place<shape>::max_chunks, eligible = kind != Eligibility::none;
+  Chunk h[chunks], e[eligible ? chunks : 1];
+};
+
+/// Traces in shared memory, at the thread's first chunk.
+template <Eligibility kind, ThreadShape shape>
+requires(!traits_of(shape).in_registers) struct ThreadTraces<kind, shape> {
+  static constexpr int eligible = kind != Eligibility::none;
+  float *hebb, *eligibility;
+};
+
+/// Calls visit(chunk, h, e) for every chunk of the thread; e is ignored without an eligibility trace. Changes
+/// are kept.
+template <Eligibility kind, ThreadShape shape, class Visit>
+__device__ __forceinline__ void for_each_chunk(ThreadTraces<kind, shape>& traces, int count, Visit visit) {
+  constexpr ThreadTraits traits = traits_of(shape);
+  constexpr bool eligible = kind != Eligibility::none;
+  if constexpr (traits.in_registers) {
+#pragma unroll
+    for (int chunk = 0; chunk < traits.chunks(traits.max_rows); ++chunk) {
+      if (chunk < count) visit(chunk, traces.h[chunk], traces.e[eligible ? chunk : 0]);
+    }
+  } else {
+#pragma unroll 1
+    for (int chunk = 0; chunk < count; ++chunk) {
+      Chunk h, e{};
+      load_chunk(traces.hebb + chunk * chunk_stride, h);
+      if constexpr (eligible) load_chunk(traces.eligibility + chunk * chunk_stride, e);
+      visit(chunk, h, e);
+      store_chunk(traces.hebb + chunk * chunk_stride, h);
+      if constexpr (eligible) store_chunk(traces.eligibility + chunk * chunk_stride, e);
+    }
+  }
+}
+
+/// Sets all traces to zero. Rows and columns that do not exist stay zero from then on.
+template <Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces, [[maybe_unused]] int count) {
+  constexpr ThreadTraits traits = traits_of(shape);
+  if constexpr (traits.in_registers) {
+#pragma unroll
+    for (int chunk = 0; chunk < traits.chunks(traits.max_rows); ++chunk) {
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        traces.h[chunk][k] = opaque_zero();
+        if constexpr (kind != Eligibility::none) traces.e[chunk][k] = opaque_zero();
+      }
+    }
+  } else {
+    constexpr Chunk zero{};
+    for (int chunk = 0; chunk < count; ++chunk) {
+      store_chunk(traces.hebb + chunk * chunk_stride, zero);
+      if constexpr (kind != Eligibility::none) store_chunk(traces.eligibility + chunk * chunk_stride, zero);
+    }
+  }
+}
+
+/// Pointers to H and E of one batch element, [P,N]. Null: not wanted.
+template <class T>
+struct ElementTraces {
+  T *hebb, *eligibility;
+};
+
+/// Loads the existing connections from the pointers that are not null.
+template <Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_traces(ThreadTraces<kind, shape>& traces, const Place<shape>& at,
+                                            std::int64_t P, std::int64_t N,
+                                            const ElementTraces<const float>& from) {
+  if (from.hebb != nullptr) {
+    for_each_chunk(traces, at.chunks,
+                   [&](int chunk, Chunk& h, Chunk&) { load_matrix_chunk(at, from.hebb, P, N, 1, chunk, h); });
+  }
+  if constexpr (kind != Eligibility::none) {
+    if (from.eligibility == nullptr) return;
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
+      load_matrix_chunk(at, from.eligibility, P, N, 1, chunk, e);
+    });
+  }
+}
+
+/// Stores the existing values of a chunk, converted by to_stored(value). Four columns by one access if
+/// `wide`.
+template <ThreadShape shape, class T, class ToStored>
+__device__ __forceinline__ void store_matrix_chunk(const Place<shape>& at, T* matrix, std::int64_t P,
+                                                   std::int64_t N, bool wide, int chunk, const Chunk& from,
+                                                   ToStored to_stored) {
+  const int i = at.row_of(at.row_in(chunk, 0));
+  if constexpr (Place<shape>::V == 4 && sizeof(T) == sizeof(float)) {
+    if (wide) {
+      Pack<float> pack;
+#pragma unroll
+      for (int k = 0; k < 4; ++k) pack[k] = to_stored(from[k]);
+      if (i < P && at.existing > 0) store_pack_global(matrix + i * N + at.column, pack);
+      return;
+    }
+  }
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const int row = at.row_of(at.row_in(chunk, k)), j = at.column_in(k);
+    if (row < P && j < at.existing) matrix[row * N + at.column + j] = to_stored(from[k]);
+  }
+}
+
+/// Stores the existing connections to the pointers that are not null.
+template <Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void store_traces(ThreadTraces<kind, shape>& traces, const Place<shape>& at,
+                                             std::int64_t P, std::int64_t N, const ElementTraces<float>& to) {
+  const auto plain = [](float value) { return value; };
+  const auto wide = [&](const float* matrix) {
+    return N % 4 == 0 && reinterpret_cast<std::uintptr_t>(matrix) % 16 == 0;
+  };
+  if (to.hebb != nullptr) {
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk&) {
+      store_matrix_chunk(at, to.hebb, P, N, wide(to.hebb), chunk, h, plain);
+    });
+  }
+  if constexpr (kind != Eligibility::none) {
+    if (to.eligibility == nullptr) return;
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
+      store_matrix_chunk(at, to.eligibility, P, N, wide(to.eligibility), chunk, e, plain);
+    });
+  }
+}
+
+/// Stores the existing connections, rounded for a bfloat16 tape.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void store_rounded_traces(ThreadTraces<kind, shape>& traces,
+                                                     const Place<shape>& at, std::int64_t P, std::int64_t N,
+                                                     float clip, const ElementTraces<__nv_bfloat16>& to) {
+  for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk& e) {
+    store_matrix_chunk(at, to.hebb, P, N, false, chunk, h,
+                       [&](float value) { return from_float<__nv_bfloat16>(rounded<form>(value, clip)); });
+    if constexpr (kind != Eligibility::none) {
+      store_matrix_chunk(at, to.eligibility, P, N, false, chunk, e,
+                         [](float value) { return from_float<__nv_bfloat16>(value); });
+    }
+  });
+}
+
+}  // namespace plasticity::cuda
