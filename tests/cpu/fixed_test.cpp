@@ -22,8 +22,9 @@ TEST(Fixed, MatchesTheReference) {
   std::mt19937_64 random(31);
   for (int trial = 0; trial < 120; ++trial) {
     const Spec spec = fixed_spec(random, pick<std::int64_t>(random, {1, 5, 17, 33}), 4);
-    const TestCase problem =
+    TestCase problem =
         make_test_case(spec, static_cast<std::int64_t>(random() % 6), 11, random(), random_masks(random));
+    if (trial % 2 == 0) problem = with_current(problem);
     EXPECT_FALSE(problem.inputs.contains("param.alpha") || problem.inputs.contains("param.eta"));
     EXPECT_FALSE(problem.inputs.contains("state.hebb"));
     Buffers<double> want(problem), got(problem);
