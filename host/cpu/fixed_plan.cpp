@@ -142,6 +142,7 @@ void FixedPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& arg
     for (std::int64_t b = first; b < last; ++b) {
       if (t >= length_of(b)) {
         std::fill_n(args.y + (t * B + b) * N, N, Real(0));
+        if (args.a != nullptr) std::fill_n(args.a + (t * B + b) * N, N, Real(0));
         continue;
       }
       if (args.masks.reset != nullptr && args.masks.reset[t * B + b] != 0)
@@ -159,6 +160,7 @@ void FixedPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& arg
       products_.multiply_rows(count, N, N, x, args.parameters.w_gates + gate * N, 3 * N, gate_rows[gate]);
     for (std::int64_t k = 0; k < count; ++k) {
       const std::int64_t b = running[k], row = t * B + b, kept = (t % record.slots * B + b) * S;
+      if (args.a != nullptr) std::copy_n(plastic[k], N, args.a + row * N);
       Real* const output = record.output + kept;
       Real* const c = lstm ? record.c + kept : nullptr;
       run_cell<Real>(spec_, cells_,
@@ -234,6 +236,7 @@ void FixedPlan<Real>::enqueue_step(Stream, const StepArgs<Real>& args, StepState
   forward.inputs = args.inputs;
   forward.masks = args.masks;
   forward.y = args.y;
+  forward.a = args.a;
   forward.final_state = state_in(step_state);
   forward.initial_state = {forward.final_state.y, forward.final_state.c, nullptr, nullptr};
   forward_steps(1, forward, memory.record, memory);
@@ -303,6 +306,7 @@ struct FixedPlan<Real>::Backward {
       std::copy_n(doutput, N, dpost);
     }
     activate_adjoint(spec.activation, record.unclamped + row * S, at(args.masks.clamp, row * N), dpost, N);
+    for (std::int64_t j = 0; args.da != nullptr && j < N; ++j) dpost[j] += args.da[row * N + j];
     Real* const plastic = da_of(t, b) + (lstm ? 2 * S : 0);
     std::copy_n(dpost, N, plastic);
     std::fill(plastic + N, plastic + S, Real(0));
