@@ -10,9 +10,12 @@
 namespace simt::runtime {
 
 inline const std::map<std::string, KernelResources> library_kernels{
-    {"BackwardStep", {191, 4640}},  {"Flush", {56, 32}},
-    {"ForwardStep", {115, 4128}},   {"Replay", {109, 0}},
-    {"ResidentBackward", {128, 0}}, {"ResidentForward", {90, 0}},
+    {"BackwardStep", {191, 4640}},
+    {"Flush", {56, 32}},
+    {"ForwardStep", {115, 4128}},
+    {"Replay", {109, 0}},
+    {"ResidentBackward", {255, 0, true}},
+    {"ResidentForward", {254, 0, true}},
     {"Segment", {117, 0}},
 };
 
