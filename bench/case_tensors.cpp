@@ -91,10 +91,12 @@ void CaseTensors<Real>::make_tensors() {
   }
   for (const auto& member : Inputs<const Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;  // the peers have x or u
     if (shape) forward.inputs.*member.pointer = make("input." + std::string(member.name), *shape, 1);
   }
   for (const auto& member : Inputs<Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;
     if (shape) backward.dinputs.*member.pointer = make("grad." + std::string(member.name), *shape, 1);
   }
   for (const auto& member : State<Real>::members()) {

@@ -1,5 +1,6 @@
 #include "cases.hpp"
 
+#include <locale>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -66,6 +67,7 @@ void add_cells(std::vector<Case>& all) {
 
 std::string Case::name() const {
   std::ostringstream name;
+  name.imbue(std::locale::classic());
   name << to_string(spec.cell) << '_' << to_string(spec.rule);
   if (spec.rate != Rate::fixed) name << '_' << to_string(spec.rate);
   if (spec.has_eligibility()) name << '_' << to_string(spec.eligibility);

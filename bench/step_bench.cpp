@@ -25,7 +25,7 @@ struct Stepper {
       args.parameters = problem.forward.parameters;
       for (const auto& member : Inputs<const Real>::members()) {
         const auto shape = input_shape(c.spec, 1, c.batch, member.name);
-        if (shape)
+        if (shape && problem.forward.inputs.*member.pointer != nullptr)
           args.inputs.*member.pointer = problem.forward.inputs.*member.pointer + t * shape->elements();
       }
       args.y = problem.forward.y + t * c.batch * c.spec.neurons;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Times one configuration in JAX, forward and backward separately. Options and JSON are those of `plasticity time`.
 
-Modes: scan, `jit` over `lax.scan`; package, plasticity.jax. Forward is compiled with the residuals for backward
-(`jax.vjp`), and backward is compiled separately. On the CPU XLA takes its threads
+Modes: scan, `jit` over `lax.scan`; package, plasticity.jax; sparx, the package sparxml (Python 3.12 or later). Forward is
+compiled with the residuals for backward (`jax.vjp`), and backward is compiled separately. On the CPU XLA takes its threads
 from the processors it may use, so --threads binds the process to that many. JAX 0.11 or later, on Python 3.12 or later: the
 backward pass of 0.10 takes eight times as long. Exit code 3: JAX is older, or sees no GPU.
 """
@@ -12,7 +12,7 @@ import sys
 
 import timing
 
-MODES = ("scan", "package")
+MODES = ("scan", "package", "sparx")
 OLDEST_JAX = (0, 11)
 
 
@@ -55,8 +55,19 @@ def main():
         same = Spec(**vars(spec))
         return lambda _, parameters, inputs, state: plastic(same, parameters, **inputs, state=state)
 
+    def sparx():
+        """The network of sparxml as jax_model.forward."""
+        try:
+            import jax_sparx
+        except ImportError as error:
+            raise timing.NotPossible(f"mode sparx: {error}") from error
+        why = jax_sparx.unsupported(spec)
+        if why:
+            raise timing.NotPossible(f"mode sparx: {why}")
+        return jax_sparx.forward
+
     def time_mode(mode):
-        network = package() if mode == "package" else jax_model.forward
+        network = {"scan": lambda: jax_model.forward, "package": package, "sparx": sparx}[mode]()
         parameters = {name: random(shape, 0.1 if name == "eta" else 1 / math.sqrt(spec.neurons))
                       for name, shape in spec.parameter_shapes().items()}
         inputs = {name: random(shape, 0.1 if name == "rate" else 1)

@@ -15,10 +15,15 @@ FORMS = ("scan",)
 
 def answers(case, device, form):
     """name -> array, for every `expect.` and `grad.` tensor."""
+    return answers_of(case, device, lambda *arguments: jax_model.forward(*arguments, case.masks))
+
+
+def answers_of(case, device, forward):
+    """The same for another network with the arguments of jax_model.forward."""
     where = jax.devices("gpu" if device == "cuda" else "cpu")[0]
 
     def loss(parameters, inputs, state):
-        outputs = case.outputs(*jax_model.forward(case.spec, parameters, inputs, state, case.masks))
+        outputs = case.outputs(*forward(case.spec, parameters, inputs, state))
         return sum((array * outputs[name]).sum() for name, array in case.upstream.items()), outputs
 
     with jax.default_device(where):

@@ -18,6 +18,7 @@ CONTENDERS = {
     "torch package": ("torch", "eager.py", "package"),
     "jax scan": ("jax", "jax_scan.py", "scan"),
     "jax package": ("jax", "jax_scan.py", "package"),
+    "sparxml": ("sparx", "jax_scan.py", "sparx"),
 }
 ROUND_LIMIT = 240  # seconds: torch.compile may take minutes before its first
 
@@ -25,7 +26,7 @@ ROUND_LIMIT = 240  # seconds: torch.compile may take minutes before its first
 def find_frameworks(pythons, clock):
     """Two dicts: framework -> (python, version), and framework -> reason if no Python has it. Paths are printed, not stored."""
     found, missing = {}, {}
-    for framework in ("torch", "jax"):
+    for framework in ("torch", "jax", "sparx"):
         for python in pythons:
             try:
                 code, output, errors = programs.run(

@@ -1,5 +1,8 @@
 #include "plasticity/error.hpp"
 
+#include "base/throw_error.hpp"
+#include "plasticity/owner.hpp"
+
 namespace plasticity {
 
 std::string_view to_string(ErrorCode code) {
@@ -13,6 +16,10 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::format: return "format";
   }
   return "unknown";
+}
+
+void throw_moved_from(const char* name) {
+  bad_argument(name, "an object that owns its data", "one that was moved from");
 }
 
 }  // namespace plasticity

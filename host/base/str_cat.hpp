@@ -1,5 +1,6 @@
 #pragma once
 
+#include <locale>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -7,8 +8,8 @@
 
 namespace plasticity {
 
-/// Appends a printable value as a stream prints it. Text and integers do not need a stream, which is slow:
-/// calls build the names of their tensors on every run.
+/// Appends a printable value as a stream of the classic locale prints it: without digit grouping, and with a
+/// decimal point. Text and integers do not need a stream, which is slow.
 template <class Part>
 void append_printed(std::string& text, const Part& part) {
   if constexpr (std::is_convertible_v<const Part&, std::string_view>) {
@@ -19,6 +20,7 @@ void append_printed(std::string& text, const Part& part) {
     text.append(std::to_string(part));
   } else {
     std::ostringstream out;
+    out.imbue(std::locale::classic());
     out << part;
     text.append(out.str());
   }

@@ -6,7 +6,8 @@ using c::guarded, c::not_null;
 void plasticity_adam_options_init(plasticity_adam_options* options) {
   constexpr AdamOptions defaults;
   if (options == nullptr) return;
-  *options = {defaults.learning_rate, defaults.beta1, defaults.beta2, defaults.epsilon};
+  *options = {defaults.learning_rate, defaults.beta1, defaults.beta2, defaults.epsilon,
+              PLASTICITY_NOT_FINITE_FAIL};
 }
 
 plasticity_status plasticity_adam_create(const plasticity_adam_options* options, plasticity_adam** adam) {
@@ -16,7 +17,8 @@ plasticity_status plasticity_adam_create(const plasticity_adam_options* options,
     out = new plasticity_adam{Adam({.learning_rate = from.learning_rate,
                                     .beta1 = from.beta1,
                                     .beta2 = from.beta2,
-                                    .epsilon = from.epsilon})};
+                                    .epsilon = from.epsilon,
+                                    .not_finite = static_cast<NotFinite>(from.not_finite)})};
   });
 }
 

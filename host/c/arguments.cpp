@@ -41,8 +41,11 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim) {
   return list + "]";
 }
 
-void check_dense(const std::string& name, const plasticity_tensor& tensor) {
+void check_dense(const std::string& name, const plasticity_tensor& tensor, std::int32_t max_axes) {
   if (tensor.ndim < 0) bad_argument(str_cat(name, ".ndim"), "at least 0", str_cat(tensor.ndim));
+  if (tensor.ndim > max_axes) {
+    bad_argument(str_cat(name, ".ndim"), str_cat("at most ", max_axes), str_cat(tensor.ndim));
+  }
   if (tensor.ndim > 0 && tensor.shape == nullptr) bad_argument(str_cat(name, ".shape"), "a pointer", "null");
   std::int64_t elements = 1;
   for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) {
@@ -118,7 +121,7 @@ void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dt
   if (!matches(tensor.dtype, dtype)) {
     bad_argument(str_cat(name, ".dtype"), to_string(dtype), to_string(tensor.dtype));
   }
-  check_dense(name, tensor);
+  check_dense(name, tensor, PLASTICITY_MAX_AXES);
   const auto has_shape = [&](const std::int64_t* size, int rank) {
     return tensor.ndim == rank && std::equal(size, size + rank, tensor.shape);
   };

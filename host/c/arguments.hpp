@@ -24,8 +24,13 @@ constexpr plasticity_dtype dtype_of() {
 std::string to_string(plasticity_dtype dtype);
 std::string to_string(const std::int64_t* shape, std::int32_t ndim);
 
-/// Throws Error(invalid_argument) unless the tensor is dense and row-major. The message names the tensor.
-void check_dense(const std::string& name, const plasticity_tensor& tensor);
+/// The largest number of axes of a tensor of a file or of another library. A larger number is an
+/// uninitialised field, and the shape would be read past its end.
+inline constexpr std::int32_t max_file_axes = 64;
+
+/// Throws Error(invalid_argument) unless the tensor is dense and row-major, with at most `max_axes` axes. The
+/// message names the tensor.
+void check_dense(const std::string& name, const plasticity_tensor& tensor, std::int32_t max_axes);
 
 /// Returns "GROUP.NAME". Not str_cat(), which is slow: every call builds forty names.
 inline std::string full_name(std::string_view group, std::string_view name) {

@@ -44,7 +44,7 @@ plasticity_dtype type_in_memory(io::DType dtype) {
 }
 
 io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
-  check_dense(name, tensor);
+  check_dense(name, tensor, max_file_axes);
   if (tensor.device.kind == PLASTICITY_CUDA)
     bad_argument(str_cat(name, ".device"), "host memory", "CUDA memory");
   io::Tensor copy;

@@ -41,7 +41,7 @@ void take_inputs(Arguments& arguments, const char* group, const Network& network
   Inputs<Real> inputs;
   arguments.take_group(spec, T, B, group, inputs);
   views.x = span_of(inputs.x, T * B * spec.inputs);
-  views.u = span_of(inputs.u, T * B * spec.neurons);
+  views.u = span_of(inputs.u, T * B * spec.gates() * spec.neurons);
   views.pre = span_of(inputs.pre, T * B * spec.inputs);
   views.rate = span_of(inputs.rate, T * B * spec.neurons);
 }
@@ -109,7 +109,7 @@ std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std:
     const auto floats = [&](const char* part, const plasticity_tensor& tensor) {
       const std::string name = str_cat("parameter '", parameter.name, "' ", part);
       Shape flat{{1}, 1};
-      check_dense(name, tensor);
+      check_dense(name, tensor, max_file_axes);
       for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) flat.size[0] *= tensor.shape[axis];
       std::int64_t elements = flat.size[0];
       plasticity_tensor list = tensor;

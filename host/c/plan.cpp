@@ -29,6 +29,7 @@ struct Call {
   }
   Real* y() { return arguments.take<Real>("y", Shape{{T, B, N}, 3}); }
   Real* modulation() { return arguments.take<Real>("modulation", Shape{{T, B}, 2}); }
+  Real* a() { return arguments.take<Real>("a", Shape{{T, B, N}, 3}); }
 };
 
 template <class Kind>
@@ -46,6 +47,7 @@ void forward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, S
   call.take("initial_state", args.initial_state);
   args.y = call.y();
   args.modulation = call.modulation();
+  args.a = call.a();
   call.take("final_state", args.final_state);
   arguments.check_all_used();
   plan.forward(stream, args, tape, scratch);
@@ -61,6 +63,7 @@ void backward(const Plan& plan, Stream stream, Arguments& arguments, Tape tape, 
   call.take(args.masks);
   call.take("initial_state", args.initial_state);
   args.dy = arguments.take<const Real>("dy", Shape{{T, B, N}, 3});
+  args.da = arguments.take<const Real>("da", Shape{{T, B, N}, 3});
   call.take("dfinal_state", args.dfinal_state);
   call.take("dparameters", args.dparameters);
   call.take("dinputs", args.dinputs);
@@ -87,6 +90,7 @@ void step(const Plan& plan, Stream stream, Arguments& arguments, StepState step_
   call.take(args.masks);
   args.y = call.y();
   args.modulation = call.modulation();
+  args.a = call.a();
   arguments.check_all_used();
   plan.step(stream, args, step_state, scratch);
 }

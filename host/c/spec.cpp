@@ -1,6 +1,7 @@
 #include "c/spec.hpp"
 
 #include <algorithm>
+#include <string>
 
 #include "c/status.hpp"
 #include "plasticity/device_memory.hpp"
@@ -27,7 +28,8 @@ static_assert(same(PLASTICITY_ELIGIBILITY_NONE, Eligibility::none) &&
               same(PLASTICITY_ELIGIBILITY_AFTER, Eligibility::after));
 static_assert(same(PLASTICITY_ALPHA_SCALAR, Granularity::scalar) &&
               same(PLASTICITY_ALPHA_POST, Granularity::post) &&
-              same(PLASTICITY_ALPHA_CONNECTION, Granularity::connection));
+              same(PLASTICITY_ALPHA_CONNECTION, Granularity::connection) &&
+              same(PLASTICITY_ALPHA_NONE, Granularity::none));
 static_assert(same(PLASTICITY_ACTIVATION_TANH, Activation::tanh) &&
               same(PLASTICITY_ACTIVATION_SIGMOID, Activation::sigmoid) &&
               same(PLASTICITY_ACTIVATION_RELU, Activation::relu) &&
@@ -78,9 +80,8 @@ bool has_member(const Members& members, std::string_view name) {
 std::optional<Shape> shape_of(const Spec& spec, std::int64_t steps, std::int64_t batch,
                               std::string_view full_name) {
   const Shape sequence{{steps, batch, spec.neurons}, 3};
-  if (full_name == "y" || full_name == "dy" || full_name == "masks.clamp" ||
-      full_name == "masks.clamp_value") {
-    return sequence;
+  for (const std::string_view each : {"y", "dy", "a", "da", "masks.clamp", "masks.clamp_value"}) {
+    if (full_name == each) return sequence;
   }
   if (full_name == "masks.reset") return Shape{{steps, batch}, 2};
   if (full_name == "masks.length") return Shape{{batch}, 1};
@@ -170,6 +171,16 @@ plasticity_status plasticity_device_best(plasticity_device* device) {
 
 plasticity_status plasticity_device_check(plasticity_device device) {
   return guarded([&] { (void)c::to_device(device, 1); });
+}
+
+const char* plasticity_cuda_unavailable_reason(void) {
+  thread_local std::string reason;
+  try {
+    reason = cuda_unavailable_reason();
+  } catch (...) {
+    return "the reason is not known: out of memory";
+  }
+  return reason.c_str();
 }
 
 plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data, size_t bytes) {

@@ -1,6 +1,7 @@
 #include "c/status.hpp"
 
 #include <string>
+#include <string_view>
 
 #include "plasticity/version.hpp"
 
@@ -58,3 +59,24 @@ const char* plasticity_status_name(plasticity_status status) {
 const char* plasticity_last_error(void) { return plasticity::c::last_error.message; }
 
 const char* plasticity_version(void) { return plasticity::version(); }
+
+size_t plasticity_struct_size(const char* name) {
+  struct Struct {
+    std::string_view name;
+    size_t bytes;
+  };
+#define PLASTICITY_STRUCT(type) \
+  Struct { #type, sizeof(type) }
+  static constexpr Struct structs[] = {
+      PLASTICITY_STRUCT(plasticity_device),          PLASTICITY_STRUCT(plasticity_dtype),
+      PLASTICITY_STRUCT(plasticity_tensor),          PLASTICITY_STRUCT(plasticity_argument),
+      PLASTICITY_STRUCT(plasticity_memory),          PLASTICITY_STRUCT(plasticity_spec),
+      PLASTICITY_STRUCT(plasticity_plan_options),    PLASTICITY_STRUCT(plasticity_plan_needs),
+      PLASTICITY_STRUCT(plasticity_network_options), PLASTICITY_STRUCT(plasticity_parameter),
+      PLASTICITY_STRUCT(plasticity_adam_options),    PLASTICITY_STRUCT(plasticity_trainer_options)};
+#undef PLASTICITY_STRUCT
+  for (const Struct& each : structs) {
+    if (name != nullptr && each.name == name) return each.bytes;
+  }
+  return 0;
+}

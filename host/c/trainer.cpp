@@ -17,13 +17,14 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
     plasticity_trainer*& out = not_null(trainer, "trainer");
     plasticity_network& of = not_null(network, "network");
     const plasticity_trainer_options& from = not_null(options, "options");
-    out = new plasticity_trainer{of,
-                                 Trainer(of.network, {.adam = {.learning_rate = from.adam.learning_rate,
-                                                               .beta1 = from.adam.beta1,
-                                                               .beta2 = from.adam.beta2,
-                                                               .epsilon = from.adam.epsilon},
-                                                      .clip_norm = from.clip_norm,
-                                                      .reduction = static_cast<Reduction>(from.reduction)})};
+    out = new plasticity_trainer{
+        of, Trainer(of.network, {.adam = {.learning_rate = from.adam.learning_rate,
+                                          .beta1 = from.adam.beta1,
+                                          .beta2 = from.adam.beta2,
+                                          .epsilon = from.adam.epsilon,
+                                          .not_finite = static_cast<NotFinite>(from.adam.not_finite)},
+                                 .clip_norm = from.clip_norm,
+                                 .reduction = static_cast<Reduction>(from.reduction)})};
   });
 }
 

@@ -11,22 +11,25 @@
 namespace plasticity {
 namespace {
 
+[[noreturn, gnu::cold]] void throw_superfluous(const Spec& spec, const char* group, std::string_view name) {
+  bad_argument(str_cat(group, '.', name),
+               str_cat("null, because the spec has no such tensor (", to_string(spec), ")"), "a tensor");
+}
+
+[[noreturn, gnu::cold]] void throw_missing(const char* group, std::string_view name, const Shape& shape) {
+  std::string dimensions;
+  for (int axis = 0; axis < shape.rank; ++axis) {
+    dimensions += str_cat(axis > 0 ? "," : "", shape.size[static_cast<std::size_t>(axis)]);
+  }
+  bad_argument(str_cat(group, '.', name), str_cat("a tensor of shape [", dimensions, "]"), "null");
+}
+
 /// Throws if the tensor is given and the spec does not have it, or if it is null and required.
 template <class Real>
 void check_tensor(const Spec& spec, const char* group, std::string_view name, const Real* pointer,
                   const std::optional<Shape>& shape, bool required) {
-  const std::string argument = str_cat(group, '.', name);
-  if (!shape && pointer != nullptr) {
-    bad_argument(argument, str_cat("null, because the spec has no such tensor (", to_string(spec), ")"),
-                 "a tensor");
-  }
-  if (shape && required && shape->elements() > 0 && pointer == nullptr) {
-    std::string dimensions;
-    for (int axis = 0; axis < shape->rank; ++axis) {
-      dimensions += str_cat(axis > 0 ? "," : "", shape->size[static_cast<std::size_t>(axis)]);
-    }
-    bad_argument(argument, str_cat("a tensor of shape [", dimensions, "]"), "null");
-  }
+  if (!shape && pointer != nullptr) throw_superfluous(spec, group, name);
+  if (shape && required && pointer == nullptr && shape->elements() > 0) throw_missing(group, name, *shape);
 }
 
 template <class Real>
@@ -86,9 +89,10 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
 }
 
 void check_memory(const char* name, const Memory& memory, std::size_t needed) {
+  if (memory.data == nullptr && (needed > 0 || memory.bytes > 0)) {
+    bad_argument(str_cat(name, ".data"), str_cat(std::max(needed, memory.bytes), " bytes of memory"), "null");
+  }
   if (needed == 0) return;
-  if (memory.data == nullptr)
-    bad_argument(str_cat(name, ".data"), str_cat(needed, " bytes of memory"), "null");
   if (memory.bytes < needed) {
     bad_argument(str_cat(name, ".bytes"), str_cat("at least ", needed), str_cat(memory.bytes));
   }

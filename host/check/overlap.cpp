@@ -47,8 +47,10 @@ class MemoryRegions {
 
   void check() const {
     for (std::size_t a = 0; a < count_; ++a) {
-      for (std::size_t b = 0; b < a; ++b) {
-        if (conflict(regions_[a], regions_[b])) throw_overlap(regions_[a], regions_[b]);
+      if (!regions_[a].written) continue;
+      for (std::size_t b = 0; b < count_; ++b) {
+        const bool is_pair_of_b = regions_[b].written && b >= a;  // each pair of outputs is compared once
+        if (!is_pair_of_b && conflict(regions_[a], regions_[b])) throw_overlap(regions_[a], regions_[b]);
       }
     }
   }
@@ -68,14 +70,13 @@ class MemoryRegions {
     const auto begin = reinterpret_cast<std::uintptr_t>(data);
     regions_.at(count_++) = {group, name, begin, begin + bytes, written, alias_group};
   }
+  /// Whether two regions overlap, of which at least one is written.
   static bool conflict(const Region& a, const Region& b) {
-    if (!a.written && !b.written) return false;
+    if (a.begin >= b.end || b.begin >= a.end) return false;
     const bool may_alias = a.alias_group != 0 && a.alias_group == b.alias_group && a.name == b.name;
-    if (may_alias && a.begin == b.begin) return false;
-    return a.begin < b.end && b.begin < a.end;
+    return !may_alias || a.begin != b.begin;
   }
-  [[noreturn]] static void throw_overlap(const Region& a, const Region& b) {
-    const Region &written = a.written ? a : b, &other = a.written ? b : a;
+  [[noreturn, gnu::cold]] static void throw_overlap(const Region& written, const Region& other) {
     throw Error(ErrorCode::invalid_argument,
                 str_cat(written.group, written.name, ": overlaps ", other.group, other.name));
   }
@@ -98,6 +99,7 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
   regions.add("initial_state.", args.initial_state, 1);
   regions.add_tensor("", "y", args.y, steps * batch * spec.neurons);
   regions.add_tensor("", "modulation", args.modulation, steps * batch);
+  regions.add_tensor("", "a", args.a, steps * batch * spec.neurons);
   regions.add("final_state.", args.final_state, 1);
   regions.add_memory("tape", tape);
   regions.add_memory("scratch", scratch);
@@ -112,6 +114,7 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
   regions.add("inputs.", args.inputs);
   regions.add(args.masks);
   regions.add_tensor("", "dy", args.dy, steps * batch * spec.neurons);
+  regions.add_tensor("", "da", args.da, steps * batch * spec.neurons);
   regions.add("dfinal_state.", args.dfinal_state, 1);
   regions.add("dparameters.", args.dparameters);
   regions.add("dinputs.", args.dinputs);
@@ -130,6 +133,7 @@ void check_overlap(const Spec& spec, std::int64_t batch, const StepArgs<Real>& a
   regions.add(args.masks);
   regions.add_tensor("", "y", args.y, batch * spec.neurons);
   regions.add_tensor("", "modulation", args.modulation, batch);
+  regions.add_tensor("", "a", args.a, batch * spec.neurons);
   regions.add_memory("step_state", step_state);
   regions.add_memory("scratch", scratch);
   regions.check();

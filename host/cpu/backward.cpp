@@ -122,6 +122,7 @@ std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
                                             Scratch scratch) const {
+  if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, interval_));
   const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
   StaggeredArena arena(scratch.data);
   const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),

@@ -235,6 +235,9 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     }
     activate_adjoint(spec.activation, record.unclamped + t * S, at(args.masks.clamp, (t * B + b) * N),
                      space.dy, N);
+    if (args.da != nullptr) {
+      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += args.da[(t * B + b) * N + j];
+    }
     std::copy_n(space.dy, N, plastic);
     std::fill(plastic + N, plastic + S, Real(0));
   }

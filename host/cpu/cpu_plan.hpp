@@ -10,6 +10,7 @@
 #include "cpu/sweeps/cells.hpp"
 #include "cpu/sweeps/products.hpp"
 #include "cpu/sweeps/sweeps.hpp"
+#include "cpu/tape_header.hpp"
 #include "cpu/threads/team.hpp"
 #include "plan/backend.hpp"
 
@@ -199,6 +200,8 @@ class CpuPlan final : public TypedBackend<Real> {
                : std::min<std::int64_t>(group_size(), elements_together);
   }
   std::size_t tape_element_bytes(std::int64_t interval) const;
+  /// Size of a tape with its header; 0 if no element is recorded.
+  std::size_t tape_bytes_with(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;
   std::int64_t choose_interval() const;
   int workers() const {

@@ -1,4 +1,6 @@
-#include <vector>
+#include <array>
+#include <optional>
+#include <span>
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
@@ -153,6 +155,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
                     .c_before = c_before,
                     .c = c});
     std::copy_n(output, N, args.y + row * N);
+    if (args.a != nullptr) std::copy_n(current_of(t) + (lstm ? 2 * S : 0), N, args.a + row * N);
     Real modulation = 0;
     if (spec.has_modulator()) {
       modulation = modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c : output, N);
@@ -179,6 +182,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   void finish(Team& team) {
     for (std::int64_t t = length; t < pass.T; ++t) {
       std::fill_n(args.y + (t * B + b) * N, N, Real(0));
+      if (args.a != nullptr) std::fill_n(args.a + (t * B + b) * N, N, Real(0));
       if (args.modulation != nullptr) args.modulation[t * B + b] = 0;
     }
     const State<Real>& state = args.final_state;
@@ -208,39 +212,40 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
                                             Team& team) const {
-  std::vector<Element> elements;
-  elements.reserve(static_cast<std::size_t>(count));
+  std::array<std::optional<Element>, elements_together> places;  // so that nothing is allocated
+  const std::span<std::optional<Element>> elements(places.data(), static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
     StaggeredArena arena(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
     StaggeredArena empty(nullptr);
     const std::int64_t b = first + k;
-    elements.emplace_back(*this, b, ForwardSpace<Real>(spec, arena),
-                          records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
-    longest = std::max(longest, elements.back().length);
+    const Element& element = places[static_cast<std::size_t>(k)].emplace(
+        *this, b, ForwardSpace<Real>(spec, arena),
+        records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
+    longest = std::max(longest, element.length);
   }
   for (std::int64_t t = 0; t < longest; ++t) {
     ForwardSweep<Real> sweeps[elements_together];
     const Real* x[elements_together];
     Real* currents[elements_together];
     int running = 0;
-    for (Element& element : elements) {
-      if (t >= element.length) continue;
-      element.prepare(t);
-      sweeps[running] = element.sweep;
-      x[running] = element.sweep.x;
-      currents[running++] = element.current_of(t);
+    for (std::optional<Element>& element : elements) {
+      if (t >= element->length) continue;
+      element->prepare(t);
+      sweeps[running] = element->sweep;
+      x[running] = element->sweep.x;
+      currents[running++] = element->current_of(t);
     }
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
       plan.sweeps_.forward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
       if (lstm) plan.add_gate_products(args.parameters, running, x, currents, columns);
     });
-    for (Element& element : elements) {
-      if (t < element.length) element.complete(t);
+    for (std::optional<Element>& element : elements) {
+      if (t < element->length) element->complete(t);
     }
   }
-  for (Element& element : elements) element.finish(team);
+  for (std::optional<Element>& element : elements) element->finish(team);
 }
 
 template <class Real, class Trace>
@@ -253,6 +258,15 @@ void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& paramete
   for (std::int64_t t = 0; t < count; ++t) {
     pad_rows(projected ? parameters.b : at(inputs.u, ((t0 + t) * B + b) * gates * N), gates, N,
              currents + t * gates * S);
+  }
+  if (projected && inputs.u != nullptr) {
+    for (std::int64_t t = 0; t < count; ++t) {
+      for (std::int64_t gate = 0; gate < gates; ++gate) {
+        const Real* u = inputs.u + (((t0 + t) * B + b) * gates + gate) * N;
+        Real* sums = currents + (t * gates + gate) * S;
+        for (std::int64_t j = 0; j < N; ++j) sums[j] += u[j];
+      }
+    }
   }
   for (std::int64_t gate = 0; projected && gate < gates; ++gate) {
     products_.multiply(count, N, I, inputs.x + (t0 * B + b) * I, B * I, parameters.w_in + gate * N, gates * N,
@@ -301,12 +315,16 @@ void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args
   // Elements run together unless a thread would have none.
   const std::int64_t B = options_.batch, threads = options_.device.threads();
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
+  auto* const header =
+      tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
+  if (header != nullptr) header->state = 0;  // until the pass has ended
   parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
                      exceeds_last_level_cache(forward_matrices()),
                      [&](std::int64_t index, std::int64_t slot, Team& team) {
                        const std::int64_t first = index * together;
                        pass.run(first, std::min(together, B - first), slot, team);
                      });
+  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_);
 }
 
 template class CpuPlan<float, float>;

@@ -18,7 +18,9 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
                             gradients.x + b * I, B * I);
   }
   if (gradients.u != nullptr) {
-    for (std::int64_t t = 0; t < length; ++t) std::copy_n(da_of(t, b), N, gradients.u + (t * B + b) * N);
+    const std::int64_t gates = spec.gates();
+    for (std::int64_t t = 0; t < length; ++t)
+      unpad_rows(da_of(t, b), gates, N, gradients.u + (t * B + b) * gates * N);
   }
 }
 

@@ -6,7 +6,8 @@ namespace plasticity::cpu {
 /// The step state of one batch element. The last trace update is pending: the next step applies it.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::StepStateElement {
-  std::int64_t* pending;             // [1] whether an update is pending
+  // [1] 0: no update is pending; 1: one is; 2: one is, of a step that swept in reverse
+  std::int64_t* pending;
   Real* y;                           // [N]
   Real* c;                           // [N]
   Real* x_before;                    // [P] factors of the pending update
@@ -71,6 +72,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
   const bool lstm = spec_.cell == Cell::lstm;
   // A copy of w and alpha costs about one pass over them.
   constexpr std::int64_t min_passes_for_copy = 8;
+  constexpr std::int64_t block_columns = 64;
   StaggeredArena shared(scratch.data);
   const Connection<Real> connected =
       ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
@@ -96,9 +98,19 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                                    .s = space.currents + (lstm ? 2 * S : 0)};
     Connection<Real> c = connected;
     if (*element.pending != 0) c.eta = *element.eta_before;  // eta of the previous step
+    // Matrices that exceed the L2 cache are swept in alternating directions, block of columns by block of
+    // columns. The blocks that one step sweeps last are then in the cache when the next step starts.
+    const bool blocks = options_.batch == 1 && working_set(forward_matrices()) > l2_cache;
+    const bool reverse = blocks && *element.pending == 1;
     team.run([&](std::int64_t share) {
-      const Columns columns = share_of<Real>(N, share);
-      sweeps_.forward(spec_.rule, spec_.eligibility, c, columns, &sweep, 1);
+      const Columns columns = share_of<Real>(N, reverse ? share_count(N) - 1 - share : share);
+      const std::int64_t width = blocks ? block_columns : columns.count;
+      const std::int64_t count = (columns.count + width - 1) / width;
+      for (std::int64_t k = 0; k < count; ++k) {
+        const std::int64_t first = (reverse ? count - 1 - k : k) * width;
+        sweeps_.forward(spec_.rule, spec_.eligibility, c,
+                        {columns.first + first, std::min(width, columns.count - first)}, &sweep, 1);
+      }
       if (lstm) add_gate_products(args.parameters, 1, &x, &space.currents, columns);
     });
 
@@ -116,6 +128,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                     .c_before = element.c,
                     .c = element.c});
     std::copy_n(output, N, args.y + b * N);
+    if (args.a != nullptr) std::copy_n(space.currents + (lstm ? 2 * S : 0), N, args.a + b * N);
     if (!lstm) std::copy_n(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {
@@ -128,7 +141,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     sweeps_.factors(spec_.rule, spec_.eligibility, S, {space.rate, element.post_before, connected.clip},
                     element.kept_before, element.drive_before);
     *element.eta_before = connected.eta;
-    *element.pending = 1;
+    *element.pending = reverse ? 2 : 1;
   };
   parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), false, run);
 }

@@ -35,13 +35,31 @@ void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, dou
   }
 }
 
-void adam_step(std::span<const TrainedTensor> tensors, const AdamOptions& options, const AdamScales& scales) {
-  const AdamConstants constants = constants_of(options);
-  for (const TrainedTensor& tensor : tensors) {
-    for (std::int64_t k = 0; k < tensor.elements; ++k) {
-      adam_update(constants, scales, tensor.gradient[k], tensor.first[k], tensor.second[k], tensor.value[k]);
-    }
+std::int32_t find_not_finite(std::span<const TrainedTensor> tensors) {
+  for (std::size_t index = 0; index < tensors.size(); ++index) {
+    const TrainedTensor& tensor = tensors[index];
+    std::uint32_t bad = 0;  // no early exit within a tensor, so that the loop is a vector loop
+    for (std::int64_t k = 0; k < tensor.elements; ++k) bad |= is_finite(tensor.gradient[k]) ? 0u : 1u;
+    if (bad != 0) return static_cast<std::int32_t>(index);
   }
+  return -1;
+}
+
+void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& options,
+                 const UpdateScales& scales) {
+  const UpdateConstants constants = constants_of(options);
+  dispatch_update(options, [&]<Method method, bool momentum> {
+    for (const TrainedTensor& tensor : tensors) {
+      const float rate = scales.rate * tensor.rate, decay = scales.decay * tensor.rate * tensor.weight_decay;
+      float unused = 0;
+      for (std::int64_t k = 0; k < tensor.elements; ++k) {
+        float& first = has_first<method, momentum> ? tensor.first[k] : unused;
+        float& second = has_second<method> ? tensor.second[k] : unused;
+        update_element<method, momentum>(constants, rate, scales.second, decay, tensor.gradient[k], first,
+                                         second, tensor.value[k]);
+      }
+    }
+  });
 }
 
 }  // namespace plasticity::cpu

@@ -143,7 +143,7 @@ void CudaPlan::step_backward(BackwardStep step, const BackwardArgs<float>& args,
   const Variant variant{.bf16 = rounded,
                         .wide = wide(args.parameters, {upstream.hebb, upstream.eligibility, initial.hebb,
                                                        initial.eligibility})};
-  step.elements = elements_per_block(step.params, variant.wide, multiprocessors_);
+  step.elements = elements_per_block(step.params, variant.wide && !rounded, multiprocessors_);
   std::int64_t loaded_segment = -1;  // the first step of the segment in memory.hebb
   for (step.t = options_.steps; step.t >= 0; --step.t) {
     const std::int64_t first = std::max<std::int64_t>(step.t - 1, 0) / interval_ * interval_;

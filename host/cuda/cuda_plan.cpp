@@ -182,6 +182,7 @@ const float* CudaPlan::input_currents(const Parameters<const float>& parameters,
                   .a = {inputs.x, spec_.inputs, 1},
                   .b = {parameters.w_in, width(), 1},
                   .bias = parameters.b,
+                  .addend = inputs.u,
                   .c = currents},
                  stream);
   return currents;

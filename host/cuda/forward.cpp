@@ -79,7 +79,8 @@ void CudaPlan::launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch
                     .final_hebb = args.final_state.hebb,
                     .final_eligibility = args.final_state.eligibility};
   const bool wide_loads = wide(args.parameters);
-  step.elements = elements_per_block(step.params, wide_loads, multiprocessors_);
+  const bool rounds = memory.record.hebb16 != nullptr && interval_ == 1;  // such a pass has one element
+  step.elements = elements_per_block(step.params, wide_loads && !rounds, multiprocessors_);
   for (step.t = 0; step.t < T; ++step.t) {
     if (current != nullptr) step.current = current + step.t * options_.batch * width();
     kernels_.launch_step(step, wide_loads, stream);

@@ -95,7 +95,7 @@ void CudaPlan::ParameterGradients::write_inputs() const {
   const Inputs<float>& gradients = args.dinputs;
   const std::int64_t rows = p.T * p.B, width = spec.gates() * p.N;
   if (gradients.u != nullptr && rows > 0) {
-    check(cudaMemcpyAsync(gradients.u, memory.da, sizeof(float) * static_cast<std::size_t>(rows * p.N),
+    check(cudaMemcpyAsync(gradients.u, memory.da, sizeof(float) * static_cast<std::size_t>(rows * width),
                           cudaMemcpyDeviceToDevice, stream),
           "cudaMemcpyAsync");
   }
@@ -106,6 +106,7 @@ void CudaPlan::ParameterGradients::write_inputs() const {
                   .a = {memory.da, width, 1},
                   .b = {args.parameters.w_in, 1, width},
                   .bias = nullptr,
+                  .addend = nullptr,
                   .c = gradients.x},
                  stream);
 }

@@ -165,7 +165,8 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .training_scratch_bytes = training_scratch_bytes,
                       .squared_error = run_squared_error,
                       .clip_gradients = run_clip_gradients,
-                      .adam_step = run_adam_step,
+                      .find_not_finite = run_find_not_finite,
+                      .update_step = run_update_step,
                       .begin_range = begin_range,
                       .end_range = end_range};
 

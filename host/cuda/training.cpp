@@ -13,12 +13,14 @@ namespace {
 /// The non-empty tensors, split into tables of at most max_tensors. At least one table.
 std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
   std::vector<TensorTable> tables(1);
-  for (const TrainedTensor& tensor : tensors) {
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    const TrainedTensor& tensor = tensors[k];
     if (tensor.elements == 0) continue;
     if (tables.back().count == TensorTable::max_tensors) tables.emplace_back();
     TensorTable& table = tables.back();
     const std::int64_t chunks = (tensor.elements - 1) / chunk_elements + 1;
     table.first_chunk[table.count + 1] = table.first_chunk[table.count] + chunks;
+    table.index[table.count] = static_cast<std::uint32_t>(k);
     table.tensors[table.count++] = tensor;
   }
   return tables;
@@ -59,19 +61,33 @@ void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor>
   }
 }
 
-void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                   const AdamOptions& options, const AdamScales* scales) {
+void run_find_not_finite(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                         std::int32_t* found) {
+  const CurrentDevice current(index);
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    check_device_pointer(index, str_cat("tensors[", k, "]").c_str(), "gradient", tensors[k].gradient);
+  }
+  check_device_pointer(index, "", "found", found);
+  // All bits set: -1 for the caller, and above every index for the kernel.
+  check(cudaMemsetAsync(found, 0xff, sizeof(*found), stream.handle), "find_not_finite");
+  for (const TensorTable& table : tables_of(tensors))
+    launch_not_finite(table, reinterpret_cast<std::uint32_t*>(found), stream.handle);
+}
+
+void run_update_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                     const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto) {
   const CurrentDevice current(index);
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     const std::string name = str_cat("tensors[", k, "]");
     check_device_pointer(index, name.c_str(), "value", tensors[k].value);
     check_device_pointer(index, name.c_str(), "gradient", tensors[k].gradient);
-    check_device_pointer(index, name.c_str(), "first", tensors[k].first);
-    check_device_pointer(index, name.c_str(), "second", tensors[k].second);
+    if (uses_first_moment(options)) check_device_pointer(index, name.c_str(), "first", tensors[k].first);
+    if (uses_second_moment(options)) check_device_pointer(index, name.c_str(), "second", tensors[k].second);
   }
   check_device_pointer(index, "", "scales", scales);
+  check_device_pointer(index, "", "veto", veto);
   for (const TensorTable& table : tables_of(tensors))
-    launch_adam(table, constants_of(options), scales, stream.handle);
+    launch_update(table, options, scales, veto, stream.handle);
 }
 
 }  // namespace plasticity::cuda

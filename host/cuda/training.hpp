@@ -13,7 +13,9 @@ std::size_t training_scratch_bytes();
 void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
 void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                         double* norm, Scratch scratch);
-void run_adam_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                   const AdamOptions& options, const AdamScales* scales);
+void run_find_not_finite(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                         std::int32_t* found);
+void run_update_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                     const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto);
 
 }  // namespace plasticity::cuda

@@ -32,8 +32,10 @@ struct CudaApi {
   void (*squared_error)(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
   void (*clip_gradients)(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                          double* norm, Scratch scratch);
-  void (*adam_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
-                    const AdamOptions& options, const AdamScales* scales);
+  void (*find_not_finite)(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                          std::int32_t* found);
+  void (*update_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
+                      const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto);
   void (*begin_range)(const char* name) noexcept;  // a range in a profiler's timeline
   void (*end_range)() noexcept;
 };

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <locale>
 #include <span>
+#include <sstream>
 
 #include "io/byte_source.hpp"
 #include "io/messages.hpp"
@@ -31,6 +33,7 @@ std::uint32_t read_number(ByteSource& in, int header) {
 void check_magic(const std::string& file, std::uint32_t magic, std::uint32_t expected) {
   if (magic == expected) return;
   std::ostringstream hex;
+  hex.imbue(std::locale::classic());
   hex << "0x" << std::hex << magic;
   const std::uint32_t type = magic >> 8;
   // int8, int16, int32, float, double

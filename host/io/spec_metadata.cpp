@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/throw_error.hpp"
+#include "io/file_keys.hpp"
 
 namespace plasticity {
 namespace {
@@ -51,31 +52,44 @@ Number read_number(const io::TensorFile& file, const std::string& key) {
 template std::int64_t read_number<std::int64_t>(const io::TensorFile&, const std::string&);
 template double read_number<double>(const io::TensorFile&, const std::string&);
 
-void write_spec(const Spec& spec, io::TensorFile& file) {
-  file.metadata["cell"] = to_string(spec.cell);
-  file.metadata["rule"] = to_string(spec.rule);
-  file.metadata["rate"] = to_string(spec.rate);
-  file.metadata["eligibility"] = to_string(spec.eligibility);
-  file.metadata["alpha"] = to_string(spec.alpha);
-  file.metadata["activation"] = to_string(spec.activation);
-  file.metadata["modulator_source"] = to_string(spec.modulator_source);
-  file.metadata["I"] = str_cat(spec.inputs);
-  file.metadata["N"] = str_cat(spec.neurons);
-  file.metadata["clip"] = exact_text(spec.clip);
+namespace {
+
+/// Returns the entries of a Spec.
+std::map<std::string, std::string> entries(const Spec& spec) {
+  return {{"cell", std::string(to_string(spec.cell))},
+          {"rule", std::string(to_string(spec.rule))},
+          {"rate", std::string(to_string(spec.rate))},
+          {"eligibility", std::string(to_string(spec.eligibility))},
+          {"alpha", std::string(to_string(spec.alpha))},
+          {"activation", std::string(to_string(spec.activation))},
+          {"modulator_source", std::string(to_string(spec.modulator_source))},
+          {"I", str_cat(spec.inputs)},
+          {"N", str_cat(spec.neurons)},
+          {"clip", exact_text(spec.clip)}};
 }
 
-Spec read_spec(const io::TensorFile& file) {
+}  // namespace
+
+void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefix) {
+  for (const auto& [key, value] : entries(spec)) file.metadata[prefix + key] = value;
+}
+
+void check_no_spec(const io::TensorFile& file, const std::string& prefix) {
+  for (const auto& [key, value] : entries({})) check_new_metadata(file, prefix + key);
+}
+
+Spec read_spec(const io::TensorFile& file, const std::string& prefix) {
   Spec spec;
-  spec.cell = read_choice<Cell>(file, "cell");
-  spec.rule = read_choice<Rule>(file, "rule");
-  spec.rate = read_choice<Rate>(file, "rate");
-  spec.eligibility = read_choice<Eligibility>(file, "eligibility");
-  spec.alpha = read_choice<Granularity>(file, "alpha");
-  spec.activation = read_choice<Activation>(file, "activation");
-  spec.modulator_source = read_choice<ModulatorSource>(file, "modulator_source");
-  spec.inputs = read_number<std::int64_t>(file, "I");
-  spec.neurons = read_number<std::int64_t>(file, "N");
-  spec.clip = read_number<double>(file, "clip");
+  spec.cell = read_choice<Cell>(file, prefix + "cell");
+  spec.rule = read_choice<Rule>(file, prefix + "rule");
+  spec.rate = read_choice<Rate>(file, prefix + "rate");
+  spec.eligibility = read_choice<Eligibility>(file, prefix + "eligibility");
+  spec.alpha = read_choice<Granularity>(file, prefix + "alpha");
+  spec.activation = read_choice<Activation>(file, prefix + "activation");
+  spec.modulator_source = read_choice<ModulatorSource>(file, prefix + "modulator_source");
+  spec.inputs = read_number<std::int64_t>(file, prefix + "I");
+  spec.neurons = read_number<std::int64_t>(file, prefix + "N");
+  spec.clip = read_number<double>(file, prefix + "clip");
   try {
     spec.validate();  // an invalid spec is an error in the file
   } catch (const Error& error) {

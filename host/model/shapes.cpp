@@ -1,47 +1,41 @@
-#include "plasticity/arguments.hpp"
+#include "model/shapes.hpp"
 
 namespace plasticity {
+namespace {
+
+/// The index of `name` in Group::members(), or the size of the list if it has no such name.
+template <class Group>
+constexpr std::size_t index_of(std::string_view name) {
+  std::size_t index = 0;
+  for (const auto& field : Group::members()) {
+    if (field.name == name) break;
+    ++index;
+  }
+  return index;
+}
+
+// shapes.hpp relies on this order.
+using P = Parameters<float>;
+static_assert(index_of<P>("w_in") == 0 && index_of<P>("b") == 1 && index_of<P>("w") == 2 &&
+              index_of<P>("w_gates") == 3 && index_of<P>("alpha") == 4 && index_of<P>("eta") == 5 &&
+              index_of<P>("modulator.weight") == 6 && index_of<P>("modulator.bias") == 7 &&
+              index_of<P>("fan_out.weight") == 8 && index_of<P>("fan_out.bias") == 9);
+static_assert(index_of<Inputs<float>>("x") == 0 && index_of<Inputs<float>>("u") == 1 &&
+              index_of<Inputs<float>>("pre") == 2 && index_of<Inputs<float>>("rate") == 3);
+static_assert(index_of<State<float>>("y") == 0 && index_of<State<float>>("c") == 1 &&
+              index_of<State<float>>("hebb") == 2 && index_of<State<float>>("eligibility") == 3);
+
+}  // namespace
 
 std::optional<Shape> parameter_shape(const Spec& spec, std::string_view name) {
-  const std::int64_t I = spec.inputs, N = spec.neurons, P = spec.presynaptic(), G = spec.gates();
-  const auto vector = [](std::int64_t size) { return Shape{{size}, 1}; };
-  const auto matrix = [](std::int64_t rows, std::int64_t columns) { return Shape{{rows, columns}, 2}; };
-  const bool has_projection = spec.is_recurrent() && spec.inputs > 0;
-
-  if (name == "w_in" && has_projection) return matrix(I, G * N);
-  if (name == "b" && has_projection) return vector(G * N);
-  if (name == "w") return matrix(P, N);
-  if (name == "w_gates" && spec.cell == Cell::lstm) return matrix(N, 3 * N);
-  if (name == "alpha") {
-    if (spec.alpha == Granularity::connection) return matrix(P, N);
-    return vector(spec.alpha == Granularity::post ? N : 1);
-  }
-  if (name == "eta" && spec.has_eta()) return vector(1);
-  if (name == "modulator.weight" && spec.has_modulator()) return vector(N);
-  if (name == "modulator.bias" && spec.has_modulator()) return vector(1);
-  if (name == "fan_out.weight" && spec.rate == Rate::fan_out) return vector(N);
-  if (name == "fan_out.bias" && spec.rate == Rate::fan_out) return vector(N);
-  return std::nullopt;
+  return parameter_shape_at(spec, index_of<Parameters<float>>(name));
 }
-
 std::optional<Shape> input_shape(const Spec& spec, std::int64_t steps, std::int64_t batch,
                                  std::string_view name) {
-  const auto sequence = [&](std::int64_t width) { return Shape{{steps, batch, width}, 3}; };
-  const bool feedforward = spec.cell == Cell::feedforward;
-  if (name == "x" && !feedforward && spec.inputs > 0) return sequence(spec.inputs);
-  if (name == "u" && (feedforward || spec.inputs == 0)) return sequence(spec.neurons);
-  if (name == "pre" && feedforward) return sequence(spec.inputs);
-  if (name == "rate" && spec.rate == Rate::external) return sequence(spec.neurons);
-  return std::nullopt;
+  return input_shape_at(spec, steps, batch, index_of<Inputs<float>>(name));
 }
-
 std::optional<Shape> state_shape(const Spec& spec, std::int64_t batch, std::string_view name) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic();
-  if (name == "y" && spec.is_recurrent()) return Shape{{batch, N}, 2};
-  if (name == "c" && spec.cell == Cell::lstm) return Shape{{batch, N}, 2};
-  if (name == "hebb") return Shape{{batch, P, N}, 3};
-  if (name == "eligibility" && spec.has_eligibility()) return Shape{{batch, P, N}, 3};
-  return std::nullopt;
+  return state_shape_at(spec, batch, index_of<State<float>>(name));
 }
 
 }  // namespace plasticity

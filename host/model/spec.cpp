@@ -29,7 +29,7 @@ struct Names<Eligibility> {
 };
 template <>
 struct Names<Granularity> {
-  static constexpr std::array<std::string_view, 3> list{"scalar", "post", "connection"};
+  static constexpr std::array<std::string_view, 4> list{"scalar", "post", "connection", "none"};
 };
 template <>
 struct Names<Activation> {
@@ -128,6 +128,10 @@ void Spec::validate() const {
   if (has_clip(rule) && !(clip > 0 && std::isfinite(clip))) {
     bad_spec("clip", str_cat("a finite value above 0 for rule ", to_string(rule)), str_cat(clip));
   }
+  if (!is_plastic() && has_eligibility())
+    bad_spec("eligibility", "none with alpha none (no trace)", std::string(to_string(eligibility)));
+  if (!is_plastic() && rate != Rate::fixed)
+    bad_spec("rate", "fixed with alpha none (no trace)", std::string(to_string(rate)));
   if (has_eligibility() && rate == Rate::fixed) {
     bad_spec("rate",
              str_cat("modulated, fan_out or external with eligibility ", to_string(eligibility),

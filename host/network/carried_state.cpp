@@ -2,13 +2,40 @@
 
 #include <algorithm>
 
+#include "base/arena.hpp"
+#include "base/throw_error.hpp"
 #include "network/by_name.hpp"
+#include "network/checksum.hpp"
 #include "plan/staging.hpp"
 
 namespace plasticity {
 
+namespace {
+
+State<float> take_state(const Spec& spec, std::int64_t batch, Arena& arena) {
+  State<float> pointers;
+  for (const auto& [name, member] : State<float>::members()) {
+    if (const std::optional<Shape> shape = state_shape(spec, batch, name))
+      pointers.*member = arena.take<float>(shape->elements());
+  }
+  return pointers;
+}
+
+}  // namespace
+
+std::size_t state_bytes(const Spec& spec, std::int64_t batch) {
+  Arena counter(nullptr);
+  take_state(spec, batch, counter);
+  return counter.bytes();
+}
+
+State<float> state_in(const Spec& spec, std::int64_t batch, void* block) {
+  Arena arena(block);
+  return take_state(spec, batch, arena);
+}
+
 CarriedState::CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream)
-    : device_(device), stream_(stream) {
+    : batch_(batch), device_(device), stream_(stream) {
   for (const auto& [name, member] : State<float>::members()) {
     const std::optional<Shape> shape = state_shape(spec, batch, name);
     if (!shape) continue;
@@ -28,7 +55,7 @@ State<float> CarriedState::values() {
 }
 
 void CarriedState::values_written() {
-  for (Tensor& tensor : tensors_) tensor.host_is_newer = false;
+  for (Tensor& tensor : tensors_) tensor.host_is_newer = tensor.is_noted = false;
 }
 
 State<float> CarriedState::gradients() {
@@ -43,6 +70,7 @@ State<float> CarriedState::gradients() {
 void CarriedState::set_zero() {
   for (Tensor& tensor : tensors_) {
     fill_zero(device_, stream_, tensor.value.data(), tensor.bytes);
+    tensor.is_noted = false;
     if (tensor.host_is_newer) std::fill(tensor.host.begin(), tensor.host.end(), 0.0f);
   }
 }
@@ -57,6 +85,48 @@ std::span<float> CarriedState::on_host(std::string_view name) {
     tensor.host_is_newer = true;
   }
   return tensor.host;
+}
+
+std::span<const float> CarriedState::host_view(const Tensor& tensor) const {
+  if (device_.kind() == DeviceKind::cuda) return tensor.host;
+  return {static_cast<const float*>(tensor.value.data()), tensor.bytes / sizeof(float)};
+}
+
+void CarriedState::note(std::string_view name) {
+  Tensor& tensor = by_name(tensors_, name);
+  if (tensor.is_noted) return;
+  tensor.is_noted = true;
+  tensor.noted = checksum(host_view(tensor));
+}
+
+bool CarriedState::is_unchanged() const {
+  return std::all_of(tensors_.begin(), tensors_.end(), [&](const Tensor& tensor) {
+    return !tensor.is_noted || checksum(host_view(tensor)) == tensor.noted;
+  });
+}
+
+std::vector<float> CarriedState::host_copy(std::string_view name) const {
+  const Tensor& tensor = by_name(tensors_, name);
+  if (tensor.host_is_newer) return tensor.host;
+  std::vector<float> values(tensor.bytes / sizeof(float));
+  copy(device_, stream_, values.data(), tensor.value.data(), tensor.bytes);
+  return values;
+}
+
+void CarriedState::set_gradients_zero() {
+  for (const Tensor& tensor : tensors_) fill_zero(device_, stream_, tensor.gradient.data(), tensor.bytes);
+}
+
+void CarriedState::add_to_gradient(std::string_view name, std::span<const float> upstream) {
+  const Tensor& tensor = by_name(tensors_, name);
+  std::vector<float> sum(upstream.size());
+  copy(device_, stream_, sum.data(), tensor.gradient.data(), tensor.bytes);
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += upstream[k];
+  copy(device_, stream_, tensor.gradient.data(), sum.data(), tensor.bytes);
+}
+
+void CarriedState::copy_gradient(std::string_view name, std::span<float> to) const {
+  copy(device_, stream_, to.data(), by_name(tensors_, name).gradient.data(), to.size_bytes());
 }
 
 }  // namespace plasticity

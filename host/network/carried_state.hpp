@@ -6,6 +6,7 @@
 
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
+#include "plasticity/io/safetensors.hpp"
 
 namespace plasticity {
 
@@ -13,12 +14,18 @@ inline State<const float> as_const(const State<float>& pointers) {
   return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
 }
 
+/// Returns the size of a block that holds a whole state, and the tensors in such a block.
+std::size_t state_bytes(const Spec& spec, std::int64_t batch);
+State<float> state_in(const Spec& spec, std::int64_t batch, void* block);
+
 /// The state that a network carries from call to call, and the gradient that backward passes from a window to
 /// the one before it. Both are in device memory.
 class CarriedState {
  public:
   /// Allocates the state and sets it to zero. All work is enqueued on `stream`.
   CarriedState(const Spec& spec, std::int64_t batch, Device device, Stream stream);
+
+  std::int64_t batch() const { return batch_; }
 
   /// Returns the state on the device, after uploading the host's changes.
   State<float> values();
@@ -35,6 +42,20 @@ class CarriedState {
   /// Error(invalid_argument) for an unknown name.
   std::span<float> on_host(std::string_view name);
 
+  /// Notes the content of a tensor that on_host() has returned. is_unchanged() returns whether all noted
+  /// tensors have their content still. values_written() and set_zero() remove the notes.
+  void note(std::string_view name);
+  bool is_unchanged() const;
+
+  /// Returns a copy of the tensor `name` in host memory.
+  std::vector<float> host_copy(std::string_view name) const;
+
+  void set_gradients_zero();  ///< call gradients() first
+  /// Adds `upstream` in host memory to the gradient of the tensor `name`.
+  void add_to_gradient(std::string_view name, std::span<const float> upstream);
+  /// Copies the gradient of the tensor `name` to host memory.
+  void copy_gradient(std::string_view name, std::span<float> to) const;
+
  private:
   struct Tensor {
     std::string_view name;
@@ -43,7 +64,12 @@ class CarriedState {
     DeviceMemory value, gradient{};
     std::vector<float> host{};   // copy of the value, used on a GPU only
     bool host_is_newer = false;  // on_host() returned the copy, so the caller may have changed it
+    bool is_noted = false;
+    std::uint64_t noted = 0;  // checksum
   };
+  std::span<const float> host_view(const Tensor& tensor) const;
+
+  std::int64_t batch_;
   Device device_;
   Stream stream_;
   std::vector<Tensor> tensors_;

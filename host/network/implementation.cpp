@@ -1,8 +1,11 @@
 #include "network/implementation.hpp"
 
+#include <cstdlib>
+
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
-#include "io/spec_metadata.hpp"
+#include "io/file_keys.hpp"
+#include "io/safetensors_header.hpp"
 
 namespace plasticity {
 namespace {
@@ -23,9 +26,8 @@ Element* optional(const char* name, std::span<Element> view, std::int64_t expect
 
 /// Returns the data of an input after checking its size. Throws if the spec has no such input and the view is
 /// not empty.
-template <class Element>
-Element* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
-               std::span<Element> view) {
+const float* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
+                   std::span<const float> view) {
   const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
   if (!shape && !view.empty()) {
     bad_argument(str_cat("sequence.", name),
@@ -40,18 +42,48 @@ const NetworkOptions& checked_options(const NetworkOptions& options) {
   return options;
 }
 
+bool checks_requested() {
+  const char* variable = std::getenv("PLASTICITY_CHECKS");
+  const std::string_view value = variable == nullptr ? "" : variable;
+  if (value == "on") return true;
+  if (!value.empty() && value != "off")
+    bad_argument("PLASTICITY_CHECKS", "on or off", str_cat('\'', value, '\''));
+  return false;
+}
+
+constexpr const char* busy =
+    "network: another thread is running a call on it. One thread at a time may use a network; use "
+    "Network::share() for a second state on the same parameters";
+constexpr const char* busy_parameters =
+    "network: another thread is changing the parameters or gradients that this network shares, or reading "
+    "them during this change";
+
 }  // namespace
 
-Network::Implementation::Implementation(const Spec& network_spec, const NetworkOptions& network_options)
+Network::Implementation::Implementation(const Spec& network_spec, const NetworkOptions& network_options,
+                                        std::shared_ptr<NetworkParameters> shared)
     : spec(network_spec),
       options(checked_options(network_options)),
-      plans{{1, make_plan(1)}},  // throws for bad options before anything is allocated
-      parameters(spec, options.seed, options.device, options.stream),
-      state(spec, options.batch, options.device, options.stream) {}
+      // Throws for bad options before anything is allocated.
+      plans{{{1, options.batch}, make_plan(1, options.batch)}},
+      parameters(shared != nullptr ? std::move(shared)
+                                   : std::make_shared<NetworkParameters>(spec, options.name, options.seed,
+                                                                         options.device, options.stream)),
+      state(spec, options.batch, options.device, options.stream),
+      checks_parameters(checks_requested()) {}
 
-Plan Network::Implementation::make_plan(std::int64_t steps) const {
+Network::Implementation::Call::Call(Implementation& network, bool writes) : network_(network.gate, busy) {
+  Gate& shared = network.parameters->gate;
+  if (writes || network.options.device.kind() == DeviceKind::cuda) {
+    writes_.emplace(shared, busy_parameters);
+  } else {
+    reads_.emplace(shared, busy_parameters);
+  }
+}
+
+Plan Network::Implementation::make_plan(std::int64_t steps, std::int64_t batch) const {
   return Plan(spec, {.steps = steps,
-                     .batch = options.batch,
+                     .batch = batch,
                      .device = options.device,
                      .precision = options.precision,
                      .checkpoint_interval = options.checkpoint_interval,
@@ -59,14 +91,25 @@ Plan Network::Implementation::make_plan(std::int64_t steps) const {
                      .execution = options.execution});
 }
 
+std::int64_t Network::Implementation::batch_of(const Sequence& sequence) const {
+  const std::int64_t B = state.batch();
+  if (sequence.batch != 0 && sequence.batch != B) {
+    bad_argument("sequence.batch", str_cat(B, ", the batch of the state (reset(B) starts another)"),
+                 str_cat(sequence.batch));
+  }
+  return B;
+}
+
 const Plan& Network::Implementation::plan(std::int64_t steps) {
   if (steps < 0) bad_argument("sequence.steps", "at least 0", str_cat(steps));
-  const auto found = plans.find(steps);
-  return found != plans.end() ? found->second : plans.emplace(steps, make_plan(steps)).first->second;
+  const std::pair key(steps, state.batch());
+  const auto found = plans.find(key);
+  return found != plans.end() ? found->second
+                              : plans.emplace(key, make_plan(steps, state.batch())).first->second;
 }
 
 Inputs<const float> Network::Implementation::inputs_of(const Sequence& sequence) const {
-  const std::int64_t T = sequence.steps, B = options.batch;
+  const std::int64_t T = sequence.steps, B = state.batch();
   return {.x = input(spec, T, B, "x", sequence.x),
           .u = input(spec, T, B, "u", sequence.u),
           .pre = input(spec, T, B, "pre", sequence.pre),
@@ -74,7 +117,7 @@ Inputs<const float> Network::Implementation::inputs_of(const Sequence& sequence)
 }
 
 Masks<float> Network::Implementation::masks_of(const Sequence& sequence) const {
-  const std::int64_t T = sequence.steps, B = options.batch, N = spec.neurons;
+  const std::int64_t T = sequence.steps, B = state.batch(), N = spec.neurons;
   const std::int64_t* length = optional("length", sequence.length, B);
   check_lengths(T, B, length);
   return {.reset = optional("reset", sequence.reset, T * B),
@@ -83,9 +126,26 @@ Masks<float> Network::Implementation::masks_of(const Sequence& sequence) const {
           .clamp_value = optional("clamp_value", sequence.clamp_value, T * B * N)};
 }
 
-void Network::Implementation::run(Window& window, const Sequence& sequence, bool records) {
-  const Plan& p = plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = options.batch, rows = T * B;
+State<float> Network::Implementation::state_values() {
+  if (!is_stepping) return state.values();
+  const State<float> values = state.values();
+  plan(1).store(options.stream, values, step_state.as<StepState>());
+  is_stepping = false;
+  return values;
+}
+
+bool Network::Implementation::can_step(const Sequence& sequence) const {
+  if (sequence.steps != 1 || !sequence.length.empty() || state.batch() == 0) return false;
+  // Kernels of other executions have other bits than those of a single step.
+  const Execution execution = plans.at({1, state.batch()}).execution();
+  return options.device.kind() == DeviceKind::cpu || execution == Execution::step ||
+         execution == Execution::graph;
+}
+
+void Network::Implementation::run(Window& window, const Sequence& sequence, bool owns_inputs,
+                                  bool writes_tape) {
+  const std::int64_t T = sequence.steps, B = batch_of(sequence), rows = T * B;
+  const Plan& p = plan(T);
   ForwardArgs<float> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
@@ -96,49 +156,117 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
   if (spec.has_modulator()) args.modulation = window.modulation.data();
 
   Staging staging(options.device, options.stream, window.tensors);
+  if (owns_inputs) staging.own_inputs();  // backward reads them after the caller may have changed them
   stage_inputs(staging, spec, T, B, args.inputs, args.masks);
   staging.write(args.y, rows * spec.neurons);
   staging.write(args.modulation, rows);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());
-  if (records) make_room(window.tape, options.device, p.tape_bytes());
+  const bool steps = !writes_tape && can_step(sequence);
+  if (steps && !is_stepping) make_room(step_state, options.device, p.step_state_bytes());
+  DeviceMemory tape;
+  if (writes_tape) tape = tapes.take(options.device, p.tape_bytes());
 
-  args.parameters = parameters.values();
-  args.final_state = state.values();
-  args.initial_state = as_const(args.final_state);
-  p.forward(options.stream, args, records ? window.tape.as<Tape>() : Tape{}, scratch.as<Scratch>());
+  args.parameters = parameters->values();
+  if (steps) {
+    if (!is_stepping) p.load(options.stream, as_const(state.values()), step_state.as<StepState>());
+    is_stepping = true;
+    p.step(options.stream,
+           {.parameters = args.parameters,
+            .inputs = args.inputs,
+            .masks = args.masks,
+            .y = args.y,
+            .modulation = args.modulation},
+           step_state.as<StepState>(), scratch.as<Scratch>());
+  } else {
+    args.final_state = state_values();
+    args.initial_state = as_const(args.final_state);
+    p.forward(options.stream, args, tape.as<Tape>(), scratch.as<Scratch>());
+  }
   state.values_written();
   staging.fetch();
   window.steps = T;
   window.inputs = args.inputs;
   window.masks = args.masks;
+  window.tape = std::move(tape);
+  window.has_tape = writes_tape;
   last_modulation = window.modulation;
 }
 
-void Network::Implementation::run_backward(const Window& window, std::span<const float> dy,
-                                           const SequenceGradients& gradients) {
-  const std::int64_t T = window.steps, B = options.batch;
-  const Plan& p = plan(T);
-  BackwardArgs<float> args;
-  args.dy = dy.empty() ? nullptr : dy.data();
-  args.dinputs = {.x = input(spec, T, B, "x", gradients.x),
-                  .u = input(spec, T, B, "u", gradients.u),
-                  .pre = input(spec, T, B, "pre", gradients.pre),
-                  .rate = input(spec, T, B, "rate", gradients.rate)};
-  args.inputs = window.inputs;
-  args.masks = window.masks;
-  Staging staging(options.device, options.stream, upstream);
-  staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
-  staging.write_group(spec, T, B, args.dinputs);
-  staging.send();
-  make_room(scratch, options.device, p.scratch_bytes());
-  if (recorded > 1) args.dinitial_state = state.gradients();  // for the window before this one
-  if (chained) args.dfinal_state = as_const(state.gradients());
-  args.parameters = parameters.values();
-  args.dparameters = parameters.gradients();
-  p.backward(options.stream, args, window.tape.as<Tape>(), scratch.as<Scratch>());
-  staging.fetch();
-  parameters.gradients_written();
+std::span<const float> Network::Implementation::infer(const Sequence& sequence) {
+  const auto exchange = [&] {
+    inferred.y.swap(previous_y);
+    inferred.modulation.swap(previous_modulation);
+  };
+  exchange();
+  try {
+    run(inferred, sequence, /*owns_inputs=*/false, /*writes_tape=*/false);
+  } catch (...) {
+    exchange();
+    throw;
+  }
+  has_moved = recorded > 0;
+  return inferred.y;
+}
+
+void Network::Implementation::reset(std::int64_t batch) {
+  if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
+  if (batch == 0) batch = options.batch;
+  if (batch != state.batch()) {
+    if (!plans.contains({1, batch})) plans.emplace(std::pair(1, batch), make_plan(1, batch));
+    state = CarriedState(spec, batch, options.device, options.stream);
+    step_state = {};
+  } else {
+    state.set_zero();
+  }
+  is_stepping = false;
+  detach();
+}
+
+void Network::Implementation::check_no_windows(const char* call) const {
+  if (recorded > 0) {
+    bad_argument(call, "a network without recorded windows (call backward() for each window, or detach())",
+                 str_cat(recorded, " windows"));
+  }
+}
+
+void Network::Implementation::save_state(io::TensorFile& file) {
+  state_values();
+  const auto key = [&](std::string_view name) { return str_cat("state.", prefix(), name); };
+  for (const auto& member : State<float>::members()) {
+    if (state_shape(spec, state.batch(), member.name)) check_new_tensor(file, key(member.name));
+  }
+  for (const auto& member : State<float>::members()) {
+    if (const auto shape = state_shape(spec, state.batch(), member.name)) {
+      file.tensors[key(member.name)] = io::make_tensor(
+          {shape->size.begin(), shape->size.begin() + shape->rank}, state.host_copy(member.name));
+    }
+  }
+}
+
+void Network::Implementation::load_state(const io::TensorFile& file) {
+  check_no_windows("load_state");
+  std::vector<std::pair<std::string_view, std::vector<float>>> values;
+  std::int64_t batch = -1;
+  for (const auto& member : State<float>::members()) {
+    if (!state_shape(spec, 1, member.name)) continue;
+    const std::string key = str_cat("state.", prefix(), member.name);
+    const io::Tensor& stored = file.at(key);
+    if (batch < 0 && !stored.shape.empty()) batch = stored.shape[0];
+    const Shape shape = *state_shape(spec, std::max<std::int64_t>(batch, 0), member.name);
+    const std::vector<std::int64_t> expected(shape.size.begin(), shape.size.begin() + shape.rank);
+    if (stored.shape != expected) {
+      throw_error(ErrorCode::format, str_cat(file.source, " tensor '", key, "'"),
+                  str_cat("shape ", io::shape_text(expected)),
+                  str_cat("shape ", io::shape_text(stored.shape)));
+    }
+    values.emplace_back(member.name, io::to_floats(stored));
+  }
+  if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
+  for (const auto& [name, tensor] : values) {
+    const std::span<float> to = state.on_host(name);
+    std::copy(tensor.begin(), tensor.end(), to.begin());
+  }
 }
 
 }  // namespace plasticity

@@ -1,9 +1,15 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "network/carried_state.hpp"
+#include "network/gate.hpp"
+#include "network/memory_pool.hpp"
 #include "network/parameters.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/network.hpp"
@@ -11,46 +17,124 @@
 
 namespace plasticity {
 
-/// A recorded forward pass: its inputs, masks and tape on the device, and its outputs on the host.
+/// The results of a call, and a recorded call's inputs, masks and tape.
 struct Window {
   std::int64_t steps = 0;
-  DeviceMemory tensors, tape;
-  Inputs<const float> inputs;
-  Masks<float> masks;
-  std::vector<float> y, modulation;
+  DeviceMemory tensors{}, tape{};
+  Inputs<const float> inputs{};
+  Masks<float> masks{};
+  std::vector<float> y{}, modulation{};  // in host memory
+  std::vector<std::int64_t> length{};    // in host memory, of a recorded window
+  bool has_tape = false;
+  std::uint64_t version = 0, checksum = 0;  // of the parameters
+};
+
+/// The state before a recorded window, in device memory.
+struct StateCheckpoint {
+  std::size_t window;
+  DeviceMemory memory;
 };
 
 /// The data of a Network. Trainer uses it too.
+///
+/// The state is in `state`, or in `step_state` after single steps that were not recorded on a tape
+/// (is_stepping).
+///
+/// Windows. The first `taped_windows` have tapes. Before every `checkpoint_distance`-th later window the
+/// state is copied. Backward runs the later windows again from these copies, and writes at most
+/// `checkpoint_distance` / 2 tapes at a time. The distance doubles when there would be more copies than the
+/// distance. T windows of one step then need about 1.5 sqrt(T) traces, and 2.5 forward passes per window.
 struct Network::Implementation {
   Spec spec;
   NetworkOptions options;
-  std::map<std::int64_t, Plan> plans;  // by T, created when first used
-  NetworkParameters parameters;
+  std::map<std::pair<std::int64_t, std::int64_t>, Plan> plans;  // by T and B, created when first used
+  std::shared_ptr<NetworkParameters> parameters;
   CarriedState state;
-  DeviceMemory upstream, scratch;  // upstream: dy and the gradients of the inputs
-  std::vector<Window> windows;     // the first `recorded` are in use; the others keep their memory for reuse
+  DeviceMemory step_state{};
+  bool is_stepping = false;
+  DeviceMemory upstream{}, scratch{};  // upstream: dy and the gradients of the inputs
+
+  static constexpr std::size_t taped_windows = 3;
+  std::vector<Window> windows{};  // the first `recorded` are in use; the others keep their memory for reuse
   std::size_t recorded = 0;
-  bool chained = false;  // state.gradients() holds the gradient from the window that backward() last removed
-  Window inferred;
-  std::span<const float> last_modulation;
+  bool chained = false;  // state.gradients() holds the gradient from the window that backward() removed last
+  bool has_moved = false;                      // the state is not the one after the last window
+  std::vector<StateCheckpoint> checkpoints{};  // sorted by window
+  std::size_t checkpoint_distance = 1;
+  MemoryPool tapes{}, checkpoint_blocks{};
+  DeviceMemory replayed_state{}, replayed_outputs{};
 
-  Implementation(const Spec& network_spec, const NetworkOptions& network_options);
+  Window inferred{};
+  std::vector<float> previous_y{}, previous_modulation{};  // of infer(); the last y may be the next input
+  std::span<const float> last_modulation{};
+  Gate gate{};
+  bool checks_parameters;  // PLASTICITY_CHECKS
 
-  /// Returns the plan for T = `steps`. Throws Error(invalid_argument) for a negative number.
+  /// Held during a call: turns calls from two threads into an error.
+  class Call {
+   public:
+    /// `writes`: the call changes parameters or gradients. On a GPU every call may upload them.
+    Call(Implementation& network, bool writes);
+
+   private:
+    Gate::Exclusive network_;
+    std::optional<Gate::Exclusive> writes_;
+    std::optional<Gate::Shared> reads_;
+  };
+
+  Implementation(const Spec& network_spec, const NetworkOptions& network_options,
+                 std::shared_ptr<NetworkParameters> shared = nullptr);
+
+  /// Returns the prefix of the network's keys in files: "", or "NAME.".
+  std::string prefix() const { return options.name.empty() ? "" : options.name + "."; }
+
+  /// Returns the batch size of a call. Throws Error(invalid_argument) if it is not that of the state.
+  std::int64_t batch_of(const Sequence& sequence) const;
+
+  /// Returns the plan for T = `steps` and the batch of the state. Throws Error(invalid_argument) for a
+  /// negative number.
   const Plan& plan(std::int64_t steps);
 
   /// Return the sequence's tensors, still in host memory, after checking their sizes.
   Inputs<const float> inputs_of(const Sequence& sequence) const;
   Masks<float> masks_of(const Sequence& sequence) const;
 
-  /// Runs T steps and stores the outputs in `window`. Allocates all memory before it changes the state.
-  void run(Window& window, const Sequence& sequence, bool records);
+  /// Returns the state on the device, after taking it out of the step state.
+  State<float> state_values();
 
-  /// Computes the gradients of a window. Allocates all memory before it changes a gradient.
-  void run_backward(const Window& window, std::span<const float> dy, const SequenceGradients& gradients);
+  std::span<const float> infer(const Sequence& sequence);
+  std::span<const float> record(const Sequence& sequence);
+  void backward(std::span<const float> dy, const SequenceGradients& gradients, const UpstreamGradients& more);
+
+  void reset(std::int64_t batch);  // 0: the options'
+  void detach();
+  /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
+  void check_no_windows(const char* call) const;
+
+  void save_state(io::TensorFile& file);
+  void load_state(const io::TensorFile& file);
 
  private:
-  Plan make_plan(std::int64_t steps) const;
+  Plan make_plan(std::int64_t steps, std::int64_t batch) const;
+  /// Runs T steps and stores the outputs in `window`. Allocates all memory before it changes the state.
+  void run(Window& window, const Sequence& sequence, bool owns_inputs, bool writes_tape);
+  bool can_step(const Sequence& sequence) const;
+  void check_state_continues() const;
+  void check_parameters_unchanged(const Window& window) const;
+
+  bool needs_checkpoint(std::size_t window);
+  StateCheckpoint make_checkpoint(std::size_t window);
+  void drop_checkpoints_from(std::size_t window);
+  void release_tape(Window& window);
+  void write_tapes(std::size_t last);
+  void replay(std::size_t first, std::size_t end, const State<float>& initial, const State<float>& working,
+              bool writes_tapes);
+  void check_upstream(const Window& window, std::span<const float> dy, const UpstreamGradients& more) const;
+  /// Returns dy plus the gradient that reaches y through M. Sets `dv` and `dv0` to the gradients of the
+  /// modulator's weight and bias through `dmodulation`.
+  std::vector<float> through_modulator(const Window& window, std::span<const float> dy,
+                                       std::span<const float> dmodulation, std::vector<float>& dv,
+                                       float& dv0) const;
 };
 
 }  // namespace plasticity

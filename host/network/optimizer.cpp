@@ -1,64 +1,96 @@
 #include "plasticity/optimizer.hpp"
 
+#include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
 #include "network/adam.hpp"
 
 namespace plasticity {
-Adam::Adam(const AdamOptions& options) : options_(options) { check_adam_options(options); }
 
-void Adam::set_learning_rate(double learning_rate) {
+Optimizer::Optimizer(const OptimizerOptions& options) : options_(checked(options)) {}
+Adam::Adam(const AdamOptions& options) : Optimizer(optimizer_of(options)) {}
+
+void Optimizer::set_learning_rate(double learning_rate) {
   check_learning_rate(learning_rate);
-  options_.learning_rate = learning_rate;
+  options_.update.learning_rate = learning_rate;
 }
 
-void Adam::step(std::span<const ParameterView> parameters) {
-  const ProfilerRange range("plasticity::Adam::step");
-  std::set<std::string> seen;
-  for (const ParameterView& parameter : parameters) {
-    const std::string argument = str_cat("parameter '", parameter.name, "'");
-    if (!seen.insert(parameter.name).second) {
-      throw Error(ErrorCode::invalid_argument, argument + ": occurs twice");
-    }
-    if (parameter.gradient.size() != parameter.value.size()) {
-      bad_argument(argument, str_cat("a gradient of ", parameter.value.size(), " elements"),
-                   str_cat(parameter.gradient.size()));
-    }
-    const auto found = moments_.find(parameter.name);
-    if (found != moments_.end() && found->second.first.size() != parameter.value.size()) {
-      bad_argument(argument, str_cat(found->second.first.size(), " elements, as in earlier steps"),
-                   str_cat(parameter.value.size()));
-    }
-  }
+void Optimizer::step(std::span<const ParameterView> parameters) {
+  const ProfilerRange range("plasticity::Optimizer::step");
+  const UpdateOptions& update = options_.update;
+  const bool first = uses_first_moment(update), second = uses_second_moment(update);
+  std::set<std::string_view> seen;
+  std::vector<std::string_view> names;
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
-    Moments& moments = moments_[parameter.name];
-    moments.first.resize(parameter.value.size());
-    moments.second.resize(parameter.value.size());
-    tensors.push_back({parameter.value.data(), parameter.gradient.data(), moments.first.data(),
-                       moments.second.data(), static_cast<std::int64_t>(parameter.value.size())});
+    const auto argument = [&] { return str_cat("parameter '", parameter.name, "'"); };
+    const std::size_t elements = parameter.value.size();
+    if (!seen.insert(parameter.name).second) {
+      throw Error(ErrorCode::invalid_argument, argument() + ": occurs twice");
+    }
+    if (parameter.gradient.size() != elements) {
+      bad_argument(argument(), str_cat("a gradient of ", elements, " elements"),
+                   str_cat(parameter.gradient.size()));
+    }
+    if (const auto found = moments_.find(parameter.name); found != moments_.end()) {
+      const std::size_t before = std::max(found->second.first.size(), found->second.second.size());
+      if (before != elements && (first || second)) {
+        bad_argument(argument(), str_cat(before, " elements, as in earlier steps"), str_cat(elements));
+      }
+    }
+    names.push_back(parameter.name);
+    tensors.push_back({.value = parameter.value.data(),
+                       .gradient = parameter.gradient.data(),
+                       .elements = static_cast<std::int64_t>(elements)});
+  }
+  if (steps_ == 0) check_group_names(options_, names);
+  std::int32_t not_finite = -1;
+  find_not_finite(Device::cpu(1), {}, tensors, &not_finite);
+  if (not_finite >= 0 && options_.not_finite == NotFinite::fail) {
+    throw_not_finite(names[static_cast<std::size_t>(not_finite)]);
+  }
+  if (not_finite >= 0) {
+    ++skipped_;
+    return;
+  }
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    Moments& moments = moments_[parameters[k].name];
+    const std::size_t elements = parameters[k].value.size();
+    if (first) moments.first.resize(elements);
+    if (second) moments.second.resize(elements);
+    tensors[k].first = moments.first.data();
+    tensors[k].second = moments.second.data();
+  }
+  apply_groups(options_, names, tensors);
+  for (const ClippedGroup& group : clipped_groups(options_, names, tensors)) {
+    clip_gradients(Device::cpu(1), {}, group.tensors, group.max_norm, nullptr, {});
   }
   ++steps_;
-  const AdamScales scales = adam_scales(options_, steps_);
-  adam_step(Device::cpu(1), {}, tensors, options_, &scales);
+  const UpdateScales scales = update_scales(update, steps_);
+  update_step(Device::cpu(1), {}, tensors, update, &scales);
+  for (const ParameterView& parameter : parameters) {
+    if (parameter.version != nullptr) ++*parameter.version;
+  }
 }
 
-void Adam::save(io::TensorFile& file) const {
-  AdamRecord record{.steps = steps_};
+void Optimizer::save(io::TensorFile& file) const {
+  OptimizerRecord record{.steps = steps_};
   for (const auto& [name, moments] : moments_) record.moments[name] = {moments.first, moments.second};
-  write_adam(record, file);
+  write_record(options_.update, record, file);
 }
 
-void Adam::load(const io::TensorFile& file) {
-  AdamRecord record = read_adam(file);
+void Optimizer::load(const io::TensorFile& file) {
+  OptimizerRecord record = read_record(options_.update, file);
   std::map<std::string, Moments> moments;
   for (auto& [name, pair] : record.moments) {
     moments[name] = {std::move(pair.first), std::move(pair.second)};
   }
   moments_ = std::move(moments);
   steps_ = record.steps;
+  if (record.learning_rate) options_.update.learning_rate = *record.learning_rate;
 }
 
 double clip_gradients(std::span<const ParameterView> parameters, double max_norm) {

@@ -5,8 +5,10 @@
 
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
 #include "network/by_name.hpp"
+#include "network/checksum.hpp"
 #include "plan/staging.hpp"
 
 namespace plasticity {
@@ -42,17 +44,28 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
 
 constexpr std::size_t alignment = 16;  // of a parameter's offset, in floats
 
+/// Returns the seed of a network's initial values. Without a name it is `seed`. The hash of the name is
+/// FNV-1a.
+std::uint64_t named_seed(std::uint64_t seed, std::string_view name) {
+  if (name.empty()) return seed;
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
+  return seed ^ hash;
+}
+
 }  // namespace
 
-NetworkParameters::NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream)
-    : device_(device), stream_(stream) {
+NetworkParameters::NetworkParameters(const Spec& spec, const std::string& name, std::uint64_t seed,
+                                     Device device, Stream stream)
+    : device_(device), stream_(stream), prefix_(name.empty() ? "" : name + ".") {
   constexpr auto fields = Parameters<float>::members();
   constexpr auto const_fields = Parameters<const float>::members();
   std::size_t floats = 0;
   for (std::size_t k = 0; k < fields.size(); ++k) {
     const std::optional<Shape> shape = parameter_shape(spec, fields[k].name);
     if (!shape) continue;
-    parameters_.push_back({fields[k].name, *shape, const_fields[k].pointer, fields[k].pointer, floats});
+    parameters_.push_back({fields[k].name, prefix_ + std::string(fields[k].name), *shape,
+                           const_fields[k].pointer, fields[k].pointer, floats});
     floats += (parameters_.back().size() + alignment - 1) / alignment * alignment;
   }
   values_ = DeviceMemory(device, floats * sizeof(float));
@@ -64,8 +77,57 @@ NetworkParameters::NetworkParameters(const Spec& spec, std::uint64_t seed, Devic
       parameter.value.is_newer = true;
       values = parameter.value.data;
     }
-    initialise(parameter.name, values, spec, Random(seed, k));
+    initialise(parameter.name, values, spec, Random(named_seed(seed, name), k));
   }
+}
+
+std::shared_ptr<NetworkParameters> NetworkParameters::copy_values() const {
+  return std::shared_ptr<NetworkParameters>(new NetworkParameters(*this, 0));
+}
+
+NetworkParameters::NetworkParameters(const NetworkParameters& other, int)
+    : device_(other.device_),
+      stream_(other.stream_),
+      prefix_(other.prefix_),
+      parameters_(other.parameters_),
+      values_(device_, other.values_.bytes()) {
+  copy(device_, stream_, values_.data(), other.values_.data(), values_.bytes());
+  for (Parameter& parameter : parameters_) {
+    HostCopy& value = parameter.value;
+    value.is_newer = value.is_newer || value.handed_out;
+    value.handed_out = false;
+    parameter.gradient = {};
+  }
+}
+
+std::uint64_t NetworkParameters::checksum() const {
+  std::uint64_t sum = 0;
+  for (const Parameter& parameter : parameters_) {
+    const std::span<const float> values =
+        on_cpu() ? std::span<const float>(value_at(parameter), parameter.size()) : parameter.value.data;
+    sum = sum * 31 + plasticity::checksum(values);
+  }
+  return sum;
+}
+
+std::vector<float> NetworkParameters::host_value(std::string_view name) const {
+  for (const Parameter& parameter : parameters_) {
+    if (parameter.name != name) continue;
+    if (parameter.value.handed_out || parameter.value.is_newer) return parameter.value.data;
+    std::vector<float> values;
+    download(values, value_at(parameter), parameter.size());
+    return values;
+  }
+  return {};
+}
+
+void NetworkParameters::add_to_gradient(std::string_view name, std::span<const float> gradient) {
+  const Parameter& parameter = find(name);
+  if (!parameter.trainable) return;
+  std::vector<float> sum;
+  download(sum, gradient_at(parameter), parameter.size());
+  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += gradient[k];
+  copy(device_, stream_, gradient_at(parameter), sum.data(), sum.size() * sizeof(float));
 }
 
 float* NetworkParameters::value_at(const Parameter& parameter) const {
@@ -138,27 +200,41 @@ std::vector<ParameterView> NetworkParameters::views() {
   std::vector<ParameterView> views;
   for (Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
-    views.push_back({std::string(parameter.name), parameter.shape,
+    views.push_back({parameter.full_name, parameter.shape,
                      hand_out(parameter.value, value_at(parameter), parameter.size()),
-                     hand_out(parameter.gradient, gradient_at(parameter), parameter.size())});
+                     hand_out(parameter.gradient, gradient_at(parameter), parameter.size()), &version_});
   }
   return views;
 }
 
 std::span<float> NetworkParameters::value(std::string_view name) {
-  Parameter& parameter = by_name(parameters_, name);
+  Parameter& parameter = find(name);
   return hand_out(parameter.value, value_at(parameter), parameter.size());
 }
 
 void NetworkParameters::set_trainable(std::string_view name, bool trainable) {
-  by_name(parameters_, name).trainable = trainable;
+  find(name).trainable = trainable;
+}
+
+NetworkParameters::Parameter& NetworkParameters::find(std::string_view name) {
+  for (Parameter& parameter : parameters_) {
+    if (parameter.full_name == name) return parameter;
+  }
+  return by_name(parameters_, name);
+}
+
+std::optional<Shape> NetworkParameters::shape_of(std::string_view full_name) const {
+  for (const Parameter& parameter : parameters_) {
+    if (parameter.full_name == full_name) return parameter.shape;
+  }
+  return std::nullopt;
 }
 
 std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
   std::vector<Trained> list;
   for (const Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
-    list.push_back({parameter.name,
+    list.push_back({parameter.full_name,
                     {.value = value_at(parameter),
                      .gradient = gradient_at(parameter),
                      .elements = parameter.shape.elements()}});
@@ -167,9 +243,14 @@ std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
 }
 
 void NetworkParameters::step_written() {
+  ++version_;
   for (Parameter& parameter : parameters_) {
     for (HostCopy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
   }
+}
+
+void NetworkParameters::check_not_in(const io::TensorFile& file) const {
+  for (const Parameter& parameter : parameters_) check_new_tensor(file, "param." + parameter.full_name);
 }
 
 void NetworkParameters::save(io::TensorFile& file) const {
@@ -183,14 +264,14 @@ void NetworkParameters::save(io::TensorFile& file) const {
       download(downloaded, value_at(parameter), parameter.size());
       values = downloaded;
     }
-    file.tensors[str_cat("param.", parameter.name)] = io::make_tensor(dimensions(parameter.shape), values);
+    file.tensors["param." + parameter.full_name] = io::make_tensor(dimensions(parameter.shape), values);
   }
 }
 
 void NetworkParameters::load(const io::TensorFile& file) {
   std::vector<std::vector<float>> values;
   for (const Parameter& parameter : parameters_) {
-    const std::string name = str_cat("param.", parameter.name);
+    const std::string name = "param." + parameter.full_name;
     const io::Tensor& stored = file.at(name);
     if (stored.shape != dimensions(parameter.shape)) {
       throw_error(ErrorCode::format, str_cat(file.source, " tensor '", name, "'"),
@@ -199,6 +280,7 @@ void NetworkParameters::load(const io::TensorFile& file) {
     }
     values.push_back(io::to_floats(stored));
   }
+  ++version_;
   for (Parameter& parameter : parameters_) parameter.value.data.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
     Parameter& parameter = parameters_[k];

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "network/gate.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/io/safetensors.hpp"
@@ -17,8 +21,9 @@ namespace plasticity {
 /// uploads it first. This ends when a step on the device writes the parameters (step_written()).
 class NetworkParameters {
  public:
-  /// Sets the initial values (see Network). All work is enqueued on `stream`.
-  NetworkParameters(const Spec& spec, std::uint64_t seed, Device device, Stream stream);
+  /// Sets the initial values (see Network). `name` is that of the network. All work is enqueued on `stream`.
+  NetworkParameters(const Spec& spec, const std::string& name, std::uint64_t seed, Device device,
+                    Stream stream);
 
   /// Returns the values on the device, after uploading the host's changes.
   Parameters<const float> values();
@@ -33,9 +38,25 @@ class NetworkParameters {
   std::span<float> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
 
+  /// Counts the changes of the values that the library makes: load(), optimisers, step_written(). Optimisers
+  /// increment it through ParameterView::version.
+  std::uint64_t version() const { return version_; }
+  /// Returns a checksum of the values. On a GPU it covers the host copies only.
+  std::uint64_t checksum() const;
+
+  /// Returns a copy of the values. Its gradients are zero.
+  std::shared_ptr<NetworkParameters> copy_values() const;
+
+  /// Returns a copy of the value `name` in host memory.
+  std::vector<float> host_value(std::string_view name) const;
+  /// Adds to the gradient `name` on the device, if the parameter is trainable. Call gradients() first.
+  void add_to_gradient(std::string_view name, std::span<const float> gradient);
+
+  Gate gate{};  // of all networks that share the parameters
+
   /// A trainable parameter on the device, without moments.
   struct Trained {
-    std::string_view name;
+    std::string_view name;  // the full name
     TrainedTensor tensor;
   };
   /// Returns the trainable parameters in the order of views(). Call values() and gradients() first.
@@ -47,8 +68,13 @@ class NetworkParameters {
   /// written values and gradients.
   void step_written();
 
-  /// Store and load the values as "param.NAME". load() throws Error(format) and changes nothing if a
-  /// parameter is missing or has another shape.
+  /// Returns the shape of the parameter with this full name, if there is one.
+  std::optional<Shape> shape_of(std::string_view full_name) const;
+
+  /// Store and load the values as "param." and the full name. check_not_in() throws Error(invalid_argument)
+  /// if the file has one of these tensors. load() throws Error(format) and changes nothing if a parameter is
+  /// missing or has another shape.
+  void check_not_in(const io::TensorFile& file) const;
   void save(io::TensorFile& file) const;
   void load(const io::TensorFile& file);
 
@@ -60,7 +86,8 @@ class NetworkParameters {
     bool is_newer = false;    // the copy has changed and is not uploaded yet
   };
   struct Parameter {
-    std::string_view name;
+    std::string_view name;  // within the network, for example "w"
+    std::string full_name;  // "w", or "actor.w" in a network with the name "actor"
     Shape shape;
     const float* Parameters<const float>::*value_member;
     float* Parameters<float>::*gradient_member;
@@ -70,6 +97,8 @@ class NetworkParameters {
 
     std::size_t size() const { return static_cast<std::size_t>(shape.elements()); }
   };
+  NetworkParameters(const NetworkParameters& other, int);
+  Parameter& find(std::string_view name);
   float* value_at(const Parameter& parameter) const;
   float* gradient_at(const Parameter& parameter) const;
   void make_gradients();
@@ -80,6 +109,8 @@ class NetworkParameters {
 
   Device device_;
   Stream stream_;
+  std::string prefix_;  // "", or "actor." in a network with the name "actor"
+  std::uint64_t version_ = 0;
   std::vector<Parameter> parameters_;
   DeviceMemory values_, gradients_{};
 };

@@ -5,6 +5,7 @@
 #include <functional>
 #include <initializer_list>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "base/throw_error.hpp"
@@ -17,29 +18,39 @@
 namespace plasticity {
 namespace {
 
-/// Adam's moments of one parameter, in device memory.
+/// The moments of one parameter, in device memory. A moment that the method does not use is empty.
 struct DeviceMoments {
-  DeviceMemory first, second;
+  DeviceMemory first{}, second{};
   std::int64_t elements;
 
-  DeviceMoments(Device device, std::int64_t count)
-      : first(device, static_cast<std::size_t>(count) * sizeof(float)),
-        second(device, static_cast<std::size_t>(count) * sizeof(float)),
-        elements(count) {}
+  DeviceMoments(const UpdateOptions& update, Device device, std::int64_t count) : elements(count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    if (uses_first_moment(update)) first = DeviceMemory(device, bytes);
+    if (uses_second_moment(update)) second = DeviceMemory(device, bytes);
+  }
 };
 using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
 
-/// Identifies the launches of an iteration: T, and one bit per optional tensor. Two iterations with the same
-/// key launch the same kernels and differ only in pointers.
-using GraphKey = std::pair<std::int64_t, std::uint64_t>;
+/// Identifies the launches of an iteration: T, B, and one bit per optional tensor. Two iterations with the
+/// same key launch the same kernels and differ only in pointers.
+using GraphKey = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
+
+/// The results of one iteration that the host reads.
+struct Results {
+  double loss;
+  std::int32_t not_finite;  // index of a trained tensor, or -1
+};
 
 /// The tensors and memory of one iteration.
 struct Iteration {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   SquaredErrorArgs error;
+  std::vector<std::string_view> names;  // of the trained tensors
   std::vector<TrainedTensor> trained;
-  const AdamScales* scales = nullptr;
+  std::vector<ClippedGroup> clipped;
+  const UpdateScales* scales = nullptr;
+  std::int32_t* not_finite = nullptr;
   Tape tape;
   Scratch scratch;
 };
@@ -54,8 +65,8 @@ void check_overlap_with_outputs(const char* name, std::span<const T> input, std:
   }
 }
 
-const TrainerOptions& checked(const TrainerOptions& options) {
-  check_adam_options(options.adam);
+/// Checks the options and returns those of the optimizer.
+OptimizerOptions optimizer_of(const TrainerOptions& options) {
   if (!(options.clip_norm >= 0) || !std::isfinite(options.clip_norm)) {
     bad_argument("options.clip_norm", "a finite norm of at least 0", str_cat(options.clip_norm));
   }
@@ -63,17 +74,20 @@ const TrainerOptions& checked(const TrainerOptions& options) {
     bad_argument("options.reduction", "a value of its enumeration",
                  str_cat(static_cast<int>(options.reduction)));
   }
-  return options;
+  OptimizerOptions optimizer = options.optimizer.value_or(optimizer_of(options.adam));
+  if (!options.optimizer) optimizer.clip_norm = options.clip_norm;
+  return checked(optimizer);
 }
 
 }  // namespace
 
 struct Trainer::Implementation {
   Network::Implementation& network;
-  TrainerOptions options;
-  std::int64_t steps = 0;
+  OptimizerOptions options;
+  Reduction reduction;
+  std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
-  DeviceMemory inputs{}, tape{}, loss{}, y{}, dy{}, modulation{};
+  DeviceMemory inputs{}, tape{}, results{}, y{}, dy{}, modulation{};
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
 
@@ -85,9 +99,12 @@ struct Trainer::Implementation {
   Stream stream() const { return network.options.stream; }
   bool on_cpu() const { return device().kind() == DeviceKind::cpu; }
 
-  double step(const Sequence& sequence, std::span<const float> target, std::span<const std::uint8_t> mask);
+  double step(const Sequence& sequence, std::span<const float> target, std::span<const std::uint8_t> mask,
+              const LossFunction* loss);
+  double run_with(const LossFunction& loss, const Plan& plan, const Iteration& it);
   void add_moments(Iteration& it, MomentsByName& fresh) const;
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
+  void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;
   void launch(const Plan& plan, const Iteration& it);
   std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
                                    bool& is_on_host) const;
@@ -96,27 +113,57 @@ struct Trainer::Implementation {
 /// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
 /// zeros.
 void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
-  for (const auto& [name, tensor] : network.parameters.trained()) {
+  for (const auto& [name, tensor] : network.parameters->trained()) {
     auto found = moments.find(name);
     if (found == moments.end()) {
-      found = fresh.try_emplace(std::string(name), device(), tensor.elements).first;
-      for (const DeviceMemory* each : {&found->second.first, &found->second.second})
-        fill_zero(device(), stream(), each->data(), each->bytes());
+      found = fresh.try_emplace(std::string(name), options.update, device(), tensor.elements).first;
+      for (const DeviceMemory* each : {&found->second.first, &found->second.second}) {
+        if (each->bytes() > 0) fill_zero(device(), stream(), each->data(), each->bytes());
+      }
     }
+    it.names.push_back(name);
     TrainedTensor& trained = it.trained.emplace_back(tensor);
     trained.first = static_cast<float*>(found->second.first.data());
     trained.second = static_cast<float*>(found->second.second.data());
   }
+  apply_groups(options, it.names, it.trained);
+  it.clipped = clipped_groups(options, it.names, it.trained);
 }
 
 /// Enqueues the whole iteration on a stream.
 void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const {
   plan.forward(on, it.forward, it.tape, it.scratch);
   squared_error(device(), on, it.error, it.scratch);
-  fill_zero(device(), on, network.parameters.gradient_data(), network.parameters.gradient_bytes());
+  enqueue_training(plan, it, on);
+}
+
+/// Enqueues the part of the iteration after the loss.
+void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
+  fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
-  if (options.clip_norm > 0) clip_gradients(device(), on, it.trained, options.clip_norm, nullptr, it.scratch);
-  adam_step(device(), on, it.trained, options.adam, it.scales);
+  find_not_finite(device(), on, it.trained, it.not_finite);
+  for (const ClippedGroup& group : it.clipped)
+    clip_gradients(device(), on, group.tensors, group.max_norm, nullptr, it.scratch);
+  update_step(device(), on, it.trained, options.update, it.scales, it.not_finite);
+}
+
+/// Runs the iteration with the caller's loss, which needs y on the host and returns dy there.
+double Trainer::Implementation::run_with(const LossFunction& loss, const Plan& plan, const Iteration& it) {
+  plan.forward(stream(), it.forward, it.tape, it.scratch);
+  network.state.values_written();
+  const auto count = static_cast<std::size_t>(it.error.elements);
+  if (on_cpu()) {
+    std::fill_n(it.error.dy, count, 0.0f);
+    const double value = loss({it.error.y, count}, {it.error.dy, count});
+    enqueue_training(plan, it, stream());
+    return value;
+  }
+  std::vector<float> output(count), gradient(count);
+  copy(device(), stream(), output.data(), it.error.y, count * sizeof(float));
+  const double value = loss(output, gradient);
+  copy(device(), stream(), it.error.dy, gradient.data(), count * sizeof(float));
+  enqueue_training(plan, it, stream());
+  return value;
 }
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
@@ -137,28 +184,27 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask})
     note(each);
   for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
-                                   it.error.loss, it.scales, it.tape.data, it.scratch.data})
+                                   it.error.loss, it.scales, it.not_finite, it.tape.data, it.scratch.data})
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
-  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, present}];
+  std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, plan.options().batch, present}];
   if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
   graph->run(key, stream(), [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, std::span<const float> target,
-                                     std::span<const std::uint8_t> mask) {
-  if (network.recorded > 0) {
-    bad_argument("step", "a network without recorded windows (call backward() for each window, or detach())",
-                 str_cat(network.recorded, " windows"));
-  }
+                                     std::span<const std::uint8_t> mask, const LossFunction* loss) {
+  const Network::Implementation::Call call(network, true);
+  network.check_no_windows("step");
   const Plan& plan = network.plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = network.options.batch, rows = T * B,
+  const std::int64_t T = sequence.steps, B = network.batch_of(sequence), rows = T * B,
                      elements = rows * network.spec.neurons;
   const auto count = static_cast<std::size_t>(elements);
   Iteration it;
   it.forward.inputs = network.inputs_of(sequence);
   it.forward.masks = network.masks_of(sequence);
-  if (target.size() != count) bad_argument("target", str_cat(count, " elements"), str_cat(target.size()));
+  if (loss == nullptr && target.size() != count)
+    bad_argument("target", str_cat(count, " elements"), str_cat(target.size()));
   if (!mask.empty() && mask.size() != count)
     bad_argument("mask", str_cat(count, " elements"), str_cat(mask.size()));
   if (on_cpu()) {
@@ -170,26 +216,29 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   // Allocate all memory before anything changes.
   y_elements = modulation_elements = 0;
   y_is_on_host = modulation_is_on_host = false;
-  make_room(loss, device(), sizeof(double));
+  make_room(results, device(), sizeof(Results));
   make_room(y, device(), count * sizeof(float));
   make_room(dy, device(), count * sizeof(float));
   if (network.spec.has_modulator())
     make_room(modulation, device(), static_cast<std::size_t>(rows) * sizeof(float));
   make_room(tape, device(), plan.tape_bytes());
   make_room(network.scratch, device(), std::max(plan.scratch_bytes(), training_scratch_bytes(device())));
-  it.backward.dparameters = network.parameters.gradients();
+  it.backward.dparameters = network.parameters->gradients();
   MomentsByName fresh;
   add_moments(it, fresh);
+  if (steps == 0) check_group_names(options, it.names);
 
-  const AdamScales scales = adam_scales(options.adam, steps + 1);
+  auto* const there = static_cast<Results*>(results.data());
+  it.not_finite = &there->not_finite;
+  const UpdateScales scales = update_scales(options.update, steps + 1);
   it.scales = &scales;
   it.error = {.elements = elements,
               .y = static_cast<float*>(y.data()),
               .target = target.data(),
               .mask = mask.empty() ? nullptr : mask.data(),
-              .reduction = options.reduction,
+              .reduction = reduction,
               .dy = static_cast<float*>(dy.data()),
-              .loss = static_cast<double*>(loss.data())};
+              .loss = &there->loss};
   Staging staging(device(), stream(), inputs, upload);
   staging.read(it.scales, 1);
   stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
@@ -199,8 +248,8 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
 
   it.tape = tape.as<Tape>();
   it.scratch = network.scratch.as<Scratch>();
-  it.forward.parameters = network.parameters.values();
-  it.forward.final_state = network.state.values();
+  it.forward.parameters = network.parameters->values();
+  it.forward.final_state = network.state_values();
   it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = static_cast<float*>(y.data());
   if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
@@ -209,17 +258,25 @@ double Trainer::Implementation::step(const Sequence& sequence, std::span<const f
   it.backward.masks = it.forward.masks;
   it.backward.dy = it.error.dy;
 
-  launch(plan, it);
-  network.state.values_written();
-  network.parameters.step_written();
   network.last_modulation = {};
-  moments.merge(fresh);
-  ++steps;
   y_elements = count;
   modulation_elements = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
-  double result = 0;
-  copy(device(), stream(), &result, loss.data(), sizeof(double));
-  return result;
+  Results here{};
+  if (loss != nullptr) here.loss = run_with(*loss, plan, it);
+  if (loss == nullptr) launch(plan, it);
+  network.state.values_written();
+  network.parameters->step_written();
+  moments.merge(fresh);
+  if (loss == nullptr) {
+    copy(device(), stream(), &here, there, sizeof(Results));
+  } else {
+    copy(device(), stream(), &here.not_finite, &there->not_finite, sizeof(here.not_finite));
+  }
+  if (here.not_finite >= 0 && options.not_finite == NotFinite::fail) {
+    throw_not_finite(it.names[static_cast<std::size_t>(here.not_finite)]);
+  }
+  ++(here.not_finite >= 0 ? skipped : steps);
+  return here.loss;
 }
 
 /// Returns a device tensor in host memory. On a GPU the first call after a step downloads it to `host`.
@@ -235,7 +292,10 @@ std::span<const float> Trainer::Implementation::host_copy(const DeviceMemory& me
 }
 
 Trainer::Trainer(Network& network, const TrainerOptions& options)
-    : implementation_(new Implementation{.network = *network.implementation_, .options = checked(options)}) {}
+    : implementation_(std::unique_ptr<Implementation>(new Implementation{.network = *network.implementation_,
+                                                                         .options = optimizer_of(options),
+                                                                         .reduction = options.reduction}),
+                      "trainer") {}
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
@@ -243,7 +303,13 @@ Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 double Trainer::step(const Sequence& sequence, std::span<const float> target,
                      std::span<const std::uint8_t> mask) {
   const ProfilerRange range("plasticity::Trainer::step");
-  return implementation_->step(sequence, target, mask);
+  return implementation_->step(sequence, target, mask, nullptr);
+}
+
+double Trainer::step_with(const Sequence& sequence, const LossFunction& loss) {
+  const ProfilerRange range("plasticity::Trainer::step_with");
+  if (!loss) bad_argument("loss", "a function", "none");
+  return implementation_->step(sequence, {}, {}, &loss);
 }
 
 std::span<const float> Trainer::y() {
@@ -257,50 +323,59 @@ std::span<const float> Trainer::modulation() {
                         self.modulation_is_on_host);
 }
 
-double Trainer::learning_rate() const { return implementation_->options.adam.learning_rate; }
+double Trainer::learning_rate() const { return implementation_->options.update.learning_rate; }
 
 void Trainer::set_learning_rate(double learning_rate) {
   check_learning_rate(learning_rate);
-  implementation_->options.adam.learning_rate = learning_rate;
+  implementation_->options.update.learning_rate = learning_rate;
 }
 
 std::int64_t Trainer::steps() const { return implementation_->steps; }
+std::int64_t Trainer::skipped() const { return implementation_->skipped; }
 
 void Trainer::save(io::TensorFile& file) const {
   const Implementation& self = *implementation_;
-  AdamRecord record{.steps = self.steps};
+  OptimizerRecord record{.steps = self.steps};
+  const auto download = [&](const DeviceMemory& memory, std::vector<float>& host) {
+    host.resize(memory.bytes() / sizeof(float));
+    if (!host.empty()) copy(self.device(), self.stream(), host.data(), memory.data(), memory.bytes());
+  };
   for (const auto& [name, on_device] : self.moments) {
     HostMoments& on_host = record.moments[name];
-    on_host.first.resize(static_cast<std::size_t>(on_device.elements));
-    on_host.second.resize(on_host.first.size());
-    copy(self.device(), self.stream(), on_host.first.data(), on_device.first.data(), on_device.first.bytes());
-    copy(self.device(), self.stream(), on_host.second.data(), on_device.second.data(),
-         on_device.second.bytes());
+    download(on_device.first, on_host.first);
+    download(on_device.second, on_host.second);
   }
-  write_adam(record, file);
+  write_record(self.options.update, record, file);
 }
 
 void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
-  const AdamRecord record = read_adam(file);
+  const UpdateOptions& update = self.options.update;
+  const OptimizerRecord record = read_record(update, file);
+  const std::string source = file.source.empty() ? "file" : file.source;
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
-    const std::optional<Shape> shape = parameter_shape(self.network.spec, name);
-    const std::string tensor = str_cat(file.source, " tensor 'adam.", name, ".m'");
+    const std::optional<Shape> shape = self.network.parameters->shape_of(name);
+    const std::string tensor = str_cat(source, ": moments of '", name, "'");
     if (!shape)
       throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",
                   str_cat('\'', name, '\''));
     const auto elements = static_cast<std::size_t>(shape->elements());
-    if (on_host.first.size() != elements) {
-      throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(on_host.first.size()));
-    }
-    DeviceMoments& on_device = moments.try_emplace(name, self.device(), shape->elements()).first->second;
-    copy(self.device(), self.stream(), on_device.first.data(), on_host.first.data(), on_device.first.bytes());
-    copy(self.device(), self.stream(), on_device.second.data(), on_host.second.data(),
-         on_device.second.bytes());
+    DeviceMoments& on_device =
+        moments.try_emplace(name, update, self.device(), shape->elements()).first->second;
+    const auto upload = [&](const std::vector<float>& host, DeviceMemory& memory) {
+      if (memory.bytes() == 0) return;
+      if (host.size() != elements) {
+        throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(host.size()));
+      }
+      copy(self.device(), self.stream(), memory.data(), host.data(), memory.bytes());
+    };
+    upload(on_host.first, on_device.first);
+    upload(on_host.second, on_device.second);
   }
   self.moments = std::move(moments);
   self.steps = record.steps;
+  if (record.learning_rate) self.options.update.learning_rate = *record.learning_rate;
 }
 
 }  // namespace plasticity

@@ -9,6 +9,8 @@ namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args);
 void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, double* norm);
-void adam_step(std::span<const TrainedTensor> tensors, const AdamOptions& options, const AdamScales& scales);
+std::int32_t find_not_finite(std::span<const TrainedTensor> tensors);
+void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& options,
+                 const UpdateScales& scales);
 
 }  // namespace plasticity::cpu

@@ -8,6 +8,7 @@
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
+#include "check/step_check.hpp"
 #include "device/cuda_api.hpp"
 #include "device/profiler_range.hpp"
 #include "plan/backend.hpp"
@@ -15,17 +16,19 @@
 namespace plasticity {
 namespace {
 
+[[noreturn, gnu::cold]] void throw_wrong_type(Precision precision, bool is_double) {
+  bad_argument(
+      "args",
+      str_cat(is_double ? "float" : "double", " tensors in a plan of precision ", to_string(precision)),
+      is_double ? "double tensors" : "float tensors");
+}
+
 /// The backend of a plan for arguments of type Real. Throws Error(invalid_argument) if the plan's precision
 /// takes the other type.
 template <class Real>
 const TypedBackend<Real>& backend_for(const PlanOptions& options, const Backend& backend) {
   constexpr bool is_double = sizeof(Real) == sizeof(double);
-  if ((options.precision == Precision::f64) != is_double) {
-    bad_argument("args",
-                 str_cat(is_double ? "float" : "double", " tensors in a plan of precision ",
-                         to_string(options.precision)),
-                 is_double ? "double tensors" : "float tensors");
-  }
+  if ((options.precision == Precision::f64) != is_double) throw_wrong_type(options.precision, is_double);
   return static_cast<const TypedBackend<Real>&>(backend);
 }
 
@@ -33,6 +36,13 @@ const TypedBackend<Real>& backend_for(const PlanOptions& options, const Backend&
 /// each length to 0..T.
 void check_host_lengths(const PlanOptions& options, const std::int64_t* length) {
   if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
+}
+
+/// Throws if a call on a GPU asks for the current or passes its gradient.
+void check_current(const PlanOptions& options, const char* name, const void* tensor) {
+  if (tensor == nullptr || options.device.kind() == DeviceKind::cpu) return;
+  throw_error(ErrorCode::unsupported, name, "null on a CUDA device, whose kernels do not store the current",
+              "a tensor");
 }
 
 /// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
@@ -62,6 +72,10 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
     }
     return make_cpu_backend(spec, options);
   }
+  if (!spec.is_plastic()) {
+    throw_error(ErrorCode::unsupported, "spec.alpha",
+                "scalar, post or connection on a CUDA device (the CPU runs none)", "none");
+  }
   if (cuda_api() == nullptr) {
     throw_error(ErrorCode::device_unavailable, "options.device", "a CUDA device", cuda_unavailable_reason());
   }
@@ -71,7 +85,10 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
 }  // namespace
 
 Plan::Plan(const Spec& spec, const PlanOptions& options)
-    : spec_(spec), options_(options), backend_(make_backend(spec, options)) {
+    : spec_(spec),
+      options_(options),
+      backend_(make_backend(spec, options)),
+      step_check_(std::make_shared<StepCheck>(spec, options.batch)) {
   log(Verbosity::dispatch, [&] {
     const std::string description = backend_->describe();
     return str_cat("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
@@ -127,8 +144,10 @@ void forward(const Plan& plan, const Backend& backend, Stream stream, const Forw
   const PlanOptions& options = plan.options();
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_forward(plan.spec(), options.steps, options.batch, args);
+  check_current(options, "a", args.a);
   check_host_lengths(options, args.masks.length);
-  if (tape.data != nullptr) check_memory("tape", tape, plan.tape_bytes());
+  const bool records = tape.data != nullptr;
+  check_memory("tape", tape, records ? plan.tape_bytes() : 0);
   check_memory("scratch", scratch, plan.scratch_bytes());
   check_overlap(plan.spec(), options.steps, options.batch, args, tape, scratch);
   const ProfileLine line(plan, "forward");
@@ -142,6 +161,7 @@ void backward(const Plan& plan, const Backend& backend, Stream stream, const Bac
   const PlanOptions& options = plan.options();
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_backward(plan.spec(), options.steps, options.batch, args);
+  check_current(options, "da", args.da);
   check_host_lengths(options, args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
@@ -169,15 +189,19 @@ void load(const Plan& plan, const Backend& backend, Stream stream, const State<c
 }
 
 template <class Real>
-void step(const Plan& plan, const Backend& backend, Stream stream, const StepArgs<Real>& args,
-          StepState step_state, Scratch scratch) {
+void step(const Plan& plan, const Backend& backend, const StepCheck& check, Stream stream,
+          const StepArgs<Real>& args, StepState step_state, Scratch scratch) {
   const ProfilerRange range("plasticity::Plan::step");
-  const std::int64_t batch = plan.options().batch;
   const TypedBackend<Real>& typed = backend_for<Real>(plan.options(), backend);
-  check_step(plan.spec(), batch, args);
-  check_memory("step_state", step_state, plan.step_state_bytes());
-  check_memory("scratch", scratch, plan.scratch_bytes());
-  check_overlap(plan.spec(), batch, args, step_state, scratch);
+  check_current(plan.options(), "a", args.a);
+  const std::size_t state_bytes = backend.step_state_bytes(), scratch_bytes = backend.scratch_bytes();
+  if (!check.accepts(args, step_state, state_bytes, scratch, scratch_bytes)) {
+    const std::int64_t batch = plan.options().batch;
+    check_step(plan.spec(), batch, args);
+    check_memory("step_state", step_state, state_bytes);
+    check_memory("scratch", scratch, scratch_bytes);
+    check_overlap(plan.spec(), batch, args, step_state, scratch);
+  }
   typed.enqueue_step(stream, args, step_state, scratch);
 }
 
@@ -201,8 +225,12 @@ void Plan::backward(Stream stream, const BackwardArgs<float>& args, Tape tape, S
 void Plan::load(Stream stream, const State<const float>& state, StepState step_state) const {
   plasticity::load(*this, *backend_, stream, state, step_state);
 }
+void Plan::load(Stream stream, std::nullptr_t, StepState step_state) const {
+  if (options_.precision == Precision::f64) return load(stream, State<const double>{}, step_state);
+  load(stream, State<const float>{}, step_state);
+}
 void Plan::step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const {
-  plasticity::step(*this, *backend_, stream, args, step_state, scratch);
+  plasticity::step(*this, *backend_, *step_check_, stream, args, step_state, scratch);
 }
 void Plan::store(Stream stream, const State<float>& state, StepState step_state) const {
   plasticity::store(*this, *backend_, stream, state, step_state);
@@ -218,7 +246,7 @@ void Plan::load(Stream stream, const State<const double>& state, StepState step_
   plasticity::load(*this, *backend_, stream, state, step_state);
 }
 void Plan::step(Stream stream, const StepArgs<double>& args, StepState step_state, Scratch scratch) const {
-  plasticity::step(*this, *backend_, stream, args, step_state, scratch);
+  plasticity::step(*this, *backend_, *step_check_, stream, args, step_state, scratch);
 }
 void Plan::store(Stream stream, const State<double>& state, StepState step_state) const {
   plasticity::store(*this, *backend_, stream, state, step_state);

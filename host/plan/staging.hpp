@@ -15,7 +15,7 @@ void make_room(DeviceMemory& memory, Device device, std::size_t bytes);
 
 /// Copies the tensors of a call to the device and back. Register every tensor first. send() allocates device
 /// memory, uploads inputs and redirects the registered pointers to the device. fetch() downloads outputs. On
-/// the CPU nothing is copied and the pointers do not change.
+/// the CPU nothing is copied and the pointers do not change, except after own_inputs().
 class Staging {
  public:
   /// The tensors are stored in `memory`, which grows if needed. It must outlive the call.
@@ -27,6 +27,10 @@ class Staging {
       : device_(device), stream_(stream), memory_(memory), upload_(&upload) {}
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
+
+  /// Copies the inputs to `memory` on the CPU too, so that the caller may change or free them after send().
+  /// Call it before the inputs are registered.
+  void own_inputs() { owns_inputs_ = true; }
 
   /// Registers a tensor that the call reads (read), overwrites (write), or both (update). send() changes
   /// `pointer`, so the pointer variable must live until then. A null pointer stays null.
@@ -83,7 +87,8 @@ class Staging {
 
   template <class T>
   void add(T*& pointer, std::int64_t elements, const void* source, void* destination) {
-    if (pointer == nullptr || device_.kind() == DeviceKind::cpu) return;
+    const bool owned = owns_inputs_ && destination == nullptr;
+    if (pointer == nullptr || (device_.kind() == DeviceKind::cpu && !owned)) return;
     const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(T);
     const auto redirect = [](void* registered, void* data) {
       *static_cast<T**>(registered) = static_cast<T*>(data);
@@ -98,6 +103,7 @@ class Staging {
   Stream stream_;
   DeviceMemory& memory_;
   PageLocked* upload_ = nullptr;
+  bool owns_inputs_ = false;
   std::vector<Tensor> tensors_;
   std::size_t bytes_ = 0;
 };

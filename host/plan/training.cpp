@@ -13,12 +13,17 @@ namespace {
 
 const CudaApi* cuda_api_of(Device device) { return device.kind() == DeviceKind::cuda ? cuda_api() : nullptr; }
 
-void check_pointer(const std::string& name, const void* pointer, std::int64_t elements) {
+// The names of tensors are built only for an error.
+void check_pointer(const void* pointer, std::int64_t elements, const char* name) {
   if (pointer == nullptr && elements > 0) bad_argument(name, str_cat(elements, " elements"), "null");
 }
-
-void check_elements(const std::string& name, std::int64_t elements) {
-  if (elements < 0) bad_argument(name, "at least 0", str_cat(elements));
+void check_pointer(const void* pointer, std::int64_t elements, const char* list, std::size_t index,
+                   const char* field) {
+  if (pointer != nullptr || elements <= 0) return;
+  bad_argument(str_cat(list, '[', index, "].", field), str_cat(elements, " elements"), "null");
+}
+void check_elements(std::int64_t elements, const char* list, std::size_t index) {
+  if (elements < 0) bad_argument(str_cat(list, '[', index, "].elements"), "at least 0", str_cat(elements));
 }
 
 }  // namespace
@@ -30,9 +35,9 @@ std::size_t training_scratch_bytes(Device device) {
 
 void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, Scratch scratch) {
   const ProfilerRange range("plasticity::squared_error");
-  check_elements("args.elements", args.elements);
-  check_pointer("args.y", args.y, args.elements);
-  check_pointer("args.target", args.target, args.elements);
+  if (args.elements < 0) bad_argument("args.elements", "at least 0", str_cat(args.elements));
+  check_pointer(args.y, args.elements, "args.y");
+  check_pointer(args.target, args.elements, "args.target");
   if (args.reduction < Reduction::mean || args.reduction > Reduction::relative) {
     bad_argument("args.reduction", "a value of its enumeration", str_cat(static_cast<int>(args.reduction)));
   }
@@ -49,9 +54,8 @@ void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor>
   const ProfilerRange range("plasticity::clip_gradients");
   if (!(max_norm > 0)) bad_argument("max_norm", "a norm above 0", str_cat(max_norm));
   for (std::size_t k = 0; k < tensors.size(); ++k) {
-    const std::string name = str_cat("tensors[", k, "]");
-    check_elements(name + ".elements", tensors[k].elements);
-    check_pointer(name + ".gradient", tensors[k].gradient, tensors[k].elements);
+    check_elements(tensors[k].elements, "tensors", k);
+    check_pointer(tensors[k].gradient, tensors[k].elements, "tensors", k, "gradient");
   }
   check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaApi* api = cuda_api_of(device)) {
@@ -61,31 +65,75 @@ void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor>
   }
 }
 
-AdamScales adam_scales(const AdamOptions& options, std::int64_t step) {
+void find_not_finite(Device device, Stream stream, std::span<const TrainedTensor> tensors,
+                     std::int32_t* found) {
+  const ProfilerRange range("plasticity::find_not_finite");
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    check_elements(tensors[k].elements, "tensors", k);
+    check_pointer(tensors[k].gradient, tensors[k].elements, "tensors", k, "gradient");
+  }
+  if (found == nullptr) bad_argument("found", "a pointer", "null");
+  if (const CudaApi* api = cuda_api_of(device)) {
+    api->find_not_finite(device.index(), stream, tensors, found);
+  } else {
+    *found = cpu::find_not_finite(tensors);
+  }
+}
+
+bool uses_first_moment(const UpdateOptions& options) {
+  return options.method == Method::adam || options.momentum != 0;
+}
+bool uses_second_moment(const UpdateOptions& options) { return options.method != Method::sgd; }
+
+UpdateScales update_scales(const UpdateOptions& options, std::int64_t step) {
   if (step < 1) bad_argument("step", "at least 1", str_cat(step));
+  const auto rate = static_cast<float>(options.learning_rate);
+  if (options.method != Method::adam) return {rate, 1, rate};
   const auto correction = [&](double beta) { return 1 - std::pow(beta, static_cast<double>(step)); };
   return {static_cast<float>(options.learning_rate / correction(options.beta1)),
-          static_cast<float>(1 / std::sqrt(correction(options.beta2)))};
+          static_cast<float>(1 / std::sqrt(correction(options.beta2))), rate};
+}
+
+void update_step(Device device, Stream stream, std::span<const TrainedTensor> tensors,
+                 const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto) {
+  const ProfilerRange range("plasticity::update_step");
+  if (options.method < Method::adam || options.method > Method::rmsprop) {
+    bad_argument("options.method", "a value of its enumeration", str_cat(static_cast<int>(options.method)));
+  }
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    const TrainedTensor& tensor = tensors[k];
+    check_elements(tensor.elements, "tensors", k);
+    check_pointer(tensor.value, tensor.elements, "tensors", k, "value");
+    check_pointer(tensor.gradient, tensor.elements, "tensors", k, "gradient");
+    if (uses_first_moment(options)) check_pointer(tensor.first, tensor.elements, "tensors", k, "first");
+    if (uses_second_moment(options)) check_pointer(tensor.second, tensor.elements, "tensors", k, "second");
+  }
+  if (scales == nullptr) bad_argument("scales", "a pointer", "null");
+  if (const CudaApi* api = cuda_api_of(device)) {
+    api->update_step(device.index(), stream, tensors, options, scales, veto);
+  } else if (veto == nullptr || *veto == -1) {
+    cpu::update_step(tensors, options, *scales);
+  }
+}
+
+namespace {
+
+UpdateOptions update_of(const AdamOptions& options) {
+  return {.learning_rate = options.learning_rate,
+          .beta1 = options.beta1,
+          .beta2 = options.beta2,
+          .epsilon = options.epsilon};
+}
+
+}  // namespace
+
+AdamScales adam_scales(const AdamOptions& options, std::int64_t step) {
+  return update_scales(update_of(options), step);
 }
 
 void adam_step(Device device, Stream stream, std::span<const TrainedTensor> tensors,
                const AdamOptions& options, const AdamScales* scales) {
-  const ProfilerRange range("plasticity::adam_step");
-  for (std::size_t k = 0; k < tensors.size(); ++k) {
-    const TrainedTensor& tensor = tensors[k];
-    const std::string name = str_cat("tensors[", k, "]");
-    check_elements(name + ".elements", tensor.elements);
-    check_pointer(name + ".value", tensor.value, tensor.elements);
-    check_pointer(name + ".gradient", tensor.gradient, tensor.elements);
-    check_pointer(name + ".first", tensor.first, tensor.elements);
-    check_pointer(name + ".second", tensor.second, tensor.elements);
-  }
-  if (scales == nullptr) bad_argument("scales", "a pointer", "null");
-  if (const CudaApi* api = cuda_api_of(device)) {
-    api->adam_step(device.index(), stream, tensors, options, scales);
-  } else {
-    cpu::adam_step(tensors, options, *scales);
-  }
+  update_step(device, stream, tensors, update_of(options), scales);
 }
 
 }  // namespace plasticity

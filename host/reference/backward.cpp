@@ -179,6 +179,9 @@ void reverse(const ReferenceArgs<Real>& shared, const BackwardArgs<Real>& args, 
     }
     adjoint_of_activation(spec.activation, m.unclamped,
                           args.masks.clamp == nullptr ? nullptr : args.masks.clamp + row * N, dy);
+    if (args.da != nullptr) {
+      for (std::int64_t j = 0; j < N; ++j) dy[at(j)] += args.da[row * N + j];
+    }
     for (std::int64_t j = 0; j < N; ++j) da[at(lstm ? 2 * N + j : j)] = dy[at(j)];
 
     // 4. The plastic read. dy is now the gradient of the plastic gate's current.
@@ -218,9 +221,8 @@ void reverse(const ReferenceArgs<Real>& shared, const BackwardArgs<Real>& args, 
         }
         if (args.dinputs.x != nullptr) args.dinputs.x[row * I + i] = sum;
       }
-    } else if (args.dinputs.u != nullptr) {
-      std::copy(da.begin(), da.end(), args.dinputs.u + row * N);
     }
+    if (args.dinputs.u != nullptr) std::copy(da.begin(), da.end(), args.dinputs.u + row * width);
 
     // 6. The gradients of the previous step.
     if (spec.cell == Cell::feedforward && args.dinputs.pre != nullptr) {

@@ -27,7 +27,9 @@ void forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const For
     for (std::int64_t t = 0; t < steps; ++t) {
       const StepRecord<Real>* m = t < length ? &trajectory.steps[static_cast<std::size_t>(t)] : nullptr;
       for (std::int64_t j = 0; j < N; ++j) {
-        args.y[(t * batch + b) * N + j] = m ? m->output[static_cast<std::size_t>(j)] : Real(0);
+        const std::int64_t index = (t * batch + b) * N + j;
+        args.y[index] = m ? m->output[static_cast<std::size_t>(j)] : Real(0);
+        if (args.a != nullptr) args.a[index] = m ? m->current[static_cast<std::size_t>(j)] : Real(0);
       }
       if (args.modulation != nullptr) args.modulation[t * batch + b] = m ? m->modulation : Real(0);
     }

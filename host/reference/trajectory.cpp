@@ -44,13 +44,14 @@ Vector<Real> load(const Real* source, std::int64_t offset, std::int64_t size) {
   return Vector<Real>(source + offset, source + offset + size);
 }
 
-/// Returns the input current of all gates at step t: x W_in + b, or u.
+/// Returns the input current of all gates at step t: x W_in + b + u, or u without a projection.
 template <class Real>
 Vector<Real> input_current(const ReferenceArgs<Real>& args, std::int64_t t, std::int64_t b) {
   const Spec& spec = args.spec;
   const std::int64_t width = spec.gates() * spec.neurons, row = t * args.batch + b;
-  if (spec.cell == Cell::feedforward || spec.inputs == 0) return load(args.inputs.u, row * width, width);
-  Vector<Real> current = load(args.parameters.b, 0, width);
+  Vector<Real> current = load(args.inputs.u, row * width, width);
+  if (spec.cell == Cell::feedforward || spec.inputs == 0) return current;
+  for (std::int64_t j = 0; j < width; ++j) current[static_cast<std::size_t>(j)] += args.parameters.b[j];
   for (std::int64_t i = 0; i < spec.inputs; ++i) {
     for (std::int64_t j = 0; j < width; ++j) {
       current[static_cast<std::size_t>(j)] +=
@@ -118,6 +119,7 @@ Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
       }
       m.unclamped[at(j)] = sum;
     }
+    m.current = m.unclamped;
     activate(spec.activation, m.unclamped);
     m.y = m.unclamped;
     if (args.masks.clamp != nullptr) {
@@ -157,7 +159,7 @@ Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
     for (std::int64_t j = 0; j < N; ++j) {
       Real& g = m.rate[at(j)];
       switch (spec.rate) {
-        case Rate::fixed: g = p.eta[0]; break;
+        case Rate::fixed: g = spec.is_plastic() ? p.eta[0] : Real(0); break;
         case Rate::modulated: g = m.modulation; break;
         case Rate::fan_out: g = m.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
         case Rate::external: g = args.inputs.rate[(t * B + b) * N + j]; break;

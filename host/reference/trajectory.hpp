@@ -21,7 +21,8 @@ struct StepRecord {
   Vector<Real> x;            // [P] presynaptic activity
   Vector<Real> hebb;         // [P,N] trace before the step
   Vector<Real> eligibility;  // [P,N] before the step
-  Vector<Real> unclamped;    // [N] f(u + s), before the clamp mask
+  Vector<Real> current;      // [N] a = u + s of the plastic gate
+  Vector<Real> unclamped;    // [N] f(a), before the clamp mask
   Vector<Real> y;            // [N] postsynaptic activity, after the clamp mask
   Vector<Real> i, f, o;      // [N] lstm gates
   Vector<Real> c_before, c;  // [N] lstm cell state
@@ -59,6 +60,7 @@ Real alpha_of(const Spec& spec, const Real* alpha, std::int64_t i, std::int64_t 
     case Granularity::scalar: return alpha[0];
     case Granularity::post: return alpha[j];
     case Granularity::connection: return alpha[i * spec.neurons + j];
+    case Granularity::none: break;
   }
   return Real{};
 }

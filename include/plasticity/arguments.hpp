@@ -66,8 +66,10 @@ struct Parameters {
 /// The input tensors of a sequence. input_shape() returns which of them a Spec has. The others are null.
 template <class Real>
 struct Inputs {
-  Real* x = nullptr;     ///< [T,B,I] rnn with I > 0 and lstm: the input current is x w_in + b
-  Real* u = nullptr;     ///< [T,B,N] rnn with I = 0 and feedforward: input current; null means zero
+  Real* x = nullptr;  ///< [T,B,I] rnn with I > 0 and lstm: the input current is x w_in + b + u
+  /// [T,B,N], lstm: [T,B,4N], gates i, f, g, o. Input current, added to x w_in + b if the cell has these.
+  /// Null means zero.
+  Real* u = nullptr;
   Real* pre = nullptr;   ///< [T,B,I] feedforward: presynaptic activity
   Real* rate = nullptr;  ///< [T,B,N] Rate::external: the rate g
 
@@ -122,6 +124,9 @@ struct ForwardArgs {
   State<const Real> initial_state;    ///< a null tensor means zero
   Real* y = nullptr;                  ///< [T,B,N] out, required: output of every step (lstm: h)
   Real* modulation = nullptr;         ///< [T,B] out, optional: M of every step. Null without a modulator
+  /// [T,B,N] out, optional: the current a of every step, to which the activation is applied (lstm: of the
+  /// candidate gate). A clamp does not change it. Zero from step `length` on. Only on the CPU.
+  Real* a = nullptr;
   /// out, optional: the state after the last step. Each tensor may alias its tensor in initial_state.
   State<Real> final_state;
 };
@@ -136,7 +141,11 @@ struct BackwardArgs {
   Masks<Real> masks;                  ///< same values as in forward
   /// Same values as in forward. A Plan ignores it and reads the initial state from its tape.
   State<const Real> initial_state;
-  const Real* dy = nullptr;        ///< [T,B,N] upstream gradient of y; null means zero
+  const Real* dy = nullptr;  ///< [T,B,N] upstream gradient of y; null means zero
+  /// [T,B,N] upstream gradient of the current a; null means zero. It is added to the gradient that arrives
+  /// through the activation, so a loss on the current has a gradient if the activation is saturated. Only on
+  /// the CPU.
+  const Real* da = nullptr;
   State<const Real> dfinal_state;  ///< upstream gradients of the final state; null means zero
   Parameters<Real> dparameters;    ///< out, optional: gradients are ADDED to the current values
   Inputs<Real> dinputs;            ///< out, optional: overwritten
@@ -153,6 +162,7 @@ struct StepArgs {
   Masks<Real> masks;                  ///< optional; `length` must be null
   Real* y = nullptr;                  ///< [B,N] out, required: output of this step (lstm: h)
   Real* modulation = nullptr;         ///< [B] out, optional: M of this step. Null without a modulator
+  Real* a = nullptr;                  ///< [B,N] out, optional: the current of this step. Only on the CPU
 };
 
 /// @{

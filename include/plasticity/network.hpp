@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,6 +13,7 @@
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
 #include "plasticity/io/safetensors.hpp"
+#include "plasticity/owner.hpp"
 #include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
@@ -27,15 +30,20 @@ struct NetworkOptions {
   /// Stream of all work of the network. It must outlive the network. Networks on different streams are
   /// independent, also if different threads call them.
   Stream stream{};
+  /// The name of the network. The names of its parameters are then NAME.w and so on, so that one optimiser
+  /// and one file can hold several networks. Initial values depend on the seed and the name. Empty: the
+  /// parameters are w and so on.
+  std::string name{};
 };
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
-/// The meaning of each tensor is that of Inputs and Masks. After Network::forward() the data must stay
-/// unchanged until backward() has run.
+/// The meaning of each tensor is that of Inputs and Masks. The data must stay unchanged during a call only:
+/// Network::forward() copies them for backward().
 struct Sequence {
   std::int64_t steps = 1;                  ///< T >= 0
+  std::int64_t batch = 0;                  ///< B; 0 or Network::batch()
   std::span<const float> x{};              ///< [T,B,I] rnn with I > 0 and lstm
-  std::span<const float> u{};              ///< [T,B,N] rnn with I = 0 and feedforward: input current
+  std::span<const float> u{};              ///< [T,B,N], lstm [T,B,4N]: input current, added to that of x
   std::span<const float> pre{};            ///< [T,B,I] feedforward: presynaptic activity
   std::span<const float> rate{};           ///< [T,B,N] Rate::external: the rate g
   std::span<const std::uint8_t> reset{};   ///< [T,B] 1: reset the state of b before step t
@@ -44,13 +52,32 @@ struct Sequence {
   std::span<const float> clamp_value{};    ///< [T,B,N] given if and only if clamp is given
 };
 
+/// Views of the state tensors in host memory, or of their gradients. An empty view is an absent tensor.
+template <class Real>
+struct StateViews {
+  std::span<Real> y{};            ///< [B,N] rnn and lstm
+  std::span<Real> c{};            ///< [B,N] lstm
+  std::span<Real> hebb{};         ///< [B,P,N]
+  std::span<Real> eligibility{};  ///< [B,P,N] with an eligibility trace
+};
+
 /// Output views for the gradients of a Sequence, in host memory. The gradient of an empty view is not
 /// computed.
 struct SequenceGradients {
-  std::span<float> x{};     ///< [T,B,I]
-  std::span<float> u{};     ///< [T,B,N]
-  std::span<float> pre{};   ///< [T,B,I]
-  std::span<float> rate{};  ///< [T,B,N]
+  std::span<float> x{};               ///< [T,B,I]
+  std::span<float> u{};               ///< [T,B,N], lstm [T,B,4N]
+  std::span<float> pre{};             ///< [T,B,I]
+  std::span<float> rate{};            ///< [T,B,N]
+  StateViews<float> initial_state{};  ///< of the state before the window
+};
+
+/// Upstream gradients of the results of a window other than y, in host memory. An empty view means zero.
+struct UpstreamGradients {
+  /// [T,B] gradient of M. The modulator must read the hidden state: Error(unsupported) for
+  /// ModulatorSource::cell.
+  std::span<const float> modulation{};
+  /// Gradients of the state after the window. The gradient from a later window is added to them.
+  StateViews<const float> final_state{};
 };
 
 /// A plastic cell that owns its parameters, gradients, state and tapes.
@@ -67,27 +94,43 @@ struct SequenceGradients {
 /// +-1/sqrt(I), modulator uniform in +-1/sqrt(N), fan_out uniform in +-1 [2019]. In an lstm w, w_gates, w_in
 /// and b are uniform in +-1/sqrt(N).
 ///
+/// Memory. A window owns its inputs. The tape of a window of one step holds a trace, B P N numbers, and T
+/// such windows would need far more memory than one sequence of T steps. A network therefore keeps tapes for
+/// the first windows only, copies of the state at growing distances, and backward() runs the other windows
+/// again. T windows of one step need at most twice the memory of one sequence. Their backward passes take
+/// longer, because most windows run forward two or three times.
+///
 /// Errors: the calls throw Error(invalid_argument) for a tensor of the wrong size, and whatever Plan throws,
 /// and Error(out_of_memory). A call that throws has recorded no window and has changed neither the state nor
-/// a gradient. One thread at a time may use a network.
+/// a gradient.
+///
+/// Threads. One thread at a time may use a network. A call throws Error(invalid_argument) if another thread
+/// is in a call of this network. On the CPU networks that share() parameters may run forward() and infer() in
+/// several threads at once; a call that changes parameters or gradients throws if it meets another one.
 class PLASTICITY_API Network {
  public:
   /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory).
   explicit Network(const Spec& spec, const NetworkOptions& options = {});
   ~Network();
-  Network(Network&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
-  Network& operator=(Network&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
+  Network(Network&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
+  Network& operator=(Network&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
   const Spec& spec() const;               ///< as passed to the constructor
   const NetworkOptions& options() const;  ///< as passed to the constructor
 
+  /// Returns B of the state: options().batch, unless reset() has set another.
+  std::int64_t batch() const;
+
   /// Runs T steps from the current state and records them as a window. Returns y [T,B,N] (lstm: h), valid
   /// until the window is removed. Throws Error(invalid_argument) if backward() has run for some of the
-  /// recorded windows but not for all.
+  /// recorded windows but not for all. Also throws Error(invalid_argument) if there are recorded windows and
+  /// the state is not the one after the last of them, because infer() has advanced it or the caller has
+  /// written to state(): gradients flow from window to window through the state.
   std::span<const float> forward(const Sequence& sequence);
 
   /// Runs T steps from the current state without recording them. Returns y [T,B,N] (lstm: h), valid until the
-  /// next infer().
+  /// call after the next infer(), so y may be the input of the next infer(). A single step is fast: the
+  /// traces stay in place between such calls.
   std::span<const float> infer(const Sequence& sequence);
 
   /// Returns M [T,B] of the last forward() or infer(), valid as long as the y that it returned. Empty without
@@ -96,24 +139,40 @@ class PLASTICITY_API Network {
 
   /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites
-  /// `gradients`. Throws Error(invalid_argument) if there is no window.
-  void backward(std::span<const float> dy, const SequenceGradients& gradients = {});
+  /// `gradients`. `upstream` has upstream gradients of other results. Throws Error(invalid_argument) if there
+  /// is no window, and if the library has changed the parameters since forward(): by an optimiser's step,
+  /// load() or a Trainer. With PLASTICITY_CHECKS=on in the environment of the constructor, forward() and
+  /// backward() also compare a checksum of the parameters, so that other changes throw too.
+  void backward(std::span<const float> dy, const SequenceGradients& gradients = {},
+                const UpstreamGradients& upstream = {});
 
   /// Returns the number of recorded windows for which backward() has not run.
   std::int64_t windows() const;
 
-  void reset();   ///< sets the state to zero and discards the windows
+  /// Sets the state to zero and discards the windows. The state then has `batch` elements; 0:
+  /// options().batch. Throws Error(invalid_argument) for a negative size, and whatever a Plan of this size
+  /// throws.
+  void reset(std::int64_t batch = 0);
   void detach();  ///< discards the windows and keeps the state
+
+  /// Returns a network with copies of the parameters and of the state. Its gradients are zero, and it has no
+  /// windows.
+  Network clone() const;
+  /// Returns a network with the same parameters and gradients, and a zero state of its own with `batch`
+  /// elements; 0: options().batch. Parameters live as long as a network that shares them.
+  Network share(std::int64_t batch = 0) const;
 
   void zero_gradients();  ///< sets the parameters' gradients to zero
 
-  /// Returns views of the trainable parameters, in a fixed order. They are valid as long as the network. On a
-  /// GPU the views are host copies. Every call uploads values from them; every backward() downloads gradients
-  /// into them. Trainer::step() makes them stale: call parameters() again.
+  /// Returns views of the trainable parameters, in a fixed order. Their names are w, alpha and so on, or
+  /// NAME.w and so on in a network with a name. The views are valid as long as the network. On a GPU the
+  /// views are host copies. Every call uploads values from them; every backward() downloads gradients into
+  /// them. Trainer::step() makes them stale: call parameters() again.
   std::vector<ParameterView> parameters();
 
   /// Returns the values of the parameter `name`, for example "w", "alpha" or "modulator.weight", trainable or
-  /// not. The view behaves as those of parameters(). Throws Error(invalid_argument) for an unknown name.
+  /// not. In a network with a name "NAME.w" is valid too. The view behaves as those of parameters(). Throws
+  /// Error(invalid_argument) for an unknown name.
   std::span<float> parameter(std::string_view name);
 
   /// Sets whether the parameter `name` is trainable. At first all are. parameters() lists only trainable
@@ -121,25 +180,39 @@ class PLASTICITY_API Network {
   /// name.
   void set_trainable(std::string_view name, bool trainable);
 
-  /// Returns the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. On a GPU the
-  /// view is a host copy made by this call. The next forward() or infer() uploads it and makes it stale: call
-  /// state() again. Throws Error(invalid_argument) for an unknown name.
+  /// Returns the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. The view may be
+  /// a copy made by this call. The next forward() or infer() reads it and makes it stale: call state() again.
+  /// Throws Error(invalid_argument) for an unknown name.
   std::span<float> state(std::string_view name);
 
-  /// Stores the parameters in `file` as "param.NAME", and the Spec in its metadata.
+  /// Stores the parameters in `file` as "param.w" and so on, and the Spec in its metadata as "cell" and so
+  /// on. A network with a name stores "param.NAME.w" and "NAME.cell". Throws Error(invalid_argument) and
+  /// changes nothing if the file has one of these keys.
   void save(io::TensorFile& file) const;
 
   /// Loads the parameters from a file that save() wrote. Throws Error(format) and changes nothing if the Spec
-  /// in the file differs, or if a parameter is missing or has another shape.
+  /// in the file differs, or if a parameter is missing or has another shape. Throws Error(invalid_argument)
+  /// if there are recorded windows.
   void load(const io::TensorFile& file);
+
+  /// Stores the state in `file` as "state.y", "state.hebb" and so on, or "state.NAME.y" and so on. Throws
+  /// Error(invalid_argument) and changes nothing if the file has one of these tensors.
+  void save_state(io::TensorFile& file) const;
+
+  /// Loads a state that save_state() stored. The state then has the batch of the file. Throws Error(format)
+  /// and changes nothing if a tensor is missing or has another shape. Throws Error(invalid_argument) if there
+  /// are recorded windows.
+  void load_state(const io::TensorFile& file);
 
  private:
   friend class Trainer;
   struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  explicit Network(std::unique_ptr<Implementation> implementation);
+  Owner<Implementation> implementation_;
 };
 
-/// Returns the Spec that Network::save() stored. Throws Error(format) if it is missing or not valid.
-PLASTICITY_API Spec load_spec(const io::TensorFile& file);
+/// Returns the Spec that Network::save() stored for the network `name`. Throws Error(format) if it is missing
+/// or not valid.
+PLASTICITY_API Spec load_spec(const io::TensorFile& file, const std::string& name = "");
 
 }  // namespace plasticity

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstdint>
 #include <map>
 #include <span>
@@ -13,36 +15,83 @@
 
 namespace plasticity {
 
-/// The Adam optimiser (Kingma and Ba 2015, algorithm 1) for the parameters of any modules, in host memory.
-/// The moments are stored by parameter name.
-class PLASTICITY_API Adam {
- public:
-  /// Throws Error(invalid_argument) if an option is out of range.
-  explicit Adam(const AdamOptions& options = {});
+/// Parameters that an optimizer treats alike, instead of by the options of the optimizer.
+struct ParameterGroup {
+  std::vector<std::string> names;  ///< names of parameters; each in one group only
+  double rate = 1;                 ///< factor of the learning rate, >= 0
+  double weight_decay = 0;         ///< >= 0
+  double clip_norm = 0;            ///< maximum 2-norm of the group's gradients; 0: no clipping
+};
 
-  /// Updates the parameters with their gradients. Every call must pass the same parameters, by name and size.
-  /// Throws Error(invalid_argument) and changes nothing if a name occurs twice, a size has changed, or a
-  /// gradient and its value differ in size.
+/// The options of an Optimizer. The functions return common choices, whose other fields may be set then.
+struct OptimizerOptions {
+  UpdateOptions update{};   ///< the method and its constants
+  double weight_decay = 0;  ///< decoupled weight decay of parameters outside of groups, >= 0
+  double clip_norm = 0;     ///< maximum 2-norm of all gradients outside of groups; 0: no clipping
+  NotFinite not_finite = NotFinite::fail;  ///< reaction to a gradient with a NaN or an infinity
+  std::vector<ParameterGroup> groups{};    ///< parameters with options of their own
+
+  /// Adam (Kingma and Ba 2015).
+  static OptimizerOptions adam(double learning_rate = 1e-3) {
+    return {.update = {.learning_rate = learning_rate}};
+  }
+  /// AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay.
+  static OptimizerOptions adamw(double learning_rate = 1e-3, double weight_decay = 1e-2) {
+    return {.update = {.learning_rate = learning_rate}, .weight_decay = weight_decay};
+  }
+  /// Stochastic gradient descent with momentum.
+  static OptimizerOptions sgd(double learning_rate = 1e-2, double momentum = 0) {
+    return {.update = {.method = Method::sgd, .learning_rate = learning_rate, .momentum = momentum}};
+  }
+  /// RMSprop (Tieleman and Hinton 2012). `smoothing` is the decay of the mean square.
+  static OptimizerOptions rmsprop(double learning_rate = 1e-3, double smoothing = .99, double momentum = 0) {
+    return {.update = {.method = Method::rmsprop,
+                       .learning_rate = learning_rate,
+                       .beta2 = smoothing,
+                       .momentum = momentum}};
+  }
+};
+
+/// Adam, AdamW, SGD or RMSprop for the parameters of any modules, in host memory. Moments are stored by
+/// parameter name. Trainer has the same optimizers for a network on any device.
+class PLASTICITY_API Optimizer {
+ public:
+  /// Throws Error(invalid_argument) if an option is out of range or a name is in two groups.
+  explicit Optimizer(const OptimizerOptions& options);
+
+  /// Updates the parameters with their gradients, which are clipped first if an option says so. Every call
+  /// must pass the same parameters, by name and size. Throws Error(invalid_argument) and changes nothing if a
+  /// name occurs twice, a size has changed, a gradient and its value differ in size, a name of a group is
+  /// unknown at the first step, or a gradient is not finite under NotFinite::fail.
   void step(std::span<const ParameterView> parameters);
 
-  double learning_rate() const { return options_.learning_rate; }  ///< learning rate of the next step
+  double learning_rate() const { return options_.update.learning_rate; }  ///< learning rate of the next step
   /// Sets the learning rate of the next step. Throws Error(invalid_argument) if it is negative or not finite.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const { return steps_; }  ///< number of steps so far
+  std::int64_t steps() const { return steps_; }      ///< number of steps so far, without skipped ones
+  std::int64_t skipped() const { return skipped_; }  ///< number of steps that NotFinite::skip has skipped
 
-  /// Stores the moments in `file` as "adam.NAME.m" and "adam.NAME.v", and the step count as metadata
-  /// "adam.steps".
+  /// Stores the moments in `file` as "METHOD.NAME.m" (first) and "METHOD.NAME.v" (second), and as metadata
+  /// the step count "METHOD.steps" and the rate "METHOD.learning_rate". METHOD is adam, sgd or rmsprop.
   void save(io::TensorFile& file) const;
-  /// Loads the moments and the step count. Throws Error(format) and changes nothing if they are incomplete.
+  /// Loads moments, step count and learning rate. A file of version 0.1 has no rate, which then does not
+  /// change. Throws Error(format) and changes nothing if they are incomplete.
   void load(const io::TensorFile& file);
 
  private:
   struct Moments {
     std::vector<float> first, second;
   };
-  AdamOptions options_;
-  std::int64_t steps_ = 0;
+  OptimizerOptions options_;
+  std::int64_t steps_ = 0, skipped_ = 0;
   std::map<std::string, Moments> moments_;
+};
+
+/// The Adam optimizer (Kingma and Ba 2015, algorithm 1).
+class PLASTICITY_API Adam : public Optimizer {
+ public:
+  /// Throws Error(invalid_argument) if an option is out of range.
+  explicit Adam(const AdamOptions& options = {});
 };
 
 /// Scales all gradients so that their global 2-norm is at most `max_norm`. Returns the norm before scaling.

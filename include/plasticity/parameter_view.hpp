@@ -1,5 +1,8 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -13,6 +16,9 @@ struct ParameterView {
   Shape shape;                ///< shape of both views
   std::span<float> value;     ///< row-major
   std::span<float> gradient;  ///< backward adds to it
+  /// A module's count of changes to its values, or null. An optimiser increments it, so that
+  /// Network::backward() can refuse parameters that differ from those of forward().
+  std::uint64_t* version = nullptr;
 };
 
 }  // namespace plasticity

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,6 +14,7 @@
 namespace plasticity {
 
 class Backend;
+class StepCheck;
 
 /// The sizes, the device and the options of a plan.
 struct PlanOptions {
@@ -52,6 +55,8 @@ class PLASTICITY_API Plan {
   /// Error(device_unavailable), and Error(unsupported) if the device cannot run this spec with
   /// options.execution.
   Plan(const Spec& spec, const PlanOptions& options);
+  Plan(const Plan& other) = default;             ///< moving copies too, so a moved-from plan stays usable
+  Plan& operator=(const Plan& other) = default;  ///< shares the data of `other`
 
   const Spec& spec() const { return spec_; }               ///< as passed to the constructor
   const PlanOptions& options() const { return options_; }  ///< as passed to the constructor
@@ -62,14 +67,16 @@ class PLASTICITY_API Plan {
   std::size_t step_state_bytes() const;                    ///< step state size of load, step and store
 
   /// @{
-  /// Runs T steps. An empty tape records nothing; backward is then not possible.
+  /// Runs T steps. An empty tape (null, of 0 bytes) records nothing; backward is then not possible.
   void forward(Stream stream, const ForwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void forward(Stream stream, const ForwardArgs<double>& args, Tape tape, Scratch scratch) const;
   /// @}
 
   /// @{
   /// Computes the gradients of the forward pass that wrote the tape. The tape is only read, so backward may
-  /// run again with the same tape.
+  /// run again with the same tape. The tape of an equal plan, or a copy of the tape, serves too. On the CPU
+  /// the call throws Error(invalid_argument) for a tape without a recorded pass, or of another spec, T, B, K
+  /// or precision.
   void backward(Stream stream, const BackwardArgs<float>& args, Tape tape, Scratch scratch) const;
   void backward(Stream stream, const BackwardArgs<double>& args, Tape tape, Scratch scratch) const;
   /// @}
@@ -81,6 +88,8 @@ class PLASTICITY_API Plan {
   /// step state is private to the plan.
   void load(Stream stream, const State<const float>& state, StepState step_state) const;
   void load(Stream stream, const State<const double>& state, StepState step_state) const;
+  void load(Stream stream, std::nullptr_t zero,
+            StepState step_state) const;  ///< `plan.load({}, {}, step_state)`
   void step(Stream stream, const StepArgs<float>& args, StepState step_state, Scratch scratch) const;
   void step(Stream stream, const StepArgs<double>& args, StepState step_state, Scratch scratch) const;
   void store(Stream stream, const State<float>& state, StepState step_state) const;
@@ -91,6 +100,7 @@ class PLASTICITY_API Plan {
   Spec spec_;
   PlanOptions options_;
   std::shared_ptr<const Backend> backend_;
+  std::shared_ptr<const StepCheck> step_check_;
 };
 
 }  // namespace plasticity

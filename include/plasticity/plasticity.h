@@ -54,6 +54,10 @@ PLASTICITY_API const char* plasticity_last_error(void);
 /** Returns the version of the linked library, for example "0.1.0". The text is static. */
 PLASTICITY_API const char* plasticity_version(void);
 
+/** Returns the size in bytes that the linked library gives the struct `name`, for example "plasticity_spec",
+   or 0 for an unknown name. A binding whose own size differs was written for another version. */
+PLASTICITY_API size_t plasticity_struct_size(const char* name);
+
 /* ---- Tensors (DLPack) ---- */
 
 /** The location of memory. It has the layout of DLDevice. */
@@ -146,11 +150,12 @@ typedef enum plasticity_eligibility PLASTICITY_AS_INT {
   PLASTICITY_ELIGIBILITY_AFTER
 } plasticity_eligibility;
 
-/** The shape of the plasticity coefficients alpha: [1], [N] or [P,N]. */
+/** The shape of the plasticity coefficients alpha: [1], [N] or [P,N]; or no plastic part. See Granularity. */
 typedef enum plasticity_granularity PLASTICITY_AS_INT {
   PLASTICITY_ALPHA_SCALAR,
   PLASTICITY_ALPHA_POST,
-  PLASTICITY_ALPHA_CONNECTION
+  PLASTICITY_ALPHA_CONNECTION,
+  PLASTICITY_ALPHA_NONE
 } plasticity_granularity;
 
 /** The activation of the postsynaptic neurons. */
@@ -221,6 +226,10 @@ PLASTICITY_API plasticity_status plasticity_device_best(plasticity_device* devic
 /** Returns PLASTICITY_DEVICE_UNAVAILABLE if no plan can run on the device. The error text is the reason. */
 PLASTICITY_API plasticity_status plasticity_device_check(plasticity_device device);
 
+/** Returns why no CUDA device can be used, or "" if one can. The text is valid until this thread's next call
+   of this function. */
+PLASTICITY_API const char* plasticity_cuda_unavailable_reason(void);
+
 /** Sets memory on a device to zero: at once on the CPU, on `stream` (a cudaStream_t, or NULL) on a GPU. */
 PLASTICITY_API plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data,
                                                       size_t bytes);
@@ -267,14 +276,14 @@ PLASTICITY_API plasticity_status plasticity_plan_execution(const plasticity_plan
                                                            plasticity_execution* execution);
 
 /** Runs T steps. Input arguments: parameters.*, inputs.*, masks.*, initial_state.*. Output arguments: y,
-   modulation, final_state.*. If tape.data is NULL, nothing is recorded. `stream` is a cudaStream_t; NULL is
-   the default stream, and the CPU ignores it. */
+   modulation, a, final_state.*. If tape is {NULL, 0}, nothing is recorded. `stream` is a cudaStream_t; NULL
+   is the default stream, and the CPU ignores it. */
 PLASTICITY_API plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* stream,
                                                          const plasticity_argument* arguments, size_t count,
                                                          plasticity_memory tape, plasticity_memory scratch);
 
 /** Computes the gradients of the forward pass that wrote the tape. Input arguments: parameters.*, inputs.*
-   and masks.* with the values that forward read, and the upstream gradients dy and dfinal_state.*. Output
+   and masks.* with the values that forward read, and the upstream gradients dy, da and dfinal_state.*. Output
    arguments: dparameters.*, dinputs.*, dinitial_state.*. The call adds to dparameters.* and overwrites the
    other outputs. */
 PLASTICITY_API plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* stream,
@@ -328,8 +337,8 @@ PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
-   Output arguments: y [T,B,N], modulation [T,B]. Inputs and masks must stay unchanged until backward has run
-   for this window. */
+   Output arguments: y [T,B,N], modulation [T,B]. The network copies inputs and masks, so the caller may reuse
+   their memory after the call. */
 PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                                             const plasticity_argument* arguments,
                                                             size_t count);
@@ -390,12 +399,35 @@ PLASTICITY_API plasticity_status plasticity_network_state(plasticity_network* ne
 
 /* ---- Training (optimizer.hpp, trainer.hpp) ---- */
 
+/** Sets `loss` to the mean of (y - target)^2 over the entries whose `mask` is not 0, and writes the gradient
+   to `dy`. All tensors have the same number of elements and are in host memory: y, target and dy of float32,
+   mask of uint8 or bool. `mask`, `dy` and `loss` may be NULL. dy may alias y or target. */
+PLASTICITY_API plasticity_status plasticity_mse_loss(const plasticity_tensor* y,
+                                                     const plasticity_tensor* target,
+                                                     const plasticity_tensor* mask,
+                                                     const plasticity_tensor* dy, double* loss);
+
+/** Sets `loss` to the mean softmax cross-entropy of `logits` [.., classes] against `labels` [..], in nats,
+   and writes the gradient to `dlogits` [.., classes]. A row whose label is -1 is ignored. All tensors are in
+   host memory: logits and dlogits of float32, labels of int64. `dlogits` and `loss` may be NULL. */
+PLASTICITY_API plasticity_status plasticity_softmax_cross_entropy(const plasticity_tensor* logits,
+                                                                  const plasticity_tensor* labels,
+                                                                  const plasticity_tensor* dlogits,
+                                                                  double* loss);
+
+/** The reaction to a gradient with a NaN or an infinity. See NotFinite. */
+typedef enum plasticity_not_finite PLASTICITY_AS_INT {
+  PLASTICITY_NOT_FINITE_FAIL = 0, /**< the step fails, and the error names the parameter */
+  PLASTICITY_NOT_FINITE_SKIP = 1  /**< the step does nothing */
+} plasticity_not_finite;
+
 /** The constants of Adam. The fields are those of AdamOptions. */
 typedef struct plasticity_adam_options {
-  double learning_rate; /**< alpha in the paper, >= 0 */
-  double beta1;         /**< in [0, 1) */
-  double beta2;         /**< in [0, 1) */
-  double epsilon;       /**< > 0 */
+  double learning_rate;             /**< alpha in the paper, >= 0 */
+  double beta1;                     /**< in [0, 1) */
+  double beta2;                     /**< in [0, 1) */
+  double epsilon;                   /**< > 0 */
+  plasticity_not_finite not_finite; /**< reaction to a gradient with a NaN or an infinity */
 } plasticity_adam_options;
 /** Sets the defaults of AdamOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* options);

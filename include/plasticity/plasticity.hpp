@@ -1,5 +1,7 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 // Includes every public C++ header. Network owns its memory; Plan works on the caller's buffers and streams.
 #include "plasticity/arguments.hpp"
 #include "plasticity/device.hpp"
@@ -13,10 +15,13 @@
 #include "plasticity/memory.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
+#include "plasticity/owner.hpp"
 #include "plasticity/parameter_view.hpp"
 #include "plasticity/plan.hpp"
 #include "plasticity/reference.hpp"
+#include "plasticity/schedule.hpp"
 #include "plasticity/spec.hpp"
+#include "plasticity/stack.hpp"
 #include "plasticity/trainer.hpp"
 #include "plasticity/training.hpp"
 #include "plasticity/version.hpp"

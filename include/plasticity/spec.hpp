@@ -77,6 +77,9 @@ enum class Granularity {
   scalar,      ///< [1], one for all connections
   post,        ///< [N], one per postsynaptic neuron
   connection,  ///< [P, N], one per connection
+  /// No plastic part: no alpha, no eta and no traces, at the cost of an ordinary cell. For control networks;
+  /// only on the CPU. The rate must be fixed and the eligibility none. The rule is not used.
+  none,
 };
 
 /// The activation f of the postsynaptic neurons. An lstm accepts only tanh.
@@ -143,13 +146,15 @@ struct PLASTICITY_API Spec {
 
   /// Returns P, the number of presynaptic neurons: I in a feedforward cell, N in a recurrent one.
   std::int64_t presynaptic() const { return cell == Cell::feedforward ? inputs : neurons; }
+  /// Returns whether the cell has a plastic part, with alpha and a Hebbian trace.
+  bool is_plastic() const { return alpha != Granularity::none; }
   /// Returns whether the cell has a modulator M (rate modulated or fan_out).
   bool has_modulator() const { return rate == Rate::modulated || rate == Rate::fan_out; }
   /// Returns whether the cell has an eligibility trace.
   bool has_eligibility() const { return eligibility != Eligibility::none; }
   /// Returns whether the cell has the parameter eta: the fixed rate, or the constant of the eligibility
   /// trace.
-  bool has_eta() const { return rate == Rate::fixed || has_eligibility(); }
+  bool has_eta() const { return is_plastic() && (rate == Rate::fixed || has_eligibility()); }
   /// Returns whether the output is an input of the next step (rnn: y, lstm: h).
   bool is_recurrent() const { return cell != Cell::feedforward; }
   /// Returns the number of gates that the input current feeds: 4 (i, f, g, o) in an lstm, 1 in other cells.

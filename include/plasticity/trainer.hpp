@@ -1,24 +1,36 @@
 #pragma once
 
+#include "plasticity/require_cxx20.hpp"  // first
+
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "plasticity/config.h"
 #include "plasticity/network.hpp"
+#include "plasticity/optimizer.hpp"
+#include "plasticity/owner.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
 
 /// The options of a Trainer.
 struct TrainerOptions {
-  AdamOptions adam{};                     ///< constants of the optimiser
+  AdamOptions adam{};                     ///< constants of Adam
   double clip_norm = 0;                   ///< maximum global 2-norm of the gradients, finite; 0: no clipping
   Reduction reduction = Reduction::mean;  ///< divisor of the squared error
+  /// If given, this optimizer replaces `adam` and `clip_norm`. Its groups name the network's parameters.
+  std::optional<OptimizerOptions> optimizer{};
 };
 
-/// Trains a Network towards a target. One iteration is forward, squared error, backward, gradient clipping,
-/// Adam.
+/// The caller's loss: reads y [T,B,N], writes the gradient to dy [T,B,N], and returns the loss. dy is zero
+/// before the call. Both are in host memory.
+using LossFunction = std::function<double(std::span<const float> y, std::span<float> dy)>;
+
+/// Trains a Network towards a target, or with the caller's loss. One iteration is forward, loss, backward,
+/// gradient clipping, a step of the optimizer.
 ///
 /// On the CPU the results have the same bits as a loop over Network, mse_loss(), clip_gradients() and Adam.
 /// On a GPU one CUDA graph runs the whole iteration. It is captured at the second iteration of a number of
@@ -31,8 +43,8 @@ class PLASTICITY_API Trainer {
   /// Throws Error(invalid_argument) if an option is out of range.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
   ~Trainer();
-  Trainer(Trainer&& other) noexcept;             ///< `other` may then only be destroyed or assigned to
-  Trainer& operator=(Trainer&& other) noexcept;  ///< `other` may then only be destroyed or assigned to
+  Trainer(Trainer&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
+  Trainer& operator=(Trainer&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
   /// Runs one iteration from the network's current state and returns the loss (see squared_error()). The
   /// network keeps the final state, as after Network::forward(); call Network::reset() first to start an
@@ -44,8 +56,16 @@ class PLASTICITY_API Trainer {
   /// outputs y(), and while the network has recorded windows. Also throws Error(out_of_memory). A call that
   /// throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
   /// iteration; if it has no memory for them, the network's state may have changed.
+  ///
+  /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under
+  /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state.
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
+
+  /// Runs one iteration with the caller's loss and returns its value. On a GPU y and dy are copied, and the
+  /// launches are not captured in a graph. If `loss` throws, the exception is passed on; parameters and
+  /// moments are then unchanged, and the network has the final state.
+  double step_with(const Sequence& sequence, const LossFunction& loss);
 
   /// Returns y [T,B,N] of the last step, valid until the next step. On a GPU this call copies it to the host.
   std::span<const float> y();
@@ -56,18 +76,20 @@ class PLASTICITY_API Trainer {
   double learning_rate() const;  ///< learning rate of the next step
   /// Sets the learning rate of the next step. Throws Error(invalid_argument) if it is negative or not finite.
   void set_learning_rate(double learning_rate);
-  std::int64_t steps() const;  ///< number of steps so far
+  std::int64_t steps() const;    ///< number of steps so far, without skipped ones
+  std::int64_t skipped() const;  ///< number of steps that NotFinite::skip has skipped
 
-  /// Stores the moments and the step count in the format of Adam::save(), so Adam can load them.
+  /// Stores moments, step count and learning rate in the format of Optimizer::save(), so an Optimizer of the
+  /// same method can load them.
   /// Network::save() stores the parameters.
   void save(io::TensorFile& file) const;
-  /// Loads moments and step count that save() or Adam::save() stored. Throws Error(format) and changes
-  /// nothing if they are incomplete or do not match the network's parameters.
+  /// Loads what save() or Optimizer::save() stored. Throws Error(format) and changes nothing if it is
+  /// incomplete or does not match the network's parameters.
   void load(const io::TensorFile& file);
 
  private:
   struct Implementation;
-  std::unique_ptr<Implementation> implementation_;
+  Owner<Implementation> implementation_;
 };
 
 }  // namespace plasticity

@@ -31,6 +31,12 @@ __device__ __forceinline__ void cp_async_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(Pending) : "memory");
 }
 
+/// Returns its argument. The compiler cannot compute the value again, so a loop keeps it in a register.
+__device__ __forceinline__ std::int64_t in_register(std::int64_t value) {
+  asm volatile("" : "+l"(value));
+  return value;
+}
+
 /// Loads or stores 16 bytes, aligned, of global or shared memory.
 __device__ __forceinline__ uint4 load_16(const void* p) { return *static_cast<const uint4*>(p); }
 __device__ __forceinline__ void store_16(void* p, uint4 v) { *static_cast<uint4*>(p) = v; }
@@ -128,6 +134,7 @@ void cp_async_wait() {
   simt::device::copy_wait(Pending);
 }
 
+inline std::int64_t in_register(std::int64_t value) { return value; }
 inline uint4 load_16(const void* p, SIMT_HERE) {
   simt::device::check_aligned(p, 16, where);
   return *static_cast<const uint4*>(p);

@@ -14,13 +14,14 @@ struct Matrix {
   std::int64_t row, column;
 };
 
-/// C = A B (+ bias) in fp32, for matrices of any strides and alignment.
+/// C = A B (+ bias) (+ addend) in fp32, for matrices of any strides and alignment.
 struct Product {
   std::int64_t M, N, K;
   Matrix a;           // [M,K]
   Matrix b;           // [K,N]
-  const float* bias;  // [N] or null
-  float* c;           // [M,N] out
+  const float* bias;    // [N] or null
+  const float* addend;  // [M,N] or null
+  float* c;             // [M,N] out
 };
 
 /// Blocks per launch.

@@ -1,4 +1,4 @@
-// C = A B (+ bias): the input currents of all steps, and the gradient of their inputs. One row of C per step
+// C = A B (+ bias) (+ addend): the input currents of all steps, and the gradient of their inputs. One row of C per step
 // and batch element. cuBLAS chooses a kernel by the number of rows. Here a row of C has the same bits for
 // every number of rows, so a sample has the same bits alone and in a batch. These products are a small part
 // of the work: 2 flops per 8 to 20 bytes of a step's trace. (The gradients of the weights are sums over all
@@ -64,7 +64,9 @@ __global__ void __launch_bounds__(threads) product_kernel(const __grid_constant_
     for (int c = 0; c < own; ++c) {
       const std::int64_t m = m0 + row + r, n = n0 + column + c;
       if (m >= p.M || n >= p.N) continue;
-      p.c[m * p.N + n] = sums[r][c] + (p.bias == nullptr ? 0 : p.bias[n]);
+      float sum = sums[r][c] + (p.bias == nullptr ? 0 : p.bias[n]);
+      if (p.addend != nullptr) sum += p.addend[m * p.N + n];
+      p.c[m * p.N + n] = sum;
     }
   }
 }

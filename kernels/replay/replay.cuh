@@ -26,27 +26,30 @@ __device__ __forceinline__ void replay_element(const Replay& replay, std::int64_
   for (int r = 0; r < rows; ++r) {
     if (r < at.existing) traces[r].load(initial + r * N);
   }
-  ReplayedColumns<form, kind, V> columns(p, at.column);
+  ReplayedSteps<form, kind, V> steps(p, record, 0, b, at);
   const float* da_row = replay.da + b * replay.width + replay.da_column + at.column;
+  const std::int64_t da_stride = in_register(p.B * replay.width);
 #pragma unroll 1
-  for (std::int64_t t = 0; t < length; ++t, da_row += p.B * replay.width) {
-    if (resets(p, t, b)) {
+  for (int left = static_cast<int>(length); left > 0; --left) {
+    const bool zeroed = steps.resets(p);
+    if (zeroed) {
 #pragma unroll
       for (int r = 0; r < rows; ++r) traces[r].set_zero();
     }
-    float da[V], x[rows];
-    columns.load(p, record, t, b, at.column);
-    load_row(da_row, da);
-    at.load(presynaptic_of(p, record, t, b), x);
+    float da[V];
+    steps.load(p, zeroed);
+    load_tape_row(da_row, da);
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
 #pragma unroll
       for (int k = 0; k < V; ++k) {
         const float read = read_trace<form>(traces[r].h[k], p.clip);
-        sums[r][k] = multiply_add(rounded_product(x[r], da[k]), read, sums[r][k]);
-        traces[r].template update<form>(k, x[r], columns.factors(k), columns.constants);
+        sums[r][k] = multiply_add(rounded_product(steps.x[r], da[k]), read, sums[r][k]);
+        traces[r].template update<form>(k, steps.x[r], steps.factors(k), steps.constants);
       }
     }
+    steps.advance(p);
+    da_row += da_stride;
   }
 }
 

@@ -11,56 +11,6 @@
 
 namespace plasticity::cuda {
 
-/// Rows row + r * step, r = 0 … count − 1, of one column. Rows from P on do not exist.
-struct ReplayedRows {
-  std::int64_t row, step, column;
-};
-
-/// The trace of a checkpoint, of float or bfloat16, from which the replay starts.
-template <Rule rule, Eligibility kind>
-__device__ __forceinline__ void load_checkpoint(const StepParams& p, const Record& record, std::int64_t place,
-                                                TracePair<kind>& traces) {
-  if (record.hebb16 == nullptr) {
-    traces.load(traces_on_tape<kind, float>(record) + place);
-  } else {
-    traces.load(traces_on_tape<kind, __nv_bfloat16>(record) + place);
-    traces.h[0] = restored<rule>(traces.h[0], p.clip);
-  }
-}
-
-/// Replays one segment of batch element b for `count` rows of a column, and stores the traces.
-template <Rule rule, Eligibility kind, int count>
-__device__ void replay_rows_of_segment(const Segment& segment, std::int64_t b, std::int64_t length,
-                                       const ReplayedRows& own) {
-  const StepParams& p = segment.params;
-  const Record& record = segment.record;
-  const std::int64_t N = p.N, BPN = p.B * p.P * N, slot = segment.first / record.interval;
-  const std::int64_t begin = (b * p.P + own.row) * N + own.column, stride = own.step * N;
-  const auto exists = [&](int r) { return own.row + r * own.step < p.P; };
-  TracePair<kind> traces[count] = {};
-#pragma unroll
-  for (int r = 0; r < count; ++r) {
-    if (exists(r)) load_checkpoint<rule>(p, record, slot * BPN + begin + r * stride, traces[r]);
-  }
-  float eta = 0;
-  if constexpr (kind != Eligibility::none) eta = *p.eta;
-  const TracePointers<kind, float> out{segment.hebb, segment.eligibility};
-  for (std::int64_t s = 0; s < record.interval && segment.first + s < length; ++s) {
-    const std::int64_t t = segment.first + s;
-    if (resets(p, t, b)) {
-#pragma unroll
-      for (int r = 0; r < count; ++r) traces[r].set_zero();
-    }
-    const RecordedUpdate step(p, record, t, b, own.column);
-#pragma unroll
-    for (int r = 0; r < count; ++r) {
-      if (!exists(r)) continue;
-      traces[r].store(out + (s * BPN + begin + r * stride));
-      traces[r].template update<rule>(0, step.x[own.row + r * own.step], step.y, step.rate, eta, p.clip);
-    }
-  }
-}
-
 /// The trace of a checkpoint, of float or bfloat16, from which the replay starts.
 template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ void load_checkpoint(const StepParams& p, const Record& record, std::int64_t place,
@@ -89,26 +39,27 @@ __global__ void __launch_bounds__(block_threads, 2) segment_kernel(const __grid_
     if (r < at.existing)
       load_checkpoint<form>(p, record, segment.first / record.interval * BPN + begin + r * N, traces[r]);
   }
-  ReplayedColumns<form, kind, V> columns(p, at.column);
+  ReplayedSteps<form, kind, V> steps(p, record, segment.first, b, at);
   TracePointers<kind, float> out = TracePointers<kind, float>{segment.hebb, segment.eligibility} + begin;
   const std::int64_t end =
       segment.first + record.interval < length ? segment.first + record.interval : length;
 #pragma unroll 1
-  for (std::int64_t t = segment.first; t < end; ++t, out = out + BPN) {
-    if (resets(p, t, b)) {
+  for (int left = static_cast<int>(end - segment.first); left > 0; --left) {
+    const bool zeroed = steps.resets(p);
+    if (zeroed) {
 #pragma unroll
       for (int r = 0; r < rows; ++r) traces[r].set_zero();
     }
-    float x[rows];
-    columns.load(p, record, t, b, at.column);
-    at.load(presynaptic_of(p, record, t, b), x);
+    steps.load(p, zeroed);
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r < at.existing) traces[r].store(out + r * N);
 #pragma unroll
       for (int k = 0; k < V; ++k)
-        traces[r].template update<form>(k, x[r], columns.factors(k), columns.constants);
+        traces[r].template update<form>(k, steps.x[r], steps.factors(k), steps.constants);
     }
+    steps.advance(p);
+    out = out + BPN;
   }
 }
 

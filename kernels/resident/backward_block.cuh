@@ -110,12 +110,13 @@ struct BackwardBlock {
  private:
   __device__ static Exchange exchange_of(const ResidentBackward& run, float* shared) {
     const auto blocks = static_cast<unsigned>(run.shape.blocks);
-    const std::int64_t group = blockIdx.x / blocks;
     return {.kind = run.shape.kind,
             .size = run.shape.blocks,
             .rank = static_cast<int>(blockIdx.x % blocks),
             .shared = shared,
-            .global = run.exchange == nullptr ? nullptr : run.exchange + group * run.layout.exchange};
+            .all_groups = run.exchange,
+            .stride = run.layout.exchange,
+            .group = static_cast<int>(blockIdx.x / blocks)};
   }
 };
 

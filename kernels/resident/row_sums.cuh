@@ -78,7 +78,7 @@ struct RowSender {
       case GroupKind::cta: block.memory[place] = sum; break;
       case GroupKind::cluster: store_peer(block.memory + place, to, sum); break;
       case GroupKind::grid:
-        store_exchange(block.exchange.global + place + ((to * block.layout.pieces) << (bits + 1)), sum);
+        store_exchange(block.exchange.global() + place + ((to * block.layout.pieces) << (bits + 1)), sum);
         break;
     }
   }
@@ -111,7 +111,7 @@ __device__ __forceinline__ void receive_rows(const BackwardBlock<form, kind, sha
     const int tile = k >> bits, row = (k & ((1 << bits) - 1)) >> 1, update = k & 1;
     block.memory[block.layout.tile_sums + k] = join_tile<pieces_per_tile>(tile, pieces, [&](int piece) {
       if (grid)
-        return load_exchange(block.exchange.global +
+        return load_exchange(block.exchange.global() +
                              block.global_inbox_index(t, block.exchange.rank, piece, row, update));
       return block.memory[block.layout.inbox + block.inbox_index(t, piece, row, update)];
     });

@@ -6,11 +6,11 @@ namespace plasticity {
 
 /// H <- H + g X.
 template <>
-struct TraceRule<Rule::additive> : OldTraceRule<Rule::additive> {
+struct TraceRule<Rule::additive> {
   static constexpr Form form = Form::linear;
   template <Eligibility kind, class V>
   PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
-    return {1 - V{}, hebbian_drive<kind>(rate, y)};
+    return {broadcast<V>(1), hebbian_drive<kind>(rate, y)};
   }
   template <Eligibility kind, class V>
   PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,

@@ -3,6 +3,8 @@
 // others (-ffp-contract=off): an expression then has the same bits wherever it is used.
 #pragma once
 
+#include <type_traits>
+
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #endif
@@ -38,6 +40,16 @@ PLASTICITY_HOST_DEVICE inline V rounded_product(V a, V b) {
 #else
   return a * b;
 #endif
+}
+
+/// `value` in every lane.
+template <class V>
+PLASTICITY_HOST_DEVICE inline V broadcast(double value) {
+  if constexpr (std::is_floating_point_v<V>) {
+    return static_cast<V>(value);
+  } else {
+    return static_cast<std::remove_cvref_t<decltype(V{}[0])>>(value) - V{};
+  }
 }
 
 /// |value|.

@@ -25,26 +25,23 @@ PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> column_adjoint_of(Rule rule, V ra
   });
 }
 
-/// As above, for a rule of this form: code for one form has no cases for the rules of others.
+/// As above, for a rule that has this form: code for one form has no cases for the rules of others.
 template <Form form, Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline Column<V> column_of(Rule rule, V rate, V y, const RuleConstants<V>& constants) {
-  Column<V> column{};
-  dispatch_rule(rule, [&]<Rule r> {
-    if constexpr (TraceRule<r>::form == form)
-      column = TraceRule<r>::template column<kind>(rate, y, constants);
+  return dispatch_rule(rule, [&]<Rule r>() -> Column<V> {
+    if constexpr (TraceRule<r>::form == form) return TraceRule<r>::template column<kind>(rate, y, constants);
+    __builtin_unreachable();
   });
-  return column;
 }
 template <Form form, Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> column_adjoint_of(Rule rule, V rate, V y,
                                                                  const Column<V>& gradient,
                                                                  const RuleConstants<V>& constants) {
-  ColumnAdjoint<V> adjoint{};
-  dispatch_rule(rule, [&]<Rule r> {
+  return dispatch_rule(rule, [&]<Rule r>() -> ColumnAdjoint<V> {
     if constexpr (TraceRule<r>::form == form)
-      adjoint = TraceRule<r>::template column_adjoint<kind>(rate, y, gradient, constants);
+      return TraceRule<r>::template column_adjoint<kind>(rate, y, gradient, constants);
+    __builtin_unreachable();
   });
-  return adjoint;
 }
 
 }  // namespace plasticity

@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- (1 - g) H + g X [2016, 2018].
 template <>
-struct TraceRule<Rule::decay> : OldTraceRule<Rule::decay> {
+struct TraceRule<Rule::decay> {
   static constexpr Form form = Form::linear;
   template <Eligibility kind, class V>
   PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {

@@ -6,11 +6,11 @@ namespace plasticity {
 
 /// H <- H + g (X - y^2 H) [2018]; with X = x y it is g y (x - y H).
 template <>
-struct TraceRule<Rule::oja> : OldTraceRule<Rule::oja> {
+struct TraceRule<Rule::oja> {
   static constexpr Form form = Form::linear;
   template <Eligibility kind, class V>
   PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
-    return {multiply_add(-rate * y, y, 1 - V{}), hebbian_drive<kind>(rate, y)};
+    return {multiply_add(-rate * y, y, broadcast<V>(1)), hebbian_drive<kind>(rate, y)};
   }
   template <Eligibility kind, class V>
   PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "rules/form.hpp"
-#include "rules/old_trace_rule.hpp"
 
 namespace plasticity {
 

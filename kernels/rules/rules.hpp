@@ -8,4 +8,3 @@
 #include "rules/oja.hpp"
 #include "rules/read_clip.hpp"
 #include "rules/soft_clip.hpp"
-#include "rules/trace_update.hpp"

@@ -154,7 +154,7 @@ __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const
   const auto prepare = [&](const BackwardElement& element, int e) {
     return prepare_pass<form, kind, Trace, V>(step, at, element, block.tile, da[e]);
   };
-  if constexpr (shares_weights<kind, V>) {
+  if constexpr (shares_weights<kind, V> && sizeof(Trace) == sizeof(float)) {
     const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
     if (block.elements == 2 && one.regular() && other.regular()) {
       ElementGradient<kind, Trace, V> elements[2] = {prepare(one, 0), prepare(other, 1)};

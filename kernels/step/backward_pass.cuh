@@ -12,7 +12,8 @@
 
 namespace plasticity::cuda {
 
-/// What a thread needs for one batch element. Pointers are at the thread's first row and column.
+/// The inputs and outputs of a thread for one batch element. Pointers are at the thread's first row and
+/// column.
 template <Eligibility kind, class Trace, int V>
 struct ElementGradient {
   bool reads, updates;                    // the two parts of a launch
@@ -101,7 +102,8 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
   }
 }
 
-/// Where this thread stores the row's sums of an iteration: see share_row_sums().
+/// The address at which this thread stores its row sum of an iteration, see share_row_sums(). Null: another
+/// thread has it.
 template <int V, int elements, int rows, class Element>
 __device__ __forceinline__ float* place_of_row_sum(const Element* e, int which, int& row) {
   row = 0;
@@ -125,7 +127,7 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
                                              GradientSums<form, kind, V>* s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   constexpr int groups = ThreadTile<V>::groups,
-                rows = regular ? backward_rows<kind, V, elements> : classes_per_thread<V>;
+                rows = regular ? backward_rows<kind, Trace, V, elements> : classes_per_thread<V>;
   static_assert(rows % classes_per_thread<V> == 0);
   constexpr int count = 2 * elements * rows;
   const std::int64_t row = std::int64_t{groups} * p.N;

@@ -136,7 +136,23 @@ __device__ __forceinline__ void load_row(const float* p, float (&v)[V]) {
   for (int k = 0; k < V; ++k) v[k] = p[k];
 }
 
-/// V neighbouring elements of shared memory, aligned to them.
+/// V neighbouring elements of a vector of the plan's memory, which is aligned to them.
+template <int V>
+__device__ __forceinline__ void load_tape_row(const float* p, float (&v)[V]) {
+  if constexpr (V % 4 == 0) {
+#pragma unroll
+    for (int part = 0; part < V; part += 4) {
+      const Pack<float> pack = load_pack(p + part);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) v[part + k] = pack[k];
+    }
+  } else {
+#pragma unroll
+    for (int k = 0; k < V; ++k) v[k] = p[k];
+  }
+}
+
+/// V neighbouring elements of shared memory.
 template <int V>
 __device__ __forceinline__ void load_tile_row(const float* p, float (&v)[V]) {
 #pragma unroll

@@ -176,18 +176,18 @@ __device__ __forceinline__ void sum_gate(const ForwardStep& step, const BlockTil
   }
   const float* row = p.w_gates + gate * p.N + at.column;
   const int count = at.inside ? at.rows(p.N) : 0;
-#pragma unroll 4
-  for (int r = 0; r < count; ++r) {
-    const std::int64_t i = at.group + std::int64_t{r} * ThreadTile<V>::groups;
-    float w[V];
-    load_weights(row + i * 3 * p.N, w);
+#pragma unroll(4 / classes_per_thread <V>)
+  for (int first = 0; first < count; first += classes_per_thread<V>) {
 #pragma unroll
-    for (int e = 0; e < max_elements; ++e) {
-      if (x[e] == nullptr) continue;
-      const float x_now = __ldg(x[e] + i);
+    for (int c = 0; c < classes_per_thread<V>; ++c) {
+      if (first + c >= count) continue;
+      const std::int64_t i = at.group + std::int64_t{first + c} * ThreadTile<V>::groups;
+      float w[V];
+      load_weights(row + i * 3 * p.N, w);
 #pragma unroll
-      for (int c = 0; c < classes_per_thread<V>; ++c) {
-        if (r % classes_per_thread<V> != c) continue;
+      for (int e = 0; e < max_elements; ++e) {
+        if (x[e] == nullptr) continue;
+        const float x_now = __ldg(x[e] + i);
 #pragma unroll
         for (int k = 0; k < V; ++k) s[e][c][k] = multiply_add(x_now, w[k], s[e][c][k]);
       }

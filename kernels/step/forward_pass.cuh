@@ -9,7 +9,8 @@
 
 namespace plasticity::cuda {
 
-/// What a thread needs for one batch element. Pointers are at the thread's first row and column.
+/// The inputs and outputs of a thread for one batch element. Pointers are at the thread's first row and
+/// column.
 template <Eligibility kind, int V>
 struct ElementPass {
   const float *x, *x_before;  // x of this step, and of the update

@@ -9,8 +9,6 @@
 
 #include "common/pack.cuh"
 #include "rules/rounded_clip.hpp"
-#include "rules/rule.hpp"
-#include "rules/trace_update.hpp"
 
 namespace plasticity::cuda {
 
@@ -24,35 +22,11 @@ template <Form form>
 __device__ float rounded(float h, float clip) {
   return rounded_trace<form>(h, nearest_bfloat16(h), rounded_clip(clip));
 }
-template <Rule rule>
-__device__ float rounded(float h, float clip) {
-  return rounded<TraceRule<rule>::form>(h, clip);
-}
 
 /// The trace from which a replay restarts, from its value on the tape.
 template <Form form>
 __device__ float restored(float h, float clip) {
   return restored_trace<form>(h, rounded_clip(clip));
-}
-template <Rule rule>
-__device__ float restored(float h, float clip) {
-  return restored<TraceRule<rule>::form>(h, clip);
-}
-
-/// Clip to pass to the adjoint of an update between two traces on the tape, `before` and `after`. For
-/// hard_clip: +inf if forward did not clip (the gradient passes), -inf if it did. Other rules: the clip
-/// itself. A trace at its clip was not clipped if the update ends exactly there. To find that out, the
-/// update is computed again without a clip, from the restored trace.
-template <Rule rule, Eligibility kind>
-__device__ __forceinline__ float clip_of_update(float after, float before, float eligibility, float product,
-                                                float rate, float y, float eta, float clip) {
-  if constexpr (TraceRule<rule>::form == Form::clipped) {
-    if (!is_cut<Form::clipped>(after, rounded_clip(clip).bound)) return INFINITY;
-    float end = restored<rule>(before, clip);
-    update_traces<rule, kind>(end, eligibility, product, rate, y, eta, INFINITY);
-    return std::abs(end) == clip ? INFINITY : -INFINITY;
-  }
-  return clip;
 }
 
 }  // namespace plasticity::cuda

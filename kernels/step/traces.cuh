@@ -2,7 +2,6 @@
 #pragma once
 
 #include "rules/connection.hpp"
-#include "rules/trace_update.hpp"
 #include "step/block.cuh"
 #include "step/rounding.cuh"
 
@@ -28,10 +27,6 @@ __device__ __forceinline__ TracePointers<kind, T> existing_at(const TracePointer
   return {first.hebb == nullptr ? nullptr : first.hebb + offset,
           kind == Eligibility::none || first.eligibility == nullptr ? nullptr : first.eligibility + offset};
 }
-
-/// D = x y of a trace update. Rounded on its own: if a compiler fused the product into the update in one
-/// kernel and not in another, a replayed trace would differ in bits from forward's.
-__device__ __forceinline__ float hebbian_product(float x, float y) { return __fmul_rn(x, y); }
 
 /// The traces H and E of V neighbouring connections of a row, or their gradients. Without an eligibility
 /// trace, e is neither loaded, updated nor stored.
@@ -77,12 +72,7 @@ struct TracePair {
     if (eligible && to.eligibility != nullptr) store_columns(to.eligibility + offset, e);
   }
 
-  /// Updates connection k with presynaptic activity x and postsynaptic activity y.
-  template <Rule rule>
-  __device__ __forceinline__ void update(int k, float x, float y, float rate, float eta, float clip) {
-    update_traces<rule, kind>(h[k], e[k], hebbian_product(x, y), rate, y, eta, clip);
-  }
-
+  /// Updates connection k with presynaptic activity x.
   template <Form form>
   __device__ __forceinline__ void update(int k, float x, const ColumnFactors<float>& column,
                                          const UpdateConstants<float>& constants) {
@@ -90,11 +80,6 @@ struct TracePair {
   }
 
   /// Stores the values for a bfloat16 tape.
-  template <Rule rule>
-  __device__ __forceinline__ void store_rounded(const TracePointers<kind, __nv_bfloat16>& to,
-                                                float clip) const {
-    store_rounded<TraceRule<rule>::form>(to, clip);
-  }
   template <Form form>
   __device__ __forceinline__ void store_rounded(const TracePointers<kind, __nv_bfloat16>& to,
                                                 float clip) const {

@@ -30,8 +30,10 @@ constexpr bool shares_weights = kind == Eligibility::none&& V > 1;
 /// the trace with 16-byte loads.
 template <Eligibility kind, int V, int elements>
 constexpr int forward_rows = V == 1 ? 4 : (kind == Eligibility::none ? 4 : 2) / elements;
-template <Eligibility kind, int V, int elements>
-constexpr int backward_rows = V == 1 ? 4 : (kind == Eligibility::none ? 2 : 1) / elements;
+/// More rows of two bfloat16 traces would spill.
+template <Eligibility kind, class Trace, int V, int elements>
+constexpr int backward_rows =
+    V == 1 ? 4 : (kind == Eligibility::none && sizeof(Trace) == sizeof(float) ? 2 : 1) / elements;
 
 /// Columns per thread of a kernel with 16-byte loads.
 constexpr int wide_columns = 4;

@@ -1,4 +1,4 @@
-// The loss and Adam for one entry, for the CPU and for the kernels.
+// The loss and the optimizers for one entry, for the CPU and for the kernels.
 #pragma once
 
 #include <cmath>
@@ -43,20 +43,56 @@ PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double max_norm) {
   return static_cast<float>(max_norm / norm);
 }
 
-struct AdamConstants {
-  float beta1, beta2, epsilon;
+/// False for NaN and the infinities, whose difference from themselves is NaN.
+PLASTICITY_HOST_DEVICE inline bool is_finite(float value) { return value - value == 0; }
+
+/// The constants of UpdateOptions in the precision of the step.
+struct UpdateConstants {
+  float beta1, beta2, epsilon, momentum;
 };
 
-inline AdamConstants constants_of(const AdamOptions& options) {
+inline UpdateConstants constants_of(const UpdateOptions& options) {
   return {static_cast<float>(options.beta1), static_cast<float>(options.beta2),
-          static_cast<float>(options.epsilon)};
+          static_cast<float>(options.epsilon), static_cast<float>(options.momentum)};
 }
 
-PLASTICITY_HOST_DEVICE inline void adam_update(const AdamConstants& adam, const AdamScales& scales,
-                                               float gradient, float& first, float& second, float& value) {
-  first += (1 - adam.beta1) * (gradient - first);
-  second += (1 - adam.beta2) * (gradient * gradient - second);
-  value -= scales.rate * first / (std::sqrt(second) * scales.second + adam.epsilon);
+/// Which moments a step has. The arrays of the others are not touched.
+template <Method method, bool momentum>
+constexpr bool has_first = method == Method::adam || momentum;
+template <Method method>
+constexpr bool has_second = method != Method::sgd;
+
+/// One step of one element. `rate` and `decay` are those of its tensor, times the scales.
+template <Method method, bool momentum>
+PLASTICITY_HOST_DEVICE inline void update_element(const UpdateConstants& constants, float rate,
+                                                  float second_scale, float decay, float gradient,
+                                                  float& first, float& second, float& value) {
+  if (decay != 0) value -= decay * value;
+  if constexpr (has_second<method>) second += (1 - constants.beta2) * (gradient * gradient - second);
+  if constexpr (method == Method::adam) {
+    first += (1 - constants.beta1) * (gradient - first);
+    value -= rate * first / (std::sqrt(second) * second_scale + constants.epsilon);
+  } else {
+    float change = gradient;
+    if constexpr (method == Method::rmsprop) change = gradient / (std::sqrt(second) + constants.epsilon);
+    if constexpr (momentum) change = first = constants.momentum * first + change;
+    value -= rate * change;
+  }
+}
+
+/// Calls run<method, momentum>() for the options' method.
+template <class Run>
+void dispatch_update(const UpdateOptions& options, Run run) {
+  const bool momentum = options.momentum != 0;
+  switch (options.method) {
+    case Method::adam: return run.template operator()<Method::adam, false>();
+    case Method::sgd:
+      return momentum ? run.template operator()<Method::sgd, true>()
+                      : run.template operator()<Method::sgd, false>();
+    case Method::rmsprop:
+      return momentum ? run.template operator()<Method::rmsprop, true>()
+                      : run.template operator()<Method::rmsprop, false>();
+  }
 }
 
 }  // namespace plasticity

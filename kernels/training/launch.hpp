@@ -1,4 +1,4 @@
-// The launches of the loss, of gradient clipping and of Adam.
+// The launches of the loss, of gradient clipping and of the optimizers.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -26,6 +26,7 @@ struct TensorTable {
   static constexpr int max_tensors = 48;
   int count;
   TrainedTensor tensors[max_tensors];
+  std::uint32_t index[max_tensors];           // of the tensor in the caller's list
   std::int64_t first_chunk[max_tensors + 1];  // first_chunk[count]: the number of chunks
 };
 static_assert(sizeof(TensorTable) < 3072);  // a kernel's parameters are at most 4 KiB
@@ -43,8 +44,13 @@ void launch_squares(const TensorTable& table, double* partial, int partials, boo
 void launch_clip(const TensorTable& table, const double* partial, int partials, double max_norm, double* norm,
                  cudaStream_t stream);
 
-/// One launch; none if the table is empty.
-void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,
-                 cudaStream_t stream);
+/// found = min(found, index of the first tensor with a gradient that is not finite). One launch; none if the
+/// table is empty.
+void launch_not_finite(const TensorTable& table, std::uint32_t* found, cudaStream_t stream);
+
+/// One step of an optimizer. One launch; none if the table is empty. Does nothing on the device if `veto` is
+/// given and is not -1.
+void launch_update(const TensorTable& table, const UpdateOptions& options, const UpdateScales* scales,
+                   const std::int32_t* veto, cudaStream_t stream);
 
 }  // namespace plasticity::cuda

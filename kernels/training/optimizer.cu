@@ -1,8 +1,9 @@
-// Gradient clipping and Adam for all tensors of a list at once. The table of pointers is a kernel parameter,
-// and a block works on a chunk of 1024 elements. The norm is summed in double, in an order that depends only
-// on the sizes: no atomics, the same bits every time.
-// Grids: block-stride over the chunks, 256 threads, four elements per thread. Bytes per element: 4 for the
-// norm, 8 more if gradients are scaled, 28 for Adam (gradient read, value and moments read and written).
+// Gradient clipping, the check for finite gradients and the steps of the optimizers, for all tensors of a
+// list at once. The table of pointers is a kernel parameter, and a block works on a chunk of 1024 elements.
+// The norm is summed in double, in an order that depends only on the sizes: no float atomics, the same bits
+// every time. Grids: block-stride over the chunks, 256 threads, four elements per thread. Bytes per element:
+// 4 for the norm and for the check, 8 more if gradients are scaled, 28 for Adam (gradient read, value and
+// moments read and written).
 #include <algorithm>
 
 #include "training/block_sum.cuh"
@@ -60,11 +61,34 @@ __global__ void __launch_bounds__(sum_threads)
 }
 
 __global__ void __launch_bounds__(sum_threads)
-    adam_kernel(const __grid_constant__ TensorTable table, const AdamConstants constants,
-                const AdamScales* device_scales) {
-  const AdamScales scales = *device_scales;
+    not_finite_kernel(const __grid_constant__ TensorTable table, std::uint32_t* found) {
+  const std::int64_t chunks = table.first_chunk[table.count];
+  int k = 0;
+  for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+    while (chunk >= table.first_chunk[k + 1]) ++k;
+    const TrainedTensor& tensor = table.tensors[k];
+    const std::int64_t first = (chunk - table.first_chunk[k]) * chunk_elements;
+    bool bad = false;
+#pragma unroll
+    for (int piece = 0; piece < thread_elements; ++piece) {
+      const std::int64_t element = first + piece * sum_threads + threadIdx.x;
+      if (element < tensor.elements) bad = bad || !is_finite(tensor.gradient[element]);
+    }
+    // A minimum of integers does not depend on the order of the threads.
+    if (bad) atomicMin(found, table.index[k]);
+  }
+}
+
+template <Method method, bool momentum>
+__global__ void __launch_bounds__(sum_threads)
+    update_kernel(const __grid_constant__ TensorTable table, const UpdateConstants constants,
+                  const UpdateScales* device_scales, const std::int32_t* veto) {
+  if (veto != nullptr && *veto != -1) return;
+  const UpdateScales scales = *device_scales;
+  constexpr bool first_used = has_first<method, momentum>, second_used = has_second<method>;
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
     float gradient[thread_elements], m[thread_elements], v[thread_elements], value[thread_elements];
+    const float rate = scales.rate * tensor.rate, decay = scales.decay * tensor.rate * tensor.weight_decay;
     const auto each = [&](auto work) {
 #pragma unroll
       for (int piece = 0; piece < thread_elements; ++piece) {
@@ -74,14 +98,15 @@ __global__ void __launch_bounds__(sum_threads)
     };
     each([&](std::int64_t k, int piece) {  // all loads before the first store
       gradient[piece] = tensor.gradient[k];
-      m[piece] = tensor.first[k];
-      v[piece] = tensor.second[k];
+      m[piece] = first_used ? tensor.first[k] : 0;
+      v[piece] = second_used ? tensor.second[k] : 0;
       value[piece] = tensor.value[k];
     });
     each([&](std::int64_t k, int piece) {
-      adam_update(constants, scales, gradient[piece], m[piece], v[piece], value[piece]);
-      tensor.first[k] = m[piece];
-      tensor.second[k] = v[piece];
+      update_element<method, momentum>(constants, rate, scales.second, decay, gradient[piece], m[piece],
+                                       v[piece], value[piece]);
+      if (first_used) tensor.first[k] = m[piece];
+      if (second_used) tensor.second[k] = v[piece];
       tensor.value[k] = value[piece];
     });
   });
@@ -108,11 +133,20 @@ void launch_clip(const TensorTable& table, const double* partial, int partials, 
          partial, partials, max_norm, norm);
 }
 
-void launch_adam(const TensorTable& table, const AdamConstants& constants, const AdamScales* scales,
-                 cudaStream_t stream) {
+void launch_not_finite(const TensorTable& table, std::uint32_t* found, cudaStream_t stream) {
   const unsigned blocks = blocks_of(table);
   if (blocks == 0) return;
-  launch(adam_kernel, {.grid = blocks, .block = sum_threads, .stream = stream}, table, constants, scales);
+  launch(not_finite_kernel, {.grid = blocks, .block = sum_threads, .stream = stream}, table, found);
+}
+
+void launch_update(const TensorTable& table, const UpdateOptions& options, const UpdateScales* scales,
+                   const std::int32_t* veto, cudaStream_t stream) {
+  const unsigned blocks = blocks_of(table);
+  if (blocks == 0) return;
+  dispatch_update(options, [&]<Method method, bool momentum> {
+    launch(update_kernel<method, momentum>, {.grid = blocks, .block = sum_threads, .stream = stream}, table,
+           constants_of(options), scales, veto);
+  });
 }
 
 }  // namespace plasticity::cuda

@@ -26,7 +26,7 @@ from kernels import Pass, Variant
 
 
 def _step_forward(v):
-    """What the loop of the excerpt moves, whatever the kernels of today move."""
+    """The bytes that the loop of the excerpt moves; the kernels of today may move others."""
     return [Pass({"load": 24, "weights": 32, "store": 24 if v.precision == "bf16" else 16}, 4)]
 
 

@@ -57,7 +57,11 @@ void networks(void);
 void learning(void);
 void training(void);
 void saving(void);
+void losses(void);
+void current(void);
+void struct_sizes(void);
 void wrong_tensors(void);
+void wrong_axes_in_a_file(void);
 void wrong_calls(void);
 void threads(void);
 

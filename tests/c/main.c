@@ -34,8 +34,12 @@ int main(int count, char** arguments) {
                {"networks", networks},
                {"learning", learning},
                {"saving", saving},
+               {"losses", losses},
+               {"current", current},
+               {"struct_sizes", struct_sizes},
                {"training", training},
                {"wrong_tensors", wrong_tensors},
+               {"wrong_axes_in_a_file", wrong_axes_in_a_file},
                {"wrong_calls", wrong_calls},
                {"threads", threads}};
   int ran = 0;

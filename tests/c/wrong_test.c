@@ -37,6 +37,7 @@ void wrong_tensors(void) {
   WITH(shape = other, ".shape: expected [1,2,3], got [1,3,2]");
   WITH(ndim = 2, ".shape: expected [1,2,3], got [1,2]");
   WITH(ndim = -1, ".ndim: expected at least 0, got -1");
+  WITH(ndim = 1000000, ".ndim: expected at most 3, got 1000000"); /* the shape has fewer entries */
   WITH(shape = NULL, ".shape: expected a pointer, got null");
   WITH(strides = columns, ".strides: expected the strides of a dense row-major tensor, or null, got [6,1,2]");
   WITH(device.kind = PLASTICITY_CUDA, ".device: expected the CPU, got CUDA device 0");
@@ -72,6 +73,18 @@ void wrong_tensors(void) {
   FAILS(plasticity_network_infer(network, -1, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
   FAILS(plasticity_network_infer(network, INT64_MAX, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
   plasticity_network_destroy(network);
+}
+
+void wrong_axes_in_a_file(void) {
+  plasticity_file* file = NULL;
+  OK(plasticity_file_create(&file));
+  float values[1] = {0};
+  int64_t shape[] = {1};
+  plasticity_tensor tensor = floats(values, 1, shape);
+  tensor.ndim = 1000000;
+  FAILS(plasticity_file_set_tensor(file, "x", &tensor), PLASTICITY_INVALID_ARGUMENT,
+        "x.ndim: expected at most 64, got 1000000");
+  plasticity_file_destroy(file);
 }
 
 void wrong_calls(void) {

@@ -251,6 +251,90 @@ TEST_F(Tool, ResumesFromCheckpoint) {
   }
 }
 
+TEST_F(Tool, ResumesWithMoreIterations) {
+  const std::string common =
+      "train images --data drawn --batch 1 --device cpu --threads 1 --out " + at("out");
+  ASSERT_EQ(run(common + " --iterations 2").exit_code, 0);
+  const Outcome more = run(common + " --iterations 4 --resume");
+  EXPECT_EQ(more.exit_code, 0) << more.output;
+  EXPECT_TRUE(has(more, "resumed at iteration 2 of 4")) << more.output;
+  const Outcome same = run(common + " --resume");
+  EXPECT_EQ(same.exit_code, 0) << same.output;
+  EXPECT_TRUE(has(same, "resumed at iteration 4 of 4")) << same.output;
+  const Outcome fewer = run(common + " --iterations 3 --resume");
+  EXPECT_EQ(fewer.exit_code, 1);
+  EXPECT_TRUE(has(fewer, "'iteration': expected 0 to 3, the number of iterations, got 4")) << fewer.output;
+}
+
+TEST_F(Tool, AFullDiskAtACheckpointIsAWarning) {
+  const std::string command = std::string("bash -c \"trap '' XFSZ; ulimit -f 800; ") + PLASTICITY_TOOL_PATH +
+                              " train images --data drawn --batch 1 --iterations 1 --device cpu --out " +
+                              at("out") + "\" > " + at("output") + " 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0) << read(at("output"));
+  const std::string output = read(at("output"));
+  EXPECT_NE(output.find("plasticity: warning: no checkpoint at iteration 1: "), std::string::npos) << output;
+  EXPECT_TRUE(last_line(output).starts_with("completion error: ")) << output;
+}
+
+TEST_F(Tool, ProbesTheFoldersBeforeTraining) {
+  std::ofstream(at("file")) << "not a folder";
+  for (const std::string& arguments : {"--out " + at("file"), "--out " + at("file/below"),
+                                       "--out " + at("out") + " --checkpoint " + at("no/such")}) {
+    const Outcome outcome = run("train images --data drawn --device cpu " + arguments);
+    EXPECT_EQ(outcome.exit_code, 1) << arguments;
+    EXPECT_TRUE(has(outcome, ": cannot ")) << outcome.output;
+    EXPECT_FALSE(has(outcome, "pictures drawn")) << "training began: " << outcome.output;
+  }
+}
+
+TEST_F(Tool, ASignalIsInTheExitCode) {
+  const std::string tool =
+      std::string(PLASTICITY_TOOL_PATH) +
+      " train images --data drawn --batch 1 --iterations 100000 --device cpu --threads 1 --out " + at("out") +
+      " > " + at("output") + " 2>&1";
+  for (const auto& [signal, code] : {std::pair("TERM", 143), std::pair("INT", 130)}) {
+    std::filesystem::remove(at("output"));
+    const std::string command = "bash -c '" + tool + " & for k in $(seq 600); do grep -q train " +
+                                at("output") + " && break; sleep .1; done; sleep 1; kill -" + signal +
+                                " $!; wait $!'";
+    const int status = std::system(command.c_str());
+    // A background process of a shell ignores SIGINT until the program sets a handler, which it does to
+    // train.
+    EXPECT_EQ(WEXITSTATUS(status), code) << read(at("output"));
+  }
+}
+
+TEST_F(Tool, NamesTheNearestCommand) {
+  EXPECT_EQ(
+      last_line(run("trian images").output),
+      "plasticity: command 'trian': expected one of info, verify, time, times, train; did you mean 'train'?");
+  EXPECT_EQ(last_line(run("train imges").output),
+            "plasticity: command 'imges': expected one of images; did you mean 'images'?");
+  EXPECT_EQ(last_line(run("frobnicate").output),
+            "plasticity: command 'frobnicate': expected one of info, verify, time, times, train");
+}
+
+TEST_F(Tool, OutputThatCannotBeWrittenIsAnError) {
+  for (const char* arguments : {"info", "--help", "--version"}) {
+    const std::string command =
+        std::string(PLASTICITY_TOOL_PATH) + " " + arguments + " > /dev/full 2> " + at("errors");
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << arguments;
+    EXPECT_TRUE(last_line(read(at("errors"))).starts_with("plasticity: cannot write the output: "));
+  }
+}
+
+TEST_F(Tool, RequiredOptionsHaveNoDefault) {
+  const std::string help = run("time --help").output;
+  std::istringstream lines(help);
+  int required = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("REQUIRED") == std::string::npos) continue;
+    ++required;
+    EXPECT_EQ(line.find('='), std::string::npos) << line;
+  }
+  EXPECT_EQ(required, 6) << help;
+}
+
 TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   const std::string common =
       "train images --data drawn --batch 1 --iterations 1 --device cpu --out " + at("out");
@@ -273,7 +357,8 @@ TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   EXPECT_TRUE(has(nothing, "none.safetensors")) << nothing.output;
   const Outcome no_data = run("train images --data " + at("nowhere") + " --out " + at("out"));
   EXPECT_EQ(no_data.exit_code, 1);
-  EXPECT_TRUE(has(no_data, "expected a folder with train-images-idx3-ubyte")) << no_data.output;
+  EXPECT_TRUE(has(no_data, "expected the IDX file of Omniglot, or a folder with train-images-idx3-ubyte"))
+      << no_data.output;
 }
 
 TEST_F(Tool, RefusesPicturesOfAnotherSize) {
@@ -288,6 +373,30 @@ TEST_F(Tool, RefusesPicturesOfAnotherSize) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_TRUE(has(outcome, "train-images-idx3-ubyte: expected at least 3 pictures of 28x28, got 4 of 2x3"))
       << outcome.output;
+  const Outcome characters =
+      run("train images --data " + at("data/train-images-idx3-ubyte") + " --out " + at("out"));
+  EXPECT_EQ(characters.exit_code, 1);
+  EXPECT_TRUE(has(characters, "expected more than 19280 square drawings of characters, got 4 of 2x3"))
+      << characters.output;
+}
+
+// A file with the number of drawings of Omniglot: one stroke each. The tool trains on them.
+TEST_F(Tool, TrainsOnCharacters) {
+  constexpr int count = 965 * 20, side = 5;
+  std::ofstream file(at("characters"), std::ios::binary);
+  const unsigned char header[] = {0, 0, 8, 3, 0, 0, count >> 8, count & 255, 0, 0, 0, side, 0, 0, 0, side};
+  file.write(reinterpret_cast<const char*>(header), sizeof header);
+  for (int index = 0; index < count; ++index) {
+    std::string drawing(side * side, '\0');
+    for (int pixel = 0; pixel < side; ++pixel)
+      drawing[static_cast<std::size_t>(index % 3 == 0 ? pixel : side * pixel + index % side)] = '\xff';
+    file << drawing;
+  }
+  file.close();
+  const Outcome outcome = run("train images --data " + at("characters") +
+                              " --batch 1 --iterations 1 --device cpu --out " + at("out"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+  EXPECT_TRUE(outcome.output.starts_with("Omniglot, 14x14, 19280 to train and 20 to test")) << outcome.output;
 }
 
 }  // namespace

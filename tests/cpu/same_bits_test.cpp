@@ -118,12 +118,14 @@ TEST(SameBits, ForASecondBackwardPass) {
 
 TEST(SameBits, ForStepsOneByOne) {
   std::mt19937_64 random(44);
-  for (int trial = 0; trial < 30; ++trial) {
-    const Spec spec = random_spec(random, 21, 5);
+  for (int trial = 0; trial < 34; ++trial) {
+    // The last trials have matrices that exceed the L2 cache, which steps sweep in alternating directions.
+    const bool large = trial >= 30;
+    const std::int64_t B = large ? 1 : 3, N = large ? 517 + trial : 21;
+    const Spec spec = random_spec(random, N, 5);
     MaskChoice masks = random_masks(random);
     masks.length = false;  // a single step has no length
-    const TestCase problem = make_test_case(spec, 6, 3, random(), masks);
-    const std::int64_t B = 3, N = 21;
+    const TestCase problem = make_test_case(spec, 6, B, random(), masks);
     const Plan plan(spec, {.steps = 6, .batch = B, .device = Device::cpu(2)});
     const GuardedMemory step_state(plan.step_state_bytes()), scratch(plan.scratch_bytes());
     Buffers<float> whole(problem), stepped(problem);

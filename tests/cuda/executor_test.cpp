@@ -144,7 +144,7 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
   simt::runtime::reset();
 }
 
-// On a device with few multiprocessors a block has two batch elements, which share the loads of w and alpha.
+// On a device with few multiprocessors each block runs two batch elements, which share the loads of w and alpha.
 TEST(CudaUnderTheExecutor, TwoElementsPerBlockGiveTheSameBits) {
   std::mt19937_64 random(86);
   int shared = 0;

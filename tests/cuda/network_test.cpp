@@ -154,6 +154,60 @@ TEST_F(CudaNetwork, WindowsMatchTheCpu) {
   }
 }
 
+// Most of the windows have no tape and are run again.
+TEST_F(CudaNetwork, ManyWindowsMatchTheCpu) {
+  std::mt19937_64 random(92);
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    const Spec spec = spec_of(cell, random);
+    const Example one_step(spec, 1, random()), two_steps(spec, 2, random(), {.reset = true, .length = true});
+    const Example* const examples[] = {&one_step, &one_step, &two_steps, &one_step};
+    on_device([&] {
+      Twins twins(spec);
+      twins.both([&](Observed& one) { one.take_parameters(one_step), one.take_state(one_step); });
+      for (int repetition = 0; repetition < 2; ++repetition) {
+        for (int k = 0; k < 14; ++k) twins.both([&](Observed& one) { one.forward(*examples[k % 4]); });
+        for (int k = 14; k-- > 0;) twins.both([&](Observed& one) { one.backward(*examples[k % 4]); });
+        twins.expect_same("after many windows");
+      }
+    });
+  }
+}
+
+TEST_F(CudaNetwork, StatesAndUpstreamGradientsMatchTheCpu) {
+  const Example first(fanned_out, 3, 10), second(fanned_out, 2, 11);
+  const std::vector<float> dmodulation{.5f, -1, .25f, 2, -.5f, 1}, dhebb(B * 49, .3f);
+  on_device([&] {
+    Twins twins(fanned_out);
+    Tensors initial[2];
+    int index = 0;
+    twins.both([&](Observed& one) {
+      one.take_parameters(first), one.take_state(first);
+      one.forward(first);
+      std::vector<float>&dy0 = initial[index]["y"], &dhebb0 = initial[index]["hebb"];
+      dy0.resize(B * 7);
+      dhebb0.resize(B * 49);
+      one.network.backward(first.dy(), {.initial_state = {.y = dy0, .hebb = dhebb0}},
+                           {.modulation = dmodulation, .final_state = {.hebb = dhebb}});
+      ++index;
+      io::TensorFile file;
+      one.network.save_state(file);
+      one.infer(second);
+      Network copy = one.network.clone(), sharing = one.network.share(1);
+      one.network.load_state(file);
+      one.infer(second);
+      one.network.reset(1);
+      EXPECT_EQ(one.network.batch(), 1);
+      one.network.reset();
+      one.forward(second);
+      EXPECT_EQ(copy.infer(second.sequence()).size(), 2u * B * 7);
+      EXPECT_EQ(sharing.parameter("w").data(), one.network.parameter("w").data());
+    });
+    const auto [error, name] = worst(initial[1], initial[0]);
+    EXPECT_LT(error, tolerance) << name;
+    twins.expect_same("after all calls", false);
+  });
+}
+
 TEST_F(CudaNetwork, StateIsDetachedResetAndSet) {
   const Example first(fanned_out, 2, 1), second(fanned_out, 3, 2);
   on_device([&] {
@@ -343,6 +397,40 @@ TEST_F(CudaNetwork, OutOfMemoryLeavesItUsable) {
     EXPECT_EQ(simt::runtime::live(), before) << "acquisition " << k;
   }
   EXPECT_GT(k, 10u);
+}
+
+// The same with windows that have no tape.
+TEST_F(CudaNetwork, OutOfMemoryInManyWindowsLeavesItUsable) {
+  const Example example(fanned_out, 1, 8);
+  constexpr int windows = 8;
+  Tensors want;
+  on_device([&] {
+    Observed one(fanned_out, Device::cuda());
+    for (int k = 0; k < windows; ++k) one.forward(example);
+    for (int k = 0; k < windows; ++k) one.backward(example);
+    want = one.look();
+  });
+  int refused = 1;
+  for (std::uint64_t k = 0; refused > 0 && k < 100; ++k) {
+    refused = 0;
+    on_device([&] {
+      Observed one(fanned_out, Device::cuda());
+      simt::runtime::fail_acquisition(k);
+      const auto insist = [&](const std::function<void()>& call) {
+        try {
+          call();
+        } catch (const Error& error) {
+          EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::out_of_memory)) << error.what();
+          ++refused;
+          call();
+        }
+      };
+      for (int window = 0; window < windows; ++window) insist([&] { one.forward(example); });
+      for (int window = 0; window < windows; ++window) insist([&] { one.backward(example); });
+      EXPECT_EQ(one.look(), want) << "acquisition " << k;
+    });
+  }
+  EXPECT_EQ(refused, 0);
 }
 
 // A window that found no memory is given up: the one before it is taken back as if nothing had been.

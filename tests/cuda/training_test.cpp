@@ -210,6 +210,70 @@ TEST_F(CudaTraining, AdamMatchesTheCpu) {
   });
 }
 
+TEST_F(CudaTraining, EveryOptimizerMatchesTheCpu) {
+  on_device([&] {
+    const UpdateOptions all[] = {
+        {.learning_rate = .1},
+        {.method = Method::sgd, .learning_rate = .1},
+        {.method = Method::sgd, .learning_rate = .1, .momentum = .9},
+        {.method = Method::rmsprop, .learning_rate = .1, .epsilon = 1e-3},
+        {.method = Method::rmsprop, .learning_rate = .1, .epsilon = 1e-3, .momentum = .5}};
+    for (const UpdateOptions& options : all) {
+      List list(odd_sizes());
+      const auto tensors = [&](bool on_device) {
+        std::vector<TrainedTensor> all_tensors = list.tensors(on_device);
+        for (std::size_t k = 0; k < all_tensors.size(); ++k) {
+          if (k % 2 == 1) all_tensors[k].rate = .5f;
+          if (k % 3 == 1) all_tensors[k].weight_decay = .25f;
+          if (!uses_first_moment(options)) all_tensors[k].first = nullptr;
+          if (!uses_second_moment(options)) all_tensors[k].second = nullptr;
+        }
+        return all_tensors;
+      };
+      for (std::int64_t step = 1; step <= 3; ++step) {
+        const UpdateScales scales = update_scales(options, step);
+        const There<UpdateScales> scales_there({scales});
+        const std::int32_t veto = step == 2 ? 4 : -1;  // the second step changes nothing
+        const There<std::int32_t> veto_there({veto});
+        update_step(Device::cpu(1), {}, tensors(false), options, &scales, &veto);
+        update_step(Device::cuda(), {}, tensors(true), options, scales_there.data(), veto_there.data());
+        synchronize(Device::cuda(), {});
+        if (step == 1) list.expect_same(str_cat("method ", static_cast<int>(options.method), " step 1"));
+      }
+      list.expect_same(str_cat("method ", static_cast<int>(options.method)));
+    }
+  });
+}
+
+TEST_F(CudaTraining, FindsTheFirstGradientThatIsNotFinite) {
+  on_device([&] {
+    const auto found_in = [&](List& list) {
+      const There<std::int32_t> there({77});
+      std::int32_t here = 77;
+      find_not_finite(Device::cpu(1), {}, list.tensors(false), &here);
+      find_not_finite(Device::cuda(), {}, list.tensors(true), there.data());
+      EXPECT_EQ(there.values()[0], here);
+      return here;
+    };
+    const auto spoil = [](List& list, std::size_t tensor, std::size_t element, float value) {
+      std::vector<float>& gradient = list.here[4 * tensor + 1];
+      gradient[element] = value;
+      list.there[4 * tensor + 1] = std::make_unique<There<float>>(gradient);
+    };
+    List list(many_sizes()), none({}), empty({0, 0});
+    EXPECT_EQ(found_in(list), -1);
+    EXPECT_EQ(found_in(none), -1);
+    EXPECT_EQ(found_in(empty), -1);
+    spoil(list, 100, 99, nan);  // in the second launch
+    EXPECT_EQ(found_in(list), 100);
+    spoil(list, 60, 0, -std::numeric_limits<float>::infinity());
+    EXPECT_EQ(found_in(list), 60);
+    List large({3, 600'001});
+    spoil(large, 1, 600'000, std::numeric_limits<float>::infinity());
+    EXPECT_EQ(found_in(large), 1);
+  });
+}
+
 TEST_F(CudaTraining, WrongCallsAreNamed) {
   on_device([&] {
     const Device device = Device::cuda();

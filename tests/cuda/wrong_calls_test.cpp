@@ -69,6 +69,10 @@ TEST_F(CudaWrongCalls, HostPointersAndSmallBuffers) {
     wrong.y = host.data();
     expect_error(ErrorCode::invalid_argument,
                  "y: ", [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
+    wrong = args;
+    wrong.a = floats + 768;
+    expect_error(ErrorCode::unsupported, "a: expected null on a CUDA device",
+                 [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
     expect_error(ErrorCode::invalid_argument, "scratch.bytes", [&] {
       plan.forward({}, args, {}, Scratch{{scratch.data(), 64}});
     });

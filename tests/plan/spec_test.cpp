@@ -27,7 +27,7 @@ TEST(Spec, NamesParseToTheirEnumerators) {
   expect_names<Rule>({"decay", "oja", "hard_clip", "soft_clip", "additive", "read_clip"});
   expect_names<Rate>({"fixed", "modulated", "fan_out", "external"});
   expect_names<Eligibility>({"none", "before", "after"});
-  expect_names<Granularity>({"scalar", "post", "connection"});
+  expect_names<Granularity>({"scalar", "post", "connection", "none"});
   expect_names<Activation>({"tanh", "sigmoid", "relu", "identity", "softmax"});
   expect_names<ModulatorSource>({"hidden", "cell"});
   expect_names<Precision>({"f64", "f32", "bf16"});
@@ -41,6 +41,8 @@ TEST(Spec, NamesParseToTheirEnumerators) {
 /// Returns the field that validate() must name by the equations, or "" for a valid spec.
 std::string invalid_field(const Spec& spec) {
   if (spec.cell != Cell::rnn && spec.inputs == 0) return "spec.inputs";
+  if (spec.alpha == Granularity::none && spec.eligibility != Eligibility::none) return "spec.eligibility";
+  if (spec.alpha == Granularity::none && spec.rate != Rate::fixed) return "spec.rate";
   if (spec.eligibility != Eligibility::none && spec.rate == Rate::fixed) return "spec.rate";
   if (spec.cell == Cell::lstm && spec.activation != Activation::tanh) return "spec.activation";
   if (spec.cell != Cell::lstm && spec.modulator_source == ModulatorSource::cell)
@@ -84,10 +86,10 @@ TEST(Spec, ValidatesEveryCombination) {
     });
   });
   const int rules = static_cast<int>(names<Rule>().size());
-  EXPECT_EQ(valid + invalid, 3 * rules * 4 * 3 * 3 * 5 * 2 * 2);
+  EXPECT_EQ(valid + invalid, 3 * rules * 4 * 3 * 4 * 5 * 2 * 2);
   // Rules, alphas, and rates with eligibilities; then per cell: rnn 5 activations with and without inputs,
-  // feedforward 5 activations, lstm 2 modulator sources.
-  EXPECT_EQ(valid, rules * 3 * (4 * 3 - 2) * (5 * 2 + 5 + 2));
+  // feedforward 5 activations, lstm 2 modulator sources. Without alpha: one rate, no eligibility.
+  EXPECT_EQ(valid, rules * (3 * (4 * 3 - 2) + 1) * (5 * 2 + 5 + 2));
 }
 
 TEST(Spec, DerivedProperties) {
@@ -158,7 +160,7 @@ TEST(Spec, ShapesFollowTheEquations) {
   }
   const ShapeRow inputs[] = {
       {"x", none, none, cube(4, 2, 3)},
-      {"u", cube(4, 2, 5), cube(4, 2, 5), none},
+      {"u", cube(4, 2, 5), cube(4, 2, 5), cube(4, 2, 20)},
       {"pre", none, cube(4, 2, 3), none},
       {"rate", cube(4, 2, 5), none, none},
       {"y", none, none, none},
@@ -183,7 +185,7 @@ TEST(Spec, ShapesFollowTheEquations) {
   const Spec projected{.inputs = 3, .neurons = 5};
   EXPECT_EQ(parameter_shape(projected, "w_in"), matrix(3, 5));
   EXPECT_EQ(parameter_shape(projected, "b"), vector(5));
-  EXPECT_EQ(input_shape(projected, 4, 2, "u"), none);
+  EXPECT_EQ(input_shape(projected, 4, 2, "u"), cube(4, 2, 5));
   EXPECT_EQ(cube(4, 2, 5).elements(), 40);
   EXPECT_EQ(Shape{}.elements(), 1);
 }

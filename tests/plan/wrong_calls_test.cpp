@@ -70,7 +70,7 @@ TEST(BadInput, Specs) {
                  {.rule = static_cast<Rule>(-1)});
   expect_invalid("spec.rate: expected a value", {.rate = static_cast<Rate>(4)});
   expect_invalid("spec.eligibility: expected a value", {.eligibility = static_cast<Eligibility>(3)});
-  expect_invalid("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(3)});
+  expect_invalid("spec.alpha: expected a value", {.alpha = static_cast<Granularity>(4)});
   expect_invalid("spec.activation: expected a value", {.activation = static_cast<Activation>(5)});
   expect_invalid("spec.modulator_source: expected a value",
                  {.modulator_source = static_cast<ModulatorSource>(2)});
@@ -179,7 +179,6 @@ TEST(BadInput, ForwardCalls) {
       {"parameters.w_gates: expected null", [](Call& c) { c.forward.parameters.w_gates = c.spare.data(); }},
       {"inputs.x: expected a tensor of shape [4,2,3], got null",
        [](Call& c) { c.forward.inputs.x = nullptr; }},
-      {"inputs.u: expected null", [](Call& c) { c.forward.inputs.u = c.spare.data(); }},
       {"inputs.pre: expected null", [](Call& c) { c.forward.inputs.pre = c.spare.data(); }},
       {"inputs.rate: expected null", [](Call& c) { c.forward.inputs.rate = c.spare.data(); }},
       {"initial_state.c: expected null", [](Call& c) { c.forward.initial_state.c = c.spare.data(); }},
@@ -231,7 +230,7 @@ TEST(BadInput, BackwardCalls) {
       {"inputs.x: expected", [](Call& c) { c.backward.inputs.x = nullptr; }},
       {"dparameters.w_gates: expected null",
        [](Call& c) { c.backward.dparameters.w_gates = c.spare.data(); }},
-      {"dinputs.u: expected null", [](Call& c) { c.backward.dinputs.u = c.spare.data(); }},
+      {"dinputs.pre: expected null", [](Call& c) { c.backward.dinputs.pre = c.spare.data(); }},
       {"dinputs.rate: expected null", [](Call& c) { c.backward.dinputs.rate = c.spare.data(); }},
       {"dfinal_state.c: expected null", [](Call& c) { c.backward.dfinal_state.c = c.spare.data(); }},
       {"dinitial_state.c: expected null", [](Call& c) { c.backward.dinitial_state.c = c.spare.data(); }},
@@ -338,7 +337,13 @@ TEST(BadInput, Modules) {
       {"no such state", bad_argument, "name: expected one of y, hebb, got 'c'", [&] { network.state("c"); }},
       {"f64 network", bad_argument, "options.precision: expected f32 or bf16",
        [] { Network({}, {.precision = Precision::f64}); }},
-      {"other spec", ErrorCode::format, "N=4, got rnn", [&] { network.load(other); }},
+      {"load with windows", bad_argument, "load: expected a network without recorded windows",
+       [&] { network.load(other); }},
+      {"other spec", ErrorCode::format, "N=4, got rnn",
+       [&] {
+         network.detach();
+         network.load(other);
+       }},
       {"unknown cell in file", ErrorCode::format,
        "saved.safetensors metadata 'cell': expected one of feedforward rnn lstm, got 'gru'",
        [&] { load_with("cell", "gru"); }},

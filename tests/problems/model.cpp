@@ -52,11 +52,12 @@ std::vector<double> Model::initial(const char* name, std::int64_t size) const {
   return {all + b_ * size, all + (b_ + 1) * size};
 }
 
-/// Returns the input current of a gate, x(t) W_in + b or u. Cells with one gate have only gate 0.
+/// Returns the input current of a gate, x(t) W_in + b + u, or u. Cells with one gate have only gate 0.
 double Model::current(std::int64_t gate, std::int64_t j) const {
   const std::int64_t row = t_ * problem_.batch + b_, gates = spec_.cell == Cell::lstm ? 4 : 1;
-  if (W_in == nullptr) return u == nullptr ? 0 : u[row * N + j];
-  double sum = bias[gate * N + j];
+  double sum = u == nullptr ? 0 : u[(row * gates + gate) * N + j];
+  if (W_in == nullptr) return sum;
+  sum += bias[gate * N + j];
   for (std::int64_t i = 0; i < I; ++i) sum += x_in[row * I + i] * W_in[i * gates * N + gate * N + j];
   return sum;
 }

@@ -119,6 +119,12 @@ TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch
     const auto shape = input_shape(spec, steps, batch, member.name);
     if (!shape) continue;
     const bool rate = member.name == "rate";
+    if (member.name == "u" && problem.inputs.contains("input.x")) {
+      // Half of the cases have a current beside x. It has random numbers of its own.
+      std::mt19937_64 other(seed + 1);
+      if (seed % 2 == 0) problem.inputs["input.u"] = draw(other, shape->elements(), .4);
+      continue;
+    }
     problem.inputs["input." + std::string(member.name)] =
         draw(random, shape->elements(), rate ? .5 : (bounded ? 1 : .4), rate ? .1 : 0);
   }
@@ -158,6 +164,12 @@ TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch
   return problem;
 }
 
+TestCase with_current(TestCase problem) {
+  std::mt19937_64 random(problem.seed + 2);
+  problem.upstream["a"] = draw(random, problem.steps * problem.batch * problem.spec.neurons, 1);
+  return problem;
+}
+
 TestCase alone(const TestCase& problem, std::int64_t b) {
   const std::int64_t B = problem.batch, T = problem.steps;
   TestCase one = problem;
@@ -177,7 +189,7 @@ TestCase alone(const TestCase& problem, std::int64_t b) {
     if (name.starts_with("input.") || name == "clamp_value") keep(values, T);
     if (name.starts_with("state.")) keep(values, 1);
   }
-  for (auto& [name, values] : one.upstream) keep(values, name == "y" ? T : 1);
+  for (auto& [name, values] : one.upstream) keep(values, name == "y" || name == "a" ? T : 1);
   keep(one.reset, T);
   keep(one.clamp, T);
   keep(one.length, 1);
@@ -197,6 +209,7 @@ TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last) 
     if (name.starts_with("input.") || name == "clamp_value") keep(values);
   }
   keep(part.upstream.at("y"));
+  if (part.upstream.contains("a")) keep(part.upstream.at("a"));
   keep(part.reset);
   keep(part.clamp);
   for (std::int64_t& length : part.length) length = std::clamp<std::int64_t>(length - first, 0, part.steps);
@@ -243,6 +256,10 @@ Buffers<Real>::Buffers(const TestCase& problem)
 
   const auto rows = static_cast<std::size_t>(problem.steps * problem.batch);
   forward.y = (outputs["y"] = std::vector<Real>(rows * static_cast<std::size_t>(spec.neurons), nan)).data();
+  if (const auto da = upstream_.find("a"); da != upstream_.end()) {
+    backward.da = da->second.data();
+    forward.a = (outputs["a"] = std::vector<Real>(da->second.size(), nan)).data();
+  }
   if (spec.has_modulator())
     forward.modulation = (outputs["modulation"] = std::vector<Real>(rows, nan)).data();
   for (const auto& member : State<Real>::members()) {

@@ -33,9 +33,10 @@ def test_blocks(page):
         ("cue_reward.py --episodes 50 --batch 4 --hidden 8", "episode 50: reward"),
         ("acting.py --steps 50", "agree to the last bit"),
         ("one_shot.py --episodes 50 --batch 2", "episode 50"),
+        ("omniglot.py --images 256 --reports 1 --validation 2 --episodes 3", "neighbour pixels"),
         ("plot_traces.py traces.png", "wrote traces.png"),
     ],
-    ids=lambda value: value.split(".")[0] if value.endswith(("png", "0", "2", "8")) else "",
+    ids=lambda value: value.split(".")[0] if value.endswith(("png", "0", "2", "3", "8")) else "",
 )
 def test_examples(words, text, tmp_path):
     if "plot" in words:

@@ -35,18 +35,22 @@ def test_parity(case, dtype):
     assert case.check(outputs, named, tolerance_of(case, dtype)) > 5
 
 
-def draw(spec, steps=4, batch=2, dtype="float64"):
+def draw(spec, steps=4, batch=2, dtype="float64", both=False):
+    """Parameters, inputs and a state. A cell that takes x also has a current u if `both`."""
     random = numpy.random.default_rng(0)
 
     def make(shapes):
         return {name: jnp.asarray(.3 * random.standard_normal(shape), dtype) for name, shape in shapes.items()}
 
-    return make(spec.parameters), make(spec.inputs_of(steps, batch)), make(spec.state_of(batch))
+    inputs = spec.inputs_of(steps, batch)
+    if "x" in inputs and not both:
+        del inputs["u"]
+    return make(spec.parameters), make(inputs), make(spec.state_of(batch))
 
 
 @pytest.mark.parametrize("spec", all_specs()[::9], ids=lambda s: f"{s.cell}-{s.rule}-{s.rate}-{s.eligibility}")
 def test_check_grads(spec):
-    check_grads(lambda parameters, inputs, state: plastic(spec, parameters, **inputs, state=state), draw(spec), order=1, modes=["rev"])
+    check_grads(lambda parameters, inputs, state: plastic(spec, parameters, **inputs, state=state), draw(spec, both=True), order=1, modes=["rev"])
 
 
 SPEC = Spec("rnn", "hard_clip", "modulated", inputs=3, neurons=5)
@@ -119,7 +123,7 @@ def test_lengths_with_and_without_64_bits(x64):
         ({"x": jnp.zeros((4, 2, 3), "float32")}, "inputs.x.dtype: expected float64 as of parameters.w_in, got float32"),
         ({"x": jnp.zeros((4, 2))}, "inputs.x.shape: expected three axes"),
         ({"x": None}, "inputs: expected one of x, u and pre"),
-        ({"u": jnp.zeros((4, 2, 5))}, "inputs.u: expected none for a cell without it"),
+        ({"pre": jnp.zeros((4, 2, 3))}, "inputs.pre: expected none for a cell without it"),
         ({"state": {"c": jnp.zeros((2, 5))}}, "initial_state.c: expected none"),
         ({"state": {"memory": jnp.zeros((2, 5))}}, "state: expected names of"),
         ({"precision": "f16"}, "precision: expected"),

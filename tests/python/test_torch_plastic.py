@@ -19,7 +19,8 @@ def draw(spec, steps=3, batch=2, dtype=torch.float64, seed=0, scale=.4):
         return (scale * torch.randn(shape, dtype=dtype, generator=generator)).requires_grad_()
 
     return ({name: leaf(shape) for name, shape in spec.parameters.items()},
-            {name: leaf(shape) for name, shape in spec.inputs_of(steps, batch).items()},
+            {name: leaf(shape) for name, shape in spec.inputs_of(steps, batch).items() if name != "u" or not spec.inputs
+             or spec.cell == "feedforward"},
             {name: leaf(shape) for name, shape in spec.state_of(batch).items()})
 
 
@@ -109,7 +110,7 @@ def call(**changes):
         ({"parameters": {"w": torch.zeros(2, 3)}}, r"parameters.w.shape: expected \[3, 3\], got \[2, 3\]"),
         ({"parameters": {"w": None}}, "parameters.w: expected"),
         ({"x": None}, "inputs: expected one of x, u and pre, got none"),
-        ({"u": torch.zeros(3, 2, 3)}, "inputs.u: expected none"),
+        ({"pre": torch.zeros(3, 2, 2)}, "inputs.pre: expected none"),
         ({"clamp": torch.zeros(3, 2, 3)}, "clamp_value"),
         ({"length": torch.tensor([1, 9])}, "length"),
         ({"length": [1, 2]}, "masks.length: expected a tensor, got list"),
@@ -321,16 +322,19 @@ def test_a_thousand_iterations_do_not_grow():
     spec = Spec("rnn", "hard_clip", "modulated", inputs=8, neurons=32)
     parameters, inputs, _ = draw(spec, steps=10, batch=4, dtype=torch.float32)
     optimizer = torch.optim.SGD(parameters.values(), lr=1e-3)
-    before = None
-    for iteration in range(1000):
-        optimizer.zero_grad()
-        y, _, state = plastic(spec, parameters, x=inputs["x"])
-        y2, _, _ = plastic(spec, parameters, x=inputs["x"], state=state)
-        y2.square().mean().backward()
-        optimizer.step()
-        if iteration == 200:
-            gc.collect()
-            before, objects = resident(), len(gc.get_objects())
-    gc.collect()
-    assert resident() - before < 4 << 20
-    assert len(gc.get_objects()) - objects < 200
+
+    def train(iterations):
+        for _ in range(iterations):
+            optimizer.zero_grad()
+            y, _, state = plastic(spec, parameters, x=inputs["x"])
+            y2, _, _ = plastic(spec, parameters, x=inputs["x"], state=state)
+            y2.square().mean().backward()
+            optimizer.step()
+        gc.collect()
+        return resident(), len(gc.get_objects())
+
+    # A leak grows in every window. The process's other memory (thread stacks, allocator) grows in some.
+    windows = [train(250) for _ in range(5)]
+    bytes_grown, objects_grown = (min(b - a for a, b in zip(at, at[1:])) for at in zip(*windows))
+    assert bytes_grown < 250 * 512
+    assert objects_grown < 50

@@ -86,6 +86,14 @@ TEST(ComplexStep, RandomSpecs) {
   }
 }
 
+// A loss on the current, and on the outputs.
+TEST(ComplexStep, UpstreamGradientOfTheCurrent) {
+  std::mt19937_64 random(21);
+  for (const Spec& spec : every_mix(random, 4, 3)) {
+    expect_exact(with_current(make_test_case(spec, 4, 2, random(), random_masks(random))));
+  }
+}
+
 // Every valid combination of cell, rule, rate and eligibility.
 TEST(ComplexStep, WholeMatrix) {
   std::set<std::string> seen;

@@ -69,6 +69,7 @@ def _step_backward(v):
     recorded = gradients if v.precision == "f32" else (traces + 1) * 2 * v.columns
     halves = v.precision == "bf16" and v.columns == 1
     sums = 1 if v.columns == 1 else 4
+    elements = 1 if v.precision == "bf16" else elements
     passes = [Pass({"load": elements * (gradients + (0 if halves else recorded)), "half load": recorded if halves else 0,
                     "weights": 8 * v.columns + elements * 8, "store": elements * gradients + sums}, elements * v.columns)]
     if v.cell == "lstm":  # the gates' part of the row's sums

@@ -22,7 +22,7 @@ namespace {
 /// not begun.
 struct Job {
   std::int64_t count;
-  const std::function<void(std::int64_t, int)>* body;
+  const FunctionRef<void(std::int64_t, int)>* body;
   std::atomic<std::int64_t> next{0};
   std::atomic<int> workers{1};  // the caller is worker 0
   std::mutex mutex;
@@ -150,7 +150,7 @@ void ProcessPool::after_fork_in_child() {
 
 }  // namespace
 
-void parallel_for(int threads, std::int64_t count, const std::function<void(std::int64_t, int)>& body) {
+void parallel_for(int threads, std::int64_t count, FunctionRef<void(std::int64_t, int)> body) {
   const int useful = static_cast<int>(std::min<std::int64_t>(threads, count));
   if (useful <= 1) {
     for (std::int64_t index = 0; index < count; ++index) body(index, 0);

@@ -1,7 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+
+#include "base/function_ref.hpp"
 
 namespace plasticity::cpu {
 
@@ -12,6 +13,6 @@ namespace plasticity::cpu {
 /// The other threads belong to a pool that sleeps between calls. If the pool is busy or the system cannot
 /// create a thread, fewer threads do the work, at least the caller's. The first exception of a body is
 /// rethrown to the caller after all bodies have ended.
-void parallel_for(int threads, std::int64_t count, const std::function<void(std::int64_t, int)>& body);
+void parallel_for(int threads, std::int64_t count, FunctionRef<void(std::int64_t, int)> body);
 
 }  // namespace plasticity::cpu

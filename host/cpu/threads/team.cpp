@@ -114,8 +114,15 @@ struct Dismissal {
 }  // namespace
 
 void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
-                        const std::function<void(std::int64_t, std::int64_t, Team&)>& body) {
+                        FunctionRef<void(std::int64_t, std::int64_t, Team&)> body) {
   const bool shared = threads > 1 && shares > 1;
+  if (threads <= 1 || (count <= 1 && !shared)) {  // no other thread helps, and nothing is allocated
+    for (std::int64_t index = 0; index < count; ++index) {
+      Team alone(shares, false);
+      body(index, 0, alone);
+    }
+    return;
+  }
   std::deque<Team> teams;
   for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, shared);
   // The indices of the parallel_for, in order: one element per owner, `early` helpers, the other elements,

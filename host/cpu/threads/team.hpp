@@ -2,8 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.hpp"
 
 namespace plasticity::cpu {
 
@@ -56,6 +57,6 @@ class Team {
 /// Calls body(index, slot, team). Bodies that run at the same time have different slots, less than `threads`
 /// and `count`. An exception of a body, outside of team.run(), is rethrown as in parallel_for().
 void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
-                        const std::function<void(std::int64_t, std::int64_t, Team&)>& body);
+                        FunctionRef<void(std::int64_t, std::int64_t, Team&)> body);
 
 }  // namespace plasticity::cpu

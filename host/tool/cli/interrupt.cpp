@@ -8,7 +8,7 @@ namespace {
 volatile std::sig_atomic_t flag = 0;
 
 extern "C" void on_signal(int signal) {
-  flag = 1;
+  flag = signal;
   std::signal(signal, SIG_DFL);
 }
 
@@ -25,6 +25,6 @@ InterruptGuard::~InterruptGuard() {
   std::signal(SIGTERM, SIG_DFL);
 }
 
-bool InterruptGuard::interrupted() const { return flag != 0; }
+int InterruptGuard::signal() const { return flag; }
 
 }  // namespace plasticity::cli

@@ -145,11 +145,13 @@ void run(const Options& options, const Device& device) {
   }
   for (const auto& member : Inputs<const Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;  // x or u, not both
     if (shape)
       forward.inputs.*member.pointer = tensors.random(shape->elements(), member.name == "rate" ? 0.1 : 1);
   }
   for (const auto& member : Inputs<Real>::members()) {
     const auto shape = input_shape(spec, T, B, member.name);
+    if (member.name == "u" && forward.inputs.x != nullptr) continue;
     if (shape) backward.dinputs.*member.pointer = tensors.zeros(shape->elements());
   }
   for (const auto& member : State<Real>::members()) {
@@ -222,15 +224,15 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
         ->check(CLI::Range(min, std::int64_t{1} << 40))
         ->capture_default_str();
   };
-  add_choice(*command, "--cell", options->spec.cell, "Cell")->required();
-  add_choice(*command, "--rule", options->spec.rule, "Trace rule")->required();
-  add_choice(*command, "--rate", options->spec.rate, "Source of the rate")->required();
+  add_choice(*command, "--cell", options->spec.cell, "Cell")->default_str("")->required();
+  add_choice(*command, "--rule", options->spec.rule, "Trace rule")->default_str("")->required();
+  add_choice(*command, "--rate", options->spec.rate, "Source of the rate")->default_str("")->required();
   add_choice(*command, "--eligibility", options->spec.eligibility, "Eligibility trace");
   add_choice(*command, "--alpha", options->spec.alpha, "Granularity of alpha");
   add_choice(*command, "--activation", options->spec.activation, "Activation");
-  size("--neurons", options->spec.neurons, 1, "N")->required();
-  size("--batch", options->batch, 0, "B")->required();
-  size("--steps", options->steps, 0, "T")->required();
+  size("--neurons", options->spec.neurons, 1, "N")->default_str("")->required();
+  size("--batch", options->batch, 0, "B")->default_str("")->required();
+  size("--steps", options->steps, 0, "T")->default_str("")->required();
   size("--inputs", options->spec.inputs, 0, "I; 0: the input current of an rnn is given directly");
   command->add_option("--device", options->device, "Device that runs")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))

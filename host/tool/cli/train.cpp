@@ -1,6 +1,11 @@
+#include <unistd.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "base/throw_error.hpp"
 #include "tool/cli/commands.hpp"
@@ -15,13 +20,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::int64_t test_episodes = 1024;
-constexpr int interrupted_exit = 130;  // the exit code of shells for SIGINT
+constexpr int signal_exit = 128;  // shells add the number of the signal
 
 struct Options {
   images::ExperimentOptions experiment;
   std::string data, device = "best", out = "out", checkpoint;
   int threads = 0;
-  bool resume = false;
+  bool resume = false, iterations_given = false;
 };
 
 /// Renames a checkpoint of an earlier run, which this run would overwrite.
@@ -33,35 +38,62 @@ void keep_earlier(const std::filesystem::path& checkpoint) {
   std::printf("an earlier checkpoint is kept as %s (--resume would have continued it)\n", kept.c_str());
 }
 
-/// Trains until the end or Ctrl-C. Returns whether training is finished.
-bool train(images::Experiment& experiment, const std::filesystem::path& checkpoint) {
+/// Throws Error(io) if no file can be written in the folder, before hours of training depend on it.
+void probe(const std::filesystem::path& folder) {
+  const std::filesystem::path file = folder / str_cat(".plasticity-probe-", getpid());
+  const std::ofstream out(file);
+  const int reason = errno;
+  if (!out) {
+    throw Error(ErrorCode::io,
+                str_cat(folder.string(), ": cannot write files in it: ", std::strerror(reason)));
+  }
+  std::filesystem::remove(file);
+}
+
+/// Saves the checkpoint, or prints a warning. Returns whether it is saved. A full disk must not end a
+/// training run: the next checkpoint may fit.
+bool try_save(const images::Experiment& experiment, const std::filesystem::path& checkpoint,
+              Progress& progress) {
+  try {
+    experiment.save(checkpoint);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::io) throw;
+    progress.end_line();
+    std::fprintf(stderr, "plasticity: warning: no checkpoint at iteration %lld: %s\n",
+                 static_cast<long long>(experiment.iteration()), error.what());
+    return false;
+  }
+}
+
+/// Trains until the end or a signal. Returns the signal, or 0 if training is finished.
+int train(images::Experiment& experiment, const std::filesystem::path& checkpoint) {
   const InterruptGuard guard;
   Progress progress(experiment.iteration(), experiment.options().iterations);
-  Clock::time_point saved = Clock::now();
+  Clock::time_point tried = Clock::now();
+  const auto total = static_cast<long long>(experiment.options().iterations);
   while (!experiment.finished()) {
     experiment.advance();
+    const auto iteration = static_cast<long long>(experiment.iteration());
     char status[128];
     std::snprintf(status, sizeof status, "iteration %lld/%lld  error: plastic %.3f, fixed weights %.3f",
-                  static_cast<long long>(experiment.iteration()),
-                  static_cast<long long>(experiment.options().iterations),
-                  static_cast<double>(experiment.plastic().recent),
+                  iteration, total, static_cast<double>(experiment.plastic().recent),
                   static_cast<double>(experiment.fixed().recent));
     progress.show(experiment.iteration(), status);
-    const bool interrupted = guard.interrupted();
-    if (interrupted || experiment.finished() || Clock::now() - saved > std::chrono::seconds(10)) {
-      experiment.save(checkpoint);
-      saved = Clock::now();
+    const int signal = guard.signal();
+    bool saved = false;
+    if (signal != 0 || experiment.finished() || Clock::now() - tried > std::chrono::seconds(10)) {
+      saved = try_save(experiment, checkpoint, progress);
+      tried = Clock::now();
     }
-    if (interrupted && !experiment.finished()) {
+    if (signal != 0 && !experiment.finished()) {
       progress.end_line();
-      std::printf(
-          "stopped at iteration %lld of %lld and saved in %s; the same command with --resume continues\n",
-          static_cast<long long>(experiment.iteration()),
-          static_cast<long long>(experiment.options().iterations), checkpoint.c_str());
-      return false;
+      std::printf("stopped at iteration %lld of %lld and %s %s; the same command with --resume continues\n",
+                  iteration, total, saved ? "saved in" : "could not save in", checkpoint.c_str());
+      return signal;
     }
   }
-  return true;
+  return 0;
 }
 
 void save_network(const images::Learner& learner, const std::filesystem::path& path) {
@@ -75,10 +107,15 @@ int run(Options options) {
   const Clock::time_point start = Clock::now();
   options.experiment.device = device_of(options.device, options.threads);
   const std::filesystem::path out = options.out;
-  std::filesystem::create_directories(out);
+  std::error_code failed;
+  std::filesystem::create_directories(out, failed);
+  if (failed)
+    throw Error(ErrorCode::io, str_cat(out.string(), ": cannot create the folder: ", failed.message()));
+  probe(out);
   const std::filesystem::path checkpoint = options.checkpoint.empty()
                                                ? out / "images.checkpoint.safetensors"
                                                : std::filesystem::path(options.checkpoint);
+  if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
 
   const images::Pictures train_pictures(options.data, images::Split::train, options.experiment.size);
   const images::Pictures test_pictures(options.data, images::Split::test, options.experiment.size);
@@ -88,13 +125,14 @@ int run(Options options) {
               static_cast<long long>(options.experiment.size), static_cast<long long>(train_pictures.count()),
               static_cast<long long>(test_pictures.count()), options.experiment.device.name().c_str());
   if (options.resume) {
-    experiment.load(checkpoint);
-    std::printf("resumed at iteration %lld\n", static_cast<long long>(experiment.iteration()));
+    experiment.load(checkpoint, options.iterations_given);
+    std::printf("resumed at iteration %lld of %lld\n", static_cast<long long>(experiment.iteration()),
+                static_cast<long long>(experiment.options().iterations));
   } else {
     keep_earlier(checkpoint);
   }
   std::fflush(stdout);
-  if (!train(experiment, checkpoint)) return interrupted_exit;
+  if (const int signal = train(experiment, checkpoint); signal != 0) return signal_exit + signal;
 
   if constexpr (draw::available) {
     images::draw_completions(experiment, out / "completion.png");
@@ -123,17 +161,21 @@ void add_train(CLI::App& app, int& exit_code) {
   CLI::App* command = train_command->add_subcommand("images",
                                                     "Trains a plastic and a fixed-weight network to complete "
                                                     "pictures seen a moment ago (Miconi et al. 2018)");
-  command->add_option(
-      "--data", options->data,
-      "Folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz, or the "
-      "word drawn for pictures drawn by the program; default: Fashion-MNIST of the Debian package, "
-      "or drawn if it is not installed");
+  command
+      ->add_option(
+          "--data", options->data,
+          "The IDX file of Omniglot, or a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte "
+          "(plain "
+          "or .gz), or the word drawn for shapes drawn by the program; default: the installed Omniglot, or "
+          "drawn without it")
+      ->take_last();
   command->add_option("--size", options->experiment.size, "Pixels per side")
       ->check(CLI::IsMember({14, 28}))
       ->capture_default_str();
-  command->add_option("--iterations", options->experiment.iterations, "Training iterations")
-      ->check(CLI::Range(1, 100'000'000))
-      ->capture_default_str();
+  CLI::Option* const iterations = command->add_option(
+      "--iterations", options->experiment.iterations,
+      "Training iterations, all in all; with --resume the default is that of the checkpoint");
+  iterations->check(CLI::Range(1, 100'000'000))->capture_default_str();
   command->add_option("--batch", options->experiment.batch, "Episodes per batch")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -150,7 +192,10 @@ void add_train(CLI::App& app, int& exit_code) {
   command->add_option("--checkpoint", options->checkpoint,
                       "File; default: images.checkpoint.safetensors in --out");
   command->add_flag("--resume", options->resume, "Continue from the checkpoint");
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, iterations, &exit_code] {
+    options->iterations_given = iterations->count() > 0;
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace plasticity::cli

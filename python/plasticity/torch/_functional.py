@@ -72,7 +72,7 @@ def plastic(
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
     `parameters` has the names of files: "w", "alpha", "modulator.weight". The inputs are x [T,B,I] (through w_in and b),
-    u [T,B,N] (the current itself), pre [T,B,I] (feed-forward) and rate [T,B,N] (external). An absent state, or tensor of
+    u [T,B,N], of an LSTM [T,B,4N] (a current, added to that of x), pre [T,B,I] (feed-forward) and rate [T,B,N] (external). An absent state, or tensor of
     it, is zero. reset [T,B] zeroes the state before a step; from step length[b] on the outputs are zero and the state
     stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64) is converted.
 
@@ -141,7 +141,7 @@ def plastic(
         modulation, index = results[1], 2
     final = [None, None, None, None]
     for k, present in enumerate(
-        (spec.cell != "feedforward", spec.cell == "lstm", True, spec.eligibility != "none")
+        (spec.cell != "feedforward", spec.cell == "lstm", spec.alpha != "none", spec.eligibility != "none")
     ):
         if present:
             final[k] = results[index]

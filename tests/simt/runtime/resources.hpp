@@ -10,13 +10,13 @@
 namespace simt::runtime {
 
 inline const std::map<std::string, KernelResources> library_kernels{
-    {"BackwardStep", {191, 4640}},
-    {"Flush", {56, 32}},
-    {"ForwardStep", {115, 4128}},
-    {"Replay", {109, 0}},
+    {"BackwardStep", {128, 41984}},
+    {"Flush", {46, 0}},
+    {"ForwardStep", {122, 8192}},
+    {"Replay", {117, 0}},
     {"ResidentBackward", {255, 0, true}},
     {"ResidentForward", {254, 0, true}},
-    {"Segment", {117, 0}},
+    {"Segment", {96, 0}},
 };
 
 }  // namespace simt::runtime

@@ -15,7 +15,7 @@ struct Schedule {
   std::int64_t cycles = 2;    // repetitions of each picture
   std::int64_t on = 4;        // steps per picture
   std::int64_t off = 2;       // steps of pause after a picture
-  std::int64_t test = 3;      // steps with the half picture
+  std::int64_t test = 4;      // steps with the half picture
   std::int64_t steps() const { return pictures * cycles * (on + off) + test; }
 };
 

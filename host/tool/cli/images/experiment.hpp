@@ -13,7 +13,7 @@ namespace plasticity::images {
 
 struct ExperimentOptions {
   std::int64_t size = 14;
-  std::int64_t iterations = 1500;
+  std::int64_t iterations = 2500;
   std::int64_t batch = 16;
   std::uint64_t seed = 1;
   Device device = Device::cpu(1);
@@ -57,8 +57,10 @@ class Experiment {
 
   /// Saves everything that load() needs to continue.
   void save(const std::filesystem::path& file) const;
-  /// Continues from a saved run. Throws Error(format) for a file of other options and then changes nothing.
-  void load(const std::filesystem::path& file);
+  /// Continues from a saved run. The number of iterations is that of the options if `own_iterations`,
+  /// otherwise that of the file. Throws Error(format) for a file of other options or of more iterations, and
+  /// changes nothing then.
+  void load(const std::filesystem::path& file, bool own_iterations);
 
  private:
   double learning_rate() const;

@@ -9,8 +9,15 @@
 namespace plasticity::images {
 namespace {
 
-constexpr std::int64_t side = 28;  // pixels per side of a stored picture
-const std::filesystem::path debian_folder = "/usr/share/datasets/fashion-mnist";
+constexpr std::int64_t side = 28;  // pixels per side of a picture of Fashion-MNIST and of a drawn one
+
+// Omniglot
+constexpr std::int64_t drawings = 20;                // of each character
+constexpr std::int64_t background_characters = 964;  // the first ones of the file: 30 alphabets
+constexpr std::uint8_t ink = 100;                    // pixels of at least this count as ink
+constexpr double narrowest = .6;                     // least ratio of the sides of a character's frame
+constexpr double margin = .06;                       // around a character, as a share of the frame
+constexpr double boldness = 2;                       // a pixel half covered by ink is white
 
 /// Returns the file of a split in a folder, or an empty path.
 std::filesystem::path find_file(const std::filesystem::path& folder, Split split) {
@@ -20,6 +27,35 @@ std::filesystem::path find_file(const std::filesystem::path& folder, Split split
       return folder / (name + ending);
   }
   return {};
+}
+
+/// The Omniglot of an installed tool, in share/plasticity beside its bin; an empty path if it is not there.
+std::filesystem::path installed_characters() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path file =
+      program.parent_path().parent_path() / "share/plasticity/omniglot-35x35-idx3-ubyte.gz";
+  return !error && std::filesystem::exists(file, error) ? file : std::filesystem::path();
+}
+
+/// The characters of a split.
+io::Images read_characters(const std::filesystem::path& file, Split split) {
+  io::Images images = io::read_idx_images(file);
+  constexpr std::int64_t first_test = background_characters * drawings;
+  if (images.count <= first_test || images.rows != images.columns) {
+    throw_error(ErrorCode::format, file.string(),
+                str_cat("more than ", first_test, " square drawings of characters"),
+                str_cat(images.count, " of ", images.rows, "x", images.columns));
+  }
+  const auto cut = images.pixels.begin() + first_test * images.rows * images.columns;
+  if (split == Split::train) {
+    images.pixels.erase(cut, images.pixels.end());
+    images.count = first_test;
+  } else {
+    images.pixels.erase(images.pixels.begin(), cut);
+    images.count -= first_test;
+  }
+  return images;
 }
 
 /// Draws pictures of two to four bright shapes on black: ellipses, bars and rings of random position, size
@@ -56,41 +92,84 @@ io::Images draw_pictures(Split split) {
 
 }  // namespace
 
-Pictures::Pictures(const std::filesystem::path& folder, Split split, std::int64_t size) : size_(size) {
+Pictures::Pictures(const std::filesystem::path& data, Split split, std::int64_t size) : size_(size) {
   if (size != 14 && size != 28) bad_argument("size", "14 or 28", str_cat(size));
-  const bool drawn = folder == "drawn";
-  const std::filesystem::path file =
-      drawn ? std::filesystem::path() : find_file(folder.empty() ? debian_folder : folder, split);
-  if (!file.empty()) {
+  const std::filesystem::path given = data.empty() ? installed_characters() : data;
+  std::error_code error;
+  if (given.empty() || given == "drawn") {
+    images_ = draw_pictures(split);
+    source_ = "pictures drawn by the program";
+    if (data.empty()) source_ += " (without the data of Omniglot: see --data)";
+  } else if (std::filesystem::is_regular_file(given, error)) {
+    images_ = read_characters(given, split);
+    characters_ = true;
+    source_ = "Omniglot";
+  } else if (const std::filesystem::path file = find_file(given, split); !file.empty()) {
     images_ = io::read_idx_images(file);
     if (images_.rows != side || images_.columns != side || images_.count < 3) {
       throw_error(ErrorCode::format, file.string(), "at least 3 pictures of 28x28",
                   str_cat(images_.count, " of ", images_.rows, "x", images_.columns));
     }
     source_ = "Fashion-MNIST";
-  } else if (drawn || folder.empty()) {
-    images_ = draw_pictures(split);
-    source_ = "pictures drawn by the program";
-    if (!drawn) source_ += " (Fashion-MNIST is not installed: Debian package dataset-fashion-mnist)";
   } else {
-    throw_error(ErrorCode::io, folder.string(),
-                "a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte (or .gz)",
-                "a folder without them");
+    throw_error(
+        ErrorCode::io, given.string(),
+        "the IDX file of Omniglot, or a folder with train-images-idx3-ubyte and t10k-images-idx3-ubyte "
+        "(or .gz)",
+        "neither");
   }
 }
 
+Pictures::Frame Pictures::frame_of(std::span<const std::uint8_t> picture) const {
+  const std::int64_t rows = images_.rows;
+  if (!characters_) return {0, 0, static_cast<double>(rows), static_cast<double>(rows)};
+  std::int64_t top = rows, bottom = 0, left = rows, right = 0;
+  for (std::int64_t y = 0; y < rows; ++y) {
+    for (std::int64_t x = 0; x < rows; ++x) {
+      if (picture[static_cast<std::size_t>(y * rows + x)] < ink) continue;
+      top = std::min(top, y);
+      bottom = std::max(bottom, y + 1);
+      left = std::min(left, x);
+      right = std::max(right, x + 1);
+    }
+  }
+  if (bottom <= top) return {0, 0, static_cast<double>(rows), static_cast<double>(rows)};
+  const double high = static_cast<double>(bottom - top), wide = static_cast<double>(right - left);
+  const double height = std::max(high, narrowest * wide) * (1 + 2 * margin);
+  const double width = std::max(wide, narrowest * high) * (1 + 2 * margin);
+  return {static_cast<double>(top + bottom) / 2 - height / 2,
+          static_cast<double>(left + right) / 2 - width / 2, height, width};
+}
+
 void Pictures::load(std::int64_t index, std::span<float> values) const {
-  const std::uint8_t* pixels = images_.pixels.data() + index * side * side;
-  const std::int64_t block = side / size_;
+  const std::int64_t rows = images_.rows;
+  const std::span<const std::uint8_t> picture(images_.pixels.data() + index * rows * rows,
+                                              static_cast<std::size_t>(rows * rows));
+  const Frame frame = frame_of(picture);
+  const double high = frame.height / static_cast<double>(size_),
+               wide = frame.width / static_cast<double>(size_);
+  // The mean of the stored pixels under a shown one. Outside the picture there is no ink.
+  const auto mean_over = [&](double top, double left) {
+    double sum = 0;
+    const auto first = [](double at) { return std::max<std::int64_t>(0, static_cast<std::int64_t>(at)); };
+    for (std::int64_t y = first(top); y < rows && static_cast<double>(y) < top + high; ++y) {
+      for (std::int64_t x = first(left); x < rows && static_cast<double>(x) < left + wide; ++x) {
+        const auto at_y = static_cast<double>(y), at_x = static_cast<double>(x);
+        sum += (std::min(top + high, at_y + 1) - std::max(top, at_y)) *
+               (std::min(left + wide, at_x + 1) - std::max(left, at_x)) *
+               picture[static_cast<std::size_t>(y * rows + x)];
+      }
+    }
+    return sum / (high * wide);
+  };
   double mean = 0;
   for (std::int64_t y = 0; y < size_; ++y) {
     for (std::int64_t x = 0; x < size_; ++x) {
-      double sum = 0;
-      for (std::int64_t dy = 0; dy < block; ++dy) {
-        for (std::int64_t dx = 0; dx < block; ++dx) sum += pixels[(y * block + dy) * side + x * block + dx];
-      }
-      values[static_cast<std::size_t>(y * size_ + x)] = static_cast<float>(sum);
-      mean += sum / static_cast<double>(size_ * size_);
+      double value =
+          mean_over(frame.top + static_cast<double>(y) * high, frame.left + static_cast<double>(x) * wide);
+      if (characters_) value = std::min(255., boldness * value);
+      values[static_cast<std::size_t>(y * size_ + x)] = static_cast<float>(value);
+      mean += value / static_cast<double>(size_ * size_);
     }
   }
   float largest = 0;

@@ -11,14 +11,15 @@ namespace plasticity::images {
 
 enum class Split { train, test };
 
-/// Pictures to remember: Fashion-MNIST from IDX files, or pictures drawn by the program.
+/// Pictures to remember: characters of Omniglot, Fashion-MNIST, or pictures drawn by the program.
 class Pictures {
  public:
-  /// Reads the file of the split from `folder` (train-images-idx3-ubyte or t10k-images-idx3-ubyte, plain or
-  /// .gz). An empty `folder` is that of Debian's package dataset-fashion-mnist; if it is not installed, the
-  /// program draws pictures. The name "drawn" always draws. `size` is 14 (2x2 averages) or 28 pixels per
-  /// side. Throws Error(invalid_argument | io | format).
-  Pictures(const std::filesystem::path& folder, Split split, std::int64_t size);
+  /// Reads a split from `data`. An IDX file has the drawings of Omniglot, 20 per character: the characters of
+  /// its 30 background alphabets are for training, those of the other 20 for the test. A folder has the
+  /// files of Fashion-MNIST (train-images-idx3-ubyte and t10k-images-idx3-ubyte, plain or .gz). The word
+  /// "drawn" draws shapes. If `data` is empty, the installed Omniglot is used, or shapes without it. `size`
+  /// is the pixels per side: 14 or 28. Throws Error(invalid_argument | io | format).
+  Pictures(const std::filesystem::path& data, Split split, std::int64_t size);
 
   std::int64_t count() const { return images_.count; }
   std::int64_t size() const { return size_; }
@@ -26,11 +27,19 @@ class Pictures {
   const std::string& source() const { return source_; }
 
   /// Writes picture `index` as values in [-1,1]: subtracts the mean, then divides by the largest magnitude.
+  /// Characters fill the frame and their strokes are bold.
   void load(std::int64_t index, std::span<float> values) const;
 
  private:
+  struct Frame {
+    double top, left, height, width;
+  };
+  /// The part of picture `index` that load() shows.
+  Frame frame_of(std::span<const std::uint8_t> picture) const;
+
   io::Images images_;
   std::int64_t size_;
+  bool characters_ = false;
   std::string source_;
 };
 

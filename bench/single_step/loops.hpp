@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+// One step of a plastic RNN as a user would write it without the library.
+namespace plasticity::bench {
+
+/// The state of a network of N neurons at B = 1, with rule decay, a fixed rate and alpha per connection.
+struct LoopsNetwork {
+  std::int64_t N;
+  const float* w;      // [N,N]
+  const float* alpha;  // [N,N]
+  float eta;
+  float* hebb;     // [N,N]
+  float* y;        // [N]
+  float* current;  // [N]
+};
+
+/// Runs one step with the input current `u` [N].
+void run_loops(const LoopsNetwork& network, const float* u);
+
+}  // namespace plasticity::bench

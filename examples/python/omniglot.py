@@ -1,0 +1,191 @@
+"""One-shot classification of Omniglot [Differentiable plasticity 2018, section 4.3].
+
+python omniglot.py [--images N] [--seed S] [--out FOLDER]
+
+An episode shows one drawing of each of five characters with its label, then a new drawing of one of them. The network is
+the paper's: four convolutions (64 channels, 3 x 3, stride 2, tanh) on 31 x 31 pixels, and a plastic softmax layer with
+Oja's rule. 100 characters in all four rotations are held out as test classes, and 50 others for validation.
+
+One thing differs from the paper: a training step embeds two drawings of each of 64 characters once, and draws 128 episodes
+with five questions each from them. So most of the work, the convolutions, serves many episodes.
+"""
+import argparse
+import copy
+import gzip
+import json
+import pathlib
+import time
+
+import numpy
+import torch
+from plasticity.torch import PlasticLinear, State
+from torch import nn
+from torch.nn import functional
+
+DATA = pathlib.Path(__file__).resolve().parents[1] / "data/omniglot-35x35-idx3-ubyte.gz"
+SIDE, FEATURES, WAYS = 31, 64, 5
+DRAWINGS = 20  # of each character
+POOL, EPISODES = 64, 128  # characters and episodes of a training step
+TEST, VALIDATION = 100, 50  # characters held out
+LABEL = 1000.0  # the input current of a label
+
+
+def read_drawings(path):
+    """[characters,20,35,35] in 0..1."""
+    with gzip.open(path) as file:
+        magic, count, rows, columns = numpy.frombuffer(file.read(16), ">i4")
+        pixels = numpy.frombuffer(file.read(), numpy.uint8)
+    if magic != 0x803 or pixels.size != count * rows * columns or count % DRAWINGS:
+        raise ValueError(f"{path}: expected an IDX file with 20 drawings of each character")
+    return torch.tensor(pixels.reshape(count // DRAWINGS, DRAWINGS, rows, columns)).float() / 255
+
+
+class Characters:
+    """The classes of a split: characters in four rotations."""
+
+    def __init__(self, drawings):
+        self.drawings = drawings
+
+    def __len__(self):
+        return 4 * len(self.drawings)
+
+    def draw(self, classes, count, generator):
+        """`count` different drawings of each class: [count,classes,35,35]."""
+        pictures = []
+        for index in classes.tolist():
+            chosen = torch.randperm(DRAWINGS, generator=generator)[:count]
+            pictures.append(torch.rot90(self.drawings[index // 4, chosen], index % 4, (-2, -1)))
+        return torch.stack(pictures, 1)
+
+
+def split(drawings):
+    """The same split for every seed: test, validation and training characters."""
+    order = torch.randperm(len(drawings), generator=torch.Generator().manual_seed(2018))
+    held_out = TEST + VALIDATION
+    return [Characters(drawings[part]) for part in (order[:TEST], order[TEST:held_out], order[held_out:])]
+
+
+def warp(pictures, generator=None, spread=0.08):
+    """Pictures [n,35,35] as [n,1,31,31], with a random affine map each if there is a generator."""
+    maps = torch.eye(2, 3).repeat(len(pictures), 1, 1)
+    if generator is not None:
+        maps = maps + spread * torch.randn(maps.shape, generator=generator)
+    grid = functional.affine_grid(maps, [len(pictures), 1, SIDE, SIDE], align_corners=False)
+    return functional.grid_sample(pictures.unsqueeze(1), grid, align_corners=False)
+
+
+class OneShot(nn.Module):
+    def __init__(self, alpha=1.0):
+        super().__init__()
+        layers, channels = [], 1
+        for _ in range(4):
+            layers += [nn.Conv2d(channels, FEATURES, 3, stride=2), nn.Tanh()]
+            channels = FEATURES
+        self.embed = nn.Sequential(*layers, nn.Flatten())
+        self.layer = PlasticLinear(FEATURES, WAYS, rule="oja", activation="softmax")
+        with torch.no_grad():
+            self.layer.alpha.fill_(alpha)
+            self.layer.eta.fill_(0.5)
+
+    def learn(self, features, labels):
+        """Shows features [WAYS,B,F] with labels [WAYS,B]. Returns the traces, the only memory of them."""
+        current = LABEL * functional.one_hot(labels, WAYS).to(features.dtype)
+        return self.layer(features, current=current)[1]
+
+    def ask(self, features, state):
+        """The probabilities [Q,B,WAYS] of questions [Q,B,F]. No question changes the memory of another."""
+        questions, batch, _ = features.shape
+        asked = State(hebb=state.hebb.repeat(questions, 1, 1))
+        return self.layer(features.reshape(1, questions * batch, -1), asked)[0].reshape(questions, batch, WAYS)
+
+
+def episodes(embedded, count, generator):
+    """Episodes from embedded drawings [2,C,F]: the first of a class is shown, the second is the question.
+
+    Returns shown [WAYS,B,F], labels [WAYS,B] and questions [WAYS,B,F], with the same class in the same place.
+    """
+    pool = embedded.shape[1]
+    classes = torch.rand(count, pool, generator=generator).argsort(1)[:, :WAYS].T
+    labels = torch.rand(count, WAYS, generator=generator).argsort(1).T
+    return embedded[0][classes], labels, embedded[1][classes]
+
+
+def accuracy(score, labels):
+    return (score.argmax(-1) == labels).float().mean().item()
+
+
+@torch.no_grad()
+def evaluate(network, characters, count, seed):
+    """Shares of right answers over `count` episodes of five questions each: the network, without plasticity, neighbours."""
+    generator = torch.Generator().manual_seed(seed)
+    fixed = copy.deepcopy(network)
+    fixed.layer.alpha.zero_()
+    sums = dict.fromkeys(("plastic", "alpha_zero", "neighbour_embedding", "neighbour_pixels"), 0.0)
+    for _ in range(count):
+        classes = torch.randperm(len(characters), generator=generator)[:WAYS]
+        pictures = warp(characters.draw(classes, 2, generator).flatten(0, 1))
+        features = network.embed(pictures)
+        shown, labels, questions = episodes(features.view(2, WAYS, -1), 1, generator)
+        sums["plastic"] += accuracy(network.ask(questions, network.learn(shown, labels)), labels)
+        sums["alpha_zero"] += accuracy(fixed.ask(questions, fixed.learn(shown, labels)), labels)
+        right = torch.arange(WAYS)
+        for name, vectors in (("neighbour_embedding", features), ("neighbour_pixels", pictures.flatten(1))):
+            unit = functional.normalize(vectors, dim=1)
+            sums[name] += accuracy(unit[WAYS:] @ unit[:WAYS].T, right)
+    return {name: value / count for name, value in sums.items()}
+
+
+def train(options):
+    torch.manual_seed(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
+    test, validation, training = split(read_drawings(options.data))
+    network = OneShot()
+    averaged = copy.deepcopy(network)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    steps = max(1, options.images // (2 * POOL))
+    curve, start = [], time.perf_counter()
+    for step in range(steps):
+        for group in optimizer.param_groups:  # from 1e-3 to 5e-5 in twenty falls
+            group["lr"] = 1e-3 * 0.05 ** (20 * step // steps / 19)
+        classes = torch.randperm(len(training), generator=generator)[:POOL]
+        pictures = warp(training.draw(classes, 2, generator).flatten(0, 1), generator)
+        shown, labels, questions = episodes(network.embed(pictures).view(2, POOL, -1), EPISODES, generator)
+        probabilities = network.ask(questions, network.learn(shown, labels))
+        loss = functional.nll_loss((probabilities + 1e-9).log().flatten(0, 1), labels.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        keep = min(0.999, step / (step + 10))
+        with torch.no_grad():
+            for mean, value in zip(averaged.parameters(), network.parameters()):
+                mean.lerp_(value, 1 - keep)
+        if (step + 1) % max(1, steps // options.reports) == 0:
+            seen, minutes = (step + 1) * 2 * POOL, (time.perf_counter() - start) / 60
+            right = evaluate(averaged, validation, options.validation, 1)["plastic"]
+            curve.append({"images": seen, "minutes": minutes, "validation": right})
+            print(f"{seen:9,d} images, {minutes:5.1f} min: loss {loss.item():.4f}, validation {100 * right:.2f} %", flush=True)
+    result = evaluate(averaged, test, options.episodes, 2)
+    print(", ".join(f"{name.replace('_', ' ')} {100 * value:.2f} %" for name, value in result.items()))
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        outcome = {"seed": options.seed, "images": options.images, "test_episodes": options.episodes, "test": result,
+                   "curve": curve, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        (options.out / f"omniglot_seed{options.seed}.json").write_text(json.dumps(outcome, indent=1) + "\n")
+        averaged.layer.save_safetensors(options.out / f"omniglot_seed{options.seed}.safetensors")
+        torch.save(averaged.state_dict(), options.out / f"omniglot_seed{options.seed}.pt")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, default=DATA, help="the IDX file of the drawings")
+    parser.add_argument("--images", type=int, default=6_000_000, help="drawings to embed (default: %(default)s)")
+    parser.add_argument("--episodes", type=int, default=2000, help="of the test (default: %(default)s)")
+    parser.add_argument("--validation", type=int, default=200, help="episodes per report (default: %(default)s)")
+    parser.add_argument("--reports", type=int, default=20, help="of a run (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the outcome and the network")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

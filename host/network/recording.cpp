@@ -1,0 +1,285 @@
+#include <algorithm>
+
+#include "base/throw_error.hpp"
+#include "network/implementation.hpp"
+
+// The recorded windows of a network.
+namespace plasticity {
+
+void Network::Implementation::check_state_continues() const {
+  if (recorded == 0) return;
+  if (chained) {
+    bad_argument("forward",
+                 "backward() for every recorded window, or detach(), before new steps are recorded",
+                 str_cat(recorded, " windows without backward()"));
+  }
+  if (has_moved || !state.is_unchanged()) {
+    bad_argument("forward",
+                 "the state after the last recorded window, because gradients flow through it (detach() "
+                 "discards the windows)",
+                 has_moved ? "a state that infer() has advanced" : "a state that the caller has changed");
+  }
+}
+
+void Network::Implementation::check_parameters_unchanged(const Window& window) const {
+  if (window.version == parameters->version() &&
+      (!checks_parameters || window.checksum == parameters->checksum())) {
+    return;
+  }
+  bad_argument("backward",
+               "the parameters that forward() used (call backward() before an optimiser's step or load(), or "
+               "detach() to discard the windows)",
+               "parameters that have changed since");
+}
+
+std::span<const float> Network::Implementation::record(const Sequence& sequence) {
+  check_state_continues();
+  if (windows.size() == recorded) windows.emplace_back();
+  Window& window = windows[recorded];
+  const bool writes_tape = recorded < taped_windows;
+  std::optional<StateCheckpoint> checkpoint;
+  if (!writes_tape && needs_checkpoint(recorded)) checkpoint = make_checkpoint(recorded);
+  try {
+    run(window, sequence, /*owns_inputs=*/true, writes_tape);
+  } catch (...) {
+    if (checkpoint) checkpoint_blocks.give(std::move(checkpoint->memory));
+    throw;
+  }
+  if (checkpoint) checkpoints.push_back(std::move(*checkpoint));
+  window.length.assign(sequence.length.begin(), sequence.length.end());
+  window.version = parameters->version();
+  window.checksum = checks_parameters ? parameters->checksum() : 0;
+  ++recorded;
+  has_moved = false;
+  return window.y;
+}
+
+/// Returns whether the state before the next window, `window`, must be kept. Doubles the distance first if
+/// there would be too many copies.
+bool Network::Implementation::needs_checkpoint(std::size_t window) {
+  const auto on_grid = [&](std::size_t index) { return (index - taped_windows) % checkpoint_distance == 0; };
+  if (!on_grid(window)) return false;
+  if (checkpoints.size() < checkpoint_distance) return true;
+  checkpoint_distance *= 2;
+  for (StateCheckpoint& checkpoint : checkpoints) {
+    if (!on_grid(checkpoint.window)) checkpoint_blocks.give(std::move(checkpoint.memory));
+  }
+  std::erase_if(checkpoints, [&](const StateCheckpoint& checkpoint) { return !on_grid(checkpoint.window); });
+  return on_grid(window);
+}
+
+StateCheckpoint Network::Implementation::make_checkpoint(std::size_t window) {
+  const std::int64_t B = state.batch();
+  StateCheckpoint checkpoint{window, checkpoint_blocks.take(options.device, state_bytes(spec, B))};
+  const State<float> to = state_in(spec, B, checkpoint.memory.data());
+  if (is_stepping) {
+    plan(1).store(options.stream, to, step_state.as<StepState>());
+    return checkpoint;
+  }
+  const State<float> from = state.values();
+  for (const auto& member : State<float>::members()) {
+    const std::optional<Shape> shape = state_shape(spec, B, member.name);
+    if (!shape) continue;
+    copy(options.device, options.stream, to.*member.pointer, from.*member.pointer,
+         static_cast<std::size_t>(shape->elements()) * sizeof(float));
+  }
+  return checkpoint;
+}
+
+void Network::Implementation::drop_checkpoints_from(std::size_t window) {
+  while (!checkpoints.empty() && checkpoints.back().window >= window) {
+    checkpoint_blocks.give(std::move(checkpoints.back().memory));
+    checkpoints.pop_back();
+  }
+}
+
+void Network::Implementation::release_tape(Window& window) {
+  tapes.give(std::move(window.tape));
+  window.has_tape = false;
+}
+
+void Network::Implementation::detach() {
+  for (std::size_t k = 0; k < recorded; ++k) release_tape(windows[k]);
+  drop_checkpoints_from(0);
+  checkpoint_distance = 1;
+  recorded = 0;
+  chained = has_moved = false;
+}
+
+/// Runs windows first .. end-1 again, from the state `initial`. `working` holds the state between them, and
+/// the final state unless the windows write tapes.
+void Network::Implementation::replay(std::size_t first, std::size_t end, const State<float>& initial,
+                                     const State<float>& working, bool writes_tapes) {
+  const std::int64_t B = state.batch();
+  for (std::size_t k = first; k < end; ++k) {
+    Window& window = windows[k];
+    const Plan& p = plan(window.steps);
+    make_room(scratch, options.device, p.scratch_bytes());
+    make_room(replayed_outputs, options.device, window.y.size() * sizeof(float));
+    if (writes_tapes && !window.has_tape) window.tape = tapes.take(options.device, p.tape_bytes());
+    ForwardArgs<float> args;
+    args.parameters = parameters->values();
+    args.inputs = window.inputs;
+    args.masks = window.masks;
+    args.initial_state = as_const(k == first ? initial : working);
+    if (!writes_tapes || k + 1 < end) args.final_state = working;
+    args.y = B == 0 ? nullptr : static_cast<float*>(replayed_outputs.data());
+    p.forward(options.stream, args, writes_tapes ? window.tape.as<Tape>() : Tape{}, scratch.as<Scratch>());
+    window.has_tape = writes_tapes;
+  }
+}
+
+/// Writes the tape of window `last`, and those of at most checkpoint_distance / 2 windows up to it.
+void Network::Implementation::write_tapes(std::size_t last) {
+  const std::int64_t B = state.batch();
+  const std::size_t most = std::max<std::size_t>(1, checkpoint_distance / 2);
+  const auto state_of = [&](const StateCheckpoint& checkpoint) {
+    return state_in(spec, B, checkpoint.memory.data());
+  };
+  if (last - checkpoints.back().window >= most) {
+    StateCheckpoint middle{last + 1 - most, checkpoint_blocks.take(options.device, state_bytes(spec, B))};
+    replay(checkpoints.back().window, middle.window, state_of(checkpoints.back()), state_of(middle), false);
+    checkpoints.push_back(std::move(middle));
+  }
+  make_room(replayed_state, options.device, state_bytes(spec, B));
+  replay(checkpoints.back().window, last + 1, state_of(checkpoints.back()),
+         state_in(spec, B, replayed_state.data()), true);
+}
+
+namespace {
+
+float* gradient(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
+                std::span<float> view) {
+  if (view.empty()) return nullptr;
+  const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
+  if (!shape) {
+    bad_argument(str_cat("gradients.", name),
+                 str_cat("an empty view, because the spec has no such tensor (", to_string(spec), ")"),
+                 str_cat(view.size(), " elements"));
+  }
+  if (static_cast<std::int64_t>(view.size()) != shape->elements()) {
+    bad_argument(str_cat("gradients.", name), str_cat(shape->elements(), " elements"), str_cat(view.size()));
+  }
+  return view.data();
+}
+
+/// Calls `call(name, view)` for the views of a StateViews that are not empty, after checking their sizes.
+template <class Real, class Call>
+void for_each_view(const Spec& spec, std::int64_t batch, const char* group, const StateViews<Real>& views,
+                   Call call) {
+  const std::pair<const char*, std::span<Real>> list[] = {
+      {"y", views.y}, {"c", views.c}, {"hebb", views.hebb}, {"eligibility", views.eligibility}};
+  for (const auto& [name, view] : list) {
+    if (view.empty()) continue;
+    const std::optional<Shape> shape = state_shape(spec, batch, name);
+    if (!shape || static_cast<std::int64_t>(view.size()) != shape->elements()) {
+      bad_argument(str_cat(group, '.', name),
+                   shape ? str_cat(shape->elements(), " elements")
+                         : "an empty view, because the spec has no such tensor",
+                   str_cat(view.size(), " elements"));
+    }
+    call(name, view);
+  }
+}
+
+}  // namespace
+
+// M = tanh(v . y + v0), so dM adds q v to dy, q y to dv and q to dv0, q = dM (1 - M^2).
+std::vector<float> Network::Implementation::through_modulator(const Window& window, std::span<const float> dy,
+                                                              std::span<const float> dmodulation,
+                                                              std::vector<float>& dv, float& dv0) const {
+  const auto N = static_cast<std::size_t>(spec.neurons);
+  const auto B = static_cast<std::size_t>(state.batch());
+  const std::vector<float> v = parameters->host_value("modulator.weight");
+  std::vector<float> sum(window.y.size());
+  std::copy(dy.begin(), dy.end(), sum.begin());
+  dv.assign(N, 0.0f);
+  dv0 = 0;
+  for (std::size_t row = 0; row < dmodulation.size(); ++row) {
+    const std::size_t t = row / B, b = row % B;
+    if (!window.length.empty() && static_cast<std::int64_t>(t) >= window.length[b]) continue;
+    const float M = window.modulation[row], q = dmodulation[row] * (1 - M * M);
+    const float* y = window.y.data() + row * N;
+    for (std::size_t j = 0; j < N; ++j) {
+      sum[row * N + j] += q * v[j];
+      dv[j] += q * y[j];
+    }
+    dv0 += q;
+  }
+  return sum;
+}
+
+void Network::Implementation::check_upstream(const Window& window, std::span<const float> dy,
+                                             const UpstreamGradients& more) const {
+  if (!dy.empty() && dy.size() != window.y.size()) {
+    bad_argument("dy", str_cat(window.y.size(), " elements"), str_cat(dy.size()));
+  }
+  if (more.modulation.empty()) return;
+  const std::int64_t rows = window.steps * state.batch();
+  if (!spec.has_modulator() || static_cast<std::int64_t>(more.modulation.size()) != rows) {
+    bad_argument("upstream.modulation",
+                 spec.has_modulator() ? str_cat(rows, " elements")
+                                      : "an empty view, because the network has no modulator",
+                 str_cat(more.modulation.size(), " elements"));
+  }
+  if (spec.modulator_source == ModulatorSource::cell) {
+    throw_error(ErrorCode::unsupported, "upstream.modulation",
+                "an empty view for a modulator that reads the cell state", "a gradient");
+  }
+}
+
+void Network::Implementation::backward(std::span<const float> dy, const SequenceGradients& gradients,
+                                       const UpstreamGradients& more) {
+  if (recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
+  Window& window = windows[recorded - 1];
+  const std::int64_t T = window.steps, B = state.batch();
+  check_upstream(window, dy, more);
+  check_parameters_unchanged(window);
+  const Plan& p = plan(T);
+  BackwardArgs<float> args;
+  args.dinputs = {.x = gradient(spec, T, B, "x", gradients.x),
+                  .u = gradient(spec, T, B, "u", gradients.u),
+                  .pre = gradient(spec, T, B, "pre", gradients.pre),
+                  .rate = gradient(spec, T, B, "rate", gradients.rate)};
+  bool wants_initial = recorded > 1, has_final = chained;  // the window before this one needs its gradient
+  for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
+                [&](const char*, std::span<float>) { wants_initial = true; });
+  for_each_view(spec, B, "upstream.final_state", more.final_state,
+                [&](const char*, std::span<const float>) { has_final = true; });
+  if (!window.has_tape) write_tapes(recorded - 1);
+
+  std::vector<float> sum, dv;
+  float dv0 = 0;
+  if (!more.modulation.empty()) dy = sum = through_modulator(window, dy, more.modulation, dv, dv0);
+  args.dy = dy.empty() ? nullptr : dy.data();
+  args.inputs = window.inputs;
+  args.masks = window.masks;
+  Staging staging(options.device, options.stream, upstream);
+  staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
+  staging.write_group(spec, T, B, args.dinputs);
+  staging.send();
+  make_room(scratch, options.device, p.scratch_bytes());
+  if (wants_initial) args.dinitial_state = state.gradients();
+  if (has_final) args.dfinal_state = as_const(state.gradients());
+  args.parameters = parameters->values();
+  args.dparameters = parameters->gradients();
+  if (has_final && !chained) state.set_gradients_zero();
+  for_each_view(spec, B, "upstream.final_state", more.final_state,
+                [&](const char* name, std::span<const float> view) { state.add_to_gradient(name, view); });
+  p.backward(options.stream, args, window.tape.as<Tape>(), scratch.as<Scratch>());
+  if (!more.modulation.empty()) {
+    parameters->add_to_gradient("modulator.weight", dv);
+    parameters->add_to_gradient("modulator.bias", {&dv0, 1});
+  }
+  staging.fetch();
+  for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
+                [&](const char* name, std::span<float> view) { state.copy_gradient(name, view); });
+  parameters->gradients_written();
+  release_tape(window);
+  --recorded;
+  drop_checkpoints_from(recorded);
+  chained = recorded > 0;
+  if (!chained) detach();
+}
+
+}  // namespace plasticity

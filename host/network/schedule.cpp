@@ -1,0 +1,36 @@
+#include "plasticity/schedule.hpp"
+
+#include <cmath>
+#include <numbers>
+
+#include "base/throw_error.hpp"
+
+namespace plasticity {
+
+double Schedule::at(std::int64_t step) const {
+  const auto check = [](const char* name, auto value, bool legal, const char* expected) {
+    if (!legal || !std::isfinite(static_cast<double>(value))) bad_argument(name, expected, str_cat(value));
+  };
+  check("step", step, step >= 0, "at least 0");
+  check("schedule.rate", rate, rate >= 0, "a finite value of at least 0");
+  check("schedule.warm_up", warm_up, warm_up >= 0, "at least 0");
+  if (step < warm_up) return rate * static_cast<double>(step + 1) / static_cast<double>(warm_up);
+  const std::int64_t after = step - warm_up;
+  switch (decay) {
+    case Decay::constant: return rate;
+    case Decay::cosine: {
+      check("schedule.steps", steps, steps > warm_up, "more steps than the warm-up has");
+      check("schedule.final_rate", final_rate, final_rate >= 0, "a finite value of at least 0");
+      if (step >= steps) return final_rate;
+      const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
+      return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
+    }
+    case Decay::step:
+      check("schedule.interval", interval, interval >= 1, "at least 1");
+      check("schedule.factor", factor, factor > 0, "a finite value above 0");
+      return rate * std::pow(factor, static_cast<double>(after / interval));
+  }
+  bad_argument("schedule.decay", "a value of its enumeration", str_cat(static_cast<int>(decay)));
+}
+
+}  // namespace plasticity

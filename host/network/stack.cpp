@@ -1,0 +1,350 @@
+#include "plasticity/stack.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/throw_error.hpp"
+#include "io/file_keys.hpp"
+#include "io/spec_metadata.hpp"
+#include "network/gate.hpp"
+
+namespace plasticity {
+namespace {
+
+constexpr const char* busy =
+    "stack: another thread is running a call on it. One thread at a time may use a stack";
+
+std::string layer_name(const std::string& name, std::size_t layer) {
+  return str_cat(name, name.empty() ? "" : ".", "layer", layer);
+}
+std::string key_of(const std::string& name, const char* key) {
+  return str_cat(name.empty() ? "" : name + ".", "stack.", key);
+}
+
+std::string sources_text(const std::vector<int>& from) {
+  std::string text;
+  for (const int source : from) text += str_cat(text.empty() ? "" : ",", source);
+  return text;
+}
+
+/// Fills in the sources and the widths of the inputs.
+std::vector<StackLayer> completed(std::int64_t inputs, std::vector<StackLayer> layers) {
+  if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
+  if (layers.empty()) bad_argument("layers", "at least 1 layer", "none");
+  for (std::size_t k = 0; k < layers.size(); ++k) {
+    StackLayer& layer = layers[k];
+    const std::string argument = str_cat("layers[", k, "]");
+    if (layer.from.empty()) layer.from = {static_cast<int>(k) - 1};
+    std::int64_t width = 0;
+    for (const int source : layer.from) {
+      if (source < Stack::input || source >= static_cast<int>(k)) {
+        bad_argument(argument + ".from", str_cat("indices from -1 to ", static_cast<int>(k) - 1),
+                     str_cat(source));
+      }
+      width += source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
+    }
+    if (layer.spec.inputs == 0) layer.spec.inputs = width;
+    if (layer.spec.inputs != width) {
+      bad_argument(argument + ".spec.inputs", str_cat("0 or ", width, ", the width of its sources"),
+                   str_cat(layer.spec.inputs));
+    }
+    if (layer.spec.rate == Rate::external)
+      bad_argument(argument + ".spec.rate", "fixed, modulated or fan_out in a stack", "external");
+  }
+  return layers;
+}
+
+}  // namespace
+
+struct Stack::Implementation {
+  std::int64_t inputs;
+  std::vector<StackLayer> layers;
+  std::string name;
+  std::vector<Network> networks{};
+  std::vector<std::vector<float>> joined{};     // [T,B,I] input of each layer that has several sources
+  std::vector<std::vector<float>> gradients{};  // [T,B,N] upstream gradient of each layer
+  std::vector<float> dinput{};                  // [T,B,I] gradient of a layer's input
+  std::vector<std::int64_t> steps{};            // of each window
+  Gate gate{};
+
+  Implementation(std::int64_t width, std::vector<StackLayer> list, const NetworkOptions& options)
+      : inputs(width), layers(completed(width, std::move(list))), name(options.name) {
+    for (std::size_t k = 0; k < layers.size(); ++k) {
+      NetworkOptions own = options;
+      own.name = layer_name(name, k);
+      networks.emplace_back(layers[k].spec, own);
+    }
+    joined.resize(layers.size());
+    gradients.resize(layers.size());
+  }
+
+  std::int64_t width_of(int source) const {
+    return source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
+  }
+  bool is_feedforward(std::size_t k) const { return layers[k].spec.cell == Cell::feedforward; }
+  std::span<const float> input_of(std::size_t k, std::int64_t rows, std::span<const float> x,
+                                  const std::vector<std::span<const float>>& outputs);
+  std::span<const float> run(const StackSequence& sequence, bool records);
+  void backward(std::span<const float> dy, std::span<float> dx);
+  void add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx);
+  io::TensorFile description() const;
+};
+
+/// Returns the input of layer k, [rows, inputs].
+std::span<const float> Stack::Implementation::input_of(std::size_t k, std::int64_t rows,
+                                                       std::span<const float> x,
+                                                       const std::vector<std::span<const float>>& outputs) {
+  const auto source_of = [&](int source) {
+    return source == Stack::input ? x : outputs[static_cast<std::size_t>(source)];
+  };
+  const std::vector<int>& from = layers[k].from;
+  if (from.size() == 1) return source_of(from[0]);
+  const std::int64_t width = layers[k].spec.inputs;
+  joined[k].resize(static_cast<std::size_t>(rows * width));
+  std::int64_t column = 0;
+  for (const int source : from) {
+    const std::int64_t columns = width_of(source);
+    const float* rows_of_source = source_of(source).data();
+    for (std::int64_t row = 0; row < rows; ++row)
+      std::copy_n(rows_of_source + row * columns, columns, joined[k].data() + row * width + column);
+    column += columns;
+  }
+  return joined[k];
+}
+
+std::span<const float> Stack::Implementation::run(const StackSequence& sequence, bool records) {
+  const std::int64_t B = networks[0].batch(), rows = sequence.steps * B;
+  if (sequence.steps < 0) bad_argument("sequence.steps", "at least 0", str_cat(sequence.steps));
+  if (static_cast<std::int64_t>(sequence.x.size()) != rows * inputs) {
+    bad_argument("sequence.x", str_cat(rows * inputs, " elements"), str_cat(sequence.x.size()));
+  }
+  steps.reserve(steps.size() + 1);
+  std::vector<std::span<const float>> outputs;
+  for (std::size_t k = 0; k < networks.size(); ++k) {
+    try {
+      Sequence part{.steps = sequence.steps,
+                    .batch = sequence.batch,
+                    .reset = sequence.reset,
+                    .length = sequence.length};
+      (is_feedforward(k) ? part.pre : part.x) = input_of(k, rows, sequence.x, outputs);
+      outputs.push_back(records ? networks[k].forward(part) : networks[k].infer(part));
+    } catch (...) {
+      // The first layer checks all arguments. A later layer fails only if memory runs out.
+      if (k > 0) {
+        for (Network& network : networks) network.reset(B);
+        steps.clear();
+      }
+      throw;
+    }
+  }
+  if (records) steps.push_back(sequence.steps);
+  return outputs.back();
+}
+
+/// Adds the gradient of layer k's input to the upstream gradients of its sources, and to dx.
+void Stack::Implementation::add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx) {
+  const std::int64_t width = layers[k].spec.inputs;
+  std::int64_t column = 0;
+  for (const int source : layers[k].from) {
+    const std::int64_t columns = width_of(source);
+    const std::span<float> to = source == Stack::input ? dx : gradients[static_cast<std::size_t>(source)];
+    for (std::int64_t row = 0; !to.empty() && row < rows; ++row) {
+      const float* values = dinput.data() + row * width + column;
+      float* sums = to.data() + row * columns;
+      for (std::int64_t j = 0; j < columns; ++j) sums[j] += values[j];
+    }
+    column += columns;
+  }
+}
+
+void Stack::Implementation::backward(std::span<const float> dy, std::span<float> dx) {
+  if (steps.empty()) bad_argument("backward", "a window that forward() recorded", "none");
+  const std::int64_t rows = steps.back() * networks[0].batch();
+  const auto check = [&](const char* argument, std::size_t size, std::int64_t width) {
+    if (size > 0 && static_cast<std::int64_t>(size) != rows * width)
+      bad_argument(argument, str_cat(rows * width, " elements"), str_cat(size));
+  };
+  check("dy", dy.size(), layers.back().spec.neurons);
+  check("dx", dx.size(), inputs);
+  for (std::size_t k = 0; k < layers.size(); ++k)
+    gradients[k].assign(static_cast<std::size_t>(rows * layers[k].spec.neurons), 0.0f);
+  std::copy(dy.begin(), dy.end(), gradients.back().begin());
+  std::fill(dx.begin(), dx.end(), 0.0f);
+  for (std::size_t k = layers.size(); k-- > 0;) {
+    dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
+    SequenceGradients wanted;
+    (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
+    networks[k].backward(gradients[k], wanted);
+    add_to_sources(k, rows, dx);
+  }
+  steps.pop_back();
+}
+
+/// Returns the metadata that describes the stack.
+io::TensorFile Stack::Implementation::description() const {
+  io::TensorFile file;
+  file.metadata[key_of(name, "inputs")] = str_cat(inputs);
+  file.metadata[key_of(name, "layers")] = str_cat(layers.size());
+  for (std::size_t k = 0; k < layers.size(); ++k)
+    file.metadata[key_of(name, str_cat("from", k).c_str())] = sources_text(layers[k].from);
+  return file;
+}
+
+Stack::Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options)
+    : implementation_(std::make_unique<Implementation>(inputs, std::move(layers), options), "stack") {}
+Stack::~Stack() = default;
+Stack::Stack(Stack&&) noexcept = default;
+Stack& Stack::operator=(Stack&&) noexcept = default;
+
+std::int64_t Stack::inputs() const { return implementation_->inputs; }
+std::int64_t Stack::outputs() const { return implementation_->layers.back().spec.neurons; }
+std::int64_t Stack::batch() const { return implementation_->networks[0].batch(); }
+const std::vector<StackLayer>& Stack::layers() const { return implementation_->layers; }
+
+Network& Stack::layer(std::size_t index) {
+  if (index >= implementation_->networks.size())
+    bad_argument("index", str_cat("below ", implementation_->networks.size()), str_cat(index));
+  return implementation_->networks[index];
+}
+
+std::span<const float> Stack::forward(const StackSequence& sequence) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  return implementation_->run(sequence, true);
+}
+
+std::span<const float> Stack::infer(const StackSequence& sequence) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  return implementation_->run(sequence, false);
+}
+
+void Stack::backward(std::span<const float> dy, std::span<float> dx) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  implementation_->backward(dy, dx);
+}
+
+std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }
+
+void Stack::reset(std::int64_t batch) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  for (Network& network : implementation_->networks) network.reset(batch);
+  implementation_->steps.clear();
+}
+
+void Stack::detach() {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  for (Network& network : implementation_->networks) network.detach();
+  implementation_->steps.clear();
+}
+
+void Stack::zero_gradients() {
+  for (Network& network : implementation_->networks) network.zero_gradients();
+}
+
+std::vector<ParameterView> Stack::parameters() {
+  std::vector<ParameterView> views;
+  for (Network& network : implementation_->networks) {
+    for (ParameterView& view : network.parameters()) views.push_back(std::move(view));
+  }
+  return views;
+}
+
+namespace {
+
+/// Adds `part` to `file`. Throws Error(invalid_argument) and changes nothing if a key exists.
+void merge(io::TensorFile& part, io::TensorFile& file) {
+  for (const auto& [key, tensor] : part.tensors) check_new_tensor(file, key);
+  for (const auto& [key, value] : part.metadata) check_new_metadata(file, key);
+  file.tensors.merge(part.tensors);
+  file.metadata.merge(part.metadata);
+}
+
+}  // namespace
+
+void Stack::save(io::TensorFile& file) const {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  io::TensorFile part = implementation_->description();
+  for (const Network& network : implementation_->networks) network.save(part);
+  merge(part, file);
+}
+
+void Stack::save_state(io::TensorFile& file) const {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  io::TensorFile part;
+  for (const Network& network : implementation_->networks) network.save_state(part);
+  merge(part, file);
+}
+
+void Stack::load(const io::TensorFile& file) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  Implementation& self = *implementation_;
+  for (const auto& [key, value] : self.description().metadata) {
+    if (read_metadata(file, key) != value) {
+      throw_error(ErrorCode::format,
+                  str_cat(file.source, file.source.empty() ? "" : " ", "metadata '", key, "'"),
+                  str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
+    }
+  }
+  io::TensorFile before;
+  for (const Network& network : self.networks) network.save(before);
+  try {
+    for (Network& network : self.networks) network.load(file);
+  } catch (...) {
+    if (self.steps.empty()) {
+      for (Network& network : self.networks) network.load(before);
+    }
+    throw;
+  }
+}
+
+void Stack::load_state(const io::TensorFile& file) {
+  const Gate::Exclusive call(implementation_->gate, busy);
+  Implementation& self = *implementation_;
+  io::TensorFile before;
+  for (const Network& network : self.networks) network.save_state(before);
+  const auto restore = [&] {
+    if (!self.steps.empty()) return;
+    for (Network& network : self.networks) network.load_state(before);
+  };
+  try {
+    for (Network& network : self.networks) network.load_state(file);
+  } catch (...) {
+    restore();
+    throw;
+  }
+  const std::int64_t B = batch();
+  for (std::size_t k = 0; k < self.networks.size(); ++k) {
+    const std::int64_t other = self.networks[k].batch();
+    if (other == B) continue;
+    restore();
+    throw_error(ErrorCode::format, str_cat(file.source, " state of layer ", k), str_cat("batch ", B),
+                str_cat("batch ", other));
+  }
+}
+
+StackDescription load_stack(const io::TensorFile& file, const std::string& name) {
+  StackDescription description;
+  description.inputs = read_number<std::int64_t>(file, key_of(name, "inputs"));
+  const auto count = read_number<std::int64_t>(file, key_of(name, "layers"));
+  for (std::int64_t k = 0; k < count; ++k) {
+    const auto index = static_cast<std::size_t>(k);
+    StackLayer layer{.spec = read_spec(file, layer_name(name, index) + ".")};
+    const std::string key = key_of(name, str_cat("from", k).c_str());
+    std::string rest = read_metadata(file, key);
+    while (!rest.empty()) {
+      const std::size_t comma = std::min(rest.find(','), rest.size());
+      int source = 0;
+      const char* const end = rest.data() + comma;
+      const auto [stop, error] = std::from_chars(rest.data(), end, source);
+      if (error != std::errc() || stop != end) {
+        throw_error(ErrorCode::format, str_cat(file.source, " metadata '", key, "'"), "numbers",
+                    str_cat('\'', rest, '\''));
+      }
+      layer.from.push_back(source);
+      rest.erase(0, std::min(comma + 1, rest.size()));
+    }
+    description.layers.push_back(std::move(layer));
+  }
+  return description;
+}
+
+}  // namespace plasticity

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "plasticity/require_cxx20.hpp"  // first
+
+#include <memory>
+#include <utility>
+
+#include "plasticity/config.h"
+
+namespace plasticity {
+
+/// Throws Error(invalid_argument) that names an object that was moved from.
+[[noreturn]] PLASTICITY_API void throw_moved_from(const char* name);
+
+/// The only owner of the data of a movable object. Access to the data of an object that was moved from throws
+/// Error(invalid_argument).
+template <class Data>
+class Owner {
+ public:
+  Owner(std::unique_ptr<Data> data, const char* name) : data_(std::move(data)), name_(name) {}  ///< owns it
+
+  Data* operator->() const { return &**this; }  ///< the data; throws if it was moved away
+  Data& operator*() const {                     ///< the data; throws if it was moved away
+    if (data_ == nullptr) throw_moved_from(name_);
+    return *data_;
+  }
+
+ private:
+  std::unique_ptr<Data> data_;
+  const char* name_;  // of the object in messages
+};
+
+}  // namespace plasticity

@@ -1,0 +1,100 @@
+// A gradient that is not finite stops a step of an optimizer before anything changes.
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "plasticity/plasticity.hpp"
+#include "problems/episode.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+const float bad_values[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                            -std::numeric_limits<float>::infinity()};
+
+TEST(NotFinite, FailsAndNamesTheTensor) {
+  std::vector<float> a{1, 2}, b{3, 4, 5}, a_gradient{1, 1}, b_gradient{1, 1, 1};
+  const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, a, a_gradient},
+                                              {"b", Shape{{3}, 1}, b, b_gradient}};
+  for (const float bad : bad_values) {
+    Adam adam;
+    b_gradient[2] = bad;
+    try {
+      adam.step(parameters);
+      ADD_FAILURE() << "no error for " << bad;
+    } catch (const Error& error) {
+      EXPECT_STREQ(error.what(), "gradient of 'b': expected finite numbers, got NaN or infinity");
+    }
+    EXPECT_EQ(a, (std::vector<float>{1, 2}));
+    EXPECT_EQ(b, (std::vector<float>{3, 4, 5}));
+    EXPECT_EQ(adam.steps(), 0);
+  }
+}
+
+TEST(NotFinite, TheTrainerFailsAndNamesTheTensor) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  const Episode episode(spec, 3, 2, 1);
+  Network network(spec, {.batch = 2, .device = Device::cpu(1)});
+  Trainer trainer(network);
+  trainer.step(episode.sequence(), episode.target);
+  std::vector<float> target = episode.target;
+  target[4] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> before(network.parameter("w").begin(), network.parameter("w").end());
+  EXPECT_THROW(trainer.step(episode.sequence(), target), Error);
+  EXPECT_EQ(before, std::vector<float>(network.parameter("w").begin(), network.parameter("w").end()));
+  EXPECT_EQ(trainer.steps(), 1);
+}
+
+TEST(NotFinite, SkipLeavesEverythingUnchanged) {
+  std::vector<float> a{1, 2}, gradient{1, 1};
+  const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, a, gradient}};
+  for (const float bad : bad_values) {
+    Adam adam({.not_finite = NotFinite::skip});
+    adam.step(parameters);
+    const std::vector<float> before = a;
+    gradient[1] = bad;
+    adam.step(parameters);
+    EXPECT_EQ(a, before);
+    EXPECT_EQ(adam.steps(), 1);
+    EXPECT_EQ(adam.skipped(), 1);
+    gradient[1] = 1;
+    adam.step(parameters);
+    EXPECT_NE(a, before);
+    EXPECT_EQ(adam.steps(), 2);
+  }
+}
+
+TEST(NotFinite, TheTrainerSkips) {
+  const Spec spec{.inputs = 3, .neurons = 5};
+  const Episode episode(spec, 3, 2, 1);
+  Network network(spec, {.batch = 2, .device = Device::cpu(1)});
+  Trainer trainer(network, {.adam = {.not_finite = NotFinite::skip}});
+  std::vector<float> target = episode.target;
+  target[4] = std::numeric_limits<float>::infinity();
+  const std::vector<float> before(network.parameter("w").begin(), network.parameter("w").end());
+  trainer.step(episode.sequence(), target);
+  EXPECT_EQ(before, std::vector<float>(network.parameter("w").begin(), network.parameter("w").end()));
+  EXPECT_EQ(trainer.steps(), 0);
+  EXPECT_EQ(trainer.skipped(), 1);
+}
+
+TEST(LearningRate, IsInTheFile) {
+  io::TensorFile file;
+  Adam adam({.learning_rate = 1e-3}), other({.learning_rate = .5});
+  adam.set_learning_rate(.0123);
+  adam.save(file);
+  other.load(file);
+  EXPECT_EQ(other.learning_rate(), .0123);
+
+  file.metadata.erase("adam.learning_rate");  // as version 0.1 writes it
+  Adam old({.learning_rate = .5});
+  old.load(file);
+  EXPECT_EQ(old.learning_rate(), .5);
+  for (const char* wrong : {"", "fast", "-1", "inf", "1e-3 "}) {
+    file.metadata["adam.learning_rate"] = wrong;
+    EXPECT_THROW(old.load(file), Error) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace plasticity::testing

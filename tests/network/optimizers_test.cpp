@@ -1,0 +1,205 @@
+// Optimizers compared with hand-written formulas in double, parameter groups, schedules, and the Trainer
+// compared in bits with the equivalent loop.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "plasticity/plasticity.hpp"
+#include "problems/episode.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+/// One parameter of one optimizer in double.
+struct Formula {
+  OptimizerOptions options;
+  double value, m = 0, v = 0;
+  int steps = 0;
+
+  void step(double g, double rate = 1) {
+    const UpdateOptions& o = options.update;
+    const double r = o.learning_rate * rate;
+    ++steps;
+    value -= r * options.weight_decay * value;
+    switch (o.method) {
+      case Method::adam:
+        m = o.beta1 * m + (1 - o.beta1) * g;
+        v = o.beta2 * v + (1 - o.beta2) * g * g;
+        value -= r * (m / (1 - std::pow(o.beta1, steps))) /
+                 (std::sqrt(v / (1 - std::pow(o.beta2, steps))) + o.epsilon);
+        break;
+      case Method::sgd:
+        m = o.momentum * m + g;
+        value -= r * m;
+        break;
+      case Method::rmsprop:
+        v = o.beta2 * v + (1 - o.beta2) * g * g;
+        m = o.momentum * m + g / (std::sqrt(v) + o.epsilon);
+        value -= r * m;
+        break;
+    }
+  }
+};
+
+const std::vector<OptimizerOptions> all_options{
+    OptimizerOptions::adam(.1),
+    OptimizerOptions::adamw(.1, .3),
+    OptimizerOptions::sgd(.1),
+    OptimizerOptions::sgd(.1, .9),
+    OptimizerOptions::rmsprop(.02, .9),
+    OptimizerOptions::rmsprop(.02, .9, .5),
+    {.update = {.method = Method::sgd, .learning_rate = .1}, .weight_decay = .2}};
+
+TEST(Optimizers, MatchTheirFormulas) {
+  for (std::size_t k = 0; k < all_options.size(); ++k) {
+    std::vector<float> value{1, -2}, gradient{.5f, -.1f};
+    const std::vector<ParameterView> parameters{{"p", Shape{{2}, 1}, value, gradient}};
+    Optimizer optimizer(all_options[k]);
+    Formula want[2]{{all_options[k], 1}, {all_options[k], -2}};
+    for (int step = 0; step < 6; ++step) {
+      for (std::size_t j = 0; j < 2; ++j) want[j].step(gradient[j]);
+      optimizer.step(parameters);
+      const double tolerance = 1e-5;  // a few float roundings of 6e-8 per step, in values up to 2
+      for (std::size_t j = 0; j < 2; ++j)
+        EXPECT_NEAR(value[j], want[j].value, tolerance) << k << " step " << step;
+      gradient[0] *= -.7f;
+    }
+  }
+}
+
+TEST(Optimizers, ResumeFromTheirFiles) {
+  for (std::size_t k = 0; k < all_options.size(); ++k) {
+    std::vector<float> a{1, 2, 3}, b = a, gradient{.1f, -.2f, .3f};
+    const std::vector<ParameterView> first{{"p", Shape{{3}, 1}, a, gradient}},
+        second{{"p", Shape{{3}, 1}, b, gradient}};
+    Optimizer uninterrupted(all_options[k]), interrupted(all_options[k]), resumed(all_options[k]);
+    for (int step = 0; step < 3; ++step) uninterrupted.step(first);
+    interrupted.step(second);
+    io::TensorFile file;
+    interrupted.save(file);
+    resumed.load(file);
+    for (int step = 0; step < 2; ++step) resumed.step(second);
+    EXPECT_EQ(a, b) << k;
+    EXPECT_EQ(resumed.steps(), 3);
+  }
+}
+
+TEST(Optimizers, GroupsHaveTheirOwnRateDecayAndClipping) {
+  std::vector<float> a{1}, b{1}, c{1}, a_gradient{3}, b_gradient{3}, c_gradient{4};
+  const std::vector<ParameterView> parameters{{"a", Shape{{1}, 1}, a, a_gradient},
+                                              {"b", Shape{{1}, 1}, b, b_gradient},
+                                              {"c", Shape{{1}, 1}, c, c_gradient}};
+  OptimizerOptions options = OptimizerOptions::sgd(.1);
+  options.groups = {{.names = {"a"}, .rate = 10, .weight_decay = .5}, {.names = {"b", "c"}, .clip_norm = 1}};
+  Optimizer optimizer(options);
+  optimizer.step(parameters);
+  EXPECT_FLOAT_EQ(a[0], 1 - 1 * .5f * 1 - 1 * 3.f);
+  EXPECT_FLOAT_EQ(b[0], 1 - .1f * .6f);
+  EXPECT_FLOAT_EQ(c[0], 1 - .1f * .8f);
+}
+
+template <class Call>
+std::string message_of(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Optimizers, RejectWrongOptions) {
+  const auto message = [](auto change) {
+    return message_of([&] {
+      OptimizerOptions options = OptimizerOptions::sgd();
+      change(options);
+      Optimizer optimizer(options);
+      std::vector<float> value{1}, gradient{1};
+      optimizer.step(std::vector<ParameterView>{{"w", Shape{{1}, 1}, value, gradient}});
+    });
+  };
+  EXPECT_EQ(message([](auto& o) { o.update.momentum = 1; }), "momentum: expected a value in [0, 1), got 1");
+  EXPECT_EQ(message([](auto& o) { o.weight_decay = -1; }),
+            "weight_decay: expected a finite value of at least 0, got -1");
+  EXPECT_EQ(message([](auto& o) { o.groups = {{.names = {"w"}, .rate = -2}}; }),
+            "groups[0].rate: expected a finite factor of at least 0, got -2");
+  EXPECT_EQ(message([](auto& o) {
+              o.groups = {{.names = {"w"}}, {.names = {"w"}}};
+            }),
+            "groups[1].names: 'w' occurs twice");
+  EXPECT_EQ(message([](auto& o) { o.groups = {{.names = {"v"}}}; }),
+            "groups[0].names: expected names of w, got 'v'");
+  EXPECT_EQ(message([](auto& o) { o.update.method = static_cast<Method>(7); }),
+            "method: expected a value of its enumeration, got 7");
+}
+
+TEST(Schedules, HaveTheirShapes) {
+  const Schedule constant{.rate = 2, .warm_up = 4};
+  EXPECT_DOUBLE_EQ(constant.at(0), .5);
+  EXPECT_DOUBLE_EQ(constant.at(3), 2);
+  EXPECT_DOUBLE_EQ(constant.at(1000), 2);
+  const Schedule cosine{.rate = 2, .decay = Decay::cosine, .warm_up = 10, .steps = 110, .final_rate = 1};
+  EXPECT_DOUBLE_EQ(cosine.at(10), 2);
+  EXPECT_DOUBLE_EQ(cosine.at(60), 1.5);
+  EXPECT_DOUBLE_EQ(cosine.at(35), 1 + .5 * (1 + std::sqrt(.5)));
+  EXPECT_DOUBLE_EQ(cosine.at(110), 1);
+  EXPECT_DOUBLE_EQ(cosine.at(500), 1);
+  const Schedule step{.rate = 1, .decay = Decay::step, .interval = 5, .factor = .5};
+  EXPECT_DOUBLE_EQ(step.at(4), 1);
+  EXPECT_DOUBLE_EQ(step.at(5), .5);
+  EXPECT_DOUBLE_EQ(step.at(14), .25);
+  EXPECT_THROW(step.at(-1), Error);
+  EXPECT_THROW((Schedule{.decay = Decay::cosine, .warm_up = 5, .steps = 5}.at(7)), Error);
+  EXPECT_THROW((Schedule{.decay = Decay::step, .interval = 0}.at(7)), Error);
+}
+
+TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
+  const Spec spec{.cell = Cell::lstm, .rule = Rule::hard_clip, .inputs = 3, .neurons = 6};
+  for (OptimizerOptions options : all_options) {
+    options.groups = {{.names = {"alpha", "w"}, .rate = .5, .weight_decay = .01, .clip_norm = .05}};
+    options.clip_norm = .2;
+    const Episode episode(spec, 4, 2, 5);
+    Network want(spec, {.batch = 2, .device = Device::cpu(1), .seed = 3}),
+        got(spec, {.batch = 2, .device = Device::cpu(1), .seed = 3});
+    Optimizer optimizer(options);
+    Trainer trainer(got, {.optimizer = options});
+    for (int iteration = 0; iteration < 3; ++iteration) {
+      const auto y = want.forward(episode.sequence());
+      std::vector<float> dy(y.size());
+      const double loss = mse_loss(y, episode.target, dy);
+      want.zero_gradients();
+      want.backward(dy);
+      optimizer.step(want.parameters());
+      EXPECT_EQ(trainer.step(episode.sequence(), episode.target), loss);
+    }
+    io::TensorFile of_loop, of_trainer;
+    want.save(of_loop);
+    got.save(of_trainer);
+    optimizer.save(of_loop);
+    trainer.save(of_trainer);
+    EXPECT_EQ(of_loop.tensors, of_trainer.tensors);
+    EXPECT_EQ(of_loop.metadata, of_trainer.metadata);
+  }
+}
+
+TEST(Trainer, TakesTheCallersLoss) {
+  const Spec spec{.inputs = 3, .neurons = 6};
+  const Episode episode(spec, 4, 2, 5);
+  Network want(spec, {.batch = 2, .device = Device::cpu(1)}),
+      got(spec, {.batch = 2, .device = Device::cpu(1)});
+  Trainer by_target(want), by_function(got);
+  for (int iteration = 0; iteration < 3; ++iteration) {
+    const double loss = by_target.step(episode.sequence(), episode.target);
+    const double found = by_function.step_with(
+        episode.sequence(), [&](auto y, auto dy) { return mse_loss(y, episode.target, dy); });
+    EXPECT_EQ(loss, found);
+  }
+  EXPECT_TRUE(std::equal(want.parameter("w").begin(), want.parameter("w").end(), got.parameter("w").begin()));
+  struct Stop {};
+  EXPECT_THROW(by_function.step_with(episode.sequence(), [](auto, auto) -> double { throw Stop(); }), Stop);
+  EXPECT_THROW(by_function.step_with(episode.sequence(), nullptr), Error);
+  EXPECT_EQ(by_function.steps(), 3);
+}
+
+}  // namespace
+}  // namespace plasticity::testing
