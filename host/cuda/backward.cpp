@@ -44,7 +44,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
-  alpha_is_summed = choice.resident() && accumulates_alpha(network, choice.backward);
+  alpha_is_summed = choice.resident() && choice.backward.sums_alpha;
   if (alpha_is_summed) groups = B;
   partial = arena.take<float>(groups * P * N);
 

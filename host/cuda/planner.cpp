@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/throw_error.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -47,34 +48,41 @@ std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_
   return shape;
 }
 
-/// The choice of groups of blocks of `columns` columns. None if the traces do not fit, or `in_registers` is
-/// wanted and impossible.
+/// What groups of blocks may keep on chip, in the order of preference.
+struct OnChip {
+  bool traces_in_registers;  // else in shared memory
+  bool alpha_gradient;       // else a replay adds it up
+};
+constexpr std::array<OnChip, 3> on_chip_choices = {{{true, true}, {true, false}, {false, false}}};
+
+/// The choice of groups of blocks of `columns` columns. None if they do not fit.
 std::optional<ExecutionChoice> fit_columns(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
-                                           std::int64_t columns, bool in_registers) {
+                                           std::int64_t columns, OnChip on_chip) {
   const NetworkTraits network = network_traits(spec);
   const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
   for (const ThreadShape thread : thread_shapes) {
-    const std::optional<GroupShape> shape = shape_of(spec, kind, columns, thread);
-    if (!shape || (in_registers && !shape->traits().in_registers)) continue;
+    std::optional<GroupShape> shape = shape_of(spec, kind, columns, thread);
+    if (!shape || shape->traits().in_registers != on_chip.traces_in_registers) continue;
+    shape->sums_alpha = on_chip.alpha_gradient;
     ExecutionChoice choice;
-    choice.shape = *shape;
+    choice.shape = choice.backward = *shape;
     choice.forward_bytes = bytes(ForwardLayout(network, *shape).floats);
-    choice.backward = *shape;
     choice.backward_bytes = bytes(BackwardLayout(network, *shape).floats);
     if (std::max(choice.forward_bytes, choice.backward_bytes) <= limits.shared_bytes) return choice;
   }
   return std::nullopt;
 }
 
-/// The best of the offered widths of a block, in the order offered: the first that keeps the traces in
-/// registers with at most preferred_connections per block, else the last that keeps them there, else the last
-/// that fits. If none fits, `reason` says why.
+/// The best of the offered widths of a block, in the order offered: the first with at most
+/// preferred_connections per block, else the last that fits. What can be on chip comes before the width. If
+/// none fits, `reason` says why.
 std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
                                        const std::vector<std::int64_t>& offered, std::string& reason) {
-  for (const bool in_registers : {true, false}) {
+  for (const OnChip on_chip : on_chip_choices) {
+    if (on_chip.alpha_gradient && spec.alpha != Granularity::connection) continue;
     std::optional<ExecutionChoice> best;
     for (const std::int64_t columns : offered) {
-      const std::optional<ExecutionChoice> fits = fit_columns(spec, limits, kind, columns, in_registers);
+      const std::optional<ExecutionChoice> fits = fit_columns(spec, limits, kind, columns, on_chip);
       if (!fits) continue;
       best = fits;
       if (spec.presynaptic() * columns <= preferred_connections) break;
@@ -143,6 +151,7 @@ GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape) {
   GroupShape result = shape;
   if (shape.thread == ThreadShape::rows_32x1) return result;
   result.thread = ThreadShape::any_rows;
+  result.sums_alpha = false;
   result.rows = static_cast<int>(ceil_div(spec.presynaptic(), result.traits().row_groups()));
   return result;
 }
@@ -151,13 +160,13 @@ NetworkTraits network_traits(const Spec& spec) {
   return {.N = spec.neurons,
           .P = spec.presynaptic(),
           .rule = spec.rule,
+          .kept = form_of(spec.rule) == Form::linear || form_of(spec.rule) == Form::read_clipped,
           .feedforward = spec.cell == Cell::feedforward,
           .lstm = spec.cell == Cell::lstm,
           .eligible = spec.has_eligibility(),
           .softmax = spec.activation == Activation::softmax,
           .modulated = spec.has_modulator(),
-          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell,
-          .alpha_matrix = spec.alpha == Granularity::connection};
+          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell};
 }
 
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits,

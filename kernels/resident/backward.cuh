@@ -54,14 +54,10 @@ __device__ void begin_element(BackwardBlock<form, kind, shape>& block, int b, in
                step.dfinal_eligibility == nullptr ? nullptr : step.dfinal_eligibility + element});
   if constexpr (Place<shape>::traits.in_registers) {
     constexpr Chunk zero{};
-    if (block.run.network.alpha_matrix) {
+    if (block.run.shape.sums_alpha) {
       for (int chunk = 0; chunk < block.at.chunks; ++chunk)
         store_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, zero);
     }
-  }
-  for (int own = 0; !block.run.network.alpha_matrix && own < Place<shape>::traits.classes; ++own) {
-    constexpr Chunk zero{};
-    store_chunk(block.alpha_sums() + own * chunk_stride, zero);
   }
   for (int k = static_cast<int>(threadIdx.x); k < block.run.shape.share(); k += static_cast<int>(blockDim.x))
     block.carry()[k] = 0;
@@ -106,7 +102,7 @@ __device__ __forceinline__ void reverse_pass(BackwardBlock<form, kind, shape>& b
                                              TraceRing<form, kind, shape>& ring) {
   const bool recurrent = block.p.cell != Cell::feedforward;
   BackwardColumns<shape> c;
-  load_columns_of(block, at.reads, at.updates && !at.cut, c);
+  set_columns(block, at.updates && !at.cut, c);
   BackwardRows<form, kind, shape> rows(block, at.t);
   rows.x = block.own_rows(at.reads && !(recurrent && at.cut) ? block.x(at.t) : block.zero());
   rows.x_before = block.own_rows(at.updates && !at.cut ? block.x(at.t - 1) : block.zero());
@@ -132,12 +128,17 @@ __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& b
                                              TraceRing<form, kind, shape>& ring) {
   const StepParams& p = block.p;
   if (block.owns()) {
-    if (at.reads) compute_da(block, point, doutput);
+    if (at.reads) {
+      compute_da(block, point, doutput);
+    } else {
+      clear_da(block);
+    }
     if (at.updates) {
       block.own(own_rate) = rate_of_owner(block, block.own(own_M), at.t - 1, at.b);
       block.own(own_y) = block.own(own_post);
       store_factors(block, block.factors(0), block.own(own_rate), block.own(own_y));
     }
+    if (!at.updates || at.cut) clear_factors(block);
   }
   const int before = at.t > 0 ? at.t - 1 : 0, K = static_cast<int>(block.step.record.interval);
   if (before < at.segment) {
@@ -171,7 +172,7 @@ __device__ void end_element(BackwardBlock<form, kind, shape>& block, int b, int 
                {step.dinitial_hebb == nullptr ? nullptr : step.dinitial_hebb + element,
                 step.dinitial_eligibility == nullptr ? nullptr : step.dinitial_eligibility + element});
   if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; block.run.network.alpha_matrix && chunk < block.at.chunks; ++chunk) {
+    for (int chunk = 0; block.run.shape.sums_alpha && chunk < block.at.chunks; ++chunk) {
       Chunk sums;
       load_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, sums);
       store_matrix_chunk(block.at, block.run.partial_alpha + element, p.P, p.N, false, chunk, sums,
@@ -253,13 +254,12 @@ __global__ void __launch_bounds__(max_threads(shape, kind != Eligibility::none),
   BackwardBlock<form, kind, shape> block(run, memory);
   load_parameters(block);
   clear_last_slot(block);
-  // All groups of a grid do the same number of elements: they synchronize together.
-  const int B = static_cast<int>(run.step.params.B), groups = static_cast<int>(run.groups);
-  for (int wave = 0; wave < B; wave += groups) {
-    const int b = wave + block.group;
-    if (block.exchange.kind != GroupKind::grid && b >= B) break;
+  int b = block.group;
+#pragma unroll 1
+  do {
     reverse_element<form, kind, on_bf16>(block, b);
-  }
+    b += static_cast<int>(run.groups);
+  } while (b < block.end());
 }
 
 }  // namespace plasticity::cuda

@@ -67,11 +67,12 @@ struct BackwardBlock {
     return memory + layout.parts + which * Place<shape>::warps * width;
   }
   __device__ float* gates(int tile) const { return memory + layout.gates + tile * layout.x_order.size; }
-  /// The thread's sums over rows of its columns' part of ᾱ, one chunk per class. They are in shared memory
-  /// since most networks have no use for them.
-  __device__ float* alpha_sums() const {
-    return memory + layout.alpha_sums +
-           static_cast<int>(threadIdx.x / 32) * Place<shape>::traits.classes * chunk_stride +
+  /// The thread's sums over rows that are in shared memory, one chunk per class. 0: of its columns' part of
+  /// ᾱ, which most networks do not use; 1: for `kept`, see shares_kept_sums.
+  __device__ float* class_sums(int which) const {
+    constexpr int own_classes = Place<shape>::traits.classes;
+    const int warp = static_cast<int>(threadIdx.x / 32), warps = static_cast<int>(blockDim.x / 32);
+    return memory + layout.class_sums + (which * warps + warp) * own_classes * chunk_stride +
            static_cast<int>(threadIdx.x % 32) * 4;
   }
   __device__ float* carry() const { return memory + layout.carry; }
@@ -85,6 +86,8 @@ struct BackwardBlock {
     return memory[layout.sums + which * width + static_cast<int>(threadIdx.x)];
   }
   __device__ float& eta() const { return memory[layout.scalars]; }
+  /// The group's elements are below this. (In shared memory, where it takes no register.)
+  __device__ volatile int& end() const { return reinterpret_cast<volatile int&>(memory[layout.scalars + 1]); }
   __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
   /// The thread's rows in a vector like x.
   __device__ const float* own_rows(const float* vector) const {
@@ -107,12 +110,13 @@ struct BackwardBlock {
  private:
   __device__ static Exchange exchange_of(const ResidentBackward& run, float* shared) {
     const auto blocks = static_cast<unsigned>(run.shape.blocks);
-    const std::int64_t group = blockIdx.x / blocks;
     return {.kind = run.shape.kind,
             .size = run.shape.blocks,
             .rank = static_cast<int>(blockIdx.x % blocks),
             .shared = shared,
-            .global = run.exchange == nullptr ? nullptr : run.exchange + group * run.layout.exchange};
+            .all_groups = run.exchange,
+            .stride = run.layout.exchange,
+            .group = static_cast<int>(blockIdx.x / blocks)};
   }
 };
 
@@ -139,6 +143,9 @@ __device__ void load_parameters(const BackwardBlock<form, kind, shape>& block) {
     for (int j = thread; j < block.N; j += threads) block.fan()[j] = p.fan_out_weight[j];
   if (block.run.network.modulated && block.owns()) block.own(own_v) = p.modulator_weight[block.own_column()];
   if (thread == 0 && p.eta != nullptr) block.eta() = *p.eta;
+  // All groups of a grid do the same number of elements: they synchronize together.
+  if (thread == 0)
+    block.end() = static_cast<int>(p.B) + (block.exchange.kind == GroupKind::grid ? block.group : 0);
 }
 
 }  // namespace plasticity::cuda

@@ -140,6 +140,19 @@ __device__ float softmax_inner(const BackwardBlock<form, kind, shape>& block, co
       block.N, 0, [&](float part, int j) { return multiply_add(dy[j], f[j], part); }, Add{});
 }
 
+/// Without a read, ā is zero.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void clear_da(const BackwardBlock<form, kind, shape>& block) {
+  for (int gate = 0; gate < (block.p.lstm ? 4 : 1); ++gate) block.da(gate)[threadIdx.x] = 0;
+}
+
+/// Without an update, the factors keep the gradients.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void clear_factors(const BackwardBlock<form, kind, shape>& block) {
+  block.factors(0)[threadIdx.x] = 1;
+  block.factors(1)[threadIdx.x] = block.factors(2)[threadIdx.x] = 0;
+}
+
 /// Computes ā of the owner's column at step t, into shared memory and step.da.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void compute_da(BackwardBlock<form, kind, shape>& block,
@@ -175,28 +188,20 @@ __device__ __forceinline__ void compute_da(BackwardBlock<form, kind, shape>& blo
   }
 }
 
-/// Loads ā and the factors of the thread's columns. `reads`, `updates`: the parts of the step; `cut`: a reset
-/// between them. Without an update the factors keep the gradients.
+/// Sets the inputs of the thread's columns. `updates`: an update is due.
 template <Form form, Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void load_columns_of(const BackwardBlock<form, kind, shape>& block, bool reads,
-                                                bool updates, BackwardColumns<shape>& c) {
+__device__ __forceinline__ void set_columns(const BackwardBlock<form, kind, shape>& block, bool updates,
+                                            BackwardColumns<shape>& c) {
   const StepParams& p = block.p;
-  c.matrix = p.alpha_row != 0;
+  c.da = block.da(p.lstm ? 2 : 0) + block.at.local;
+  c.factors = block.factors(0) + block.at.local;
+  c.width = block.width;
+  c.matrix = block.run.shape.sums_alpha;
   c.read_clip = p.clip;
   c.side_clip = rounded_clip(p.clip).bound;
   c.limit = updates ? update_limit<form>(p.clip) : INFINITY;
   c.eta = 0;
   if constexpr (kind != Eligibility::none) c.eta = updates ? block.eta() : 0;
-#pragma unroll
-  for (int k = 0; k < BackwardColumns<shape>::V; ++k) {
-    c.kept[k] = 1;
-    c.da[k] = c.drive[k] = c.y[k] = 0;
-  }
-  if (reads) load_own_columns(block.da(p.lstm ? 2 : 0) + block.at.local, c.da);
-  if (!updates) return;
-  if constexpr (has_kept<form>) load_own_columns(block.factors(0) + block.at.local, c.kept);
-  load_own_columns(block.factors(1) + block.at.local, c.drive);
-  if constexpr (kind != Eligibility::none) load_own_columns(block.factors(2) + block.at.local, c.y);
 }
 
 /// Stores the thread's sums over its rows.
@@ -207,12 +212,11 @@ __device__ __forceinline__ void store_column_sums(const BackwardBlock<form, kind
     store_class_sums(block.at, c.sums[which], block.parts(which), block.width);
   };
   store(sum_drive);
-  if constexpr (has_kept<form>) store(sum_kept);
-  if (!c.matrix) {
+  const auto store_shared = [&](int which, ColumnSum to) {
     float s[BackwardColumns<shape>::own_classes][BackwardColumns<shape>::V];
 #pragma unroll
     for (int own = 0; own < BackwardColumns<shape>::own_classes; ++own) {
-      float* sums = block.alpha_sums() + own * chunk_stride;
+      float* sums = block.class_sums(which) + own * chunk_stride;
       constexpr Chunk zero{};
       Chunk total;
       load_chunk(sums, total);
@@ -220,7 +224,13 @@ __device__ __forceinline__ void store_column_sums(const BackwardBlock<form, kind
       for (int k = 0; k < BackwardColumns<shape>::V; ++k) s[own][k] = total[k];
       store_chunk(sums, zero);
     }
-    store_class_sums(block.at, s, block.parts(sum_alpha), block.width);
+    store_class_sums(block.at, s, block.parts(to), block.width);
+  };
+  if (!c.matrix) store_shared(0, sum_alpha);
+  if constexpr (shares_kept_sums<form, kind, shape>) {
+    store_shared(1, sum_kept);
+  } else if constexpr (has_kept<form>) {
+    store(sum_kept);
   }
   if constexpr (kind != Eligibility::none) {
     store(sum_y);
@@ -236,7 +246,7 @@ __device__ __forceinline__ void finish_column_sums(BackwardBlock<form, kind, sha
   const auto total = [&](ColumnSum which) {
     return join_warps<shape>(block.parts(which) + threadIdx.x, block.width);
   };
-  if (reads && p.alpha_row == 0) {
+  if (reads && !block.run.shape.sums_alpha) {
     float& sum = block.total(total_alpha);
     sum = multiply_add(block.da(p.lstm ? 2 : 0)[threadIdx.x], total(sum_alpha), sum);  // adjoint
   }

@@ -14,10 +14,12 @@ namespace plasticity::cuda {
 
 /// Chunks of the traces that a thread asks for before it needs them: as many as registers allow.
 template <Form form, Eligibility kind, ThreadShape shape>
-constexpr int ring_chunks = !traits_of(shape).in_registers                        ? 1
-                            : max_threads(shape, kind != Eligibility::none) > 256 ? (has_kept<form> ? 1 : 2)
-                            : shape == ThreadShape::rows_16x4&& kind != Eligibility::none ? 1
-                                                                                          : 4;
+constexpr int ring_chunks = [] {
+  constexpr bool eligible = kind != Eligibility::none;
+  if (!traits_of(shape).in_registers || (eligible && shape == ThreadShape::rows_16x4)) return 1;
+  if (max_threads(shape, eligible) <= 256) return 4;
+  return form == Form::clipped && shape == ThreadShape::rows_8x4 ? 2 : 1;
+}();
 
 /// The next chunks of the traces.
 template <Form form, Eligibility kind, ThreadShape shape>
@@ -26,16 +28,42 @@ struct TraceRing {
   Chunk h[depth], e[depth];
 };
 
+/// ā of the thread's columns and the factors of their update.
+template <int V>
+struct BackwardFactors {
+  float da[V], kept[V], drive[V], y[V];
+};
+
 /// The inputs of a pass for one thread, and its sums per class and column.
 template <ThreadShape shape>
 struct BackwardColumns {
   static constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
-  float da[V], kept[V], drive[V], y[V];
+  const float *da, *factors;  // in shared memory: ā of the thread's columns; kept, drive and y, `width` apart
+  int width;
   float eta, limit;            // limit: of the update's clamp; infinite if there is no update
   float read_clip, side_clip;  // of φ, and of its adjoint: rounded if the trace is
-  bool matrix;                 // α is a matrix
+  bool matrix;                 // ᾱ is summed per connection, not per column
   float sums[column_sums][own_classes][V] = {};
 };
+
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ BackwardFactors<Place<shape>::V> load_factors(const BackwardColumns<shape>& c) {
+  BackwardFactors<Place<shape>::V> f{};
+  load_own_columns(c.da, f.da);
+  if constexpr (has_kept<form>) load_own_columns(c.factors, f.kept);
+  load_own_columns(c.factors + c.width, f.drive);
+  if constexpr (kind != Eligibility::none) load_own_columns(c.factors + 2 * c.width, f.y);
+  return f;
+}
+
+/// Whether a thread loads the factors again for every chunk, since it has no registers to keep them.
+template <Eligibility kind, ThreadShape shape>
+constexpr bool reloads_factors = max_threads(shape, kind != Eligibility::none) > 256;
+
+/// Whether the sums for `kept` are in shared memory, since a thread has no registers for them.
+template <Form form, Eligibility kind, ThreadShape shape>
+constexpr bool shares_kept_sums =
+    has_kept<form>&& reloads_factors<kind, shape>&& shape == ThreadShape::rows_8x4_half;
 
 /// A value on the side of the clip on which forward's update was, from two traces of a bfloat16 tape. A trace
 /// at its clip was not clipped if the update ends exactly there. `unclamped`: of the update of the restored
@@ -59,14 +87,19 @@ struct ChunkTerms {
 template <Form form, Eligibility kind, bool rounded, ThreadShape shape>
 __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& h, const Chunk& e,
                                               const Chunk& now, const Chunk& w, const Chunk& alpha,
-                                              float* dalpha, float* alpha_sums, int own_class,
+                                              float* dalpha, float* alpha_sums,
+                                              [[maybe_unused]] float* kept_sums, int own_class,
+                                              const BackwardFactors<Place<shape>::V>& f,
                                               BackwardColumns<shape>& c, ChunkTerms& terms) {
   const UpdateConstants<float> constants{c.eta, c.limit};
+  constexpr bool shared_kept = shares_kept_sums<form, kind, shape>;
   Chunk product, value;
+  [[maybe_unused]] Chunk kept;
+  if constexpr (shared_kept) load_chunk(kept_sums, kept);
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const int j = Place<shape>::column_in(k);
-    const ColumnFactors<float> column{c.kept[j], c.drive[j], c.y[j]};
+    const ColumnFactors<float> column{f.kept[j], f.drive[j], f.y[j]};
     float after = e[k];
     const float drive = drive_of<kind>(after, terms.x_before[k], column.y, c.eta);
     const float unclamped = unclamped_update<form>(h[k], drive, column);
@@ -78,15 +111,16 @@ __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& 
       current = clamp(unclamped, c.limit);
     }
     value[k] = read_trace<form>(current, c.read_clip);
-    product[k] = rounded_product(terms.x[k], c.da[j]);
+    product[k] = rounded_product(terms.x[k], f.da[j]);
     const float through = through_read<form>(current, rounded ? c.side_clip : c.read_clip, product[k]);
     G[k] = multiply_add(alpha[k], through, G[k]);                                      // adjoint
-    terms.read[k] = rounded_product(multiply_add(alpha[k], value[k], w[k]), c.da[j]);  // adjoint
-    ColumnGradients<float> sums{c.sums[sum_kept][own_class][j], c.sums[sum_drive][own_class][j],
-                                c.sums[sum_y][own_class][j], c.sums[sum_eta][own_class][j]};
+    terms.read[k] = rounded_product(multiply_add(alpha[k], value[k], w[k]), f.da[j]);  // adjoint
+    ColumnGradients<float> sums{shared_kept ? kept[k] : c.sums[sum_kept][own_class][j],
+                                c.sums[sum_drive][own_class][j], c.sums[sum_y][own_class][j],
+                                c.sums[sum_eta][own_class][j]};
     const float dx = reverse_connection<form, kind>(G[k], GE[k], h[k], e[k], terms.x_before[k], passes,
                                                     column, constants, sums);
-    if constexpr (has_kept<form>) c.sums[sum_kept][own_class][j] = sums.kept;
+    if constexpr (has_kept<form>) (shared_kept ? kept[k] : c.sums[sum_kept][own_class][j]) = sums.kept;
     c.sums[sum_drive][own_class][j] = sums.drive;
     if constexpr (kind != Eligibility::none) {
       c.sums[sum_y][own_class][j] = sums.y;
@@ -94,6 +128,7 @@ __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& 
     }
     terms.update[k] = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
   }
+  if constexpr (shared_kept) store_chunk(kept_sums, kept);
   if (c.matrix) {
     if constexpr (Place<shape>::traits.in_registers) {
       Chunk total;
@@ -163,7 +198,9 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
   const Place<shape>& at = block.at;
   const int chunks = block.at.chunks;
   [[maybe_unused]] float* dalpha = block.memory + block.layout.dalpha + at.chunk;
-  float* alpha_sums = block.alpha_sums();
+  float *alpha_sums = block.class_sums(0), *kept_sums = block.class_sums(1);
+  BackwardFactors<V> kept{};
+  if constexpr (!reloads_factors<kind, shape>) kept = load_factors<form, kind>(c);
   const auto one_chunk = [&](int chunk, Chunk& G, Chunk& GE, ChunkTerms& terms) {
     const int own_class = V == 4 ? chunk % Place<shape>::traits.classes : 0;
     Chunk w, alpha, now{};
@@ -179,8 +216,10 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
       load_replayed(block, rows.source, chunk, h, e);
     }
     if constexpr (rounded) load_matrix_chunk(at, rows.rounded_now, block.p.P, block.p.N, 1, chunk, now);
-    reverse_chunk<form, kind, rounded>(G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride,
-                                       alpha_sums + own_class * chunk_stride, own_class, c, terms);
+    reverse_chunk<form, kind, rounded>(
+        G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
+        kept_sums + own_class * chunk_stride, own_class,
+        reloads_factors<kind, shape> ? load_factors<form, kind>(c) : kept, c, terms);
     if constexpr (Place<shape>::traits.in_registers) {
       if (chunk + ring.depth < traits.chunks(traits.max_rows) && chunk + ring.depth < chunks)
         load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
@@ -254,7 +293,7 @@ __device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>
     for (int k = 0; k < 4; ++k) {
       const int i = at.row_of(r + k);
       float leaf[V] = {};
-#pragma unroll
+#pragma unroll 1
       for (int gate = 0; gate < 3; ++gate) {
         const float* w = block.p.w_gates + (3 * std::int64_t{i} + gate) * N + at.column;
         const float* da = block.da(gate == 2 ? 3 : gate) + at.local;

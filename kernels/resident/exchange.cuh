@@ -11,8 +11,13 @@ namespace plasticity::cuda {
 struct Exchange {
   GroupKind kind;
   int size, rank;
-  float* shared;  // of this block
-  float* global;  // of the group, in a grid
+  float* shared;        // of this block
+  float* all_groups;    // of a grid, in global memory
+  std::int64_t stride;  // from one group to the next
+  int group;
+
+  /// The group's part of global memory. (Computed at each use: it would take two registers.)
+  __device__ float* global() const { return all_groups + group * stride; }
 
   /// Sends a value to all blocks of the group: to `place` of their shared memory, or to `slot` of the group's
   /// global memory.
@@ -22,7 +27,7 @@ struct Exchange {
       case GroupKind::cluster:
         for (int to = 0; to < size; ++to) store_peer(shared + place, to, value);
         break;
-      case GroupKind::grid: store_exchange(global + slot, value); break;
+      case GroupKind::grid: store_exchange(global() + slot, value); break;
     }
   }
 
@@ -49,7 +54,7 @@ struct Exchange {
   __device__ void receive(int slot, int count, PlaceOf place) const {
     if (kind != GroupKind::grid) return;
     for (int k = static_cast<int>(threadIdx.x); k < count; k += static_cast<int>(blockDim.x))
-      shared[place(k)] = load_exchange(global + slot + k);
+      shared[place(k)] = load_exchange(global() + slot + k);
     __syncthreads();
   }
 };

@@ -87,7 +87,7 @@ __device__ __forceinline__ void gate_pass(const ForwardBlock<kind, shape>& block
         const float* w = block.p.w_gates + (3 * std::int64_t{i} + gate) * N + at.column;
 #pragma unroll
         for (int k = 0; k < V; ++k)
-          if (k < at.existing) s[own][k] = fmaf(x_i, __ldg(w + k), s[own][k]);
+          if (k < at.existing) s[own][k] = multiply_add(x_i, __ldg(w + k), s[own][k]);
       }
     }
     store_class_sums(at, s, block.parts(gate + 1), block.width);
@@ -199,11 +199,9 @@ __global__ void __launch_bounds__(max_threads(shape, kind != Eligibility::none),
   // All groups of a grid do the same number of elements: they synchronize together.
   const int B = static_cast<int>(run.params.B), groups = static_cast<int>(run.groups);
   const int first = static_cast<int>(blockIdx.x / static_cast<unsigned>(run.shape.blocks));
-  for (int wave = 0; wave < B; wave += groups) {
-    const int b = wave + first;
-    if (block.exchange.kind != GroupKind::grid && b >= B) break;
-    run_element<form>(block, b);
-  }
+  const int end = block.exchange.kind == GroupKind::grid ? B + first : B;
+#pragma unroll 1
+  for (int b = first; b < end; b += groups) run_element<form>(block, b);
 }
 
 }  // namespace plasticity::cuda

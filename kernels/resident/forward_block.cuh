@@ -99,13 +99,13 @@ struct ForwardBlock {
  private:
   __device__ static Exchange exchange_of(const ResidentForward& run, float* shared) {
     const auto blocks = static_cast<unsigned>(run.shape.blocks);
-    const std::int64_t group = blockIdx.x / blocks;
-    return {
-        .kind = run.shape.kind,
-        .size = run.shape.blocks,
-        .rank = static_cast<int>(blockIdx.x % blocks),
-        .shared = shared,
-        .global = run.exchange == nullptr ? nullptr : run.exchange + group * forward_exchange(run.network)};
+    return {.kind = run.shape.kind,
+            .size = run.shape.blocks,
+            .rank = static_cast<int>(blockIdx.x % blocks),
+            .shared = shared,
+            .all_groups = run.exchange,
+            .stride = forward_exchange(run.network),
+            .group = static_cast<int>(blockIdx.x / blocks)};
   }
 };
 

@@ -40,7 +40,7 @@ __device__ float modulation_of_step(const ForwardBlock<kind, shape>& block, int 
   const float* read = run.network.reads_cell ? block.c(block.slots.now) : block.y(block.slots.now);
   const float* v = block.memory + block.layout.modulator;
   const float sum = warp_fold(
-      block.N, 0, [&](float part, int j) { return fmaf(v[j], read[block.y_place(j)], part); }, Add{});
+      block.N, 0, [&](float part, int j) { return multiply_add(v[j], read[block.y_place(j)], part); }, Add{});
   const float M = tanhf(sum + block.modulator_bias());
   if (block.exchange.rank == 0 && threadIdx.x == 0) {
     if (run.on_tape) *run.record.modulation.at(t, b) = M;
@@ -62,7 +62,7 @@ __device__ __forceinline__ void complete_step(ForwardBlock<kind, shape>& block, 
       switch (p.rate) {
         case Rate::fixed: rate = block.eta(); break;
         case Rate::modulated: break;
-        case Rate::fan_out: rate = fmaf(rate, block.fan(0)[own], block.fan(1)[own]); break;
+        case Rate::fan_out: rate = multiply_add(rate, block.fan(0)[own], block.fan(1)[own]); break;
         case Rate::external: rate = block.owner.rate; break;
       }
       const float y = p.lstm ? block.owner.post : block.y(block.slots.now)[block.y_place(block.owner.column)];

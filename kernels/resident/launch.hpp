@@ -31,15 +31,10 @@ struct ResidentBackward {
   GroupShape shape;
   std::int64_t groups;
   float* segment;         // resident_segment() floats: the replayed segments of the groups
-  float* partial_alpha;   // [B,P,N] out: the gradient of alpha per element, if shape accumulates it
+  float* partial_alpha;   // [B,P,N] out: the gradient of alpha per element, if shape.sums_alpha
   float* exchange;        // [groups,backward_exchange()] of a cooperative launch
   BackwardLayout layout;  // set by the launch
 };
-
-/// Whether backward adds up the gradient of alpha per connection itself.
-inline bool accumulates_alpha(const NetworkTraits& network, const GroupShape& shape) {
-  return network.alpha_matrix && shape.traits().in_registers;
-}
 
 /// The floats of the replayed segments of K steps, for all groups.
 inline std::int64_t resident_segment(const NetworkTraits& network, const GroupShape& shape,

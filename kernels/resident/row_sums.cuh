@@ -55,14 +55,15 @@ __device__ __forceinline__ int own_value() {
 template <Form form, Eligibility kind, ThreadShape shape>
 struct RowSender {
   const BackwardBlock<form, kind, shape>& block;
-  int t, piece, first, update;  // first: the thread's row of the first four
+  int first;  // the thread's row of the first four
+  int base;   // the place of row 0 in the inbox of block 0; odd for the part of the update
 
-  __device__ RowSender(const BackwardBlock<form, kind, shape>& backward, int step)
-      : block(backward), t(step) {
-    const int own = own_value<8>();
-    update = own / 4;
+  __device__ RowSender(const BackwardBlock<form, kind, shape>& backward, int t) : block(backward) {
+    const int own = own_value<8>(), piece = block.exchange.rank * block.layout.tiles + tile();
     first = block.at.row_of(own % 4);
-    piece = block.exchange.rank * block.layout.tiles + tile();
+    base = block.exchange.kind == GroupKind::grid
+               ? block.global_inbox_index(t, 0, piece, 0, own / 4)
+               : block.layout.inbox + block.inbox_index(t, piece, 0, own / 4);
   }
   __device__ int tile() const { return static_cast<int>(threadIdx.x) / 32 / Place<shape>::warps; }
 
@@ -71,14 +72,13 @@ struct RowSender {
     float sum = share_row_sums(v);
     const int i = first + Place<shape>::row_groups * r;
     if (i >= block.p.P) return;
-    const int bits = block.run.shape.share_bits, to = i >> bits, row = i & ((1 << bits) - 1);
-    if (block.p.lstm && update == 0) sum += block.gates(tile())[block.x_place(i)];
-    const int place = block.layout.inbox + block.inbox_index(t, piece, row, update);
+    const int bits = block.run.shape.share_bits, to = i >> bits, place = base + 2 * (i & ((1 << bits) - 1));
+    if (block.p.lstm && (base & 1) == 0) sum += block.gates(tile())[block.x_place(i)];
     switch (block.exchange.kind) {
       case GroupKind::cta: block.memory[place] = sum; break;
       case GroupKind::cluster: store_peer(block.memory + place, to, sum); break;
       case GroupKind::grid:
-        store_exchange(block.exchange.global + block.global_inbox_index(t, to, piece, row, update), sum);
+        store_exchange(block.exchange.global() + place + ((to * block.layout.pieces) << (bits + 1)), sum);
         break;
     }
   }
@@ -111,7 +111,7 @@ __device__ __forceinline__ void receive_rows(const BackwardBlock<form, kind, sha
     const int tile = k >> bits, row = (k & ((1 << bits) - 1)) >> 1, update = k & 1;
     block.memory[block.layout.tile_sums + k] = join_tile<pieces_per_tile>(tile, pieces, [&](int piece) {
       if (grid)
-        return load_exchange(block.exchange.global +
+        return load_exchange(block.exchange.global() +
                              block.global_inbox_index(t, block.exchange.rank, piece, row, update));
       return block.memory[block.layout.inbox + block.inbox_index(t, piece, row, update)];
     });

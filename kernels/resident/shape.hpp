@@ -70,7 +70,8 @@ struct GroupShape {
   int blocks = 1;    // G
   int columns = 32;  // C: whole tiles; with several blocks a power of two
   ThreadShape thread = ThreadShape::rows_8x4;
-  int rows = 1;  // per thread: ceil(P / row_groups)
+  int rows = 1;             // per thread: ceil(P / row_groups)
+  bool sums_alpha = false;  // backward adds up the gradient of alpha per connection; else a replay does
   int share_bits =
       0;  // a block adds up 2^share_bits rows of x̄ in backward; in a recurrent cell with several blocks C
 
@@ -93,8 +94,8 @@ struct GroupShape {
 struct NetworkTraits {
   std::int64_t N, P;
   Rule rule;
+  bool kept;  // the columns' factor `kept` may differ from 1
   bool feedforward, lstm, eligible, softmax, modulated, reads_cell;
-  bool alpha_matrix;  // alpha per connection
 
   PLASTICITY_HOST_DEVICE int channels() const { return reads_cell ? 2 : 1; }
 };
@@ -199,6 +200,13 @@ enum OwnValue : int {
   own_values
 };
 
+/// Sums over rows that a thread keeps in shared memory: of the gradient of alpha, and for `kept`
+/// (shares_kept_sums in backward_pass.cuh).
+inline int class_sum_count(const NetworkTraits& network, const GroupShape& shape) {
+  if (shape.thread == ThreadShape::rows_8x4_half && network.kept && !network.eligible) return 2;
+  return shape.sums_alpha ? 0 : 1;
+}
+
 /// Steps of a segment that are replayed together.
 constexpr int replayed_steps = 4;
 
@@ -207,7 +215,7 @@ struct BackwardLayout : SharedLayout {
   std::int64_t exchange;             // backward_exchange()
   RowOrder x_order;                  // of x
   int w, alpha, dalpha;              // [slice] if traces are in registers; dalpha: the gradient of alpha
-  int alpha_sums;                    // [threads,classes,4] if alpha is not a matrix
+  int class_sums;                    // [2,threads,classes,4] sums that are not in registers
   int G, GE;                         // [slice] if they are not
   int zero;                          // [x_order] zeros
   int x;                             // [2,x_order] of the current step and the step before
@@ -240,11 +248,11 @@ struct BackwardLayout : SharedLayout {
     x_order = RowOrder(traits.row_groups(), network.P);
     w = take(traits.in_registers ? slice : 0);
     alpha = take(traits.in_registers ? slice : 0);
-    dalpha = take(traits.in_registers && network.alpha_matrix ? slice : 0);
-    alpha_sums = take(network.alpha_matrix ? 0 : 4 * shape.threads() * traits.classes);
+    dalpha = take(shape.sums_alpha ? slice : 0);
     G = take(traits.in_registers ? 0 : slice);
     GE = take(traits.in_registers || !network.eligible ? 0 : slice);
     zero = take(x_order.size);
+    class_sums = take(class_sum_count(network, shape) * 4 * shape.threads() * traits.classes);
     x = take(2 * x_order.size);
     factors = take(3 * C);
     replayed_x = take(replayed_steps * x_order.size);

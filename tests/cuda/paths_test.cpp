@@ -171,7 +171,7 @@ TEST_P(CudaPaths, LargerShapes) {
   struct Shape {
     std::int64_t inputs, neurons;
   };
-  for (const Shape shape : {Shape{300, 70}, Shape{3, 160}}) {
+  for (const Shape shape : {Shape{250, 70}, Shape{3, 160}}) {
     Spec spec = random_spec(random, shape.neurons, shape.inputs);
     spec.cell = shape.inputs > 100 ? Cell::feedforward : Cell::rnn;
     spec.modulator_source = ModulatorSource::hidden;

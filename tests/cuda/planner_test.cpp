@@ -26,9 +26,9 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
   };
   using enum Execution;
   for (const Expected& e :
-       {Expected{1, cta, cta, cta, cta}, Expected{64, cta, cta, cta, cta}, Expected{100, cta, cta, cta, cta},
+       {Expected{1, cta, cta, cta, cta}, Expected{64, cta, cta, cta, cta}, Expected{100, cta, cta, cta, grid},
         Expected{128, grid, cluster, cluster, grid}, Expected{200, grid, cluster, cluster, grid},
-        Expected{512, grid, cluster, cluster, grid}, Expected{1000, grid, grid, grid, graph},
+        Expected{512, grid, cluster, cluster, grid}, Expected{1000, graph, grid, grid, graph},
         Expected{4000, graph, graph, graph, graph}}) {
     EXPECT_EQ(choose(e.neurons, a100).execution, e.on_a100) << e.neurons;
     EXPECT_EQ(choose(e.neurons, h100).execution, e.on_h100) << e.neurons;
@@ -124,9 +124,9 @@ TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
   has(reason(300, h100, Execution::cta), "needs more than the 232448 bytes of shared memory");
   has(reason(64, a100, Execution::cluster), "no room for clusters");
   has(reason(64, {16, 101376, 0, false}, Execution::grid), "no room for cooperative launches");
-  has(reason(200, a100, Execution::automatic), "grid: 4 blocks of 64 columns");
+  has(reason(200, a100, Execution::automatic), "grid: 7 blocks of 32 columns");
   has(reason(200, a100, Execution::automatic),
-      "(not cta: a block of 224 columns and 200 rows needs more than");
+      "(not cta: a block of 224 columns and 200 rows has too many threads, or needs more than");
   has(reason(128, h100, Execution::automatic), "(not cta: a block would have 16384 connections)");
   has(reason(64, h100, Execution::step), "step");
   // An explicit execution that fits is chosen, even if another would be preferred.

@@ -12,7 +12,7 @@ a sum, the PTX has one fma. If it does not (for example because the product was 
 add, which round twice. So in kernels that update traces, the only product that may be added is mul.rn, which is never
 fused. Not checked: two kernels that fuse a b + c d in different ways.
 
-  tests/cuda/ptx_test.py --nvcc nvcc --root . kernels/resident/instances/resident_hard_clip.cu ...
+  tests/cuda/ptx_test.py --nvcc nvcc --root . kernels/resident/instances/backward_clipped.cu ...
 """
 import argparse
 import collections
@@ -24,9 +24,8 @@ import sys
 import tempfile
 
 # Functions that read values of other blocks, and their files.
-exchanges = {"receive": "kernels/resident/group_block.cuh",
-             "dx_of_row": "kernels/resident/adjoint.cuh",
-             "dx_of_column": "kernels/resident/adjoint.cuh"}
+exchanges = {"receive": "kernels/resident/exchange.cuh",
+             "receive_rows": "kernels/resident/row_sums.cuh"}
 # Kernels that update traces, by a part of their names. In backward kernels only code of segment.cuh does.
 updating = ("forward_kernel", "flush_kernel", "segment_kernel", "replay_kernel")
 

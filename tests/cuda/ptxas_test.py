@@ -16,7 +16,7 @@ ENTRY = re.compile(r"Compiling entry function '(\S+)' for '(\w+)'")
 FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
-STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)\}\}')
+STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)(?:, true)?\}\}')
 RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resources.hpp"
 
 

@@ -62,6 +62,9 @@ void refuse_clusters_above(unsigned most, int error);
 struct KernelResources {
   int registers = 32;                   ///< of a thread
   std::size_t static_shared_bytes = 0;  ///< of a block
+  /// Whether the kernels have launch bounds of different sizes, by which one block of each launch has enough
+  /// registers. `registers` is then the maximum over the kernels, and a kernel for large blocks has fewer.
+  bool one_block_fits = false;
 };
 
 /// Sets the resources of all kernels with a parameter whose type has `name` in its name. At the start the

@@ -30,7 +30,7 @@ CELLS, PRECISIONS = ["rnn", "lstm"], ["f32", "bf16"]
 def enumerations():
     """The names of rules, forms and kinds of eligibility, as the kernels' template arguments count them."""
     headers = {"Rule": "include/plasticity/spec.hpp", "Eligibility": "include/plasticity/spec.hpp",
-               "Form": "kernels/rules/form.hpp"}
+               "Form": "kernels/rules/form.hpp", "ThreadShape": "kernels/resident/shape.hpp"}
     return {name: kernels.enumerators((ROOT / header).read_text(), name) for name, header in headers.items()}
 
 

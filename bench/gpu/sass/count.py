@@ -4,7 +4,8 @@ import dataclasses
 import classes
 import paths
 from flow import blocks_of, loops_of
-from kernels import KERNELS, forbidden_in
+import unrolled
+from kernels import KERNELS, Unrolled, forbidden_in
 
 MOST_ROWS = 16  # of an iteration
 # sm_90
@@ -83,14 +84,37 @@ def _find(function, blocks, loops, wanted, forbidden):
     return best
 
 
+def _unrolled_cost(cost, function, shape, blocks):
+    """Completes the cost of a kernel whose rows are unrolled."""
+    found = unrolled.pass_of(function, shape, forbidden_in(cost.variant), blocks)
+    if found is None:
+        cost.reason = f"no two paths of {shape.rows} and {shape.rows // 2} rows between barriers (kernels.py, unrolled.py)"
+        return cost
+    (whole, half), connections = found
+    cost.per_element, cost.bytes = dict.fromkeys(classes.CLASSES, 0.0), {}
+    for sign, path in ((1, whole), (-1, half)):
+        for instruction in path:
+            cost.per_element[classes.class_of(instruction)] += sign / connections
+            space = classes.space_of(instruction)
+            if space:
+                key = (space, classes.width_of(instruction))
+                cost.bytes[key] = cost.bytes.get(key, 0) + sign * key[1] / connections
+    cost.bytes = {key: amount for key, amount in cost.bytes.items() if amount}
+    cost.rows, cost.iteration = shape.rows, len(whole)
+    return cost
+
+
 def cost_of(function, variant, usage, blocks=None, loops=None):
     """The cost of one variant. `blocks` and `loops` spare the work if the caller has them."""
     blocks = blocks or blocks_of(function)
     loops = loops or loops_of(blocks)
     spills = sum(instruction.name in ("LDL", "STL") for instruction in function.instructions)
     cost = Cost(variant, usage, spills, blocks_per_sm(usage, KERNELS[variant.kernel].threads))
+    wanted = KERNELS[variant.kernel].passes(variant)
+    if isinstance(wanted, Unrolled):
+        return _unrolled_cost(cost, function, wanted, blocks)
     left, per_element, moved = list(loops), dict.fromkeys(classes.CLASSES, 0.0), {}
-    for number, wanted in enumerate(KERNELS[variant.kernel].passes(variant)):
+    for number, wanted in enumerate(wanted):
         found = _find(function, blocks, left, wanted, forbidden_in(variant))
         if found is None:
             cost.reason = f"no loop moves {wanted.bytes} bytes per {wanted.connections} connections (kernels.py)"

@@ -9,6 +9,9 @@ import re
 
 STEP_THREADS, RESIDENT_THREADS = 256, 512
 REPLAYED = 8  # connections per thread of a replay
+# The thread shapes of the resident kernels that are counted (kernels/resident/shape.hpp): {enumerator: columns}, {columns:
+# rows}.
+SHAPES, SHAPE_ROWS = {"rows_8x4": 4, "rows_32x1": 1}, {4: 8, 1: 32}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,21 +77,34 @@ def _step_backward(v):
     return passes
 
 
+@dataclasses.dataclass(frozen=True)
+class Unrolled:
+    """A pass whose rows are unrolled (unrolled.py). `chunk_loads`: loads of 16 bytes from shared memory per four connections,
+    without those of x, of which there are two per four rows."""
+    rows: int
+    columns: int  # per thread
+    chunk_loads: int
+
+    @property
+    def connections(self):
+        return self.columns
+
+    def loads(self, rows):
+        """
+        >>> Unrolled(8, 4, 2).loads(8), Unrolled(32, 1, 3).loads(16)
+        (20, 20)
+        """
+        return rows * self.columns // 4 * self.chunk_loads + 2 * (rows // 4)
+
+
 def _resident_forward(v):
-    """Trace and x of two steps in shared memory; w and alpha by generic loads, from shared or global memory; an LSTM's
-    gates from global memory. A checkpoint in bf16 is stored."""
-    traces = 2 if v.eligible else 1
-    return [Pass({"shared load": 4 * traces + 8, "shared store": 4 * traces, "load": 8,
-                  "weights": 12 if v.cell == "lstm" else 0,
-                  "store": 2 * traces if v.precision == "bf16" else 0}, 1, threads=RESIDENT_THREADS)]
+    """w and alpha of a chunk."""
+    return Unrolled(SHAPE_ROWS[v.columns], v.columns, 2)
 
 
 def _resident_backward(v):
-    """The gradient and x of two steps in shared memory, and the row's sum stored there; w and alpha by generic loads; the
-    trace from global memory. The inner loop is the shuffles of a row's sum: 4 trips for 32 lanes."""
-    traces = 2 if v.eligible else 1
-    return [Pass({"shared load": 4 * traces + 8, "shared store": 4 * traces + 4, "load": 8 + 4 * traces,
-                  "weights": 12 if v.cell == "lstm" else 0}, 1, trips=4, threads=RESIDENT_THREADS)]
+    """w, alpha and the gradient of alpha."""
+    return Unrolled(SHAPE_ROWS[v.columns], v.columns, 3)
 
 
 def _replay(v):
@@ -114,8 +130,8 @@ class Kernel:
 KERNELS = {
     "step forward": Kernel("forward_kernel", _step_forward, STEP_THREADS, ("rnn", "lstm"), "flag"),
     "step backward": Kernel("backward_kernel", _step_backward, STEP_THREADS, ("rnn", "lstm"), "argument"),
-    "resident forward": Kernel("resident_forward_kernel", _resident_forward, RESIDENT_THREADS, ("rnn", "lstm"), "flag"),
-    "resident backward": Kernel("resident_backward_kernel", _resident_backward, RESIDENT_THREADS, ("rnn", "lstm"), "f32"),
+    "resident forward": Kernel("resident_forward_kernel", _resident_forward, RESIDENT_THREADS, ("rnn",), "f32"),
+    "resident backward": Kernel("resident_backward_kernel", _resident_backward, RESIDENT_THREADS, ("rnn",), "f32"),
     "replay": Kernel("replay_kernel", _replay, STEP_THREADS, ("rnn",), "argument"),
     "segment": Kernel("segment_kernel", _segment, STEP_THREADS, ("rnn",), "f32"),
 }
@@ -152,6 +168,11 @@ def variants_of(demangled, names):
     rule, eligibility = (names[found[1]][int(found[2])]
                          for found in (re.match(r"\(plasticity::(\w+)\)(\d+)", argument) for argument in arguments[:2]))
     columns = next((int(argument) for argument in arguments[2:] if argument.isdigit()), 1)
+    if kernel.startswith("resident"):  # template arguments: form, eligibility, shape, and whether the tape is in bf16
+        shape = names["ThreadShape"][int(re.search(r"ThreadShape\)(\d+)", arguments[2])[1])]
+        if shape not in SHAPES or arguments[3:] in (["true"], ["(bool)1"]):
+            return []
+        columns = SHAPES[shape]
     half = "__nv_bfloat16" in arguments
     table = KERNELS[kernel]
     precisions = {"argument": ("bf16",) if half else ("f32",), "flag": ("f32", "bf16"), "f32": ("f32",)}[table.precision]

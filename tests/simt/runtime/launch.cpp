@@ -33,11 +33,20 @@ std::uint64_t warps_by_registers(int registers) {
   return 4 * std::uint64_t(registers_per_multiprocessor / 4 / of_a_warp);
 }
 
+/// The registers of a thread in a block of that many warps.
+int registers_of(const KernelResources& resources, std::uint64_t warps) {
+  constexpr int unit = 8;
+  int registers = resources.registers;
+  while (resources.one_block_fits && registers > unit && warps_by_registers(registers) < warps)
+    registers -= unit;
+  return registers;
+}
+
 int blocks_per_multiprocessor_at_once(const void* function, std::uint64_t threads, std::size_t shared_bytes) {
   const KernelResources resources = resources_of(function);
   const std::uint64_t warps = (threads + 31) / 32;
   const std::uint64_t by_threads = threads_per_multiprocessor / 32 / warps;
-  const std::uint64_t by_registers = warps_by_registers(resources.registers) / warps;
+  const std::uint64_t by_registers = warps_by_registers(registers_of(resources, warps)) / warps;
   constexpr std::size_t reserved = 1024;  // of each block, for CUDA itself
   const std::uint64_t by_shared =
       shared_bytes_per_multiprocessor / (shared_bytes + resources.static_shared_bytes + reserved);
@@ -70,7 +79,8 @@ cudaError_t refuse(const Launch& l, const void* function) {
   if (l.blocks_per_cluster() > 1 && model.major < 9) return cudaErrorNotSupported;
   if (l.blocks_per_cluster() > (kernel.large_clusters ? 16 : 8)) return cudaErrorInvalidClusterSize;
   if (l.shared_bytes > std::size_t(kernel.shared_bytes)) return cudaErrorInvalidValue;
-  if (warps_by_registers(resources_of(function).registers) * 32 < l.threads_per_block())
+  const std::uint64_t warps = (l.threads_per_block() + 31) / 32;
+  if (warps_by_registers(registers_of(resources_of(function), warps)) < warps)
     return cudaErrorLaunchOutOfResources;
   const std::uint64_t resident =
       std::uint64_t(model.multiprocessors) *

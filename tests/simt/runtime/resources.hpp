@@ -10,9 +10,12 @@
 namespace simt::runtime {
 
 inline const std::map<std::string, KernelResources> library_kernels{
-    {"BackwardStep", {128, 41984}}, {"Flush", {46, 0}},
-    {"ForwardStep", {122, 8192}},   {"Replay", {117, 0}},
-    {"ResidentBackward", {128, 0}}, {"ResidentForward", {90, 0}},
+    {"BackwardStep", {128, 41984}},
+    {"Flush", {46, 0}},
+    {"ForwardStep", {122, 8192}},
+    {"Replay", {117, 0}},
+    {"ResidentBackward", {255, 0, true}},
+    {"ResidentForward", {254, 0, true}},
     {"Segment", {96, 0}},
 };
 
