@@ -17,8 +17,8 @@ struct Matrix {
 /// C = A B (+ bias) (+ addend) in fp32, for matrices of any strides and alignment.
 struct Product {
   std::int64_t M, N, K;
-  Matrix a;           // [M,K]
-  Matrix b;           // [K,N]
+  Matrix a;             // [M,K]
+  Matrix b;             // [K,N]
   const float* bias;    // [N] or null
   const float* addend;  // [M,N] or null
   float* c;             // [M,N] out

@@ -1,11 +1,10 @@
-// C = A B (+ bias) (+ addend): the input currents of all steps, and the gradient of their inputs. One row of C per step
-// and batch element. cuBLAS chooses a kernel by the number of rows. Here a row of C has the same bits for
-// every number of rows, so a sample has the same bits alone and in a batch. These products are a small part
-// of the work: 2 flops per 8 to 20 bytes of a step's trace. (The gradients of the weights are sums over all
-// rows; cuBLAS computes them: host/cuda/blas.hpp.)
-// Grid: one block of 256 threads per tile of 64 x 64 of C. On chip: 16 columns of A and 16 rows of B at a
-// time in shared memory, 4 x 4 sums per thread. Bytes: A read N / 64 times, B read M / 64 times, mostly from
-// L2.
+// C = A B (+ bias) (+ addend): the input currents of all steps, and the gradient of their inputs. One row of
+// C per step and batch element. cuBLAS chooses a kernel by the number of rows. Here a row of C has the same
+// bits for every number of rows, so a sample has the same bits alone and in a batch. These products are a
+// small part of the work: 2 flops per 8 to 20 bytes of a step's trace. (The gradients of the weights are sums
+// over all rows; cuBLAS computes them: host/cuda/blas.hpp.) Grid: one block of 256 threads per tile of 64 x
+// 64 of C. On chip: 16 columns of A and 16 rows of B at a time in shared memory, 4 x 4 sums per thread.
+// Bytes: A read N / 64 times, B read M / 64 times, mostly from L2.
 #include "product/launch.hpp"
 
 #include <algorithm>

@@ -144,14 +144,16 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
   simt::runtime::reset();
 }
 
-// On a device with few multiprocessors each block runs two batch elements, which share the loads of w and alpha.
+// On a device with few multiprocessors each block runs two batch elements, which share the loads of w and
+// alpha.
 TEST(CudaUnderTheExecutor, TwoElementsPerBlockGiveTheSameBits) {
   std::mt19937_64 random(86);
   int shared = 0;
   for (int trial = 0; trial < 12; ++trial) {
     Spec spec = random_spec(random, 36, 5);
     if (trial % 4 != 0) spec.eligibility = Eligibility::none;
-    const TestCase problem = make_test_case(spec, 4, 5, random(), trial < 4 ? MaskChoice{} : random_masks(random));
+    const TestCase problem =
+        make_test_case(spec, 4, 5, random(), trial < 4 ? MaskChoice{} : random_masks(random));
     const Precision precision = trial % 3 == 2 ? Precision::bf16 : Precision::f32;
     const auto run = [&](int multiprocessors) {
       Buffers<float> buffers(problem);
