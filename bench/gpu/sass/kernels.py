@@ -103,8 +103,10 @@ def _resident_forward(v):
 
 
 def _resident_backward(v):
-    """w, alpha and the gradient of alpha."""
-    return Unrolled(SHAPE_ROWS[v.columns], v.columns, 3)
+    """w, alpha and the gradient of alpha. Kernels for 512 threads load the factors of their columns again: da, drive and, if
+    the form has it, kept."""
+    factors = 0 if v.columns == 1 or v.eligible else 3 if v.rule in ("linear", "read_clipped") else 2
+    return Unrolled(SHAPE_ROWS[v.columns], v.columns, 3 + factors)
 
 
 def _replay(v):
