@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-// Compiled with -O3 -march=native -ffast-math. The local `restrict` pointers are what a careful user writes.
+// Compiled with -O3 -march=native -ffast-math. The local `restrict` pointers are those of a careful user.
 namespace plasticity::bench {
 
 void run_loops(const LoopsNetwork& network, const float* u) {

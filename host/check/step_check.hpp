@@ -12,7 +12,7 @@
 
 namespace plasticity {
 
-/// The check of Plan::step for small networks, where the complete checks would take longer than the step. A
+/// The check of Plan::step for small networks, because the complete checks would take longer than the step. A
 /// plan computes the sizes once.
 class StepCheck {
  public:
@@ -30,7 +30,7 @@ class StepCheck {
   }
 
   /// Returns whether the call is valid. If it returns false, the call may be valid or not: the caller then
-  /// runs the complete checks, which know the messages.
+  /// runs the complete checks, which throw the errors.
   template <class Real>
   bool accepts(const StepArgs<Real>& args, const Memory& step_state, std::size_t step_state_bytes,
                const Memory& scratch, std::size_t scratch_bytes) const noexcept {

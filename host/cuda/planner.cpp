@@ -48,7 +48,7 @@ std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_
   return shape;
 }
 
-/// What groups of blocks may keep on chip, in the order of preference.
+/// The tensors that groups of blocks may keep on chip, in the order of preference.
 struct OnChip {
   bool traces_in_registers;  // else in shared memory
   bool alpha_gradient;       // else a replay adds it up
@@ -74,8 +74,8 @@ std::optional<ExecutionChoice> fit_columns(const Spec& spec, const DeviceLimits&
 }
 
 /// The best of the offered widths of a block, in the order offered: the first with at most
-/// preferred_connections per block, else the last that fits. What can be on chip comes before the width. If
-/// none fits, `reason` says why.
+/// preferred_connections per block, else the last that fits. The tensors on chip come before the width. If
+/// none fits, `reason` gets the reason.
 std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
                                        const std::vector<std::int64_t>& offered, std::string& reason) {
   for (const OnChip on_chip : on_chip_choices) {

@@ -59,7 +59,7 @@ class PLASTICITY_API Optimizer {
   /// Throws Error(invalid_argument) if an option is out of range or a name is in two groups.
   explicit Optimizer(const OptimizerOptions& options);
 
-  /// Updates the parameters with their gradients, which are clipped first if an option says so. Every call
+  /// Updates the parameters with their gradients, after clipping if an option asks for it. Every call
   /// must pass the same parameters, by name and size. Throws Error(invalid_argument) and changes nothing if a
   /// name occurs twice, a size has changed, a gradient and its value differ in size, a name of a group is
   /// unknown at the first step, or a gradient is not finite under NotFinite::fail.

@@ -54,7 +54,7 @@ PLASTICITY_API const char* plasticity_last_error(void);
 /** Returns the version of the linked library, for example "0.1.0". The text is static. */
 PLASTICITY_API const char* plasticity_version(void);
 
-/** Returns the size in bytes that the linked library gives the struct `name`, for example "plasticity_spec",
+/** Returns the size in bytes of the struct `name` in the linked library, for example "plasticity_spec",
    or 0 for an unknown name. A binding whose own size differs was written for another version. */
 PLASTICITY_API size_t plasticity_struct_size(const char* name);
 

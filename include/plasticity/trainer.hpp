@@ -83,7 +83,7 @@ class PLASTICITY_API Trainer {
   /// same method can load them.
   /// Network::save() stores the parameters.
   void save(io::TensorFile& file) const;
-  /// Loads what save() or Optimizer::save() stored. Throws Error(format) and changes nothing if it is
+  /// Loads a file that save() or Optimizer::save() wrote. Throws Error(format) and changes nothing if it is
   /// incomplete or does not match the network's parameters.
   void load(const io::TensorFile& file);
 

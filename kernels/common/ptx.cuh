@@ -95,8 +95,8 @@ __device__ __forceinline__ void store_exchange(float* global, float v) {
   asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(global), "f"(v) : "memory");
 }
 
-/// Zero, of which the compiler knows nothing: it keeps a branch in which a register is cleared, and makes no
-/// selection of it that costs an instruction in every step.
+/// Zero, as a value unknown to the compiler. So the compiler keeps a branch that clears a register. It would
+/// otherwise replace the branch by a selection, which costs an instruction in every step.
 __device__ __forceinline__ float opaque_zero() {
   float zero;
   asm volatile("mov.f32 %0, 0f00000000;" : "=f"(zero));

@@ -8,16 +8,16 @@
 // have the library's order (sums.cuh, row_sums.cuh). H comes from a segment of K steps, replayed from its
 // checkpoint by the thread that reads it. Grid: as forward (resident/shape.hpp). On chip: G and GE in
 // registers; W, α and ᾱ in shared memory (any_rows: G and GE in shared memory, W and α from L2, ᾱ by another
-// kernel). Bytes: the checkpoints, 4 B P N (2 in bfloat16) every K-th step; H written and read once per step,
-// 8 B P N; the same again for an eligibility trace; in an LSTM the gate weights, 12 B N N from L2. Barriers
-// per step: one of the group, two of the block; with softmax one more of the group.
+// kernel). Bytes: the checkpoints, 4 B P N (2 in bfloat16) every K-th step. H is written and read once per
+// step, 8 B P N. The same again for an eligibility trace. In an LSTM the gate weights, 12 B N N from L2.
+// Barriers per step: one of the group, two of the block; with softmax one more of the group.
 #pragma once
 
 #include "resident/backward_column.cuh"
 
 namespace plasticity::cuda {
 
-/// The step of an element, and what is known of its traces.
+/// The step of an element, and the properties of its traces.
 struct ReverseStep {
   int t, b, length;
   bool reads, updates;  // the two parts

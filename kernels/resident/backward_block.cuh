@@ -11,13 +11,13 @@
 
 namespace plasticity::cuda {
 
-/// What an owner asks for during a barrier.
+/// The values that an owner loads during a barrier.
 struct Prefetched {
   float post, M, dy;
 };
 
 /// The state. The first threads of a block own one column each: they finish its sums and compute its ā. The
-/// values that an owner needs later are in shared memory, where they take no register during the pass.
+/// values that an owner needs later are in shared memory and take no register during the pass.
 template <Form form, Eligibility kind, ThreadShape shape>
 struct BackwardBlock {
   static constexpr int V = Place<shape>::V;
@@ -86,7 +86,7 @@ struct BackwardBlock {
     return memory[layout.sums + which * width + static_cast<int>(threadIdx.x)];
   }
   __device__ float& eta() const { return memory[layout.scalars]; }
-  /// The group's elements are below this. (In shared memory, where it takes no register.)
+  /// The group's elements are below this. (In shared memory it takes no register.)
   __device__ volatile int& end() const { return reinterpret_cast<volatile int&>(memory[layout.scalars + 1]); }
   __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
   /// The thread's rows in a vector like x.
@@ -120,7 +120,7 @@ struct BackwardBlock {
   }
 };
 
-/// Loads what does not change in a launch into shared memory, and clears the rest. A barrier must follow.
+/// Loads the constants of a launch into shared memory, and clears the rest. A barrier must follow.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ void load_parameters(const BackwardBlock<form, kind, shape>& block) {
   const StepParams& p = block.p;

@@ -6,8 +6,8 @@
 
 namespace plasticity::cuda {
 
-/// Loads what step t − 1 needs of the tape and the caller, for the owners; keep_prefetched() stores it after
-/// the barrier.
+/// Loads the values of step t − 1 from the tape and the caller, for the owners; keep_prefetched() stores it
+/// after the barrier.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ Prefetched prefetch_step(const BackwardBlock<form, kind, shape>& block, int t,
                                                     int b) {

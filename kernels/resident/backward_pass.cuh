@@ -149,7 +149,8 @@ __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& 
   }
 }
 
-/// What four rows of a pass need besides G and the traces. Pointers into shared memory are the thread's own.
+/// The values that four rows of a pass need besides G and the traces. Pointers into shared memory are the
+/// thread's own.
 template <Form form, Eligibility kind, ThreadShape shape>
 struct BackwardRows {
   const BackwardBlock<form, kind, shape>& block;

@@ -31,8 +31,8 @@ struct Exchange {
     }
   }
 
-  /// The two halves of the barrier. What a thread stores between them is for later steps, and the barrier
-  /// does not wait for it.
+  /// The two halves of the barrier. The values that a thread stores between them are for later steps.
+  /// The barrier does not wait for them.
   __device__ void arrive() const {
     if (kind == GroupKind::cluster) arrive_cluster();
   }

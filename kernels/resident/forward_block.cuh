@@ -109,7 +109,7 @@ struct ForwardBlock {
   }
 };
 
-/// Loads what does not change in a launch into shared memory, and clears the rest that is read before it is
+/// Loads the constants of a launch into shared memory, and clears the rest that is read before it is
 /// written. A barrier must follow.
 template <Eligibility kind, ThreadShape shape>
 __device__ void load_parameters(const ForwardBlock<kind, shape>& block) {

@@ -1,4 +1,4 @@
-// A moved-from object throws an error that says so.
+// A moved-from object throws an error with the reason.
 #include <gtest/gtest.h>
 
 #include "plasticity/plasticity.hpp"

@@ -1,8 +1,8 @@
 """The cost of a pass that is no loop: the rows of a thread are unrolled, and a thread with fewer rows leaves early.
 
-Two paths between the same two barriers are compared: one through all rows that the kernel has room for, and one through
-half of them. They are told apart by their loads of 16 bytes from shared memory. The difference is what the other half of
-the rows costs, with its loads, its share of the sums over columns and its branches, but without the work per step.
+The tool compares two paths between the same two barriers: one through all rows that the kernel has room for, and one
+through half of them. Their loads of 16 bytes from shared memory distinguish them. The difference is the cost of the other half of
+the rows, with its loads, its share of the sums over columns and its branches, but without the work per step.
 """
 import classes
 from flow import blocks_of
