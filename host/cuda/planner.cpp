@@ -44,7 +44,7 @@ std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_
   while ((std::int64_t{1} << shape.share_bits) < share) ++shape.share_bits;
   if (columns % shape.tile_columns() != 0 || (traits.columns == 1 && columns != shape.tile_columns()))
     return std::nullopt;
-  if (shape.threads() > max_threads(thread, spec.has_eligibility())) return std::nullopt;
+  if (shape.threads() > max_threads(thread, form_of(spec.rule), spec.has_eligibility())) return std::nullopt;
   return shape;
 }
 

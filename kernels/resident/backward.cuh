@@ -248,7 +248,7 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
 
 /// `on_bf16`: the tape is rounded to bfloat16.
 template <Form form, Eligibility kind, ThreadShape shape, bool on_bf16>
-__global__ void __launch_bounds__(max_threads(shape, kind != Eligibility::none), 1)
+__global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::none), 1)
     resident_backward_kernel(const __grid_constant__ ResidentBackward run) {
   PLASTICITY_DYNAMIC_SHARED(float, memory);
   BackwardBlock<form, kind, shape> block(run, memory);

@@ -17,7 +17,7 @@ template <Form form, Eligibility kind, ThreadShape shape>
 constexpr int ring_chunks = [] {
   constexpr bool eligible = kind != Eligibility::none;
   if (!traits_of(shape).in_registers || (eligible && shape == ThreadShape::rows_16x4)) return 1;
-  if (max_threads(shape, eligible) <= 256) return 4;
+  if (max_threads(shape, form, eligible) <= 256) return 4;
   return form == Form::clipped && shape == ThreadShape::rows_8x4 ? 2 : 1;
 }();
 
@@ -57,13 +57,13 @@ __device__ __forceinline__ BackwardFactors<Place<shape>::V> load_factors(const B
 }
 
 /// Whether a thread loads the factors again for every chunk, since it has no registers to keep them.
-template <Eligibility kind, ThreadShape shape>
-constexpr bool reloads_factors = max_threads(shape, kind != Eligibility::none) > 256;
+template <Form form, Eligibility kind, ThreadShape shape>
+constexpr bool reloads_factors = max_threads(shape, form, kind != Eligibility::none) > 256;
 
 /// Whether the sums for `kept` are in shared memory, since a thread has no registers for them.
 template <Form form, Eligibility kind, ThreadShape shape>
 constexpr bool shares_kept_sums =
-    has_kept<form>&& reloads_factors<kind, shape>&& shape == ThreadShape::rows_8x4_half;
+    has_kept<form>&& reloads_factors<form, kind, shape>&& shape == ThreadShape::rows_8x4_half;
 
 /// A value on the side of the clip on which forward's update was, from two traces of a bfloat16 tape. A trace
 /// at its clip was not clipped if the update ends exactly there. `unclamped`: of the update of the restored
@@ -201,7 +201,7 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
   [[maybe_unused]] float* dalpha = block.memory + block.layout.dalpha + at.chunk;
   float *alpha_sums = block.class_sums(0), *kept_sums = block.class_sums(1);
   BackwardFactors<V> kept{};
-  if constexpr (!reloads_factors<kind, shape>) kept = load_factors<form, kind>(c);
+  if constexpr (!reloads_factors<form, kind, shape>) kept = load_factors<form, kind>(c);
   const auto one_chunk = [&](int chunk, Chunk& G, Chunk& GE, ChunkTerms& terms) {
     const int own_class = V == 4 ? chunk % Place<shape>::traits.classes : 0;
     Chunk w, alpha, now{};
@@ -220,7 +220,7 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
     reverse_chunk<form, kind, rounded>(
         G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
         kept_sums + own_class * chunk_stride, own_class,
-        reloads_factors<kind, shape> ? load_factors<form, kind>(c) : kept, c, terms);
+        reloads_factors<form, kind, shape> ? load_factors<form, kind>(c) : kept, c, terms);
     if constexpr (Place<shape>::traits.in_registers) {
       if (chunk + ring.depth < traits.chunks(traits.max_rows) && chunk + ring.depth < chunks)
         load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],

@@ -191,7 +191,7 @@ __device__ __forceinline__ void run_element(ForwardBlock<kind, shape>& block, in
 }
 
 template <Form form, Eligibility kind, ThreadShape shape>
-__global__ void __launch_bounds__(max_threads(shape, kind != Eligibility::none), 1)
+__global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::none), 1)
     resident_forward_kernel(const __grid_constant__ ResidentForward run) {
   PLASTICITY_DYNAMIC_SHARED(float, memory);
   ForwardBlock<kind, shape> block(run, memory);

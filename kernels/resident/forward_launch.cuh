@@ -10,7 +10,8 @@ namespace plasticity::cuda {
 template <Form form>
 auto select_resident_forward(Eligibility eligibility, ThreadShape shape) {
   return dispatch_eligibility(eligibility, [&]<Eligibility kind> {
-    return dispatch_thread_shape(shape, []<ThreadShape s> { return resident_forward_kernel<form, kind, s>; });
+    return dispatch_thread_shape(shape,
+                                 [&]<ThreadShape s> { return resident_forward_kernel<form, kind, s>; });
   });
 }
 

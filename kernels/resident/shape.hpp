@@ -52,12 +52,14 @@ PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits_of(ThreadShape shape) {
     case ThreadShape::rows_32x1: return {1, 32, 1, true, 256};
     case ThreadShape::any_rows: break;
   }
-  return {4, 0, 4, false, 320};
+  return {4, 0, 4, false, 256};
 }
 
-/// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain.
-PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, bool eligible) {
+/// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain. The adjoint of
+/// the form soft needs one register more than 512 threads have.
+PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, Form form, bool eligible) {
   const ThreadTraits traits = traits_of(shape);
+  if (form == Form::soft && shape == ThreadShape::rows_8x4 && !eligible) return 384;
   return eligible && traits.in_registers ? 256 : traits.max_threads;
 }
 

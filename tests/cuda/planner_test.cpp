@@ -81,7 +81,7 @@ TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
       EXPECT_GE(std::int64_t{shape.blocks} * shape.share(), spec.presynaptic());
       EXPECT_GE(shape.rows * shape.traits().row_groups(), spec.presynaptic());
       EXPECT_EQ(shape.tiles() * shape.tile_columns(), shape.columns);
-      EXPECT_LE(shape.threads(), max_threads(shape.thread, spec.has_eligibility()));
+      EXPECT_LE(shape.threads(), max_threads(shape.thread, form_of(spec.rule), spec.has_eligibility()));
       EXPECT_LE(choice.forward_bytes, limits.shared_bytes);
       EXPECT_LE(choice.backward_bytes, limits.shared_bytes);
       EXPECT_GE(choice.groups, 1);
