@@ -5,6 +5,7 @@
 
 #include "plasticity/error.hpp"
 #include "problems/random_problem.hpp"
+#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 namespace {
