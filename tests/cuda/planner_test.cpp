@@ -133,7 +133,7 @@ TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
   // An explicit execution that fits is chosen, even if another would be preferred.
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::grid).execution, Execution::grid);
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::cluster).execution, Execution::cluster);
-  EXPECT_EQ(choose(160, h100, {1, 1}, Execution::cta).execution, Execution::cta);
+  EXPECT_EQ(choose(128, h100, {1, 1}, Execution::cta).execution, Execution::cta);
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::graph).execution, Execution::graph);
 }
 

@@ -24,7 +24,7 @@ std::map<std::string, std::vector<To>> convert(const std::map<std::string, std::
 
 template <class Enum>
 int count_of() {
-  return static_cast<int>(names<Enum>().size());
+  return static_cast<int>(drawn_count<Enum>());
 }
 
 /// A clip with clipped and free entries. Does not advance `random`.

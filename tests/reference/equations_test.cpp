@@ -89,7 +89,7 @@ TEST(Equations, RandomSpecsCoverEveryPair) {
     pairs.insert(std::string(to_string(spec.cell)) + ' ' + std::string(to_string(spec.activation)));
   }
   const std::size_t C = names<Cell>().size(), R = names<Rule>().size(), Q = names<Rate>().size(),
-                    E = names<Eligibility>().size(), A = names<Granularity>().size();
+                    E = names<Eligibility>().size(), A = drawn_count<Granularity>();
   const std::size_t activations = names<Activation>().size();
   // Rate fixed is not valid with eligibility before and after. Two cells have every activation, the lstm
   // has 1.
