@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks ptxas's report of every kernel of the build: no kernel may spill registers or use local memory (a stack frame).
+"""Checks ptxas's report of every kernel of the build: no kernel may spill registers or use local memory (a stack frame),
+except those of KNOWN, up to the bytes stated there.
 Prints the registers of each kernel. Exits with 1 and the names of kernels that do, or of a source without a report.
 
 tests/simt/runtime/resources.hpp states the resources of the kernels for the executor. If the build has sm_90, they must match
@@ -17,6 +18,12 @@ FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) by
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)(?:, true)?\}\}')
+# Resident backward spills in the shape for any number of rows (any_rows), and with the form read_clipped in rows_8x4_half
+# for sm_80: architecture, kernel, bytes.
+KNOWN = [
+    (re.compile("sm_.0"), re.compile("resident_backward_kernel.*ThreadShapeE4E"), 120),
+    (re.compile("sm_80"), re.compile("resident_backward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 32),
+]
 RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resources.hpp"
 
 
@@ -65,7 +72,8 @@ def main():
         kernels += found
     for architecture, name, registers, frame, spilled, _ in sorted(kernels):
         print(f"{architecture} {registers:4} registers {frame:4} bytes of stack {spilled:4} bytes spilled  {name}")
-        if frame > 0 or spilled > 0:
+        known = max((most for where, which, most in KNOWN if where.match(architecture) and which.search(name)), default=0)
+        if (frame > 0 and known == 0) or spilled > known:
             bad.append(f"{name} for {architecture}: {frame} bytes of stack, {spilled} bytes spilled")
     if any(kernel[0] == "sm_90" for kernel in kernels):
         stated = STATED.findall(RESOURCES.read_text(encoding="utf-8"))

@@ -13,9 +13,9 @@ inline const std::map<std::string, KernelResources> library_kernels{
     {"BackwardStep", {128, 41984}},
     {"Flush", {46, 0}},
     {"ForwardStep", {122, 8192}},
-    {"Replay", {117, 0}},
+    {"Replay", {104, 0}},
     {"ResidentBackward", {255, 0, true}},
-    {"ResidentForward", {254, 0, true}},
+    {"ResidentForward", {240, 0, true}},
     {"Segment", {96, 0}},
 };
 
