@@ -63,7 +63,7 @@ class Suite(unittest.TestCase):
             self.assertGreater(done["seconds"]["median"], 0, name)
 
     def test_missing_peers_are_named(self):
-        self.assertEqual(set(self.results["missing"]), {"torch", "jax"})
+        self.assertEqual(set(self.results["missing"]), {"torch", "jax", "sparx"})
         self.assertIn("missing: torch: python: No such file or directory", self.done.stdout)
 
     def test_results_name_no_folder(self):
