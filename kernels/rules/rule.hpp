@@ -16,4 +16,17 @@ namespace plasticity {
 template <Rule rule>
 struct TraceRule;
 
+/// The column functions of a rule that keeps all of H and adds g X: l_j = 1.
+struct AddedDrive {
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
+    return {broadcast<V>(1), hebbian_drive<kind>(rate, y)};
+  }
+  template <Eligibility kind, class V>
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
+                                                                const RuleConstants<V>&) {
+    return hebbian_adjoint<kind>(rate, y, gradient.drive);
+  }
+};
+
 }  // namespace plasticity
