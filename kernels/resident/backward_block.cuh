@@ -38,7 +38,7 @@ struct BackwardBlock {
         p(backward.step.params),
         layout(backward.layout),
         memory(shared),
-        exchange(exchange_of(backward, shared)),
+        exchange(Exchange::of(backward.shape, shared, backward.exchange, backward.layout.exchange)),
         at(backward.shape, backward.layout.chunks, exchange.rank, static_cast<int>(backward.step.params.N)),
         N(static_cast<int>(backward.step.params.N)),
         width(backward.shape.columns),
@@ -106,18 +106,6 @@ struct BackwardBlock {
   }
   __device__ int global_inner() const { return 4 * run.shape.blocks * layout.pieces * run.shape.share(); }
   __device__ int global_dg(int t) const { return global_inner() + N + (t & 1) * N; }
-
- private:
-  __device__ static Exchange exchange_of(const ResidentBackward& run, float* shared) {
-    const auto blocks = static_cast<unsigned>(run.shape.blocks);
-    return {.kind = run.shape.kind,
-            .size = run.shape.blocks,
-            .rank = static_cast<int>(blockIdx.x % blocks),
-            .shared = shared,
-            .all_groups = run.exchange,
-            .stride = run.layout.exchange,
-            .group = static_cast<int>(blockIdx.x / blocks)};
-  }
 };
 
 /// Loads the constants of a launch into shared memory, and clears the rest. A barrier must follow.
@@ -127,17 +115,7 @@ __device__ void load_parameters(const BackwardBlock<form, kind, shape>& block) {
   const BackwardLayout& layout = block.layout;
   float* memory = block.memory;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-  for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
-  __syncthreads();
-  if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
-      Chunk w, alpha;
-      load_matrix_chunk(block.at, p.w, p.P, p.N, 1, chunk, w);
-      load_matrix_chunk(block.at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
-      store_chunk(memory + layout.w + block.at.chunk + chunk * chunk_stride, w);
-      store_chunk(memory + layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
-    }
-  }
+  load_matrices(block.at, p, layout, memory);
   if (p.rate == Rate::fan_out && block.owns()) block.own(own_bias) = p.fan_out_bias[block.own_column()];
   if (p.rate == Rate::fan_out)
     for (int j = thread; j < block.N; j += threads) block.fan()[j] = p.fan_out_weight[j];

@@ -16,6 +16,19 @@ struct Exchange {
   std::int64_t stride;  // from one group to the next
   int group;
 
+  /// The exchange of this block. `stride`: floats of global memory per group of a grid.
+  __device__ static Exchange of(const GroupShape& shape, float* shared, float* all_groups,
+                                std::int64_t stride) {
+    const auto blocks = static_cast<unsigned>(shape.blocks);
+    return {.kind = shape.kind,
+            .size = shape.blocks,
+            .rank = static_cast<int>(blockIdx.x % blocks),
+            .shared = shared,
+            .all_groups = all_groups,
+            .stride = stride,
+            .group = static_cast<int>(blockIdx.x / blocks)};
+  }
+
   /// The group's part of global memory. (Computed at each use: it would take two registers.)
   __device__ float* global() const { return all_groups + group * stride; }
 

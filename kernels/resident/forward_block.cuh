@@ -56,7 +56,7 @@ struct ForwardBlock {
         p(forward.params),
         layout(forward.layout),
         memory(shared),
-        exchange(exchange_of(forward, shared)),
+        exchange(Exchange::of(forward.shape, shared, forward.exchange, forward_exchange(forward.network))),
         at(forward.shape, forward.layout.chunks, exchange.rank, static_cast<int>(forward.params.N)),
         N(static_cast<int>(forward.params.N)),
         width(forward.shape.columns) {
@@ -95,18 +95,6 @@ struct ForwardBlock {
   }
   /// The offset of a slot in a grid's global memory.
   __device__ int global_slot(int slot) const { return slot * run.network.channels() * N; }
-
- private:
-  __device__ static Exchange exchange_of(const ResidentForward& run, float* shared) {
-    const auto blocks = static_cast<unsigned>(run.shape.blocks);
-    return {.kind = run.shape.kind,
-            .size = run.shape.blocks,
-            .rank = static_cast<int>(blockIdx.x % blocks),
-            .shared = shared,
-            .all_groups = run.exchange,
-            .stride = forward_exchange(run.network),
-            .group = static_cast<int>(blockIdx.x / blocks)};
-  }
 };
 
 /// Loads the constants of a launch into shared memory, and clears the rest that is read before it is
@@ -117,17 +105,7 @@ __device__ void load_parameters(const ForwardBlock<kind, shape>& block) {
   const ForwardLayout& layout = block.layout;
   float* memory = block.memory;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-  for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
-  __syncthreads();
-  if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
-      Chunk w, alpha;
-      load_matrix_chunk(block.at, p.w, p.P, p.N, 1, chunk, w);
-      load_matrix_chunk(block.at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
-      store_chunk(memory + layout.w + block.at.chunk + chunk * chunk_stride, w);
-      store_chunk(memory + layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
-    }
-  }
+  load_matrices(block.at, p, layout, memory);
   if (block.run.network.modulated) {
     for (int j = thread; j < block.N; j += threads) memory[layout.modulator + j] = p.modulator_weight[j];
     if (thread == 0) block.modulator_bias() = *p.modulator_bias;

@@ -72,4 +72,23 @@ __device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const 
   }
 }
 
+/// Clears shared memory from layout.zero on, and loads the thread's part of w and alpha into it if the shape
+/// keeps traces in registers. Its own barrier separates the two.
+template <ThreadShape shape, class Layout>
+__device__ __forceinline__ void load_matrices(const Place<shape>& at, const StepParams& p,
+                                              const Layout& layout, float* memory) {
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
+  __syncthreads();
+  if constexpr (Place<shape>::traits.in_registers) {
+    for (int chunk = 0; chunk < at.chunks; ++chunk) {
+      Chunk w, alpha;
+      load_matrix_chunk(at, p.w, p.P, p.N, 1, chunk, w);
+      load_matrix_chunk(at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
+      store_chunk(memory + layout.w + at.chunk + chunk * chunk_stride, w);
+      store_chunk(memory + layout.alpha + at.chunk + chunk * chunk_stride, alpha);
+    }
+  }
+}
+
 }  // namespace plasticity::cuda
