@@ -4,10 +4,13 @@
 
 #include <random>
 
+#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 
 namespace plasticity {
 namespace {
+
+using plasticity::testing::expect_error;
 
 TEST(Adam, MatchesThePaper) {
   std::vector<float> value{1, -2}, gradient{.5f, -.1f};
@@ -45,18 +48,6 @@ TEST(Adam, ResumesFromCheckpoint) {
   for (int step = 0; step < 2; ++step) resumed.step(second);
   EXPECT_EQ(a, b);
   EXPECT_EQ(resumed.steps(), 3);
-}
-
-/// Expects an Error with this code and this part of its message.
-template <class Call>
-void expect_error(Call call, ErrorCode code, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
-  }
 }
 
 TEST(Adam, RejectsWrongParametersAndChangesNothing) {

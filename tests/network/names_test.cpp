@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 #include "problems/test_data.hpp"
@@ -15,18 +16,6 @@ const Spec critic_spec{.cell = Cell::lstm, .inputs = 3, .neurons = 4};
 
 Network make(const Spec& spec, std::string name, std::uint64_t seed = 0) {
   return Network(spec, {.batch = 1, .device = Device::cpu(1), .seed = seed, .name = std::move(name)});
-}
-
-/// Expects an Error with this code and this part of its message.
-template <class Call>
-void expect_error(Call call, ErrorCode code, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
-  }
 }
 
 TEST(Names, OneOptimiserTrainsTwoNetworks) {

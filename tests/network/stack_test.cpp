@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 
@@ -19,17 +20,6 @@ std::vector<StackLayer> skipping() {
 
 Stack make(std::string name = "") {
   return Stack(I, skipping(), {.batch = B, .device = Device::cpu(1), .seed = 5, .name = std::move(name)});
-}
-
-template <class Call>
-void expect_error(Call call, ErrorCode code, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
-  }
 }
 
 /// Larger weights than the initial ones, so that all layers have an effect.

@@ -1,6 +1,7 @@
 // The state of a network: single steps, batches of another size, copies, files.
 #include <gtest/gtest.h>
 
+#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 
@@ -12,17 +13,6 @@ using Tensors = std::map<std::string, std::vector<float>>;
 
 Network make(const Spec& spec, std::int64_t batch = B) {
   return Network(spec, {.batch = batch, .device = Device::cpu(2), .seed = 3});
-}
-
-template <class Call>
-void expect_error(Call call, ErrorCode code, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(code)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
-  }
 }
 
 const Spec spec{.rule = Rule::soft_clip, .rate = Rate::modulated, .inputs = 3, .neurons = 6};
