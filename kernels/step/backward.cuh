@@ -98,6 +98,8 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
   e.in = existing_at<kind>(TracePointers<kind, const float>{starts ? step.dfinal_hebb : step.G,
                                                             starts ? step.dfinal_eligibility : step.GE},
                            first);
+  // A thread without columns does not read the tile's first ones here: their owner overwrites them in place.
+  if (!at.inside) e.in.hebb = e.in.eligibility = p.w + (at.group * p.N + at.loaded);
   e.out = existing_at<kind>(TracePointers<kind, float>{ends ? step.dinitial_hebb : step.G,
                                                        ends ? step.dinitial_eligibility : step.GE},
                             first);

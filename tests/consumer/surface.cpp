@@ -70,9 +70,11 @@ bool modules_work() {
   trainer.set_learning_rate(1e-2);
   const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&
                        trainer.y().size() == 6 && trainer.modulation().size() == 2;
-  trainer.save(file);
+  io::TensorFile resumed;
+  trainer.save(resumed);
   return trained && modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
-         network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1;
+         network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1 &&
+         load_spec(resumed) == spec;
 }
 
 /// squared_error(), clip_gradients() and adam_step() on the caller's buffers.
