@@ -69,6 +69,7 @@ void CudaPlan::enqueue_backward(Stream stream, const BackwardArgs<float>& args, 
   check_no_earlier_error();
   check_inputs(device, args);
   check_device_pointer(device, "", "dy", args.dy);
+  check_device_pointer(device, "", "da", args.da);
   check_group(device, "dfinal_state", args.dfinal_state);
   check_group(device, "dparameters", args.dparameters);
   check_group(device, "dinputs", args.dinputs);
@@ -96,6 +97,7 @@ void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scrat
                     .t = T,
                     .elements = 1,
                     .dy = args.dy,
+                    .dcurrent = args.da,
                     .dfinal_y = upstream.y,
                     .dfinal_c = upstream.c,
                     .dfinal_hebb = upstream.hebb,

@@ -42,6 +42,7 @@ void CudaPlan::enqueue_forward(Stream stream, const ForwardArgs<float>& args, Ta
   check_group(device, "final_state", args.final_state);
   check_device_pointer(device, "", "y", args.y);
   check_device_pointer(device, "", "modulation", args.modulation);
+  check_device_pointer(device, "", "a", args.a);
   check_device_pointer(device, "tape", "data", tape.data);
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
@@ -69,6 +70,7 @@ void CudaPlan::launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch
                    .elements = 1,
                    .current = current,
                    .y = args.y,
+                   .a = args.a,
                    .modulation = args.modulation};
   const Flush flush{.params = step.params,
                     .record = memory.record,

@@ -68,6 +68,7 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
                             .initial_hebb = args.initial_state.hebb,
                             .initial_eligibility = args.initial_state.eligibility,
                             .y = args.y,
+                            .a = args.a,
                             .modulation = args.modulation,
                             .final_y = args.final_state.y,
                             .final_c = args.final_state.c,

@@ -39,6 +39,7 @@ void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepStat
   check_inputs(device, args);
   check_device_pointer(device, "", "y", args.y);
   check_device_pointer(device, "", "modulation", args.modulation);
+  check_device_pointer(device, "", "a", args.a);
   check_device_pointer(device, "step_state", "data", step_state.data);
   check_device_pointer(device, "scratch", "data", scratch.data);
   if (options_.batch == 0) return;
@@ -53,6 +54,7 @@ void CudaPlan::enqueue_step(Stream stream, const StepArgs<float>& args, StepStat
                          .current = input_currents(args.parameters, args.inputs, 1,
                                                    static_cast<float*>(scratch.data), stream.handle),
                          .y = args.y,
+                         .a = args.a,
                          .modulation = args.modulation};
   kernels_.launch_step(step, wide(args.parameters), stream.handle);
   if (spec_.has_modulator() || spec_.activation == Activation::softmax)

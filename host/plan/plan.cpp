@@ -38,13 +38,6 @@ void check_host_lengths(const PlanOptions& options, const std::int64_t* length) 
   if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
 }
 
-/// Throws if a call on a GPU asks for the current or passes its gradient.
-void check_current(const PlanOptions& options, const char* name, const void* tensor) {
-  if (tensor == nullptr || options.device.kind() == DeviceKind::cpu) return;
-  throw_error(ErrorCode::unsupported, name, "null on a CUDA device, whose kernels do not store the current",
-              "a tensor");
-}
-
 /// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
 /// trace is.
 void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
@@ -144,7 +137,6 @@ void forward(const Plan& plan, const Backend& backend, Stream stream, const Forw
   const PlanOptions& options = plan.options();
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_forward(plan.spec(), options.steps, options.batch, args);
-  check_current(options, "a", args.a);
   check_host_lengths(options, args.masks.length);
   const bool records = tape.data != nullptr;
   check_memory("tape", tape, records ? plan.tape_bytes() : 0);
@@ -161,7 +153,6 @@ void backward(const Plan& plan, const Backend& backend, Stream stream, const Bac
   const PlanOptions& options = plan.options();
   const TypedBackend<Real>& typed = backend_for<Real>(options, backend);
   check_backward(plan.spec(), options.steps, options.batch, args);
-  check_current(options, "da", args.da);
   check_host_lengths(options, args.masks.length);
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
@@ -193,7 +184,6 @@ void step(const Plan& plan, const Backend& backend, const StepCheck& check, Stre
           const StepArgs<Real>& args, StepState step_state, Scratch scratch) {
   const ProfilerRange range("plasticity::Plan::step");
   const TypedBackend<Real>& typed = backend_for<Real>(plan.options(), backend);
-  check_current(plan.options(), "a", args.a);
   const std::size_t state_bytes = backend.step_state_bytes(), scratch_bytes = backend.scratch_bytes();
   if (!check.accepts(args, step_state, state_bytes, scratch, scratch_bytes)) {
     const std::int64_t batch = plan.options().batch;

@@ -65,6 +65,7 @@ void stage_forward(Staging& staging, const Spec& spec, std::int64_t steps, std::
   staging.read_group(spec, steps, batch, args.initial_state);
   staging.update(args.y, rows * spec.neurons);
   staging.update(args.modulation, rows);
+  staging.update(args.a, rows * spec.neurons);
   staging.update_group(spec, steps, batch, args.final_state);
 }
 
@@ -72,6 +73,7 @@ template <class Real>
 void stage_gradients(Staging& staging, const Spec& spec, std::int64_t steps, std::int64_t batch,
                      BackwardArgs<Real>& args) {
   staging.read(args.dy, steps * batch * spec.neurons);
+  staging.read(args.da, steps * batch * spec.neurons);
   staging.read_group(spec, steps, batch, args.dfinal_state);
   staging.update_group(spec, steps, batch, args.dparameters);
   staging.update_group(spec, steps, batch, args.dinputs);

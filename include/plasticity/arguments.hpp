@@ -125,7 +125,7 @@ struct ForwardArgs {
   Real* y = nullptr;                  ///< [T,B,N] out, required: output of every step (lstm: h)
   Real* modulation = nullptr;         ///< [T,B] out, optional: M of every step. Null without a modulator
   /// [T,B,N] out, optional: the current a of every step, to which the activation is applied (lstm: of the
-  /// candidate gate). A clamp does not change it. Zero from step `length` on. Only on the CPU.
+  /// candidate gate). A clamp does not change it. Zero from step `length` on.
   Real* a = nullptr;
   /// out, optional: the state after the last step. Each tensor may alias its tensor in initial_state.
   State<Real> final_state;
@@ -143,8 +143,7 @@ struct BackwardArgs {
   State<const Real> initial_state;
   const Real* dy = nullptr;  ///< [T,B,N] upstream gradient of y; null means zero
   /// [T,B,N] upstream gradient of the current a; null means zero. It is added to the gradient that arrives
-  /// through the activation, so a loss on the current has a gradient if the activation is saturated. Only on
-  /// the CPU.
+  /// through the activation, so a loss on the current has a gradient if the activation is saturated.
   const Real* da = nullptr;
   State<const Real> dfinal_state;  ///< upstream gradients of the final state; null means zero
   Parameters<Real> dparameters;    ///< out, optional: gradients are ADDED to the current values
@@ -162,7 +161,7 @@ struct StepArgs {
   Masks<Real> masks;                  ///< optional; `length` must be null
   Real* y = nullptr;                  ///< [B,N] out, required: output of this step (lstm: h)
   Real* modulation = nullptr;         ///< [B] out, optional: M of this step. Null without a modulator
-  Real* a = nullptr;                  ///< [B,N] out, optional: the current of this step. Only on the CPU
+  Real* a = nullptr;                  ///< [B,N] out, optional: the current of this step
 };
 
 /// @{

@@ -166,7 +166,8 @@ __device__ __forceinline__ void compute_da(BackwardBlock<form, kind, shape>& blo
   float da[4] = {};
   if (!p.lstm) {
     const float f = softmax ? *record.unclamped.at(t + 1, bj) : block.own(own_post_now);
-    da[0] = current_gradient(p.activation, f, clamped ? 0 : block.own(own_dpost) + doutput, point.inner);
+    da[0] = current_gradient(p.activation, f, clamped ? 0 : block.own(own_dpost) + doutput, point.inner) +
+            upstream_of_current(step, t, bj);
   } else {
     float dc = block.own(own_dc);
     if (t + 1 == point.length) {
@@ -179,6 +180,7 @@ __device__ __forceinline__ void compute_da(BackwardBlock<form, kind, shape>& blo
     const CellStep cell = recorded_cell(p, record, t, point.b, block.own_column());
     const float c_before = resets(p, t, point.b) ? 0 : *record.c.at(t, bj);
     block.own(own_dc) = reverse_lstm(cell, c_before, clamped, doutput, dc, block.own(own_dpost), da);
+    da[2] += upstream_of_current(step, t, bj);
   }
 #pragma unroll
   for (int gate = 0; gate < 4; ++gate) {

@@ -135,7 +135,10 @@ __device__ void end_element(const ForwardBlock<kind, shape>& block, int b, int l
   const StepParams& p = block.p;
   if (block.owner.exists) {
     const std::int64_t bj = b * p.N + block.owner.column;
-    for (int t = length; t < p.T; ++t) run.y[t * p.B * p.N + bj] = 0;
+    for (int t = length; t < p.T; ++t) {
+      run.y[t * p.B * p.N + bj] = 0;
+      if (run.a != nullptr) run.a[t * p.B * p.N + bj] = 0;
+    }
     const float* y = block.y(block.slots.now);
     if (run.final_y != nullptr) run.final_y[bj] = y[block.y_place(block.owner.column)];
     if (run.final_c != nullptr) run.final_c[bj] = block.owner.c;

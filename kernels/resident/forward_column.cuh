@@ -155,14 +155,15 @@ __device__ __forceinline__ void finish_column(ForwardBlock<kind, shape>& block, 
     block.exchange.broadcast(static_cast<int>(block.c(next) - block.memory) + place, slot + block.N, owner.c);
 }
 
-/// Stores the owner's output of step t for the caller and the tape.
+/// Stores the owner's current and output of step t for the caller and the tape.
 template <Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_outputs(const ForwardBlock<kind, shape>& block, int t, int b) {
   const StepParams& p = block.p;
   const Record& record = block.run.record;
   const CellStep& cell = block.owner.cell;
-  if (p.activation == Activation::softmax) return;  // complete_softmax() does
   const std::int64_t N = p.N, bj = b * N + block.owner.column;
+  if (block.run.a != nullptr) block.run.a[t * p.B * N + bj] = cell.current;
+  if (p.activation == Activation::softmax) return;  // complete_softmax() stores the output
   block.run.y[t * p.B * N + bj] = cell.output;
   if (!block.run.on_tape) return;
   *record.output.at(t + 1, bj) = cell.output;

@@ -18,6 +18,7 @@ struct ResidentForward {
   const float* current;  // [T,B,gates N] input currents; null is zero
   const float *initial_y, *initial_c, *initial_hebb, *initial_eligibility;  // null: zero
   float* y;                                                                 // [T,B,N] out
+  float* a;                                                                 // [T,B,N] out, or null
   float* modulation;                                                        // [T,B] out, or null
   float *final_y, *final_c, *final_hebb, *final_eligibility;                // out, or null
   float* exchange;       // [groups,forward_exchange()] of a cooperative launch

@@ -110,6 +110,11 @@ __device__ inline CellStep recorded_cell(const StepParams& p, const Record& reco
   return cell;
 }
 
+/// The upstream gradient of the current of step t, which ā of the plastic gate includes.
+__device__ inline float upstream_of_current(const BackwardStep& step, std::int64_t t, std::int64_t bj) {
+  return step.dcurrent == nullptr ? 0 : step.dcurrent[t * step.params.B * step.params.N + bj];
+}
+
 /// ā of column j: of the plastic gate at 0; in an LSTM of all gates, in the order i f g o. One thread per
 /// column.
 __device__ inline void column_gradients(const BackwardStep& step, const BackwardPoint& at, std::int64_t j,
@@ -119,7 +124,8 @@ __device__ inline void column_gradients(const BackwardStep& step, const Backward
   const std::int64_t bj = at.b * p.N + j;
   if (!p.lstm) {
     const TimeSlots<float>& f = p.activation == Activation::softmax ? record.unclamped : record.post;
-    da[0] = current_gradient(p.activation, *f.at(at.t + 1, bj), post_gradient(step, at, j), at.inner);
+    da[0] = current_gradient(p.activation, *f.at(at.t + 1, bj), post_gradient(step, at, j), at.inner) +
+            upstream_of_current(step, at.t, bj);
     return;
   }
   const float dh = output_gradient(step, at, j);
@@ -136,6 +142,7 @@ __device__ inline void column_gradients(const BackwardStep& step, const Backward
   const float c_before = resets(p, at.t, at.b) ? 0 : *record.c.at(at.t, bj);
   const bool clamped = clamps(p, at.t, at.b, j);
   step.dc[bj] = reverse_lstm(cell, c_before, clamped, dh, dc, *step.dpost.at(at.t % 2, bj), da);
+  da[2] += upstream_of_current(step, at.t, bj);
 }
 
 }  // namespace plasticity::cuda

@@ -197,12 +197,13 @@ __device__ __forceinline__ void sum_gate(const ForwardStep& step, const BlockTil
   for (int e = 0; e < max_elements; ++e) store_sums(at, s[e], parts[e]);
 }
 
-/// Stores the state of column j after the step, and y except under softmax.
+/// Stores the state of column j after the step, the current, and y except under softmax.
 __device__ inline void store_cell(const ForwardStep& step, const StepSlots& slots, const CellStep& cell,
                                   std::int64_t b, std::int64_t j) {
   const StepParams& p = step.params;
   const Record& record = step.record;
   const std::int64_t N = p.N, bj = b * N + j;
+  if (step.a != nullptr) step.a[step.t * p.B * N + bj] = cell.current;
   if (p.activation == Activation::softmax) {
     *record.logits.at(slots.next, bj) = cell.current;
     return;
@@ -262,7 +263,9 @@ __device__ inline void finish_columns(const ForwardStep& step, const ForwardElem
 __device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int tile) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
-  if (own.exists) step.y[(step.t * p.B + b) * p.N + own.j] = 0;
+  const std::int64_t row = (step.t * p.B + b) * p.N;
+  if (own.exists) step.y[row + own.j] = 0;
+  if (own.exists && step.a != nullptr) step.a[row + own.j] = 0;
   if (tile == 0 && threadIdx.x % 32 == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
 }
 

@@ -89,6 +89,7 @@ struct ForwardStep {
   int elements;          // per block: 1 to max_elements
   const float* current;  // [B,gates N] the input current of this step; null is zero
   float* y;              // [T,B,N] out
+  float* a;              // [T,B,N] out, or null: the current of the activation (LSTM: of the candidate)
   float* modulation;     // [T,B] out, or null
 };
 
@@ -120,6 +121,7 @@ struct BackwardStep {
   std::int64_t t;                                                         // T..0
   int elements;                                                           // per block: 1 to max_elements
   const float* dy;                                                        // [T,B,N] upstream, or null
+  const float* dcurrent;                                                  // [T,B,N] upstream of `a`, or null
   const float *dfinal_y, *dfinal_c, *dfinal_hebb, *dfinal_eligibility;    // upstream, or null
   float *dinitial_y, *dinitial_c, *dinitial_hebb, *dinitial_eligibility;  // out, or null
   float* dpre;                                                            // [T,B,P] out, or null

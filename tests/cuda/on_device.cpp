@@ -105,6 +105,7 @@ StepArgs<float> step_of(const ForwardArgs<float>& args, const Spec& spec, std::i
   if (step.masks.clamp != nullptr) step.masks.clamp += t * B * N, step.masks.clamp_value += t * B * N;
   step.y = args.y + t * B * N;
   step.modulation = args.modulation == nullptr ? nullptr : args.modulation + t * B;
+  step.a = args.a == nullptr ? nullptr : args.a + t * B * N;
   return step;
 }
 
@@ -154,11 +155,13 @@ struct ProblemOnDevice::Implementation {
     tensors.send(forward.masks.clamp_value, TB * N);
     tensors.send(forward.y, TB * N);
     tensors.send(forward.modulation, TB);
+    tensors.send(forward.a, TB * N);
     backward.parameters = forward.parameters;
     backward.inputs = forward.inputs;
     backward.masks = forward.masks;
     backward.initial_state = forward.initial_state;
     tensors.send(backward.dy, TB * N);
+    tensors.send(backward.da, TB * N);
     tensors.send_group(backward.dfinal_state, state);
     tensors.send_group(backward.dparameters, parameter);
     tensors.send_group(backward.dinputs, input);

@@ -66,6 +66,17 @@ TEST_P(CudaPaths, Softmax) {
   }
 }
 
+TEST_P(CudaPaths, TheCurrentAndItsGradient) {
+  std::mt19937_64 random(seed(148));
+  int trial = 0;
+  for (Spec spec : every_mix(random, 35, 4)) {
+    if (++trial % 4 != 0) continue;
+    if (trial % 12 == 0 && spec.cell != Cell::lstm) spec.activation = Activation::softmax;
+    const TestCase problem = with_current(make_test_case(spec, 5, 3, random(), random_masks(random)));
+    expect_near(problem, 2e-5, options());
+  }
+}
+
 TEST_P(CudaPaths, BfloatTapeStaysClose) {
   std::mt19937_64 random(seed(143));
   for (int trial = 0; trial < 20; ++trial) {

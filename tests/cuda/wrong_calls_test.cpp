@@ -70,8 +70,8 @@ TEST_F(CudaWrongCalls, HostPointersAndSmallBuffers) {
     expect_error(ErrorCode::invalid_argument,
                  "y: ", [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
     wrong = args;
-    wrong.a = floats + 768;
-    expect_error(ErrorCode::unsupported, "a: expected null on a CUDA device",
+    wrong.a = host.data();
+    expect_error(ErrorCode::invalid_argument, "a: expected memory of CUDA device 0",
                  [&] { plan.forward({}, wrong, {}, scratch.as<Scratch>()); });
     expect_error(ErrorCode::invalid_argument, "scratch.bytes", [&] {
       plan.forward({}, args, {}, Scratch{{scratch.data(), 64}});
