@@ -149,17 +149,22 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
   ForwardArgs<float> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
-  last_modulation = {};
-  window.y.resize(static_cast<std::size_t>(rows * spec.neurons));
-  window.modulation.resize(spec.has_modulator() ? static_cast<std::size_t>(rows) : 0);
-  args.y = window.y.data();
-  if (spec.has_modulator()) args.modulation = window.modulation.data();
+  last_modulation = last_current = {};
+  const auto allocate = [](bool exists, std::vector<float>& output, std::int64_t elements) {
+    output.resize(exists ? static_cast<std::size_t>(elements) : 0);
+    return exists ? output.data() : nullptr;
+  };
+  Outputs& outputs = window.outputs;
+  args.y = allocate(true, outputs.y, rows * spec.neurons);
+  args.modulation = allocate(spec.has_modulator(), outputs.modulation, rows);
+  args.a = allocate(options.current, outputs.current, rows * spec.neurons);
 
   Staging staging(options.device, options.stream, window.tensors);
   if (owns_inputs) staging.own_inputs();  // backward reads them after the caller may have changed them
   stage_inputs(staging, spec, T, B, args.inputs, args.masks);
   staging.write(args.y, rows * spec.neurons);
   staging.write(args.modulation, rows);
+  staging.write(args.a, rows * spec.neurons);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());
   const bool steps = !writes_tape && can_step(sequence);
@@ -176,7 +181,8 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
             .inputs = args.inputs,
             .masks = args.masks,
             .y = args.y,
-            .modulation = args.modulation},
+            .modulation = args.modulation,
+            .a = args.a},
            step_state.as<StepState>(), scratch.as<Scratch>());
   } else {
     args.final_state = state_values();
@@ -190,23 +196,20 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
   window.masks = args.masks;
   window.tape = std::move(tape);
   window.has_tape = writes_tape;
-  last_modulation = window.modulation;
+  last_modulation = outputs.modulation;
+  last_current = outputs.current;
 }
 
 std::span<const float> Network::Implementation::infer(const Sequence& sequence) {
-  const auto exchange = [&] {
-    inferred.y.swap(previous_y);
-    inferred.modulation.swap(previous_modulation);
-  };
-  exchange();
+  std::swap(inferred.outputs, previous);
   try {
     run(inferred, sequence, /*owns_inputs=*/false, /*writes_tape=*/false);
   } catch (...) {
-    exchange();
+    std::swap(inferred.outputs, previous);
     throw;
   }
   has_moved = recorded > 0;
-  return inferred.y;
+  return inferred.outputs.y;
 }
 
 void Network::Implementation::reset(std::int64_t batch) {

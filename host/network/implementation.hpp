@@ -17,14 +17,19 @@
 
 namespace plasticity {
 
+/// The results of a call, in host memory.
+struct Outputs {
+  std::vector<float> y{}, modulation{}, current{};
+};
+
 /// The results of a call, and a recorded call's inputs, masks and tape.
 struct Window {
   std::int64_t steps = 0;
   DeviceMemory tensors{}, tape{};
   Inputs<const float> inputs{};
   Masks<float> masks{};
-  std::vector<float> y{}, modulation{};  // in host memory
-  std::vector<std::int64_t> length{};    // in host memory, of a recorded window
+  Outputs outputs{};
+  std::vector<std::int64_t> length{};  // in host memory, of a recorded window
   bool has_tape = false;
   std::uint64_t version = 0, checksum = 0;  // of the parameters
 };
@@ -52,7 +57,7 @@ struct Network::Implementation {
   CarriedState state;
   DeviceMemory step_state{};
   bool is_stepping = false;
-  DeviceMemory upstream{}, scratch{};  // upstream: dy and the gradients of the inputs
+  DeviceMemory upstream{}, scratch{};  // upstream: dy, da and the gradients of the inputs
 
   static constexpr std::size_t taped_windows = 3;
   std::vector<Window> windows{};  // the first `recorded` are in use; the others keep their memory for reuse
@@ -65,8 +70,8 @@ struct Network::Implementation {
   DeviceMemory replayed_state{}, replayed_outputs{};
 
   Window inferred{};
-  std::vector<float> previous_y{}, previous_modulation{};  // of infer(); the last y may be the next input
-  std::span<const float> last_modulation{};
+  Outputs previous{};                                        // of infer(); the last y may be the next input
+  std::span<const float> last_modulation{}, last_current{};  // of the last call
   Gate gate{};
   bool checks_parameters;  // PLASTICITY_CHECKS
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/throw_error.hpp"
+#include "network/labels.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
@@ -33,12 +34,7 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
   return loss;
 }
 
-double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
-                             std::int64_t classes, std::span<float> dlogits) {
-  if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
-  const auto width = static_cast<std::size_t>(classes);
-  check_size("logits", logits.size(), labels.size() * width, false);
-  check_size("dlogits", dlogits.size(), logits.size(), true);
+std::size_t count_labels(std::span<const std::int64_t> labels, std::int64_t classes) {
   std::size_t count = 0;
   for (std::size_t row = 0; row < labels.size(); ++row) {
     if (labels[row] < -1 || labels[row] >= classes) {
@@ -46,6 +42,16 @@ double softmax_cross_entropy(std::span<const float> logits, std::span<const std:
     }
     count += labels[row] >= 0 ? 1 : 0;
   }
+  return count;
+}
+
+double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
+                             std::int64_t classes, std::span<float> dlogits) {
+  if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
+  const auto width = static_cast<std::size_t>(classes);
+  check_size("logits", logits.size(), labels.size() * width, false);
+  check_size("dlogits", dlogits.size(), logits.size(), true);
+  const std::size_t count = count_labels(labels, classes);
   std::fill(dlogits.begin(), dlogits.end(), 0.0f);
   double loss = 0;
   for (std::size_t row = 0; row < labels.size(); ++row) {

@@ -34,6 +34,8 @@ std::span<const float> Network::infer(const Sequence& sequence) {
 
 std::span<const float> Network::modulation() const { return implementation_->last_modulation; }
 
+std::span<const float> Network::current() const { return implementation_->last_current; }
+
 void Network::backward(std::span<const float> dy, const SequenceGradients& gradients,
                        const UpstreamGradients& upstream) {
   const ProfilerRange range("plasticity::Network::backward");

@@ -51,7 +51,7 @@ std::span<const float> Network::Implementation::record(const Sequence& sequence)
   window.checksum = checks_parameters ? parameters->checksum() : 0;
   ++recorded;
   has_moved = false;
-  return window.y;
+  return window.outputs.y;
 }
 
 /// Returns whether the state before the next window, `window`, must be kept. Doubles the distance first if
@@ -115,7 +115,7 @@ void Network::Implementation::replay(std::size_t first, std::size_t end, const S
     Window& window = windows[k];
     const Plan& p = plan(window.steps);
     make_room(scratch, options.device, p.scratch_bytes());
-    make_room(replayed_outputs, options.device, window.y.size() * sizeof(float));
+    make_room(replayed_outputs, options.device, window.outputs.y.size() * sizeof(float));
     if (writes_tapes && !window.has_tape) window.tape = tapes.take(options.device, p.tape_bytes());
     ForwardArgs<float> args;
     args.parameters = parameters->values();
@@ -191,15 +191,15 @@ std::vector<float> Network::Implementation::through_modulator(const Window& wind
   const auto N = static_cast<std::size_t>(spec.neurons);
   const auto B = static_cast<std::size_t>(state.batch());
   const std::vector<float> v = parameters->host_value("modulator.weight");
-  std::vector<float> sum(window.y.size());
+  std::vector<float> sum(window.outputs.y.size());
   std::copy(dy.begin(), dy.end(), sum.begin());
   dv.assign(N, 0.0f);
   dv0 = 0;
   for (std::size_t row = 0; row < dmodulation.size(); ++row) {
     const std::size_t t = row / B, b = row % B;
     if (!window.length.empty() && static_cast<std::int64_t>(t) >= window.length[b]) continue;
-    const float M = window.modulation[row], q = dmodulation[row] * (1 - M * M);
-    const float* y = window.y.data() + row * N;
+    const float M = window.outputs.modulation[row], q = dmodulation[row] * (1 - M * M);
+    const float* y = window.outputs.y.data() + row * N;
     for (std::size_t j = 0; j < N; ++j) {
       sum[row * N + j] += q * v[j];
       dv[j] += q * y[j];
@@ -211,8 +211,12 @@ std::vector<float> Network::Implementation::through_modulator(const Window& wind
 
 void Network::Implementation::check_upstream(const Window& window, std::span<const float> dy,
                                              const UpstreamGradients& more) const {
-  if (!dy.empty() && dy.size() != window.y.size()) {
-    bad_argument("dy", str_cat(window.y.size(), " elements"), str_cat(dy.size()));
+  if (!dy.empty() && dy.size() != window.outputs.y.size()) {
+    bad_argument("dy", str_cat(window.outputs.y.size(), " elements"), str_cat(dy.size()));
+  }
+  if (!more.current.empty() && more.current.size() != window.outputs.y.size()) {
+    bad_argument("upstream.current", str_cat(window.outputs.y.size(), " elements"),
+                 str_cat(more.current.size()));
   }
   if (more.modulation.empty()) return;
   const std::int64_t rows = window.steps * state.batch();
@@ -252,10 +256,12 @@ void Network::Implementation::backward(std::span<const float> dy, const Sequence
   float dv0 = 0;
   if (!more.modulation.empty()) dy = sum = through_modulator(window, dy, more.modulation, dv, dv0);
   args.dy = dy.empty() ? nullptr : dy.data();
+  args.da = more.current.empty() ? nullptr : more.current.data();
   args.inputs = window.inputs;
   args.masks = window.masks;
   Staging staging(options.device, options.stream, upstream);
   staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
+  staging.read(args.da, static_cast<std::int64_t>(more.current.size()));
   staging.write_group(spec, T, B, args.dinputs);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());

@@ -85,7 +85,7 @@ struct Stack::Implementation {
   std::span<const float> input_of(std::size_t k, std::int64_t rows, std::span<const float> x,
                                   const std::vector<std::span<const float>>& outputs);
   std::span<const float> run(const StackSequence& sequence, bool records);
-  void backward(std::span<const float> dy, std::span<float> dx);
+  void backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da);
   void add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx);
   io::TensorFile description() const;
 };
@@ -157,7 +157,8 @@ void Stack::Implementation::add_to_sources(std::size_t k, std::int64_t rows, std
   }
 }
 
-void Stack::Implementation::backward(std::span<const float> dy, std::span<float> dx) {
+void Stack::Implementation::backward(std::span<const float> dy, std::span<float> dx,
+                                     std::span<const float> da) {
   if (steps.empty()) bad_argument("backward", "a window that forward() recorded", "none");
   const std::int64_t rows = steps.back() * networks[0].batch();
   const auto check = [&](const char* argument, std::size_t size, std::int64_t width) {
@@ -166,6 +167,7 @@ void Stack::Implementation::backward(std::span<const float> dy, std::span<float>
   };
   check("dy", dy.size(), layers.back().spec.neurons);
   check("dx", dx.size(), inputs);
+  check("da", da.size(), layers.back().spec.neurons);
   for (std::size_t k = 0; k < layers.size(); ++k)
     gradients[k].assign(static_cast<std::size_t>(rows * layers[k].spec.neurons), 0.0f);
   std::copy(dy.begin(), dy.end(), gradients.back().begin());
@@ -174,7 +176,8 @@ void Stack::Implementation::backward(std::span<const float> dy, std::span<float>
     dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
     SequenceGradients wanted;
     (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
-    networks[k].backward(gradients[k], wanted);
+    networks[k].backward(gradients[k], wanted,
+                         {.current = k + 1 == layers.size() ? da : std::span<const float>()});
     add_to_sources(k, rows, dx);
   }
   steps.pop_back();
@@ -207,6 +210,8 @@ Network& Stack::layer(std::size_t index) {
   return implementation_->networks[index];
 }
 
+std::span<const float> Stack::current() const { return implementation_->networks.back().current(); }
+
 std::span<const float> Stack::forward(const StackSequence& sequence) {
   const Gate::Exclusive call(implementation_->gate, busy);
   return implementation_->run(sequence, true);
@@ -217,9 +222,9 @@ std::span<const float> Stack::infer(const StackSequence& sequence) {
   return implementation_->run(sequence, false);
 }
 
-void Stack::backward(std::span<const float> dy, std::span<float> dx) {
+void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da) {
   const Gate::Exclusive call(implementation_->gate, busy);
-  implementation_->backward(dy, dx);
+  implementation_->backward(dy, dx, da);
 }
 
 std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }

@@ -34,6 +34,9 @@ struct NetworkOptions {
   /// and one file can hold several networks. Initial values depend on the seed and the name. Empty: the
   /// parameters are w and so on.
   std::string name{};
+  /// Keep the current a of every step, for current(). A loss on the current needs it, for example
+  /// softmax_cross_entropy().
+  bool current = false;
 };
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
@@ -76,6 +79,8 @@ struct UpstreamGradients {
   /// [T,B] gradient of M. The modulator must read the hidden state: Error(unsupported) for
   /// ModulatorSource::cell.
   std::span<const float> modulation{};
+  /// [T,B,N] gradient of the current a, see BackwardArgs::da. NetworkOptions::current is not needed.
+  std::span<const float> current{};
   /// Gradients of the state after the window. The gradient from a later window is added to them.
   StateViews<const float> final_state{};
 };
@@ -136,6 +141,11 @@ class PLASTICITY_API Network {
   /// Returns M [T,B] of the last forward() or infer(), valid as long as the y that it returned. Empty without
   /// a modulator, and after a Trainer's step.
   std::span<const float> modulation() const;
+
+  /// Returns the current a [T,B,N] of the last forward() or infer(), to which the activation is applied
+  /// (lstm: of the candidate gate), valid as long as the y that it returned. Zero from step `length` on.
+  /// Empty without NetworkOptions::current, and after a Trainer's step.
+  std::span<const float> current() const;
 
   /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites

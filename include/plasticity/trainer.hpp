@@ -26,7 +26,7 @@ struct TrainerOptions {
 };
 
 /// The caller's loss: reads y [T,B,N], writes the gradient to dy [T,B,N], and returns the loss. dy is zero
-/// before the call. Both are in host memory.
+/// before the call. Both are in host memory. Under Trainer::step_on_current() they are a and da.
 using LossFunction = std::function<double(std::span<const float> y, std::span<float> dy)>;
 
 /// Trains a Network towards a target, or with the caller's loss. One iteration is forward, loss, backward,
@@ -66,6 +66,18 @@ class PLASTICITY_API Trainer {
   /// launches are not captured in a graph. If `loss` throws, the exception is passed on; parameters and
   /// moments are then unchanged, and the network has the final state.
   double step_with(const Sequence& sequence, const LossFunction& loss);
+
+  /// As step_with(), with a loss of the current a [T,B,N], to which the activation is applied (see
+  /// ForwardArgs::a). `loss` gets a in place of y, and writes da.
+  double step_on_current(const Sequence& sequence, const LossFunction& loss);
+
+  /// Runs one iteration with the softmax cross-entropy of the current against `labels` [T,B], see
+  /// softmax_cross_entropy(); the classes are the N neurons. Returns the loss in nats. A step whose label is
+  /// -1 is ignored. Label steps beyond an element's `length` with -1: their current is zero. Under
+  /// Activation::softmax this is the cross-entropy of y, but its gradient is exact if y is 0 or 1. Launches
+  /// and errors are those of step_with(). Throws Error(invalid_argument) and changes nothing if the number of
+  /// labels is not T B or a label is out of range.
+  double step_labels(const Sequence& sequence, std::span<const std::int64_t> labels);
 
   /// Returns y [T,B,N] of the last step, valid until the next step. On a GPU this call copies it to the host.
   std::span<const float> y();

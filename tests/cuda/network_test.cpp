@@ -36,7 +36,8 @@ struct Example {
 /// Everything that a network shows, its last outputs included.
 class Observed {
  public:
-  Observed(const Spec& spec, Device device) : network(spec, {.batch = B, .device = device, .seed = 5}) {}
+  Observed(const Spec& spec, Device device)
+      : network(spec, {.batch = B, .device = device, .seed = 5, .current = true}) {}
 
   void take_parameters(const Example& example) {
     for (const auto& member : Parameters<float>::members()) {
@@ -93,6 +94,7 @@ class Observed {
   void note(std::span<const float> y) {
     shown["y"] = copied(y);
     shown["modulation"] = copied(network.modulation());
+    shown["current"] = copied(network.current());
   }
   Tensors shown;
 };
@@ -175,7 +177,8 @@ TEST_F(CudaNetwork, ManyWindowsMatchTheCpu) {
 
 TEST_F(CudaNetwork, StatesAndUpstreamGradientsMatchTheCpu) {
   const Example first(fanned_out, 3, 10), second(fanned_out, 2, 11);
-  const std::vector<float> dmodulation{.5f, -1, .25f, 2, -.5f, 1}, dhebb(B * 49, .3f);
+  const std::vector<float> dmodulation{.5f, -1, .25f, 2, -.5f, 1}, dhebb(B * 49, .3f),
+      da = noise(3 * B * 7, 12);
   on_device([&] {
     Twins twins(fanned_out);
     Tensors initial[2];
@@ -187,7 +190,7 @@ TEST_F(CudaNetwork, StatesAndUpstreamGradientsMatchTheCpu) {
       dy0.resize(B * 7);
       dhebb0.resize(B * 49);
       one.network.backward(first.dy(), {.initial_state = {.y = dy0, .hebb = dhebb0}},
-                           {.modulation = dmodulation, .final_state = {.hebb = dhebb}});
+                           {.modulation = dmodulation, .current = da, .final_state = {.hebb = dhebb}});
       ++index;
       io::TensorFile file;
       one.network.save_state(file);

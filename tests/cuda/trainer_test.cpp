@@ -65,6 +65,25 @@ TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
   }
 }
 
+TEST_F(CudaTrainer, LearnsLabelsAsOnTheCpu) {
+  for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
+    Spec spec = fanned_out;
+    spec.cell = cell;
+    if (cell == Cell::feedforward) spec.activation = Activation::softmax;
+    on_device([&] {
+      Pupil cpu(spec, Device::cpu(1)), gpu(spec, Device::cuda());
+      const Episode episode(spec, 3, B, 94, {.reset = true});
+      const std::vector<std::int64_t> labels{2, -1, 0, 6, 1, 3};
+      for (int iteration = 0; iteration < 4; ++iteration) {
+        const double want = cpu.trainer.step_labels(episode.sequence(), labels);
+        EXPECT_NEAR(gpu.trainer.step_labels(episode.sequence(), labels), want, 2e-5) << to_string(spec);
+      }
+      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      EXPECT_LT(error, 2e-4) << name << ' ' << to_string(spec);
+    });
+  }
+}
+
 TEST_F(CudaTrainer, TwiceTheSameBits) {
   const Episode first(fanned_out, 3, B, 1, {.clamp = true}), second(fanned_out, 4, B, 2);
   const auto train = [&] {

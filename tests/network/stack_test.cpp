@@ -182,5 +182,33 @@ TEST(Stack, WrongCallsAreErrors) {
   EXPECT_EQ(stack.windows(), 0);
 }
 
+// Under the identity y is the current, so dy and da have the same effect.
+TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
+  const std::vector<StackLayer> layers{
+      {.spec = {.neurons = 4}},
+      {.spec = {.rule = Rule::oja, .activation = Activation::identity, .neurons = 3},
+       .from = {Stack::input, 0}}};
+  const std::vector<float> x = noise(3 * 2 * 2, 1), dy = noise(3 * 2 * 3, 2);
+  std::vector<float> dx[2]{std::vector<float>(x.size()), std::vector<float>(x.size())};
+  std::vector<std::vector<float>> gradients[2];
+  for (const std::size_t through_a : {std::size_t{0}, std::size_t{1}}) {
+    Stack stack(2, layers, {.batch = 2, .device = Device::cpu(1), .seed = 3, .current = true});
+    const std::span<const float> y = stack.forward({.steps = 3, .x = x});
+    EXPECT_EQ(copied(stack.current()), copied(y));
+    stack.backward(through_a == 1 ? std::span<const float>() : dy, dx[through_a],
+                   through_a == 1 ? dy : std::span<const float>());
+    for (const ParameterView& each : stack.parameters())
+      gradients[through_a].push_back(copied(each.gradient));
+  }
+  constexpr double tolerance = 1e-5;  // the sums have another order
+  EXPECT_LT(difference(dx[1], dx[0]), tolerance);
+  for (std::size_t k = 0; k < gradients[0].size(); ++k)
+    EXPECT_LT(difference(gradients[1][k], gradients[0][k]), tolerance);
+  Stack without(2, layers, {.batch = 2, .device = Device::cpu(1)});
+  without.forward({.steps = 3, .x = x});
+  EXPECT_TRUE(without.current().empty());
+  EXPECT_THROW(without.backward({}, {}, x), Error);
+}
+
 }  // namespace
 }  // namespace plasticity::testing

@@ -194,11 +194,12 @@ TEST(Windows, ChecksOnRefusesEveryChangeOfTheParameters) {
   network.backward(episode.target);
 }
 
-/// The loss sum dy y + sum dM M + sum dfinal final of a spec, in double.
+/// The loss sum dy y + sum da a + sum dM M + sum dfinal final of a spec, in double.
 class Loss {
  public:
   Loss(const Spec& spec, std::int64_t steps, MaskChoice masks, std::uint64_t seed)
-      : problem(make_test_case(spec, steps, B, seed, masks)), dmodulation_(steps * B, seed + 9) {}
+      : problem(with_current(make_test_case(spec, steps, B, seed, masks))),
+        dmodulation_(steps * B, seed + 9) {}
 
   double operator()(const TestCase& at) const {
     Buffers<double> buffers(at);
@@ -226,7 +227,7 @@ class Loss {
 
 std::vector<float> floats(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-TEST(Windows, GradientsOfStatesAndModulationMatchDifferences) {
+TEST(Windows, GradientsOfStatesModulationAndCurrentMatchDifferences) {
   std::mt19937_64 random(19);
   for (int trial = 0; trial < 20; ++trial) {
     Spec spec = random_spec(random, 5, 3);
@@ -254,6 +255,7 @@ TEST(Windows, GradientsOfStatesAndModulationMatchDifferences) {
                                         .hebb = initial["state.hebb"],
                                         .eligibility = initial["state.eligibility"]}},
                      {.modulation = dmodulation,
+                      .current = upstream.at("a"),
                       .final_state = {.y = upstream["state.y"],
                                       .c = upstream["state.c"],
                                       .hebb = upstream["state.hebb"],
@@ -306,6 +308,8 @@ TEST(Windows, UpstreamGradientsOfWrongSizesAreRefused) {
   const std::vector<float> some(4);
   std::vector<float> to(4);
   expect_refused([&] { network.backward({}, {}, {.modulation = some}); }, "no modulator");
+  expect_refused([&] { network.backward({}, {}, {.current = some}); },
+                 "upstream.current: expected 24 elements, got 4");
   expect_refused([&] { network.backward({}, {}, {.final_state = {.hebb = some}}); },
                  "upstream.final_state.hebb: expected 72 elements, got 4");
   expect_refused([&] { network.backward({}, {.initial_state = {.c = to}}); },

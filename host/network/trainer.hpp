@@ -1,0 +1,97 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "device/launch_graph.hpp"
+#include "network/adam.hpp"
+#include "network/implementation.hpp"
+#include "plasticity/trainer.hpp"
+
+namespace plasticity {
+
+/// The moments of one parameter, in device memory. A moment that the method does not use is empty.
+struct DeviceMoments {
+  DeviceMemory first{}, second{};
+  std::int64_t elements;
+
+  DeviceMoments(const UpdateOptions& update, Device device, std::int64_t count) : elements(count) {
+    const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(float);
+    if (uses_first_moment(update)) first = DeviceMemory(device, bytes);
+    if (uses_second_moment(update)) second = DeviceMemory(device, bytes);
+  }
+};
+using MomentsByName = std::map<std::string, DeviceMoments, std::less<>>;
+
+/// Identifies the launches of an iteration: T, B, and one bit per optional tensor. Two iterations with the
+/// same key launch the same kernels and differ only in pointers.
+using GraphKey = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
+
+/// The results of one iteration that the host reads.
+struct Results {
+  double loss;
+  std::int32_t not_finite;  // index of a trained tensor, or -1
+};
+
+/// The loss of an iteration: the squared error, the caller's function, or the cross-entropy of labels.
+struct Objective {
+  std::span<const float> target{};
+  std::span<const std::uint8_t> mask{};
+  const LossFunction* function = nullptr;                 // of y, or of the current
+  std::optional<std::span<const std::int64_t>> labels{};  // of the current
+  bool of_current = false;
+
+  /// Whether the host evaluates the loss.
+  bool on_host() const { return function != nullptr || labels; }
+};
+
+/// The tensors and memory of one iteration.
+struct Iteration {
+  ForwardArgs<float> forward;
+  BackwardArgs<float> backward;
+  SquaredErrorArgs error;
+  std::vector<std::string_view> names;  // of the trained tensors
+  std::vector<TrainedTensor> trained;
+  std::vector<ClippedGroup> clipped;
+  const UpdateScales* scales = nullptr;
+  std::int32_t* not_finite = nullptr;
+  Tape tape;
+  Scratch scratch;
+};
+
+struct Trainer::Implementation {
+  Network::Implementation& network;
+  OptimizerOptions options;
+  Reduction reduction;
+  std::int64_t steps = 0, skipped = 0;
+  MomentsByName moments{};
+  DeviceMemory inputs{}, tape{}, results{}, y{}, current{}, modulation{};
+  DeviceMemory gradient{};  // dy, or da of a loss of the current
+  PageLocked upload{};
+  std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
+
+  std::size_t y_elements = 0, modulation_elements = 0;  // of the last step
+  std::vector<float> host_y{}, host_modulation{};       // used on a GPU only
+  bool y_is_on_host = false, modulation_is_on_host = false;
+
+  Device device() const { return network.options.device; }
+  Stream stream() const { return network.options.stream; }
+  bool on_cpu() const { return device().kind() == DeviceKind::cpu; }
+
+  double step(const Sequence& sequence, const Objective& objective);
+  double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
+  void add_moments(Iteration& it, MomentsByName& fresh) const;
+  void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
+  void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;
+  void launch(const Plan& plan, const Iteration& it);
+  std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
+                                   bool& is_on_host) const;
+};
+
+}  // namespace plasticity
