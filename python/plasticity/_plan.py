@@ -59,7 +59,8 @@ class Plan:
 
     Arrays are used in place. One that would have to be copied (its type, its layout or its device is another)
     is refused with ValueError. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
-    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). On a CUDA device `out`, `tape` and `scratch`
+    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The current "a" [T,B,N], to which the activation
+    is applied, is computed only into an array in `out`. On a CUDA device `out`, `tape` and `scratch`
     must be given, since the package has no arrays of its own there, and `stream` is a cudaStream_t as an integer.
 
     >>> import numpy
@@ -112,14 +113,15 @@ class Plan:
         call = _Call(self, "forward", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
         call.read_state("initial_state", state)
-        y, modulation = call.write("y"), call.write("modulation")
+        y, modulation = call.write_outputs()
         final = State(*(call.write(f"final_state.{name}") for name in STATE))
         call.run(tape, scratch, stream)
         return Result(y, modulation, final)
 
     def backward(self, parameters, tape, *, x=None, u=None, pre=None, rate=None, reset=None, length=None, clamp=None,
-                 clamp_value=None, dy=None, dfinal_state=None, scratch=None, out=None, stream=None) -> Gradients:
-        """The gradients of the forward pass that wrote the tape, from upstream gradients `dy` and `dfinal_state`.
+                 clamp_value=None, dy=None, da=None, dfinal_state=None, scratch=None, out=None, stream=None) -> Gradients:
+        """The gradients of the forward pass that wrote the tape, from upstream gradients `dy`, `da` and
+        `dfinal_state`.
 
         Parameters, inputs and masks are those given to forward. Gradients of parameters are added to arrays in `out`.
         """
@@ -128,6 +130,7 @@ class Plan:
         call = _Call(self, "backward", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
         call.read("dy", dy)
+        call.read("da", da)
         call.read_state("dfinal_state", dfinal_state)
         weights = {name: call.write(f"dparameters.{name}", zero=True) for name in self.spec.parameters}
         given = {name for name, value in zip(INPUTS, (x, u, pre, rate)) if value is not None}
@@ -149,7 +152,7 @@ class Plan:
         """One step, T = 1, of a network that acts: moves `live` on. Returns y [1,B,N] and modulation [1,B] or None."""
         call = _Call(self, "step", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, None, clamp, clamp_value))
-        y, modulation = call.write("y"), call.write("modulation")
+        y, modulation = call.write_outputs()
         call.run(live, scratch, stream)
         return y, modulation
 
@@ -209,6 +212,12 @@ class _Call:
             value = numpy.zeros(shape, plan._dtype) if zero else numpy.empty(shape, plan._dtype)
         self._add(name, View(name, value, writable=True))
         return value
+
+    def write_outputs(self):
+        """y and modulation; the current too if `out` has it."""
+        if "a" in self.out:
+            self.write("a")
+        return self.write("y"), self.write("modulation")
 
     def _add(self, name, view):
         real = "float64" if self.plan._options.precision == "f64" else "float32"

@@ -72,6 +72,25 @@ def test_results_go_where_they_are_asked_to():
         plan.forward(parameters, x=x, out={"z": y})
 
 
+def test_the_current_and_its_gradient():
+    spec, parameters, x = small("f8", cell="feedforward", rule="oja", activation="softmax")
+    plan = Plan(spec, steps=5, batch=2, precision="f64")
+    a, first, tape = numpy.empty((5, 2, 4)), numpy.empty((1, 2, 4)), plan.make_tape()
+    y = plan.forward(parameters, pre=x, tape=tape, out={"a": a}).y
+    numpy.testing.assert_allclose(y, numpy.exp(a) / numpy.exp(a).sum(-1, keepdims=True), rtol=1e-12)
+    one = Plan(spec, batch=2, precision="f64")
+    one.step(parameters, one.load(), pre=x[:1], out={"a": first})
+    assert numpy.array_equal(first, a[:1])
+    # Only the last step's y has a gradient, so none reaches it through the trace: da is the softmax's adjoint of dy.
+    dy, da = numpy.zeros_like(y), numpy.zeros_like(y)
+    dy[-1] = x[0, :, :1] + numpy.arange(4)
+    da[-1] = y[-1] * (dy[-1] - (y[-1] * dy[-1]).sum(-1, keepdims=True))
+    through_y, through_a = plan.backward(parameters, tape, pre=x, dy=dy), plan.backward(parameters, tape, pre=x, da=da)
+    for name, value in through_y.parameters.items():
+        assert numpy.abs(value).max() > 0
+        numpy.testing.assert_allclose(through_a.parameters[name], value, rtol=1e-10, atol=1e-14)
+
+
 def test_arrays_that_would_be_copied_are_refused():
     spec, parameters, x = small()
     plan = Plan(spec, steps=5, batch=2)

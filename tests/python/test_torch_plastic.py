@@ -49,17 +49,17 @@ def test_parity(case, dtype, masks_as):
 
 @pytest.mark.parametrize("spec", all_specs(), ids=lambda s: f"{s.cell}-{s.rule}-{s.rate}-{s.eligibility}")
 def test_gradcheck(spec):
-    """Every cell x rule x rate x eligibility, over all outputs: y, modulation and the final state."""
+    """Every cell x rule x rate x eligibility, over all outputs: y, modulation, the final state and the current."""
     parameters, inputs, state = draw(spec)
     names = [*parameters, *inputs, *state]
 
     def run(*tensors):
         named = dict(zip(names, tensors))
-        y, modulation, final = plastic(
+        y, modulation, final, a = plastic(
             spec, {name: named[name] for name in parameters}, **{name: named[name] for name in inputs},
-            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)},
+            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)}, return_current=True,
         )
-        return [each for each in (y, modulation, *final) if each is not None]
+        return [each for each in (y, modulation, *final, a) if each is not None]
 
     tensors = [*parameters.values(), *inputs.values(), *state.values()]
     assert torch.autograd.gradcheck(run, tensors, fast_mode=True)
@@ -154,6 +154,18 @@ def test_bf16_tapes_are_near():
     assert tapes[1] < .7 * tapes[0]
     with pytest.raises(ValueError, match="precision: expected f64"):
         plastic(spec, {name: value.double() for name, value in parameters.items()}, u=inputs["u"].double(), precision="bf16")
+
+
+@pytest.mark.parametrize("label, gradient", [(1, [1, -1]), (0, [0, 0])])
+def test_cross_entropy_of_a_saturated_softmax(label, gradient):
+    spec = Spec("feedforward", activation="softmax", inputs=1, neurons=2)
+    zeros = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
+    u = torch.tensor([[[120., -120.]]], requires_grad=True)
+    y, _, _, a = plastic(spec, zeros, pre=torch.ones(1, 1, 1), u=u, return_current=True)
+    assert y.tolist() == [[[1, 0]]] and torch.equal(a, u)
+    loss = torch.nn.functional.cross_entropy(a[0], torch.tensor([label]))
+    loss.backward()
+    assert loss == (240 if label else 0) and u.grad.tolist() == [[gradient]]
 
 
 def test_second_derivative_is_refused():

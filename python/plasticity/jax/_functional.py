@@ -23,11 +23,12 @@ class _Call(NamedTuple):
 
     spec: Spec
     options: Options
+    current: bool
 
     @property
     def outputs(self):
         final = [f"final_state.{name}" for name in self.spec.state_of(1)]
-        return ("y", *(["modulation"] if self.spec.has_modulator else []), *final)
+        return ("y", *(["modulation"] if self.spec.has_modulator else []), *final, *(["a"] if self.current else []))
 
     def shape(self, name):
         return self.spec.shape(name, self.options.steps, self.options.batch)
@@ -39,7 +40,7 @@ def _padded(size):
 
 def _foreign(call, function, names, arrays, results):
     """Runs the handler. `results`: name -> (shape, dtype)."""
-    spec, options = call
+    spec, options = call.spec, call.options
     c = spec._as_c()
     numbers = [
         c.cell, c.rule, c.rate, c.eligibility, c.alpha, c.activation, c.modulator_source, c.inputs, c.neurons,
@@ -169,7 +170,8 @@ def plastic(
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
-) -> Tuple[Array, Optional[Array], State]:
+    return_current: bool = False,
+) -> Union[Tuple[Array, Optional[Array], State], Tuple[Array, Optional[Array], State, Array]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
     Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad
@@ -211,7 +213,7 @@ def plastic(
         steps, batch, "bf16" if precision == "bf16" else _REAL[dtype], (_c.CUDA if gpu else _c.CPU, 0), 0,
         checkpoint_interval, memory_budget, execution,
     )
-    call = _Call(spec, options)
+    call = _Call(spec, options, return_current)
     for name, value in {**floats, **masks}.items():
         shape = call.shape(name)
         if shape is None:
@@ -227,7 +229,8 @@ def plastic(
         masks["masks.length"] = _int64(masks["masks.length"])
     results = _plastic(call, floats, masks)
     final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
-    return results["y"], results.get("modulation"), final
+    three = results["y"], results.get("modulation"), final
+    return (*three, results["a"]) if return_current else three
 
 
 def _sequence_sizes(floats):

@@ -22,8 +22,8 @@ def _without_inputs(spec):
 
 
 @functools.lru_cache(maxsize=4096)
-def _network(spec, bf16, checkpoint_interval, memory_budget, execution, names):
-    return Network(spec, bf16, checkpoint_interval, memory_budget, execution, names)
+def _network(*fields):
+    return Network(*fields)
 
 
 def _state_items(state):
@@ -68,15 +68,20 @@ def plastic(
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
-) -> Tuple[Tensor, Optional[Tensor], State]:
+    return_current: bool = False,
+) -> Union[Tuple[Tensor, Optional[Tensor], State], Tuple[Tensor, Optional[Tensor], State, Tensor]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
+
+    return_current=True returns a fourth item, the current a [T,B,N] to which the activation is applied (of an LSTM: that
+    of the candidate). A loss of it has a gradient even if the activation is saturated, for example
+    torch.nn.functional.cross_entropy.
 
     `parameters` has the names of files: "w", "alpha", "modulator.weight". The inputs are x [T,B,I] (through w_in and b),
     u [T,B,N], of an LSTM [T,B,4N] (a current, added to that of x), pre [T,B,I] (feed-forward) and rate [T,B,N] (external). An absent state, or tensor of
     it, is zero. reset [T,B] zeroes the state before a step; from step length[b] on the outputs are zero and the state
     stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64) is converted.
 
-    Gradients reach inputs, parameters and the initial state, from y, the final state and modulation. A gradient of the
+    Gradients reach inputs, parameters and the initial state, from y, the current, the final state and modulation. A gradient of the
     modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one device and of one
     type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape (on a GPU all traces) as bfloat16.
     Under autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on
@@ -130,10 +135,10 @@ def plastic(
         raise bad_argument("execution", "one of " + ", ".join(_c.EXECUTION), repr(execution))
 
     if torch.compiler.is_compiling() or not _operators.is_eager(tensors):
-        text = to_text(spec, bf16, checkpoint_interval, memory_budget, execution, names)
+        text = to_text(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, names)
         results = torch.ops.plasticity.forward(text, tensors, record)
     else:
-        network = _network(spec, bf16, checkpoint_interval, memory_budget, execution, tuple(names))
+        network = _network(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, tuple(names))
         results = _operators.call(network, tensors, record)
 
     index, modulation = 1, None
@@ -146,4 +151,5 @@ def plastic(
         if present:
             final[k] = results[index]
             index += 1
-    return results[0], modulation, State(final[0], final[1], final[2], final[3])
+    state = State(final[0], final[1], final[2], final[3])
+    return (results[0], modulation, state, results[index]) if return_current else (results[0], modulation, state)

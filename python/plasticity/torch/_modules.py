@@ -146,14 +146,14 @@ class PlasticModule(nn.Module):
     def _inputs(self, x, current):
         raise NotImplementedError
 
-    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value):
+    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_current=False):
         return plastic(
             self.spec, self.library_parameters(), **self._inputs(x, current), rate=rate, state=state, reset=reset,
             length=length, clamp=clamp, clamp_value=clamp_value, precision=self.precision,
-            checkpoint_interval=self.checkpoint_interval, memory_budget=self.memory_budget,
+            checkpoint_interval=self.checkpoint_interval, memory_budget=self.memory_budget, return_current=return_current,
         )
 
-    def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation):
+    def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_current):
         packed = None
         if isinstance(x, PackedSequence):
             packed, (x, lengths) = x, pad_packed_sequence(x)
@@ -169,19 +169,20 @@ class PlasticModule(nn.Module):
 
         if lengths is not None:
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
-        y, modulation, final = self._run(
+        y, modulation, final, *a = self._run(
             time_major(x), state, time_major(rate), time_major(current), time_major(reset), lengths, time_major(clamp),
-            time_major(clamp_value),
+            time_major(clamp_value), return_current,
         )
-        if packed is not None:
-            output = _pack_like(packed, y, lengths)
-        else:
-            output = y.transpose(0, 1) if turn else y
-        if not return_modulation:
-            return output, final
-        if modulation is not None and turn:
-            modulation = modulation.transpose(0, 1)
-        return output, final, modulation
+
+        def like_input(sequence):
+            if packed is not None:
+                return _pack_like(packed, sequence, lengths)
+            return sequence.transpose(0, 1) if turn else sequence
+
+        results = [like_input(y), final]
+        if return_modulation:
+            results.append(modulation.transpose(0, 1) if modulation is not None and turn else modulation)
+        return (*results, *map(like_input, a))
 
 
 def _pack_like(packed, y, lengths):
@@ -213,14 +214,17 @@ class _Recurrent(PlasticModule):
         clamp: Optional[Tensor] = None,
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
+        return_current: bool = False,
     ):
         """Runs a sequence [T,B,I], or [B,T,I] with batch_first, or a PackedSequence. Returns (output, state).
 
         lengths [B]: from there on a sample's output is zero and its state stays. reset [T,B]: the sample's state is zero
         before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output is clamp_value. All of
         them are [B,T,…] with batch_first. return_modulation=True returns (output, state, modulation [T,B]).
+        return_current=True appends the current to which the activation is applied, in the form of the output.
         """
-        return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation)
+        return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation,
+                              return_current)
 
 
 class PlasticRNN(_Recurrent):
@@ -328,6 +332,8 @@ class PlasticLinear(PlasticModule):
         clamp: Optional[Tensor] = None,
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
+        return_current: bool = False,
     ):
         """As PlasticRNN.forward(), with an input current [T,B,N] of its own: a bias, or the label of a sample."""
-        return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation)
+        return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation,
+                              return_current)

@@ -24,11 +24,12 @@ class Network(NamedTuple):
     checkpoint_interval: int
     memory_budget: int
     execution: str
+    current: bool
     names: Tuple[str, ...]
 
     @property
     def outputs(self):
-        return _outputs(self.spec)
+        return _outputs(self.spec, self.current)
 
     def sizes(self, tensors):
         """(T, B) of the call."""
@@ -49,19 +50,19 @@ class Network(NamedTuple):
 
 
 @functools.lru_cache(maxsize=None)
-def _outputs(spec):
+def _outputs(spec, current):
     final = [f"final_state.{name}" for name in spec.state_of(1)]
-    return ("y", *(["modulation"] if spec.has_modulator else []), *final)
+    return ("y", *(["modulation"] if spec.has_modulator else []), *final, *(["a"] if current else []))
 
 
 _FIELDS = ("cell", "rule", "rate", "eligibility", "alpha", "activation", "modulator_source", "inputs", "neurons", "clip")
 
 
-def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, names):
+def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, current, names):
     """The string that the operators take. torch.compile traces this, so it is plain string work."""
     return (
         f"{spec._text} {'bf16' if bf16 else 'real'} {checkpoint_interval} {memory_budget} "
-        f"{execution}: {' '.join(names)}"
+        f"{execution} {'current' if current else 'none'}: {' '.join(names)}"
     )
 
 
@@ -70,10 +71,11 @@ def from_text(text):
     """The Network of such a string. Raises ValueError for any other."""
     head, colon, names = text.partition(":")
     words = head.split()
-    if not colon or len(words) != len(_FIELDS) + 4:
-        raise FormatError(f"network: expected a spec, four options, a colon and names, got {text!r}")
+    if not colon or len(words) != len(_FIELDS) + 5:
+        raise FormatError(f"network: expected a spec, five options, a colon and names, got {text!r}")
     spec = Spec(*words[:7], int(words[7]), int(words[8]), float(words[9]))
-    return Network(spec, words[10] == "bf16", int(words[11]), int(words[12]), words[13], tuple(names.split()))
+    return Network(spec, words[10] == "bf16", int(words[11]), int(words[12]), words[13], words[14] == "current",
+                   tuple(names.split()))
 
 
 @functools.lru_cache(maxsize=1024)
