@@ -49,11 +49,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   partial = arena.take<float>(groups * P * N);
 
   const std::int64_t largest = std::max({P * N, lstm ? 2 * N * N : 0, projected ? I * width : 0});
-  blas.bytes = BlasWorkspace::bytes_for(largest);
-  const std::size_t slack = BlasWorkspace::alignment;
-  auto address =
-      reinterpret_cast<std::uintptr_t>(arena.take<std::byte>(static_cast<std::int64_t>(blas.bytes + slack)));
-  blas.data = reinterpret_cast<void*>((address + slack - 1) / slack * slack);
+  blas = BlasWorkspace::take(arena, largest);
 }
 
 std::size_t CudaPlan::BackwardMemory::bytes(const CudaPlan& plan) {

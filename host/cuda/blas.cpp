@@ -36,6 +36,13 @@ std::size_t BlasWorkspace::bytes_for(std::int64_t elements) {
   return std::clamp(static_cast<std::size_t>(elements) * sizeof(float) * splits, min_bytes, max_bytes);
 }
 
+BlasWorkspace BlasWorkspace::take(Arena& arena, std::int64_t elements) {
+  const std::size_t bytes = bytes_for(elements);
+  auto address =
+      reinterpret_cast<std::uintptr_t>(arena.take<std::byte>(static_cast<std::int64_t>(bytes + alignment)));
+  return {reinterpret_cast<void*>((address + alignment - 1) / alignment * alignment), bytes};
+}
+
 Blas::Blas(BlasHandle& handle, cudaStream_t stream, BlasWorkspace workspace) : loan_(handle) {
   check_blas(cublasSetStream(loan_.blas, stream), "cublasSetStream");
   check_blas(cublasSetWorkspace(loan_.blas, workspace.data, workspace.bytes), "cublasSetWorkspace");

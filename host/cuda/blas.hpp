@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <mutex>
 
+#include "base/arena.hpp"
+
 namespace plasticity::cuda {
 
 /// The cuBLAS handle of one device. One call uses it at a time, only while it puts products on its stream, so
@@ -36,6 +38,8 @@ struct BlasWorkspace {
   static constexpr std::size_t alignment = 256;
   /// The size for a result of that many elements, at most the 32 MiB that NVIDIA recommends for Hopper.
   static std::size_t bytes_for(std::int64_t elements);
+  /// Takes a workspace for a result of that many elements, aligned.
+  static BlasWorkspace take(Arena& arena, std::int64_t elements);
 };
 
 /// cuBLAS on one stream, for a scope, in fp32 without TF32. Afterwards the handle refers neither to the

@@ -39,14 +39,8 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
 std::int64_t CudaPlan::tiles() const { return (spec_.neurons + tile_columns - 1) / tile_columns; }
 
 void CudaPlan::check_grids() const {
-  constexpr std::int64_t max_blocks = 0x7fffffff;
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic(), I = spec_.inputs, B = options_.batch;
   const std::int64_t rows = std::max<std::int64_t>(options_.steps, 1) * B;
-  const auto check_blocks = [&](const char* argument, std::int64_t blocks) {
-    if (blocks <= max_blocks) return;
-    throw_error(ErrorCode::unsupported, argument,
-                str_cat("a launch of at most ", max_blocks, " blocks on a CUDA device"), str_cat(blocks));
-  };
   check_blocks("options.batch", B * tiles());
   check_blocks("options.steps", product_blocks(rows, std::max(width(), I)));
   check_blocks("options.batch", segment_blocks(B, N, P));

@@ -167,10 +167,20 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .clip_gradients = run_clip_gradients,
                       .find_not_finite = run_find_not_finite,
                       .update_step = run_update_step,
+                      .linear_scratch_bytes = linear_scratch_bytes,
+                      .linear_forward = run_linear_forward,
+                      .linear_backward = run_linear_backward,
                       .begin_range = begin_range,
                       .end_range = end_range};
 
 }  // namespace
+
+void check_blocks(const char* argument, std::int64_t blocks) {
+  constexpr std::int64_t max_blocks = 0x7fffffff;
+  if (blocks <= max_blocks) return;
+  throw_error(ErrorCode::unsupported, argument,
+              str_cat("a launch of at most ", max_blocks, " blocks on a CUDA device"), str_cat(blocks));
+}
 
 void check_no_earlier_error() {
   const cudaError_t earlier = cudaPeekAtLastError();

@@ -27,6 +27,9 @@ class CurrentDevice {
   bool changed_ = false;
 };
 
+/// Throws Error(unsupported) that names `argument` if a launch would have more blocks than CUDA permits.
+void check_blocks(const char* argument, std::int64_t blocks);
+
 /// Throws Error(device_unavailable) if the thread's last CUDA error is set, by an earlier call of the
 /// program. CUB checks the last error after a launch and would report that error as its own.
 void check_no_earlier_error();

@@ -3,10 +3,11 @@
 #include <cstddef>
 #include <span>
 
+#include "plasticity/linear.hpp"
 #include "plasticity/training.hpp"
 
-// The calls of plasticity/training.hpp on a GPU. Sizes and required tensors are already checked; these
-// functions check that pointers belong to the device.
+// The calls of plasticity/training.hpp and plasticity/linear.hpp on a GPU. Sizes and required tensors are
+// already checked; these functions check that pointers belong to the device.
 namespace plasticity::cuda {
 
 std::size_t training_scratch_bytes();
@@ -17,5 +18,8 @@ void run_find_not_finite(int index, Stream stream, std::span<const TrainedTensor
                          std::int32_t* found);
 void run_update_step(int index, Stream stream, std::span<const TrainedTensor> tensors,
                      const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto);
+std::size_t linear_scratch_bytes(int index, std::int64_t inputs, std::int64_t outputs);
+void run_linear_forward(int index, Stream stream, const LinearArgs& args);
+void run_linear_backward(int index, Stream stream, const LinearGradientArgs& args, Scratch scratch);
 
 }  // namespace plasticity::cuda

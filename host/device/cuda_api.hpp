@@ -6,6 +6,7 @@
 #include <string>
 
 #include "device/launch_graph.hpp"
+#include "plasticity/linear.hpp"
 #include "plasticity/plan.hpp"
 #include "plasticity/training.hpp"
 
@@ -36,12 +37,20 @@ struct CudaApi {
                           std::int32_t* found);
   void (*update_step)(int index, Stream stream, std::span<const TrainedTensor> tensors,
                       const UpdateOptions& options, const UpdateScales* scales, const std::int32_t* veto);
+  std::size_t (*linear_scratch_bytes)(int index, std::int64_t inputs, std::int64_t outputs);
+  void (*linear_forward)(int index, Stream stream, const LinearArgs& args);
+  void (*linear_backward)(int index, Stream stream, const LinearGradientArgs& args, Scratch scratch);
   void (*begin_range)(const char* name) noexcept;  // a range in a profiler's timeline
   void (*end_range)() noexcept;
 };
 
 /// Null if the program does not link the CUDA library.
 const CudaApi* cuda_api();
+
+/// Null if `device` is the CPU.
+inline const CudaApi* cuda_api_of(Device device) {
+  return device.kind() == DeviceKind::cuda ? cuda_api() : nullptr;
+}
 
 /// `api` must stay valid until the program ends. Exported although it is internal, because the CUDA library
 /// is a library of its own.

@@ -6,13 +6,14 @@
 
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
-#include "cpu/sweeps/products.hpp"
+#include "plan/staging.hpp"
 #include "plasticity/owner.hpp"
 
 namespace plasticity {
 
-Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name)
-    : inputs_(inputs), outputs_(outputs), name_(std::move(name)) {
+Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name, Device device,
+               Stream stream)
+    : inputs_(inputs), outputs_(outputs), name_(std::move(name)), device_(device), stream_(stream) {
   if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
   if (outputs < 1) bad_argument("outputs", "at least 1", str_cat(outputs));
   constexpr std::int64_t max_elements = std::int64_t{1} << 48;  // as for the tensors of a plan
@@ -51,37 +52,47 @@ std::int64_t Linear::checked_rows(std::span<const float> x, std::span<const floa
 
 void Linear::forward(std::span<const float> x, std::span<float> y) const {
   const std::int64_t rows = checked_rows(x, y, "y");
-  for (std::int64_t row = 0; row < rows; ++row)
-    std::copy(bias_.begin(), bias_.end(), y.data() + row * outputs_);
-  cpu::products<float>(cpu::instruction_set())
-      .multiply(rows, outputs_, inputs_, x.data(), inputs_, weight_.data(), outputs_, y.data(), outputs_);
+  LinearArgs args{.rows = rows,
+                  .inputs = inputs_,
+                  .outputs = outputs_,
+                  .x = x.data(),
+                  .weight = weight_.data(),
+                  .bias = bias_.data(),
+                  .y = y.data()};
+  Staging staging(device_, stream_, buffers_.tensors);
+  staging.read(args.x, rows * inputs_);
+  staging.read(args.weight, inputs_ * outputs_);
+  staging.read(args.bias, outputs_);
+  staging.write(args.y, rows * outputs_);
+  staging.send();
+  linear_forward(device_, stream_, args);
+  staging.fetch();
 }
 
 void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx) {
   const std::int64_t rows = checked_rows(x, dy, "dy");
   if (!dx.empty() && dx.size() != x.size())
     bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
-  const cpu::Products<float>& products = cpu::products<float>(cpu::instruction_set());
-  std::vector<const float*> x_rows(static_cast<std::size_t>(rows)), dy_rows(x_rows.size());
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* const dy_row = dy.data() + row * outputs_;
-    for (std::int64_t k = 0; k < outputs_; ++k) bias_gradient_[static_cast<std::size_t>(k)] += dy_row[k];
-    x_rows[static_cast<std::size_t>(row)] = x.data() + row * inputs_;
-    dy_rows[static_cast<std::size_t>(row)] = dy_row;
-  }
-  products.outer(0, inputs_, outputs_, rows, x_rows.data(), dy_rows.data(), 0, weight_gradient_.data(),
-                 outputs_);
-  if (dx.empty()) return;
-  std::vector<float> transposed(weight_.size());
-  for (std::int64_t i = 0; i < inputs_; ++i) {
-    for (std::int64_t k = 0; k < outputs_; ++k) {
-      transposed[static_cast<std::size_t>(k * inputs_ + i)] =
-          weight_[static_cast<std::size_t>(i * outputs_ + k)];
-    }
-  }
-  std::fill(dx.begin(), dx.end(), 0.0f);
-  products.multiply(rows, inputs_, outputs_, dy.data(), outputs_, transposed.data(), inputs_, dx.data(),
-                    inputs_);
+  LinearGradientArgs args{.rows = rows,
+                          .inputs = inputs_,
+                          .outputs = outputs_,
+                          .x = x.data(),
+                          .weight = dx.empty() ? nullptr : weight_.data(),
+                          .dy = dy.data(),
+                          .dweight = weight_gradient_.data(),
+                          .dbias = bias_gradient_.data(),
+                          .dx = dx.empty() ? nullptr : dx.data()};
+  Staging staging(device_, stream_, buffers_.tensors);
+  staging.read(args.x, rows * inputs_);
+  staging.read(args.weight, inputs_ * outputs_);
+  staging.read(args.dy, rows * outputs_);
+  staging.update(args.dweight, inputs_ * outputs_);
+  staging.update(args.dbias, outputs_);
+  staging.write(args.dx, rows * inputs_);
+  staging.send();
+  make_room(buffers_.scratch, device_, linear_scratch_bytes(device_, inputs_, outputs_));
+  linear_backward(device_, stream_, args, buffers_.scratch.as<Scratch>());
+  staging.fetch();
 }
 
 void Linear::zero_gradients() {

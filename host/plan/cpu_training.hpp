@@ -2,9 +2,11 @@
 
 #include <span>
 
+#include "plasticity/linear.hpp"
 #include "plasticity/training.hpp"
 
-// The functions of training.hpp on the CPU, for checked arguments. host/cpu/training.cpp implements them.
+// The functions of training.hpp and linear.hpp on the CPU, for checked arguments. host/cpu/training.cpp and
+// host/cpu/linear.cpp implement them.
 namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args);
@@ -12,5 +14,7 @@ void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, dou
 std::int32_t find_not_finite(std::span<const TrainedTensor> tensors);
 void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& options,
                  const UpdateScales& scales);
+void linear_forward(const LinearArgs& args);
+void linear_backward(const LinearGradientArgs& args);
 
 }  // namespace plasticity::cpu

@@ -11,8 +11,6 @@
 namespace plasticity {
 namespace {
 
-const CudaApi* cuda_api_of(Device device) { return device.kind() == DeviceKind::cuda ? cuda_api() : nullptr; }
-
 // The names of tensors are built only for an error.
 void check_pointer(const void* pointer, std::int64_t elements, const char* name) {
   if (pointer == nullptr && elements > 0) bad_argument(name, str_cat(elements, " elements"), "null");

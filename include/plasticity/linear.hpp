@@ -8,28 +8,70 @@
 #include <vector>
 
 #include "plasticity/config.h"
+#include "plasticity/device.hpp"
+#include "plasticity/device_memory.hpp"
 #include "plasticity/io/safetensors.hpp"
+#include "plasticity/memory.hpp"
 #include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
 
-/// A linear layer on the CPU, y = x W + b, with W [inputs, outputs] and b [outputs]. Initial parameters are
-/// uniform in +-1/sqrt(inputs). Their names are NAME.weight and NAME.bias.
+/// Arguments of linear_forward(): y = x W + b. Pointers are to memory of the device.
+struct LinearArgs {
+  std::int64_t rows = 0, inputs = 0, outputs = 0;  ///< sizes, at least 0
+  const float* x = nullptr;                        ///< [rows,inputs]
+  const float* weight = nullptr;                   ///< [inputs,outputs] W
+  const float* bias = nullptr;                     ///< [outputs] b
+  float* y = nullptr;                              ///< [rows,outputs] out; must not overlap another tensor
+};
+
+/// Arguments of linear_backward(). Pointers are to memory of the device.
+struct LinearGradientArgs {
+  std::int64_t rows = 0, inputs = 0, outputs = 0;  ///< sizes, at least 0
+  const float* x = nullptr;                        ///< [rows,inputs] as in forward
+  const float* weight = nullptr;                   ///< [inputs,outputs] as in forward; may be null without dx
+  const float* dy = nullptr;                       ///< [rows,outputs] upstream gradient of y
+  float* dweight = nullptr;  ///< [inputs,outputs] out: the gradient is ADDED to the current values
+  float* dbias = nullptr;    ///< [outputs] out: the gradient is ADDED to the current values
+  float* dx = nullptr;       ///< [rows,inputs] out: overwritten, or null; must not overlap another tensor
+};
+
+/// Returns the scratch bytes of linear_backward() for a matrix of this size.
+PLASTICITY_API std::size_t linear_scratch_bytes(Device device, std::int64_t inputs, std::int64_t outputs);
+
+/// @{
+/// Core calls on the caller's buffers and stream. They neither allocate device memory nor wait. A row of y
+/// and of dx has the same bits alone and among other rows. Throw Error(invalid_argument) for a negative size
+/// or a null pointer.
+PLASTICITY_API void linear_forward(Device device, Stream stream, const LinearArgs& args);
+PLASTICITY_API void linear_backward(Device device, Stream stream, const LinearGradientArgs& args,
+                                    Scratch scratch);
+/// @}
+
+/// A linear layer, y = x W + b, with W [inputs, outputs] and b [outputs]. Initial parameters are uniform in
+/// +-1/sqrt(inputs). Their names are NAME.weight and NAME.bias.
+///
+/// All views that the calls take and return are in host memory. On a GPU each call copies its tensors and the
+/// parameters to the device and its results back, and waits for the stream. linear_forward() and
+/// linear_backward() work in device memory. Calls on a GPU, also const ones, are for one thread at a time.
 class PLASTICITY_API Linear {
  public:
-  /// Throws Error(invalid_argument) if a size is below 1 or W has more than 2^48 elements, and
-  /// Error(out_of_memory).
-  Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear");
+  /// `stream` is used on a GPU and must outlive the layer. Throws Error(invalid_argument) if a size is below
+  /// 1 or W has more than 2^48 elements, and Error(out_of_memory).
+  Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear",
+         Device device = Device::cpu(1), Stream stream = {});
 
   std::int64_t inputs() const { return inputs_; }    ///< width of x
   std::int64_t outputs() const { return outputs_; }  ///< width of y
+  Device device() const { return device_; }          ///< device that runs the layer
 
   /// Computes y [rows, outputs] from x [rows, inputs]. The number of rows follows from the size of x. y must
-  /// not overlap x. Throws Error(invalid_argument) if the sizes do not match.
+  /// not overlap x. Throws Error(invalid_argument) if the sizes do not match, and Error(out_of_memory).
   void forward(std::span<const float> x, std::span<float> y) const;
 
   /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
-  /// dx must not overlap x or dy. Throws Error(invalid_argument) if the sizes do not match.
+  /// dx must not overlap x or dy. Throws Error(invalid_argument) if the sizes do not match, and
+  /// Error(out_of_memory).
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx);
 
   void zero_gradients();                    ///< sets the gradients of W and b to zero
@@ -44,9 +86,23 @@ class PLASTICITY_API Linear {
 
  private:
   std::int64_t checked_rows(std::span<const float> x, std::span<const float> y, const char* name_of_y) const;
+
+  /// Device memory that the calls reuse. A copy of a layer begins without any.
+  struct Buffers {
+    Buffers() = default;
+    Buffers(const Buffers&) {}
+    Buffers(Buffers&&) noexcept = default;
+    Buffers& operator=(const Buffers&) { return *this; }
+    Buffers& operator=(Buffers&&) noexcept = default;
+    DeviceMemory tensors{}, scratch{};
+  };
+
   std::int64_t inputs_, outputs_;
   std::string name_;
+  Device device_;
+  Stream stream_;
   std::vector<float> weight_, bias_, weight_gradient_, bias_gradient_;
+  mutable Buffers buffers_{};
 };
 
 }  // namespace plasticity

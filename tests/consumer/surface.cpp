@@ -68,13 +68,18 @@ bool modules_work() {
   Trainer trainer(network, {.clip_norm = 1, .reduction = Reduction::relative});
   trainer.load(file);
   trainer.set_learning_rate(1e-2);
+  const auto no_loss = [](std::span<const float> a, std::span<float>) { return a.size() == 6 ? 0.0 : 1.0; };
+  const bool current_is_trained = network.current().empty() &&
+                                  trainer.step_on_current({.steps = 2, .x = x}, no_loss) == 0 &&
+                                  trainer.step_labels({.steps = 2, .x = x}, labels) > 0;
+  trainer.load(file);
   const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&
                        trainer.y().size() == 6 && trainer.modulation().size() == 2;
   io::TensorFile resumed;
   trainer.save(resumed);
-  return trained && modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
-         network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1 &&
-         load_spec(resumed) == spec;
+  return trained && current_is_trained && modulated && loss > 0 && load_spec(file) == spec &&
+         network.state("hebb").size() == 9 && network.parameter("w").size() == 9 && network.windows() == 0 &&
+         network.options().batch == 1 && load_spec(resumed) == spec;
 }
 
 /// squared_error(), clip_gradients() and adam_step() on the caller's buffers.
@@ -91,9 +96,30 @@ bool training_calls_work() {
   const std::array<TrainedTensor, 1> tensors{
       {{value.data(), gradient.data(), first.data(), second.data(), 2}}};
   clip_gradients(device, {}, tensors, 1, &norm, scratch.as<Scratch>());
+  std::array<float, 2> y{}, dweight{}, dbias{};
+  const std::array<float, 1> x{2};
+  linear_forward(device, {},
+                 {.rows = 1,
+                  .inputs = 1,
+                  .outputs = 2,
+                  .x = x.data(),
+                  .weight = value.data(),
+                  .bias = value.data(),
+                  .y = y.data()});
+  linear_backward(device, {},
+                  {.rows = 1,
+                   .inputs = 1,
+                   .outputs = 2,
+                   .x = x.data(),
+                   .dy = y.data(),
+                   .dweight = dweight.data(),
+                   .dbias = dbias.data()},
+                  {});
+  const bool linear =
+      y[1] == 6 && dweight[1] == 12 && dbias[1] == 6 && linear_scratch_bytes(device, 1, 2) == 0;
   const AdamScales scales = adam_scales({}, 1);
   adam_step(device, {}, tensors, {}, &scales);
-  return loss == 2.5 && norm > 2 && value[0] < 1;
+  return linear && loss == 2.5 && norm > 2 && value[0] < 1;
 }
 
 bool plan_works() {
