@@ -1,14 +1,11 @@
+#include "c/file.hpp"
+
 #include <array>
 #include <cstring>
 #include <iterator>
 
 #include "c/network.hpp"
 #include "c/spec.hpp"
-#include "plasticity/io/safetensors.hpp"
-
-struct plasticity_file {
-  plasticity::io::TensorFile file;
-};
 
 namespace plasticity::c {
 namespace {
@@ -143,12 +140,28 @@ plasticity_status plasticity_network_load(plasticity_network* network, const pla
   return guarded([&] { not_null(network, "network").network.load(not_null(file, "file").file); });
 }
 
+plasticity_status plasticity_network_save_state(const plasticity_network* network, plasticity_file* file) {
+  return guarded([&] { not_null(network, "network").network.save_state(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_network_load_state(plasticity_network* network, const plasticity_file* file) {
+  return guarded([&] { not_null(network, "network").network.load_state(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_optimizer_save(const plasticity_optimizer* optimizer, plasticity_file* file) {
+  return guarded([&] { not_null(optimizer, "optimizer").optimizer.save(not_null(file, "file").file); });
+}
+
+plasticity_status plasticity_optimizer_load(plasticity_optimizer* optimizer, const plasticity_file* file) {
+  return guarded([&] { not_null(optimizer, "optimizer").optimizer.load(not_null(file, "file").file); });
+}
+
 plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file) {
-  return guarded([&] { not_null(adam, "adam").adam.save(not_null(file, "file").file); });
+  return plasticity_optimizer_save(adam, file);
 }
 
 plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file) {
-  return guarded([&] { not_null(adam, "adam").adam.load(not_null(file, "file").file); });
+  return plasticity_optimizer_load(adam, file);
 }
 
 plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer, plasticity_file* file) {
@@ -160,5 +173,12 @@ plasticity_status plasticity_trainer_load(plasticity_trainer* trainer, const pla
 }
 
 plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec) {
-  return guarded([&] { not_null(spec, "spec") = c::from_spec(load_spec(not_null(file, "file").file)); });
+  return plasticity_file_spec_of(file, "", spec);
+}
+
+plasticity_status plasticity_file_spec_of(const plasticity_file* file, const char* name,
+                                          plasticity_spec* spec) {
+  return guarded([&] {
+    not_null(spec, "spec") = c::from_spec(load_spec(not_null(file, "file").file, &not_null(name, "name")));
+  });
 }

@@ -12,32 +12,12 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
   return {shape.size.begin(), shape.size.begin() + shape.rank};
 }
 
-/// Returns the shapes of a network's tensors: of parameters by name, of the state as "state.NAME".
-std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes_of(const Spec& spec,
-                                                                        std::int64_t batch) {
-  std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;
-  const auto add = [&](const char* prefix, auto group) {
-    for_each_tensor(spec, 0, batch, group,
-                    [&](std::string_view name, auto*, const std::optional<Shape>& shape) {
-                      if (shape) shapes[str_cat(prefix, name)] = dimensions(*shape);
-                    });
-  };
-  add("", Parameters<float>{});
-  add("state.", State<float>{});
-  return shapes;
-}
-
-template <class T>
-std::span<T> span_of(T* data, std::int64_t elements) {
-  return data == nullptr ? std::span<T>{} : std::span<T>(data, static_cast<std::size_t>(elements));
-}
-
 /// Takes the inputs of T steps, or their gradients, as views.
 template <class Views, class Real>
 void take_inputs(Arguments& arguments, const char* group, const Network& network, std::int64_t steps,
                  Views& views) {
   const Spec& spec = network.spec();
-  const std::int64_t T = steps, B = network.options().batch;
+  const std::int64_t T = steps, B = network.batch();
   Inputs<Real> inputs;
   arguments.take_group(spec, T, B, group, inputs);
   views.x = span_of(inputs.x, T * B * spec.inputs);
@@ -54,28 +34,22 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
     Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = take_sequence(arguments, network, steps);
     const RequestedOutputs outputs(arguments, network, steps);
+    float* const current = take_current(arguments, network, steps);
     arguments.check_all_used();
     of.recorded.reserve(of.recorded.size() + 1);
     const std::span<const float> y = records ? network.forward(sequence) : network.infer(sequence);
     if (records) of.recorded.push_back(steps);
-    if (outputs.wants_y()) outputs.copy_y(y);
-    if (outputs.wants_modulation()) outputs.copy_modulation(network.modulation());
+    copy_to(outputs.y, y);
+    copy_to(outputs.modulation, network.modulation());
+    copy_to(current, network.current());
   });
-}
-
-/// Returns the name of a parameter as static text.
-const char* constant_name(std::string_view name) {
-  for (const auto& member : Parameters<float>::members()) {
-    if (member.name == name) return member.name.data();
-  }
-  return "";
 }
 
 }  // namespace
 
 Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps) {
-  check_sizes(network.spec(), steps, network.options().batch);
-  const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
+  check_sizes(network.spec(), steps, network.batch());
+  const std::int64_t T = steps, B = network.batch(), N = network.spec().neurons;
   Sequence sequence{.steps = steps};
   take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);
   const Shape rows{{T, B}, 2}, all{{T, B, N}, 3};
@@ -87,17 +61,47 @@ Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_
 }
 
 RequestedOutputs::RequestedOutputs(Arguments& arguments, const Network& network, std::int64_t steps) {
-  const std::int64_t T = steps, B = network.options().batch, N = network.spec().neurons;
-  y_ = arguments.take<float>("y", Shape{{T, B, N}, 3});
-  modulation_ = arguments.take<float>("modulation", Shape{{T, B}, 2});
-  if (modulation_ != nullptr && !network.spec().has_modulator()) {
+  const std::int64_t T = steps, B = network.batch(), N = network.spec().neurons;
+  y = arguments.take<float>("y", Shape{{T, B, N}, 3});
+  modulation = arguments.take<float>("modulation", Shape{{T, B}, 2});
+  if (modulation != nullptr && !network.spec().has_modulator()) {
     bad_argument("modulation", "no tensor, because the network has no modulator", "a tensor");
   }
 }
 
-void RequestedOutputs::copy_y(std::span<const float> y) const { std::copy(y.begin(), y.end(), y_); }
-void RequestedOutputs::copy_modulation(std::span<const float> modulation) const {
-  std::copy(modulation.begin(), modulation.end(), modulation_);
+float* take_current(Arguments& arguments, const Network& network, std::int64_t steps) {
+  auto* const a = arguments.take<float>("a", Shape{{steps, network.batch(), network.spec().neurons}, 3});
+  if (a != nullptr && !network.options().current) {
+    bad_argument("a", "no tensor, because options.current is 0", "a tensor");
+  }
+  return a;
+}
+
+void list_parameters(const std::vector<ParameterView>& views, Shapes& shapes,
+                     plasticity_parameter* parameters, std::size_t capacity, std::size_t* count) {
+  not_null(count, "count") = views.size();
+  if (capacity < views.size())
+    bad_argument("capacity", str_cat("at least ", views.size()), str_cat(capacity));
+  for (std::size_t k = 0; k < views.size(); ++k) {
+    const ParameterView& view = views[k];
+    const auto& [name, shape] = *shapes.try_emplace(view.name, dimensions(view.shape)).first;
+    (&not_null(parameters, "parameters"))[k] = {name.c_str(),
+                                                host_view(view.value.data(), dtype_of<float>(), shape),
+                                                host_view(view.gradient.data(), dtype_of<float>(), shape)};
+  }
+}
+
+NetworkOptions to_options(const plasticity_network_options& from) {
+  return {.batch = from.batch,
+          .device = to_device(from.device, from.threads),
+          .precision = to_precision(from.precision),
+          .seed = from.seed,
+          .checkpoint_interval = from.checkpoint_interval,
+          .memory_budget = from.memory_budget,
+          .execution = to_execution(from.execution),
+          .stream = {static_cast<CUstream_st*>(from.stream)},
+          .name = from.name == nullptr ? "" : from.name,
+          .current = from.current != 0};
 }
 
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
@@ -141,7 +145,9 @@ void plasticity_network_options_init(plasticity_network_options* options) {
               .checkpoint_interval = 0,
               .memory_budget = 0,
               .execution = PLASTICITY_EXECUTION_AUTOMATIC,
-              .stream = nullptr};
+              .stream = nullptr,
+              .name = nullptr,
+              .current = 0};
 }
 
 plasticity_status plasticity_network_create(const plasticity_spec* spec,
@@ -150,16 +156,7 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
   return guarded([&] {
     plasticity_network*& out = not_null(network, "network");
     const plasticity_network_options& from = not_null(options, "options");
-    const Spec of = c::to_spec(not_null(spec, "spec"));
-    out = new plasticity_network{Network(of, {.batch = from.batch,
-                                              .device = c::to_device(from.device, from.threads),
-                                              .precision = c::to_precision(from.precision),
-                                              .seed = from.seed,
-                                              .checkpoint_interval = from.checkpoint_interval,
-                                              .memory_budget = from.memory_budget,
-                                              .execution = c::to_execution(from.execution),
-                                              .stream = {static_cast<CUstream_st*>(from.stream)}}),
-                                 c::shapes_of(of, from.batch)};
+    out = new plasticity_network{Network(c::to_spec(not_null(spec, "spec")), c::to_options(from))};
   });
 }
 
@@ -183,11 +180,13 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
     if (recorded.empty()) of.backward({});  // throws the error for a missing window
     const std::int64_t T = recorded.back(), B = of.options().batch, N = of.spec().neurons;
     c::Arguments list(arguments, count, Device::cpu(1));
-    const auto dy = c::span_of(list.take<const float>("dy", Shape{{T, B, N}, 3}), T * B * N);
+    const Shape all{{T, B, N}, 3};
+    const auto dy = c::span_of(list.take<const float>("dy", all), T * B * N),
+               da = c::span_of(list.take<const float>("da", all), T * B * N);
     SequenceGradients gradients;
     c::take_inputs<SequenceGradients, float>(list, "dinputs", of, T, gradients);
     list.check_all_used();
-    of.backward(dy, gradients);
+    of.backward(dy, gradients, {.current = da});
     recorded.pop_back();
   });
 }
@@ -197,10 +196,18 @@ plasticity_status plasticity_network_windows(const plasticity_network* network, 
 }
 
 plasticity_status plasticity_network_reset(plasticity_network* network) {
+  return plasticity_network_reset_batch(network, 0);
+}
+
+plasticity_status plasticity_network_reset_batch(plasticity_network* network, int64_t batch) {
   return guarded([&] {
-    not_null(network, "network").network.reset();
+    not_null(network, "network").network.reset(batch);
     network->recorded.clear();
   });
+}
+
+plasticity_status plasticity_network_batch(const plasticity_network* network, int64_t* batch) {
+  return guarded([&] { not_null(batch, "batch") = not_null(network, "network").network.batch(); });
 }
 
 plasticity_status plasticity_network_detach(plasticity_network* network) {
@@ -218,17 +225,7 @@ plasticity_status plasticity_network_parameters(plasticity_network* network, pla
                                                 size_t capacity, size_t* count) {
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
-    const std::vector<ParameterView> views = of.network.parameters();
-    not_null(count, "count") = views.size();
-    if (capacity < views.size())
-      bad_argument("capacity", str_cat("at least ", views.size()), str_cat(capacity));
-    for (std::size_t k = 0; k < views.size(); ++k) {
-      const ParameterView& view = views[k];
-      const auto& shape = of.shapes.find(view.name)->second;
-      (&not_null(parameters, "parameters"))[k] = {c::constant_name(view.name),
-                                                  host_view(view.value.data(), dtype_of<float>(), shape),
-                                                  host_view(view.gradient.data(), dtype_of<float>(), shape)};
-    }
+    c::list_parameters(of.network.parameters(), of.shapes, parameters, capacity, count);
   });
 }
 
@@ -236,8 +233,14 @@ plasticity_status plasticity_network_parameter(plasticity_network* network, cons
                                                plasticity_tensor* value) {
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
-    float* data = of.network.parameter(&not_null(name, "name")).data();
-    not_null(value, "value") = host_view(data, dtype_of<float>(), of.shapes.find(name)->second);
+    const std::string_view known = &not_null(name, "name");
+    float* data = of.network.parameter(known).data();
+    std::optional<Shape> shape = parameter_shape(of.network.spec(), known);
+    if (!shape) {  // NAME.w
+      shape = parameter_shape(of.network.spec(), known.substr(of.network.options().name.size() + 1));
+    }
+    not_null(value, "value") =
+        host_view(data, dtype_of<float>(), of.shapes.try_emplace(name, c::dimensions(*shape)).first->second);
   });
 }
 
@@ -252,7 +255,8 @@ plasticity_status plasticity_network_state(plasticity_network* network, const ch
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
     float* data = of.network.state(&not_null(name, "name")).data();
-    not_null(state, "state") =
-        host_view(data, dtype_of<float>(), of.shapes.find(str_cat("state.", name))->second);
+    std::vector<std::int64_t>& shape = of.shapes[str_cat("state.", name)];
+    shape = c::dimensions(*state_shape(of.network.spec(), of.network.batch(), name));
+    not_null(state, "state") = host_view(data, dtype_of<float>(), shape);
   });
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -9,15 +11,23 @@
 #include "plasticity/optimizer.hpp"
 #include "plasticity/trainer.hpp"
 
+namespace plasticity::c {
+
+/// The names and shapes of a handle's tensors. Views that the caller got point to them.
+using Shapes = std::map<std::string, std::vector<std::int64_t>, std::less<>>;
+
+}  // namespace plasticity::c
+
 /// A network, with the shapes and step counts that its C interface needs.
 struct plasticity_network {
   plasticity::Network network;
-  std::map<std::string, std::vector<std::int64_t>, std::less<>> shapes;  // views of its tensors point here
+  plasticity::c::Shapes shapes{};        // of parameters by name, of the state as "state.NAME"
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
 };
 
-struct plasticity_adam {
-  plasticity::Adam adam;
+/// Also the type plasticity_adam.
+struct plasticity_optimizer {
+  plasticity::Optimizer optimizer;
 };
 
 struct plasticity_trainer {
@@ -27,22 +37,37 @@ struct plasticity_trainer {
 
 namespace plasticity::c {
 
+NetworkOptions to_options(const plasticity_network_options& from);
+AdamOptions to_options(const plasticity_adam_options& from);
+OptimizerOptions to_options(const plasticity_optimizer_options& from);
+
+/// Returns a view of `elements` numbers, or an empty one for null.
+template <class T>
+std::span<T> span_of(T* data, std::int64_t elements) {
+  return data == nullptr ? std::span<T>{} : std::span<T>(data, static_cast<std::size_t>(elements));
+}
+
+/// Copies results to an output tensor of the caller, unless it is null.
+inline void copy_to(float* output, std::span<const float> values) {
+  if (output != nullptr) std::copy(values.begin(), values.end(), output);
+}
+
 /// Takes the inputs and masks of T steps. The result views the caller's tensors.
 Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps);
 
-/// The output arguments y and modulation of T steps. Either may be absent.
-class RequestedOutputs {
- public:
+/// The output arguments y and modulation of T steps. Absent ones are null.
+struct RequestedOutputs {
   RequestedOutputs(Arguments& arguments, const Network& network, std::int64_t steps);
-
-  bool wants_y() const { return y_ != nullptr; }
-  bool wants_modulation() const { return modulation_ != nullptr; }
-  void copy_y(std::span<const float> y) const;
-  void copy_modulation(std::span<const float> modulation) const;
-
- private:
-  float *y_, *modulation_;
+  float *y, *modulation;
 };
+
+/// Takes the output argument a of T steps, or null. Throws if the network does not keep the current.
+float* take_current(Arguments& arguments, const Network& network, std::int64_t steps);
+
+/// Lists the parameters for the caller, see plasticity_network_parameters(). Stores names and shapes in
+/// `shapes`.
+void list_parameters(const std::vector<ParameterView>& views, Shapes& shapes,
+                     plasticity_parameter* parameters, std::size_t capacity, std::size_t* count);
 
 /// Converts parameters for the optimiser. Throws Error(invalid_argument) unless they are dense float32
 /// tensors in host memory.

@@ -8,6 +8,7 @@ void plasticity_trainer_options_init(plasticity_trainer_options* options) {
   plasticity_adam_options_init(&options->adam);
   options->clip_norm = TrainerOptions{}.clip_norm;
   options->reduction = PLASTICITY_MEAN;
+  options->optimizer = nullptr;
 }
 
 plasticity_status plasticity_trainer_create(plasticity_network* network,
@@ -17,14 +18,11 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
     plasticity_trainer*& out = not_null(trainer, "trainer");
     plasticity_network& of = not_null(network, "network");
     const plasticity_trainer_options& from = not_null(options, "options");
-    out = new plasticity_trainer{
-        of, Trainer(of.network, {.adam = {.learning_rate = from.adam.learning_rate,
-                                          .beta1 = from.adam.beta1,
-                                          .beta2 = from.adam.beta2,
-                                          .epsilon = from.adam.epsilon,
-                                          .not_finite = static_cast<NotFinite>(from.adam.not_finite)},
-                                 .clip_norm = from.clip_norm,
-                                 .reduction = static_cast<Reduction>(from.reduction)})};
+    TrainerOptions to{.adam = c::to_options(from.adam),
+                      .clip_norm = from.clip_norm,
+                      .reduction = static_cast<Reduction>(from.reduction)};
+    if (from.optimizer != nullptr) to.optimizer = c::to_options(*from.optimizer);
+    out = new plasticity_trainer{of, Trainer(of.network, to)};
   });
 }
 
@@ -37,17 +35,24 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
     const Network& network = of.network.network;
     c::Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = c::take_sequence(arguments, network, steps);
-    const Shape all{{steps, network.options().batch, network.spec().neurons}, 3};
+    const Shape all{{steps, network.batch(), network.spec().neurons}, 3}, rows{{steps, network.batch()}, 2};
     const auto elements = static_cast<std::size_t>(all.elements());
+    const auto* labels = arguments.take<const std::int64_t>("labels", rows);
     const auto* target = arguments.take<const float>("target", all);
     const auto* mask = arguments.take<const std::uint8_t>("target_mask", all);
     const c::RequestedOutputs outputs(arguments, network, steps);
     arguments.check_all_used();
-    const double result = of.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
-                                          {mask, mask == nullptr ? 0 : elements});
+    if (labels != nullptr && (target != nullptr || mask != nullptr)) {
+      bad_argument("labels", "no tensor, because target or target_mask is given", "a tensor");
+    }
+    const double result =
+        labels != nullptr
+            ? of.trainer.step_labels(sequence, {labels, static_cast<std::size_t>(rows.elements())})
+            : of.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
+                              {mask, mask == nullptr ? 0 : elements});
     if (loss != nullptr) *loss = result;
-    if (outputs.wants_y()) outputs.copy_y(of.trainer.y());
-    if (outputs.wants_modulation()) outputs.copy_modulation(of.trainer.modulation());
+    if (outputs.y != nullptr) c::copy_to(outputs.y, of.trainer.y());  // on a GPU y() downloads it
+    if (outputs.modulation != nullptr) c::copy_to(outputs.modulation, of.trainer.modulation());
   });
 }
 

@@ -1,6 +1,6 @@
 /* The C interface of the library, for C programs and for bindings of other languages. It has the
-   functions and the terms of the C++ headers. plan.hpp, network.hpp, optimizer.hpp, trainer.hpp and
-   io/safetensors.hpp document each call in more detail.
+   functions and the terms of the C++ headers. plan.hpp, network.hpp, optimizer.hpp, trainer.hpp, stack.hpp
+   and io/safetensors.hpp document each call in more detail.
 
    Errors: every call that can fail returns a plasticity_status. plasticity_last_error() then returns a
    message that names the argument, the expected value and the actual value. A call that fails changes
@@ -321,6 +321,8 @@ typedef struct plasticity_network_options {
   uint64_t memory_budget;         /**< see plasticity_plan_options */
   plasticity_execution execution; /**< see plasticity_plan_options */
   void* stream;                   /**< a cudaStream_t for all work of the network; NULL: default stream */
+  const char* name;               /**< name of the network in files and of its parameters; NULL: none */
+  int32_t current;                /**< 1: forward and infer can return the current a; 0: they cannot */
 } plasticity_network_options;
 
 /** Sets the defaults of NetworkOptions, on the CPU. Does nothing for NULL. */
@@ -337,8 +339,9 @@ PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
-   Output arguments: y [T,B,N], modulation [T,B]. The network copies inputs and masks, so the caller may reuse
-   their memory after the call. */
+   Output arguments: y [T,B,N], modulation [T,B], and with options.current the current a [T,B,N]. The network
+   copies inputs and masks, so the caller may reuse their memory after the call. B is the batch of the state,
+   see plasticity_network_reset_batch(). */
 PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                                             const plasticity_argument* arguments,
                                                             size_t count);
@@ -347,8 +350,9 @@ PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* 
 PLASTICITY_API plasticity_status plasticity_network_infer(plasticity_network* network, int64_t steps,
                                                           const plasticity_argument* arguments, size_t count);
 
-/** Computes the gradients of the last recorded window and removes that window. Input argument: dy [T,B,N]; an
-   absent dy counts as zero. Output arguments: dinputs.*. Adds to the parameters' gradients. */
+/** Computes the gradients of the last recorded window and removes that window. Input arguments: dy [T,B,N]
+   and the gradient da [T,B,N] of the current; an absent one counts as zero. Output arguments: dinputs.*. Adds
+   to the parameters' gradients. */
 PLASTICITY_API plasticity_status plasticity_network_backward(plasticity_network* network,
                                                              const plasticity_argument* arguments,
                                                              size_t count);
@@ -358,16 +362,20 @@ PLASTICITY_API plasticity_status plasticity_network_windows(const plasticity_net
                                                             int64_t* windows);
 /** Sets the state to zero and discards the recorded windows. */
 PLASTICITY_API plasticity_status plasticity_network_reset(plasticity_network* network);
+/** As plasticity_network_reset(). The state then has `batch` samples; 0: those of the options. */
+PLASTICITY_API plasticity_status plasticity_network_reset_batch(plasticity_network* network, int64_t batch);
+/** Returns B of the state. */
+PLASTICITY_API plasticity_status plasticity_network_batch(const plasticity_network* network, int64_t* batch);
 /** Discards the recorded windows and keeps the state. */
 PLASTICITY_API plasticity_status plasticity_network_detach(plasticity_network* network);
 /** Sets the parameters' gradients to zero. */
 PLASTICITY_API plasticity_status plasticity_network_zero_gradients(plasticity_network* network);
 
-/** Views of a parameter and its gradient. The memory belongs to the network and lives as long as the network.
+/** A parameter's name, and views of it and its gradient. They belong to the network and live as long as it.
    On a GPU the views are host copies. Every call uploads values from them; every backward downloads gradients
    into them. plasticity_trainer_step makes them stale: call plasticity_network_parameters again. */
 typedef struct plasticity_parameter {
-  const char* name;           /**< for example "w", "alpha" or "modulator.weight"; static text */
+  const char* name;           /**< "w", "modulator.weight"; "NAME.w" in a network with a name */
   plasticity_tensor value;    /**< float32 */
   plasticity_tensor gradient; /**< float32; backward adds to it */
 } plasticity_parameter;
@@ -381,8 +389,8 @@ PLASTICITY_API plasticity_status plasticity_network_parameters(plasticity_networ
                                                                plasticity_parameter* parameters,
                                                                size_t capacity, size_t* count);
 
-/** Returns a view of the parameter `name`, trainable or not. The rules for stale copies on a GPU are those of
-   plasticity_parameter. */
+/** Returns a view of the parameter `name`, trainable or not. In a network with a name "w" and "NAME.w" are
+   the same. The rules for stale copies on a GPU are those of plasticity_parameter. */
 PLASTICITY_API plasticity_status plasticity_network_parameter(plasticity_network* network, const char* name,
                                                               plasticity_tensor* value);
 
@@ -421,6 +429,62 @@ typedef enum plasticity_not_finite PLASTICITY_AS_INT {
   PLASTICITY_NOT_FINITE_SKIP = 1  /**< the step does nothing */
 } plasticity_not_finite;
 
+/** The equations of an optimizer's step. See Method. */
+typedef enum plasticity_method PLASTICITY_AS_INT {
+  PLASTICITY_METHOD_ADAM,
+  PLASTICITY_METHOD_SGD,
+  PLASTICITY_METHOD_RMSPROP
+} plasticity_method;
+
+/** Parameters that an optimizer treats alike. The fields are those of ParameterGroup. */
+typedef struct plasticity_parameter_group {
+  const char* const* names; /**< [name_count] names of parameters; each in one group only */
+  size_t name_count;        /**< number of names */
+  double rate;              /**< factor of the learning rate, >= 0 */
+  double weight_decay;      /**< >= 0 */
+  double clip_norm;         /**< maximum 2-norm of the group's gradients; 0: no clipping */
+} plasticity_parameter_group;
+
+/** The options of an optimizer. The fields are those of OptimizerOptions and UpdateOptions. */
+typedef struct plasticity_optimizer_options {
+  plasticity_method method;         /**< AdamW is PLASTICITY_METHOD_ADAM with a weight_decay */
+  double learning_rate;             /**< >= 0 */
+  double beta1;                     /**< adam: in [0, 1) */
+  double beta2;                     /**< adam, rmsprop: in [0, 1) */
+  double epsilon;                   /**< adam, rmsprop: > 0 */
+  double momentum;                  /**< sgd, rmsprop: in [0, 1); 0: no velocity */
+  double weight_decay;              /**< decoupled weight decay of parameters outside of groups, >= 0 */
+  double clip_norm;                 /**< maximum 2-norm of all gradients outside of groups; 0: no clipping */
+  plasticity_not_finite not_finite; /**< reaction to a gradient with a NaN or an infinity */
+  const plasticity_parameter_group* groups; /**< [group_count]; NULL if there is none */
+  size_t group_count;                       /**< number of groups */
+} plasticity_optimizer_options;
+/** Sets the defaults of OptimizerOptions, those of Adam. Does nothing for NULL. */
+PLASTICITY_API void plasticity_optimizer_options_init(plasticity_optimizer_options* options);
+
+/** Adam, AdamW, SGD or RMSprop for the parameters of any modules. See Optimizer. */
+typedef struct plasticity_optimizer plasticity_optimizer;
+
+/** Creates an optimizer. The caller destroys it. The options are copied. */
+PLASTICITY_API plasticity_status plasticity_optimizer_create(const plasticity_optimizer_options* options,
+                                                             plasticity_optimizer** optimizer);
+PLASTICITY_API void plasticity_optimizer_destroy(plasticity_optimizer* optimizer);
+
+/** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
+   float32 tensors in host memory. Every call must pass the same parameters, by name and size. */
+PLASTICITY_API plasticity_status plasticity_optimizer_step(plasticity_optimizer* optimizer,
+                                                           const plasticity_parameter* parameters,
+                                                           size_t count);
+/** Sets the learning rate of the next step. It must be finite and >= 0. */
+PLASTICITY_API plasticity_status plasticity_optimizer_set_learning_rate(plasticity_optimizer* optimizer,
+                                                                        double learning_rate);
+/** Returns the number of steps so far, without skipped ones. */
+PLASTICITY_API plasticity_status plasticity_optimizer_steps(const plasticity_optimizer* optimizer,
+                                                            int64_t* steps);
+/** Returns the number of steps that PLASTICITY_NOT_FINITE_SKIP has skipped. */
+PLASTICITY_API plasticity_status plasticity_optimizer_skipped(const plasticity_optimizer* optimizer,
+                                                              int64_t* skipped);
+
 /** The constants of Adam. The fields are those of AdamOptions. */
 typedef struct plasticity_adam_options {
   double learning_rate;             /**< alpha in the paper, >= 0 */
@@ -432,8 +496,8 @@ typedef struct plasticity_adam_options {
 /** Sets the defaults of AdamOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* options);
 
-/** The Adam optimiser (Kingma and Ba 2015, algorithm 1). See Adam. */
-typedef struct plasticity_adam plasticity_adam;
+/** The Adam optimizer (Kingma and Ba 2015, algorithm 1). Functions of plasticity_optimizer take it too. */
+typedef plasticity_optimizer plasticity_adam;
 
 /** Creates an optimiser. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_options* options,
@@ -467,6 +531,8 @@ typedef struct plasticity_trainer_options {
   plasticity_adam_options adam;   /**< constants of the optimiser */
   double clip_norm;               /**< maximum global 2-norm of the gradients; 0: no clipping */
   plasticity_reduction reduction; /**< divisor of the squared error */
+  /** If not NULL, this optimizer replaces `adam` and `clip_norm`. It is copied. */
+  const plasticity_optimizer_options* optimizer;
 } plasticity_trainer_options;
 /** Sets the defaults of TrainerOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* options);
@@ -480,10 +546,12 @@ PLASTICITY_API plasticity_status plasticity_trainer_create(plasticity_network* n
                                                            plasticity_trainer** trainer);
 PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
 
-/** Runs one training iteration over T steps: forward, squared error, backward, gradient clipping, Adam. Input
-   arguments: inputs.* and masks.* of plasticity_network_forward, target [T,B,N], and optionally target_mask
-   [T,B,N] of uint8, which is 0 for entries that the loss ignores. Output arguments: y [T,B,N], modulation
-   [T,B]. The loss is stored in `loss`, which may be NULL. Fails while the network has recorded windows. */
+/** Runs one training iteration over T steps: forward, loss, backward, gradient clipping, a step of the
+   optimizer. Input arguments: inputs.* and masks.* of plasticity_network_forward. For the squared error:
+   target [T,B,N], and optionally target_mask [T,B,N] of uint8, which is 0 for entries that the loss ignores.
+   For the softmax cross-entropy of the current: labels [T,B] of int64 instead, -1 for steps that the loss
+   ignores. Output arguments: y [T,B,N], modulation [T,B]. The loss is stored in `loss`, which may be NULL.
+   Fails while the network has recorded windows. */
 PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
                                                          const plasticity_argument* arguments, size_t count,
                                                          double* loss);
@@ -542,6 +610,20 @@ PLASTICITY_API plasticity_status plasticity_network_save(const plasticity_networ
 PLASTICITY_API plasticity_status plasticity_network_load(plasticity_network* network,
                                                          const plasticity_file* file);
 
+/** Stores the network's state in a file. */
+PLASTICITY_API plasticity_status plasticity_network_save_state(const plasticity_network* network,
+                                                               plasticity_file* file);
+/** Loads a state that plasticity_network_save_state() wrote. The state then has the batch of the file. Fails
+   while there are recorded windows. */
+PLASTICITY_API plasticity_status plasticity_network_load_state(plasticity_network* network,
+                                                               const plasticity_file* file);
+
+/** Stores the optimizer's moments, step count and learning rate in a file. */
+PLASTICITY_API plasticity_status plasticity_optimizer_save(const plasticity_optimizer* optimizer,
+                                                           plasticity_file* file);
+/** Loads moments, step count and learning rate. Returns PLASTICITY_FORMAT if they are incomplete. */
+PLASTICITY_API plasticity_status plasticity_optimizer_load(plasticity_optimizer* optimizer,
+                                                           const plasticity_file* file);
 /** Stores the optimiser's moments and step count in a file. */
 PLASTICITY_API plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file);
 /** Loads the moments and step count. Returns PLASTICITY_FORMAT if they are incomplete. */
@@ -556,8 +638,74 @@ PLASTICITY_API plasticity_status plasticity_trainer_save(const plasticity_traine
 PLASTICITY_API plasticity_status plasticity_trainer_load(plasticity_trainer* trainer,
                                                          const plasticity_file* file);
 
-/** Returns the spec that plasticity_network_save() stored. */
+/** Returns the spec that plasticity_network_save() stored for a network without a name. */
 PLASTICITY_API plasticity_status plasticity_file_spec(const plasticity_file* file, plasticity_spec* spec);
+/** Returns the spec that plasticity_network_save() stored for the network `name`. */
+PLASTICITY_API plasticity_status plasticity_file_spec_of(const plasticity_file* file, const char* name,
+                                                         plasticity_spec* spec);
+
+/* ---- Networks in sequence (stack.hpp) ---- */
+
+/** One layer of a stack. The fields are those of StackLayer. */
+typedef struct plasticity_stack_layer {
+  plasticity_spec spec; /**< spec.inputs may be 0: it is then the width of the layer's input */
+  const int32_t* from;  /**< [from_count] earlier layers, or PLASTICITY_STACK_INPUT; NULL: the layer before */
+  size_t from_count;    /**< number of sources; 0 if `from` is NULL */
+} plasticity_stack_layer;
+
+/** In plasticity_stack_layer::from: the input of the stack. */
+enum { PLASTICITY_STACK_INPUT = -1 };
+
+/** Networks in sequence, with one state and one file. See Stack. The calls are those of plasticity_network,
+   with the same rules. */
+typedef struct plasticity_stack plasticity_stack;
+
+/** Creates a stack of `count` layers whose input has `inputs` elements. The caller destroys it. */
+PLASTICITY_API plasticity_status plasticity_stack_create(int64_t inputs, const plasticity_stack_layer* layers,
+                                                         size_t count,
+                                                         const plasticity_network_options* options,
+                                                         plasticity_stack** stack);
+PLASTICITY_API void plasticity_stack_destroy(plasticity_stack* stack);
+
+/** Runs T steps from the current state and records them as a window. Input arguments: inputs.x [T,B,I],
+   masks.reset [T,B], masks.length [B]. Output arguments: y [T,B,N] of the last layer, and with
+   options.current its current a [T,B,N]. */
+PLASTICITY_API plasticity_status plasticity_stack_forward(plasticity_stack* stack, int64_t steps,
+                                                          const plasticity_argument* arguments, size_t count);
+/** Runs T steps like plasticity_stack_forward, without recording them. */
+PLASTICITY_API plasticity_status plasticity_stack_infer(plasticity_stack* stack, int64_t steps,
+                                                        const plasticity_argument* arguments, size_t count);
+/** Computes the gradients of the last recorded window and removes that window. Input arguments: dy and da
+   [T,B,N] of the last layer; an absent one counts as zero. Output argument: dinputs.x. Adds to the
+   parameters' gradients. */
+PLASTICITY_API plasticity_status plasticity_stack_backward(plasticity_stack* stack,
+                                                           const plasticity_argument* arguments,
+                                                           size_t count);
+/** Returns the number of recorded windows for which backward has not run. */
+PLASTICITY_API plasticity_status plasticity_stack_windows(const plasticity_stack* stack, int64_t* windows);
+/** Sets the states to zero and discards the recorded windows. The states then have `batch` samples; 0: those
+   of the options. */
+PLASTICITY_API plasticity_status plasticity_stack_reset(plasticity_stack* stack, int64_t batch);
+/** Discards the recorded windows and keeps the states. */
+PLASTICITY_API plasticity_status plasticity_stack_detach(plasticity_stack* stack);
+/** Sets the gradients of all parameters to zero. */
+PLASTICITY_API plasticity_status plasticity_stack_zero_gradients(plasticity_stack* stack);
+/** Lists the parameters of all layers, "layer0.w" and so on; at most PLASTICITY_MOST_PARAMETERS per layer.
+   See plasticity_network_parameters(). */
+PLASTICITY_API plasticity_status plasticity_stack_parameters(plasticity_stack* stack,
+                                                             plasticity_parameter* parameters,
+                                                             size_t capacity, size_t* count);
+/** Stores the parameters, specs and sources of all layers in a file. */
+PLASTICITY_API plasticity_status plasticity_stack_save(const plasticity_stack* stack, plasticity_file* file);
+/** Loads the parameters from a file that plasticity_stack_save() wrote. Returns PLASTICITY_FORMAT if it does
+   not match the stack. */
+PLASTICITY_API plasticity_status plasticity_stack_load(plasticity_stack* stack, const plasticity_file* file);
+/** Stores the states of all layers in a file. */
+PLASTICITY_API plasticity_status plasticity_stack_save_state(const plasticity_stack* stack,
+                                                             plasticity_file* file);
+/** Loads the states that plasticity_stack_save_state() wrote. */
+PLASTICITY_API plasticity_status plasticity_stack_load_state(plasticity_stack* stack,
+                                                             const plasticity_file* file);
 
 #ifdef __cplusplus
 }

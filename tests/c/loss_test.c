@@ -87,6 +87,9 @@ void struct_sizes(void) {
   CHECK(plasticity_struct_size("plasticity_spec") == sizeof(plasticity_spec));
   CHECK(plasticity_struct_size("plasticity_adam_options") == sizeof(plasticity_adam_options));
   CHECK(plasticity_struct_size("plasticity_network_options") == sizeof(plasticity_network_options));
+  CHECK(plasticity_struct_size("plasticity_optimizer_options") == sizeof(plasticity_optimizer_options));
+  CHECK(plasticity_struct_size("plasticity_parameter_group") == sizeof(plasticity_parameter_group));
+  CHECK(plasticity_struct_size("plasticity_stack_layer") == sizeof(plasticity_stack_layer));
   CHECK(plasticity_struct_size("plasticity_nothing") == 0 && plasticity_struct_size(NULL) == 0);
   const plasticity_device gpu = {PLASTICITY_CUDA, 0};
   const int missing = plasticity_device_check(gpu) == PLASTICITY_DEVICE_UNAVAILABLE;

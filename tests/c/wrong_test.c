@@ -129,7 +129,7 @@ void wrong_calls(void) {
   FAILS(plasticity_adam_set_learning_rate(made, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
   OK(plasticity_adam_set_learning_rate(made, 1e-4));
   FAILS(plasticity_adam_set_learning_rate(NULL, 1e-4), PLASTICITY_INVALID_ARGUMENT,
-        "adam: expected a pointer");
+        "optimizer: expected a pointer");
   plasticity_adam_destroy(made);
   plasticity_plan_destroy(NULL);
   plasticity_network_destroy(NULL);
