@@ -7,6 +7,7 @@ import torch
 from .. import _c
 from .._calls import Options, plan_for
 from .._errors import FormatError, InvalidArgument, bad_argument
+from .._library import build_of, folder
 from .._spec import Spec
 from . import _memory
 
@@ -57,11 +58,16 @@ def _outputs(spec):
 _FIELDS = ("cell", "rule", "rate", "eligibility", "alpha", "activation", "modulator_source", "inputs", "neurons", "clip")
 
 
+# PyTorch keeps compiled programs on disk under a hash of their text, and they contain the size of a tape. Another build
+# of the library may lay out its tape differently.
+_BUILD = build_of(folder() / "libplasticity.so")
+
+
 def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, names):
     """The string that the operators take. torch.compile traces this, so it is plain string work."""
     return (
         f"{spec._text} {'bf16' if bf16 else 'real'} {checkpoint_interval} {memory_budget} "
-        f"{execution}: {' '.join(names)}"
+        f"{execution} {_BUILD}: {' '.join(names)}"
     )
 
 
@@ -70,8 +76,8 @@ def from_text(text):
     """The Network of such a string. Raises ValueError for any other."""
     head, colon, names = text.partition(":")
     words = head.split()
-    if not colon or len(words) != len(_FIELDS) + 4:
-        raise FormatError(f"network: expected a spec, four options, a colon and names, got {text!r}")
+    if not colon or len(words) != len(_FIELDS) + 5:
+        raise FormatError(f"network: expected a spec, four options, a build, a colon and names, got {text!r}")
     spec = Spec(*words[:7], int(words[7]), int(words[8]), float(words[9]))
     return Network(spec, words[10] == "bf16", int(words[11]), int(words[12]), words[13], tuple(names.split()))
 
