@@ -52,6 +52,12 @@ def version():
     return lib.plasticity_version().decode()
 
 
+def build_of(path):
+    """A word that differs between two builds of a library: the time and the size of its file."""
+    file = os.stat(path)
+    return f"{file.st_mtime_ns:x}-{file.st_size:x}"
+
+
 def _preload_cublas(path):
     """Loads cuBLAS from the first of its usual folders: the loader's own paths, Python's nvidia packages, a CUDA toolkit."""
     needed = ("libcublasLt.so", "libcublas.so")

@@ -4,6 +4,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from plasticity import Spec  # noqa: E402
 from plasticity.torch import PlasticLSTM, PlasticRNN, plastic  # noqa: E402
+from plasticity._library import build_of  # noqa: E402
+from plasticity.torch import _network  # noqa: E402
 from plasticity.torch._network import to_text  # noqa: E402
 
 SPECS = [Spec("rnn", "hard_clip", "modulated", "before", inputs=2, neurons=3), Spec("feedforward", "oja", inputs=2, neurons=3),
@@ -38,6 +40,19 @@ def test_opcheck_of_backward(spec, current):
     wanted = [k % 2 == 0 for k in range(len(names))]
     y = outputs[0] if spec.has_modulator else None
     torch.library.opcheck(torch.ops.plasticity.backward.default, (text, kept, tape, upstream, wanted, y))
+
+
+def test_programs_compiled_for_another_build_are_not_used(monkeypatch, tmp_path):
+    first, other = tmp_path / "first", tmp_path / "other"
+    first.write_bytes(b"12")
+    other.write_bytes(b"123")
+    assert build_of(first) != build_of(other)
+    texts = []
+    for path in (first, other):
+        monkeypatch.setattr(_network, "_BUILD", build_of(path))
+        texts.append(to_text(SPECS[0], False, 0, 0, "automatic", False, ["inputs.x"]))
+    assert texts[0] != texts[1]
+    assert _network.from_text(texts[0]) == _network.from_text(texts[1])
 
 
 def test_unknown_networks_are_refused():

@@ -7,6 +7,7 @@ import torch
 from .. import _c
 from .._calls import Options, plan_for
 from .._errors import FormatError, InvalidArgument, bad_argument
+from .._library import build_of, folder
 from .._spec import Spec
 from . import _memory
 
@@ -58,11 +59,16 @@ def _outputs(spec, current):
 _FIELDS = ("cell", "rule", "rate", "eligibility", "alpha", "activation", "modulator_source", "inputs", "neurons", "clip")
 
 
+# PyTorch keeps compiled programs on disk under a hash of their text, and they contain the size of a tape. Another build
+# of the library may lay out its tape differently.
+_BUILD = build_of(folder() / "libplasticity.so")
+
+
 def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, current, names):
     """The string that the operators take. torch.compile traces this, so it is plain string work."""
     return (
         f"{spec._text} {'bf16' if bf16 else 'real'} {checkpoint_interval} {memory_budget} "
-        f"{execution} {'current' if current else 'none'}: {' '.join(names)}"
+        f"{execution} {'current' if current else 'none'} {_BUILD}: {' '.join(names)}"
     )
 
 
@@ -71,8 +77,8 @@ def from_text(text):
     """The Network of such a string. Raises ValueError for any other."""
     head, colon, names = text.partition(":")
     words = head.split()
-    if not colon or len(words) != len(_FIELDS) + 5:
-        raise FormatError(f"network: expected a spec, five options, a colon and names, got {text!r}")
+    if not colon or len(words) != len(_FIELDS) + 6:
+        raise FormatError(f"network: expected a spec, five options, a build, a colon and names, got {text!r}")
     spec = Spec(*words[:7], int(words[7]), int(words[8]), float(words[9]))
     return Network(spec, words[10] == "bf16", int(words[11]), int(words[12]), words[13], words[14] == "current",
                    tuple(names.split()))
