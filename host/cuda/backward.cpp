@@ -13,7 +13,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool lstm = spec.cell == Cell::lstm;
   da = arena.take<float>(T * B * width);
   const std::int64_t stepped = plan.choice_.resident() ? 0 : 1;  // a resident execution keeps these on chip
-  G = arena.take<float>(stepped * BN * P);
+  G = arena.take<float>(stepped * plan.trace_size());
   GE = arena.take<float>(spec.has_eligibility() ? stepped * BN * P : 0);
   const std::int64_t replayed = plan.replays() ? stepped * plan.interval_ * BN * P : 0;
   hebb = arena.take<float>(replayed);
@@ -24,9 +24,11 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
       choice.resident() ? resident_segment(network, choice.backward, choice.groups, plan.interval_) : 0);
   const std::int64_t tile_rows = B * plan.tiles() * P;
   dx_read = {arena.take<float>(stepped * 2 * tile_rows), tile_rows};
+  const std::size_t updates_begin = arena.bytes();
   dx_update = {arena.take<float>(stepped * 3 * tile_rows), tile_rows};
   dg = {arena.take<float>(stepped * 2 * BN), BN};
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
+  updates_bytes = arena.bytes() - updates_begin;
   dc = arena.take<float>(lstm ? stepped * BN : 0);
   exchange = arena.take<float>(plan.choice_.execution == Execution::grid
                                    ? plan.choice_.groups * backward_exchange(network, choice.backward)
@@ -119,6 +121,8 @@ void CudaPlan::launch_backward(const BackwardArgs<float>& args, Tape tape, Scrat
                     .sum_fan = memory.fan,
                     .sum_fan_bias = memory.fan_bias};
   check(cudaMemsetAsync(memory.sums, 0, memory.sums_bytes, stream), "cudaMemsetAsync");
+  if (!spec_.is_plastic())  // no launch writes them
+    check(cudaMemsetAsync(memory.dx_update.base, 0, memory.updates_bytes, stream), "cudaMemsetAsync");
   if (choice_.resident()) {
     resident_backward(step, memory, stream);
   } else {

@@ -18,7 +18,7 @@ bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(poin
 }  // namespace
 
 CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
-    : spec_(spec), options_(options), kernels_(kernels_of(spec.rule)) {
+    : spec_(spec), options_(options), kernels_(kernels_of(spec)) {
   if (options.precision == Precision::f64) {
     throw_error(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
   }
@@ -146,7 +146,7 @@ StepParams CudaPlan::step_params(std::int64_t steps, const Parameters<const floa
 Load CudaPlan::load_params(const State<const float>& state, const Record& record) const {
   return {.B = options_.batch,
           .N = spec_.neurons,
-          .P = spec_.presynaptic(),
+          .P = spec_.is_plastic() ? spec_.presynaptic() : 0,
           .tiles = static_cast<int>(tiles()),
           .y = state.y,
           .c = state.c,

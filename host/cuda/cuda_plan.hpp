@@ -58,7 +58,7 @@ class CudaPlan final : public TypedBackend<float> {
 
   bool bf16() const { return options_.precision == Precision::bf16; }
   /// Whether step kernels read replayed traces, not those on the tape.
-  bool replays() const { return interval_ > 1; }
+  bool replays() const { return interval_ > 1 && spec_.is_plastic(); }
   /// The clip that resident kernels get: infinite if the rule has none.
   float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
@@ -72,7 +72,10 @@ class CudaPlan final : public TypedBackend<float> {
   void resident_backward(const BackwardStep& step, const BackwardMemory& memory, cudaStream_t stream) const;
   void step_backward(BackwardStep step, const BackwardArgs<float>& args, const BackwardMemory& memory,
                      cudaStream_t stream) const;
-  std::int64_t trace_size() const { return options_.batch * spec_.presynaptic() * spec_.neurons; }
+  /// The elements of a trace; 0 without a plastic part.
+  std::int64_t trace_size() const {
+    return spec_.is_plastic() ? options_.batch * spec_.presynaptic() * spec_.neurons : 0;
+  }
   bool projected() const { return spec_.is_recurrent() && spec_.inputs > 0; }
   std::int64_t width() const { return spec_.gates() * spec_.neurons; }
   std::int64_t tiles() const;

@@ -51,6 +51,7 @@ struct CudaPlan::BackwardMemory {
   float* segment;                                  // the same of a resident execution
   float* exchange;                                 // of a cooperative launch
   TimeSlots<float> dx_read, dx_update, dg, dpost;  // see BackwardStep
+  std::size_t updates_bytes;                       // of dx_update, dg and dpost, which are neighbours
   float* dc;                                       // [B,N]
   float* sums;                                     // the first of the sums below, which are cleared together
   std::size_t sums_bytes;

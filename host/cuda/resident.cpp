@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
 #include "rules/columns.hpp"
@@ -25,6 +26,15 @@ DeviceLimits DeviceLimits::of_device(int index) {
 
 ExecutionChoice CudaPlan::choose() const {
   DeviceLimits limits = DeviceLimits::of_device(options_.device.index());
+  if (!spec_.is_plastic()) {
+    const Execution wanted = options_.execution;
+    if (wanted != Execution::automatic && wanted != Execution::step && wanted != Execution::graph) {
+      throw_error(ErrorCode::unsupported, "options.execution",
+                  "automatic, step or graph, because the cell has no traces to keep on chip",
+                  std::string(to_string(wanted)));
+    }
+    limits = {};  // no room on chip: choose_execution() returns step or graph
+  }
   while (true) {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);

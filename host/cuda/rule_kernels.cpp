@@ -12,8 +12,15 @@ constexpr Form resident_form =
 
 }  // namespace
 
-RuleKernels kernels_of(Rule rule) {
-  return dispatch_rule(rule, []<Rule r> {
+RuleKernels kernels_of(const Spec& spec) {
+  if (!spec.is_plastic()) {
+    RuleKernels fixed{};
+    fixed.launch_step = FixedKernels::launch_step;
+    fixed.launch_flush = FixedKernels::launch_flush;
+    fixed.launch_backward_step = FixedKernels::launch_backward_step;
+    return fixed;
+  }
+  return dispatch_rule(spec.rule, []<Rule r> {
     constexpr Form form = TraceRule<r>::form;
     return RuleKernels{.launch_step = ForwardKernels<form>::launch_step,
                        .launch_flush = ForwardKernels<form>::launch_flush,

@@ -1,12 +1,14 @@
 #pragma once
 
+#include "fixed/launch.hpp"
 #include "replay/launch.hpp"
 #include "resident/launch.hpp"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
 
-/// The launch functions of one rule's kernels. A plan looks them up once, so that a launch needs no dispatch.
+/// The launch functions of the kernels of a spec. A plan looks them up once, so that a launch needs no
+/// dispatch.
 struct RuleKernels {
   void (*launch_step)(const ForwardStep&, bool wide, cudaStream_t);
   void (*launch_flush)(const Flush&, cudaStream_t);
@@ -19,6 +21,7 @@ struct RuleKernels {
   std::int64_t (*max_backward_groups)(const NetworkTraits&, Eligibility, bool bf16, const GroupShape&);
 };
 
-RuleKernels kernels_of(Rule rule);
+/// Returns the kernels of a spec. Those of a cell without a plastic part are null, except those of a step.
+RuleKernels kernels_of(const Spec& spec);
 
 }  // namespace plasticity::cuda

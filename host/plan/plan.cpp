@@ -65,10 +65,6 @@ std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions&
     }
     return make_cpu_backend(spec, options);
   }
-  if (!spec.is_plastic()) {
-    throw_error(ErrorCode::unsupported, "spec.alpha",
-                "scalar, post or connection on a CUDA device (the CPU runs none)", "none");
-  }
   if (cuda_api() == nullptr) {
     throw_error(ErrorCode::device_unavailable, "options.device", "a CUDA device", cuda_unavailable_reason());
   }

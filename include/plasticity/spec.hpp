@@ -77,8 +77,8 @@ enum class Granularity {
   scalar,      ///< [1], one for all connections
   post,        ///< [N], one per postsynaptic neuron
   connection,  ///< [P, N], one per connection
-  /// No plastic part: no alpha, no eta and no traces, at the cost of an ordinary cell. For control networks;
-  /// only on the CPU. The rate must be fixed and the eligibility none. The rule is not used.
+  /// No plastic part: no alpha, no eta and no traces, at the cost of an ordinary cell. For control networks.
+  /// The rate must be fixed and the eligibility none. The rule is not used.
   none,
 };
 

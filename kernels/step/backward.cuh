@@ -189,11 +189,12 @@ __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const
   }
 }
 
-/// In an LSTM: adds Σ_j of each row's gate weights and ā of the gates to the tile's part of x̄ of step t.
-template <int V>
-__device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const BlockTile& block,
-                                              const ThreadTile<V>& at,
-                                              const TileGradients (&da)[max_elements]) {
+/// The tile's part of x̄ of step t: Σ_j of a row's weights and ā. `add_products(i, exists, leaf)` adds the
+/// products of row i to `leaf`, per element and column. `adds`: to the part that is stored; else in its
+/// place.
+template <bool adds, int V, class AddProducts>
+__device__ __forceinline__ void sum_row_products(const BackwardStep& step, const BlockTile& block,
+                                                 const ThreadTile<V>& at, AddProducts add_products) {
   const StepParams& p = step.params;
   const bool stores = threadIdx.x % ThreadTile<V>::lanes < max_elements;
   const int which = row_sum_of_lane<V, max_elements>(), total = at.max_rows(p.P), own = at.rows(p.P);
@@ -204,24 +205,60 @@ __device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const Bl
   for (int r = 0; r < total; ++r) {
     const std::int64_t i = at.group + std::int64_t{r} * ThreadTile<V>::groups;
     float leaf[max_elements][V] = {}, sums[max_elements];
-#pragma unroll
-    for (int gate = 0; gate < 3; ++gate) {
-      float w[V] = {};
-      if (r < own && at.inside) load_weights(p.w_gates + (3 * i + gate) * p.N + at.column, w);
-#pragma unroll
-      for (int e = 0; e < max_elements; ++e) {
-#pragma unroll
-        for (int k = 0; k < V; ++k) {
-          const float da_gate = da[e][gate == 2 ? 3 : gate][at.loaded % tile_columns + k];
-          leaf[e][k] = gate == 0 ? rounded_product(w[k], da_gate) : multiply_add(w[k], da_gate, leaf[e][k]);
-        }
-      }
-    }
+    add_products(i, r < own && at.inside, leaf);
 #pragma unroll
     for (int e = 0; e < max_elements; ++e) sums[e] = column_tree<V>(leaf[e]);
     const float sum = share_row_sums<V, max_elements>(sums);
-    if (stores && reads && r < own) dx[i] += sum;
+    if (stores && reads && r < own) dx[i] = adds ? dx[i] + sum : sum;
   }
+}
+
+/// Adds the products of one row's weights and ā of `gate` to `leaf`. `first`: nothing has been added yet.
+template <int V>
+__device__ __forceinline__ void add_row_products(const float* row, bool exists, bool first, int gate,
+                                                 const ThreadTile<V>& at,
+                                                 const TileGradients (&da)[max_elements],
+                                                 float (&leaf)[max_elements][V]) {
+  float w[V] = {};
+  if (exists) load_weights(row + at.column, w);
+#pragma unroll
+  for (int e = 0; e < max_elements; ++e) {
+#pragma unroll
+    for (int k = 0; k < V; ++k) {
+      const float da_gate = da[e][gate][at.loaded % tile_columns + k];
+      leaf[e][k] = first ? rounded_product(w[k], da_gate) : multiply_add(w[k], da_gate, leaf[e][k]);
+    }
+  }
+}
+
+/// In an LSTM: adds Σ_j of each row's gate weights and ā of the gates to the tile's part of x̄ of step t.
+template <int V>
+__device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const BlockTile& block,
+                                              const ThreadTile<V>& at,
+                                              const TileGradients (&da)[max_elements]) {
+  const StepParams& p = step.params;
+  sum_row_products<true>(step, block, at, [&](std::int64_t i, bool exists, float(&leaf)[max_elements][V]) {
+#pragma unroll
+    for (int gate = 0; gate < 3; ++gate)
+      add_row_products(p.w_gates + (3 * i + gate) * p.N, exists, gate == 0, gate == 2 ? 3 : gate, at, da,
+                       leaf);
+  });
+}
+
+/// Computes ā of step t for the block's elements, into shared memory and step.da, and dpre of step t + 1. All
+/// threads call it.
+__device__ __forceinline__ void begin_block(const BackwardStep& step, const BlockTile& block,
+                                            TileGradients (&da)[max_elements]) {
+  if (warp_id() < max_elements) {
+    if (warp_id() < block.elements) {
+      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
+    } else {
+      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
+    }
+  }
+  for (int e = 0; e < block.elements; ++e)
+    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
+  __syncthreads();
 }
 
 /// Adds up the sums over rows, and stores those that the launch of step t − 1 reads. One warp per batch
@@ -262,21 +299,11 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
   const StepParams& p = step.params;
   const BlockTile block(p, step.elements, step.t);
   const ThreadTile<V> at(p, block.tile);
-  const bool own_warp = warp_id() < block.elements;
-  if (warp_id() < max_elements) {
-    if (own_warp) {
-      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
-    } else {
-      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
-    }
-  }
-  for (int e = 0; e < block.elements; ++e)
-    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
-  __syncthreads();
+  begin_block(step, block, da);
   reverse_elements<form, kind, Trace, V>(step, block, at, da, sums);
   __syncthreads();
   if (p.lstm) add_gate_rows(step, block, at, da);
-  if (!own_warp) return;
+  if (warp_id() >= block.elements) return;
   const BackwardElement element(step, block.first + warp_id());
   if (!element.ended(step.t))
     finish_column_sums<form, kind>(step, element, block.tile, da[warp_id()], sums[warp_id()]);

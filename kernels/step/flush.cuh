@@ -24,6 +24,19 @@ struct FlushSlots {
   }
 };
 
+/// Writes the final y and c, and marks the state of Plan::step as complete. All threads of the block call it
+/// after they have read `slots`.
+__device__ __forceinline__ void flush_vectors(const Flush& flush, const FlushSlots& slots,
+                                              const ThreadTile<1>& at, std::int64_t b) {
+  const std::int64_t bj = b * flush.params.N + at.column;
+  if (at.inside && at.group == 0) {
+    if (flush.final_y != nullptr) flush.final_y[bj] = *flush.record.output.at(slots.now, bj);
+    if (flush.final_c != nullptr) flush.final_c[bj] = *flush.record.c.at(slots.now, bj);
+  }
+  __syncthreads();  // every thread has read the block's phase
+  if (slots.single && threadIdx.x == 0) flush.step_state.phase[blockIdx.x] = static_cast<int>(slots.now);
+}
+
 template <Form form, Eligibility kind>
 __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_constant__ Flush flush) {
   const StepParams& p = flush.params;
@@ -44,12 +57,7 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
   if (slots.pending) {
     x = slots.single ? Activities{state.x.at(slots.now, b * p.P)} : presynaptic_of(p, record, slots.last, b);
   }
-  if (at.inside && at.group == 0) {
-    if (flush.final_y != nullptr) flush.final_y[b * N + j] = *record.output.at(slots.now, b * N + j);
-    if (flush.final_c != nullptr) flush.final_c[b * N + j] = *record.c.at(slots.now, b * N + j);
-  }
-  __syncthreads();  // every thread has read the block's phase
-  if (slots.single && threadIdx.x == 0) state.phase[blockIdx.x] = static_cast<int>(slots.now);
+  flush_vectors(flush, slots, at, b);
   const bool rounds = record.hebb16 != nullptr && record.interval == 1 && slots.pending;
   const bool needs_traces =
       flush.final_hebb != nullptr || flush.final_eligibility != nullptr || slots.single || rounds;

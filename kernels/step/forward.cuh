@@ -162,20 +162,23 @@ __device__ __forceinline__ void sum_rows(const ForwardStep& step, const BlockTil
 // is not used: cuBLAS's bits depend on the number of rows, so a sample would have other bits alone than in a
 // batch.
 
-/// h(t−1) W_gates of one gate, for the block's elements.
+/// x(t) times the columns of a matrix [P,..] that begin at `matrix`, for the block's elements. `stride`: from
+/// one row to the next.
 template <int V>
-__device__ __forceinline__ void sum_gate(const ForwardStep& step, const BlockTile& block,
-                                         const ThreadTile<V>& at, int gate, TileSums (&parts)[max_elements]) {
+__device__ __forceinline__ void sum_matrix(const ForwardStep& step, const BlockTile& block,
+                                           const ThreadTile<V>& at, const float* matrix, std::int64_t stride,
+                                           TileSums (&parts)[max_elements]) {
   const StepParams& p = step.params;
   const float* x[max_elements];
   ThreadSums<V> s[max_elements] = {};
 #pragma unroll
   for (int e = 0; e < max_elements; ++e) {
     const ForwardElement element(step, block.first + (e < block.elements ? e : 0), block.tile);
-    x[e] = element.ended || element.zeroed ? nullptr : presynaptic_now(step, element).row;
+    const bool x_is_zero = element.zeroed && p.cell != Cell::feedforward;
+    x[e] = element.ended || x_is_zero ? nullptr : presynaptic_now(step, element).row;
   }
-  const float* row = p.w_gates + gate * p.N + at.column;
-  const int count = at.inside ? at.rows(p.N) : 0;
+  const float* row = matrix + at.column;
+  const int count = at.inside ? at.rows(p.P) : 0;
 #pragma unroll(4 / classes_per_thread <V>)
   for (int first = 0; first < count; first += classes_per_thread<V>) {
 #pragma unroll
@@ -183,7 +186,7 @@ __device__ __forceinline__ void sum_gate(const ForwardStep& step, const BlockTil
       if (first + c >= count) continue;
       const std::int64_t i = at.group + std::int64_t{first + c} * ThreadTile<V>::groups;
       float w[V];
-      load_weights(row + i * 3 * p.N, w);
+      load_weights(row + i * stride, w);
 #pragma unroll
       for (int e = 0; e < max_elements; ++e) {
         if (x[e] == nullptr) continue;
@@ -233,7 +236,8 @@ __device__ inline void save_pending_update(const ForwardStep& step, const Forwar
     *state.x.at(next, b * p.P + i) = x[i];
   }
   const OwnColumn own(p, tile);
-  const bool rate_is_known = p.modulator_weight == nullptr;  // else launch_finish_step() stores it
+  // Without a plastic part there is no rate. A modulator's rate is stored by launch_finish_step().
+  const bool rate_is_known = p.alpha != nullptr && p.modulator_weight == nullptr;
   if (rate_is_known && own.exists && threadIdx.x < tile_columns)
     *state.rate.at(next, b * p.N + own.j) = rate_of(p, 0, 0, b, own.j);
   if (threadIdx.x == 0) {
@@ -269,22 +273,18 @@ __device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int 
   if (tile == 0 && threadIdx.x % 32 == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
 }
 
-template <Form form, Eligibility kind, int V>
-__global__ void __launch_bounds__(block_threads, forward_blocks)
-    forward_kernel(const __grid_constant__ ForwardStep step) {
-  PLASTICITY_SHARED(TileSums, parts, [max_elements]);
+/// From the sums of the read, in `parts`, to the outputs of the block's columns. All threads call it after a
+/// barrier.
+template <int V>
+__device__ __forceinline__ void finish_block(const ForwardStep& step, const BlockTile& block,
+                                             const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
   const StepParams& p = step.params;
-  const BlockTile block(p, step.elements, step.t);
-  const ThreadTile<V> at(p, block.tile);
-  sum_rows<form, kind>(step, block, at, parts);
-  __syncthreads();
-
   const bool finishes = warp_id() < block.elements;
   float sums[4] = {};  // in the order i f g o; without an LSTM at 0
   if (finishes) sums[0] = sums[2] = sum_of_classes(parts[warp_id()], lane_id());
   for (int gate = 0; gate < 3 && p.lstm; ++gate) {
     __syncthreads();  // the sums before have been read
-    sum_gate(step, block, at, gate, parts);
+    sum_matrix(step, block, at, p.w_gates + gate * p.N, 3 * p.N, parts);
     __syncthreads();
     if (!finishes) continue;
     const float sum = sum_of_classes(parts[warp_id()], lane_id());
@@ -304,6 +304,17 @@ __global__ void __launch_bounds__(block_threads, forward_blocks)
   const ForwardElement element(step, block.first, block.tile);  // in Plan::step a block has one
   __syncthreads();                                              // every thread has read the phase
   save_pending_update(step, element, block.tile);
+}
+
+template <Form form, Eligibility kind, int V>
+__global__ void __launch_bounds__(block_threads, forward_blocks)
+    forward_kernel(const __grid_constant__ ForwardStep step) {
+  PLASTICITY_SHARED(TileSums, parts, [max_elements]);
+  const BlockTile block(step.params, step.elements, step.t);
+  const ThreadTile<V> at(step.params, block.tile);
+  sum_rows<form, kind>(step, block, at, parts);
+  __syncthreads();
+  finish_block(step, block, at, parts);
 }
 
 }  // namespace plasticity::cuda

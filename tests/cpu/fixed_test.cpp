@@ -9,15 +9,6 @@
 namespace plasticity::testing {
 namespace {
 
-Spec fixed_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
-  Spec spec = random_spec(random, neurons, inputs);
-  spec.alpha = Granularity::none;
-  spec.rate = Rate::fixed;
-  spec.eligibility = Eligibility::none;
-  spec.modulator_source = ModulatorSource::hidden;
-  return spec;
-}
-
 TEST(Fixed, MatchesTheReference) {
   std::mt19937_64 random(31);
   for (int trial = 0; trial < 120; ++trial) {

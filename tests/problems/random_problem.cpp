@@ -63,6 +63,15 @@ Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inp
   return spec;
 }
 
+Spec fixed_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
+  Spec spec = random_spec(random, neurons, inputs);
+  spec.alpha = Granularity::none;
+  spec.rate = Rate::fixed;
+  spec.eligibility = Eligibility::none;
+  spec.modulator_source = ModulatorSource::hidden;
+  return spec;
+}
+
 std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
   std::vector<Spec> specs;
   const int cells = count_of<Cell>(), rules = count_of<Rule>(), rates = count_of<Rate>();
