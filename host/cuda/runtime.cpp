@@ -2,6 +2,7 @@
 
 #include "base/throw_error.hpp"
 #include "cuda/cuda_plan.hpp"
+#include "cuda/estimates.hpp"
 #include "cuda/graph.hpp"
 #include "cuda/ranges.hpp"
 #include "cuda/training.hpp"
@@ -153,6 +154,7 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .device_name = device_name,
                       .description = description,
                       .make_backend = make_backend,
+                      .estimates = run_estimates,
                       .allocate = allocate,
                       .release = release,
                       .copy = copy,

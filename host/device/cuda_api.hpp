@@ -19,6 +19,9 @@ struct CudaApi {
   std::string (*device_name)(int index);
   std::string (*description)();  // for `plasticity info`: toolkit, driver, architectures, devices
   std::shared_ptr<const Backend> (*make_backend)(const Spec& spec, const PlanOptions& options);
+  /// JSON: the executions that a plan has on a GPU that is named (`h100`), with their estimated times. Needs
+  /// no GPU.
+  std::string (*estimates)(const Spec& spec, const PlanOptions& options, const std::string& gpu);
   void* (*allocate)(int index, std::size_t bytes);
   void (*release)(int index, void* data) noexcept;
   void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);

@@ -208,7 +208,9 @@ TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
     simt::run([&] {
       const Spec spec{.cell = Cell::rnn, .rate = Rate::modulated, .inputs = 3, .neurons = 5};
       const Device device = Device::cuda();
-      const Plan plan(spec, {.steps = steps, .batch = 2, .device = device, .execution = execution});
+      const Plan plan(
+          spec,
+          {.steps = steps, .batch = 2, .device = device, .checkpoint_interval = 3, .execution = execution});
       const DeviceMemory data(device, 1 << 16), tape(device, plan.tape_bytes()),
           scratch(device, plan.scratch_bytes());
       fill_zero(device, {}, data.data(), data.bytes());
@@ -235,7 +237,7 @@ TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
     return count;
   };
   EXPECT_EQ(launches(9, false) - launches(4, false), 5u);
-  EXPECT_EQ(launches(9, true) - launches(4, true), 10u + 1u);  // K is 3 and 2: a segment more to replay
+  EXPECT_EQ(launches(9, true) - launches(4, true), 10u + 1u);  // a segment more to replay
   EXPECT_EQ(launches(4, false), 4u + 3u);  // the steps; the state, the input currents, the flush
   for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
     EXPECT_EQ(launches(4, false, execution), 2u);  // the input currents, the sequence
