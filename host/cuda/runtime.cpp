@@ -6,6 +6,7 @@
 #include "cuda/graph.hpp"
 #include "cuda/ranges.hpp"
 #include "cuda/training.hpp"
+#include "cuda/tune.hpp"
 #include "device/cuda_api.hpp"
 #include "step/launch.hpp"
 
@@ -155,6 +156,7 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .description = description,
                       .make_backend = make_backend,
                       .estimates = run_estimates,
+                      .tune = run_tune,
                       .allocate = allocate,
                       .release = release,
                       .copy = copy,

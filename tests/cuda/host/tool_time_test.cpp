@@ -54,5 +54,22 @@ TEST(ToolTime, PrintsEstimatesOfAGpu) {
   EXPECT_GE(report.at("candidates").size(), 5u);
 }
 
+TEST(ToolTune, NeedsAGpu) {
+  CLI::App app;
+  int exit_code = -1;
+  add_tune(app, exit_code);
+  const auto path = std::filesystem::temp_directory_path() / "plasticity_no_tuning.json";
+  simt::runtime::set_device_count(0);
+  try {
+    app.parse("tune " + path.string());
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+  }
+  simt::runtime::reset();
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 }  // namespace
 }  // namespace plasticity::cli
