@@ -71,6 +71,7 @@ bool modules_work() {
   const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&
                        trainer.y().size() == 6 && trainer.modulation().size() == 2;
   io::TensorFile resumed;
+  network.save(resumed);
   trainer.save(resumed);
   return trained && modulated && loss > 0 && load_spec(file) == spec && network.state("hebb").size() == 9 &&
          network.parameter("w").size() == 9 && network.windows() == 0 && network.options().batch == 1 &&
