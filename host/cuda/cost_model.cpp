@@ -202,7 +202,7 @@ double CostModel::resident_steps(const Resident& run) const {
   const double issue = shape.threads() / 32 * instructions / constants_.issue_rate;
   const double waits = run.waits + (looped ? ceil_div(shape.rows, loads_in_flight) : 0);
   const double alone = std::max(issue, instructions * constants_.warp_gap + waits * constants_.l2_latency) +
-                       run.outside + run.barriers * barrier(shape.kind);
+                       run.outside + run.barriers * barrier(shape);
   const double share = groups * P_ * N_;  // connections in progress
   const double l2_bytes = run.l2_bytes + (looped ? weight_bytes() : 0);
   return ceil_div(B_, groups) *
@@ -210,10 +210,10 @@ double CostModel::resident_steps(const Resident& run) const {
                    from_l2(share * l2_bytes, running), share * run.memory_bytes / constants_.memory_rate});
 }
 
-double CostModel::barrier(GroupKind kind) const {
-  switch (kind) {
+double CostModel::barrier(const GroupShape& shape) const {
+  switch (shape.kind) {
     case GroupKind::cta: return 0;  // of the block, among the work outside the pass
-    case GroupKind::cluster: return constants_.cluster_barrier;
+    case GroupKind::cluster: return constants_.cluster_barrier + shape.blocks * constants_.peer_store;
     case GroupKind::grid: break;
   }
   return constants_.grid_barrier;

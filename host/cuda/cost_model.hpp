@@ -68,7 +68,7 @@ class CostModel {
   double replay_of_segments(std::int64_t K) const;
   double groups_at_once(const GroupShape& shape, double shared_bytes) const;
   double resident_steps(const Resident& run) const;
-  double barrier(GroupKind kind) const;
+  double barrier(const GroupShape& shape) const;
   int columns_per_thread() const;   // of a step kernel
   int elements(bool rounds) const;  // of the batch per block of a step kernel
   double tiles() const;

@@ -28,9 +28,9 @@ std::string constant_names() {
 
 }  // namespace
 
-const std::array<DeviceConstants::Member, 14>& DeviceConstants::members() {
+const std::array<DeviceConstants::Member, 15>& DeviceConstants::members() {
   using C = DeviceConstants;
-  static constexpr std::array<Member, 14> all = {
+  static constexpr std::array<Member, 15> all = {
       {{"launch", &C::launch},
        {"graph_launch", &C::graph_launch},
        {"kernel_gap", &C::kernel_gap},
@@ -44,6 +44,7 @@ const std::array<DeviceConstants::Member, 14>& DeviceConstants::members() {
        {"resident_backward_outside", &C::resident_backward_outside},
        {"segment_begin", &C::segment_begin},
        {"cluster_barrier", &C::cluster_barrier},
+       {"peer_store", &C::peer_store},
        {"grid_barrier", &C::grid_barrier}}};
   return all;
 }

@@ -24,6 +24,7 @@ struct DeviceConstants {
   double resident_backward_outside = 0.7;  ///< calculated: as above
   double segment_begin = 1.5;              ///< calculated: a resident kernel begins to replay a segment
   double cluster_barrier = 0.4;            ///< calculated: a barrier of a cluster, with the exchange
+  double peer_store = 0.015;               ///< calculated: a value to one more block of a cluster
   double grid_barrier = 1.6;  ///< calculated: a barrier of a cooperative launch, with the exchange
 
   bool operator==(const DeviceConstants&) const = default;
@@ -32,7 +33,7 @@ struct DeviceConstants {
     std::string_view name;
     double DeviceConstants::*pointer;
   };
-  static const std::array<Member, 14>& members();
+  static const std::array<Member, 15>& members();
 };
 
 /// The text of a tuning file: JSON with the constants and the name of the device they were measured on.

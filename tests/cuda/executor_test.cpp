@@ -2,6 +2,7 @@
 // machine without a GPU.
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
+#include "problems/answers.hpp"
 #include "rules/rules.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
@@ -197,6 +198,32 @@ TEST(CudaUnderTheExecutor, FallsBackToNextExecution) {
   EXPECT_EQ(chosen(200, 9, 8, 108), Execution::grid);
   EXPECT_EQ(chosen(128, 9, 8, 1), Execution::cta);  // at most 128 columns
   EXPECT_EQ(chosen(300, 9, 8, 1), Execution::graph);
+  simt::runtime::reset();
+}
+
+// A sample has its bits of the batch even if the planner chooses another execution for one sample.
+TEST(CudaUnderTheExecutor, ASampleAloneHasTheSameBitsInAnotherExecution) {
+  const Spec spec{.cell = Cell::rnn,
+                  .rule = Rule::hard_clip,
+                  .rate = Rate::fan_out,
+                  .alpha = Granularity::connection,
+                  .neurons = 140};
+  const TestCase problem = make_test_case(spec, 4, 4, 87), one = alone(problem, 3);
+  Buffers<float> batch(problem), single(one);
+  Execution of_batch{}, of_single{};
+  simt::run([&] {
+    simt::runtime::set_device(8, 0, 8);
+    const auto chosen = [&](std::int64_t B) {
+      return Plan(spec, {.steps = 4, .batch = B, .device = Device::cuda()}).execution();
+    };
+    of_batch = chosen(4);
+    of_single = chosen(1);
+    EXPECT_TRUE(run_cuda(problem, batch));
+    EXPECT_TRUE(run_cuda(one, single));
+  });
+  EXPECT_EQ(of_batch, Execution::graph);
+  EXPECT_EQ(of_single, Execution::grid);
+  expect_same_alone(problem, answers_in(batch), 3, answers_in(single));
   simt::runtime::reset();
 }
 

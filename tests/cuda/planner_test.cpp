@@ -65,8 +65,10 @@ TEST(CudaPlanner, DistributesTheColumns) {
 // B decides between a launch per step, which takes all elements at once, and a grid, which takes them in
 // waves. T decides between single launches and a graph.
 TEST(CudaPlanner, UsesBatchAndSteps) {
-  EXPECT_EQ(choose(1000, h100, {1, 50}).execution, Execution::grid);
-  EXPECT_EQ(choose(1000, a100, {64, 50}).execution, Execution::graph);
+  EXPECT_EQ(choose(768, h100, {1, 50}).execution, Execution::grid);
+  EXPECT_EQ(choose(768, h100, {64, 50}).execution, Execution::graph);
+  EXPECT_EQ(choose(128, h100, {1, 50}).shape.columns, 8);
+  EXPECT_EQ(choose(128, h100, {64, 50}).shape.columns, 32);
   EXPECT_EQ(choose(4000, h100, {1, 1}).execution, Execution::step);
   EXPECT_EQ(choose(4000, h100, {1, 50}).execution, Execution::graph);
 }

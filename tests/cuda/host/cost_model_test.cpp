@@ -87,7 +87,7 @@ TEST(CostModel, ResidentStepsAddUp) {
   const double warps = shape.forward.threads() / 32;
   const double expected =
       std::max(warps * instructions / constants.issue_rate, instructions * constants.warp_gap) +
-      constants.resident_forward_outside + constants.cluster_barrier;
+      constants.resident_forward_outside + constants.cluster_barrier + 2 * constants.peer_store;
   EXPECT_NEAR(forward(1, constants), expected, 1e-3);
   EXPECT_NEAR(forward(66, constants), expected, 1e-3) << "one block per multiprocessor";
   EXPECT_GT(forward(100000, constants), 100 * expected) << "waves";
