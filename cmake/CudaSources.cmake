@@ -4,8 +4,8 @@
 function(plasticity_kernel_sources variable)
   set(kernels ${PROJECT_SOURCE_DIR}/kernels)
   set(sources
-    ${kernels}/fixed/fixed.cu ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu ${kernels}/step/vectors.cu
-    ${kernels}/training/optimizer.cu ${kernels}/training/squared_error.cu)
+    ${kernels}/fixed/fixed.cu ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu
+    ${kernels}/step/vectors.cu ${kernels}/training/optimizer.cu ${kernels}/training/squared_error.cu)
   foreach(form IN ITEMS linear read_clipped clipped soft)
     list(APPEND sources
       ${kernels}/step/instances/forward_${form}.cu ${kernels}/step/instances/backward_${form}.cu
@@ -20,8 +20,9 @@ endfunction()
 
 # plasticity_cuda_host_sources(VARIABLE): the host side, plain C++ over the CUDA runtime's headers.
 function(plasticity_cuda_host_sources variable)
-  set(sources backward.cpp blas.cpp cuda_plan.cpp forward.cpp gradients.cpp graph.cpp linear.cpp planner.cpp
-    resident.cpp rule_kernels.cpp runtime.cpp step_state.cpp training.cpp)
+  set(sources backward.cpp blas.cpp cost_model.cpp cuda_plan.cpp device_constants.cpp estimates.cpp fit.cpp forward.cpp
+    gradients.cpp graph.cpp group_shapes.cpp linear.cpp planner.cpp resident.cpp rule_kernels.cpp runtime.cpp
+    step_state.cpp training.cpp tune.cpp)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/host/cuda/)
   set(${variable} ${sources} PARENT_SCOPE)
 endfunction()

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "base/log.hpp"
 #include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
-#include "plan/checkpoints.hpp"
 #include "step/tuning.hpp"
 
 namespace plasticity::cuda {
@@ -24,10 +24,14 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
   }
   check_grids();
   const CurrentDevice current(options.device.index());
-  choice_ = choose();
-  multiprocessors_ = DeviceLimits::of_device(options.device.index()).multiprocessors;
-  interval_ = choose_checkpoint_interval(spec_.rule, options_,
-                                         [&](std::int64_t interval) { return tape_bytes(interval); });
+  const DeviceLimits limits = DeviceLimits::of_device(options.device.index());
+  multiprocessors_ = limits.multiprocessors;
+  choice_ = choose(limits);
+  interval_ = choice_.interval;
+  for (std::size_t k = 0; k < choice_.candidates.size(); ++k) {
+    log(Verbosity::dispatch,
+        [&] { return str_cat("candidate: ", cuda::describe(choice_.candidates[k], k == choice_.chosen)); });
+  }
   tape_bytes_ = tape_bytes(interval_);
   blas_ = &BlasHandle::of(options.device.index());
   if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();

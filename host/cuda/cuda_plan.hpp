@@ -20,6 +20,7 @@ class CudaPlan final : public TypedBackend<float> {
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   Execution execution() const override { return choice_.execution; }
+  const ExecutionChoice& choice() const { return choice_; }
   std::string describe() const override { return cuda::describe(choice_); }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
@@ -63,7 +64,7 @@ class CudaPlan final : public TypedBackend<float> {
   float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
   /// The planner's choice, restricted to executions that the current device can hold.
-  ExecutionChoice choose() const;
+  ExecutionChoice choose(DeviceLimits limits) const;
   void launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
   void launch_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
                        cudaStream_t stream) const;

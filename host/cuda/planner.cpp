@@ -2,140 +2,103 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <vector>
+#include <cstdio>
 
 #include "base/throw_error.hpp"
-#include "rules/columns.hpp"
 
 namespace plasticity::cuda {
 namespace {
 
-/// The preferred maximum of connections per block and step: about half a microsecond of shared memory
-/// traffic, in proportion to the cost of a barrier (calculated, not measured).
-constexpr std::int64_t preferred_connections = 16384;
-
-constexpr std::int64_t preferred_connections_of_cta = 10240;
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
-/// The parts of a thread, in the order of preference.
-constexpr std::array<ThreadShape, 5> thread_shapes = {ThreadShape::rows_8x4_half, ThreadShape::rows_8x4,
-                                                      ThreadShape::rows_16x4, ThreadShape::rows_32x1,
-                                                      ThreadShape::any_rows};
-
-/// The shape of groups of blocks of `columns` columns and a given part of a thread. None if the kernels are
-/// not compiled for it.
-std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_t columns,
-                                   ThreadShape thread) {
-  const std::int64_t N = spec.neurons, P = spec.presynaptic();
-  const ThreadTraits traits = traits_of(thread);
-  GroupShape shape;
-  shape.kind = kind;
-  shape.columns = static_cast<int>(columns);
-  shape.blocks =
-      static_cast<int>(kind == GroupKind::cta ? 1 : std::max<std::int64_t>(ceil_div(N, columns), 2));
-  shape.thread = thread;
-  const std::int64_t rows = ceil_div(P, traits.row_groups());
-  if (traits.in_registers ? rows > traits.max_rows : rows > 1 << 16) return std::nullopt;
-  shape.rows = static_cast<int>(rows);
-  const std::int64_t share =
-      spec.is_recurrent() && kind != GroupKind::cta ? columns : ceil_div(P, shape.blocks);
-  while ((std::int64_t{1} << shape.share_bits) < share) ++shape.share_bits;
-  if (columns % shape.tile_columns() != 0 || (traits.columns == 1 && columns != shape.tile_columns()))
-    return std::nullopt;
-  if (shape.threads() > max_threads(thread, form_of(spec.rule), spec.has_eligibility())) return std::nullopt;
-  return shape;
+/// An LSTM adds the gates' part of a row once per tile of a block. A tile of 8 columns is a quarter of the
+/// tile of other executions.
+bool rounds_apart(const Spec& spec, const Candidate& candidate) {
+  return candidate.resident() && spec.cell == Cell::lstm && candidate.shape.forward.columns < 32;
 }
 
-/// The tensors that groups of blocks may keep on chip, in the order of preference.
-struct OnChip {
-  bool traces_in_registers;  // else in shared memory
-  bool alpha_gradient;       // else a replay adds it up
-};
-constexpr std::array<OnChip, 3> on_chip_choices = {{{true, true}, {true, false}, {false, false}}};
-
-/// The choice of groups of blocks of `columns` columns. None if they do not fit.
-std::optional<ExecutionChoice> fit_columns(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
-                                           std::int64_t columns, OnChip on_chip) {
-  const NetworkTraits network = network_traits(spec);
-  const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
-  for (const ThreadShape thread : thread_shapes) {
-    std::optional<GroupShape> shape = shape_of(spec, kind, columns, thread);
-    if (!shape || shape->traits().in_registers != on_chip.traces_in_registers) continue;
-    shape->sums_alpha = on_chip.alpha_gradient;
-    ExecutionChoice choice;
-    choice.shape = choice.backward = *shape;
-    choice.forward_bytes = bytes(ForwardLayout(network, *shape).floats);
-    choice.backward_bytes = bytes(BackwardLayout(network, *shape).floats);
-    if (std::max(choice.forward_bytes, choice.backward_bytes) <= limits.shared_bytes) return choice;
+/// The candidate at the cheapest of the intervals.
+Candidate at_cheapest_interval(Execution execution, const ResidentShape& shape, const CostModel& model,
+                               const std::vector<std::int64_t>& intervals) {
+  Candidate best;
+  for (const std::int64_t K : intervals) {
+    Candidate candidate{.execution = execution, .shape = shape, .interval = K, .estimate = {}};
+    candidate.estimate = estimate_of(model, candidate);
+    if (K == intervals.front() || candidate.estimate.total() < best.estimate.total()) best = candidate;
   }
-  return std::nullopt;
+  return best;
 }
 
-/// The best of the offered widths of a block, in the order offered: the first with at most
-/// preferred_connections per block, else the last that fits. The tensors on chip come before the width. If
-/// none fits, `reason` gets the reason.
-std::optional<ExecutionChoice> best_of(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
-                                       const std::vector<std::int64_t>& offered, std::string& reason) {
-  for (const OnChip on_chip : on_chip_choices) {
-    if (on_chip.alpha_gradient && spec.alpha != Granularity::connection) continue;
-    std::optional<ExecutionChoice> best;
-    for (const std::int64_t columns : offered) {
-      const std::optional<ExecutionChoice> fits = fit_columns(spec, limits, kind, columns, on_chip);
-      if (!fits) continue;
-      best = fits;
-      if (spec.presynaptic() * columns <= preferred_connections) break;
+/// Adds the cheapest shape of each width.
+void add_resident(const Spec& spec, const DeviceLimits& limits, bool bf16, const CostModel& model,
+                  const PlannerOptions& options, Execution execution, GroupKind kind,
+                  std::vector<Candidate>& candidates, std::string& reason) {
+  const std::size_t begin = candidates.size();
+  for (const ResidentShape& shape : shapes_that_fit(spec, bf16, limits, kind, reason)) {
+    const Candidate candidate = at_cheapest_interval(execution, shape, model, options.intervals);
+    Candidate* last = candidates.size() > begin ? &candidates.back() : nullptr;
+    if (last == nullptr || last->shape.forward.columns != shape.forward.columns) {
+      candidates.push_back(candidate);
+    } else if (candidate.estimate.total() < last->estimate.total()) {
+      *last = candidate;
     }
-    if (best) return best;
   }
-  reason = str_cat("a block of ", offered.back(), " columns and ", spec.presynaptic(),
-                   " rows has too many threads, or needs more than the ", limits.shared_bytes,
-                   " bytes of shared memory");
-  return std::nullopt;
 }
 
-/// The widths that several blocks may have: powers of two, from the widest to the narrowest.
-std::vector<std::int64_t> widths_of_blocks(std::int64_t N, std::int64_t max_blocks) {
-  std::vector<std::int64_t> columns;
-  for (const std::int64_t width : {256, 128, 64, 32, 8})
-    if ((width < N || width == 8) && ceil_div(N, width) <= max_blocks) columns.push_back(width);
-  return columns;
+/// Whether `automatic` may choose a candidate. A graph of few steps is not worth its capture, which a call
+/// with other pointers repeats.
+bool is_eligible(const Spec& spec, const Candidate& candidate, std::int64_t T) {
+  constexpr std::int64_t min_graph_steps = 4;
+  if (candidate.execution == Execution::graph) return T >= min_graph_steps;
+  return !rounds_apart(spec, candidate);
 }
 
-std::optional<ExecutionChoice> one_block(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
-  const std::vector<std::int64_t> offered{ceil_div(spec.neurons, 32) * 32};
-  return best_of(spec, limits, GroupKind::cta, offered, reason);
+/// The index of the cheapest candidate: of those that may be chosen, else of those that are wanted.
+/// `only_steps`: not a resident one.
+std::size_t cheapest(const Spec& spec, std::int64_t T, const std::vector<Candidate>& candidates,
+                     Execution wanted, bool only_steps = false) {
+  const auto rank = [&](const Candidate& candidate) {
+    const bool excluded = (wanted != Execution::automatic && candidate.execution != wanted) ||
+                          (only_steps && candidate.resident());
+    return std::pair(excluded ? 2 : is_eligible(spec, candidate, T) ? 0 : 1, candidate.estimate.total());
+  };
+  const auto least = std::min_element(candidates.begin(), candidates.end(),
+                                      [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  return static_cast<std::size_t>(least - candidates.begin());
 }
 
-/// The best choice of several blocks, at most `max_blocks`.
-std::optional<ExecutionChoice> several_blocks(const Spec& spec, const DeviceLimits& limits, GroupKind kind,
-                                              std::int64_t max_blocks, std::string& reason) {
-  const std::vector<std::int64_t> offered = widths_of_blocks(spec.neurons, max_blocks);
-  if (!offered.empty()) return best_of(spec, limits, kind, offered, reason);
-  reason = str_cat("more than ", max_blocks, " blocks of at most 256 columns");
-  return std::nullopt;
+void select(ExecutionChoice& choice, std::size_t index) {
+  const Candidate& chosen = choice.candidates[index];
+  choice.chosen = index;
+  choice.execution = chosen.execution;
+  choice.interval = chosen.interval;
+  choice.shape = chosen.shape.forward;
+  choice.backward = chosen.shape.backward;
+  choice.forward_bytes = chosen.shape.forward_bytes;
+  choice.backward_bytes = chosen.shape.backward_bytes;
 }
 
-std::optional<ExecutionChoice> cluster(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
-  constexpr std::int64_t portable = 8;  // more only if those do not fit
-  if (limits.cluster_blocks < 2) {
-    reason = "the device has no room for clusters";
-    return std::nullopt;
+/// The choice at `sizes`, which also determine the estimates.
+ExecutionChoice choose_at(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
+                          const PlannerOptions& options) {
+  const CostModel model(spec, sizes, limits, options.constants);
+  ExecutionChoice choice;
+  for (const Execution execution : {Execution::step, Execution::graph})
+    choice.candidates.push_back(at_cheapest_interval(execution, {}, model, options.intervals));
+  constexpr std::array<std::pair<Execution, GroupKind>, 3> resident = {
+      {{Execution::cta, GroupKind::cta},
+       {Execution::cluster, GroupKind::cluster},
+       {Execution::grid, GroupKind::grid}}};
+  for (const auto& [execution, kind] : resident) {
+    std::string reason;
+    add_resident(spec, limits, sizes.bf16, model, options, execution, kind, choice.candidates, reason);
+    if (reason.empty()) continue;
+    if (options.wanted == execution) {
+      throw_error(ErrorCode::unsupported, "options.execution", "one that fits spec and device",
+                  str_cat(to_string(execution), " (", reason, ")"));
+    }
+    choice.reasons += str_cat(choice.reasons.empty() ? "" : "; ", to_string(execution), ": ", reason);
   }
-  const std::int64_t most = limits.cluster_blocks;
-  const auto few = several_blocks(spec, limits, GroupKind::cluster, std::min(portable, most), reason);
-  if (few && few->shape.traits().in_registers) return few;
-  const auto many = several_blocks(spec, limits, GroupKind::cluster, most, reason);
-  return many && (!few || many->shape.traits().in_registers) ? many : few;
-}
-
-std::optional<ExecutionChoice> whole_grid(const Spec& spec, const DeviceLimits& limits, std::string& reason) {
-  if (!limits.cooperative || limits.multiprocessors < 2) {
-    reason = "the device has no room for cooperative launches";
-    return std::nullopt;
-  }
-  return several_blocks(spec, limits, GroupKind::grid, limits.multiprocessors, reason);
+  select(choice, cheapest(spec, sizes.T, choice.candidates, options.wanted));
+  return choice;
 }
 
 std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits, std::int64_t B) {
@@ -145,82 +108,62 @@ std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits
   return std::clamp<std::int64_t>(B, 1, limit);
 }
 
-}  // namespace
-
-GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape) {
-  GroupShape result = shape;
-  if (shape.thread == ThreadShape::rows_32x1) return result;
-  result.thread = ThreadShape::any_rows;
-  result.sums_alpha = false;
-  result.rows = static_cast<int>(ceil_div(spec.presynaptic(), result.traits().row_groups()));
-  return result;
+/// A time with three digits.
+std::string digits(double time) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3g", time);
+  return text;
 }
 
-NetworkTraits network_traits(const Spec& spec) {
-  return {.N = spec.neurons,
-          .P = spec.presynaptic(),
-          .rule = spec.rule,
-          .kept = form_of(spec.rule) == Form::linear || form_of(spec.rule) == Form::read_clipped,
-          .feedforward = spec.cell == Cell::feedforward,
-          .lstm = spec.cell == Cell::lstm,
-          .eligible = spec.has_eligibility(),
-          .softmax = spec.activation == Activation::softmax,
-          .modulated = spec.has_modulator(),
-          .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell};
+}  // namespace
+
+Estimate estimate_of(const CostModel& model, const Candidate& candidate) {
+  if (candidate.resident()) return model.of_resident(candidate.shape, candidate.interval);
+  return model.of_steps(candidate.execution == Execution::graph, candidate.interval);
 }
 
 ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
-                                 Execution wanted) {
-  constexpr std::int64_t min_graph_steps = 4;
-  std::string reasons;
-  const auto attempt = [&](Execution execution, auto shape, bool preferred) {
-    std::optional<ExecutionChoice> choice;
-    if (wanted != Execution::automatic && wanted != execution) return choice;
-    std::string reason;
-    choice = shape(spec, limits, reason);
-    if (choice && !preferred && wanted == Execution::automatic) {
-      reason = str_cat("a block would have ", spec.neurons * spec.presynaptic(), " connections");
-      choice.reset();
-    }
-    if (!choice) {
-      if (wanted == execution) {
-        throw_error(ErrorCode::unsupported, "options.execution", "one that fits spec and device",
-                    str_cat(to_string(execution), " (", reason, ")"));
-      }
-      reasons += str_cat(reasons.empty() ? "" : "; ", to_string(execution), ": ", reason);
-      return choice;
-    }
-    choice->execution = execution;
-    choice->groups = groups_of(*choice, limits, sizes.B);
-    choice->reasons = reasons;
-    return choice;
-  };
-  const bool small = spec.neurons * spec.presynaptic() <= preferred_connections_of_cta;
-  if (const auto choice = attempt(Execution::cta, one_block, small)) return *choice;
-  if (const auto choice = attempt(Execution::cluster, cluster, true)) return *choice;
-  if (const auto choice = attempt(Execution::grid, whole_grid, true)) return *choice;
-  if (!small) {  // one large block is better than no resident execution
-    if (const auto choice = attempt(Execution::cta, one_block, true)) return *choice;
+                                 const PlannerOptions& options) {
+  Sizes deciding = sizes;
+  if (options.bits_differ) {
+    deciding = nominal_sizes;
+    deciding.bf16 = sizes.bf16;
   }
-  ExecutionChoice choice;
-  choice.execution = wanted;
-  if (wanted == Execution::automatic)
-    choice.execution = sizes.T >= min_graph_steps ? Execution::graph : Execution::step;
-  choice.reasons = reasons;
+  ExecutionChoice choice = choose_at(spec, deciding, limits, options);
+  if (options.bits_differ) {
+    const CostModel model(spec, sizes, limits, options.constants);
+    for (Candidate& candidate : choice.candidates) candidate.estimate = estimate_of(model, candidate);
+    if (!choice.resident()) {
+      select(choice, cheapest(spec, sizes.T, choice.candidates, options.wanted, /*only_steps=*/true));
+    };
+  }
+  if (choice.resident()) choice.groups = groups_of(choice, limits, sizes.B);
   return choice;
 }
 
+std::string describe_shape(const Candidate& candidate) {
+  std::string text(to_string(candidate.execution));
+  if (!candidate.resident()) return text;
+  const GroupShape& shape = candidate.shape.forward;
+  return str_cat(text, ": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
+                 " columns and ", shape.threads(), " threads");
+}
+
 std::string describe(const ExecutionChoice& choice) {
-  std::string line(to_string(choice.execution));
+  const Candidate& chosen = choice.candidates[choice.chosen];
+  std::string line = describe_shape(chosen);
   if (choice.resident()) {
-    const GroupShape& shape = choice.shape;
-    line += str_cat(": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
-                    " columns and ", shape.threads(), " threads per element, ", choice.groups,
-                    " elements at once, traces in ",
-                    shape.traits().in_registers ? "registers" : "shared memory", ", shared memory ",
+    line += str_cat(" per element, ", choice.groups, " elements at once, traces in ",
+                    choice.shape.traits().in_registers ? "registers" : "shared memory", ", shared memory ",
                     choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
   }
   return choice.reasons.empty() ? line : str_cat(line, " (not ", choice.reasons, ")");
+}
+
+std::string describe(const Candidate& candidate, bool chosen) {
+  return str_cat(describe_shape(candidate), ", K=", candidate.interval, ": estimated ",
+                 digits(candidate.estimate.forward), " us per step forward, ",
+                 digits(candidate.estimate.backward), " backward", chosen ? " (chosen)" : "");
 }
 
 }  // namespace plasticity::cuda

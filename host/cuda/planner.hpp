@@ -2,54 +2,89 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "cuda/group_shapes.hpp"
+#include "plan/checkpoints.hpp"
 #include "plasticity/plan.hpp"
-#include "resident/shape.hpp"
 
-// Chooses the kernels that run a sequence, and the layout of an element over blocks. The choice depends only
-// on the sizes and the device's limits, so it is tested without a GPU.
+// Chooses the kernels that run a sequence, the layout of an element over blocks, and the interval between
+// checkpoints: the candidate with the smallest estimate (cost_model.hpp). The choice depends on the spec, the
+// sizes, the device's limits and the constants, so it is tested without a GPU.
 //
-// B and T never influence a choice between kernels whose results differ in bits. A sample therefore has the
-// same bits alone and in a batch, and windows match the whole sequence.
+// In f32, T and B influence the choice, because the results have the same bits in every execution and for
+// every interval. A sample therefore has the same bits alone and in a batch, and windows match the whole
+// sequence. Two exceptions:
+// - The gradient of alpha per connection. Like the gradients of the other parameters it is a sum over samples
+//   and steps, whose order depends on B and T. Its order also depends on the execution.
+// - An LSTM in blocks of 8 columns rounds gradients differently. `automatic` never chooses such a block.
+// In bf16 executions differ more, so T and B decide only between step and graph, which have the same bits.
 namespace plasticity::cuda {
 
-/// The properties of a device that the planner uses.
-struct DeviceLimits {
-  int multiprocessors = 0;
-  std::int64_t shared_bytes = 0;  ///< per block at most (cudaDevAttrMaxSharedMemoryPerBlockOptin)
-  int cluster_blocks = 0;         ///< per cluster at most, 16 (more than 8 need an attribute); 0: no clusters
-  bool cooperative = false;
-
-  static DeviceLimits of_device(int index);
+struct PlannerOptions {
+  Execution wanted = Execution::automatic;
+  std::vector<std::int64_t> intervals = {1};  ///< between checkpoints, from which the planner chooses
+  bool bits_differ = false;                   ///< between executions: choose as for nominal_sizes
+  DeviceConstants constants;
 };
 
-struct Sizes {
-  std::int64_t B, T;
+/// The sizes that decide if T and B must not.
+constexpr Sizes nominal_sizes{.B = 64, .T = 64};
+
+/// An execution that fits, or one width of its blocks, with the cheapest launch shape.
+struct Candidate {
+  Execution execution = Execution::step;
+  ResidentShape shape{};      ///< for cta, cluster and grid
+  std::int64_t interval = 1;  ///< K
+  Estimate estimate;
+
+  bool resident() const { return execution != Execution::step && execution != Execution::graph; }
 };
 
-/// The chosen execution, its launch shape, and why each preferred alternative was rejected.
+/// The estimate of a candidate at its interval.
+Estimate estimate_of(const CostModel& model, const Candidate& candidate);
+
+/// The chosen execution and launch shape, all candidates, and why other executions do not fit.
 struct ExecutionChoice {
   Execution execution = Execution::step;
   GroupShape shape{};       ///< for cta, cluster and grid
   GroupShape backward{};    ///< the same groups; on a bfloat16 tape another part of a thread
   std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
   std::int64_t forward_bytes = 0, backward_bytes = 0;  ///< of shared memory per block
-  std::string reasons;                                 ///< "cta: …; cluster: …"
+  std::int64_t interval = 1;                           ///< K
+  std::vector<Candidate> candidates;
+  std::size_t chosen = 0;  ///< among the candidates
+  std::string reasons;     ///< "cta: …; cluster: …"
 
-  bool resident() const { return execution != Execution::step && execution != Execution::graph; }
+  bool resident() const { return candidates[chosen].resident(); }
 };
 
-NetworkTraits network_traits(const Spec& spec);
+/// The planner's options for a plan. `tape_bytes(K)`: the size of the tape. An interval may be
+/// chosen by its time if its tape takes at most 1/16 of the device's memory.
+template <class Bytes>
+PlannerOptions planner_options(const Spec& spec, const PlanOptions& options, const DeviceLimits& limits,
+                               Bytes tape_bytes) {
+  constexpr std::int64_t share_of_memory = 16;
+  PlannerOptions result{.wanted = options.execution, .constants = current_constants()};
+  result.intervals = allowed_checkpoint_intervals(
+      spec.rule, options, tape_bytes, static_cast<std::size_t>(limits.memory_bytes / share_of_memory));
+  result.bits_differ = options.precision == Precision::bf16;
+  return result;
+}
 
-/// Returns the preferred execution that fits, or `wanted` if that is not automatic. Throws Error(unsupported)
-/// that names options.execution and the reason if `wanted` does not fit.
-ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits, Execution wanted);
+/// Returns the candidate with the smallest estimate, of those with the wanted execution if that is not
+/// automatic. Throws Error(unsupported) that names options.execution and the reason if that does not fit.
+ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
+                                 const PlannerOptions& options);
 
-/// The part of a thread that backward uses on a bfloat16 tape, in the same groups of blocks.
-GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape);
-
-/// One line: "cluster: 4 blocks of 50 columns and 512 threads per element, 30 elements at once, w on chip,
-/// …".
+/// One line: "cluster: 4 blocks of 50 columns and 512 threads per element, 30 elements at once, …".
 std::string describe(const ExecutionChoice& choice);
+
+/// "cluster: 4 blocks of 64 columns and 512 threads".
+std::string describe_shape(const Candidate& candidate);
+
+/// "cluster: 4 blocks of 64 columns and 512 threads, K=8: 1.1 µs per step forward, 2.4 backward". `chosen`
+/// marks the line.
+std::string describe(const Candidate& candidate, bool chosen);
 
 }  // namespace plasticity::cuda

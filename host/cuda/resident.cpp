@@ -21,25 +21,20 @@ DeviceLimits DeviceLimits::of_device(int index) {
   limits.shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
   limits.cluster_blocks = attribute(cudaDevAttrClusterLaunch) != 0 ? max_cluster_blocks : 0;
   limits.cooperative = attribute(cudaDevAttrCooperativeLaunch) != 0;
+  limits.l2_bytes = attribute(cudaDevAttrL2CacheSize);
+  std::size_t free_bytes = 0, total = 0;
+  check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
+  limits.memory_bytes = static_cast<std::int64_t>(total);
   return limits;
 }
 
-ExecutionChoice CudaPlan::choose() const {
-  DeviceLimits limits = DeviceLimits::of_device(options_.device.index());
-  if (!spec_.is_plastic()) {
-    const Execution wanted = options_.execution;
-    if (wanted != Execution::automatic && wanted != Execution::step && wanted != Execution::graph) {
-      throw_error(ErrorCode::unsupported, "options.execution",
-                  "automatic, step or graph, because the cell has no traces to keep on chip",
-                  std::string(to_string(wanted)));
-    }
-    limits = {};  // no room on chip: choose_execution() returns step or graph
-  }
+ExecutionChoice CudaPlan::choose(DeviceLimits limits) const {
+  const PlannerOptions options =
+      planner_options(spec_, options_, limits, [&](std::int64_t interval) { return tape_bytes(interval); });
   while (true) {
     ExecutionChoice choice =
-        choose_execution(spec_, {options_.batch, options_.steps}, limits, options_.execution);
+        choose_execution(spec_, {options_.batch, options_.steps, bf16()}, limits, options);
     if (!choice.resident()) return choice;
-    if (bf16()) choice.backward = on_bf16_tape(spec_, choice.shape);
     const NetworkTraits network = network_traits(spec_);
     const std::int64_t room =
         std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape),

@@ -2,9 +2,11 @@
 
 #include "base/throw_error.hpp"
 #include "cuda/cuda_plan.hpp"
+#include "cuda/estimates.hpp"
 #include "cuda/graph.hpp"
 #include "cuda/ranges.hpp"
 #include "cuda/training.hpp"
+#include "cuda/tune.hpp"
 #include "device/cuda_api.hpp"
 #include "step/launch.hpp"
 
@@ -153,6 +155,8 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .device_name = device_name,
                       .description = description,
                       .make_backend = make_backend,
+                      .estimates = run_estimates,
+                      .tune = run_tune,
                       .allocate = allocate,
                       .release = release,
                       .copy = copy,

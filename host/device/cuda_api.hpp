@@ -14,12 +14,22 @@
 // functions here when the program starts.
 namespace plasticity {
 
+/// The result of timing a GPU for the planner.
+struct Tuning {
+  std::string file;   ///< the text of a file for PLASTICITY_TUNING
+  std::string lines;  ///< for people: the constants, and how well they fit
+};
+
 struct CudaApi {
   std::string (*unavailable_reason)();        // empty if there is a device
   std::string (*unusable_reason)(int index);  // empty if kernels run on it
   std::string (*device_name)(int index);
   std::string (*description)();  // for `plasticity info`: toolkit, driver, architectures, devices
   std::shared_ptr<const Backend> (*make_backend)(const Spec& spec, const PlanOptions& options);
+  /// JSON: the executions that a plan has on a GPU that is named (`h100`), with their estimated times. Needs
+  /// no GPU.
+  std::string (*estimates)(const Spec& spec, const PlanOptions& options, const std::string& gpu);
+  Tuning (*tune)(int index, double seconds);
   void* (*allocate)(int index, std::size_t bytes);
   void (*release)(int index, void* data) noexcept;
   void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);

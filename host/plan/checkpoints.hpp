@@ -2,11 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/throw_error.hpp"
 #include "plasticity/plan.hpp"
 
 namespace plasticity {
+
+/// ceil(sqrt(T)), at least 1.
+inline std::int64_t default_checkpoint_interval(std::int64_t steps) {
+  return std::max<std::int64_t>(1,
+                                static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(steps)))));
+}
 
 /// Returns the checkpoint interval K in [1, max(T, 1)]. Priority: (1) options.checkpoint_interval; (2) the
 /// smallest K whose tape fits options.memory_budget; (3) 1 for bf16 with a clipping rule, because a tape of
@@ -19,8 +26,7 @@ std::int64_t choose_checkpoint_interval(Rule rule, const PlanOptions& options, B
   if (options.checkpoint_interval > 0) return std::min(options.checkpoint_interval, longest);
   if (options.memory_budget == 0) {
     if (options.precision == Precision::bf16 && properties_of(rule).bounded) return 1;
-    return std::max<std::int64_t>(
-        1, static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(longest)))));
+    return default_checkpoint_interval(longest);
   }
   if (bytes(longest) > options.memory_budget) {
     bad_argument("options.memory_budget", str_cat("at least ", bytes(longest), " bytes (one checkpoint)"),
@@ -36,6 +42,22 @@ std::int64_t choose_checkpoint_interval(Rule rule, const PlanOptions& options, B
     }
   }
   return low;
+}
+
+/// Returns the intervals K from which a planner may choose the fastest, from the smallest. Only f32 without
+/// an interval or a budget leaves a choice: 1 to ceil(sqrt(T)), if the tape takes at most `free_bytes` or is
+/// not larger than that of ceil(sqrt(T)). Otherwise the one K of choose_checkpoint_interval().
+template <class Bytes>
+std::vector<std::int64_t> allowed_checkpoint_intervals(Rule rule, const PlanOptions& options, Bytes bytes,
+                                                       std::size_t free_bytes) {
+  const std::int64_t last = choose_checkpoint_interval(rule, options, bytes);
+  if (options.checkpoint_interval > 0 || options.memory_budget > 0 || options.precision != Precision::f32)
+    return {last};
+  const std::size_t limit = std::max(free_bytes, bytes(last));
+  std::vector<std::int64_t> intervals;
+  for (std::int64_t K = 1; K <= last; ++K)
+    if (bytes(K) <= limit) intervals.push_back(K);
+  return intervals;
 }
 
 }  // namespace plasticity

@@ -25,13 +25,17 @@ struct PlanOptions {
   /// K >= 0: the tape stores the trace of every K-th step, and backward recomputes the steps in between.
   /// Except in bf16, the bits of the results do not depend on K. 0: the plan chooses K. It takes the smallest
   /// K whose tape fits memory_budget. Without a budget it takes ceil(sqrt(T)), but 1 in bf16 with a rule that
-  /// clips: the tape then records for every step which entries were clipped.
+  /// clips: the tape then records for every step which entries were clipped. On a CUDA device in f32 without
+  /// a budget it takes the fastest K up to ceil(sqrt(T)), by an estimate. A tape larger than that of
+  /// ceil(sqrt(T)) takes at most 1/16 of the device's memory.
   std::int64_t checkpoint_interval = 0;
   /// Maximum size of the tape in bytes, used if checkpoint_interval is 0. 0: no budget.
   std::size_t memory_budget = 0;
   /// The kernels of forward and backward on a CUDA device. The CPU accepts only `automatic`. `automatic`
-  /// never uses T or B to choose between kernels whose results differ in bits. A sample therefore has the
-  /// same bits alone and in a batch, and windows match the whole sequence.
+  /// takes the fastest, by an estimate from the spec, T, B and the device. In f32 their results have the same
+  /// bits, except for the gradient of alpha per connection, which is a sum over samples and steps. In bf16
+  /// `automatic` does not use T or B to choose between kernels whose results differ in bits. A sample
+  /// therefore has the same bits alone and in a batch, and windows match the whole sequence.
   Execution execution = Execution::automatic;
 };
 

@@ -28,12 +28,17 @@ constexpr bool shares_weights = kind == Eligibility::none&& V > 1;
 
 /// Rows that a thread loads before it computes, V columns each, to keep enough loads in flight: 64 bytes of
 /// the trace with 16-byte loads.
+constexpr int rows_loaded_forward(Eligibility kind, int V, int elements) {
+  return V == 1 ? 4 : (kind == Eligibility::none ? 4 : 2) / elements;
+}
+/// More rows of two bfloat16 traces would spill. `floats`: the traces on the tape are floats.
+constexpr int rows_loaded_backward(Eligibility kind, bool floats, int V, int elements) {
+  return V == 1 ? 4 : (kind == Eligibility::none && floats ? 2 : 1) / elements;
+}
 template <Eligibility kind, int V, int elements>
-constexpr int forward_rows = V == 1 ? 4 : (kind == Eligibility::none ? 4 : 2) / elements;
-/// More rows of two bfloat16 traces would spill.
+constexpr int forward_rows = rows_loaded_forward(kind, V, elements);
 template <Eligibility kind, class Trace, int V, int elements>
-constexpr int backward_rows =
-    V == 1 ? 4 : (kind == Eligibility::none && sizeof(Trace) == sizeof(float) ? 2 : 1) / elements;
+constexpr int backward_rows = rows_loaded_backward(kind, sizeof(Trace) == sizeof(float), V, elements);
 
 /// Columns per thread of a kernel with 16-byte loads.
 constexpr int wide_columns = 4;

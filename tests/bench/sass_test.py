@@ -134,6 +134,15 @@ class Counts(unittest.TestCase):
         self.assertIn("no loop moves {'load': 24, 'weights': 32, 'store': 16} bytes per 4 connections", cost.reason)
         self.assertIn("step forward hard_clip none rnn f32 V=4: no loop moves", report.table([cost])[-1])
 
+    def test_a_kernel_without_global_loads_has_a_row(self):
+        cost = self.cost("resident_backward", "resident backward", 1)
+        cost.loads_in_flight = ()
+        self.assertIn("0 (0 B)", report.table([cost])[1])
+
+    def test_no_tool_is_one_line(self):
+        lines = report.prediction_table([self.cost("resident_backward", "resident backward", 1)], pathlib.Path("/none"), {})
+        self.assertEqual(lines, ["", "no predicted times: /none is missing: build the target plasticity_tool"])
+
     def test_golden_values_change_with_the_code(self):
         function = excerpt("step_forward")
         variant = Variant("step forward", "hard_clip", "none", "f32", 4, "rnn")

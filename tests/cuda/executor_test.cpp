@@ -2,6 +2,7 @@
 // machine without a GPU.
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
+#include "problems/answers.hpp"
 #include "rules/rules.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
@@ -200,6 +201,32 @@ TEST(CudaUnderTheExecutor, FallsBackToNextExecution) {
   simt::runtime::reset();
 }
 
+// A sample has its bits of the batch even if the planner chooses another execution for one sample.
+TEST(CudaUnderTheExecutor, ASampleAloneHasTheSameBitsInAnotherExecution) {
+  const Spec spec{.cell = Cell::rnn,
+                  .rule = Rule::hard_clip,
+                  .rate = Rate::fan_out,
+                  .alpha = Granularity::connection,
+                  .neurons = 140};
+  const TestCase problem = make_test_case(spec, 4, 4, 87), one = alone(problem, 3);
+  Buffers<float> batch(problem), single(one);
+  Execution of_batch{}, of_single{};
+  simt::run([&] {
+    simt::runtime::set_device(8, 0, 8);
+    const auto chosen = [&](std::int64_t B) {
+      return Plan(spec, {.steps = 4, .batch = B, .device = Device::cuda()}).execution();
+    };
+    of_batch = chosen(4);
+    of_single = chosen(1);
+    EXPECT_TRUE(run_cuda(problem, batch));
+    EXPECT_TRUE(run_cuda(one, single));
+  });
+  EXPECT_EQ(of_batch, Execution::graph);
+  EXPECT_EQ(of_single, Execution::grid);
+  expect_same_alone(problem, answers_in(batch), 3, answers_in(single));
+  simt::runtime::reset();
+}
+
 // One launch per step, no allocation and no synchronisation; the number of other launches does not depend on
 // T. A resident kernel is one launch per sequence.
 TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
@@ -208,7 +235,9 @@ TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
     simt::run([&] {
       const Spec spec{.cell = Cell::rnn, .rate = Rate::modulated, .inputs = 3, .neurons = 5};
       const Device device = Device::cuda();
-      const Plan plan(spec, {.steps = steps, .batch = 2, .device = device, .execution = execution});
+      const Plan plan(
+          spec,
+          {.steps = steps, .batch = 2, .device = device, .checkpoint_interval = 3, .execution = execution});
       const DeviceMemory data(device, 1 << 16), tape(device, plan.tape_bytes()),
           scratch(device, plan.scratch_bytes());
       fill_zero(device, {}, data.data(), data.bytes());
@@ -235,7 +264,7 @@ TEST(CudaUnderTheExecutor, OneLaunchPerStep) {
     return count;
   };
   EXPECT_EQ(launches(9, false) - launches(4, false), 5u);
-  EXPECT_EQ(launches(9, true) - launches(4, true), 10u + 1u);  // K is 3 and 2: a segment more to replay
+  EXPECT_EQ(launches(9, true) - launches(4, true), 10u + 1u);  // a segment more to replay
   EXPECT_EQ(launches(4, false), 4u + 3u);  // the steps; the state, the input currents, the flush
   for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
     EXPECT_EQ(launches(4, false, execution), 2u);  // the input currents, the sequence

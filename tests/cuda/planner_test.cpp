@@ -1,7 +1,10 @@
 // The planner, with the limits of devices as data: no device is needed.
 #include "cuda/planner.hpp"
+#include "cuda/estimates.hpp"
 
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 #include "plasticity/error.hpp"
 #include "problems/random_problem.hpp"
@@ -10,14 +13,19 @@
 namespace plasticity::cuda {
 namespace {
 
-// Multiprocessors, bytes of shared memory a block, blocks a cluster, cooperative launches.
-constexpr DeviceLimits a100{108, 166912, 0, true}, h100{132, 232448, 16, true}, b200{148, 232448, 16, true},
-    rtx3050_laptop{16, 101376, 0, true};
+constexpr std::int64_t MiB = 1 << 20, GiB = 1 << 30;
+const DeviceLimits a100 = limits_of("a100"), h100 = limits_of("h100"), b200 = limits_of("b200"),
+                   rtx3050_laptop{16, 101376, 0, true, 2 * MiB, 4 * GiB},
+                   one_multiprocessor{1, 49152, 0, false, MiB, GiB};
+
+Spec network_of(std::int64_t neurons) {
+  return {.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::fan_out, .neurons = neurons};
+}
 
 ExecutionChoice choose(std::int64_t neurons, const DeviceLimits& limits, Sizes sizes = {30, 100},
                        Execution wanted = Execution::automatic) {
-  return choose_execution({.cell = Cell::rnn, .rule = Rule::hard_clip, .neurons = neurons}, sizes, limits,
-                          wanted);
+  return choose_execution(network_of(neurons), sizes, limits,
+                          {.wanted = wanted, .intervals = {1, 10}, .bits_differ = false, .constants = {}});
 }
 
 TEST(CudaPlanner, ChoosesBySizeAndDevice) {
@@ -27,9 +35,8 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
   };
   using enum Execution;
   for (const Expected& e :
-       {Expected{1, cta, cta, cta, cta}, Expected{64, cta, cta, cta, cta}, Expected{100, cta, cta, cta, grid},
-        Expected{128, grid, cluster, cluster, grid}, Expected{200, grid, cluster, cluster, grid},
-        Expected{512, grid, cluster, cluster, grid}, Expected{1000, graph, grid, grid, graph},
+       {Expected{1, cta, cta, cta, cta}, Expected{64, cta, cta, cta, cta},
+        Expected{100, grid, cluster, cluster, graph}, Expected{200, grid, cluster, cluster, graph},
         Expected{4000, graph, graph, graph, graph}}) {
     EXPECT_EQ(choose(e.neurons, a100).execution, e.on_a100) << e.neurons;
     EXPECT_EQ(choose(e.neurons, h100).execution, e.on_h100) << e.neurons;
@@ -41,7 +48,6 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
 TEST(CudaPlanner, DistributesTheColumns) {
   const ExecutionChoice small = choose(64, h100);
   EXPECT_EQ(small.shape.blocks, 1);
-  EXPECT_EQ(small.shape.threads(), 256);
   EXPECT_TRUE(small.shape.traits().in_registers);
   EXPECT_EQ(small.groups, 30);
   const ExecutionChoice middle = choose(200, h100);
@@ -52,37 +58,96 @@ TEST(CudaPlanner, DistributesTheColumns) {
   EXPECT_EQ(whole.shape.blocks, 125);
   EXPECT_EQ(whole.shape.columns, 8);
   EXPECT_EQ(whole.groups, 1);
-  EXPECT_EQ(choose(200, rtx3050_laptop).groups, 2);  // 7 of 16 multiprocessors each
+  EXPECT_EQ(choose(200, rtx3050_laptop, {30, 100}, Execution::grid).groups,
+            2);  // 7 of 16 multiprocessors each
 }
 
-// The execution does not depend on T and B, and the shape respects the device's limits.
-TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
+// B decides between a launch per step, which takes all elements at once, and a grid, which takes them in
+// waves. T decides between single launches and a graph.
+TEST(CudaPlanner, UsesBatchAndSteps) {
+  EXPECT_EQ(choose(768, h100, {1, 50}).execution, Execution::grid);
+  EXPECT_EQ(choose(768, h100, {64, 50}).execution, Execution::graph);
+  EXPECT_EQ(choose(128, h100, {1, 50}).shape.columns, 8);
+  EXPECT_EQ(choose(128, h100, {64, 50}).shape.columns, 32);
+  EXPECT_EQ(choose(4000, h100, {1, 1}).execution, Execution::step);
+  EXPECT_EQ(choose(4000, h100, {1, 50}).execution, Execution::graph);
+}
+
+TEST(CudaPlanner, ChoosesTheSmallestEstimate) {
+  std::mt19937_64 random(131);
+  for (int trial = 0; trial < 300; ++trial) {
+    Spec spec = testing::random_spec(random, 1 + static_cast<std::int64_t>(random() % 600), 40);
+    const Sizes sizes{1 + static_cast<std::int64_t>(random() % 300),
+                      static_cast<std::int64_t>(random() % 200)};
+    const PlannerOptions options{.intervals = {1, 3, 8}, .constants = {}};
+    const ExecutionChoice choice = choose_execution(spec, sizes, h100, options);
+    const CostModel model(spec, sizes, h100, options.constants);
+    int marked = 0;
+    for (std::size_t k = 0; k < choice.candidates.size(); ++k) {
+      const Candidate& candidate = choice.candidates[k];
+      EXPECT_GT(candidate.estimate.forward, 0);
+      EXPECT_GT(candidate.estimate.backward, 0);
+      EXPECT_TRUE(std::isfinite(candidate.estimate.total()));
+      for (const std::int64_t K : options.intervals) {
+        Candidate other = candidate;
+        other.interval = K;
+        EXPECT_LE(candidate.estimate.total(), estimate_of(model, other).total());
+      }
+      const bool eighths = spec.cell == Cell::lstm && candidate.shape.forward.columns == 8;
+      if (!eighths && (candidate.execution != Execution::graph || sizes.T >= 4)) {
+        EXPECT_LE(choice.candidates[choice.chosen].estimate.total(), candidate.estimate.total());
+      }
+      EXPECT_FALSE(eighths && k == choice.chosen) << "other bits than in other executions";
+      marked += describe(candidate, k == choice.chosen).ends_with(" (chosen)");
+    }
+    EXPECT_EQ(marked, 1);
+    EXPECT_EQ(choice.interval, choice.candidates[choice.chosen].interval);
+  }
+}
+
+// Without a choice of bits, neither T nor B nor the interval matters, except between step and graph.
+TEST(CudaPlanner, IgnoresStepsAndBatchIfBitsDiffer) {
   std::mt19937_64 random(130);
-  for (const DeviceLimits& limits : {a100, h100, b200, rtx3050_laptop, DeviceLimits{1, 49152, 0, false}}) {
-    for (int trial = 0; trial < 400; ++trial) {
+  for (const DeviceLimits& limits : {a100, h100, b200, rtx3050_laptop, one_multiprocessor}) {
+    for (int trial = 0; trial < 100; ++trial) {
+      const Spec spec = testing::random_spec(random, 1 + static_cast<std::int64_t>(random() % 1200), 40);
+      const auto choose_for = [&](std::int64_t B, std::int64_t T) {
+        return choose_execution(spec, {B, T, true}, limits,
+                                {.intervals = {4}, .bits_differ = true, .constants = {}});
+      };
+      const ExecutionChoice choice = choose_for(1 + static_cast<std::int64_t>(random() % 5000),
+                                                static_cast<std::int64_t>(random() % 300)),
+                            single = choose_for(1, 1);
+      EXPECT_EQ(choice.resident(), single.resident());
+      EXPECT_EQ(choice.shape.columns, single.shape.columns);
+      EXPECT_EQ(choice.shape.thread, single.shape.thread);
+      if (choice.resident()) {
+        EXPECT_EQ(choice.execution, single.execution);
+      }
+    }
+  }
+}
+
+TEST(CudaPlanner, RespectsLimits) {
+  std::mt19937_64 random(132);
+  for (const DeviceLimits& limits : {a100, h100, b200, rtx3050_laptop, one_multiprocessor}) {
+    for (int trial = 0; trial < 200; ++trial) {
       const std::int64_t neurons = 1 + static_cast<std::int64_t>(random() % (trial % 3 == 0 ? 3000 : 300));
       const Spec spec = testing::random_spec(random, neurons, 1 + static_cast<std::int64_t>(random() % 900));
       const std::int64_t B = 1 + static_cast<std::int64_t>(random() % 5000),
                          T = static_cast<std::int64_t>(random() % 300);
-      const ExecutionChoice choice = choose_execution(spec, {B, T}, limits, Execution::automatic);
-      const ExecutionChoice single = choose_execution(spec, {1, 1}, limits, Execution::automatic);
-      EXPECT_EQ(choice.resident(), single.resident());
+      const ExecutionChoice choice =
+          choose_execution(spec, {B, T, trial % 2 == 0}, limits, {.constants = {}});
       EXPECT_FALSE(describe(choice).empty());
-      if (!choice.resident()) {
-        EXPECT_EQ(choice.execution, T >= 4 ? Execution::graph : Execution::step);
-        EXPECT_FALSE(choice.reasons.empty());
-        continue;
-      }
+      if (!choice.resident()) continue;
       const GroupShape& shape = choice.shape;
-      EXPECT_EQ(choice.execution, single.execution);
-      EXPECT_EQ(shape.blocks, single.shape.blocks);
-      EXPECT_EQ(shape.columns, single.shape.columns);
-      EXPECT_EQ(shape.threads(), single.shape.threads());
       EXPECT_GE(std::int64_t{shape.blocks} * shape.columns, neurons);
       EXPECT_GE(std::int64_t{shape.blocks} * shape.share(), spec.presynaptic());
       EXPECT_GE(shape.rows * shape.traits().row_groups(), spec.presynaptic());
       EXPECT_EQ(shape.tiles() * shape.tile_columns(), shape.columns);
-      EXPECT_LE(shape.threads(), max_threads(shape.thread, form_of(spec.rule), spec.has_eligibility()));
+      for (const GroupShape& part : {shape, choice.backward}) {
+        EXPECT_LE(part.threads(), max_threads(part.thread, form_of(spec.rule), spec.has_eligibility()));
+      }
       EXPECT_LE(choice.forward_bytes, limits.shared_bytes);
       EXPECT_LE(choice.backward_bytes, limits.shared_bytes);
       EXPECT_GE(choice.groups, 1);
@@ -98,13 +163,40 @@ TEST(CudaPlanner, IgnoresStepsAndBatchAndRespectsLimits) {
   }
 }
 
+// A tape of every step is read once. A segment between checkpoints is written and read, which is faster only
+// if it stays in L2.
+TEST(CudaPlanner, ChoosesTheInterval) {
+  const auto interval = [](std::int64_t neurons, std::int64_t batch, std::int64_t memory,
+                           const PlanOptions& changes = {}) {
+    DeviceLimits limits = h100;
+    limits.memory_bytes = memory;
+    PlanOptions options = changes;
+    options.steps = 50;
+    options.batch = batch;
+    options.execution = Execution::graph;
+    const Spec spec = network_of(neurons);
+    const auto bytes = [&](std::int64_t K) {
+      return static_cast<std::size_t>(4 * batch * neurons * neurons * ((50 + K - 1) / K));
+    };
+    return choose_execution(spec, {batch, 50}, limits, planner_options(spec, options, limits, bytes))
+        .interval;
+  };
+  EXPECT_EQ(interval(1024, 16, 80 * GiB), 1);
+  EXPECT_EQ(interval(256, 64, 80 * GiB), 1);
+  EXPECT_EQ(interval(1024, 16, 20 * GiB), 8);  // a sixteenth has room for 20 of 50 traces
+  EXPECT_EQ(interval(1024, 16, 80 * GiB, {.checkpoint_interval = 5}), 5);
+  EXPECT_EQ(interval(1024, 16, 80 * GiB, {.precision = Precision::bf16}), 1);
+  EXPECT_EQ(interval(1024, 16, 80 * GiB, {.memory_budget = std::size_t{640} << 20}), 5);
+}
+
 // More rows than an int can count do not fit any block.
 TEST(CudaPlanner, BillionsOfRowsDoNotFit) {
   for (const std::int64_t inputs :
        {std::int64_t{1} << 29, std::int64_t{1} << 30, (std::int64_t{1} << 32) + 1}) {
     const Spec spec{.cell = Cell::feedforward, .rule = Rule::oja, .inputs = inputs, .neurons = 2};
-    EXPECT_FALSE(choose_execution(spec, {1, 8}, h100, Execution::automatic).resident()) << inputs;
-    EXPECT_THROW(choose_execution(spec, {1, 8}, h100, Execution::grid), Error) << inputs;
+    EXPECT_FALSE(choose_execution(spec, {1, 8}, h100, {.constants = {}}).resident()) << inputs;
+    EXPECT_THROW(choose_execution(spec, {1, 8}, h100, {.wanted = Execution::grid, .constants = {}}), Error)
+        << inputs;
   }
 }
 
@@ -125,10 +217,8 @@ TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
   has(reason(300, h100, Execution::cta), "needs more than the 232448 bytes of shared memory");
   has(reason(64, a100, Execution::cluster), "no room for clusters");
   has(reason(64, {16, 101376, 0, false}, Execution::grid), "no room for cooperative launches");
-  has(reason(200, a100, Execution::automatic), "grid: 7 blocks of 32 columns");
   has(reason(200, a100, Execution::automatic),
       "(not cta: a block of 224 columns and 200 rows has too many threads, or needs more than");
-  has(reason(128, h100, Execution::automatic), "(not cta: a block would have 16384 connections)");
   has(reason(64, h100, Execution::step), "step");
   // An explicit execution that fits is chosen, even if another would be preferred.
   EXPECT_EQ(choose(64, h100, {1, 1}, Execution::grid).execution, Execution::grid);

@@ -2,7 +2,8 @@
 
 Per kernel: registers, spills (loads and stores of local memory), static shared memory in bytes (with the kilobyte that CUDA
 reserves) and blocks per multiprocessor. Per connection of the trace: instructions by class, bytes by width of an access,
-global loads that a thread has in flight, and how often it waits for memory per iteration. Last come predicted µs per step.
+global loads that a thread has in flight, and how often it waits for memory per iteration. Last come the planner's predicted
+µs per step, if the build has the tool.
 
 cuobjdump and nvdisasm come from a virtual environment in the build folder; they are installed there if they are missing.
 """
@@ -144,11 +145,12 @@ def main():
     if not costs:
         print(f"run sass: no kernel matches, or the build has no code for {options.arch}", file=sys.stderr)
         return 3
+    tool, rule_of = options.build / "plasticity", {form: rule for rule, form in forms().items()}
     if options.json:
-        print(json.dumps(report.as_json(costs, nvcc, options.arch), indent=1))
+        print(json.dumps(report.as_json(costs, nvcc, options.arch, tool, rule_of), indent=1))
     else:
         head = f"{options.arch}, nvcc {nvcc}; per connection:"
-        print("\n".join([head, *report.table(costs), *report.prediction_table(costs)]))
+        print("\n".join([head, *report.table(costs), *report.prediction_table(costs, tool, rule_of)]))
     return 1 if any(cost.reason for cost in costs) else 0
 
 

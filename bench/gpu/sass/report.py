@@ -1,4 +1,6 @@
 """The counts as a table for readers and as plain values for programs."""
+import sys
+
 import classes
 import predict
 
@@ -33,7 +35,7 @@ def table(costs):
         if cost.per_element is None:
             rows.append(row + ["?"] * (len(rows[0]) - len(row)))
             continue
-        loads, size = cost.loads_in_flight
+        loads, size = cost.loads_in_flight or (0, 0)
         rows.append(row + [f"{cost.instructions:.1f}"] + [f"{cost.per_element[name]:.1f}" for name in classes.CLASSES] +
                     [f"{loads} ({size} B)", str(cost.rounds)])
     lines = _aligned(rows)
@@ -65,24 +67,27 @@ def groups_of(costs):
     return groups
 
 
-def predictions(costs):
-    """{group: {(N, B): {column: µs}}}"""
-    return {key: {size: predict.predict(own, *size) for size in predict.SIZES} for key, own in groups_of(costs).items() if own}
+def predictions(costs, tool, rule_of):
+    """{(rule, eligibility, cell, precision): {(N, B): columns}}. `rule_of`: a rule of each form. Raises NoPrediction."""
+    return {key: predict.predict(tool, rule_of.get(key[0], key[0]), *key[1:]) for key, own in groups_of(costs).items() if own}
 
 
-def prediction_table(costs):
+def prediction_table(costs, tool, rule_of):
     lines = []
-    for key, sizes in predictions(costs).items():
-        columns = list(dict.fromkeys(column for times in sizes.values() for column in times))
-        if not columns:
-            continue
-        lines += ["", f"predicted µs per step of the whole batch, {' '.join(key)} (calculated, fan_out, T = 50)"]
-        lines += _aligned([["N, B", *columns]] + [[f"{N}, {B}", *(f"{times[c]:.1f}" if c in times else "" for c in columns)]
-                                                 for (N, B), times in sizes.items()])
+    try:
+        tables = predictions(costs, tool, rule_of)
+    except predict.NoPrediction as reason:
+        return ["", f"no predicted times: {reason}"]
+    for key, sizes in tables.items():
+        columns = list(dict.fromkeys(column for row in sizes.values() for column in row if column != "choice"))
+        lines += ["", f"predicted µs per step of the whole batch, {' '.join(key)} (calculated, fan_out, T = {predict.STEPS})"]
+        lines += _aligned([["N, B", *columns, "choice"]] +
+                          [[f"{N}, {B}", *(f"{row[c]:.1f}" if c in row else "" for c in columns), row["choice"]]
+                           for (N, B), row in sizes.items()])
     return lines
 
 
-def as_json(costs, nvcc, architecture):
+def as_json(costs, nvcc, architecture, tool, rule_of):
     kernels = [{"kernel": c.variant.kernel, "rule": c.variant.rule, "eligibility": c.variant.eligibility,
                 "cell": c.variant.cell, "precision": c.variant.precision, "columns": c.variant.columns,
                 "registers": c.usage.registers, "spills": c.spills, "local_bytes": c.usage.local,
@@ -93,7 +98,11 @@ def as_json(costs, nvcc, architecture):
                                       for (space, width), amount in sorted(c.bytes.items())],
                 "rows_per_iteration": c.rows, "iteration_instructions": c.iteration, "waits": c.rounds,
                 "loads_in_flight": list(c.loads_in_flight), "reason": c.reason} for c in costs]
+    try:
+        tables = predictions(costs, tool, rule_of)
+    except predict.NoPrediction as reason:
+        tables = {}
+        print(f"run sass: no predicted times: {reason}", file=sys.stderr)
     predicted = [{"rule": key[0], "eligibility": key[1], "cell": key[2], "precision": key[3],
-                  "sizes": [{"N": N, "B": B, **{column: round(time, 2) for column, time in times.items()}}
-                            for (N, B), times in sizes.items()]} for key, sizes in predictions(costs).items()]
+                  "sizes": [{"N": N, "B": B, **row} for (N, B), row in sizes.items()]} for key, sizes in tables.items()]
     return {"nvcc": nvcc, "architecture": architecture, "kernels": kernels, "predicted_us_per_step": predicted}

@@ -12,6 +12,7 @@ void add_info(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 void add_time(CLI::App& app, int& exit_code);
 void add_train(CLI::App& app, int& exit_code);
+void add_tune(CLI::App& app, int& exit_code);
 
 /// Adds an option whose value must be the name of an enumerator. `value` is the default and receives the
 /// choice.

@@ -31,7 +31,8 @@ void print_info() {
   print_line("cuda", reason.empty() ? Device::cuda().name() : "none: " + reason);
   if (cuda_api() != nullptr) print_lines(cuda_api()->description());
   print_line("best", Device::best().name());
-  for (const char* variable : {"PLASTICITY_VERBOSE", "PLASTICITY_THREADS", "PLASTICITY_ISA"}) {
+  for (const char* variable :
+       {"PLASTICITY_VERBOSE", "PLASTICITY_THREADS", "PLASTICITY_ISA", "PLASTICITY_TUNING"}) {
     const char* value = std::getenv(variable);
     print_line(variable, value == nullptr ? "unset" : value);
   }

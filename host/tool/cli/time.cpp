@@ -10,6 +10,7 @@
 
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "device/cuda_api.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/plan.hpp"
 #include "plasticity/version.hpp"
@@ -30,6 +31,7 @@ struct Options {
   double seconds = 1;
   bool paced = false;
   bool one_line = false;  // of JSON
+  std::string gpu;        // estimate on it instead of timing
 };
 
 /// Host memory for tensors, filled with random numbers or zeros. Pointers stay valid.
@@ -210,7 +212,22 @@ void run(const Options& options, const Device& device) {
   }
 }
 
+/// Prints the planner's estimates for a GPU that this machine need not have.
+void print_estimates(const Options& options) {
+  if (cuda_api() == nullptr) {
+    throw_error(ErrorCode::unsupported, "--estimate", "a build with the CUDA library", "one without");
+  }
+  const PlanOptions plan{.steps = options.steps,
+                         .batch = options.batch,
+                         .precision = options.precision,
+                         .checkpoint_interval = options.checkpoint_interval,
+                         .memory_budget = options.memory_budget,
+                         .execution = options.path};
+  std::printf("%s\n", cuda_api()->estimates(options.spec, plan, options.gpu).c_str());
+}
+
 void print_times(const Options& options) {
+  if (!options.gpu.empty()) return print_estimates(options);
   const Device device = device_of(options.device, options.threads);
   if (options.precision == Precision::f64)
     run<double>(options, device);
@@ -245,6 +262,10 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
   command->add_option("--memory-budget", options->memory_budget, "Bytes of tape; 0: K = sqrt(T)");
   add_choice(*command, "--path", options->path, "Kernels of --device cuda");
+  command
+      ->add_option("--estimate", options->gpu,
+                   "Prints the planner's estimates for this GPU instead, which the machine need not have")
+      ->check(CLI::IsMember({"a100", "h100", "b200"}));
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();

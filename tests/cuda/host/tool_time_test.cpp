@@ -2,8 +2,10 @@
 // be part of the measured time.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "plasticity/error.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
 #include "tool/cli/commands.hpp"
@@ -30,6 +32,43 @@ TEST(ToolTime, WaitsOnceForManySequences) {
     EXPECT_LE((after.synchronisations - before.synchronisations) * 10, sequences);
     EXPECT_GE(after.launches - before.launches, sequences);
   });
+}
+
+// Needs no GPU: the estimates are a calculation.
+TEST(ToolTime, PrintsEstimatesOfAGpu) {
+  CLI::App app;
+  int exit_code = -1;
+  add_time(app, exit_code);
+  ::testing::internal::CaptureStdout();
+  app.parse("time --cell rnn --rule decay --rate fixed --neurons 64 --batch 64 --steps 50 --estimate h100");
+  const auto report = nlohmann::json::parse(::testing::internal::GetCapturedStdout());
+  EXPECT_EQ(exit_code, 0);
+  EXPECT_EQ(report.at("gpu"), "h100");
+  std::vector<std::string> chosen;
+  for (const auto& candidate : report.at("candidates")) {
+    EXPECT_GT(candidate.at("forward_us_per_step").get<double>(), 0);
+    EXPECT_GT(candidate.at("backward_us_per_step").get<double>(), 0);
+    if (candidate.at("chosen").get<bool>()) chosen.push_back(candidate.at("execution").get<std::string>());
+  }
+  EXPECT_EQ(chosen, std::vector<std::string>{"cta"});
+  EXPECT_GE(report.at("candidates").size(), 5u);
+}
+
+TEST(ToolTune, NeedsAGpu) {
+  CLI::App app;
+  int exit_code = -1;
+  add_tune(app, exit_code);
+  const auto path = std::filesystem::temp_directory_path() / "plasticity_no_tuning.json";
+  simt::runtime::set_device_count(0);
+  try {
+    app.parse("tune " + path.string());
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
+    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
+  }
+  simt::runtime::reset();
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace

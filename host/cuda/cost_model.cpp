@@ -1,0 +1,264 @@
+#include "cuda/cost_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "replay/launch.hpp"
+#include "rules/columns.hpp"
+#include "step/launch.hpp"
+#include "step/tuning.hpp"
+
+namespace plasticity::cuda {
+namespace {
+
+constexpr int schedulers = 4;          // of a multiprocessor; each issues one warp instruction per clock
+constexpr int threads_at_once = 2048;  // per multiprocessor
+constexpr int reserved_shared = 1024;  // bytes of shared memory that CUDA reserves per block
+constexpr int replay_connections = 8;  // per thread of a replay
+constexpr int launches_beside = 3;     // forward: the state, the input currents, the last update
+constexpr int launches_after = 8;      // backward: products and sums
+constexpr double trace_value = 4;      // bytes; of a gradient too
+constexpr double rounded_value = 2;    // bytes on a bfloat16 tape
+constexpr double gate_bytes = 12;      // of an LSTM's gate weights per connection
+/// A step kernel with one column per thread, relative to four (counted for hard_clip).
+constexpr double narrow_forward = 2.6, narrow_backward = 4.3;
+/// any_rows, whose loops are not unrolled, relative to the counted shapes (estimated).
+constexpr double loop_factor = 1.5;
+constexpr double loads_in_flight = 4;  // of a thread, from L2
+
+double ceil_div(double a, double b) { return std::ceil(a / b); }
+
+bool counts_one_column(const GroupShape& shape) { return shape.traits().columns == 1; }
+
+}  // namespace
+
+/// One kernel of a step: per connection of the batch, and per thread.
+struct CostModel::Pass {
+  double instructions;            // per connection
+  int rows;                       // that a thread loads before it computes
+  int elements;                   // per block
+  double l2_bytes, memory_bytes;  // per connection, beside w and alpha
+};
+
+/// One direction of a resident execution.
+struct CostModel::Resident {
+  const GroupShape& shape;
+  double shared_bytes;            // per block
+  double instructions;            // per connection
+  double outside;                 // µs per step
+  double l2_bytes, memory_bytes;  // per connection and step
+  double waits;                   // for L2 in a pass
+  double barriers;                // of the group per step
+};
+
+CostModel::CostModel(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
+                     const DeviceConstants& constants)
+    : spec_(spec),
+      sizes_(sizes),
+      limits_(limits),
+      constants_(constants),
+      counts_(instructions_of(form_of(spec.rule), spec.has_eligibility())),
+      N_(static_cast<double>(spec.neurons)),
+      P_(static_cast<double>(std::max<std::int64_t>(spec.presynaptic(), 1))),
+      B_(static_cast<double>(std::max<std::int64_t>(sizes.B, 1))),
+      connections_(B_ * P_ * N_),
+      traces_(!spec.is_plastic()       ? 0
+              : spec.has_eligibility() ? 2
+                                       : 1),
+      trace_bytes_(trace_value * traces_ * connections_) {}
+
+double CostModel::per_sequence(double time) const {
+  return time / static_cast<double>(std::max<std::int64_t>(sizes_.T, 1));
+}
+
+bool CostModel::stays(double bytes) const { return bytes <= static_cast<double>(limits_.l2_bytes); }
+
+double CostModel::tape_bytes(std::int64_t K) const {
+  return trace_bytes_ * (sizes_.bf16 ? rounded_value / trace_value : 1) *
+         ceil_div(static_cast<double>(std::max<std::int64_t>(sizes_.T, 1)), static_cast<double>(K));
+}
+
+double CostModel::from_l2(double bytes, double multiprocessors) const {
+  return bytes / (constants_.l2_rate * std::min<double>(multiprocessors, limits_.multiprocessors));
+}
+
+double CostModel::issue(double instructions) const {
+  return connections_ * instructions / 32 / (constants_.issue_rate * limits_.multiprocessors);
+}
+
+/// `waits` for L2 of each warp in an iteration, and the instructions of all warps of a scheduler.
+double CostModel::iteration(double instructions, double waits, double blocks) const {
+  const double per_multiprocessor =
+      std::min<double>(forward_blocks, ceil_div(blocks, limits_.multiprocessors));
+  const double warps = per_multiprocessor * block_warps / schedulers;
+  const double waves = ceil_div(blocks, double{forward_blocks} * limits_.multiprocessors);
+  return waves * std::max(waits * constants_.l2_latency + instructions * constants_.warp_gap,
+                          instructions * warps * schedulers / constants_.issue_rate);
+}
+
+double CostModel::step_kernel(const Pass& pass) const {
+  const int V = columns_per_thread();
+  const double element_groups = ceil_div(B_, pass.elements), blocks = element_groups * tiles();
+  const double rows = double{block_threads} * V / tile_columns * pass.rows;
+  const double passing =
+      ceil_div(P_, rows) * iteration(pass.instructions * V * pass.rows * pass.elements, 1, blocks);
+  const double weights = element_groups * P_ * N_ * weight_bytes();
+  return constants_.kernel_gap +
+         std::max({constants_.step_outside + passing, issue(pass.instructions),
+                   from_l2(connections_ * pass.l2_bytes + weights, limits_.multiprocessors),
+                   connections_ * pass.memory_bytes / constants_.memory_rate});
+}
+
+int CostModel::columns_per_thread() const { return spec_.neurons % wide_columns == 0 ? wide_columns : 1; }
+
+double CostModel::tiles() const { return ceil_div(N_, tile_columns); }
+
+double CostModel::weight_bytes() const {
+  return trace_value * (spec_.alpha == Granularity::connection ? 2 : 1) +
+         (spec_.cell == Cell::lstm ? gate_bytes : 0);
+}
+
+int CostModel::elements(bool rounds) const {
+  StepParams params{};
+  params.B = sizes_.B;
+  params.tiles = static_cast<int>(tiles());
+  params.eligibility = spec_.eligibility;
+  return elements_per_block(params, columns_per_thread() > 1 && !rounds, limits_.multiprocessors);
+}
+
+double CostModel::replay_of_alpha() const {
+  if (spec_.alpha != Granularity::connection) return 0;
+  const std::int64_t P = spec_.presynaptic(), groups = replay_groups(sizes_.B, spec_.neurons, P);
+  const double instructions = counts_.replay[sizes_.bf16 ? 1 : 0];
+  const double blocks = static_cast<double>(replay_blocks(groups, spec_.neurons, P));
+  return std::max(issue(instructions), ceil_div(B_, static_cast<double>(groups)) *
+                                           iteration(instructions * replay_connections, 1, blocks));
+}
+
+double CostModel::replay_of_segments(std::int64_t K) const {
+  if (K == 1) return 0;
+  const double steps = static_cast<double>(K);
+  const double bytes = trace_bytes_ * (1 + 1 / steps);
+  const double moved = stays(trace_bytes_ * (steps + 1)) ? from_l2(bytes, limits_.multiprocessors)
+                                                         : bytes / constants_.memory_rate;
+  return std::max(moved, issue(counts_.segment)) + constants_.kernel_gap / steps;
+}
+
+Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
+  const double steps = static_cast<double>(K);
+  const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
+  const bool rounds = sizes_.bf16 && K == 1, tape_stays = stays(tape_bytes(K));
+  const double recorded = (sizes_.bf16 ? rounded_value : trace_value) * traces_;  // per connection
+  const double trace = trace_value * traces_;
+  const int shared = elements(rounds), V = columns_per_thread();
+
+  const double* forward_counts = counts_.step_forward[lstm];
+  const double rounding = sizes_.bf16 ? (forward_counts[1] - forward_counts[0]) / steps : 0;
+  const double in_place = stays(trace_bytes_ * (K == 1 ? 2 : 1)) ? 0 : 2 * trace;
+  const Pass forward{.instructions = (forward_counts[0] + rounding) * (V == 1 ? narrow_forward : 1),
+                     .rows = rounds ? 1 : rows_loaded_forward(spec_.eligibility, V, shared),
+                     .elements = shared,
+                     .l2_bytes = 2 * trace + (sizes_.bf16 ? recorded / steps : 0),
+                     .memory_bytes = std::max(in_place, tape_stays ? 0 : recorded / steps)};
+  // The gradient of the trace is read and written. H comes from the tape, or from the replayed segment.
+  const bool all_stays = stays(trace_bytes_ * (K == 1 ? 1 : 1 + steps));
+  const double read = K == 1 && sizes_.bf16 ? 2 * recorded : trace;
+  const double read_from_memory = K == 1 ? (tape_stays ? 0 : read) : (all_stays ? 0 : read);
+  const Pass backward{.instructions = counts_.step_backward[lstm][rounds] * (V == 1 ? narrow_backward : 1),
+                      .rows = rows_loaded_backward(spec_.eligibility, !rounds, V, shared),
+                      .elements = shared,
+                      .l2_bytes = 2 * trace + read,
+                      .memory_bytes = (all_stays ? 0 : 2 * trace) + read_from_memory};
+
+  const double finish = softmax ? constants_.kernel_gap + constants_.step_outside : 0;
+  const auto launched = [&](double kernels, double launches, double beside) {
+    const double each = graph ? constants_.kernel_gap : constants_.launch;
+    const double once = beside * each + (graph ? constants_.graph_launch : 0);
+    return std::max(kernels, graph ? 0 : launches * constants_.launch) + per_sequence(once);
+  };
+  return {.forward = launched(step_kernel(forward) + finish, softmax ? 2 : 1, launches_beside),
+          .backward = launched(step_kernel(backward) + replay_of_segments(K), K == 1 ? 1 : 1 + 1 / steps,
+                               launches_after + 1) +
+                      replay_of_alpha()};
+}
+
+double CostModel::groups_at_once(const GroupShape& shape, double shared_bytes) const {
+  const double threads = shape.threads();
+  const double by_registers =
+      std::floor(max_threads(shape.thread, form_of(spec_.rule), spec_.has_eligibility()) / threads);
+  const double by_shared = std::floor((static_cast<double>(limits_.shared_bytes) + reserved_shared) /
+                                      (shared_bytes + reserved_shared));
+  const double blocks = shape.kind == GroupKind::grid
+                            ? 1
+                            : std::min({by_registers, by_shared, std::floor(threads_at_once / threads)});
+  const double room = std::floor(limits_.multiprocessors * std::max(blocks, 1.0) / shape.blocks);
+  return std::clamp(room, 1.0, B_);
+}
+
+double CostModel::resident_steps(const Resident& run) const {
+  const GroupShape& shape = run.shape;
+  const double groups = groups_at_once(shape, run.shared_bytes), running = groups * shape.blocks;
+  const bool looped = !shape.traits().in_registers;
+  const double connections = static_cast<double>(shape.rows) * shape.traits().columns;  // per thread
+  const double instructions = connections * run.instructions * (looped ? loop_factor : 1);
+  const double issue = shape.threads() / 32 * instructions / constants_.issue_rate;
+  const double waits = run.waits + (looped ? ceil_div(shape.rows, loads_in_flight) : 0);
+  const double alone = std::max(issue, instructions * constants_.warp_gap + waits * constants_.l2_latency) +
+                       run.outside + run.barriers * barrier(shape);
+  const double share = groups * P_ * N_;  // connections in progress
+  const double l2_bytes = run.l2_bytes + (looped ? weight_bytes() : 0);
+  return ceil_div(B_, groups) *
+         std::max({alone, issue * ceil_div(running, limits_.multiprocessors),
+                   from_l2(share * l2_bytes, running), share * run.memory_bytes / constants_.memory_rate});
+}
+
+double CostModel::barrier(const GroupShape& shape) const {
+  switch (shape.kind) {
+    case GroupKind::cta: return 0;  // of the block, among the work outside the pass
+    case GroupKind::cluster: return constants_.cluster_barrier + shape.blocks * constants_.peer_store;
+    case GroupKind::grid: break;
+  }
+  return constants_.grid_barrier;
+}
+
+Estimate CostModel::of_resident(const ResidentShape& shape, std::int64_t K) const {
+  const double steps = static_cast<double>(K), trace = trace_value * traces_;
+  const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
+  const bool tape_stays = stays(tape_bytes(K)), one = counts_one_column(shape.forward);
+  const double recorded = (sizes_.bf16 ? rounded_value : trace_value) * traces_ / steps;
+  const auto gates = [&](const double(&counts)[2][2]) { return lstm ? counts[1][0] - counts[0][0] : 0; };
+  const auto waits_for_gates = [&](const GroupShape& part) {
+    return lstm ? 3 * ceil_div(part.rows, part.traits().classes) : 0;
+  };
+  const double gates_of_l2 = lstm ? gate_bytes : 0;
+  const Resident forward{.shape = shape.forward,
+                         .shared_bytes = static_cast<double>(shape.forward_bytes),
+                         .instructions = counts_.resident_forward[one] + gates(counts_.step_forward),
+                         .outside = constants_.resident_forward_outside,
+                         .l2_bytes = recorded + gates_of_l2,
+                         .memory_bytes = tape_stays ? 0 : recorded,
+                         .waits = waits_for_gates(shape.forward),
+                         .barriers = 1};
+  // The replayed segment of each element in progress is written and read once per step.
+  const double backward_bytes = static_cast<double>(shape.backward_bytes);
+  const double in_progress = groups_at_once(shape.backward, backward_bytes) / B_;
+  const bool segment_stays = stays(trace_bytes_ * in_progress * (steps + 1));
+  const Resident backward{
+      .shape = shape.backward,
+      .shared_bytes = backward_bytes,
+      .instructions = counts_.resident_backward[one] + counts_.segment + gates(counts_.step_backward),
+      .outside = constants_.resident_backward_outside + constants_.segment_begin / steps,
+      .l2_bytes = 2 * trace + recorded + gates_of_l2,
+      .memory_bytes = (segment_stays ? 0 : 2 * trace) + (tape_stays ? 0 : recorded),
+      .waits = waits_for_gates(shape.backward) + ceil_div(shape.backward.backward_chunks(), loads_in_flight),
+      .barriers = softmax ? 2.0 : 1.0};
+  const double loads = from_l2(weight_bytes() * P_ * N_ * in_progress * B_, limits_.multiprocessors) +
+                       2 * trace_bytes_ / constants_.memory_rate;
+  const auto once = [&](double launches) { return per_sequence(launches * constants_.launch + loads); };
+  const bool replays = !shape.backward.sums_alpha && spec_.alpha == Granularity::connection;
+  return {.forward = resident_steps(forward) + once(2),
+          .backward = resident_steps(backward) + once(launches_after + (replays ? 2 : 1)) +
+                      (replays ? replay_of_alpha() : 0)};
+}
+
+}  // namespace plasticity::cuda
