@@ -135,7 +135,7 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
     for (Candidate& candidate : choice.candidates) candidate.estimate = estimate_of(model, candidate);
     if (!choice.resident()) {
       select(choice, cheapest(spec, sizes.T, choice.candidates, options.wanted, /*only_steps=*/true));
-    };
+    }
   }
   if (choice.resident()) choice.groups = groups_of(choice, limits, sizes.B);
   return choice;
