@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/log.hpp"
 #include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
@@ -28,10 +27,6 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
   multiprocessors_ = limits.multiprocessors;
   choice_ = choose(limits);
   interval_ = choice_.interval;
-  for (std::size_t k = 0; k < choice_.candidates.size(); ++k) {
-    log(Verbosity::dispatch,
-        [&] { return str_cat("candidate: ", cuda::describe(choice_.candidates[k], k == choice_.chosen)); });
-  }
   tape_bytes_ = tape_bytes(interval_);
   blas_ = &BlasHandle::of(options.device.index());
   if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();

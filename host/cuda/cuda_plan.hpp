@@ -22,6 +22,7 @@ class CudaPlan final : public TypedBackend<float> {
   Execution execution() const override { return choice_.execution; }
   const ExecutionChoice& choice() const { return choice_; }
   std::string describe() const override { return cuda::describe(choice_); }
+  std::vector<std::string> candidates() const override { return cuda::describe_candidates(choice_); }
   std::size_t tape_bytes() const override { return tape_bytes_; }
   std::size_t scratch_bytes() const override { return scratch_bytes_; }
   std::size_t step_state_bytes() const override { return step_state_bytes_; }

@@ -166,4 +166,11 @@ std::string describe(const Candidate& candidate, bool chosen) {
                  digits(candidate.estimate.backward), " backward", chosen ? " (chosen)" : "");
 }
 
+std::vector<std::string> describe_candidates(const ExecutionChoice& choice) {
+  std::vector<std::string> lines;
+  for (std::size_t k = 0; k < choice.candidates.size(); ++k)
+    lines.push_back(describe(choice.candidates[k], k == choice.chosen));
+  return lines;
+}
+
 }  // namespace plasticity::cuda

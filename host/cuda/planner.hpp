@@ -87,4 +87,7 @@ std::string describe_shape(const Candidate& candidate);
 /// marks the line.
 std::string describe(const Candidate& candidate, bool chosen);
 
+/// The lines of all candidates.
+std::vector<std::string> describe_candidates(const ExecutionChoice& choice);
+
 }  // namespace plasticity::cuda

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plasticity/plan.hpp"
 
@@ -15,6 +16,8 @@ class Backend {
   virtual Execution execution() const { return Execution::automatic; }
   /// Describes for logs how the backend runs a sequence. Empty if there is only one way.
   virtual std::string describe() const { return {}; }
+  /// Describes for logs each way that the backend chose from, and the one it chose.
+  virtual std::vector<std::string> candidates() const { return {}; }
   virtual std::size_t tape_bytes() const = 0;
   virtual std::size_t scratch_bytes() const = 0;
   virtual std::size_t step_state_bytes() const = 0;

@@ -78,6 +78,8 @@ Plan::Plan(const Spec& spec, const PlanOptions& options)
       options_(options),
       backend_(make_backend(spec, options)),
       step_check_(std::make_shared<StepCheck>(spec, options.batch)) {
+  for (const std::string& candidate : backend_->candidates())
+    log(Verbosity::dispatch, [&] { return "candidate: " + candidate; });
   log(Verbosity::dispatch, [&] {
     const std::string description = backend_->describe();
     return str_cat("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',

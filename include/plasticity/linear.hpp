@@ -18,22 +18,26 @@ namespace plasticity {
 
 /// Arguments of linear_forward(): y = x W + b. Pointers are to memory of the device.
 struct LinearArgs {
-  std::int64_t rows = 0, inputs = 0, outputs = 0;  ///< sizes, at least 0
-  const float* x = nullptr;                        ///< [rows,inputs]
-  const float* weight = nullptr;                   ///< [inputs,outputs] W
-  const float* bias = nullptr;                     ///< [outputs] b
-  float* y = nullptr;                              ///< [rows,outputs] out; must not overlap another tensor
+  std::int64_t rows = 0;          ///< at least 0
+  std::int64_t inputs = 0;        ///< at least 0
+  std::int64_t outputs = 0;       ///< at least 0
+  const float* x = nullptr;       ///< [rows,inputs]
+  const float* weight = nullptr;  ///< [inputs,outputs] W
+  const float* bias = nullptr;    ///< [outputs] b
+  float* y = nullptr;             ///< [rows,outputs] out; must not overlap another tensor
 };
 
 /// Arguments of linear_backward(). Pointers are to memory of the device.
 struct LinearGradientArgs {
-  std::int64_t rows = 0, inputs = 0, outputs = 0;  ///< sizes, at least 0
-  const float* x = nullptr;                        ///< [rows,inputs] as in forward
-  const float* weight = nullptr;                   ///< [inputs,outputs] as in forward; may be null without dx
-  const float* dy = nullptr;                       ///< [rows,outputs] upstream gradient of y
-  float* dweight = nullptr;  ///< [inputs,outputs] out: the gradient is ADDED to the current values
-  float* dbias = nullptr;    ///< [outputs] out: the gradient is ADDED to the current values
-  float* dx = nullptr;       ///< [rows,inputs] out: overwritten, or null; must not overlap another tensor
+  std::int64_t rows = 0;          ///< at least 0
+  std::int64_t inputs = 0;        ///< at least 0
+  std::int64_t outputs = 0;       ///< at least 0
+  const float* x = nullptr;       ///< [rows,inputs] as in forward
+  const float* weight = nullptr;  ///< [inputs,outputs] as in forward; may be null without dx
+  const float* dy = nullptr;      ///< [rows,outputs] upstream gradient of y
+  float* dweight = nullptr;       ///< [inputs,outputs] out: the gradient is ADDED to the current values
+  float* dbias = nullptr;         ///< [outputs] out: the gradient is ADDED to the current values
+  float* dx = nullptr;  ///< [rows,inputs] out: overwritten, or null; must not overlap another tensor
 };
 
 /// Returns the scratch bytes of linear_backward() for a matrix of this size.

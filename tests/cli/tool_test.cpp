@@ -305,13 +305,13 @@ TEST_F(Tool, ASignalIsInTheExitCode) {
 }
 
 TEST_F(Tool, NamesTheNearestCommand) {
-  EXPECT_EQ(
-      last_line(run("trian images").output),
-      "plasticity: command 'trian': expected one of info, verify, time, times, train; did you mean 'train'?");
+  EXPECT_EQ(last_line(run("trian images").output),
+            "plasticity: command 'trian': expected one of info, verify, time, times, train, tune; did you "
+            "mean 'train'?");
   EXPECT_EQ(last_line(run("train imges").output),
             "plasticity: command 'imges': expected one of images; did you mean 'images'?");
   EXPECT_EQ(last_line(run("frobnicate").output),
-            "plasticity: command 'frobnicate': expected one of info, verify, time, times, train");
+            "plasticity: command 'frobnicate': expected one of info, verify, time, times, train, tune");
 }
 
 TEST_F(Tool, OutputThatCannotBeWrittenIsAnError) {

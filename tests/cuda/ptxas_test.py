@@ -18,11 +18,12 @@ FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) by
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)(?:, true)?\}\}')
-# Resident backward spills in the shape for any number of rows (any_rows), and with the form read_clipped in rows_8x4_half
-# for sm_80: architecture, kernel, bytes.
+# Resident backward spills in the shape for any number of rows (any_rows). For sm_80 it also spills with the form
+# read_clipped in rows_8x4_half, and with an eligibility trace in rows_16x4: architecture, kernel, bytes.
 KNOWN = [
     (re.compile("sm_.0"), re.compile("resident_backward_kernel.*ThreadShapeE4E"), 120),
     (re.compile("sm_80"), re.compile("resident_backward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 32),
+    (re.compile("sm_80"), re.compile("resident_backward_kernel.*EligibilityE[12]E.*ThreadShapeE2E"), 252),
 ]
 RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resources.hpp"
 
