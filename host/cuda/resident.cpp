@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <limits>
 
-#include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
 #include "rules/columns.hpp"

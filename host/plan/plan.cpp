@@ -78,15 +78,13 @@ Plan::Plan(const Spec& spec, const PlanOptions& options)
       options_(options),
       backend_(make_backend(spec, options)),
       step_check_(std::make_shared<StepCheck>(spec, options.batch)) {
-  for (const std::string& candidate : backend_->candidates())
-    log(Verbosity::dispatch, [&] { return "candidate: " + candidate; });
-  log(Verbosity::dispatch, [&] {
-    const std::string description = backend_->describe();
-    return str_cat("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
+  if (verbosity() < Verbosity::dispatch) return;
+  for (const std::string& candidate : backend_->candidates()) log_line("candidate: " + candidate);
+  const std::string description = backend_->describe();
+  log_line(str_cat("plan: ", to_string(spec), " T=", options.steps, " B=", options.batch, ' ',
                    to_string(options.precision), " on ", options.device.name(),
                    description.empty() ? "" : ", ", description, ", K=", checkpoint_interval(), ", tape ",
-                   tape_bytes(), " bytes, scratch ", scratch_bytes(), " bytes");
-  });
+                   tape_bytes(), " bytes, scratch ", scratch_bytes(), " bytes"));
 }
 
 std::int64_t Plan::checkpoint_interval() const { return backend_->checkpoint_interval(); }
