@@ -5,8 +5,6 @@
 
 #include "common/ptx.cuh"
 
-#include <cstring>
-
 namespace plasticity {
 
 template <class T>
@@ -30,14 +28,10 @@ __device__ __forceinline__ uint4 as_bits(Pack<T> pack) {
 }
 /// The bits of a bfloat16, and the value of such bits.
 __device__ __forceinline__ unsigned as_half_word(__nv_bfloat16 value) {
-  unsigned short bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
+  return static_cast<__nv_bfloat16_raw>(value).x;
 }
 __device__ __forceinline__ __nv_bfloat16 from_half_word(unsigned short bits) {
-  __nv_bfloat16 value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
+  return __nv_bfloat16_raw{bits};
 }
 }  // namespace detail
 

@@ -277,8 +277,8 @@ struct BackwardLayout : SharedLayout {
     replayed_x = take(replayed_steps * x_order.size);
     replayed_factors = take(replayed_steps * 3 * C);
     da = take((network.lstm ? 4 : 1) * C);
-    const int sums = network.eligible ? column_sums : shape.sums_alpha ? sum_alpha : sum_alpha + 1;
-    parts = take(sums * traits.warps_per_tile() * C);
+    const int summed = network.eligible ? column_sums : shape.sums_alpha ? sum_alpha : sum_alpha + 1;
+    parts = take(summed * traits.warps_per_tile() * C);
     gates = take(network.lstm ? std::int64_t{tiles} * x_order.size : 0);
     inbox = take(grid ? 0 : std::int64_t{2} * pieces * share * 2);
     tile_sums = take(grid || traits.columns == 1 ? pieces * share * 2 : 0);
@@ -287,7 +287,7 @@ struct BackwardLayout : SharedLayout {
     fan = take(network.modulated ? y_order.size : 0);
     inner = take(network.softmax ? network.N : 0);
     own = take(own_values * C);
-    this->sums = take(carried_sums * C);
+    sums = take(carried_sums * C);
     scalars = take(2);
   }
 };
