@@ -11,6 +11,8 @@
 // From L2: W and α, 8 P N per block of batch elements, and in an LSTM the gate weights, 12 N N.
 #pragma once
 
+#include <algorithm>
+
 #include "step/adjoint.cuh"
 #include "step/backward_pass.cuh"
 #include "step/launch.hpp"
@@ -50,10 +52,16 @@ __device__ inline void compute_da(const BackwardStep& step, const BackwardElemen
   const std::int64_t row = (step.t * p.B + element.b) * width * p.N + own.j;
   float mine[4] = {};
   if (element.reads) {
+    RateGradient rate{};
+    float arriving = 0;
+    if (own.exists) {
+      rate.load(step, step.t, element.b, own.j);
+      arriving = arriving_gradient(step, step.t, element.b, element.length, own.j);
+    }
     const BackwardPoint point = reduce_columns(step, element.b, element.length);
     if (own.exists) {
-      add_rate_gradients(step, point, own.j);
-      column_gradients(step, point, own.j, mine);
+      column_gradients(step, point, own.j, arriving, mine);
+      rate.add(step, point, own.j);
     }
   } else if (own.exists && step.t < p.T && step.drate != nullptr) {
     step.drate[(step.t * p.B + element.b) * p.N + own.j] = 0;
@@ -77,12 +85,12 @@ __device__ inline void write_dpre_of_next(const BackwardStep& step, const Backwa
   }
 }
 
-/// The pointers of a pass, ā, and the factors of the update of step t − 1.
+/// The pointers of a pass.
 template <Form form, Eligibility kind, class Trace, int V>
 __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const BackwardStep& step,
                                                                         const ThreadTile<V>& at,
                                                                         const BackwardElement& element,
-                                                                        int tile, const TileGradients& da) {
+                                                                        int tile) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   const StepParams& p = step.params;
   const Record& record = step.record;
@@ -107,20 +115,65 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
   e.dx_read = step.dx_read.at(t % 2, tile_row);
   e.dx_update = step.dx_update.at((t + 2) % 3, tile_row);
   e.constants.limit = update_limit<form>(p.clip);
-  if (element.reads) {
-    if (!element.x_zero) e.x = presynaptic_of(p, record, t, b).row + at.group;
-    if (at.inside) load_tile_row(da[p.lstm ? 2 : 0] + at.column % tile_columns, e.da);
-  }
+  // A tape is not a ring: slot t holds the vectors before step t.
+  if (element.reads && !element.x_zero) e.x = presynaptic_row(p, record, t, t, b) + at.group;
   if (!element.updates) return e;
-  if (!element.x_before_zero) e.x_before = presynaptic_of(p, record, t - 1, b).row + at.group;
+  if (!element.x_before_zero) e.x_before = presynaptic_row(p, record, t - 1, t - 1, b) + at.group;
   if constexpr (kind != Eligibility::none) e.constants.eta = *p.eta;
-  const float M = recorded_modulation(p, record, t - 1, b);
-  if (!at.inside) return e;
-  float rate[V];
-  load_row(record.post.at(t, b * p.N + at.column), e.y);
-  load_rates(p, M, t - 1, b, at.column, rate);
-  compute_factors<form, kind>(p, rate, e.y, e.kept, e.drive);
   return e;
+}
+
+/// The factors of V columns in the update of step t − 1.
+template <int V>
+struct UpdateFactors {
+  float kept[V], drive[V], y[V];
+};
+
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ UpdateFactors<V> load_factors(const BackwardStep& step, const ThreadTile<V>& at,
+                                                         const BackwardElement& element) {
+  const StepParams& p = step.params;
+  UpdateFactors<V> factors{};
+  if (!element.updates || !at.inside) return factors;
+  RateParts<V> parts{};
+  const float M = recorded_modulation(p, step.record, step.t - 1, element.b);
+  load_row(step.record.post.at(step.t, element.b * p.N + at.column), factors.y);
+  parts.load(p, step.t - 1, element.b, at.column);
+  float rate[V];
+#pragma unroll
+  for (int k = 0; k < V; ++k) rate[k] = parts.rate(p.rate, M, k);
+  compute_factors<form, kind>(p, rate, factors.y, factors.kept, factors.drive);
+  return factors;
+}
+
+/// The factors and ā of a pass.
+template <Eligibility kind, class Trace, int V>
+__device__ __forceinline__ void set_columns(const BackwardStep& step, const ThreadTile<V>& at,
+                                            const UpdateFactors<V>& factors, const TileGradients& da,
+                                            ElementGradient<kind, Trace, V>& e) {
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    e.kept[k] = factors.kept[k];
+    e.drive[k] = factors.drive[k];
+    e.y[k] = factors.y[k];
+  }
+  if (e.reads && at.inside) load_tile_row(da[step.params.lstm ? 2 : 0] + at.column % tile_columns, e.da);
+}
+
+/// Computes ā of step t for the block's elements, into shared memory and step.da, and dpre of step t + 1. All
+/// threads call it.
+__device__ __forceinline__ void begin_block(const BackwardStep& step, const BlockTile& block,
+                                            TileGradients (&da)[max_elements]) {
+  if (warp_id() < max_elements) {
+    if (warp_id() < block.elements) {
+      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
+    } else {
+      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
+    }
+  }
+  for (int e = 0; e < block.elements; ++e)
+    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
+  __syncthreads();
 }
 
 /// The sums over a block's rows, per element.
@@ -144,48 +197,116 @@ __device__ __forceinline__ void store_gradient_sums(const ThreadTile<V>& at,
   }
 }
 
-/// The passes of all elements of the block.
-template <Form form, Eligibility kind, class Trace, int V>
-__device__ __forceinline__ void reverse_elements(const BackwardStep& step, const BlockTile& block,
-                                                 const ThreadTile<V>& at,
-                                                 const TileGradients (&da)[max_elements],
-                                                 TileGradientSums<form, kind> (&tiles)[max_elements]) {
+/// Asks for the first rows of a regular pass. reverse_ahead() continues.
+template <Form form, Eligibility kind, int elements>
+__device__ __forceinline__ void start_ahead(const BackwardStep& step, const ThreadTile<4>& at, int tile,
+                                            const BackwardElement* const (&element)[elements],
+                                            RowPart* shared) {
+  ElementGradient<kind, float, 4> passes[elements];
+#pragma unroll
+  for (int e = 0; e < elements; ++e)
+    passes[e] = prepare_pass<form, kind, float, 4>(step, at, *element[e], tile);
+  rows_ahead<kind, elements>(step.params, at, shared, passes).start();
+}
+
+/// The passes of `elements` regular batch elements, from the block's element `number` on. `started`: by
+/// start_ahead().
+template <Form form, Eligibility kind, int elements>
+__device__ __forceinline__ void reverse_ahead(const BackwardStep& step, const ThreadTile<4>& at, int tile,
+                                              const BackwardElement* const (&element)[elements], int number,
+                                              const UpdateFactors<4>* const (&factors)[elements],
+                                              bool started, RowPart* shared, const ReadClips& clips,
+                                              const TileGradients* da, TileGradientSums<form, kind>* tiles) {
   const StepParams& p = step.params;
-  const ReadClips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
+  ElementGradient<kind, float, 4> passes[elements];
+#pragma unroll
+  for (int e = 0; e < elements; ++e) {
+    passes[e] = prepare_pass<form, kind, float, 4>(step, at, *element[e], tile);
+    set_columns(step, at, *factors[e], da[number + e], passes[e]);
+  }
+  auto ahead = rows_ahead<kind, elements>(p, at, shared, passes);
+  if (started) {
+    ahead.assume_started();
+  } else {
+    ahead.start();
+  }
+  GradientSums<form, kind, 4> s[elements] = {};
   const bool sums_alpha = p.alpha_row == 0;
-  const auto prepare = [&](const BackwardElement& element, int e) {
-    return prepare_pass<form, kind, Trace, V>(step, at, element, block.tile, da[e]);
-  };
-  if constexpr (shares_weights<kind, V> && sizeof(Trace) == sizeof(float)) {
-    const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
-    if (block.elements == 2 && one.regular() && other.regular()) {
-      ElementGradient<kind, Trace, V> elements[2] = {prepare(one, 0), prepare(other, 1)};
-      GradientSums<form, kind, V> s[2] = {};
+  if (sums_alpha) {
+    reverse_rows_ahead<form, kind, elements, true>(p, at, clips, ahead, passes, s);
+  } else {
+    reverse_rows_ahead<form, kind, elements, false>(p, at, clips, ahead, passes, s);
+  }
+#pragma unroll
+  for (int e = 0; e < elements; ++e) store_gradient_sums(at, s[e], sums_alpha, tiles[number + e]);
+}
+
+/// The pass of one batch element, without rows that are copied ahead.
+template <Form form, Eligibility kind, class Trace, int V>
+__device__ __forceinline__ void reverse_alone(const BackwardStep& step, const ThreadTile<V>& at, int tile,
+                                              const BackwardElement& element, const UpdateFactors<V>& factors,
+                                              const ReadClips& clips, const TileGradients& da,
+                                              TileGradientSums<form, kind>& sums) {
+  const StepParams& p = step.params;
+  const bool sums_alpha = p.alpha_row == 0;
+  auto pass = prepare_pass<form, kind, Trace, V>(step, at, element, tile);
+  set_columns(step, at, factors, da, pass);
+  GradientSums<form, kind, V> s = {};
+  if constexpr (V > 1 && sizeof(Trace) < sizeof(float)) {
+    if (element.regular()) {
       if (sums_alpha) {
-        reverse_rows<form, kind, Trace, V, 2, true, true>(p, at, clips, elements, s);
+        reverse_rows<form, kind, Trace, V, true, true>(p, at, clips, &pass, &s);
       } else {
-        reverse_rows<form, kind, Trace, V, 2, true, false>(p, at, clips, elements, s);
+        reverse_rows<form, kind, Trace, V, true, false>(p, at, clips, &pass, &s);
       }
-      store_gradient_sums(at, s[0], sums_alpha, tiles[0]);
-      return store_gradient_sums(at, s[1], sums_alpha, tiles[1]);
+      return store_gradient_sums(at, s, sums_alpha, sums);
     }
   }
+  // One column per thread has one pass for all cases.
+  reverse_rows<form, kind, Trace, V, false, true>(p, at, clips, &pass, &s);
+  store_gradient_sums(at, s, sums_alpha, sums);
+}
+
+/// ā and the passes of all elements of the block.
+template <Form form, Eligibility kind, class Trace, int V, int most>
+__device__ __forceinline__ void reverse_elements(const BackwardStep& step, const BlockTile& block,
+                                                 const ThreadTile<V>& at, RowPart* shared,
+                                                 TileGradients (&da)[max_elements],
+                                                 TileGradientSums<form, kind> (&tiles)[most]) {
+  constexpr bool copies = copies_ahead<Trace, V>;
+  const StepParams& p = step.params;
+  const ReadClips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
+  const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
+  const bool two = most > 1 && block.elements == 2, together = two && one.regular() && other.regular(),
+             started = copies && one.regular();
+  if constexpr (copies) {
+    if constexpr (most > 1) {
+      if (together) start_ahead<form, kind, 2>(step, at, block.tile, {&one, &other}, shared);
+    }
+    if (started && !together) start_ahead<form, kind, 1>(step, at, block.tile, {&one}, shared);
+  }
+  const auto first = load_factors<form, kind>(step, at, one);
+  UpdateFactors<V> second{};
+  if (two) second = load_factors<form, kind>(step, at, other);
+  begin_block(step, block, da);
+  if constexpr (copies && most > 1) {
+    if (together)
+      return reverse_ahead<form, kind, 2>(step, at, block.tile, {&one, &other}, 0, {&first, &second}, true,
+                                          shared, clips, da, tiles);
+  }
 #pragma unroll 1
-  for (int e = 0; e < block.elements; ++e) {
-    const BackwardElement element(step, block.first + e);
+  for (int e = 0; e < (two ? 2 : 1); ++e) {
+    const BackwardElement element = e == 0 ? one : other;
     if (element.ended(step.t)) continue;
-    ElementGradient<kind, Trace, V> pass = prepare(element, e);
-    GradientSums<form, kind, V> s = {};
-    if (V == 1 || !element.regular()) {  // one column per thread has one pass for all cases
-      reverse_rows<form, kind, Trace, V, 1, false, true>(p, at, clips, &pass, &s);
-    } else if constexpr (V > 1) {
-      if (sums_alpha) {
-        reverse_rows<form, kind, Trace, V, 1, true, true>(p, at, clips, &pass, &s);
-      } else {
-        reverse_rows<form, kind, Trace, V, 1, true, false>(p, at, clips, &pass, &s);
+    const UpdateFactors<V> factors = e == 0 ? first : second;
+    if constexpr (copies) {
+      if (element.regular()) {
+        reverse_ahead<form, kind, 1>(step, at, block.tile, {&element}, e, {&factors}, started && e == 0,
+                                     shared, clips, da, tiles);
+        continue;
       }
     }
-    store_gradient_sums(at, s, sums_alpha, tiles[e]);
+    reverse_alone<form, kind, Trace>(step, at, block.tile, element, factors, clips, da[e], tiles[e]);
   }
 }
 
@@ -245,27 +366,28 @@ __device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const Bl
   });
 }
 
-/// Computes ā of step t for the block's elements, into shared memory and step.da, and dpre of step t + 1. All
-/// threads call it.
-__device__ __forceinline__ void begin_block(const BackwardStep& step, const BlockTile& block,
-                                            TileGradients (&da)[max_elements]) {
-  if (warp_id() < max_elements) {
-    if (warp_id() < block.elements) {
-      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
-    } else {
-      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
-    }
+/// What the adjoint of a column's factors depends on, besides the sums over rows: the rate and y of the
+/// column that the thread finishes. Loaded before the pass.
+struct OwnUpdate {
+  float rate = 0, y = 0;
+
+  __device__ OwnUpdate(const BackwardStep& step, const BlockTile& block) {
+    const StepParams& p = step.params;
+    const OwnColumn own(p, block.tile);
+    if (warp_id() >= block.elements || !own.exists) return;
+    const BackwardElement element(step, block.first + warp_id());
+    if (!element.updates) return;
+    const RecordedUpdate update(p, step.record, step.t - 1, element.b, own.j);
+    rate = update.rate;
+    y = update.y;
   }
-  for (int e = 0; e < block.elements; ++e)
-    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
-  __syncthreads();
-}
+};
 
 /// Adds up the sums over rows, and stores those that the launch of step t − 1 reads. One warp per batch
 /// element.
 template <Form form, Eligibility kind>
 __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, const BackwardElement& element,
-                                                   int tile, const TileGradients& da,
+                                                   int tile, const OwnUpdate& update, const TileGradients& da,
                                                    const TileGradientSums<form, kind>& sums) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
@@ -275,7 +397,6 @@ __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, con
   if (element.updates) {
     Column<float> factors{0, sum_of_classes(sums.sums[sums.drive], column)};
     if constexpr (has_kept<form>) factors.kept = sum_of_classes(sums.sums[sums.kept], column);
-    const RecordedUpdate update(p, step.record, t - 1, b, own.j);
     auto [rate, y] =
         column_adjoint_of<form, kind>(p.rule, update.rate, update.y, factors, RuleConstants<float>{p.clip});
     if constexpr (kind != Eligibility::none) {
@@ -295,18 +416,32 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
     backward_kernel(const __grid_constant__ BackwardStep step) {
   using Sums = TileGradientSums<form, kind>;
   PLASTICITY_SHARED(TileGradients, da, [max_elements]);
-  PLASTICITY_SHARED(Sums, sums, [max_elements]);
+  PLASTICITY_SHARED(Sums, sums, [elements_at_once<kind, V>]);
+  RowPart* shared = nullptr;
+  if constexpr (copies_ahead<Trace, V>) {
+    PLASTICITY_DYNAMIC_SHARED(RowPart, rows);
+    shared = rows;
+  }
   const StepParams& p = step.params;
   const BlockTile block(p, step.elements, step.t);
   const ThreadTile<V> at(p, block.tile);
-  begin_block(step, block, da);
-  reverse_elements<form, kind, Trace, V>(step, block, at, da, sums);
+  const OwnUpdate update(step, block);
+  reverse_elements<form, kind, Trace, V>(step, block, at, shared, da, sums);
   __syncthreads();
   if (p.lstm) add_gate_rows(step, block, at, da);
   if (warp_id() >= block.elements) return;
   const BackwardElement element(step, block.first + warp_id());
   if (!element.ended(step.t))
-    finish_column_sums<form, kind>(step, element, block.tile, da[warp_id()], sums[warp_id()]);
+    finish_column_sums<form, kind>(step, element, block.tile, update, da[warp_id()], sums[warp_id()]);
+}
+
+/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+constexpr std::size_t backward_shared(Eligibility kind, Variant variant) {
+  const auto bytes = [&](int elements) {
+    return ahead_bytes(backward_streams(kind, elements), rows_ahead_backward(kind, elements));
+  };
+  if (!variant.wide || variant.bf16) return 0;
+  return kind == Eligibility::none ? std::max(bytes(1), bytes(2)) : bytes(1);
 }
 
 }  // namespace plasticity::cuda

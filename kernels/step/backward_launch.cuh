@@ -17,7 +17,11 @@ void BackwardKernels<form>::launch_step(const BackwardStep& step, Variant varian
     return variant.wide ? backward_kernel<form, kind, float, wide_columns>
                         : backward_kernel<form, kind, float, 1>;
   });
-  launch(kernel, {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream},
+  launch(kernel,
+         {.grid = step_blocks(step.params, step.elements),
+          .block = block_threads,
+          .shared_bytes = backward_shared(step.params.eligibility, variant),
+          .stream = stream},
          step);
 }
 

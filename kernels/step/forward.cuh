@@ -9,6 +9,8 @@
 // weights, 12 N N.
 #pragma once
 
+#include <algorithm>
+
 #include "step/cell.cuh"
 #include "step/forward_pass.cuh"
 #include "step/launch.hpp"
@@ -24,8 +26,8 @@ struct StepSlots {
   __device__ StepSlots(const ForwardStep& step, std::int64_t b, int tile)
       : single(step.step_state.phase != nullptr) {
     if (!single) {
-      now = slot_before(step.record, step.t);
-      next = slot_before(step.record, step.t + 1);
+      now = step.places.now;
+      next = step.places.next;
       pending = step.t > 0;
     } else {
       const int phase = step.step_state.phase[b * step.params.tiles + tile];
@@ -59,101 +61,182 @@ struct ForwardElement {
 
 /// x of step t.
 __device__ inline Activities presynaptic_now(const ForwardStep& step, const ForwardElement& element) {
-  Activities x = presynaptic_of(step.params, step.record, step.t, element.b);
-  if (element.slots.single && step.params.cell != Cell::feedforward)
-    x.row = step.record.output.at(element.slots.now, element.b * step.params.N);
-  return x;
+  return {presynaptic_row(step.params, step.record, step.t, element.slots.now, element.b),
+          element.zeroed && step.params.cell != Cell::feedforward};
 }
 
-/// The pointers of a pass, and the factors of the pending update if there is one. `modulation`: M of step t
-/// − 1.
+/// The pointers of a pass, and its constants.
 template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ ElementPass<kind, V> prepare_pass(const ForwardStep& step, const ThreadTile<V>& at,
-                                                             const ForwardElement& element,
-                                                             float modulation) {
+                                                             const ForwardElement& element) {
   const StepParams& p = step.params;
-  const Record& record = step.record;
+  const StepPlaces& places = step.places;
   const StepStateRecord& state = step.step_state;
   const std::int64_t b = element.b, first = (b * p.P + at.group) * p.N + at.column;
   ElementPass<kind, V> pass{};
   pass.clip = p.clip;
   pass.x = presynaptic_now(step, element).row + at.group;
-  pass.out = traces_before<kind>(record, step.t, first);
+  pass.out = TracePointers<kind, float>{places.hebb, places.eligibility} + first;
   pass.in = {pass.out.hebb, pass.out.eligibility};
-  if (record.hebb16 != nullptr && step.t % record.interval == 0)
-    pass.rounded = rounded_checkpoints<kind>(record) + (step.t / record.interval * p.B * p.P * p.N + first);
+  if (places.rounded_hebb != nullptr)
+    pass.rounded =
+        TracePointers<kind, __nv_bfloat16>{static_cast<__nv_bfloat16*>(places.rounded_hebb),
+                                           static_cast<__nv_bfloat16*>(places.rounded_eligibility)} +
+        first;
   if (!element.updates) return pass;
-  const std::int64_t bj = b * p.N + at.column;
-  const auto before = traces_before<kind>(record, step.t == 0 ? 0 : step.t - 1, first);
-  pass.in = {before.hebb, before.eligibility};
+  pass.in = TracePointers<kind, const float>{places.hebb_in, places.eligibility_in} + first;
   pass.constants.limit = update_limit<form>(p.clip);
-  float rate[V];
   if (element.slots.single) {
     pass.x_before = state.x.at(element.slots.now, b * p.P) + at.group;
     if constexpr (kind != Eligibility::none) pass.constants.eta = *state.eta.at(element.slots.now, b);
   } else {
-    pass.x_before = presynaptic_of(p, record, step.t - 1, b).row + at.group;
+    pass.x_before = presynaptic_row(p, step.record, step.t - 1, places.before, b) + at.group;
     if constexpr (kind != Eligibility::none) pass.constants.eta = *p.eta;
   }
-  if (!at.inside) return pass;
-  load_row(record.post.at(element.slots.now, bj), pass.y);
-  if (element.slots.single) {
-    load_row(state.rate.at(element.slots.now, bj), rate);
-  } else {
-    load_rates(p, modulation, step.t - 1, b, at.column, rate);
-  }
-  compute_factors<form, kind>(p, rate, pass.y, pass.kept, pass.drive);
   return pass;
 }
 
-/// The sums of one batch element, without others.
+/// Loads what the factors of the pending update depend on, besides M.
+template <Eligibility kind, int V>
+__device__ __forceinline__ RateParts<V> load_update(const ForwardStep& step, const ThreadTile<V>& at,
+                                                    const ForwardElement& element,
+                                                    ElementPass<kind, V>& pass) {
+  RateParts<V> parts{};
+  if (!element.updates || !at.inside) return parts;
+  const std::int64_t bj = element.b * step.params.N + at.column;
+  load_row(step.record.post.at(element.slots.now, bj), pass.y);
+  if (element.slots.single) {
+    load_row(step.step_state.rate.at(element.slots.now, bj), parts.bias);
+  } else {
+    parts.load(step.params, step.t - 1, element.b, at.column);
+  }
+  return parts;
+}
+
+/// The factors of the pending update. `modulation`: M of step t − 1.
+template <Form form, Eligibility kind, int V>
+__device__ __forceinline__ void complete_pass(const ForwardStep& step, const ThreadTile<V>& at,
+                                              const ForwardElement& element, const RateParts<V>& parts,
+                                              float modulation, ElementPass<kind, V>& pass) {
+  if (!element.updates || !at.inside) return;
+  const Rate kind_of_rate = element.slots.single ? Rate::external : step.params.rate;
+  float rate[V];
+#pragma unroll
+  for (int k = 0; k < V; ++k) rate[k] = parts.rate(kind_of_rate, modulation, k);
+  compute_factors<form, kind>(step.params, rate, pass.y, pass.kept, pass.drive);
+}
+
+/// M of step t − 1 of each of the block's elements, in shared memory. One warp per element computes it.
+struct BlockModulation {
+  float (&values)[max_elements];
+  bool due;  // the network has a modulator, and this launch completes a step
+
+  __device__ BlockModulation(const ForwardStep& step, float (&shared)[max_elements])
+      : values(shared),
+        due(step.params.modulator_weight != nullptr && step.t > 0 && step.step_state.phase == nullptr) {}
+
+  /// All threads call it once, before at().
+  __device__ __forceinline__ void compute(const ForwardStep& step, const BlockTile& block) const {
+    if (!due) return;
+    if (warp_id() < block.elements) {
+      const std::int64_t b = block.first + warp_id();
+      if (step.t < length_of(step.params, b)) {
+        const float M = modulation_of(step.params, step.record, step.places.now, b);
+        if (lane_id() == 0) {
+          values[warp_id()] = M;
+          if (block.tile == 0)
+            store_modulation(step.params, step.record, M, step.t - 1, step.places.now, b, step.modulation);
+        }
+      }
+    }
+    __syncthreads();
+  }
+  __device__ float at(int element) const { return due ? values[element] : 0; }
+};
+
+/// The sums of one batch element, without others and without rows that are copied ahead.
 template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ void sum_alone(const ForwardStep& step, const ThreadTile<V>& at,
                                           const ForwardElement& element, ElementPass<kind, V>& pass,
                                           ThreadSums<V>& s) {
   const StepParams& p = step.params;
-  if (element.updates) {
-    if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, 1, true, false>(p, at, &pass, &s);
-    return update_and_read<form, kind, V, 1, true, true>(p, at, &pass, &s);
+  if constexpr (V == 1) {
+    if (element.updates) {
+      if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, true, false>(p, at, &pass, &s);
+      return update_and_read<form, kind, V, true, true>(p, at, &pass, &s);
+    }
   }
   if (element.clears) clear_traces(p, at, pass);
   const bool reads = !element.zeroed || p.cell == Cell::feedforward;  // else x is zero
-  if (reads) update_and_read<form, kind, V, 1, false, true>(p, at, &pass, &s);
+  if (reads) update_and_read<form, kind, V, false, true>(p, at, &pass, &s);
+}
+
+/// The sums of `elements` batch elements, from the block's element `number` on, all with an update.
+/// `prepared()` is called after the first rows have been asked for.
+template <Form form, Eligibility kind, int elements, bool rounds, class Prepared>
+__device__ __forceinline__ void sum_ahead(const ForwardStep& step, const ThreadTile<4>& at,
+                                          const ForwardElement* const (&element)[elements], int number,
+                                          RowPart* shared, const BlockModulation& modulation,
+                                          Prepared prepared, TileSums* tiles) {
+  ElementPass<kind, 4> passes[elements];
+  RateParts<4> parts[elements];
+#pragma unroll
+  for (int e = 0; e < elements; ++e) passes[e] = prepare_pass<form, kind>(step, at, *element[e]);
+  auto ahead = copy_ahead<kind, elements>(step.params, at, shared, passes);
+#pragma unroll
+  for (int e = 0; e < elements; ++e) parts[e] = load_update(step, at, *element[e], passes[e]);
+  prepared();
+#pragma unroll
+  for (int e = 0; e < elements; ++e)
+    complete_pass<form, kind>(step, at, *element[e], parts[e], modulation.at(number + e), passes[e]);
+  ThreadSums<4> s[elements] = {};
+  update_and_read_ahead<form, kind, elements, rounds>(step.params, at, ahead, passes, s);
+#pragma unroll
+  for (int e = 0; e < elements; ++e) store_sums(at, s[e], tiles[number + e]);
 }
 
 /// Completes step t − 1, and sums over the rows for all elements of the block that have not ended.
 template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ void sum_rows(const ForwardStep& step, const BlockTile& block,
-                                         const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
-  const auto prepare = [&](const ForwardElement& element) {
-    const bool completes = !element.slots.single && step.t > 0;
-    const float M = completes ? modulation_of(step.params, step.record, element.slots.now, element.b) : 0;
-    if (completes && block.tile == 0 && threadIdx.x == 0)
-      store_modulation(step.params, step.record, M, step.t - 1, element.slots.now, element.b,
-                       step.modulation);
-    return prepare_pass<form, kind, V>(step, at, element, M);
-  };
-  if constexpr (shares_weights<kind, V>) {
+                                         const ThreadTile<V>& at, RowPart* shared,
+                                         const BlockModulation& modulation, TileSums (&tiles)[max_elements]) {
+  const auto compute_modulation = [&] { modulation.compute(step, block); };
+  const bool rounds = step.places.rounded_hebb != nullptr;
+  if constexpr (elements_at_once < kind, V >> 1) {
     static_assert(max_elements == 2);
-    const ForwardElement one(step, block.first, block.tile),
-        other(step, block.first + block.elements - 1, block.tile);
-    const bool rounds = step.record.hebb16 != nullptr && step.t % step.record.interval == 0;
-    if (block.elements == 2 && one.updates && other.updates && !rounds) {
-      ElementPass<kind, V> passes[2] = {prepare(one), prepare(other)};
-      ThreadSums<V> s[2] = {};
-      update_and_read<form, kind, V, 2, true, false>(step.params, at, passes, s);
-      store_sums(at, s[0], parts[0]);
-      return store_sums(at, s[1], parts[1]);
+    if (block.elements == 2 && !rounds) {
+      const ForwardElement one(step, block.first, block.tile), other(step, block.first + 1, block.tile);
+      if (one.updates && other.updates)
+        return sum_ahead<form, kind, 2, false>(step, at, {&one, &other}, 0, shared, modulation,
+                                               compute_modulation, tiles);
     }
   }
+  bool complete = false;
+  const auto prepared = [&] {
+    if (!complete) compute_modulation();
+    complete = true;
+  };
 #pragma unroll 1
   for (int e = 0; e < block.elements; ++e) {
     const ForwardElement element(step, block.first + e, block.tile);
     if (element.ended) continue;
-    ElementPass<kind, V> pass = prepare(element);
+    if constexpr (V > 1) {
+      if (element.updates && rounds) {
+        sum_ahead<form, kind, 1, true>(step, at, {&element}, e, shared, modulation, prepared, tiles);
+        continue;
+      }
+      if (element.updates) {
+        sum_ahead<form, kind, 1, false>(step, at, {&element}, e, shared, modulation, prepared, tiles);
+        continue;
+      }
+    }
+    ElementPass<kind, V> pass = prepare_pass<form, kind>(step, at, element);
+    const RateParts<V> parts = load_update(step, at, element, pass);
+    prepared();
+    complete_pass<form, kind>(step, at, element, parts, modulation.at(e), pass);
     ThreadSums<V> s = {};
     sum_alone<form>(step, at, element, pass, s);
-    store_sums(at, s, parts[e]);
+    store_sums(at, s, tiles[e]);
   }
 }
 
@@ -246,18 +329,28 @@ __device__ inline void save_pending_update(const ForwardStep& step, const Forwar
   }
 }
 
-/// From the sums over rows to the output of the block's columns: one warp per batch element.
+/// The input current of the column that the thread finishes, in an LSTM that of gate i; 0 if it finishes
+/// none. Called before the pass, so that the load is over when the sums are.
+__device__ inline float own_current(const ForwardStep& step, const BlockTile& block) {
+  const OwnColumn own(step.params, block.tile);
+  if (warp_id() >= block.elements || !own.exists || step.current == nullptr) return 0;
+  const std::int64_t width = step.params.lstm ? 4 : 1;
+  return step.current[(block.first + warp_id()) * width * step.params.N + own.j];
+}
+
+/// From the sums over rows to the output of the block's columns: one warp per batch element. `current`: of
+/// own_current().
 __device__ inline void finish_columns(const ForwardStep& step, const ForwardElement& element, int tile,
-                                      const float (&sums)[4]) {
+                                      float current, const float (&sums)[4]) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
   if (!own.exists) return;
   const std::int64_t N = p.N, b = element.b, bj = b * N + own.j;
-  const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + own.j;
-  float totals[4] = {};
+  float totals[4] = {current + sums[0]};
+  if (p.lstm) {
 #pragma unroll
-  for (int gate = 0; gate < 4; ++gate) {
-    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
+    for (int gate = 1; gate < 4; ++gate)
+      totals[gate] = (step.current == nullptr ? 0 : step.current[(4 * b + gate) * N + own.j]) + sums[gate];
   }
   const float c_before = p.lstm && !element.zeroed ? *step.record.c.at(element.slots.now, bj) : 0;
   store_cell(step, element.slots, step_cell(p, totals, c_before, step.t * p.B * N + bj), b, own.j);
@@ -274,10 +367,11 @@ __device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int 
 }
 
 /// From the sums of the read, in `parts`, to the outputs of the block's columns. All threads call it after a
-/// barrier.
+/// barrier. `current`: of own_current().
 template <int V>
 __device__ __forceinline__ void finish_block(const ForwardStep& step, const BlockTile& block,
-                                             const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
+                                             const ThreadTile<V>& at, float current,
+                                             TileSums (&parts)[max_elements]) {
   const StepParams& p = step.params;
   const bool finishes = warp_id() < block.elements;
   float sums[4] = {};  // in the order i f g o; without an LSTM at 0
@@ -297,7 +391,7 @@ __device__ __forceinline__ void finish_block(const ForwardStep& step, const Bloc
     if (element.ended) {
       write_zeros(step, element.b, block.tile);
     } else {
-      finish_columns(step, element, block.tile, sums);
+      finish_columns(step, element, block.tile, current, sums);
     }
   }
   if (step.step_state.phase == nullptr) return;
@@ -310,11 +404,27 @@ template <Form form, Eligibility kind, int V>
 __global__ void __launch_bounds__(block_threads, forward_blocks)
     forward_kernel(const __grid_constant__ ForwardStep step) {
   PLASTICITY_SHARED(TileSums, parts, [max_elements]);
+  PLASTICITY_SHARED(float, modulation, [max_elements]);
+  RowPart* shared = nullptr;
+  if constexpr (V > 1) {
+    PLASTICITY_DYNAMIC_SHARED(RowPart, rows);
+    shared = rows;
+  }
   const BlockTile block(step.params, step.elements, step.t);
   const ThreadTile<V> at(step.params, block.tile);
-  sum_rows<form, kind>(step, block, at, parts);
+  const float current = own_current(step, block);
+  sum_rows<form, kind>(step, block, at, shared, BlockModulation(step, modulation), parts);
   __syncthreads();
-  finish_block(step, block, at, parts);
+  finish_block(step, block, at, current, parts);
+}
+
+/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+constexpr std::size_t forward_shared(Eligibility kind, bool wide) {
+  const auto bytes = [&](int elements) {
+    return ahead_bytes(forward_streams(kind, elements), rows_ahead_forward(kind, elements));
+  };
+  if (!wide) return 0;
+  return kind == Eligibility::none ? std::max(bytes(1), bytes(2)) : bytes(1);
 }
 
 }  // namespace plasticity::cuda

@@ -74,6 +74,32 @@ __device__ __forceinline__ float fold_columns(std::int64_t count, float start, A
   return sum;
 }
 
+/// Σ_j a_j b_j over the columns of a batch element, in the order of fold_columns(). The products of 16
+/// columns per lane are loaded before the first is added.
+__device__ __forceinline__ float fold_products(std::int64_t count, const float* a, const float* b) {
+  constexpr int loaded = 16;
+  const int columns = static_cast<int>(count);
+  float sum = 0;
+#pragma unroll 1
+  for (int first = 0; first < columns; first += 32 * loaded) {
+    const int j = first + lane_id();
+    float va[loaded], vb[loaded];
+#pragma unroll
+    for (int c = 0; c < loaded; ++c) {
+      va[c] = vb[c] = 0;
+      if (j + 32 * c < columns) va[c] = a[j + 32 * c], vb[c] = b[j + 32 * c];
+    }
+#pragma unroll
+    for (int c = 0; c < loaded; ++c) {
+      const float next = multiply_add(va[c], vb[c], sum);
+      sum = j + 32 * c < columns ? next : sum;
+    }
+  }
+#pragma unroll
+  for (int d = 16; d > 0; d /= 2) sum += __shfl_xor_sync(all_lanes, sum, d);
+  return sum;
+}
+
 /// The binary tree over V neighbouring columns.
 template <int V>
 __device__ __forceinline__ float column_tree(const float (&value)[V]) {
