@@ -84,7 +84,7 @@ __device__ inline BackwardPoint reduce_columns(const BackwardStep& step, std::in
   }
   if (p.activation == Activation::softmax) {
     const float* f = step.record.unclamped.at(at.t + 1, b * p.N);
-    at.inner = fold_columns(
+    at.inner = fold_columns<1>(  // each column loads several tiles at once
         p.N, 0,
         [&](float s, int j) {
           return multiply_add(post_gradient(step, at, j, arriving_gradient(step, at.t, b, length, j)), f[j],

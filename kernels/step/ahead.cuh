@@ -37,11 +37,10 @@ class RowsAhead {
 
   /// Another instance of this thread, with the same rows and matrices, has called start().
   __device__ __forceinline__ void assume_started() {
-    const int asked = left_ < stages - 1 ? left_ : stages - 1;
-    left_ -= asked;
+    left_ -= stages - 1;
 #pragma unroll
     for (int stream = 0; stream < streams; ++stream)
-      from_[stream] += asked * (stream + 1 < streams ? step_ : last_step_);
+      from_[stream] += (stages - 1) * (stream + 1 < streams ? step_ : last_step_);
   }
 
   /// Asks for one more row, and waits for row `stage`, `stage` + `stages`, …
@@ -57,6 +56,11 @@ class RowsAhead {
     for (int k = 0; k < 4; ++k) v[k] = part[k];
   }
 
+  /// The address of the row that next() has waited for, in global memory.
+  __device__ __forceinline__ const float* present(int stream) const {
+    return from_[stream] - stages * (stream + 1 < streams ? step_ : last_step_);
+  }
+
  private:
   __device__ __forceinline__ RowPart* place(int stage, int stream) const {
     return own_ + (stage * streams + stream) * block_threads;
@@ -64,17 +68,16 @@ class RowsAhead {
 
   /// Asks for the next row that has not been asked for. Makes a group of copies also without a row left.
   __device__ __forceinline__ void ask(int stage) {
-    if (left_ > 0) {
-      --left_;
+    if (left_-- > 0) {
 #pragma unroll
       for (int stream = 0; stream < streams; ++stream) {
-        const bool last = stream + 1 == streams;
-        if (last && !has_last_) continue;
-        cp_async_16(place(stage, stream), from_[stream]);
-        from_[stream] += last ? last_step_ : step_;
+        if (stream + 1 < streams || has_last_) cp_async_16(place(stage, stream), from_[stream]);
       }
     }
     cp_async_commit();
+#pragma unroll
+    for (int stream = 0; stream < streams; ++stream)
+      from_[stream] += stream + 1 < streams ? step_ : last_step_;
   }
 
   RowPart* own_;

@@ -107,7 +107,7 @@ __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const
 #pragma unroll 1
   for (int e = 0; e < (two ? 2 : 1); ++e) {
     const BackwardElement element = e == 0 ? one : other;
-    if (element.ended(step.t)) continue;
+    if (element.over) continue;
     const UpdateFactors<V> factors = e == 0 ? first : second;
     if constexpr (copies) {
       if (element.regular()) {
@@ -177,19 +177,19 @@ __device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const Bl
 }
 
 /// What the adjoint of a column's factors depends on, besides the sums over rows: the rate and y of the
-/// column that the thread finishes. Loaded before the pass.
-struct OwnUpdate {
-  float rate = 0, y = 0;
+/// column that a thread finishes. Each thread loads its own before the pass, and keeps them in shared memory.
+struct OwnUpdates {
+  float rate[max_elements][tile_columns], y[max_elements][tile_columns];
 
-  __device__ OwnUpdate(const BackwardStep& step, const BlockTile& block) {
+  __device__ __forceinline__ void load(const BackwardStep& step, const BlockTile& block) {
     const StepParams& p = step.params;
     const OwnColumn own(p, block.tile);
     if (warp_id() >= block.elements || !own.exists) return;
     const BackwardElement element(step, block.first + warp_id());
     if (!element.updates) return;
     const RecordedUpdate update(p, step.record, step.t - 1, element.b, own.j);
-    rate = update.rate;
-    y = update.y;
+    rate[warp_id()][lane_id()] = update.rate;
+    y[warp_id()][lane_id()] = update.y;
   }
 };
 
@@ -197,7 +197,8 @@ struct OwnUpdate {
 /// element.
 template <Form form, Eligibility kind>
 __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, const BackwardElement& element,
-                                                   int tile, const OwnUpdate& update, const TileGradients& da,
+                                                   int tile, const OwnUpdates& updates,
+                                                   const TileGradients& da,
                                                    const TileGradientSums<form, kind>& sums) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
@@ -208,7 +209,8 @@ __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, con
     Column<float> factors{0, sum_of_classes(sums.sums[sums.drive], column)};
     if constexpr (has_kept<form>) factors.kept = sum_of_classes(sums.sums[sums.kept], column);
     auto [rate, y] =
-        column_adjoint_of<form, kind>(p.rule, update.rate, update.y, factors, RuleConstants<float>{p.clip});
+        column_adjoint_of<form, kind>(p.rule, updates.rate[warp_id()][column], updates.y[warp_id()][column],
+                                      factors, RuleConstants<float>{p.clip});
     if constexpr (kind != Eligibility::none) {
       y += sum_of_classes(sums.sums[sums.y], column);
       step.sum_eta[bj] += sum_of_classes(sums.sums[sums.eta], column);
@@ -226,7 +228,8 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
     backward_kernel(const __grid_constant__ BackwardStep step) {
   using Sums = TileGradientSums<form, kind>;
   PLASTICITY_SHARED(TileGradients, da, [max_elements]);
-  PLASTICITY_SHARED(Sums, sums, [elements_at_once<kind, V>]);
+  PLASTICITY_SHARED(Sums, sums, [backward_elements<kind, Trace, V>]);
+  PLASTICITY_SHARED(OwnUpdates, updates, [1]);
   RowPart* shared = nullptr;
   if constexpr (copies_ahead<Trace, V>) {
     PLASTICITY_DYNAMIC_SHARED(RowPart, rows);
@@ -235,14 +238,14 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
   const StepParams& p = step.params;
   const BlockTile block(p, step.elements, step.t);
   const ThreadTile<V> at(p, block.tile);
-  const OwnUpdate update(step, block);
+  updates[0].load(step, block);
   reverse_elements<form, kind, Trace, V>(step, block, at, shared, da, sums);
   __syncthreads();
   if (p.lstm) add_gate_rows(step, block, at, da);
   if (warp_id() >= block.elements) return;
   const BackwardElement element(step, block.first + warp_id());
-  if (!element.ended(step.t))
-    finish_column_sums<form, kind>(step, element, block.tile, update, da[warp_id()], sums[warp_id()]);
+  if (!element.over)
+    finish_column_sums<form, kind>(step, element, block.tile, updates[0], da[warp_id()], sums[warp_id()]);
 }
 
 /// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.

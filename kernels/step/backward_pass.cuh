@@ -161,7 +161,6 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
   constexpr int V = 4, groups = ThreadTile<V>::groups, traces = kind == Eligibility::none ? 2 : 4,
                 streams = traces * elements, stages = backward_stages<kind, elements>, count = 2 * elements;
   static_assert(classes_per_thread<V> == 1);
-  const std::int64_t row = groups * p.N;
   // Without a matrix α is one value per column or one in all.
   const bool matrix = p.alpha_row != 0;
   float alpha[V], x[elements], x_before[elements];
@@ -211,7 +210,12 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
                                                                 w[k], alpha[k], gradient, s[b], 0, into_x[k],
                                                                 into_x_before[k]);
           }
-          if (at.inside) gradient.store(e[b].out);
+          if (at.inside) {  // in place
+            TracePointers<kind, float> out{const_cast<float*>(ahead.present(traces * b + 1)), nullptr};
+            if constexpr (kind != Eligibility::none)
+              out.eligibility = const_cast<float*>(ahead.present(traces * b + 3));
+            gradient.store(out);
+          }
           sums[2 * b] = column_tree<V>(into_x);
           sums[2 * b + 1] = column_tree<V>(into_x_before);
         }
@@ -220,7 +224,6 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
       if (place != nullptr && first + stage < own) place[stage * groups] = sum;
 #pragma unroll
       for (int b = 0; b < elements; ++b) {
-        e[b].out = e[b].out + row;
         x[b] = x_next[b], x_before[b] = x_before_next[b];
       }
     }

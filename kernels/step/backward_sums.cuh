@@ -13,9 +13,11 @@ using TileGradients = float[4][tile_columns];
 /// The parts of a launch that a batch element has.
 struct BackwardElement {
   std::int64_t b, length;
-  bool reads, updates;
-  bool cut;                    // a reset between them
-  bool x_zero, x_before_zero;  // after a reset
+  // Bits of one register.
+  bool reads : 1, updates : 1;
+  bool cut : 1;                        // a reset between them
+  bool x_zero : 1, x_before_zero : 1;  // after a reset
+  bool starts : 1, over : 1;           // the launch is the first of the element; it is before that
 
   __device__ BackwardElement(const BackwardStep& step, std::int64_t element)
       : b(element),
@@ -24,23 +26,26 @@ struct BackwardElement {
         updates(true),
         cut(false),
         x_zero(false),
-        x_before_zero(false) {
+        x_before_zero(false),
+        starts(false),
+        over(false) {
     if (step.plain) return;
     const StepParams& p = step.params;
     const bool recurrent = p.cell != Cell::feedforward;
     length = length_of(p, element);
+    starts = step.t == length;
+    over = step.t > length;
     reads = step.t < length;
     updates = step.t > 0 && step.t <= length;
     cut = reads && resets(p, step.t, b);
     x_zero = cut && recurrent;
     x_before_zero = updates && recurrent && resets(p, step.t - 1, b);
   }
-  __device__ bool ended(std::int64_t t) const { return t > length; }
   __device__ bool regular() const { return reads && updates && !cut && !x_before_zero; }
 };
 
-/// The pointers of a pass.
-template <Form form, Eligibility kind, class Trace, int V>
+/// The pointers of a pass. `regular`: the element is.
+template <Form form, Eligibility kind, class Trace, int V, bool regular>
 __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const BackwardStep& step,
                                                                         const ThreadTile<V>& at,
                                                                         const BackwardElement& element,
@@ -49,12 +54,12 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
   const StepParams& p = step.params;
   const Record& record = step.record;
   const std::int64_t t = step.t, b = element.b, first = (b * p.P + at.group) * p.N + at.loaded,
-                     trace = p.B * p.P * p.N, slot = (element.updates && t > 0 ? t - 1 : 0) - record.first;
-  const bool starts = t == element.length, ends = t == 0;
+                     trace = p.B * p.P * p.N, slot = (regular || element.updates ? t - 1 : 0) - record.first;
+  const bool starts = !regular && element.starts, ends = !regular && t == 0;
   ElementGradient<kind, Trace, V> e{};
-  e.reads = element.reads;
-  e.updates = element.updates;
-  e.cut = element.cut;
+  e.reads = regular || element.reads;
+  e.updates = regular || element.updates;
+  e.cut = !regular && element.cut;
   e.tape = traces_on_tape<kind, Trace>(record) + (slot * trace + first);
   if constexpr (rounded16) e.tape_now = traces_on_tape<kind, Trace>(record).hebb + (t * trace + first);
   e.in = existing_at<kind>(TracePointers<kind, const float>{starts ? step.dfinal_hebb : step.G,
@@ -70,9 +75,9 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
   e.dx_update = step.dx_update.at((t + 2) % 3, tile_row);
   e.constants.limit = update_limit<form>(p.clip);
   // A tape is not a ring: slot t holds the vectors before step t.
-  if (element.reads && !element.x_zero) e.x = presynaptic_row(p, record, t, t, b) + at.group;
-  if (!element.updates) return e;
-  if (!element.x_before_zero) e.x_before = presynaptic_row(p, record, t - 1, t - 1, b) + at.group;
+  if (regular || (element.reads && !element.x_zero)) e.x = presynaptic_row(p, record, t, t, b) + at.group;
+  if (!e.updates) return e;
+  if (regular || !element.x_before_zero) e.x_before = presynaptic_row(p, record, t - 1, t - 1, b) + at.group;
   if constexpr (kind != Eligibility::none) e.constants.eta = *p.eta;
   return e;
 }
@@ -114,6 +119,10 @@ __device__ __forceinline__ void set_columns(const BackwardStep& step, const Thre
   if (e.reads && at.inside) load_tile_row(da[step.params.lstm ? 2 : 0] + at.column % tile_columns, e.da);
 }
 
+/// Batch elements per block of a kernel at most. Traces in bfloat16 have one, see Variant.
+template <Eligibility kind, class Trace, int V>
+constexpr int backward_elements = copies_ahead<Trace, V> ? elements_at_once<kind, V> : 1;
+
 /// The sums over a block's rows, per element.
 template <Form form, Eligibility kind>
 struct TileGradientSums {
@@ -143,7 +152,7 @@ __device__ __forceinline__ void start_ahead(const BackwardStep& step, const Thre
   ElementGradient<kind, float, 4> passes[elements];
 #pragma unroll
   for (int e = 0; e < elements; ++e)
-    passes[e] = prepare_pass<form, kind, float, 4>(step, at, *element[e], tile);
+    passes[e] = prepare_pass<form, kind, float, 4, true>(step, at, *element[e], tile);
   rows_ahead<kind, elements>(step.params, at, shared, passes).start();
 }
 
@@ -159,7 +168,7 @@ __device__ __forceinline__ void reverse_ahead(const BackwardStep& step, const Th
   ElementGradient<kind, float, 4> passes[elements];
 #pragma unroll
   for (int e = 0; e < elements; ++e) {
-    passes[e] = prepare_pass<form, kind, float, 4>(step, at, *element[e], tile);
+    passes[e] = prepare_pass<form, kind, float, 4, true>(step, at, *element[e], tile);
     set_columns(step, at, *factors[e], da[number + e], passes[e]);
   }
   auto ahead = rows_ahead<kind, elements>(p, at, shared, passes);
@@ -187,7 +196,7 @@ __device__ __forceinline__ void reverse_alone(const BackwardStep& step, const Th
                                               TileGradientSums<form, kind>& sums) {
   const StepParams& p = step.params;
   const bool sums_alpha = p.alpha_row == 0;
-  auto pass = prepare_pass<form, kind, Trace, V>(step, at, element, tile);
+  auto pass = prepare_pass<form, kind, Trace, V, false>(step, at, element, tile);
   set_columns(step, at, factors, da, pass);
   GradientSums<form, kind, V> s = {};
   if constexpr (V > 1 && sizeof(Trace) < sizeof(float)) {
