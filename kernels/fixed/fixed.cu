@@ -19,9 +19,10 @@ __global__ void __launch_bounds__(block_threads, forward_blocks)
   PLASTICITY_SHARED(TileSums, parts, [max_elements]);
   const BlockTile block(step.params, step.elements, step.t);
   const ThreadTile<V> at(step.params, block.tile);
+  const float current = own_current(step, block);
   sum_matrix(step, block, at, step.params.w, step.params.N, parts);
   __syncthreads();
-  finish_block(step, block, at, parts);
+  finish_block(step, block, at, current, parts);
 }
 
 __global__ void __launch_bounds__(block_threads) fixed_flush_kernel(const __grid_constant__ Flush flush) {
@@ -47,7 +48,8 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
 
 void FixedKernels::launch_step(const ForwardStep& step, bool wide, cudaStream_t stream) {
   launch(wide ? fixed_forward_kernel<wide_columns> : fixed_forward_kernel<1>,
-         {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream}, step);
+         {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream},
+         with_places(step));
 }
 
 void FixedKernels::launch_flush(const Flush& flush, cudaStream_t stream) {

@@ -5,41 +5,19 @@
 // The launch at t = length[b] has only the second part, with the upstream gradient of the final trace. The
 // launch at t = 0 has only the first, and writes the gradient of the initial trace. Grid: one block of 256
 // threads per tile of 32 postsynaptic columns and per one or two batch elements, as in forward. On chip: the
-// sums over rows. Sums over columns are stored per row and tile, and the next launch adds the tiles in order.
-// No two threads write one address, so the bits are the same every time. Bytes: G read and written, 8 B P N,
-// and the trace read, 4 B P N (once as float, twice as bfloat16); the same again for an eligibility trace.
-// From L2: W and α, 8 P N per block of batch elements, and in an LSTM the gate weights, 12 N N.
+// sums over rows, and the next rows of every thread. Sums over columns are stored per row and tile, and the
+// next launch adds the tiles in order. No two threads write one address, so the bits are the same every time.
+// Bytes: G read and written, 8 B P N, and the trace read, 4 B P N (once as float, twice as bfloat16); the
+// same again for an eligibility trace. From L2: W and α, 8 P N per block of batch elements, and in an LSTM
+// the gate weights, 12 N N.
 #pragma once
 
-#include "step/adjoint.cuh"
-#include "step/backward_pass.cuh"
+#include <algorithm>
+
+#include "step/backward_sums.cuh"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
-
-/// ā of a tile in shared memory: of the plastic gate at 0; in an LSTM of all gates, in the order i f g o.
-using TileGradients = float[4][tile_columns];
-
-/// The parts of a launch that a batch element has.
-struct BackwardElement {
-  std::int64_t b, length;
-  bool reads, updates;
-  bool cut;                    // a reset between them
-  bool x_zero, x_before_zero;  // after a reset
-
-  __device__ BackwardElement(const BackwardStep& step, std::int64_t element)
-      : b(element), length(length_of(step.params, element)) {
-    const StepParams& p = step.params;
-    const bool recurrent = p.cell != Cell::feedforward;
-    reads = step.t < length;
-    updates = step.t > 0 && step.t <= length;
-    cut = reads && resets(p, step.t, b);
-    x_zero = cut && recurrent;
-    x_before_zero = updates && recurrent && resets(p, step.t - 1, b);
-  }
-  __device__ bool ended(std::int64_t t) const { return t > length; }
-  __device__ bool regular() const { return reads && updates && !cut && !x_before_zero; }
-};
 
 /// Computes ā of step t for the tile's columns, into shared memory and step.da. One warp calls it.
 __device__ inline void compute_da(const BackwardStep& step, const BackwardElement& element, int tile,
@@ -50,10 +28,16 @@ __device__ inline void compute_da(const BackwardStep& step, const BackwardElemen
   const std::int64_t row = (step.t * p.B + element.b) * width * p.N + own.j;
   float mine[4] = {};
   if (element.reads) {
+    RateGradient rate{};
+    float arriving = 0;
+    if (own.exists) {
+      rate.load(step, step.t, element.b, own.j);
+      arriving = arriving_gradient(step, step.t, element.b, element.length, own.j);
+    }
     const BackwardPoint point = reduce_columns(step, element.b, element.length);
     if (own.exists) {
-      add_rate_gradients(step, point, own.j);
-      column_gradients(step, point, own.j, mine);
+      column_gradients(step, point, own.j, arriving, mine);
+      rate.add(step, point, own.j);
     }
   } else if (own.exists && step.t < p.T && step.drate != nullptr) {
     step.drate[(step.t * p.B + element.b) * p.N + own.j] = 0;
@@ -77,115 +61,62 @@ __device__ inline void write_dpre_of_next(const BackwardStep& step, const Backwa
   }
 }
 
-/// The pointers of a pass, ā, and the factors of the update of step t − 1.
-template <Form form, Eligibility kind, class Trace, int V>
-__device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const BackwardStep& step,
-                                                                        const ThreadTile<V>& at,
-                                                                        const BackwardElement& element,
-                                                                        int tile, const TileGradients& da) {
-  constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
-  const StepParams& p = step.params;
-  const Record& record = step.record;
-  const std::int64_t t = step.t, b = element.b, first = (b * p.P + at.group) * p.N + at.loaded,
-                     trace = p.B * p.P * p.N, slot = (element.updates && t > 0 ? t - 1 : 0) - record.first;
-  const bool starts = t == element.length, ends = t == 0;
-  ElementGradient<kind, Trace, V> e{};
-  e.reads = element.reads;
-  e.updates = element.updates;
-  e.cut = element.cut;
-  e.tape = traces_on_tape<kind, Trace>(record) + (slot * trace + first);
-  if constexpr (rounded16) e.tape_now = traces_on_tape<kind, Trace>(record).hebb + (t * trace + first);
-  e.in = existing_at<kind>(TracePointers<kind, const float>{starts ? step.dfinal_hebb : step.G,
-                                                            starts ? step.dfinal_eligibility : step.GE},
-                           first);
-  // A thread without columns does not read the tile's first ones here: their owner overwrites them in place.
-  if (!at.inside) e.in.hebb = e.in.eligibility = p.w + (at.group * p.N + at.loaded);
-  e.out = existing_at<kind>(TracePointers<kind, float>{ends ? step.dinitial_hebb : step.G,
-                                                       ends ? step.dinitial_eligibility : step.GE},
-                            first);
-  const std::int64_t tile_row = (b * p.tiles + tile) * p.P + at.group;
-  e.dx_read = step.dx_read.at(t % 2, tile_row);
-  e.dx_update = step.dx_update.at((t + 2) % 3, tile_row);
-  e.constants.limit = update_limit<form>(p.clip);
-  if (element.reads) {
-    if (!element.x_zero) e.x = presynaptic_of(p, record, t, b).row + at.group;
-    if (at.inside) load_tile_row(da[p.lstm ? 2 : 0] + at.column % tile_columns, e.da);
+/// Computes ā of step t for the block's elements, into shared memory and step.da, and dpre of step t + 1. All
+/// threads call it.
+__device__ __forceinline__ void begin_block(const BackwardStep& step, const BlockTile& block,
+                                            TileGradients (&da)[max_elements]) {
+  if (warp_id() < max_elements) {
+    if (warp_id() < block.elements) {
+      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
+    } else {
+      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
+    }
   }
-  if (!element.updates) return e;
-  if (!element.x_before_zero) e.x_before = presynaptic_of(p, record, t - 1, b).row + at.group;
-  if constexpr (kind != Eligibility::none) e.constants.eta = *p.eta;
-  const float M = recorded_modulation(p, record, t - 1, b);
-  if (!at.inside) return e;
-  float rate[V];
-  load_row(record.post.at(t, b * p.N + at.column), e.y);
-  load_rates(p, M, t - 1, b, at.column, rate);
-  compute_factors<form, kind>(p, rate, e.y, e.kept, e.drive);
-  return e;
+  for (int e = 0; e < block.elements; ++e)
+    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
+  __syncthreads();
 }
 
-/// The sums over a block's rows, per element.
-template <Form form, Eligibility kind>
-struct TileGradientSums {
-  static constexpr int drive = 0, alpha = 1, kept = 2, y = has_kept<form> ? 3 : 2, eta = y + 1;
-  static constexpr int count = kind == Eligibility::none ? y : eta + 1;
-  TileSums sums[count];
-};
-
-template <Form form, Eligibility kind, int V>
-__device__ __forceinline__ void store_gradient_sums(const ThreadTile<V>& at,
-                                                    const GradientSums<form, kind, V>& s, bool sums_alpha,
-                                                    TileGradientSums<form, kind>& tile) {
-  store_sums(at, s.drive, tile.sums[tile.drive]);
-  if (sums_alpha) store_sums(at, s.alpha, tile.sums[tile.alpha]);
-  if constexpr (has_kept<form>) store_sums(at, s.kept, tile.sums[tile.kept]);
-  if constexpr (kind != Eligibility::none) {
-    store_sums(at, s.y, tile.sums[tile.y]);
-    store_sums(at, s.eta, tile.sums[tile.eta]);
-  }
-}
-
-/// The passes of all elements of the block.
-template <Form form, Eligibility kind, class Trace, int V>
+/// ā and the passes of all elements of the block.
+template <Form form, Eligibility kind, class Trace, int V, int most>
 __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const BlockTile& block,
-                                                 const ThreadTile<V>& at,
-                                                 const TileGradients (&da)[max_elements],
-                                                 TileGradientSums<form, kind> (&tiles)[max_elements]) {
+                                                 const ThreadTile<V>& at, RowPart* shared,
+                                                 TileGradients (&da)[max_elements],
+                                                 TileGradientSums<form, kind> (&tiles)[most]) {
+  constexpr bool copies = copies_ahead<Trace, V>;
   const StepParams& p = step.params;
   const ReadClips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
-  const bool sums_alpha = p.alpha_row == 0;
-  const auto prepare = [&](const BackwardElement& element, int e) {
-    return prepare_pass<form, kind, Trace, V>(step, at, element, block.tile, da[e]);
-  };
-  if constexpr (shares_weights<kind, V> && sizeof(Trace) == sizeof(float)) {
-    const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
-    if (block.elements == 2 && one.regular() && other.regular()) {
-      ElementGradient<kind, Trace, V> elements[2] = {prepare(one, 0), prepare(other, 1)};
-      GradientSums<form, kind, V> s[2] = {};
-      if (sums_alpha) {
-        reverse_rows<form, kind, Trace, V, 2, true, true>(p, at, clips, elements, s);
-      } else {
-        reverse_rows<form, kind, Trace, V, 2, true, false>(p, at, clips, elements, s);
-      }
-      store_gradient_sums(at, s[0], sums_alpha, tiles[0]);
-      return store_gradient_sums(at, s[1], sums_alpha, tiles[1]);
+  const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
+  const bool two = most > 1 && block.elements == 2, together = two && one.regular() && other.regular(),
+             started = copies && one.regular();
+  if constexpr (copies) {
+    if constexpr (most > 1) {
+      if (together) start_ahead<form, kind, 2>(step, at, block.tile, {&one, &other}, shared);
     }
+    if (started && !together) start_ahead<form, kind, 1>(step, at, block.tile, {&one}, shared);
+  }
+  const auto first = load_factors<form, kind>(step, at, one);
+  UpdateFactors<V> second{};
+  if (two) second = load_factors<form, kind>(step, at, other);
+  begin_block(step, block, da);
+  if constexpr (copies && most > 1) {
+    if (together)
+      return reverse_ahead<form, kind, 2>(step, at, block.tile, {&one, &other}, 0, {&first, &second}, true,
+                                          shared, clips, da, tiles);
   }
 #pragma unroll 1
-  for (int e = 0; e < block.elements; ++e) {
-    const BackwardElement element(step, block.first + e);
-    if (element.ended(step.t)) continue;
-    ElementGradient<kind, Trace, V> pass = prepare(element, e);
-    GradientSums<form, kind, V> s = {};
-    if (V == 1 || !element.regular()) {  // one column per thread has one pass for all cases
-      reverse_rows<form, kind, Trace, V, 1, false, true>(p, at, clips, &pass, &s);
-    } else if constexpr (V > 1) {
-      if (sums_alpha) {
-        reverse_rows<form, kind, Trace, V, 1, true, true>(p, at, clips, &pass, &s);
-      } else {
-        reverse_rows<form, kind, Trace, V, 1, true, false>(p, at, clips, &pass, &s);
+  for (int e = 0; e < (two ? 2 : 1); ++e) {
+    const BackwardElement element = e == 0 ? one : other;
+    if (element.over) continue;
+    const UpdateFactors<V> factors = e == 0 ? first : second;
+    if constexpr (copies) {
+      if (element.regular()) {
+        reverse_ahead<form, kind, 1>(step, at, block.tile, {&element}, e, {&factors}, started && e == 0,
+                                     shared, clips, da, tiles);
+        continue;
       }
     }
-    store_gradient_sums(at, s, sums_alpha, tiles[e]);
+    reverse_alone<form, kind, Trace>(step, at, block.tile, element, factors, clips, da[e], tiles[e]);
   }
 }
 
@@ -245,27 +176,29 @@ __device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const Bl
   });
 }
 
-/// Computes ā of step t for the block's elements, into shared memory and step.da, and dpre of step t + 1. All
-/// threads call it.
-__device__ __forceinline__ void begin_block(const BackwardStep& step, const BlockTile& block,
-                                            TileGradients (&da)[max_elements]) {
-  if (warp_id() < max_elements) {
-    if (warp_id() < block.elements) {
-      compute_da(step, BackwardElement(step, block.first + warp_id()), block.tile, da[warp_id()]);
-    } else {
-      for (int gate = 0; gate < 4; ++gate) da[warp_id()][gate][lane_id()] = 0;
-    }
+/// What the adjoint of a column's factors depends on, besides the sums over rows: the rate and y of the
+/// column that a thread finishes. Each thread loads its own before the pass, and keeps them in shared memory.
+struct OwnUpdates {
+  float rate[max_elements][tile_columns], y[max_elements][tile_columns];
+
+  __device__ __forceinline__ void load(const BackwardStep& step, const BlockTile& block) {
+    const StepParams& p = step.params;
+    const OwnColumn own(p, block.tile);
+    if (warp_id() >= block.elements || !own.exists) return;
+    const BackwardElement element(step, block.first + warp_id());
+    if (!element.updates) return;
+    const RecordedUpdate update(p, step.record, step.t - 1, element.b, own.j);
+    rate[warp_id()][lane_id()] = update.rate;
+    y[warp_id()][lane_id()] = update.y;
   }
-  for (int e = 0; e < block.elements; ++e)
-    write_dpre_of_next(step, BackwardElement(step, block.first + e), block.tile);
-  __syncthreads();
-}
+};
 
 /// Adds up the sums over rows, and stores those that the launch of step t − 1 reads. One warp per batch
 /// element.
 template <Form form, Eligibility kind>
 __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, const BackwardElement& element,
-                                                   int tile, const TileGradients& da,
+                                                   int tile, const OwnUpdates& updates,
+                                                   const TileGradients& da,
                                                    const TileGradientSums<form, kind>& sums) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
@@ -275,9 +208,9 @@ __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, con
   if (element.updates) {
     Column<float> factors{0, sum_of_classes(sums.sums[sums.drive], column)};
     if constexpr (has_kept<form>) factors.kept = sum_of_classes(sums.sums[sums.kept], column);
-    const RecordedUpdate update(p, step.record, t - 1, b, own.j);
     auto [rate, y] =
-        column_adjoint_of<form, kind>(p.rule, update.rate, update.y, factors, RuleConstants<float>{p.clip});
+        column_adjoint_of<form, kind>(p.rule, updates.rate[warp_id()][column], updates.y[warp_id()][column],
+                                      factors, RuleConstants<float>{p.clip});
     if constexpr (kind != Eligibility::none) {
       y += sum_of_classes(sums.sums[sums.y], column);
       step.sum_eta[bj] += sum_of_classes(sums.sums[sums.eta], column);
@@ -295,18 +228,33 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
     backward_kernel(const __grid_constant__ BackwardStep step) {
   using Sums = TileGradientSums<form, kind>;
   PLASTICITY_SHARED(TileGradients, da, [max_elements]);
-  PLASTICITY_SHARED(Sums, sums, [max_elements]);
+  PLASTICITY_SHARED(Sums, sums, [backward_elements<kind, Trace, V>]);
+  PLASTICITY_SHARED(OwnUpdates, updates, [1]);
+  RowPart* shared = nullptr;
+  if constexpr (copies_ahead<Trace, V>) {
+    PLASTICITY_DYNAMIC_SHARED(RowPart, rows);
+    shared = rows;
+  }
   const StepParams& p = step.params;
   const BlockTile block(p, step.elements, step.t);
   const ThreadTile<V> at(p, block.tile);
-  begin_block(step, block, da);
-  reverse_elements<form, kind, Trace, V>(step, block, at, da, sums);
+  updates[0].load(step, block);
+  reverse_elements<form, kind, Trace, V>(step, block, at, shared, da, sums);
   __syncthreads();
   if (p.lstm) add_gate_rows(step, block, at, da);
   if (warp_id() >= block.elements) return;
   const BackwardElement element(step, block.first + warp_id());
-  if (!element.ended(step.t))
-    finish_column_sums<form, kind>(step, element, block.tile, da[warp_id()], sums[warp_id()]);
+  if (!element.over)
+    finish_column_sums<form, kind>(step, element, block.tile, updates[0], da[warp_id()], sums[warp_id()]);
+}
+
+/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+constexpr std::size_t backward_shared(Eligibility kind, Variant variant) {
+  const auto bytes = [&](int elements) {
+    return ahead_bytes(backward_streams(kind, elements), rows_ahead_backward(kind, elements));
+  };
+  if (!variant.wide || variant.bf16) return 0;
+  return kind == Eligibility::none ? std::max(bytes(1), bytes(2)) : bytes(1);
 }
 
 }  // namespace plasticity::cuda

@@ -17,8 +17,14 @@ void BackwardKernels<form>::launch_step(const BackwardStep& step, Variant varian
     return variant.wide ? backward_kernel<form, kind, float, wide_columns>
                         : backward_kernel<form, kind, float, 1>;
   });
-  launch(kernel, {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream},
-         step);
+  BackwardStep complete = step;
+  complete.plain = is_plain(step.params, step.t);
+  launch(kernel,
+         {.grid = step_blocks(step.params, step.elements),
+          .block = block_threads,
+          .shared_bytes = backward_shared(step.params.eligibility, variant),
+          .stream = stream},
+         complete);
 }
 
 }  // namespace plasticity::cuda

@@ -2,11 +2,12 @@
 //   G += α x ā;  x̄_i += (w + α φ(H)) ā_j;  ᾱ_j += x_i ā_j φ(H)               the plastic read of step t
 //   G ← adjoint of the trace update of step t−1;  x̄(t−1)_i, and the sums of the column's factors
 // H before step t is recomputed from the trace before step t−1, or read from a bfloat16 tape of every step. A
-// thread has V columns of every 32nd row (V = 4), or of every 8th (V = 1). One or two batch elements share
-// the loads of w and α. The sums over a row's columns go through one tree of shuffles for all rows, elements
-// and parts.
+// thread has V columns of every 32nd row (V = 4), or of every 8th (V = 1). With V = 4 and float traces it
+// copies the rows of a regular launch ahead (ahead.cuh). One or two batch elements share the loads of w and
+// α. The sums over a row's columns go through one tree of shuffles for all rows, elements and parts.
 #pragma once
 
+#include "step/ahead.cuh"
 #include "step/sums.cuh"
 #include "step/traces.cuh"
 
@@ -119,15 +120,131 @@ __device__ __forceinline__ float* place_of_row_sum(const Element* e, int which, 
   return place;
 }
 
-/// The pass for `elements` batch elements. `regular`: all of them have both parts, no reset, and all
-/// pointers. `sums_alpha`: ᾱ is summed over rows (α is not a matrix). All threads of the block call it.
-template <Form form, Eligibility kind, class Trace, int V, int elements, bool regular, bool sums_alpha>
+/// Whether a regular pass copies its rows ahead.
+template <class Trace, int V>
+constexpr bool copies_ahead = V == 4 && sizeof(Trace) == sizeof(float);
+
+/// The rows that a regular pass copies ahead, per element H and its gradient, then E and its gradient.
+template <Eligibility kind, int elements>
+using BackwardAhead = RowsAhead<backward_streams(kind, elements), backward_stages<kind, elements>>;
+
+template <Eligibility kind, int elements>
+__device__ __forceinline__ BackwardAhead<kind, elements> rows_ahead(
+    const StepParams& p, const ThreadTile<4>& at, RowPart* shared, const ElementGradient<kind, float, 4>* e) {
+  constexpr int groups = ThreadTile<4>::groups, traces = kind == Eligibility::none ? 2 : 4,
+                w = traces * elements;
+  const std::int64_t row = groups * p.N;
+  BackwardAhead<kind, elements> ahead(shared, at.rows(p.P), p.alpha_row != 0);
+#pragma unroll
+  for (int b = 0; b < elements; ++b) {
+    ahead.set(traces * b, e[b].tape.hebb, row);
+    ahead.set(traces * b + 1, e[b].in.hebb, row);
+    if constexpr (kind != Eligibility::none) {
+      ahead.set(traces * b + 2, e[b].tape.eligibility, row);
+      ahead.set(traces * b + 3, e[b].in.eligibility, row);
+    }
+  }
+  ahead.set(w, p.w + at.group * p.N + at.loaded, row);
+  ahead.set(w + 1, p.alpha + at.group * p.alpha_row + at.loaded, groups * p.alpha_row);
+  return ahead;
+}
+
+/// The pass for `elements` batch elements that all have both parts, no reset, and all pointers, from rows
+/// that are copied ahead. `sums_alpha`: ᾱ is summed over rows (α is not a matrix). All threads of the block
+/// call it.
+template <Form form, Eligibility kind, int elements, bool sums_alpha>
+__device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const ThreadTile<4>& at,
+                                                   const ReadClips& clips,
+                                                   BackwardAhead<kind, elements>& ahead,
+                                                   ElementGradient<kind, float, 4>* e,
+                                                   GradientSums<form, kind, 4>* s) {
+  constexpr int V = 4, groups = ThreadTile<V>::groups, traces = kind == Eligibility::none ? 2 : 4,
+                streams = traces * elements, stages = backward_stages<kind, elements>, count = 2 * elements;
+  static_assert(classes_per_thread<V> == 1);
+  // Without a matrix α is one value per column or one in all.
+  const bool matrix = p.alpha_row != 0;
+  float alpha[V], x[elements], x_before[elements];
+#pragma unroll
+  for (int k = 0; k < V; ++k) alpha[k] = matrix ? 0 : p.alpha[(at.loaded + k) * p.alpha_column];
+  int row_stored;
+  float* place = place_of_row_sum<V, elements, 1>(e, row_sum_of_lane<V, count>(), row_stored);
+  // All threads of a warp take part in every tree of shuffles, also those whose columns do not exist: they
+  // load the tile's first columns, and their factors and ā are zero.
+  const int own = at.rows(p.P), total = at.max_rows(p.P);
+#pragma unroll
+  for (int b = 0; b < elements; ++b) {
+    x[b] = own > 0 ? __ldg(e[b].x) : 0;
+    x_before[b] = own > 0 ? __ldg(e[b].x_before) : 0;
+  }
+#pragma unroll 1
+  for (int first = 0; first < total; first += stages) {
+#pragma unroll
+    for (int stage = 0; stage < stages; ++stage) {
+      if (first + stage >= total) break;
+      ahead.next(stage);
+      float sums[count] = {}, x_next[elements], x_before_next[elements];
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+        x_next[b] = x_before_next[b] = 0;
+        if (first + stage + 1 >= own) continue;
+        x_next[b] = __ldg(e[b].x + (stage + 1) * groups);
+        x_before_next[b] = __ldg(e[b].x_before + (stage + 1) * groups);
+      }
+      if (first + stage < own) {
+        float w[V];
+        ahead.load(stage, streams, w);
+        if (matrix) ahead.load(stage, streams + 1, alpha);
+#pragma unroll
+        for (int b = 0; b < elements; ++b) {
+          TracePair<kind, V> before, gradient;
+          ahead.load(stage, traces * b, before.h);
+          ahead.load(stage, traces * b + 1, gradient.h);
+          if constexpr (kind != Eligibility::none) {
+            ahead.load(stage, traces * b + 2, before.e);
+            ahead.load(stage, traces * b + 3, gradient.e);
+          }
+          float into_x[V] = {}, into_x_before[V] = {};
+#pragma unroll
+          for (int k = 0; k < V; ++k) {
+            reverse_one<form, kind, float, V, true, sums_alpha>(e[b], clips, k, before, 0, x[b], x_before[b],
+                                                                w[k], alpha[k], gradient, s[b], 0, into_x[k],
+                                                                into_x_before[k]);
+          }
+          if (at.inside) {  // in place
+            TracePointers<kind, float> out{const_cast<float*>(ahead.present(traces * b + 1)), nullptr};
+            if constexpr (kind != Eligibility::none)
+              out.eligibility = const_cast<float*>(ahead.present(traces * b + 3));
+            gradient.store(out);
+          }
+          sums[2 * b] = column_tree<V>(into_x);
+          sums[2 * b + 1] = column_tree<V>(into_x_before);
+        }
+      }
+      const float sum = share_row_sums<V, count>(sums);
+      if (place != nullptr && first + stage < own) place[stage * groups] = sum;
+#pragma unroll
+      for (int b = 0; b < elements; ++b) {
+        x[b] = x_next[b], x_before[b] = x_before_next[b];
+      }
+    }
+    if (place != nullptr) place += stages * groups;
+#pragma unroll
+    for (int b = 0; b < elements; ++b) {
+      e[b].x += stages * groups;
+      e[b].x_before += stages * groups;
+    }
+  }
+}
+
+/// The pass of one batch element. `regular`: it has both parts, no reset, and all pointers. `sums_alpha`: as
+/// above. All threads of the block call it.
+template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
 __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at,
                                              const ReadClips& clips, ElementGradient<kind, Trace, V>* e,
                                              GradientSums<form, kind, V>* s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
-  constexpr int groups = ThreadTile<V>::groups,
-                rows = regular ? backward_rows<kind, Trace, V, elements> : classes_per_thread<V>;
+  constexpr int groups = ThreadTile<V>::groups, elements = 1,
+                rows = regular ? backward_rows<V> : classes_per_thread<V>;
   static_assert(rows % classes_per_thread<V> == 0);
   constexpr int count = 2 * elements * rows;
   const std::int64_t row = std::int64_t{groups} * p.N;

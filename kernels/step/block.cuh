@@ -13,14 +13,14 @@ namespace plasticity::cuda {
 /// visit the grid backwards: the end of the traces is then still in L2.
 struct BlockTile {
   int tile, elements;
-  std::int64_t first;  // batch element
+  unsigned first;  // batch element
 
   /// `per_block`: elements per block.
   __device__ BlockTile(const StepParams& p, int per_block, std::int64_t t) {
     const unsigned tiles = static_cast<unsigned>(p.tiles),
                    index = t % 2 == 0 ? blockIdx.x : gridDim.x - 1 - blockIdx.x;
     tile = static_cast<int>(index % tiles);
-    first = std::int64_t{index / tiles} * per_block;
+    first = index / tiles * static_cast<unsigned>(per_block);
     const std::int64_t left = p.B - first;
     elements = left < per_block ? static_cast<int>(left) : per_block;
   }
@@ -32,17 +32,16 @@ template <int V>
 struct ThreadTile {
   static constexpr int lanes = tile_columns / V;        // threads per row
   static constexpr int groups = block_threads / lanes;  // rows per pass of the block
-  std::int64_t column;
-  std::int64_t
-      loaded;  // the columns that the thread loads: its own, or the tile's first ones if they do not exist
+  int column;
+  int loaded;  // the columns that the thread loads: its own, or the tile's first ones if they do not exist
   int group;
   bool inside;  // whether the thread's columns exist
 
   __device__ ThreadTile(const StepParams& p, int tile)
-      : column(std::int64_t{tile} * tile_columns + threadIdx.x % lanes * V),
-        group(static_cast<int>(threadIdx.x) / lanes),
+      : column(tile * tile_columns + static_cast<int>(threadIdx.x % lanes) * V),
+        group(static_cast<int>(threadIdx.x / lanes)),
         inside(column < p.N) {
-    loaded = inside ? column : std::int64_t{tile} * tile_columns;
+    loaded = inside ? column : tile * tile_columns;
   }
 
   /// The number of rows that row group `of` has: of, of + groups, …
@@ -55,7 +54,7 @@ struct ThreadTile {
   __device__ int max_rows(std::int64_t P) const { return rows_of(warp_first(), P); }
 
  private:
-  __device__ static int warp_first() { return static_cast<int>(threadIdx.x) / 32 * (32 / lanes); }
+  __device__ static int warp_first() { return static_cast<int>(threadIdx.x / 32) * (32 / lanes); }
 };
 
 /// The column that a thread finishes after the sums over rows, and its batch element: warp e has the columns

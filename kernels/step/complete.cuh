@@ -4,14 +4,10 @@
 #pragma once
 
 #include "rules/columns.hpp"
+#include "step/grid.hpp"
 #include "step/sums.cuh"
 
 namespace plasticity::cuda {
-
-/// The slot of the value before step t.
-__device__ inline std::int64_t slot_before(const Record& record, std::int64_t t) {
-  return record.ring ? t % 3 : t;
-}
 
 __device__ inline std::int64_t length_of(const StepParams& p, std::int64_t b) {
   if (p.length == nullptr) return p.T;
@@ -46,9 +42,9 @@ __device__ inline float modulation_of(const StepParams& p, const Record& record,
                                       std::int64_t b) {
   if (p.modulator_weight == nullptr) return 0;
   const float* y = modulator_input(p, record).at(slot, b * p.N);
-  const float sum = fold_columns(
-      p.N, 0, [&](float s, int j) { return multiply_add(p.modulator_weight[j], y[j], s); }, Add{});
-  return tanhf(sum + *p.modulator_bias);
+  const float bias = *p.modulator_bias;
+  const float sum = fold_products(p.N, p.modulator_weight, y);
+  return tanhf(sum + bias);
 }
 
 /// The rate g_j of step t.
@@ -63,24 +59,31 @@ __device__ inline float rate_of(const StepParams& p, float modulation, std::int6
   return 0;
 }
 
-/// The rates g_j of step t for V neighbouring columns from `column` on.
+/// What the rates of V neighbouring columns are computed from, besides M. load() only loads, so that the
+/// loads overlap with others.
 template <int V>
-__device__ __forceinline__ void load_rates(const StepParams& p, float modulation, std::int64_t t,
-                                           std::int64_t b, std::int64_t column, float (&rate)[V]) {
-  if (p.rate == Rate::fan_out) {
-    float bias[V];
-    load_row(p.fan_out_weight + column, rate);
-    load_row(p.fan_out_bias + column, bias);
+struct RateParts {
+  float weight[V], bias[V];
+
+  /// For step t, from `column` on.
+  __device__ __forceinline__ void load(const StepParams& p, std::int64_t t, std::int64_t b,
+                                       std::int64_t column) {
+    if (p.rate == Rate::fan_out) {
+      load_row(p.fan_out_weight + column, weight);
+      load_row(p.fan_out_bias + column, bias);
+    } else if (p.rate == Rate::external) {
+      load_row(p.external_rate + (t * p.B + b) * p.N + column, bias);
+    } else if (p.rate == Rate::fixed) {
+      const float eta = *p.eta;
 #pragma unroll
-    for (int k = 0; k < V; ++k) rate[k] = multiply_add(modulation, rate[k], bias[k]);
-  } else if (p.rate == Rate::external) {
-    load_row(p.external_rate + (t * p.B + b) * p.N + column, rate);
-  } else {
-    const float shared = p.rate == Rate::fixed ? *p.eta : modulation;
-#pragma unroll
-    for (int k = 0; k < V; ++k) rate[k] = shared;
+      for (int k = 0; k < V; ++k) bias[k] = eta;
+    }
   }
-}
+  __device__ __forceinline__ float rate(Rate kind, float modulation, int k) const {
+    if (kind == Rate::fan_out) return multiply_add(modulation, weight[k], bias[k]);
+    return kind == Rate::modulated ? modulation : bias[k];
+  }
+};
 
 /// The factors of V columns in the trace update of a step, from their rates and y.
 template <Form form, Eligibility kind, int V>
@@ -103,11 +106,17 @@ __device__ inline void store_modulation(const StepParams& p, const Record& recor
   if (modulation_out != nullptr) modulation_out[t * p.B + b] = modulation;
 }
 
+/// The row of x of step t, whose vectors are in `slot`. After a reset x is zero instead.
+__device__ inline const float* presynaptic_row(const StepParams& p, const Record& record, std::int64_t t,
+                                               std::int64_t slot, std::int64_t b) {
+  return p.cell == Cell::feedforward ? p.pre + (t * p.B + b) * p.P : record.output.at(slot, b * p.N);
+}
+
 /// x of step t of a sequence.
 __device__ inline Activities presynaptic_of(const StepParams& p, const Record& record, std::int64_t t,
                                             std::int64_t b) {
-  if (p.cell == Cell::feedforward) return {p.pre + (t * p.B + b) * p.P};
-  return {record.output.at(slot_before(record, t), b * p.N), resets(p, t, b)};
+  return {presynaptic_row(p, record, t, slot_before(record, t), b),
+          p.cell != Cell::feedforward && resets(p, t, b)};
 }
 
 /// M of step t on a tape; 0 without a modulator.

@@ -3,159 +3,19 @@
 //   s_j = Σ_i x_i (w_ij + α_ij φ(H_ij))              the plastic read of step t
 //   y_j = f(u_j + s_j), the clamp, the LSTM cell     for the block's columns
 // Grid: one block of 256 threads per tile of 32 postsynaptic columns and per one or two batch elements. A
-// block reads all P rows. On chip: the sums, and each thread's traces from load to store. Bytes: the trace
+// block reads all P rows. On chip: the sums, and the next rows of every thread (ahead.cuh). Bytes: the trace
 // read once and written once, 8 B P N, and 2 B P N more for a bfloat16 checkpoint (only the tape is rounded,
 // not the trace of the steps). From L2: W and α, 8 P N per block of batch elements, and in an LSTM the gate
 // weights, 12 N N.
 #pragma once
 
+#include <algorithm>
+
 #include "step/cell.cuh"
-#include "step/forward_pass.cuh"
+#include "step/forward_sums.cuh"
 #include "step/launch.hpp"
 
 namespace plasticity::cuda {
-
-/// The slots of a step, and whether the trace update of the step before is pending. `single`: a step of
-/// Plan::step.
-struct StepSlots {
-  std::int64_t now, next;
-  bool pending, single;
-
-  __device__ StepSlots(const ForwardStep& step, std::int64_t b, int tile)
-      : single(step.step_state.phase != nullptr) {
-    if (!single) {
-      now = slot_before(step.record, step.t);
-      next = slot_before(step.record, step.t + 1);
-      pending = step.t > 0;
-    } else {
-      const int phase = step.step_state.phase[b * step.params.tiles + tile];
-      now = phase % StepStateRecord::pending;
-      next = (now + 1) % 3;
-      pending = phase >= StepStateRecord::pending;
-    }
-  }
-};
-
-/// One batch element of a block.
-struct ForwardElement {
-  std::int64_t b;
-  StepSlots slots;
-  bool ended;    // its sequence is shorter
-  bool zeroed;   // a reset precedes the step
-  bool clears;   // the traces are zero: after a reset, and after the update of a step with x = 0
-  bool updates;  // a trace update is due
-
-  __device__ ForwardElement(const ForwardStep& step, std::int64_t element, int tile)
-      : b(element),
-        slots(step, element, tile),
-        ended(step.t >= length_of(step.params, element)),
-        zeroed(!ended && resets(step.params, step.t, element)) {
-    const bool zero_before = !slots.single && step.t > 0 && step.params.cell != Cell::feedforward &&
-                             resets(step.params, step.t - 1, b);
-    clears = zeroed || zero_before;
-    updates = slots.pending && !ended && !clears;
-  }
-};
-
-/// x of step t.
-__device__ inline Activities presynaptic_now(const ForwardStep& step, const ForwardElement& element) {
-  Activities x = presynaptic_of(step.params, step.record, step.t, element.b);
-  if (element.slots.single && step.params.cell != Cell::feedforward)
-    x.row = step.record.output.at(element.slots.now, element.b * step.params.N);
-  return x;
-}
-
-/// The pointers of a pass, and the factors of the pending update if there is one. `modulation`: M of step t
-/// − 1.
-template <Form form, Eligibility kind, int V>
-__device__ __forceinline__ ElementPass<kind, V> prepare_pass(const ForwardStep& step, const ThreadTile<V>& at,
-                                                             const ForwardElement& element,
-                                                             float modulation) {
-  const StepParams& p = step.params;
-  const Record& record = step.record;
-  const StepStateRecord& state = step.step_state;
-  const std::int64_t b = element.b, first = (b * p.P + at.group) * p.N + at.column;
-  ElementPass<kind, V> pass{};
-  pass.clip = p.clip;
-  pass.x = presynaptic_now(step, element).row + at.group;
-  pass.out = traces_before<kind>(record, step.t, first);
-  pass.in = {pass.out.hebb, pass.out.eligibility};
-  if (record.hebb16 != nullptr && step.t % record.interval == 0)
-    pass.rounded = rounded_checkpoints<kind>(record) + (step.t / record.interval * p.B * p.P * p.N + first);
-  if (!element.updates) return pass;
-  const std::int64_t bj = b * p.N + at.column;
-  const auto before = traces_before<kind>(record, step.t == 0 ? 0 : step.t - 1, first);
-  pass.in = {before.hebb, before.eligibility};
-  pass.constants.limit = update_limit<form>(p.clip);
-  float rate[V];
-  if (element.slots.single) {
-    pass.x_before = state.x.at(element.slots.now, b * p.P) + at.group;
-    if constexpr (kind != Eligibility::none) pass.constants.eta = *state.eta.at(element.slots.now, b);
-  } else {
-    pass.x_before = presynaptic_of(p, record, step.t - 1, b).row + at.group;
-    if constexpr (kind != Eligibility::none) pass.constants.eta = *p.eta;
-  }
-  if (!at.inside) return pass;
-  load_row(record.post.at(element.slots.now, bj), pass.y);
-  if (element.slots.single) {
-    load_row(state.rate.at(element.slots.now, bj), rate);
-  } else {
-    load_rates(p, modulation, step.t - 1, b, at.column, rate);
-  }
-  compute_factors<form, kind>(p, rate, pass.y, pass.kept, pass.drive);
-  return pass;
-}
-
-/// The sums of one batch element, without others.
-template <Form form, Eligibility kind, int V>
-__device__ __forceinline__ void sum_alone(const ForwardStep& step, const ThreadTile<V>& at,
-                                          const ForwardElement& element, ElementPass<kind, V>& pass,
-                                          ThreadSums<V>& s) {
-  const StepParams& p = step.params;
-  if (element.updates) {
-    if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, 1, true, false>(p, at, &pass, &s);
-    return update_and_read<form, kind, V, 1, true, true>(p, at, &pass, &s);
-  }
-  if (element.clears) clear_traces(p, at, pass);
-  const bool reads = !element.zeroed || p.cell == Cell::feedforward;  // else x is zero
-  if (reads) update_and_read<form, kind, V, 1, false, true>(p, at, &pass, &s);
-}
-
-/// Completes step t − 1, and sums over the rows for all elements of the block that have not ended.
-template <Form form, Eligibility kind, int V>
-__device__ __forceinline__ void sum_rows(const ForwardStep& step, const BlockTile& block,
-                                         const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
-  const auto prepare = [&](const ForwardElement& element) {
-    const bool completes = !element.slots.single && step.t > 0;
-    const float M = completes ? modulation_of(step.params, step.record, element.slots.now, element.b) : 0;
-    if (completes && block.tile == 0 && threadIdx.x == 0)
-      store_modulation(step.params, step.record, M, step.t - 1, element.slots.now, element.b,
-                       step.modulation);
-    return prepare_pass<form, kind, V>(step, at, element, M);
-  };
-  if constexpr (shares_weights<kind, V>) {
-    static_assert(max_elements == 2);
-    const ForwardElement one(step, block.first, block.tile),
-        other(step, block.first + block.elements - 1, block.tile);
-    const bool rounds = step.record.hebb16 != nullptr && step.t % step.record.interval == 0;
-    if (block.elements == 2 && one.updates && other.updates && !rounds) {
-      ElementPass<kind, V> passes[2] = {prepare(one), prepare(other)};
-      ThreadSums<V> s[2] = {};
-      update_and_read<form, kind, V, 2, true, false>(step.params, at, passes, s);
-      store_sums(at, s[0], parts[0]);
-      return store_sums(at, s[1], parts[1]);
-    }
-  }
-#pragma unroll 1
-  for (int e = 0; e < block.elements; ++e) {
-    const ForwardElement element(step, block.first + e, block.tile);
-    if (element.ended) continue;
-    ElementPass<kind, V> pass = prepare(element);
-    ThreadSums<V> s = {};
-    sum_alone<form>(step, at, element, pass, s);
-    store_sums(at, s, parts[e]);
-  }
-}
 
 // The gate product of an LSTM is part of the step's launch for all sizes. A block reads the gate weights of
 // its columns for its one or two batch elements from L2; a GEMM per step would read them once per batch. It
@@ -246,18 +106,28 @@ __device__ inline void save_pending_update(const ForwardStep& step, const Forwar
   }
 }
 
-/// From the sums over rows to the output of the block's columns: one warp per batch element.
+/// The input current of the column that the thread finishes, in an LSTM that of gate i; 0 if it finishes
+/// none. Called before the pass, so that the load is over when the sums are.
+__device__ inline float own_current(const ForwardStep& step, const BlockTile& block) {
+  const OwnColumn own(step.params, block.tile);
+  if (warp_id() >= block.elements || !own.exists || step.current == nullptr) return 0;
+  const std::int64_t width = step.params.lstm ? 4 : 1;
+  return step.current[(block.first + warp_id()) * width * step.params.N + own.j];
+}
+
+/// From the sums over rows to the output of the block's columns: one warp per batch element. `current`: of
+/// own_current().
 __device__ inline void finish_columns(const ForwardStep& step, const ForwardElement& element, int tile,
-                                      const float (&sums)[4]) {
+                                      float current, const float (&sums)[4]) {
   const StepParams& p = step.params;
   const OwnColumn own(p, tile);
   if (!own.exists) return;
   const std::int64_t N = p.N, b = element.b, bj = b * N + own.j;
-  const float* current = step.current == nullptr ? nullptr : step.current + b * (p.lstm ? 4 : 1) * N + own.j;
-  float totals[4] = {};
+  float totals[4] = {current + sums[0]};
+  if (p.lstm) {
 #pragma unroll
-  for (int gate = 0; gate < 4; ++gate) {
-    if (gate == 0 || p.lstm) totals[gate] = (current == nullptr ? 0 : current[gate * N]) + sums[gate];
+    for (int gate = 1; gate < 4; ++gate)
+      totals[gate] = (step.current == nullptr ? 0 : step.current[(4 * b + gate) * N + own.j]) + sums[gate];
   }
   const float c_before = p.lstm && !element.zeroed ? *step.record.c.at(element.slots.now, bj) : 0;
   store_cell(step, element.slots, step_cell(p, totals, c_before, step.t * p.B * N + bj), b, own.j);
@@ -274,10 +144,11 @@ __device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int 
 }
 
 /// From the sums of the read, in `parts`, to the outputs of the block's columns. All threads call it after a
-/// barrier.
+/// barrier. `current`: of own_current().
 template <int V>
 __device__ __forceinline__ void finish_block(const ForwardStep& step, const BlockTile& block,
-                                             const ThreadTile<V>& at, TileSums (&parts)[max_elements]) {
+                                             const ThreadTile<V>& at, float current,
+                                             TileSums (&parts)[max_elements]) {
   const StepParams& p = step.params;
   const bool finishes = warp_id() < block.elements;
   float sums[4] = {};  // in the order i f g o; without an LSTM at 0
@@ -297,7 +168,7 @@ __device__ __forceinline__ void finish_block(const ForwardStep& step, const Bloc
     if (element.ended) {
       write_zeros(step, element.b, block.tile);
     } else {
-      finish_columns(step, element, block.tile, sums);
+      finish_columns(step, element, block.tile, current, sums);
     }
   }
   if (step.step_state.phase == nullptr) return;
@@ -310,11 +181,27 @@ template <Form form, Eligibility kind, int V>
 __global__ void __launch_bounds__(block_threads, forward_blocks)
     forward_kernel(const __grid_constant__ ForwardStep step) {
   PLASTICITY_SHARED(TileSums, parts, [max_elements]);
+  PLASTICITY_SHARED(float, modulation, [max_elements]);
+  RowPart* shared = nullptr;
+  if constexpr (V > 1) {
+    PLASTICITY_DYNAMIC_SHARED(RowPart, rows);
+    shared = rows;
+  }
   const BlockTile block(step.params, step.elements, step.t);
   const ThreadTile<V> at(step.params, block.tile);
-  sum_rows<form, kind>(step, block, at, parts);
+  const float current = own_current(step, block);
+  sum_rows<form, kind>(step, block, at, shared, BlockModulation(step, modulation), parts);
   __syncthreads();
-  finish_block(step, block, at, parts);
+  finish_block(step, block, at, current, parts);
+}
+
+/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+constexpr std::size_t forward_shared(Eligibility kind, bool wide) {
+  const auto bytes = [&](int elements) {
+    return ahead_bytes(forward_streams(kind, elements), rows_ahead_forward(kind, elements));
+  };
+  if (!wide) return 0;
+  return kind == Eligibility::none ? std::max(bytes(1), bytes(2)) : bytes(1);
 }
 
 }  // namespace plasticity::cuda

@@ -13,8 +13,12 @@ void ForwardKernels<form>::launch_step(const ForwardStep& step, bool wide, cudaS
   const auto kernel = dispatch_eligibility(step.params.eligibility, [&]<Eligibility kind> {
     return wide ? forward_kernel<form, kind, wide_columns> : forward_kernel<form, kind, 1>;
   });
-  launch(kernel, {.grid = step_blocks(step.params, step.elements), .block = block_threads, .stream = stream},
-         step);
+  launch(kernel,
+         {.grid = step_blocks(step.params, step.elements),
+          .block = block_threads,
+          .shared_bytes = forward_shared(step.params.eligibility, wide),
+          .stream = stream},
+         with_places(step));
 }
 
 template <Form form>

@@ -81,6 +81,15 @@ struct StepStateRecord {
   static constexpr int pending = 4;
 };
 
+/// Where a step's vectors and traces are: what its launch computes once for all blocks.
+struct StepPlaces {
+  std::int64_t before, now, next;            // slots of the vectors before step t − 1, t and t + 1
+  float *hebb_in, *eligibility_in;           // [B,P,N] the traces before step t − 1,
+  float *hebb, *eligibility;                 // and before step t
+  void *rounded_hebb, *rounded_eligibility;  // [B,P,N] the bfloat16 checkpoint of step t; null: none
+  bool plain;                                // every batch element has an update, no reset, and this step
+};
+
 struct ForwardStep {
   StepParams params;
   Record record;
@@ -91,6 +100,7 @@ struct ForwardStep {
   float* y;              // [T,B,N] out
   float* a;              // [T,B,N] out, or null: the current of the activation (LSTM: of the candidate)
   float* modulation;     // [T,B] out, or null
+  StepPlaces places{};   // set by the launch
 };
 
 /// The end of a forward pass: the last update of the traces, and the final state.
@@ -143,6 +153,8 @@ struct BackwardStep {
   float* sum_v0;        // [B]
   float* sum_fan;       // [B,N]
   float* sum_fan_bias;  // [B,N]
+
+  bool plain = false;  // every batch element has both parts of the launch, and no reset; set by the launch
 };
 
 }  // namespace plasticity::cuda

@@ -30,7 +30,7 @@ using TileSums = float[classes][tile_columns];
 
 template <int V>
 __device__ __forceinline__ void store_sums(const ThreadTile<V>& at, const ThreadSums<V>& s, TileSums& tile) {
-  const int column = static_cast<int>(threadIdx.x) % ThreadTile<V>::lanes * V;
+  const int column = static_cast<int>(threadIdx.x % ThreadTile<V>::lanes) * V;
 #pragma unroll
   for (int c = 0; c < classes_per_thread<V>; ++c) {
     float* to = &tile[at.group + c * ThreadTile<V>::groups][column];
@@ -64,13 +64,40 @@ __device__ __forceinline__ float sum_of_classes(const TileSums& tile, int column
 
 /// Folds the columns j = 0 … count − 1 of a batch element: add(sum, j) in rising order per class, then
 /// join(a, b) along the tree. Every warp folds all columns, so no barrier is needed.
-template <class AddColumn, class Join>
+/// `unrolled`: columns whose loads may overlap.
+template <int unrolled = 8, class AddColumn, class Join>
 __device__ __forceinline__ float fold_columns(std::int64_t count, float start, AddColumn add, Join join) {
   float sum = start;
-#pragma unroll 8
+#pragma unroll unrolled
   for (int j = lane_id(); j < count; j += 32) sum = add(sum, j);
 #pragma unroll
   for (int d = 16; d > 0; d /= 2) sum = join(sum, __shfl_xor_sync(all_lanes, sum, d));
+  return sum;
+}
+
+/// Σ_j a_j b_j over the columns of a batch element, in the order of fold_columns(). The products of 16
+/// columns per lane are loaded before the first is added.
+__device__ __forceinline__ float fold_products(std::int64_t count, const float* a, const float* b) {
+  constexpr int loaded = 16;
+  const int columns = static_cast<int>(count);
+  float sum = 0;
+#pragma unroll 1
+  for (int first = 0; first < columns; first += 32 * loaded) {
+    const int j = first + lane_id();
+    float va[loaded], vb[loaded];
+#pragma unroll
+    for (int c = 0; c < loaded; ++c) {
+      va[c] = vb[c] = 0;
+      if (j + 32 * c < columns) va[c] = a[j + 32 * c], vb[c] = b[j + 32 * c];
+    }
+#pragma unroll
+    for (int c = 0; c < loaded; ++c) {
+      const float next = multiply_add(va[c], vb[c], sum);
+      sum = j + 32 * c < columns ? next : sum;
+    }
+  }
+#pragma unroll
+  for (int d = 16; d > 0; d /= 2) sum += __shfl_xor_sync(all_lanes, sum, d);
   return sum;
 }
 

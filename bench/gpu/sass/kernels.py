@@ -50,12 +50,16 @@ def _elements(v):
 
 def _step_forward(v):
     """Trace read and stored per batch element, w and alpha, and x of this step and of the one before as read-only loads.
-    With a checkpoint in bf16 a pass has one element, and stores a copy."""
+    With V > 1 the rows were copied into shared memory (kernels/step/ahead.cuh). With a checkpoint in bf16 a pass has one
+    element, and stores a copy."""
     traces = 2 if v.eligible else 1
     halves = v.precision == "bf16"
     elements = 1 if halves else _elements(v)
-    passes = [Pass({"load": elements * traces * 4 * v.columns, "weights": 8 * v.columns + elements * 8,
-                    "store": elements * traces * v.columns * (6 if halves else 4)}, elements * v.columns)]
+    rows, x = {"load": elements * traces * 4 * v.columns, "weights": 8 * v.columns}, elements * 8
+    if v.columns > 1:
+        rows = {"shared load": sum(rows.values()), "weights": 0}
+    passes = [Pass({**rows, "weights": rows["weights"] + x, "store": elements * traces * v.columns * (6 if halves else 4)},
+                   elements * v.columns)]
     if v.cell == "lstm":  # the loop of the gates' products, once for each of i, f and o: its weights and h
         passes.append(Pass({"weights": 4 * v.columns + _elements(v) * 4}, _elements(v) * v.columns, times=3))
     return passes
@@ -63,15 +67,20 @@ def _step_forward(v):
 
 def _step_backward(v):
     """Per batch element: trace and its gradient read, the gradient stored. w and alpha, and x of two steps as read-only
-    loads. One of the row's sums is stored by each thread per iteration. A tape in bf16 is read at two steps."""
+    loads. With V > 1 and a tape in f32 the rows were copied into shared memory (kernels/step/ahead.cuh). One of the row's
+    sums is stored by each thread per iteration. A tape in bf16 is read at two steps."""
     traces, elements = 2 if v.eligible else 1, _elements(v)
     gradients = traces * 4 * v.columns
     recorded = gradients if v.precision == "f32" else (traces + 1) * 2 * v.columns
     halves = v.precision == "bf16" and v.columns == 1
     sums = 1 if v.columns == 1 else 4
     elements = 1 if v.precision == "bf16" else elements
-    passes = [Pass({"load": elements * (gradients + (0 if halves else recorded)), "half load": recorded if halves else 0,
-                    "weights": 8 * v.columns + elements * 8, "store": elements * gradients + sums}, elements * v.columns)]
+    rows = {"load": elements * (gradients + (0 if halves else recorded)), "half load": recorded if halves else 0,
+            "weights": 8 * v.columns}
+    if v.columns > 1 and v.precision == "f32":
+        rows = {"shared load": sum(rows.values()), "weights": 0}
+    passes = [Pass({**rows, "weights": rows["weights"] + elements * 8, "store": elements * gradients + sums},
+                   elements * v.columns)]
     if v.cell == "lstm":  # the gates' part of the row's sums
         passes.append(Pass({"weights": 12 * v.columns, "load": 4, "store": 4}, _elements(v) * v.columns))
     return passes

@@ -10,9 +10,9 @@
 namespace simt::runtime {
 
 inline const std::map<std::string, KernelResources> library_kernels{
-    {"BackwardStep", {128, 41984}},
-    {"Flush", {46, 0}},
-    {"ForwardStep", {122, 8192}},
+    {"BackwardStep", {128, 26112}},
+    {"Flush", {71, 0}},
+    {"ForwardStep", {128, 8320}},
     {"Replay", {104, 0}},
     {"ResidentBackward", {255, 0, true}},
     {"ResidentForward", {240, 0, true}},
