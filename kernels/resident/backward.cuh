@@ -136,7 +136,8 @@ __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& b
     if (at.updates) {
       block.own(own_rate) = rate_of_owner(block, block.own(own_M), at.t - 1, at.b);
       block.own(own_y) = block.own(own_post);
-      store_factors(block, block.factors(0), block.own(own_rate), block.own(own_y));
+      store_factors(block, block.factors(0), static_cast<int>(threadIdx.x), block.own(own_rate),
+                    block.own(own_y));
     }
     if (!at.updates || at.cut) clear_factors(block);
   }

@@ -13,7 +13,7 @@ namespace plasticity::cuda {
 
 /// The values that an owner loads during a barrier.
 struct Prefetched {
-  float post, M, dy;
+  float post, M, dy, read;
 };
 
 /// The state. The first threads of a block own one column each: they finish its sums and compute its ā. The
@@ -91,7 +91,7 @@ struct BackwardBlock {
   __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
   /// The thread's rows in a vector like x.
   __device__ const float* own_rows(const float* vector) const {
-    return vector + at.row * layout.x_order.stride;
+    return vector + group_place<shape>(at.row, layout.x_order.stride);
   }
 
   /// The index of a row's sum in the inbox of step t, in floats. `piece`: the tile of the group that sent it;

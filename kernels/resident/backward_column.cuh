@@ -17,6 +17,7 @@ __device__ __forceinline__ Prefetched prefetch_step(const BackwardBlock<form, ki
   if (!block.owns() || t < 1) return next;
   const int j = block.own_column();
   if (step.dy != nullptr) next.dy = step.dy[((t - 1) * p.B + b) * p.N + j];
+  if (p.modulator_weight != nullptr) next.read = *modulator_input(p, step.record).at(t, b * p.N + j);
   if (t < 2) return next;
   next.post = *step.record.post.at(t - 1, b * p.N + j);
   next.M = recorded_modulation(p, step.record, t - 2, b);
@@ -31,6 +32,7 @@ __device__ __forceinline__ void keep_prefetched(const BackwardBlock<form, kind, 
   block.own(own_post) = next.post;
   block.own(own_M) = next.M;
   block.own(own_dy) = next.dy;
+  block.own(own_read) = next.read;
 }
 
 /// The rate of step t for the owner's column. `M`: of step t.
@@ -52,9 +54,18 @@ template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ float modulator_gradient(const BackwardBlock<form, kind, shape>& block, int t) {
   const float *dg = block.dg(t), *fan = block.fan(), M = block.own(own_M_now);
   const bool fans_out = block.p.rate == Rate::fan_out;
+  struct Term {
+    float dg, weight;
+  };
   const float sum = warp_fold(
       block.N, 0,
-      [&](float part, int j) { return fans_out ? multiply_add(dg[j], fan[j], part) : part + dg[j]; }, Add{});
+      [&](int j) {
+        return Term{dg[j], fans_out ? fan[j] : 0};
+      },
+      [&](float part, const Term& term) {
+        return fans_out ? multiply_add(term.dg, term.weight, part) : part + term.dg;
+      },
+      Add{});
   return sum * multiply_add(-M, M, 1.0f);  // adjoint
 }
 
@@ -88,10 +99,8 @@ __device__ __forceinline__ void add_rates(const BackwardBlock<form, kind, shape>
         multiply_add(block.own(own_drate), block.own(own_M_now), block.total(total_fan));  // adjoint
     block.total(total_fan_bias) += block.own(own_drate);                                   // adjoint
   }
-  const TimeSlots<float>& read =
-      p.modulator_source == ModulatorSource::cell ? block.step.record.c : block.step.record.output;
-  block.total(total_v) = multiply_add(point.q, *read.at(point.t + 1, bj), block.total(total_v));  // adjoint
-  block.total(total_v0) += point.q;                                                               // adjoint
+  block.total(total_v) = multiply_add(point.q, block.own(own_read), block.total(total_v));  // adjoint
+  block.total(total_v0) += point.q;                                                         // adjoint
 }
 
 /// Writes dpre of step t for the rows of this block. All threads of the block call it.
@@ -136,8 +145,15 @@ __device__ float softmax_inner(const BackwardBlock<form, kind, shape>& block, co
   block.exchange.receive(block.global_inner(), block.N, [&](int j) { return block.layout.inner + j; });
   const float* f = block.step.record.unclamped.at(point.t + 1, point.b * block.p.N);
   const float* dy = block.inner();
+  struct Term {
+    float dy, f;
+  };
   return warp_fold(
-      block.N, 0, [&](float part, int j) { return multiply_add(dy[j], f[j], part); }, Add{});
+      block.N, 0,
+      [&](int j) {
+        return Term{dy[j], f[j]};
+      },
+      [](float part, const Term& term) { return multiply_add(term.dy, term.f, part); }, Add{});
 }
 
 /// Without a read, ā is zero.
@@ -255,8 +271,8 @@ __device__ __forceinline__ void finish_column_sums(BackwardBlock<form, kind, sha
   if (!updates) return;
   Column<float> factors{0, total(sum_drive)};
   if constexpr (has_kept<form>) factors.kept = total(sum_kept);
-  auto [rate, y] = column_adjoint_of<kind>(block.run.network.rule, block.own(own_rate), block.own(own_y),
-                                           factors, RuleConstants<float>{p.clip});
+  auto [rate, y] = column_adjoint_in<form, kind>(block.run.network.rule, block.own(own_rate),
+                                                 block.own(own_y), factors, RuleConstants<float>{p.clip});
   if constexpr (kind != Eligibility::none) {
     y += total(sum_y);
     block.total(total_eta) += total(sum_eta);

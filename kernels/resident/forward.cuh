@@ -3,13 +3,13 @@
 //   H ← rule(H, g, x(t−1) y(t−1)) and E likewise,  s_j += x_i (w_ij + α_ij φ(H_ij))
 // and then, for the block's own columns, y_j = f(u_j + s_j), the clamp and the LSTM cell. Each block
 // broadcasts its part of y to the group, which synchronizes once per step. The softmax, M and the rates
-// depend on all columns: every block computes them for itself at the beginning of the next step. The sums
+// depend on all columns: every warp computes them for itself at the beginning of the next step. The sums
 // have the library's order (sums.cuh), so the bits do not depend on the group. Grid: groups of G blocks
 // (resident/shape.hpp); a group does one element after another. On chip: H and E in registers, W and α in
 // shared memory (any_rows: H and E in shared memory, W and α from L2), three slots of y. Bytes: no trace
 // within a sequence; on a tape the checkpoints, 4 B P N (2 in bfloat16) every K-th step. From L2 per step: in
-// an LSTM the gate weights, 12 B N N. Barriers per step: one of the group and two of the block; in a grid one
-// more of the block, with softmax two more.
+// an LSTM the gate weights, 12 B N N. Barriers per step: one of the group and one of the block; in a grid one
+// more of the block, with softmax three more.
 #pragma once
 
 #include "resident/forward_column.cuh"
@@ -101,15 +101,14 @@ __device__ __forceinline__ void run_step(ForwardBlock<kind, shape>& block, int t
   constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
   const StepParams& p = block.p;
   const bool recurrent = !block.run.network.feedforward, zeroed = reads && block.zeroed;
-  if (t > 0) complete_step(block, t, b);
   const bool due = t > 0 && !zeroed;
+  const ForwardColumns<V> columns = complete_step<form>(block, t, b, due);
   if (zeroed) clear_traces(block.traces, block.at.chunks);
   const bool no_x_before = !due || (recurrent && block.zeroed_before), no_x = !reads || (recurrent && zeroed);
   const float* x_before = block.own_rows(no_x_before ? block.zero() : block.x(block.slots.before));
   const float* x_now = block.own_rows(no_x ? block.zero() : block.x(block.slots.now));
   float s[own_classes][V] = {};
-  forward_pass<form>(block.traces, block.at, block.weights, x_before, x_now,
-                     load_columns_of<form>(block, due), s);
+  forward_pass<form>(block.traces, block.at, block.weights, x_before, x_now, columns, s);
   if (!reads || (block.run.on_tape && block.steps_to_checkpoint == 0)) {
     store_step_traces<form>(block, b, !reads);
     block.steps_to_checkpoint = static_cast<int>(block.run.record.interval);
@@ -169,11 +168,7 @@ __device__ __forceinline__ void run_element(ForwardBlock<kind, shape>& block, in
     block.exchange.arrive();
     const bool continues = active && t < length;
     if (continues) {
-      if (block.owner.exists) {
-        store_outputs(block, t, b);
-        if (p.rate == Rate::external)
-          block.owner.rate = p.external_rate[(t * p.B + b) * p.N + block.owner.column];
-      }
+      if (block.owner.exists) store_outputs(block, t, b);
       block.slots.advance();
       if (t + 1 < length)
         prefetch_step(block, t + 1, b);

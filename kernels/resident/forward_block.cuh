@@ -15,8 +15,7 @@ struct ForwardOwner {
   bool exists;       // whether the thread owns a column
   int column;        // within the network
   float c = 0;       // LSTM: the cell
-  float post = 0;    // of the last step
-  float rate = 0;    // external: of the last step
+  float rate = 0;    // external: of the next step
   float current[4];  // of the next step; in an LSTM in the order i f g o
   CellStep cell;     // of this step
 };
@@ -81,8 +80,9 @@ struct ForwardBlock {
   __device__ float* parts(int gate) const {
     return memory + layout.parts + gate * Place<shape>::warps * width;
   }
-  /// 0: kept, 1: drive, 2: y of each column.
-  __device__ float* factors(int which) const { return memory + layout.factors + which * width; }
+  /// Of each column in the last step: post, and an external rate.
+  __device__ float* posts() const { return memory + layout.columns; }
+  __device__ float* rates() const { return memory + layout.columns + width; }
   /// 0: weight, 1: bias of each column's rate.
   __device__ float* fan(int which) const { return memory + layout.fan + which * width; }
   __device__ float& eta() const { return memory[layout.scalars]; }
@@ -91,7 +91,7 @@ struct ForwardBlock {
   __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
   /// The thread's rows in a vector like x.
   __device__ const float* own_rows(const float* vector) const {
-    return vector + at.row * layout.x_order.stride;
+    return vector + group_place<shape>(at.row, layout.x_order.stride);
   }
   /// The offset of a slot in a grid's global memory.
   __device__ int global_slot(int slot) const { return slot * run.network.channels() * N; }
@@ -107,7 +107,8 @@ __device__ void load_parameters(const ForwardBlock<kind, shape>& block) {
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   load_matrices(block.at, p, layout, memory);
   if (block.run.network.modulated) {
-    for (int j = thread; j < block.N; j += threads) memory[layout.modulator + j] = p.modulator_weight[j];
+    for (int j = thread; j < block.N; j += threads)
+      memory[layout.modulator + block.y_place(j)] = p.modulator_weight[j];
     if (thread == 0) block.modulator_bias() = *p.modulator_bias;
   }
   if (thread == 0 && p.eta != nullptr) block.eta() = *p.eta;

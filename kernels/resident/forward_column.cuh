@@ -6,17 +6,17 @@
 
 namespace plasticity::cuda {
 
-/// The softmax of step t − 1, in place of its logits. All threads of the block call it.
+/// The softmax of step t − 1, in place of its logits, and post of the block's columns. All threads of the
+/// block call it.
 template <Eligibility kind, ThreadShape shape>
 __device__ void complete_softmax(ForwardBlock<kind, shape>& block, int t, int b) {
   const StepParams& p = block.p;
   float* y = block.y(block.slots.now);
   const std::int64_t row = (std::int64_t{t} - 1) * p.B * p.N + b * p.N;
   const auto logit = [&](int j) { return y[block.y_place(j)]; };
-  const float max_logit = warp_fold(
-      block.N, -INFINITY, [&](float max, int j) { return Max{}(max, logit(j)); }, Max{});
+  const float max_logit = warp_fold(block.N, -INFINITY, logit, Max{}, Max{});
   const float sum = warp_fold(
-      block.N, 0, [&](float part, int j) { return part + expf(logit(j) - max_logit); }, Add{});
+      block.N, 0, logit, [&](float part, float value) { return part + expf(value - max_logit); }, Add{});
   const int own = block.owner.column;
   const float unclamped = block.owner.exists ? expf(logit(own) - max_logit) / sum : 0;
   __syncthreads();
@@ -25,22 +25,25 @@ __device__ void complete_softmax(ForwardBlock<kind, shape>& block, int t, int b)
     y[block.y_place(j)] = clamped ? p.clamp_value[row + j] : expf(logit(j) - max_logit) / sum;
   }
   __syncthreads();
-  if (!block.owner.exists) return;
-  const float output = logit(own);
-  block.run.y[row + own] = output;
-  if (!block.run.on_tape) return;
-  *block.run.record.output.at(t, b * p.N + own) = output;
-  *block.run.record.unclamped.at(t, b * p.N + own) = unclamped;
+  if (block.owner.exists) {
+    const float output = logit(own);
+    block.posts()[threadIdx.x] = output;
+    block.run.y[row + own] = output;
+    if (block.run.on_tape) {
+      *block.run.record.output.at(t, b * p.N + own) = output;
+      *block.run.record.unclamped.at(t, b * p.N + own) = unclamped;
+    }
+  }
+  __syncthreads();
 }
 
-/// M of step t − 1. Whole warps call it.
+/// M of step t − 1. Every warp computes it.
 template <Eligibility kind, ThreadShape shape>
 __device__ float modulation_of_step(const ForwardBlock<kind, shape>& block, int t, int b) {
   const ResidentForward& run = block.run;
   const float* read = run.network.reads_cell ? block.c(block.slots.now) : block.y(block.slots.now);
-  const float* v = block.memory + block.layout.modulator;
-  const float sum = warp_fold(
-      block.N, 0, [&](float part, int j) { return multiply_add(v[j], read[block.y_place(j)], part); }, Add{});
+  const float sum =
+      dot_columns<shape>(block.memory + block.layout.modulator, read, block.layout.y_order.stride);
   const float M = tanhf(sum + block.modulator_bias());
   if (block.exchange.rank == 0 && threadIdx.x == 0) {
     if (run.on_tape) *run.record.modulation.at(t, b) = M;
@@ -49,64 +52,56 @@ __device__ float modulation_of_step(const ForwardBlock<kind, shape>& block, int 
   return M;
 }
 
-/// Completes step t − 1: the softmax, M, and the factors by which each column updates its traces. All threads
-/// of the block call it.
-template <Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void complete_step(ForwardBlock<kind, shape>& block, int t, int b) {
-  const StepParams& p = block.p;
-  if (p.activation == Activation::softmax) complete_softmax(block, t, b);
-  if (block.in_owner_warp()) {
-    float rate = block.run.network.modulated ? modulation_of_step(block, t, b) : 0;
-    const int own = static_cast<int>(threadIdx.x);
-    if (block.owner.exists) {
-      switch (p.rate) {
-        case Rate::fixed: rate = block.eta(); break;
-        case Rate::modulated: break;
-        case Rate::fan_out: rate = multiply_add(rate, block.fan(0)[own], block.fan(1)[own]); break;
-        case Rate::external: rate = block.owner.rate; break;
-      }
-      const float y = p.lstm ? block.owner.post : block.y(block.slots.now)[block.y_place(block.owner.column)];
-      const Column<float> column =
-          column_of<kind>(block.run.network.rule, rate, y, RuleConstants<float>{p.clip});
-      block.factors(0)[own] = column.kept;
-      block.factors(1)[own] = column.drive;
-      if constexpr (kind != Eligibility::none) block.factors(2)[own] = y;
-    }
-  }
-  __syncthreads();
-}
-
-/// The factors of the thread's columns. Without a trace update due, they keep H and E.
+/// Completes step t − 1: the softmax, M, and the factors by which the thread's columns update their traces.
+/// Without a trace update due, the factors keep H and E. All threads of the block call it. Every warp
+/// computes M and every thread its own columns' factors: that takes less time than a barrier between them and
+/// an owner.
 template <Form form, Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ ForwardColumns<Place<shape>::V> load_columns_of(
-    const ForwardBlock<kind, shape>& block, bool due) {
+__device__ __forceinline__ ForwardColumns<Place<shape>::V> complete_step(ForwardBlock<kind, shape>& block,
+                                                                         int t, int b, bool due) {
   constexpr int V = Place<shape>::V;
+  const StepParams& p = block.p;
   ForwardColumns<V> c;
   c.eta = 0;
-  if constexpr (kind != Eligibility::none) c.eta = due ? block.eta() : 0;
-  c.read_clip = block.p.clip;
-  c.limit = due ? update_limit<form>(block.p.clip) : INFINITY;
+  c.read_clip = p.clip;
+  c.limit = INFINITY;
 #pragma unroll
   for (int k = 0; k < V; ++k) {
     c.kept[k] = 1;
     c.drive[k] = c.y[k] = 0;
   }
+  if (t == 0) return c;
+  if (p.activation == Activation::softmax) complete_softmax(block, t, b);
+  const float M = block.run.network.modulated ? modulation_of_step(block, t, b) : 0;
   if (!due) return c;
-  const auto load = [&](int which, float(&to)[V]) {
-    const float* from = block.factors(which) + block.at.local;
-    if constexpr (V == 4) {
-      load_chunk(from, to);
-    } else {
-      to[0] = *from;
-    }
-  };
-  if constexpr (has_kept<form>) load(0, c.kept);
-  load(1, c.drive);
-  if constexpr (kind != Eligibility::none) load(2, c.y);
+  if constexpr (kind != Eligibility::none) c.eta = block.eta();
+  c.limit = update_limit<form>(p.clip);
+  float rate[V];
+  load_own_columns(block.posts() + block.at.local, c.y);
+  if (p.rate == Rate::fan_out) {
+    float bias[V];
+    load_own_columns(block.fan(0) + block.at.local, rate);
+    load_own_columns(block.fan(1) + block.at.local, bias);
+#pragma unroll
+    for (int k = 0; k < V; ++k) rate[k] = multiply_add(M, rate[k], bias[k]);
+  } else if (p.rate == Rate::external) {
+    load_own_columns(block.rates() + block.at.local, rate);
+  } else {
+    const float shared = p.rate == Rate::fixed ? block.eta() : M;
+#pragma unroll
+    for (int k = 0; k < V; ++k) rate[k] = shared;
+  }
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    const Column<float> column =
+        column_in<form, kind>(block.run.network.rule, rate[k], c.y[k], RuleConstants<float>{p.clip});
+    c.kept[k] = column.kept;
+    c.drive[k] = column.drive;
+  }
   return c;
 }
 
-/// Loads the inputs of step t that no other step computes, for the owners; and the rate of step t − 1.
+/// Loads the inputs of step t that no other step computes, for the owners.
 template <Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void prefetch_step(ForwardBlock<kind, shape>& block, int t, int b) {
   const StepParams& p = block.p;
@@ -116,6 +111,7 @@ __device__ __forceinline__ void prefetch_step(ForwardBlock<kind, shape>& block, 
   if (!owner.exists) return;
   const int gates = p.lstm ? 4 : 1;
   const float* current = block.run.current;
+  if (p.rate == Rate::external) owner.rate = p.external_rate[(t * p.B + b) * p.N + owner.column];
 #pragma unroll
   for (int gate = 0; gate < 4; ++gate) {
     owner.current[gate] = 0;
@@ -148,7 +144,8 @@ __device__ __forceinline__ void finish_column(ForwardBlock<kind, shape>& block, 
   float* y = block.y(next);
   block.exchange.broadcast(static_cast<int>(y - block.memory) + place, slot,
                            softmax ? owner.cell.current : owner.cell.output);
-  owner.post = owner.cell.post;
+  block.posts()[own] = owner.cell.post;
+  if (p.rate == Rate::external) block.rates()[own] = owner.rate;
   if (!p.lstm) return;
   owner.c = owner.cell.c;
   if (block.run.network.reads_cell)

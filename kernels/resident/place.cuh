@@ -72,6 +72,16 @@ __device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const 
   }
 }
 
+/// Loads the values of the thread's columns.
+template <int V>
+__device__ __forceinline__ void load_own_columns(const float* shared, float (&to)[V]) {
+  if constexpr (V == 4) {
+    load_chunk(shared, to);
+  } else {
+    to[0] = *shared;
+  }
+}
+
 /// Clears shared memory from layout.zero on, and loads the thread's part of w and alpha into it if the shape
 /// keeps traces in registers. Its own barrier separates the two.
 template <ThreadShape shape, class Layout>

@@ -54,13 +54,12 @@ __device__ void clear_last_slot(const BackwardBlock<form, kind, shape>& block) {
   for (int chunk = 0; chunk < block.at.chunks; ++chunk) store_replayed(block, slot, chunk, zero, zero);
 }
 
-/// Stores the factors of the update of step t in factors[3,C]. Owners call it.
+/// Stores the factors of column `own` of the block in factors[3,C].
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_factors(const BackwardBlock<form, kind, shape>& block, float* factors,
-                                              float rate, float y) {
+                                              int own, float rate, float y) {
   const Column<float> column =
-      column_of<kind>(block.run.network.rule, rate, y, RuleConstants<float>{block.p.clip});
-  const int own = static_cast<int>(threadIdx.x);
+      column_in<form, kind>(block.run.network.rule, rate, y, RuleConstants<float>{block.p.clip});
   factors[own] = column.kept;
   factors[block.width + own] = column.drive;
   factors[2 * block.width + own] = y;
@@ -75,16 +74,6 @@ __device__ __forceinline__ void load_x(const BackwardBlock<form, kind, shape>& b
   const float* row = recurrent ? block.step.record.output.at(t, b * p.N) : p.pre + (t * p.B + b) * p.P;
   for (int i = static_cast<int>(threadIdx.x); i < p.P; i += static_cast<int>(blockDim.x))
     x[block.x_place(i)] = zero ? 0 : row[i];
-}
-
-/// Loads the thread's part of the factors.
-template <int V>
-__device__ __forceinline__ void load_own_columns(const float* shared, float (&to)[V]) {
-  if constexpr (V == 4) {
-    load_chunk(shared, to);
-  } else {
-    to[0] = *shared;
-  }
 }
 
 /// The thread's chunk of the checkpoint before step `first`.
@@ -109,38 +98,57 @@ __device__ __forceinline__ void load_checkpoint(const BackwardBlock<form, kind, 
   }
 }
 
+/// The chunk of a thread before step first + s: replayed already, or from the checkpoint.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_before(const BackwardBlock<form, kind, shape>& block, int first, int s,
+                                            int b, int chunk, Chunk& h, Chunk& e) {
+  if (s == 0) {
+    load_checkpoint(block, first, b, chunk, h, e);
+  } else {
+    load_replayed(block, segment_slot(block, s), chunk, h, e);
+  }
+}
+
 /// Replays up to replayed_steps steps from step first + s on. Slot s is replayed already, unless it is the
-/// first.
+/// first. A thread loads its next chunk before it computes one.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, shape>& block, int first, int s,
                                              int count, bool more, int b) {
-  constexpr int V = Place<shape>::V;
+  constexpr int V = Place<shape>::V, traces = kind == Eligibility::none ? 1 : 2;
   const StepParams& p = block.p;
   const float limit = update_limit<form>(p.clip);
   float eta = 0;
   if constexpr (kind != Eligibility::none) eta = block.eta();
+  unsigned zeroed = 0;  // bit k: a reset before step first + s + k
+  if (p.reset != nullptr) {
+    for (int k = 0; k < count; ++k) zeroed |= resets(p, first + s + k, b) ? 1u << k : 0;
+  }
+  float* first_slot = segment_slot(block, s);
+  const int slot_floats = traces * block.layout.slice;
+  Chunk next_h, next_e{};
+  load_before(block, first, s, b, 0, next_h, next_e);
 #pragma unroll 1
   for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
-    Chunk h, e{};
-    if (s == 0) {
-      load_checkpoint(block, first, b, chunk, h, e);
-    } else {
-      load_replayed(block, segment_slot(block, s), chunk, h, e);
-    }
-    float* slot = segment_slot(block, s);
-#pragma unroll 1
-    for (int k = 0; k < count; ++k) {
-      if (resets(p, first + s + k, b)) {
+    Chunk h, e;
+#pragma unroll
+    for (int c = 0; c < 4; ++c) h[c] = next_h[c], e[c] = next_e[c];
+    if (chunk + 1 < block.at.chunks) load_before(block, first, s, b, chunk + 1, next_h, next_e);
+    float* slot = first_slot;
+#pragma unroll
+    for (int k = 0; k < replayed_steps; ++k) {
+      if (k >= count) break;
+      if ((zeroed >> k & 1) != 0) {
 #pragma unroll
         for (int c = 0; c < 4; ++c) h[c] = e[c] = 0;
       }
       store_replayed(block, slot, chunk, h, e);
-      slot += (kind == Eligibility::none ? 1 : 2) * block.layout.slice;
+      slot += slot_floats;
       if (k + 1 == count && !more) break;
-      float kept[V], drive[V], y[V];
-      load_own_columns(block.replayed_factors(k, 0) + block.at.local, kept);
+      float kept[V] = {}, drive[V], y[V] = {};
+      if constexpr (has_kept<form>) load_own_columns(block.replayed_factors(k, 0) + block.at.local, kept);
       load_own_columns(block.replayed_factors(k, 1) + block.at.local, drive);
-      load_own_columns(block.replayed_factors(k, 2) + block.at.local, y);
+      if constexpr (kind != Eligibility::none)
+        load_own_columns(block.replayed_factors(k, 2) + block.at.local, y);
       const float* x = block.own_rows(block.replayed_x(k));
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
@@ -154,23 +162,46 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
   }
 }
 
+/// Loads the inputs of `count` steps from step `first` on, x and the factors of the block's columns, into
+/// shared memory. All threads of the block share the work, so that its loads are under way at once.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ void load_updates(const BackwardBlock<form, kind, shape>& block, int first,
+                                             int count, int b) {
+  const StepParams& p = block.p;
+  const Record& record = block.step.record;
+  const bool recurrent = p.cell != Cell::feedforward;
+  const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+  for (int i = thread; i < p.P; i += threads) {
+    float x[replayed_steps];
+#pragma unroll
+    for (int k = 0; k < replayed_steps; ++k) {
+      if (k >= count) continue;
+      const int t = first + k;
+      const float* row = recurrent ? record.output.at(t, b * p.N) : p.pre + (t * p.B + b) * p.P;
+      x[k] = recurrent && resets(p, t, b) ? 0 : row[i];
+    }
+    const int place = block.x_place(i);
+#pragma unroll
+    for (int k = 0; k < replayed_steps; ++k)
+      if (k < count) block.replayed_x(k)[place] = x[k];
+  }
+  for (int item = thread; item < count * block.width; item += threads) {
+    const int k = static_cast<int>(static_cast<unsigned>(item) / static_cast<unsigned>(block.width));
+    const int own = item - k * block.width, column = block.exchange.rank * block.width + own, t = first + k;
+    if (column >= block.N) continue;
+    const float rate = rate_of(p, recorded_modulation(p, record, t, b), t, b, column);
+    store_factors(block, block.replayed_factors(k, 0), own, rate, *record.post.at(t + 1, b * p.N + column));
+  }
+}
+
 /// Replays the segment from step `first` on, up to step `end`. All threads of the block call it.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void replay_segment(const BackwardBlock<form, kind, shape>& block, int first,
                                                int end, int b) {
-  const StepParams& p = block.p;
-  const Record& record = block.step.record;
+#pragma unroll 1
   for (int s = 0; first + s < end; s += replayed_steps) {
     const int left = end - first - s, count = left < replayed_steps ? left : replayed_steps;
-#pragma unroll 1
-    for (int k = 0; k < count; ++k) {
-      const int t = first + s + k;
-      load_x(block, block.replayed_x(k), t, b);
-      if (!block.owns()) continue;
-      const float rate = rate_of(p, recorded_modulation(p, record, t, b), t, b, block.own_column());
-      store_factors(block, block.replayed_factors(k, 0), rate,
-                    *record.post.at(t + 1, b * p.N + block.own_column()));
-    }
+    load_updates(block, first + s, count, b);
     __syncthreads();
     replay_steps(block, first, s, count, left > count, b);
     __syncthreads();

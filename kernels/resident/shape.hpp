@@ -106,22 +106,36 @@ struct NetworkTraits {
 constexpr int exchange_slots = 3;
 
 /// The order of a vector over rows in shared memory: the values of a row group are neighbours, so that a
-/// thread loads four of its rows by one access.
+/// thread loads four of its rows by one access. Between the row groups of two lanes of a warp there are four
+/// floats more, so that the warp's four accesses are to different banks.
 struct RowOrder {
   int stride = 0;  // floats per row group, a multiple of 4
   int size = 0;
 
   RowOrder() = default;
-  RowOrder(int row_groups, std::int64_t count)
-      : stride(static_cast<int>(((count + row_groups - 1) / row_groups + 3) / 4 * 4)),
-        size(row_groups * stride) {}
+  /// `odd`: the stride is an odd multiple of 4 floats, so that eight threads with neighbouring row groups
+  /// access different banks too.
+  RowOrder(const ThreadTraits& traits, std::int64_t count, bool odd = false) {
+    const int groups = traits.row_groups();
+    std::int64_t accesses = ((count + groups - 1) / groups + 3) / 4;
+    if (odd && accesses % 2 == 0) ++accesses;
+    stride = static_cast<int>(4 * accesses);
+    size = groups * stride + 4 * (groups / traits.warps_per_tile());
+  }
 };
+
+/// The place of a row group in that order.
+template <ThreadShape shape>
+PLASTICITY_HOST_DEVICE constexpr int group_place(int group, int stride) {
+  constexpr unsigned warps = static_cast<unsigned>(traits_of(shape).warps_per_tile());
+  return group * stride + static_cast<int>(static_cast<unsigned>(group) / warps * 4);
+}
 
 /// The place of value i in that order.
 template <ThreadShape shape>
 PLASTICITY_HOST_DEVICE constexpr int place_of(int i, int stride) {
   constexpr unsigned groups = static_cast<unsigned>(traits_of(shape).row_groups());
-  return static_cast<int>(static_cast<unsigned>(i) % groups) * stride +
+  return group_place<shape>(static_cast<int>(static_cast<unsigned>(i) % groups), stride) +
          static_cast<int>(static_cast<unsigned>(i) / groups);
 }
 
@@ -145,9 +159,9 @@ struct ForwardLayout : SharedLayout {
   int zero;                   // [x_order] zeros
   int y, x;       // [3,y_order] the exchange: y (softmax: its logits); x: [3,x_order] feedforward, else y
   int c;          // [3,y_order] if the modulator reads the cell
-  int factors;    // [3,C] per column: kept, drive, y
+  int columns;    // [2,C] of the last step, per column: post, and the rate if it is external
   int parts;      // [4 or 1,warps of a tile,C] sums of the columns
-  int modulator;  // [N] v
+  int modulator;  // [y_order] v
   int fan;        // [2,C] weight and bias of the rate
   int scalars;    // [2] eta, bias of the modulator
 
@@ -156,8 +170,8 @@ struct ForwardLayout : SharedLayout {
     const ThreadTraits traits = shape.traits();
     const std::int64_t slice = shape.slice(shape.forward_chunks()), C = shape.columns;
     chunks = shape.forward_chunks();
-    x_order = RowOrder(traits.row_groups(), network.P);
-    y_order = RowOrder(traits.row_groups(), network.N);
+    x_order = RowOrder(traits, network.P, true);
+    y_order = RowOrder(traits, network.N, true);
     w = take(traits.in_registers ? slice : 0);
     alpha = take(traits.in_registers ? slice : 0);
     hebb = take(traits.in_registers ? 0 : slice);
@@ -166,9 +180,9 @@ struct ForwardLayout : SharedLayout {
     y = take(exchange_slots * y_order.size);
     x = network.feedforward ? take(exchange_slots * x_order.size) : y;
     c = take(network.reads_cell ? exchange_slots * y_order.size : 0);
-    factors = take(3 * C);
+    columns = take(2 * C);
     parts = take((network.lstm ? 4 : 1) * traits.warps_per_tile() * C);
-    modulator = take(network.modulated ? network.N : 0);
+    modulator = take(network.modulated ? y_order.size : 0);
     fan = take(2 * C);
     scalars = take(2);
   }
@@ -197,6 +211,7 @@ enum OwnValue : int {
   own_dy,        ///< the upstream gradient of this step
   own_post_now,  ///< the activity of this step
   own_M_now,     ///< M of this step
+  own_read,      ///< what the modulator reads of this step: y or c
   own_v,         ///< the modulator's weight
   own_bias,      ///< the bias of the rate
   own_values
@@ -247,7 +262,7 @@ struct BackwardLayout : SharedLayout {
     pieces = shape.pieces();
     exchange = backward_exchange(network, shape);
     const bool grid = shape.kind == GroupKind::grid;
-    x_order = RowOrder(traits.row_groups(), network.P);
+    x_order = RowOrder(traits, network.P);
     w = take(traits.in_registers ? slice : 0);
     alpha = take(traits.in_registers ? slice : 0);
     dalpha = take(shape.sums_alpha ? slice : 0);

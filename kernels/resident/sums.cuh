@@ -5,6 +5,7 @@
 #pragma once
 
 #include "resident/place.cuh"
+#include "step/block.cuh"
 
 namespace plasticity::cuda {
 
@@ -76,17 +77,61 @@ __device__ __forceinline__ float join_warps(const float* parts, int width) {
   return s[0];
 }
 
-/// A fold over all columns: 32 classes j mod 32, each in rising order by fold(sum, j), then the tree by
-/// join(a, b). Every warp that calls it folds all of them, and each thread has the result.
-template <class Fold, class Join>
-__device__ __forceinline__ float warp_fold(int count, float start, Fold fold, Join join) {
-  float sum = start;
-#pragma unroll 1
-  for (int j = static_cast<int>(threadIdx.x) % 32; j < count; j += 32) sum = fold(sum, j);
+/// The tree over the 32 classes of a warp. Each thread has the result.
+template <class Join>
+__device__ __forceinline__ float join_lanes(float sum, Join join) {
 #pragma unroll
   for (int distance = 16; distance > 0; distance /= 2)
     sum = join(sum, __shfl_xor_sync(whole_warp, sum, distance));
   return sum;
+}
+
+/// A fold over all columns: 32 classes j mod 32, each in rising order by fold(sum, load(j)), then the tree by
+/// join(a, b). Every warp that calls it folds all of them, and each thread has the result. Several values are
+/// loaded before the first is used.
+template <class Load, class Fold, class Join>
+__device__ __forceinline__ float warp_fold(int count, float start, Load load, Fold fold, Join join) {
+  constexpr int ahead = 8;
+  float sum = start;
+#pragma unroll 1
+  for (int first = static_cast<int>(threadIdx.x) % 32; first < count; first += 32 * ahead) {
+    decltype(load(0)) values[ahead] = {};
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (first + 32 * k < count) values[k] = load(first + 32 * k);
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (first + 32 * k < count) sum = fold(sum, values[k]);
+  }
+  return join_lanes(sum, join);
+}
+
+/// Σ_j a_j b_j over all columns, in the order of warp_fold(). Both vectors are in shared memory in the order
+/// of `stride` (RowOrder), and zero beyond the last column. Every warp that calls it computes all of it.
+template <ThreadShape shape>
+__device__ __forceinline__ float dot_columns(const float* a, const float* b, int stride) {
+  constexpr int classes = traits_of(shape).classes, groups = traits_of(shape).row_groups();
+  const int lane = static_cast<int>(threadIdx.x) % 32, class_in_group = lane / groups;
+  const int place = group_place<shape>(lane % groups, stride);
+  float sum = 0;
+#pragma unroll 4
+  for (int k = 0; k < stride; k += 4) {
+    Chunk left, right;
+    load_chunk(a + place + k, left);
+    load_chunk(b + place + k, right);
+    // A row group's values alternate between its classes.
+#pragma unroll
+    for (int first = 0; first < 4; first += classes) {
+      float x = left[first], y = right[first];
+#pragma unroll
+      for (int other = 1; other < classes; ++other) {
+        x = class_in_group == other ? left[first + other] : x;
+        y = class_in_group == other ? right[first + other] : y;
+      }
+      sum = multiply_add(x, y, sum);
+    }
+  }
+  return join_lanes(sum, Add{});
 }
 
 }  // namespace plasticity::cuda

@@ -44,4 +44,24 @@ PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> column_adjoint_of(Rule rule, V ra
   });
 }
 
+/// The same for code that serves rules of Form::linear by Form::read_clipped too.
+template <Form form, Eligibility kind, class V>
+PLASTICITY_HOST_DEVICE inline Column<V> column_in(Rule rule, V rate, V y, const RuleConstants<V>& constants) {
+  if constexpr (form == Form::linear || form == Form::read_clipped) {
+    return column_of<kind>(rule, rate, y, constants);
+  } else {
+    return column_of<form, kind>(rule, rate, y, constants);
+  }
+}
+template <Form form, Eligibility kind, class V>
+PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> column_adjoint_in(Rule rule, V rate, V y,
+                                                                 const Column<V>& gradient,
+                                                                 const RuleConstants<V>& constants) {
+  if constexpr (form == Form::linear || form == Form::read_clipped) {
+    return column_adjoint_of<kind>(rule, rate, y, gradient, constants);
+  } else {
+    return column_adjoint_of<form, kind>(rule, rate, y, gradient, constants);
+  }
+}
+
 }  // namespace plasticity
