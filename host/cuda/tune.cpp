@@ -164,7 +164,7 @@ std::vector<ShapedRun> runs_of(const std::vector<Measurement>& measurements, con
         std::optional<GroupShape> last;
         for (const ResidentShape& shape :
              shapes_that_fit(spec, each.bf16, limits, preferred.shape.forward.kind, reason)) {
-          // Of the shapes with and without a sum for alpha only the first that fits.
+          // A shape may fit with and without a sum for alpha. Only the first is timed.
           const bool repeated =
               last && last->columns == shape.forward.columns && last->thread == shape.forward.thread;
           if (!repeated) runs.push_back({each, shape});

@@ -60,8 +60,8 @@ TEST(CudaPlanner, DistributesTheColumns) {
   EXPECT_EQ(few.groups, 16 / few.shape.blocks);
 }
 
-// A shape that is asked for is the only one.
-TEST(CudaPlanner, TakesTheShapeThatIsAskedFor) {
+// The planner may be restricted to one shape.
+TEST(CudaPlanner, TakesOnlyAGivenShape) {
   std::string reason;
   for (const ResidentShape& shape : shapes_that_fit(network_of(200), false, h100, GroupKind::grid, reason)) {
     const ExecutionChoice choice =

@@ -97,8 +97,8 @@ TEST(Fit, EndsNearTheConstantsOfScatteredTimes) {
   EXPECT_NEAR(fitted.grid_barrier / wanted.grid_barrier, 1, 0.1);
 }
 
-// Of the executions that were timed on a GPU, the one with the smallest estimate is the fastest, or not much
-// slower.
+// The execution with the smallest estimate is the fastest of those that were timed on a GPU, or at most a
+// tenth slower.
 TEST(BuiltInConstants, ChooseTheFastestOfTheMeasuredExecutions) {
   const Measurements measured = read_measurements(PLASTICITY_MEASURED_TIMES);
   std::map<std::string, std::pair<Estimate, double>> chosen;  // with its estimate
