@@ -22,8 +22,8 @@ double log_error(const std::vector<Observation>& observations, const DeviceLimit
 
 /// The constants that fit the times best, searched from `start` by the method of Levenberg and Marquardt on
 /// the logarithms of constants and times. Minimizes the squares of log(estimate / measured), and for each
-/// constant the square of prior_weight · log(constant / start): a constant that the times do not determine
-/// stays near `start`, where no time depends on it, at `start`.
+/// constant the square of prior_weight · log(constant / start). A constant that the times do not determine
+/// stays near `start`.
 DeviceConstants fit_constants(const std::vector<Observation>& observations, const DeviceLimits& limits,
                               const DeviceConstants& start);
 

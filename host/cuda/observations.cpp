@@ -166,7 +166,7 @@ Observation observation_of(const Reader& reader, const DeviceLimits& limits) {
   return result;
 }
 
-/// "rnn hard_clip fan_out N 200 B 30 T 50 f32": what observations that compete have in common.
+/// "rnn hard_clip fan_out N 200 B 30 T 50 f32": the network and the sizes that competing observations share.
 std::string name_of(const Observation& observation) {
   const Spec& spec = observation.spec;
   return str_cat(to_string(spec.cell), ' ', to_string(spec.rule), ' ', to_string(spec.rate), " N ",

@@ -139,7 +139,7 @@ std::vector<Measurement> tuning_measurements() {
         add([](Measurement& m) { m.cell = Cell::lstm; });
         add([](Measurement& m) { m.cell = Cell::lstm, m.interval = 1; });
       }
-      if (size.batch == 64 || size.batch == 1)  // what a sequence costs once
+      if (size.batch == 64 || size.batch == 1)  // the cost per sequence
         add([](Measurement& m) { m.steps = 4, m.interval = 1; });
     }
   }
