@@ -61,7 +61,7 @@ __device__ void begin_element(BackwardBlock<form, kind, shape>& block, int b, in
   }
   for (int k = static_cast<int>(threadIdx.x); k < block.run.shape.share(); k += static_cast<int>(blockDim.x))
     block.carry()[k] = 0;
-  if (length > 0) load_x(block, block.x(length - 1), length - 1, b);
+  if (length > 0) PresynapticCopy(block, length - 1, b).store(block.x(length - 1));
   if (!block.owns()) return;
   for (int k = 0; k < carried_sums; ++k) block.total(static_cast<CarriedSum>(k)) = 0;
   block.own(own_dpost) = block.own(own_drate) = block.own(own_dc) = 0;
@@ -145,7 +145,7 @@ __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& b
   if (before < at.segment) {
     at.segment -= K;
     const int end = at.segment + K < at.length ? at.segment + K : at.length;
-    replay_segment(block, at.segment, end, at.b);
+    replay_segment<on_bf16>(block, at.segment, end, at.b);
     fill_ring(block, traces_of(block, at), ring);
   }
   __syncthreads();
@@ -158,9 +158,10 @@ __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& b
     set_parts(next, p, at.t - 1);
     fill_ring(block, traces_of(block, next), ring);
   }
+  const PresynapticCopy x(block, at.t > 1 ? at.t - 2 : 0, at.b);
   __syncthreads();
   if (block.owns()) finish_column_sums(block, at.t, at.reads, at.updates);
-  if (at.t > 1) load_x(block, block.x(at.t - 2), at.t - 2, at.b);
+  if (at.t > 1) x.store(block.x(at.t - 2));
 }
 
 /// Writes the gradients of the initial state and the sums of the element.
@@ -239,8 +240,8 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
     block.exchange.wait();
     if (active) keep_prefetched(block, next);
     if (active && t > 0 && p.modulator_weight != nullptr) {
-      const int first = block.layout.dg + ((t - 1) & 1) * block.N;
-      block.exchange.receive(block.global_dg(t - 1), block.N, [&](int j) { return first + j; });
+      block.exchange.receive(block.global_dg(t - 1), block.N,
+                             [&](int j) { return block.dg_place(t - 1, j); });
     }
   }
   if (exists) end_element(block, b, length);

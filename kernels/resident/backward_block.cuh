@@ -76,7 +76,7 @@ struct BackwardBlock {
            static_cast<int>(threadIdx.x % 32) * 4;
   }
   __device__ float* carry() const { return memory + layout.carry; }
-  __device__ float* dg(int t) const { return memory + layout.dg + (t & 1) * N; }
+  __device__ float* dg(int t) const { return memory + dg_place(t, 0); }
   __device__ float* fan() const { return memory + layout.fan; }
   __device__ float* inner() const { return memory + layout.inner; }
   __device__ float& own(OwnValue which) const {
@@ -88,6 +88,10 @@ struct BackwardBlock {
   __device__ float& eta() const { return memory[layout.scalars]; }
   /// The group's elements are below this. (In shared memory it takes no register.)
   __device__ volatile int& end() const { return reinterpret_cast<volatile int&>(memory[layout.scalars + 1]); }
+  /// The place of column j in dg(t).
+  __device__ int dg_place(int t, int j) const {
+    return layout.dg + (t & 1) * layout.y_order.size + place_of<shape>(j, layout.y_order.stride);
+  }
   __device__ int x_place(int i) const { return place_of<shape>(i, layout.x_order.stride); }
   /// The thread's rows in a vector like x.
   __device__ const float* own_rows(const float* vector) const {
@@ -116,9 +120,15 @@ __device__ void load_parameters(const BackwardBlock<form, kind, shape>& block) {
   float* memory = block.memory;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   load_matrices(block.at, p, layout, memory);
-  if (p.rate == Rate::fan_out && block.owns()) block.own(own_bias) = p.fan_out_bias[block.own_column()];
-  if (p.rate == Rate::fan_out)
-    for (int j = thread; j < block.N; j += threads) block.fan()[j] = p.fan_out_weight[j];
+  if (p.rate == Rate::fan_out && block.owns()) {
+    block.own(own_fan) = p.fan_out_weight[block.own_column()];
+    block.own(own_bias) = p.fan_out_bias[block.own_column()];
+  }
+  if (block.run.network.modulated) {
+    for (int j = thread; j < block.N; j += threads)
+      block.fan()[place_of<shape>(j, layout.y_order.stride)] =
+          p.rate == Rate::fan_out ? p.fan_out_weight[j] : 1;
+  }
   if (block.run.network.modulated && block.owns()) block.own(own_v) = p.modulator_weight[block.own_column()];
   if (thread == 0 && p.eta != nullptr) block.eta() = *p.eta;
   // All groups of a grid do the same number of elements: they synchronize together.

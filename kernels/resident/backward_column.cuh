@@ -43,7 +43,7 @@ __device__ __forceinline__ float rate_of_owner(const BackwardBlock<form, kind, s
   switch (p.rate) {
     case Rate::fixed: return block.eta();
     case Rate::modulated: return M;
-    case Rate::fan_out: return multiply_add(M, block.fan()[block.own_column()], block.own(own_bias));
+    case Rate::fan_out: return multiply_add(M, block.own(own_fan), block.own(own_bias));
     case Rate::external: break;
   }
   return p.external_rate[(t * p.B + b) * p.N + block.own_column()];
@@ -52,20 +52,8 @@ __device__ __forceinline__ float rate_of_owner(const BackwardBlock<form, kind, s
 /// The gradient of the modulator's input, v . y + v0, after step t. Whole warps call it.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ float modulator_gradient(const BackwardBlock<form, kind, shape>& block, int t) {
-  const float *dg = block.dg(t), *fan = block.fan(), M = block.own(own_M_now);
-  const bool fans_out = block.p.rate == Rate::fan_out;
-  struct Term {
-    float dg, weight;
-  };
-  const float sum = warp_fold(
-      block.N, 0,
-      [&](int j) {
-        return Term{dg[j], fans_out ? fan[j] : 0};
-      },
-      [&](float part, const Term& term) {
-        return fans_out ? multiply_add(term.dg, term.weight, part) : part + term.dg;
-      },
-      Add{});
+  const float M = block.own(own_M_now);
+  const float sum = dot_columns<shape>(block.dg(t), block.fan(), block.layout.y_order.stride);
   return sum * multiply_add(-M, M, 1.0f);  // adjoint
 }
 
@@ -280,7 +268,7 @@ __device__ __forceinline__ void finish_column_sums(BackwardBlock<form, kind, sha
   block.own(own_dpost) = y;
   block.own(own_drate) = rate;
   if (p.modulator_weight == nullptr) return;
-  block.exchange.broadcast(block.layout.dg + ((t - 1) & 1) * block.N + block.own_column(),
+  block.exchange.broadcast(block.dg_place(t - 1, block.own_column()),
                            block.global_dg(t - 1) + block.own_column(), rate);
 }
 

@@ -216,7 +216,9 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
     } else {
       load_replayed(block, rows.source, chunk, h, e);
     }
-    if constexpr (rounded) load_matrix_chunk(at, rows.rounded_now, block.p.P, block.p.N, 1, chunk, now);
+    if constexpr (rounded)
+      load_trace_chunk(at, rows.rounded_now, block.p.P, block.p.N, is_wide(rows.rounded_now, block.p.N),
+                       chunk, now);
     reverse_chunk<form, kind, rounded>(
         G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
         kept_sums + own_class * chunk_stride, own_class,

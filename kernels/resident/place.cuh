@@ -72,6 +72,28 @@ __device__ __forceinline__ void load_matrix_chunk(const Place<shape>& at, const 
   }
 }
 
+/// Whether the traces at `matrix` [P,N] can be accessed four columns at a time.
+template <class T>
+__device__ __forceinline__ bool is_wide(const T* matrix, std::int64_t N) {
+  return N % 4 == 0 && reinterpret_cast<std::uintptr_t>(matrix) % (4 * sizeof(T)) == 0;
+}
+
+/// As load_matrix_chunk(), of traces [P,N]. `wide`: see is_wide().
+template <ThreadShape shape, class T>
+__device__ __forceinline__ void load_trace_chunk(const Place<shape>& at, const T* traces, std::int64_t P,
+                                                 std::int64_t N, bool wide, int chunk, Chunk& to) {
+  if constexpr (Place<shape>::V == 4) {
+    if (wide) {
+      const int i = at.row_of(chunk);
+#pragma unroll
+      for (int k = 0; k < 4; ++k) to[k] = 0;
+      if (i < P && at.existing > 0) load_four_once(traces + i * N + at.column, to);
+      return;
+    }
+  }
+  load_matrix_chunk(at, traces, P, N, 1, chunk, to);
+}
+
 /// Loads the values of the thread's columns.
 template <int V>
 __device__ __forceinline__ void load_own_columns(const float* shared, float (&to)[V]) {

@@ -65,53 +65,75 @@ __device__ __forceinline__ void store_factors(const BackwardBlock<form, kind, sh
   factors[2 * block.width + own] = y;
 }
 
-/// Loads x of step t into shared memory; zero after a reset in a recurrent cell. All threads call it.
+/// x of a step on its way to shared memory, the first values of each thread in registers; zero after a reset
+/// in a recurrent cell. All threads of the block load it, and store it after a barrier.
 template <Form form, Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void load_x(const BackwardBlock<form, kind, shape>& block, float* x, int t,
-                                       int b) {
-  const StepParams& p = block.p;
-  const bool recurrent = p.cell != Cell::feedforward, zero = recurrent && resets(p, t, b);
-  const float* row = recurrent ? block.step.record.output.at(t, b * p.N) : p.pre + (t * p.B + b) * p.P;
-  for (int i = static_cast<int>(threadIdx.x); i < p.P; i += static_cast<int>(blockDim.x))
-    x[block.x_place(i)] = zero ? 0 : row[i];
-}
+struct PresynapticCopy {
+  static constexpr int ahead = max_threads(shape, form, kind != Eligibility::none) > 256 ? 1 : 4;
+  const BackwardBlock<form, kind, shape>& block;
+  const float* row;  // null: zeros
+  float first[ahead];
+
+  __device__ PresynapticCopy(const BackwardBlock<form, kind, shape>& backward, int t, int b)
+      : block(backward) {
+    const StepParams& p = block.p;
+    const bool recurrent = p.cell != Cell::feedforward;
+    row = recurrent ? block.step.record.output.at(t, b * p.N) : p.pre + (t * p.B + b) * p.P;
+    if (recurrent && resets(p, t, b)) row = nullptr;
+#pragma unroll
+    for (int k = 0; k < ahead; ++k) first[k] = value(index(k));
+  }
+  __device__ int index(int k) const { return static_cast<int>(threadIdx.x + unsigned(k) * blockDim.x); }
+  __device__ float value(int i) const { return i < block.p.P && row != nullptr ? row[i] : 0; }
+
+  __device__ void store(float* x) const {
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (index(k) < block.p.P) x[block.x_place(index(k))] = first[k];
+#pragma unroll 1
+    for (int i = index(ahead); i < block.p.P; i += static_cast<int>(blockDim.x))
+      x[block.x_place(i)] = value(i);
+  }
+};
 
 /// The thread's chunk of the checkpoint before step `first`.
-template <Form form, Eligibility kind, ThreadShape shape>
+template <bool on_bf16, Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void load_checkpoint(const BackwardBlock<form, kind, shape>& block, int first,
                                                 int b, int chunk, Chunk& h, Chunk& e) {
   const StepParams& p = block.p;
   const Record& record = block.step.record;
   const std::int64_t place = (first / static_cast<int>(record.interval) * p.B + b) * p.P * p.N;
-  if (record.hebb16 == nullptr) {
-    load_matrix_chunk(block.at, record.hebb.base + place, p.P, p.N, 1, chunk, h);
+  if constexpr (!on_bf16) {
+    const float *hebb = record.hebb.base + place, *eligibility = record.eligibility.base + place;
+    load_trace_chunk(block.at, hebb, p.P, p.N, is_wide(hebb, p.N), chunk, h);
     if constexpr (kind != Eligibility::none)
-      load_matrix_chunk(block.at, record.eligibility.base + place, p.P, p.N, 1, chunk, e);
+      load_trace_chunk(block.at, eligibility, p.P, p.N, is_wide(eligibility, p.N), chunk, e);
   } else {
-    load_matrix_chunk(block.at, static_cast<const __nv_bfloat16*>(record.hebb16) + place, p.P, p.N, 1, chunk,
-                      h);
+    const auto *hebb = static_cast<const __nv_bfloat16*>(record.hebb16) + place,
+               *eligibility = static_cast<const __nv_bfloat16*>(record.eligibility16) + place;
+    load_trace_chunk(block.at, hebb, p.P, p.N, is_wide(hebb, p.N), chunk, h);
 #pragma unroll
     for (int k = 0; k < 4; ++k) h[k] = restored<form>(h[k], p.clip);
     if constexpr (kind != Eligibility::none)
-      load_matrix_chunk(block.at, static_cast<const __nv_bfloat16*>(record.eligibility16) + place, p.P, p.N,
-                        1, chunk, e);
+      load_trace_chunk(block.at, eligibility, p.P, p.N, is_wide(eligibility, p.N), chunk, e);
   }
 }
 
 /// The chunk of a thread before step first + s: replayed already, or from the checkpoint.
-template <Form form, Eligibility kind, ThreadShape shape>
+template <bool on_bf16, Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void load_before(const BackwardBlock<form, kind, shape>& block, int first, int s,
                                             int b, int chunk, Chunk& h, Chunk& e) {
   if (s == 0) {
-    load_checkpoint(block, first, b, chunk, h, e);
+    load_checkpoint<on_bf16>(block, first, b, chunk, h, e);
   } else {
     load_replayed(block, segment_slot(block, s), chunk, h, e);
   }
 }
 
 /// Replays up to replayed_steps steps from step first + s on. Slot s is replayed already, unless it is the
-/// first. A thread loads its next chunk before it computes one.
-template <Form form, Eligibility kind, ThreadShape shape>
+/// first. A thread loads as many chunks as its registers allow
+/// before it computes the first.
+template <bool on_bf16, Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, shape>& block, int first, int s,
                                              int count, bool more, int b) {
   constexpr int V = Place<shape>::V, traces = kind == Eligibility::none ? 1 : 2;
@@ -125,18 +147,10 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
   }
   float* first_slot = segment_slot(block, s);
   const int slot_floats = traces * block.layout.slice;
-  Chunk next_h, next_e{};
-  load_before(block, first, s, b, 0, next_h, next_e);
-#pragma unroll 1
-  for (int chunk = 0; chunk < block.at.chunks; ++chunk) {
-    Chunk h, e;
-#pragma unroll
-    for (int c = 0; c < 4; ++c) h[c] = next_h[c], e[c] = next_e[c];
-    if (chunk + 1 < block.at.chunks) load_before(block, first, s, b, chunk + 1, next_h, next_e);
+  const auto replay = [&](int chunk, Chunk& h, Chunk& e) {
     float* slot = first_slot;
-#pragma unroll
-    for (int k = 0; k < replayed_steps; ++k) {
-      if (k >= count) break;
+#pragma unroll 1
+    for (int k = 0; k < count; ++k) {
       if ((zeroed >> k & 1) != 0) {
 #pragma unroll
         for (int c = 0; c < 4; ++c) h[c] = e[c] = 0;
@@ -159,6 +173,17 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
       }
     }
     if (more) store_replayed(block, slot, chunk, h, e);
+  };
+  constexpr int ahead = kind == Eligibility::none && max_threads(shape, form, false) <= 256 ? 4 : 2;
+#pragma unroll 1
+  for (int chunk = 0; chunk < block.at.chunks; chunk += ahead) {
+    Chunk h[ahead], e[ahead];
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (chunk + k < block.at.chunks) load_before<on_bf16>(block, first, s, b, chunk + k, h[k], e[k]);
+#pragma unroll
+    for (int k = 0; k < ahead; ++k)
+      if (chunk + k < block.at.chunks) replay(chunk + k, h[k], e[k]);
   }
 }
 
@@ -195,7 +220,7 @@ __device__ __forceinline__ void load_updates(const BackwardBlock<form, kind, sha
 }
 
 /// Replays the segment from step `first` on, up to step `end`. All threads of the block call it.
-template <Form form, Eligibility kind, ThreadShape shape>
+template <bool on_bf16, Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void replay_segment(const BackwardBlock<form, kind, shape>& block, int first,
                                                int end, int b) {
 #pragma unroll 1
@@ -203,7 +228,7 @@ __device__ __forceinline__ void replay_segment(const BackwardBlock<form, kind, s
     const int left = end - first - s, count = left < replayed_steps ? left : replayed_steps;
     load_updates(block, first + s, count, b);
     __syncthreads();
-    replay_steps(block, first, s, count, left > count, b);
+    replay_steps<on_bf16>(block, first, s, count, left > count, b);
     __syncthreads();
   }
 }

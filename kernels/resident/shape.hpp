@@ -213,7 +213,8 @@ enum OwnValue : int {
   own_M_now,     ///< M of this step
   own_read,      ///< what the modulator reads of this step: y or c
   own_v,         ///< the modulator's weight
-  own_bias,      ///< the bias of the rate
+  own_fan,       ///< the weight of the rate
+  own_bias,      ///< its bias
   own_values
 };
 
@@ -230,7 +231,7 @@ constexpr int replayed_steps = 4;
 struct BackwardLayout : SharedLayout {
   int chunks, slice, tiles, pieces;  // of the shape
   std::int64_t exchange;             // backward_exchange()
-  RowOrder x_order;                  // of x
+  RowOrder x_order, y_order;         // of x, and of vectors over columns
   int w, alpha, dalpha;              // [slice] if traces are in registers; dalpha: the gradient of alpha
   int class_sums;                    // [2,threads,classes,4] sums that are not in registers
   int G, GE;                         // [slice] if they are not
@@ -240,13 +241,13 @@ struct BackwardLayout : SharedLayout {
   int replayed_x;                    // [replayed_steps,x_order]
   int replayed_factors;              // [replayed_steps,3,C]
   int da;                            // [4 or 1,C]
-  int parts;                         // [column_sums or 3,warps of a tile,C]
+  int parts;                         // [column_sums, 3 or 2,warps of a tile,C]
   int gates;                         // [tiles,x_order] LSTM: the gates' part of x̄ of each tile
   int inbox;      // [2,pieces,share,2] x̄ of this block's rows: the parts of the read and of the update
   int tile_sums;  // [whole tiles,share,2] if they are not summed in the inbox
   int carry;      // [share] the update's part of x̄ of the next step to be done
-  int dg;         // [2,N] the gradient of each column's rate
-  int fan;        // [N] fan_out: the weights
+  int dg;         // [2,y_order] the gradient of each column's rate
+  int fan;        // [y_order] the weights of the rates; without fan_out 1
   int inner;      // [N] softmax: the gradient of the output
   int own;        // [own_values,C] see OwnValue
   int sums;       // [carried_sums,C]
@@ -263,6 +264,7 @@ struct BackwardLayout : SharedLayout {
     exchange = backward_exchange(network, shape);
     const bool grid = shape.kind == GroupKind::grid;
     x_order = RowOrder(traits, network.P);
+    y_order = RowOrder(traits, network.N, true);
     w = take(traits.in_registers ? slice : 0);
     alpha = take(traits.in_registers ? slice : 0);
     dalpha = take(shape.sums_alpha ? slice : 0);
@@ -275,16 +277,17 @@ struct BackwardLayout : SharedLayout {
     replayed_x = take(replayed_steps * x_order.size);
     replayed_factors = take(replayed_steps * 3 * C);
     da = take((network.lstm ? 4 : 1) * C);
-    parts = take((network.eligible ? column_sums : 3) * traits.warps_per_tile() * C);
+    const int sums = network.eligible ? column_sums : shape.sums_alpha ? sum_alpha : sum_alpha + 1;
+    parts = take(sums * traits.warps_per_tile() * C);
     gates = take(network.lstm ? std::int64_t{tiles} * x_order.size : 0);
     inbox = take(grid ? 0 : std::int64_t{2} * pieces * share * 2);
     tile_sums = take(grid || traits.columns == 1 ? pieces * share * 2 : 0);
     carry = take(share);
-    dg = take(network.modulated ? 2 * network.N : 0);
-    fan = take(network.modulated ? network.N : 0);
+    dg = take(network.modulated ? 2 * y_order.size : 0);
+    fan = take(network.modulated ? y_order.size : 0);
     inner = take(network.softmax ? network.N : 0);
     own = take(own_values * C);
-    sums = take(carried_sums * C);
+    this->sums = take(carried_sums * C);
     scalars = take(2);
   }
 };

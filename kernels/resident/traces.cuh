@@ -79,30 +79,32 @@ __device__ __forceinline__ void load_traces(ThreadTraces<kind, shape>& traces, c
                                             std::int64_t P, std::int64_t N,
                                             const ElementTraces<const float>& from) {
   if (from.hebb != nullptr) {
-    for_each_chunk(traces, at.chunks,
-                   [&](int chunk, Chunk& h, Chunk&) { load_matrix_chunk(at, from.hebb, P, N, 1, chunk, h); });
+    const bool wide = is_wide(from.hebb, N);
+    for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk&) {
+      load_trace_chunk(at, from.hebb, P, N, wide, chunk, h);
+    });
   }
   if constexpr (kind != Eligibility::none) {
     if (from.eligibility == nullptr) return;
+    const bool wide = is_wide(from.eligibility, N);
     for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
-      load_matrix_chunk(at, from.eligibility, P, N, 1, chunk, e);
+      load_trace_chunk(at, from.eligibility, P, N, wide, chunk, e);
     });
   }
 }
 
-/// Stores the existing values of a chunk, converted by to_stored(value). Four columns by one access if
-/// `wide`.
+/// Stores the existing values of a chunk, converted by to_stored(value). `wide`: see is_wide().
 template <ThreadShape shape, class T, class ToStored>
 __device__ __forceinline__ void store_matrix_chunk(const Place<shape>& at, T* matrix, std::int64_t P,
                                                    std::int64_t N, bool wide, int chunk, const Chunk& from,
                                                    ToStored to_stored) {
   const int i = at.row_of(at.row_in(chunk, 0));
-  if constexpr (Place<shape>::V == 4 && sizeof(T) == sizeof(float)) {
+  if constexpr (Place<shape>::V == 4) {
     if (wide) {
-      Pack<float> pack;
+      T values[4];
 #pragma unroll
-      for (int k = 0; k < 4; ++k) pack[k] = to_stored(from[k]);
-      if (i < P && at.existing > 0) store_pack_global(matrix + i * N + at.column, pack);
+      for (int k = 0; k < 4; ++k) values[k] = to_stored(from[k]);
+      if (i < P && at.existing > 0) store_four_global(matrix + i * N + at.column, values);
       return;
     }
   }
@@ -118,18 +120,17 @@ template <Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_traces(ThreadTraces<kind, shape>& traces, const Place<shape>& at,
                                              std::int64_t P, std::int64_t N, const ElementTraces<float>& to) {
   const auto plain = [](float value) { return value; };
-  const auto wide = [&](const float* matrix) {
-    return N % 4 == 0 && reinterpret_cast<std::uintptr_t>(matrix) % 16 == 0;
-  };
   if (to.hebb != nullptr) {
+    const bool wide = is_wide(to.hebb, N);
     for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk&) {
-      store_matrix_chunk(at, to.hebb, P, N, wide(to.hebb), chunk, h, plain);
+      store_matrix_chunk(at, to.hebb, P, N, wide, chunk, h, plain);
     });
   }
   if constexpr (kind != Eligibility::none) {
     if (to.eligibility == nullptr) return;
+    const bool wide = is_wide(to.eligibility, N);
     for_each_chunk(traces, at.chunks, [&](int chunk, Chunk&, Chunk& e) {
-      store_matrix_chunk(at, to.eligibility, P, N, wide(to.eligibility), chunk, e, plain);
+      store_matrix_chunk(at, to.eligibility, P, N, wide, chunk, e, plain);
     });
   }
 }
@@ -139,11 +140,12 @@ template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_rounded_traces(ThreadTraces<kind, shape>& traces,
                                                      const Place<shape>& at, std::int64_t P, std::int64_t N,
                                                      float clip, const ElementTraces<__nv_bfloat16>& to) {
+  const bool wide = is_wide(to.hebb, N);
   for_each_chunk(traces, at.chunks, [&](int chunk, Chunk& h, Chunk& e) {
-    store_matrix_chunk(at, to.hebb, P, N, false, chunk, h,
+    store_matrix_chunk(at, to.hebb, P, N, wide, chunk, h,
                        [&](float value) { return from_float<__nv_bfloat16>(rounded<form>(value, clip)); });
     if constexpr (kind != Eligibility::none) {
-      store_matrix_chunk(at, to.eligibility, P, N, false, chunk, e,
+      store_matrix_chunk(at, to.eligibility, P, N, wide && is_wide(to.eligibility, N), chunk, e,
                          [](float value) { return from_float<__nv_bfloat16>(value); });
     }
   });
