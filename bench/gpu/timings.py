@@ -11,6 +11,7 @@ SMALL = ((64, 64), (200, 30))
 STEPS = 50
 LSTM_INPUTS = 40
 COMPILE_STALLS = 2  # times as long without a line: torch.compile takes its time
+TUNE_SHARE = 0.5  # of the time left for a part that `plasticity tune` measures; plans and the fit take time too
 MODES = ("published", "eager", "graph", "compile")
 
 
@@ -124,6 +125,20 @@ def measurements(kit, part, results):
             each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch, steps=steps)
             entries += variants(each, paths=("graph", "cluster", "grid"))
     time_entries(kit, part, "checkpoints and lengths", entries, results)
+
+
+def tune(kit, part, results):
+    """The constants by which the planner chooses, and the times that they were fitted to, in OUT/tuning.json."""
+    file = kit.out / "tuning.json"
+    given = max(1, int(TUNE_SHARE * part.left()))
+    outcome = part.run("tune", [kit.program("plasticity"), "tune", file, "--seconds", given], environment=kit.environment)
+    if outcome.status != "ok":
+        return part.fail(f"tune: {outcome.status}: {outcome.last_error()}", outcome.status)
+    lines = [line for line in outcome.output.splitlines() if "error of the estimates" in line]
+    results["tune"] = {"file": file.name, "summary": lines[-1] if lines else ""}
+    if not file.exists() or not lines:
+        return part.fail("tune: no constants in its output")
+    part.note(f"{lines[-1]} ({file.name})")
 
 
 def ceilings(kit, part, results):

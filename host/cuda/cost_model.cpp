@@ -22,11 +22,20 @@ constexpr double rounded_value = 2;    // bytes on a bfloat16 tape
 constexpr double gate_bytes = 12;      // of an LSTM's gate weights per connection
 /// A step kernel with one column per thread, relative to four (counted for hard_clip).
 constexpr double narrow_forward = 2.6, narrow_backward = 4.3;
-/// any_rows, whose loops are not unrolled, relative to the counted shapes (estimated).
-constexpr double loop_factor = 1.5;
+/// A row of an LSTM in a step kernel, relative to that of another cell: it loads the weights of three gates
+/// too.
+constexpr double lstm_loads = 4;
 constexpr double loads_in_flight = 4;  // of a thread, from L2
 
 double ceil_div(double a, double b) { return std::ceil(a / b); }
+
+/// The time of work that is bound by several things, which overlap only partly: between the longest of the
+/// times and their sum.
+double overlapped(std::initializer_list<double> times) {
+  double squares = 0;
+  for (const double time : times) squares += time * time;
+  return std::sqrt(squares);
+}
 
 bool counts_one_column(const GroupShape& shape) { return shape.traits().columns == 1; }
 
@@ -37,14 +46,16 @@ struct CostModel::Pass {
   double instructions;            // per connection
   int rows;                       // that a thread loads before it computes
   int elements;                   // per block
+  double outside;                 // µs before and after the pass
   double l2_bytes, memory_bytes;  // per connection, beside w and alpha
 };
 
 /// One direction of a resident execution.
 struct CostModel::Resident {
   const GroupShape& shape;
-  double shared_bytes;            // per block
+  double groups;                  // at once
   double instructions;            // per connection
+  double rate;                    // of instructions, of a multiprocessor
   double outside;                 // µs per step
   double l2_bytes, memory_bytes;  // per connection and step
   double waits;                   // for L2 in a pass
@@ -86,27 +97,26 @@ double CostModel::issue(double instructions) const {
   return connections_ * instructions / 32 / (constants_.issue_rate * limits_.multiprocessors);
 }
 
-/// `waits` for L2 of each warp in an iteration, and the instructions of all warps of a scheduler.
-double CostModel::iteration(double instructions, double waits, double blocks) const {
-  const double per_multiprocessor =
-      std::min<double>(forward_blocks, ceil_div(blocks, limits_.multiprocessors));
-  const double warps = per_multiprocessor * block_warps / schedulers;
-  const double waves = ceil_div(blocks, double{forward_blocks} * limits_.multiprocessors);
-  return waves * std::max(waits * constants_.l2_latency + instructions * constants_.warp_gap,
-                          instructions * warps * schedulers / constants_.issue_rate);
+double CostModel::from_memory(double bytes) const {
+  return bytes / (constants_.memory_share * limits_.memory_rate);
 }
+
+/// Each block adds up the modulator's inputs from all neurons of an element.
+double CostModel::modulator() const { return spec_.has_modulator() ? N_ * constants_.modulator : 0; }
 
 double CostModel::step_kernel(const Pass& pass) const {
   const int V = columns_per_thread();
   const double element_groups = ceil_div(B_, pass.elements), blocks = element_groups * tiles();
-  const double rows = double{block_threads} * V / tile_columns * pass.rows;
-  const double passing =
-      ceil_div(P_, rows) * iteration(pass.instructions * V * pass.rows * pass.elements, 1, blocks);
+  const double waves = ceil_div(blocks, double{forward_blocks} * limits_.multiprocessors);
+  const double rows = ceil_div(P_, double{block_threads} * V / tile_columns);  // of a thread
+  const double loads = spec_.cell == Cell::lstm ? lstm_loads : 1;
+  const double waiting = waves * (ceil_div(rows, pass.rows) * constants_.step_wait +
+                                  rows * pass.elements * loads * constants_.step_row);
   const double weights = element_groups * P_ * N_ * weight_bytes();
-  return constants_.kernel_gap +
-         std::max({constants_.step_outside + passing, issue(pass.instructions),
-                   from_l2(connections_ * pass.l2_bytes + weights, limits_.multiprocessors),
-                   connections_ * pass.memory_bytes / constants_.memory_rate});
+  return pass.outside + modulator() +
+         overlapped({waiting, issue(pass.instructions),
+                     from_l2(connections_ * pass.l2_bytes + weights, limits_.multiprocessors),
+                     from_memory(connections_ * pass.memory_bytes)});
 }
 
 int CostModel::columns_per_thread() const { return spec_.neurons % wide_columns == 0 ? wide_columns : 1; }
@@ -131,17 +141,18 @@ double CostModel::replay_of_alpha() const {
   const std::int64_t P = spec_.presynaptic(), groups = replay_groups(sizes_.B, spec_.neurons, P);
   const double instructions = counts_.replay[sizes_.bf16 ? 1 : 0];
   const double blocks = static_cast<double>(replay_blocks(groups, spec_.neurons, P));
-  return std::max(issue(instructions), ceil_div(B_, static_cast<double>(groups)) *
-                                           iteration(instructions * replay_connections, 1, blocks));
+  const double waves = ceil_div(blocks, double{forward_blocks} * limits_.multiprocessors);
+  return overlapped({issue(instructions), waves * ceil_div(B_, static_cast<double>(groups)) * instructions *
+                                              replay_connections * constants_.warp_gap});
 }
 
 double CostModel::replay_of_segments(std::int64_t K) const {
   if (K == 1) return 0;
   const double steps = static_cast<double>(K);
   const double bytes = trace_bytes_ * (1 + 1 / steps);
-  const double moved = stays(trace_bytes_ * (steps + 1)) ? from_l2(bytes, limits_.multiprocessors)
-                                                         : bytes / constants_.memory_rate;
-  return std::max(moved, issue(counts_.segment)) + constants_.kernel_gap / steps;
+  const double moved =
+      stays(trace_bytes_ * (steps + 1)) ? from_l2(bytes, limits_.multiprocessors) : from_memory(bytes);
+  return overlapped({moved, issue(counts_.segment)}) + constants_.kernel_gap / steps;
 }
 
 Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
@@ -154,10 +165,11 @@ Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
 
   const double* forward_counts = counts_.step_forward[lstm];
   const double rounding = sizes_.bf16 ? (forward_counts[1] - forward_counts[0]) / steps : 0;
-  const double in_place = stays(trace_bytes_ * (K == 1 ? 2 : 1)) ? 0 : 2 * trace;
+  const double in_place = stays(trace_bytes_) ? 0 : 2 * trace;
   const Pass forward{.instructions = (forward_counts[0] + rounding) * (V == 1 ? narrow_forward : 1),
                      .rows = rounds ? 1 : rows_loaded_forward(spec_.eligibility, V, shared),
                      .elements = shared,
+                     .outside = constants_.step_forward_outside,
                      .l2_bytes = 2 * trace + (sizes_.bf16 ? recorded / steps : 0),
                      .memory_bytes = std::max(in_place, tape_stays ? 0 : recorded / steps)};
   // The gradient of the trace is read and written. H comes from the tape, or from the replayed segment.
@@ -167,19 +179,30 @@ Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
   const Pass backward{.instructions = counts_.step_backward[lstm][rounds] * (V == 1 ? narrow_backward : 1),
                       .rows = rows_loaded_backward(spec_.eligibility, !rounds, V, shared),
                       .elements = shared,
+                      .outside = constants_.step_backward_outside,
                       .l2_bytes = 2 * trace + read,
                       .memory_bytes = (all_stays ? 0 : 2 * trace) + read_from_memory};
 
-  const double finish = softmax ? constants_.kernel_gap + constants_.step_outside : 0;
+  const double finish = softmax ? constants_.step_forward_outside : 0;
   const auto launched = [&](double kernels, double launches, double beside) {
-    const double each = graph ? constants_.kernel_gap : constants_.launch;
-    const double once = beside * each + (graph ? constants_.graph_launch : 0);
-    return std::max(kernels, graph ? 0 : launches * constants_.launch) + per_sequence(once);
+    const double launches_once =
+        graph ? beside * constants_.kernel_gap + constants_.graph_launch : beside * constants_.launch;
+    const double once = launches_once + from_memory(2 * trace_bytes_);  // the state before and after
+    const double in_stream =
+        std::max(kernels + launches * constants_.stream_gap, launches * constants_.launch);
+    return (graph ? kernels : in_stream) + per_sequence(once);
   };
   return {.forward = launched(step_kernel(forward) + finish, softmax ? 2 : 1, launches_beside),
           .backward = launched(step_kernel(backward) + replay_of_segments(K), K == 1 ? 1 : 1 + 1 / steps,
                                launches_after + 1) +
                       replay_of_alpha()};
+}
+
+double CostModel::clusters_at_once(int blocks) const {
+  std::size_t k = 0;
+  while (k + 1 < limits_.clusters.size() && (2 << k) < blocks) ++k;
+  const double room = std::floor(double(limits_.multiprocessors) / blocks);
+  return limits_.clusters[k] > 0 ? std::min<double>(limits_.clusters[k], room) : room;
 }
 
 double CostModel::groups_at_once(const GroupShape& shape, double shared_bytes) const {
@@ -191,31 +214,35 @@ double CostModel::groups_at_once(const GroupShape& shape, double shared_bytes) c
   const double blocks = shape.kind == GroupKind::grid
                             ? 1
                             : std::min({by_registers, by_shared, std::floor(threads_at_once / threads)});
-  const double room = std::floor(limits_.multiprocessors * std::max(blocks, 1.0) / shape.blocks);
+  const double room = shape.kind == GroupKind::cluster
+                          ? clusters_at_once(shape.blocks) * std::max(blocks, 1.0)
+                          : std::floor(limits_.multiprocessors * std::max(blocks, 1.0) / shape.blocks);
   return std::clamp(room, 1.0, B_);
 }
 
 double CostModel::resident_steps(const Resident& run) const {
   const GroupShape& shape = run.shape;
-  const double groups = groups_at_once(shape, run.shared_bytes), running = groups * shape.blocks;
+  const double running = run.groups * shape.blocks;
   const bool looped = !shape.traits().in_registers;
   const double connections = static_cast<double>(shape.rows) * shape.traits().columns;  // per thread
-  const double instructions = connections * run.instructions * (looped ? loop_factor : 1);
-  const double issue = shape.threads() / 32 * instructions / constants_.issue_rate;
+  const double instructions = connections * run.instructions, warps = shape.threads() / 32;
   const double waits = run.waits + (looped ? ceil_div(shape.rows, loads_in_flight) : 0);
-  const double alone = std::max(issue, instructions * constants_.warp_gap + waits * constants_.l2_latency) +
-                       run.outside + run.barriers * barrier(shape);
-  const double share = groups * P_ * N_;  // connections in progress
+  const double pass = (looped ? instructions * constants_.warp_gap : warps * instructions / run.rate) +
+                      waits * constants_.l2_latency;
+  // The blocks of a multiprocessor share its issue slots.
+  const double issue =
+      ceil_div(running, limits_.multiprocessors) * warps * instructions / constants_.issue_rate;
+  const double share = run.groups * P_ * N_;  // connections in progress
   const double l2_bytes = run.l2_bytes + (looped ? weight_bytes() : 0);
-  return ceil_div(B_, groups) *
-         std::max({alone, issue * ceil_div(running, limits_.multiprocessors),
-                   from_l2(share * l2_bytes, running), share * run.memory_bytes / constants_.memory_rate});
+  return ceil_div(B_, run.groups) * (run.outside + modulator() + run.barriers * barrier(shape) +
+                                     overlapped({std::max(pass, issue), from_l2(share * l2_bytes, running),
+                                                 from_memory(share * run.memory_bytes)}));
 }
 
 double CostModel::barrier(const GroupShape& shape) const {
   switch (shape.kind) {
     case GroupKind::cta: return 0;  // of the block, among the work outside the pass
-    case GroupKind::cluster: return constants_.cluster_barrier + shape.blocks * constants_.peer_store;
+    case GroupKind::cluster: return constants_.cluster_barrier;
     case GroupKind::grid: break;
   }
   return constants_.grid_barrier;
@@ -231,34 +258,43 @@ Estimate CostModel::of_resident(const ResidentShape& shape, std::int64_t K) cons
     return lstm ? 3 * ceil_div(part.rows, part.traits().classes) : 0;
   };
   const double gates_of_l2 = lstm ? gate_bytes : 0;
-  const Resident forward{.shape = shape.forward,
-                         .shared_bytes = static_cast<double>(shape.forward_bytes),
-                         .instructions = counts_.resident_forward[one] + gates(counts_.step_forward),
-                         .outside = constants_.resident_forward_outside,
-                         .l2_bytes = recorded + gates_of_l2,
-                         .memory_bytes = tape_stays ? 0 : recorded,
-                         .waits = waits_for_gates(shape.forward),
-                         .barriers = 1};
+  // Both directions have as many groups, so that they can share memory.
+  const double groups = std::min(groups_at_once(shape.forward, static_cast<double>(shape.forward_bytes)),
+                                 groups_at_once(shape.backward, static_cast<double>(shape.backward_bytes)));
+  const double rounding = sizes_.bf16 ? (counts_.step_forward[0][1] - counts_.step_forward[0][0]) / steps : 0;
+  const Resident forward{
+      .shape = shape.forward,
+      .groups = groups,
+      .instructions = counts_.resident_forward[one] + gates(counts_.step_forward) + rounding,
+      .rate = constants_.resident_forward_rate,
+      .outside = constants_.resident_forward_outside,
+      .l2_bytes = recorded + gates_of_l2,
+      .memory_bytes = tape_stays ? 0 : recorded,
+      .waits = waits_for_gates(shape.forward),
+      .barriers = 1};
   // The replayed segment of each element in progress is written and read once per step.
-  const double backward_bytes = static_cast<double>(shape.backward_bytes);
-  const double in_progress = groups_at_once(shape.backward, backward_bytes) / B_;
-  const bool segment_stays = stays(trace_bytes_ * in_progress * (steps + 1));
-  const Resident backward{
-      .shape = shape.backward,
-      .shared_bytes = backward_bytes,
-      .instructions = counts_.resident_backward[one] + counts_.segment + gates(counts_.step_backward),
-      .outside = constants_.resident_backward_outside + constants_.segment_begin / steps,
-      .l2_bytes = 2 * trace + recorded + gates_of_l2,
-      .memory_bytes = (segment_stays ? 0 : 2 * trace) + (tape_stays ? 0 : recorded),
-      .waits = waits_for_gates(shape.backward) + ceil_div(shape.backward.backward_chunks(), loads_in_flight),
-      .barriers = softmax ? 2.0 : 1.0};
-  const double loads = from_l2(weight_bytes() * P_ * N_ * in_progress * B_, limits_.multiprocessors) +
-                       2 * trace_bytes_ / constants_.memory_rate;
+  const bool segment_stays = stays(trace_bytes_ * groups / B_ * (steps + 1));
+  const double replays = ceil_div(steps, replayed_steps) * replayed_steps / steps;
+  const Resident backward{.shape = shape.backward,
+                          .groups = groups,
+                          .instructions = counts_.resident_backward[one] + counts_.segment * replays +
+                                          gates(counts_.step_backward),
+                          .rate = constants_.resident_backward_rate,
+                          .outside = constants_.resident_backward_outside,
+                          .l2_bytes = 2 * trace + recorded + gates_of_l2,
+                          .memory_bytes = (segment_stays ? 0 : 2 * trace) + (tape_stays ? 0 : recorded),
+                          .waits = waits_for_gates(shape.backward) +
+                                   (shape.backward.traits().in_registers
+                                        ? ceil_div(shape.backward.backward_chunks(), loads_in_flight)
+                                        : 0),
+                          .barriers = softmax ? 2.0 : 1.0};
+  const double loads =
+      from_l2(weight_bytes() * P_ * N_ * groups, limits_.multiprocessors) + from_memory(2 * trace_bytes_);
   const auto once = [&](double launches) { return per_sequence(launches * constants_.launch + loads); };
-  const bool replays = !shape.backward.sums_alpha && spec_.alpha == Granularity::connection;
+  const bool replays_alpha = !shape.backward.sums_alpha && spec_.alpha == Granularity::connection;
   return {.forward = resident_steps(forward) + once(2),
-          .backward = resident_steps(backward) + once(launches_after + (replays ? 2 : 1)) +
-                      (replays ? replay_of_alpha() : 0)};
+          .backward = resident_steps(backward) + once(launches_after + (replays_alpha ? 2 : 1)) +
+                      (replays_alpha ? replay_of_alpha() : 0)};
 }
 
 }  // namespace plasticity::cuda

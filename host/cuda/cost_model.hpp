@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "cuda/device_constants.hpp"
@@ -19,6 +20,10 @@ struct DeviceLimits {
   bool cooperative = false;
   std::int64_t l2_bytes = 50 << 20;
   std::int64_t memory_bytes = 0;  ///< of the device
+  double memory_rate = 3.35e6;    ///< bytes per µs, by the memory's clock and the width of its bus
+  /// Clusters of 2, 4, 8 and 16 blocks at once if a block fills a multiprocessor. A cluster lies in one part
+  /// of the device, so fewer can run than the multiprocessors have room for. 0: not known.
+  std::array<int, 4> clusters{};
 
   static DeviceLimits of_device(int index);
 };
@@ -41,6 +46,12 @@ struct Estimate {
 struct ResidentShape {
   GroupShape forward, backward;
   std::int64_t forward_bytes, backward_bytes;
+
+  /// The columns and the part of a thread determine the rest.
+  bool operator==(const ResidentShape& other) const {
+    return forward.kind == other.forward.kind && forward.columns == other.forward.columns &&
+           forward.thread == other.forward.thread && forward.sums_alpha == other.forward.sums_alpha;
+  }
 };
 
 class CostModel {
@@ -62,10 +73,12 @@ class CostModel {
   bool stays(double bytes) const;          // in L2
   double from_l2(double bytes, double multiprocessors) const;
   double issue(double instructions) const;  // of a pass over all connections
-  double iteration(double instructions, double waits, double blocks) const;
+  double from_memory(double bytes) const;
+  double modulator() const;
   double step_kernel(const Pass& pass) const;
   double replay_of_alpha() const;
   double replay_of_segments(std::int64_t K) const;
+  double clusters_at_once(int blocks) const;  // one block per multiprocessor
   double groups_at_once(const GroupShape& shape, double shared_bytes) const;
   double resident_steps(const Resident& run) const;
   double barrier(const GroupShape& shape) const;

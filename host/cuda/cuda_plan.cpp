@@ -16,7 +16,7 @@ bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(poin
 
 }  // namespace
 
-CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
+CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options, const std::optional<ResidentShape>& shape)
     : spec_(spec), options_(options), kernels_(kernels_of(spec)) {
   if (options.precision == Precision::f64) {
     throw_error(ErrorCode::unsupported, "options.precision", "f32 or bf16 on a CUDA device", "f64");
@@ -25,7 +25,7 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options)
   const CurrentDevice current(options.device.index());
   const DeviceLimits limits = DeviceLimits::of_device(options.device.index());
   multiprocessors_ = limits.multiprocessors;
-  choice_ = choose(limits);
+  choice_ = choose(limits, shape);
   interval_ = choice_.interval;
   tape_bytes_ = tape_bytes(interval_);
   blas_ = &BlasHandle::of(options.device.index());

@@ -16,7 +16,8 @@ class BlasHandle;
 
 class CudaPlan final : public TypedBackend<float> {
  public:
-  CudaPlan(const Spec& spec, const PlanOptions& options);
+  /// `shape`: the only shape that a resident execution may have.
+  CudaPlan(const Spec& spec, const PlanOptions& options, const std::optional<ResidentShape>& shape = {});
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   Execution execution() const override { return choice_.execution; }
@@ -65,7 +66,7 @@ class CudaPlan final : public TypedBackend<float> {
   float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
   /// The planner's choice, restricted to executions that the current device can hold.
-  ExecutionChoice choose(DeviceLimits limits) const;
+  ExecutionChoice choose(DeviceLimits limits, const std::optional<ResidentShape>& shape) const;
   void launch_forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch, cudaStream_t stream) const;
   void launch_backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch,
                        cudaStream_t stream) const;

@@ -8,36 +8,43 @@
 // The constants of the cost model (cost_model.hpp), and the file of `plasticity tune` that replaces them.
 namespace plasticity::cuda {
 
-/// Times in µs, rates per µs. The built-in values are for an H100 and were calculated: nothing was measured
-/// on a GPU. Rates of L2 and of issue are per multiprocessor, so that they scale with the device.
+/// Times in µs, rates per µs. Rates of L2 and of issue are per multiprocessor, so that they scale with the
+/// device. "Measured": by device_ceilings on an H200, 2026-11-27. "Calculated": not measured. The others were
+/// fitted to times on the same H200 (bench/results/2026-11-27_gpu_h200_tuning.json).
 struct DeviceConstants {
-  double launch = 2.5;         ///< calculated: the host puts one kernel on a stream
-  double graph_launch = 5;     ///< calculated: the host launches a graph
-  double kernel_gap = 1.5;     ///< calculated: from one kernel to the next, in a graph or a full stream
-  double issue_rate = 7200;    ///< calculated: warp instructions of a multiprocessor (4 per clock, 1.8 GHz)
-  double warp_gap = 0.0011;    ///< calculated: between two instructions of one warp (2 clocks)
-  double l2_rate = 41700;      ///< calculated: bytes from L2 of a multiprocessor (5.5 TB/s of 132)
-  double memory_rate = 3.0e6;  ///< calculated: bytes from memory of the device
-  double l2_latency = 0.22;    ///< calculated: of a load from L2 in a pass
-  double step_outside = 1.8;   ///< calculated: a step kernel before and after its pass
-  double resident_forward_outside = 0.4;   ///< calculated: a resident step outside its pass, without barrier
-  double resident_backward_outside = 0.7;  ///< calculated: as above
-  double segment_begin = 1.5;              ///< calculated: a resident kernel begins to replay a segment
-  double cluster_barrier = 0.4;            ///< calculated: a barrier of a cluster, with the exchange
-  double peer_store = 0.015;               ///< calculated: a value to one more block of a cluster
-  double grid_barrier = 1.6;  ///< calculated: a barrier of a cooperative launch, with the exchange
+  double launch = 3.3;                     ///< measured: the host puts one kernel on a stream
+  double graph_launch = 10;                ///< calculated: the host launches a graph
+  double kernel_gap = 0.54;                ///< measured: from one kernel to the next in a graph
+  double stream_gap = 1.27;                ///< a kernel in a stream takes that much longer than in a graph
+  double issue_rate = 7920;                ///< calculated: warp instructions of a multiprocessor, 4 per clock
+  double warp_gap = 0.0055;                ///< between two instructions of one warp in a loop
+  double l2_rate = 62000;                  ///< measured: bytes from L2 of a multiprocessor
+  double memory_share = 0.82;              ///< measured: of the memory's rate that a copy reaches
+  double l2_latency = 0.292;               ///< of a load from L2 in a pass
+  double step_forward_outside = 3.81;      ///< a step kernel outside its pass, and the gap before it
+  double step_backward_outside = 5.83;     ///< as above
+  double step_wait = 0.395;                ///< a thread of a step kernel waits for loaded rows
+  double step_row = 0.289;                 ///< a thread of a step kernel, per row
+  double resident_forward_rate = 2710;     ///< warp instructions of a multiprocessor in a pass
+  double resident_backward_rate = 1880;    ///< as above
+  double resident_forward_outside = 1.55;  ///< a resident step outside its pass, without barrier
+  double resident_backward_outside = 3.34;  ///< as above
+  double cluster_barrier = 0.45;            ///< measured: a barrier of a cluster, with stores
+  double grid_barrier = 1.44;               ///< a barrier of a cooperative launch, with the exchange
+  double modulator = 0.00317;               ///< per neuron that the modulator reads
 
   bool operator==(const DeviceConstants&) const = default;
 
   struct Member {
     std::string_view name;
     double DeviceConstants::*pointer;
+    double prior_weight;  ///< of the built-in value in a fit, see fit_constants()
   };
-  static const std::array<Member, 15>& members();
+  static const std::array<Member, 20>& members();
 };
 
-/// The text of a tuning file: JSON with the constants and the name of the device they were measured on.
-std::string tuning_text(const DeviceConstants& constants, const std::string& device);
+/// The format that a tuning file names.
+constexpr const char* tuning_format = "plasticity tuning 2";
 
 /// Reads a tuning file. A constant that it leaves out keeps its built-in value. Throws Error(io) if the file
 /// cannot be read, and Error(format) that names the file, the key and the expected value.

@@ -8,10 +8,13 @@ namespace plasticity::cuda {
 
 DeviceLimits limits_of(const std::string& gpu) {
   constexpr std::int64_t MiB = 1 << 20, GiB = 1 << 30;
-  if (gpu == "a100") return {108, 166912, 0, true, 40 * MiB, 40 * GiB};
-  if (gpu == "h100") return {132, 232448, 16, true, 50 * MiB, 80 * GiB};
-  if (gpu == "b200") return {148, 232448, 16, true, 126 * MiB, 180 * GiB};
-  bad_argument("gpu", "a100, h100 or b200", gpu);
+  // Clusters on an H200: as many as the measured times tell (2026-11-27). An H100 has the same processors.
+  constexpr std::array<int, 4> clusters = {66, 30, 15, 7};
+  if (gpu == "a100") return {108, 166912, 0, true, 40 * MiB, 40 * GiB, 1.55e6, {}};
+  if (gpu == "h100") return {132, 232448, 16, true, 50 * MiB, 80 * GiB, 3.35e6, clusters};
+  if (gpu == "h200") return {132, 232448, 16, true, 60 * MiB, 140 * GiB, 4.81e6, clusters};
+  if (gpu == "b200") return {148, 232448, 16, true, 126 * MiB, 180 * GiB, 8.0e6, {}};
+  bad_argument("gpu", "a100, h100, h200 or b200", gpu);
 }
 
 std::string run_estimates(const Spec& spec, const PlanOptions& options, const std::string& gpu) {

@@ -6,7 +6,8 @@
 
 namespace plasticity::cuda {
 
-/// The limits of a GPU by its name: a100, h100 or b200. Throws Error(invalid_argument) for another name.
+/// The limits of a GPU by its name: a100, h100, h200 or b200. Throws Error(invalid_argument) for another
+/// name.
 DeviceLimits limits_of(const std::string& gpu);
 
 /// CudaApi::estimates

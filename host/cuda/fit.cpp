@@ -14,10 +14,10 @@ using Vector = std::array<double, count>;
 using Matrix = std::array<Vector, count>;
 
 /// log(estimate / measured): forward and backward of each observation.
-std::vector<double> residuals(const std::vector<Observation>& observations, const DeviceLimits& limits,
-                              const DeviceConstants& constants) {
+std::vector<double> errors_of_times(const std::vector<Observation>& observations, const DeviceLimits& limits,
+                                    const DeviceConstants& constants) {
   std::vector<double> all;
-  all.reserve(2 * observations.size());
+  all.reserve(2 * observations.size() + count);
   for (const Observation& each : observations) {
     const CostModel model(each.spec, each.sizes, limits, constants);
     const Estimate estimate = estimate_of(model, each.candidate);
@@ -26,6 +26,20 @@ std::vector<double> residuals(const std::vector<Observation>& observations, cons
   }
   return all;
 }
+
+/// The errors of the times, and the distances of the constants from `start`.
+struct Residuals {
+  const std::vector<Observation>& observations;
+  const DeviceLimits& limits;
+  const DeviceConstants& start;
+
+  std::vector<double> operator()(const DeviceConstants& constants) const {
+    std::vector<double> all = errors_of_times(observations, limits, constants);
+    for (const auto& member : DeviceConstants::members())
+      all.push_back(member.prior_weight * std::log(constants.*member.pointer / start.*member.pointer));
+    return all;
+  }
+};
 
 double sum_of_squares(const std::vector<double>& values) {
   return std::inner_product(values.begin(), values.end(), values.begin(), 0.0);
@@ -65,14 +79,14 @@ struct NormalEquations {
   Matrix matrix{};
   Vector descent{};
 
-  NormalEquations(const std::vector<Observation>& observations, const DeviceLimits& limits,
-                  const DeviceConstants& constants, const std::vector<double>& at) {
+  NormalEquations(const Residuals& residuals, const DeviceConstants& constants,
+                  const std::vector<double>& at) {
     constexpr double difference = 1e-5;
     std::array<std::vector<double>, count> jacobian;
     for (std::size_t k = 0; k < count; ++k) {
       Vector step{};
       step[k] = difference;
-      jacobian[k] = residuals(observations, limits, moved(constants, step));
+      jacobian[k] = residuals(moved(constants, step));
       for (std::size_t i = 0; i < at.size(); ++i) jacobian[k][i] = (jacobian[k][i] - at[i]) / difference;
     }
     for (std::size_t a = 0; a < count; ++a) {
@@ -87,7 +101,7 @@ struct NormalEquations {
 
 double log_error(const std::vector<Observation>& observations, const DeviceLimits& limits,
                  const DeviceConstants& constants) {
-  const std::vector<double> all = residuals(observations, limits, constants);
+  const std::vector<double> all = errors_of_times(observations, limits, constants);
   return all.empty() ? 0 : std::sqrt(sum_of_squares(all) / static_cast<double>(all.size()));
 }
 
@@ -95,11 +109,12 @@ DeviceConstants fit_constants(const std::vector<Observation>& observations, cons
                               const DeviceConstants& start) {
   constexpr int max_iterations = 200;
   constexpr double max_damping = 1e9, min_damping = 1e-12, largest_step = 0.5;
+  const Residuals residuals{observations, limits, start};
   DeviceConstants best = start;
-  std::vector<double> at = residuals(observations, limits, best);
+  std::vector<double> at = residuals(best);
   double damping = 1e-2;
   for (int iteration = 0; iteration < max_iterations && damping < max_damping; ++iteration) {
-    const NormalEquations equations(observations, limits, best, at);
+    const NormalEquations equations(residuals, best, at);
     bool better = false;
     while (!better && damping < max_damping) {
       Matrix damped = equations.matrix;
@@ -107,7 +122,7 @@ DeviceConstants fit_constants(const std::vector<Observation>& observations, cons
       Vector step = solve(damped, equations.descent);
       for (double& each : step) each = std::clamp(each, -largest_step, largest_step);
       const DeviceConstants next = moved(best, step);
-      std::vector<double> there = residuals(observations, limits, next);
+      std::vector<double> there = residuals(next);
       better = sum_of_squares(there) < sum_of_squares(at);
       if (better) {
         best = next;

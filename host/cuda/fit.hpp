@@ -20,9 +20,10 @@ struct Observation {
 double log_error(const std::vector<Observation>& observations, const DeviceLimits& limits,
                  const DeviceConstants& constants);
 
-/// The constants with the smallest log_error(), searched from `start` by the method of Levenberg and
-/// Marquardt on the logarithms of constants and times. A constant that no observation depends on keeps its
-/// value.
+/// The constants that fit the times best, searched from `start` by the method of Levenberg and Marquardt on
+/// the logarithms of constants and times. Minimizes the squares of log(estimate / measured), and for each
+/// constant the square of prior_weight · log(constant / start). A constant that the times do not determine
+/// stays near `start`.
 DeviceConstants fit_constants(const std::vector<Observation>& observations, const DeviceLimits& limits,
                               const DeviceConstants& start);
 

@@ -33,6 +33,7 @@ void add_resident(const Spec& spec, const DeviceLimits& limits, bool bf16, const
                   std::vector<Candidate>& candidates, std::string& reason) {
   const std::size_t begin = candidates.size();
   for (const ResidentShape& shape : shapes_that_fit(spec, bf16, limits, kind, reason)) {
+    if (options.shape && *options.shape != shape) continue;
     const Candidate candidate = at_cheapest_interval(execution, shape, model, options.intervals);
     Candidate* last = candidates.size() > begin ? &candidates.back() : nullptr;
     if (last == nullptr || last->shape.forward.columns != shape.forward.columns) {
@@ -90,6 +91,8 @@ ExecutionChoice choose_at(const Spec& spec, Sizes sizes, const DeviceLimits& lim
   for (const auto& [execution, kind] : resident) {
     std::string reason;
     add_resident(spec, limits, sizes.bf16, model, options, execution, kind, choice.candidates, reason);
+    const bool left_out = options.shape && reason.empty() && choice.candidates.back().execution != execution;
+    if (left_out) reason = "another shape is wanted";
     if (reason.empty()) continue;
     if (options.wanted == execution) {
       throw_error(ErrorCode::unsupported, "options.execution", "one that fits spec and device",

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct PlannerOptions {
   std::vector<std::int64_t> intervals = {1};  ///< between checkpoints, from which the planner chooses
   bool bits_differ = false;                   ///< between executions: choose as for nominal_sizes
   DeviceConstants constants;
+  std::optional<ResidentShape> shape = {};  ///< the only one that a resident execution may have
 };
 
 /// The sizes that decide if T and B must not.

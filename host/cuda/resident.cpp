@@ -7,6 +7,31 @@
 #include "rules/columns.hpp"
 
 namespace plasticity::cuda {
+namespace {
+
+/// Clusters of that many blocks that the current device can run at once, if a block fills a multiprocessor.
+int clusters_at_once(int blocks) {
+  constexpr NetworkTraits network{.N = 512,
+                                  .P = 512,
+                                  .rule = Rule::hard_clip,
+                                  .kept = false,
+                                  .feedforward = false,
+                                  .lstm = false,
+                                  .eligible = false,
+                                  .softmax = false,
+                                  .modulated = false,
+                                  .reads_cell = false};
+  GroupShape shape;  // 128 KiB of weights
+  shape.kind = GroupKind::cluster;
+  shape.blocks = blocks;
+  shape.thread = ThreadShape::rows_16x4;
+  shape.rows = 16;
+  shape.share_bits = 5;
+  return static_cast<int>(kernels_of({.cell = Cell::rnn, .rule = Rule::hard_clip, .neurons = 512})
+                              .max_forward_groups(network, Eligibility::none, shape));
+}
+
+}  // namespace
 
 DeviceLimits DeviceLimits::of_device(int index) {
   const auto attribute = [&](cudaDeviceAttr which) {
@@ -24,12 +49,19 @@ DeviceLimits DeviceLimits::of_device(int index) {
   std::size_t free_bytes = 0, total = 0;
   check(cudaMemGetInfo(&free_bytes, &total), "cudaMemGetInfo");
   limits.memory_bytes = static_cast<std::int64_t>(total);
+  // kHz, and bits that move twice per clock.
+  const double rate =
+      attribute(cudaDevAttrMemoryClockRate) * 1e-3 * attribute(cudaDevAttrGlobalMemoryBusWidth) / 4;
+  if (rate > 0) limits.memory_rate = rate;
+  for (std::size_t k = 0; k < limits.clusters.size() && (2 << k) <= limits.cluster_blocks; ++k)
+    limits.clusters[k] = clusters_at_once(2 << k);
   return limits;
 }
 
-ExecutionChoice CudaPlan::choose(DeviceLimits limits) const {
-  const PlannerOptions options =
+ExecutionChoice CudaPlan::choose(DeviceLimits limits, const std::optional<ResidentShape>& shape) const {
+  PlannerOptions options =
       planner_options(spec_, options_, limits, [&](std::int64_t interval) { return tape_bytes(interval); });
+  options.shape = shape;
   while (true) {
     ExecutionChoice choice =
         choose_execution(spec_, {options_.batch, options_.steps, bf16()}, limits, options);

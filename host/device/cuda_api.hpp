@@ -30,6 +30,7 @@ struct CudaApi {
   /// no GPU.
   std::string (*estimates)(const Spec& spec, const PlanOptions& options, const std::string& gpu);
   Tuning (*tune)(int index, double seconds);
+  Tuning (*fit)(const std::string& path);  // of the times in a tuning file; needs no GPU
   void* (*allocate)(int index, std::size_t bytes);
   void (*release)(int index, void* data) noexcept;
   void (*copy)(int index, Stream stream, void* to, const void* from, std::size_t bytes);

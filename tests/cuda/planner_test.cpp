@@ -34,10 +34,8 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
     Execution on_a100, on_h100, on_b200, on_rtx3050_laptop;
   };
   using enum Execution;
-  for (const Expected& e :
-       {Expected{1, cta, cta, cta, cta}, Expected{64, cta, cta, cta, cta},
-        Expected{100, grid, cluster, cluster, graph}, Expected{200, grid, cluster, cluster, graph},
-        Expected{4000, graph, graph, graph, graph}}) {
+  for (const Expected& e : {Expected{1, cta, cta, cta, cta}, Expected{200, graph, cluster, cluster, graph},
+                            Expected{4000, graph, graph, graph, graph}}) {
     EXPECT_EQ(choose(e.neurons, a100).execution, e.on_a100) << e.neurons;
     EXPECT_EQ(choose(e.neurons, h100).execution, e.on_h100) << e.neurons;
     EXPECT_EQ(choose(e.neurons, b200).execution, e.on_b200) << e.neurons;
@@ -46,20 +44,34 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
 }
 
 TEST(CudaPlanner, DistributesTheColumns) {
-  const ExecutionChoice small = choose(64, h100);
+  const ExecutionChoice small = choose(64, h100, {30, 100}, Execution::cta);
   EXPECT_EQ(small.shape.blocks, 1);
   EXPECT_TRUE(small.shape.traits().in_registers);
   EXPECT_EQ(small.groups, 30);
-  const ExecutionChoice middle = choose(200, h100);
-  EXPECT_EQ(middle.shape.blocks, 4);
-  EXPECT_EQ(middle.shape.columns, 64);
+  const ExecutionChoice middle = choose(200, h100, {30, 100}, Execution::cluster);
+  EXPECT_LE(middle.shape.blocks, 8);
+  EXPECT_GE(middle.shape.blocks * middle.shape.columns, 200);
   EXPECT_TRUE(middle.shape.traits().in_registers);
   const ExecutionChoice whole = choose(1000, h100, {1, 106});
   EXPECT_EQ(whole.shape.blocks, 125);
   EXPECT_EQ(whole.shape.columns, 8);
   EXPECT_EQ(whole.groups, 1);
-  EXPECT_EQ(choose(200, rtx3050_laptop, {30, 100}, Execution::grid).groups,
-            2);  // 7 of 16 multiprocessors each
+  const ExecutionChoice few = choose(200, rtx3050_laptop, {30, 100}, Execution::grid);
+  EXPECT_EQ(few.groups, 16 / few.shape.blocks);
+}
+
+// The planner may be restricted to one shape.
+TEST(CudaPlanner, TakesOnlyAGivenShape) {
+  std::string reason;
+  for (const ResidentShape& shape : shapes_that_fit(network_of(200), false, h100, GroupKind::grid, reason)) {
+    const ExecutionChoice choice =
+        choose_execution(network_of(200), {30, 100}, h100,
+                         {.wanted = Execution::grid, .intervals = {1, 10}, .constants = {}, .shape = shape});
+    EXPECT_TRUE(choice.candidates[choice.chosen].shape == shape);
+    EXPECT_THROW(choose_execution(network_of(200), {30, 100}, h100,
+                                  {.wanted = Execution::cluster, .constants = {}, .shape = shape}),
+                 Error);
+  }
 }
 
 // B decides between a launch per step, which takes all elements at once, and a grid, which takes them in

@@ -107,12 +107,22 @@ def times(mode=None):
     return 0
 
 
+def tune():
+    if BEHAVIOUR == "slow":
+        use_all_time()
+    if BAD:
+        crash()
+    pathlib.Path(WORDS[1]).write_text('{"format": "plasticity tuning 2"}', encoding="utf-8")
+    say(f"launch 3\n8 times; error of the estimates 9 %, built in 12 %\n{WORDS[1]}: set PLASTICITY_TUNING")
+    return 0
+
+
 def plasticity():
     if WORDS == ["info"]:
         return 0
     if BEHAVIOUR == "dead":
         crash()
-    return verify() if WORDS[0] == "verify" else times()
+    return {"verify": verify, "tune": tune}.get(WORDS[0], times)()
 
 
 def gpu_operations():

@@ -83,7 +83,7 @@ class StandIns(unittest.TestCase):
 
     def assert_few_files(self, out):
         files = [file for file in (self.path / out).rglob("*") if file.is_file()]
-        self.assertLessEqual(len(files), 8, files)
+        self.assertLessEqual(len(files), 10, files)
         self.assertTrue(all(file.parent == self.path / out for file in files), files)
 
     def test_good_programs_pass_every_profile(self):
@@ -97,6 +97,9 @@ class StandIns(unittest.TestCase):
             if profile == "figures":
                 self.assertEqual(len(results["times"]), 13 * 6 * 2)
                 self.assertEqual(len(results["peers"]), 13 * 4)
+            if profile == "deep":
+                self.assertEqual(results["tune"]["summary"], "8 times; error of the estimates 9 %, built in 12 %")
+                self.assertTrue((self.path / "good-deep/tuning.json").exists())
             saved = subprocess.run([sys.executable, self.kit / "run", "--table", self.path / f"good-{profile}/{profile}.json"],
                                    capture_output=True, text=True, check=False)
             self.assertEqual(saved.returncode, 0, saved.stderr)
@@ -153,6 +156,8 @@ class StandIns(unittest.TestCase):
         self.assertEqual(len(results["sanitizers"]["racecheck"]["tests"]), 5)
         self.assertEqual([entry["launches"] for entry in results["ncu"]], [{"k(int)": {"dram__bytes.sum": 1024.0}}] * 4)
         self.assertEqual(results["parts"]["ncu"]["status"], "failed")
+        self.assertEqual(results["parts"]["tune"]["status"], "crashed")
+        self.assertFalse((self.path / "bad-deep/tuning.json").exists())
         self.assertTrue(results["times"])
 
     def test_the_limits_hold_when_programs_take_all_the_time_they_get(self):
@@ -193,6 +198,15 @@ class StandIns(unittest.TestCase):
         if not shutil.which("compute-sanitizer") and not pathlib.Path("/usr/local/cuda/bin/compute-sanitizer").exists():
             self.assertEqual((code, results["parts"]["sanitizers"]["status"]), (1, "missing"))
             self.assertIn("no compute-sanitizer", output)
+
+    def test_some_parts_of_a_profile_run_alone(self):
+        code, output, results, _ = self.run_profile("deep", "good", "parts", "--parts", "tune,exchange")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(list(results["parts"]), ["kit", "exchange", "tune"])
+        done = subprocess.run([sys.executable, self.kit / "run", "deep", "--parts", "exchange,peers"], capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--parts: expected sanitizers, ncu, exchange, measurements, tune, operations, got peers", done.stderr)
 
     def test_wrong_arguments_are_refused(self):
         for words in (["second"], [], ["first", "--seconds", "0"], ["first", "--limit", "x"]):

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <span>
 
+#include "base/throw_error.hpp"
 #include "device/cuda_api.hpp"
 #include "io/atomic_file.hpp"
 #include "tool/cli/commands.hpp"
@@ -8,9 +9,17 @@
 namespace plasticity::cli {
 namespace {
 
-void write_tuning(const std::string& path, double seconds) {
-  const Device device = Device::cuda();
-  const Tuning tuning = cuda_api()->tune(device.index(), seconds);
+Tuning tuning_of(const std::string& measured, double seconds) {
+  if (measured.empty()) {
+    const Device device = Device::cuda();
+    return cuda_api()->tune(device.index(), seconds);
+  }
+  if (cuda_api() == nullptr)
+    throw_error(ErrorCode::unsupported, "--fit", "a build with the CUDA library", "one without");
+  return cuda_api()->fit(measured);
+}
+
+void write_tuning(const std::string& path, const Tuning& tuning) {
   io::AtomicFile file(path);
   file.write(std::as_bytes(std::span(tuning.file)));
   file.commit();
@@ -21,7 +30,8 @@ void write_tuning(const std::string& path, double seconds) {
 
 void add_tune(CLI::App& app, int& exit_code) {
   const auto path = std::make_shared<std::string>();
-  const auto seconds = std::make_shared<double>(60);
+  const auto measured = std::make_shared<std::string>();
+  const auto seconds = std::make_shared<double>(40);
   CLI::App* command = app.add_subcommand("tune",
                                          "Times the library on this machine's GPU and writes the constants "
                                          "with which a plan chooses its kernels (PLASTICITY_TUNING)");
@@ -29,8 +39,10 @@ void add_tune(CLI::App& app, int& exit_code) {
   command->add_option("--seconds", *seconds, "Time spent on measurements")
       ->check(CLI::Range(1.0, 3600.0))
       ->capture_default_str();
-  command->callback([path, seconds, &exit_code] {
-    write_tuning(*path, *seconds);
+  command->add_option("--fit", *measured,
+                      "Fits the constants to the times in this file of an earlier run instead; needs no GPU");
+  command->callback([path, measured, seconds, &exit_code] {
+    write_tuning(*path, tuning_of(*measured, *seconds));
     exit_code = 0;
   });
 }

@@ -1,4 +1,6 @@
 // The limits that a device reports itself: clusters that it rejects, registers.
+#include <algorithm>
+
 #include "cuda/cuda_plan.hpp"
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
@@ -58,14 +60,21 @@ TEST(CudaClusters, AFaultIsAnError) {
 // memory it needs.
 TEST(CudaClusters, RegistersLimitTheElementsUnderWay) {
   simt::run([] {
-    const auto way = [](std::int64_t neurons, int multiprocessors) {
+    const auto way = [](int multiprocessors) {
       simt::runtime::set_device(9, 0, multiprocessors);
-      return cuda::CudaPlan({.neurons = neurons}, {.steps = 9, .batch = 500, .device = Device::cuda()})
+      const Spec spec{.neurons = 64};
+      std::string reason;
+      const auto shapes =
+          cuda::shapes_that_fit(spec, false, cuda::DeviceLimits::of_device(0), cuda::GroupKind::cta, reason);
+      const auto shape = std::find_if(shapes.begin(), shapes.end(),
+                                      [](const auto& each) { return each.forward.threads() == 256; });
+      return cuda::CudaPlan(spec,
+                            {.steps = 9, .batch = 500, .device = Device::cuda(), .execution = Execution::cta},
+                            *shape)
           .describe();
     };
-    EXPECT_NE(way(64, 1).find("256 threads per element, 1 elements at once"), std::string::npos)
-        << way(64, 1);
-    EXPECT_NE(way(64, 132).find(", 132 elements at once"), std::string::npos) << way(64, 132);
+    EXPECT_NE(way(1).find("256 threads per element, 1 elements at once"), std::string::npos) << way(1);
+    EXPECT_NE(way(132).find(", 132 elements at once"), std::string::npos) << way(132);
   });
 }
 

@@ -50,6 +50,8 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxGridDimY:
     case cudaDevAttrMaxGridDimZ: *value = 65535; break;
     case cudaDevAttrL2CacheSize: *value = 50 << 20; break;
+    case cudaDevAttrMemoryClockRate: *value = 2619000; break;  // kHz, of an H100
+    case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
     case cudaDevAttrWarpSize: *value = 32; break;
     case cudaDevAttrCooperativeLaunch: *value = 1; break;
     case cudaDevAttrClusterLaunch: *value = model.major >= 9; break;
