@@ -62,21 +62,31 @@ def width_of(instruction):
 
 def space_of(instruction):
     """The space of a load or store: "load" (global or generic), "half load" (the same, 2 bytes), "weights" (read-only
-    global), "store", "shared load", "shared store"; or None for any other instruction, and for loads of flags (1 byte).
+    global), "store", "shared load", "shared store", "copy" (from global to shared memory); or None for any other
+    instruction, and for loads of flags (1 byte).
 
     >>> from listing import parse_instruction as parse
     >>> [space_of(parse(f"/*0000*/ {text} ;")) for text in ("LDG.E.NA.128.CONSTANT R8, desc[UR8][R2.64]",
     ...     "LD.E R1, desc[UR4][R2.64]", "LDG.E.U16 R1, desc[UR4][R2.64]", "STS [R1], R2", "FADD R1, R1, R1",
     ...     "LDG.E.U8 R1, desc[UR4][R2.64]")]
     ['weights', 'load', 'half load', 'shared store', None, None]
+
+    The compiler puts loads that are never done before copies. They move nothing, but take their turn at the scheduler.
+
+    >>> [space_of(parse(f"/*0000*/ {text} ;")) for text in ("@!PT LDS RZ, [RZ]",
+    ...     "@P0 LDGSTS.E.BYPASS.128 [R10+0xc000], desc[UR26][R70.64]")]
+    [None, 'copy']
     """
     name = instruction.name
+    if instruction.predicate == "!PT":
+        return None
     if name in ("LDG", "LD"):
         width = width_of(instruction)
         if width < 4:
             return "half load" if width == 2 else None
         return "weights" if "CONSTANT" in instruction.suffixes else "load"
-    return {"STG": "store", "ST": "store", "LDS": "shared load", "STS": "shared store"}.get(name)
+    return {"STG": "store", "ST": "store", "LDS": "shared load", "STS": "shared store",
+            "LDGSTS": "copy"}.get(name)
 
 
 _REGISTER = re.compile(r"\bR(\d+)\b")
@@ -90,12 +100,16 @@ def registers_of(instruction):
     ({8, 9, 10, 11}, {2})
     >>> registers_of(parse("/*0000*/ STG.E.128 desc[UR8][R2.64], R8 ;"))
     (set(), {2, 8, 9, 10, 11})
+    >>> registers_of(parse("/*0000*/ LDGSTS.E.BYPASS.128 [R10+0xc000], desc[UR26][R70.64] ;"))
+    (set(), {10, 70})
     """
     registers = [int(number) for number in _REGISTER.findall(instruction.operands)]
     space = space_of(instruction)
     count = max(width_of(instruction) // 4, 1)
     if space is None:
         return set(registers[:1]), set(registers[1:])
+    if space == "copy":
+        return set(), set(registers)
     if space.endswith("load") or space == "weights":
         return set(range(registers[0], registers[0] + count)) if registers else set(), set(registers[1:])
     stored = set(range(registers[-1], registers[-1] + count)) if registers else set()

@@ -9,6 +9,7 @@ import re
 
 STEP_THREADS, RESIDENT_THREADS = 256, 512
 REPLAYED = 8  # connections per thread of a replay
+MOST_ELEMENTS = 2  # batch elements of a step kernel's block
 # The thread shapes of the resident kernels that are counted (kernels/resident/shape.hpp): {enumerator: columns}, {columns:
 # rows}.
 SHAPES, SHAPE_ROWS = {"rows_8x4": 4, "rows_32x1": 1}, {4: 8, 1: 32}
@@ -45,30 +46,37 @@ class Pass:
 
 def _elements(v):
     """Batch elements that share the loads of w and alpha (kernels/step/tuning.hpp)."""
-    return 2 if v.columns > 1 and not v.eligible else 1
+    return MOST_ELEMENTS if v.columns > 1 and not v.eligible else 1
+
+
+def _copied(rows):
+    """The bytes of rows that are copied ahead: a thread loads from shared memory what it copied there."""
+    return {"copy": sum(rows.values()), "shared load": sum(rows.values()), "weights": 0}
 
 
 def _step_forward(v):
     """Trace read and stored per batch element, w and alpha, and x of this step and of the one before as read-only loads.
-    With V > 1 the rows were copied into shared memory (kernels/step/ahead.cuh). With a checkpoint in bf16 a pass has one
-    element, and stores a copy."""
+    With V > 1 as many bytes are copied ahead into shared memory and loaded from there (kernels/step/ahead.cuh). With a
+    checkpoint in bf16 a pass has one element, and stores the traces in bf16 too."""
     traces = 2 if v.eligible else 1
     halves = v.precision == "bf16"
     elements = 1 if halves else _elements(v)
     rows, x = {"load": elements * traces * 4 * v.columns, "weights": 8 * v.columns}, elements * 8
     if v.columns > 1:
-        rows = {"shared load": sum(rows.values()), "weights": 0}
+        rows = _copied(rows)
     passes = [Pass({**rows, "weights": rows["weights"] + x, "store": elements * traces * v.columns * (6 if halves else 4)},
                    elements * v.columns)]
-    if v.cell == "lstm":  # the loop of the gates' products, once for each of i, f and o: its weights and h
-        passes.append(Pass({"weights": 4 * v.columns + _elements(v) * 4}, _elements(v) * v.columns, times=3))
+    if v.cell == "lstm":
+        # The loop of the gates' products, once for each of i, f and o: its weights, and h of as many elements as a block
+        # can have. A block with one element computes its products twice.
+        passes.append(Pass({"weights": 4 * v.columns + MOST_ELEMENTS * 4}, _elements(v) * v.columns, times=3))
     return passes
 
 
 def _step_backward(v):
     """Per batch element: trace and its gradient read, the gradient stored. w and alpha, and x of two steps as read-only
-    loads. With V > 1 and a tape in f32 the rows were copied into shared memory (kernels/step/ahead.cuh). One of the row's
-    sums is stored by each thread per iteration. A tape in bf16 is read at two steps."""
+    loads. With V > 1 and a tape in f32 the rows are copied ahead, as in forward. One of the row's sums is stored by each
+    thread per iteration. A tape in bf16 is read at two steps."""
     traces, elements = 2 if v.eligible else 1, _elements(v)
     gradients = traces * 4 * v.columns
     recorded = gradients if v.precision == "f32" else (traces + 1) * 2 * v.columns
@@ -78,7 +86,7 @@ def _step_backward(v):
     rows = {"load": elements * (gradients + (0 if halves else recorded)), "half load": recorded if halves else 0,
             "weights": 8 * v.columns}
     if v.columns > 1 and v.precision == "f32":
-        rows = {"shared load": sum(rows.values()), "weights": 0}
+        rows = _copied(rows)
     passes = [Pass({**rows, "weights": rows["weights"] + elements * 8, "store": elements * gradients + sums},
                    elements * v.columns)]
     if v.cell == "lstm":  # the gates' part of the row's sums

@@ -4,7 +4,8 @@ import sys
 import classes
 import predict
 
-_SHORT = {"load": "ld", "half load": "ld", "weights": "ro", "store": "st", "shared load": "lds", "shared store": "sts"}
+_SHORT = {"load": "ld", "half load": "ld", "weights": "ro", "store": "st", "shared load": "lds", "shared store": "sts",
+          "copy": "copy"}
 
 
 def bytes_by_width(moved):
@@ -42,7 +43,7 @@ def table(costs):
     found = [cost for cost in costs if cost.bytes is not None]
     if found:
         lines += ["", "bytes per connection @ bytes of an access; ld: global or generic load, ro: read-only load, st: store, "
-                  "lds, sts: shared load, store"]
+                  "lds, sts: shared load, store, copy: from global to shared memory"]
         lines += _aligned([[str(cost.variant), bytes_by_width(cost.bytes)] for cost in found])
     lines += [f"{cost.variant}: {cost.reason}" for cost in costs if cost.reason]
     return lines
