@@ -15,7 +15,7 @@ inline const std::map<std::string, KernelResources> library_kernels{
     {"ForwardStep", {128, 8320}},
     {"Replay", {104, 0}},
     {"ResidentBackward", {255, 0, true}},
-    {"ResidentForward", {240, 0, true}},
+    {"ResidentForward", {246, 0, true}},
     {"Segment", {96, 0}},
 };
 
