@@ -191,7 +191,7 @@ TEST(CudaUnderTheExecutor, FallsBackToNextExecution) {
     return execution;
   };
   EXPECT_EQ(chosen(20, 9), Execution::cta);
-  EXPECT_EQ(chosen(200, 9), Execution::cluster);
+  EXPECT_EQ(chosen(100, 9), Execution::cluster);
   EXPECT_EQ(chosen(1000, 9), Execution::grid);
   EXPECT_EQ(chosen(4000, 9), Execution::graph);
   EXPECT_EQ(chosen(4000, 1), Execution::step);
@@ -208,13 +208,13 @@ TEST(CudaUnderTheExecutor, ASampleAloneHasTheSameBitsInAnotherExecution) {
                   .rate = Rate::fan_out,
                   .alpha = Granularity::connection,
                   .neurons = 140};
-  const TestCase problem = make_test_case(spec, 4, 4, 87), one = alone(problem, 3);
+  const TestCase problem = make_test_case(spec, 12, 4, 87), one = alone(problem, 3);
   Buffers<float> batch(problem), single(one);
   Execution of_batch{}, of_single{};
   simt::run([&] {
     simt::runtime::set_device(8, 0, 8);
     const auto chosen = [&](std::int64_t B) {
-      return Plan(spec, {.steps = 4, .batch = B, .device = Device::cuda()}).execution();
+      return Plan(spec, {.steps = 12, .batch = B, .device = Device::cuda()}).execution();
     };
     of_batch = chosen(4);
     of_single = chosen(1);
