@@ -11,15 +11,16 @@
 namespace plasticity::cuda {
 namespace {
 
-constexpr int schedulers = 4;          // of a multiprocessor; each issues one warp instruction per clock
-constexpr int threads_at_once = 2048;  // per multiprocessor
-constexpr int reserved_shared = 1024;  // bytes of shared memory that CUDA reserves per block
-constexpr int replay_connections = 8;  // per thread of a replay
-constexpr int launches_beside = 3;     // forward: the state, the input currents, the last update
-constexpr int launches_after = 8;      // backward: products and sums
-constexpr double trace_value = 4;      // bytes; of a gradient too
-constexpr double rounded_value = 2;    // bytes on a bfloat16 tape
-constexpr double gate_bytes = 12;      // of an LSTM's gate weights per connection
+constexpr int schedulers = 4;             // of a multiprocessor; each issues one warp instruction per clock
+constexpr int threads_at_once = 2048;     // per multiprocessor
+constexpr int reserved_shared = 1024;     // bytes of shared memory that CUDA reserves per block
+constexpr int replay_connections = 8;     // per thread of a replay
+constexpr int launches_beside = 3;        // forward: the state, the input currents, the last update
+constexpr int launches_after = 8;         // backward: products and sums
+constexpr double blocks_exponent = 0.65;  // so n blocks of a multiprocessor take n^0.65 times as long
+constexpr double trace_value = 4;         // bytes; of a gradient too
+constexpr double rounded_value = 2;       // bytes on a bfloat16 tape
+constexpr double gate_bytes = 12;         // of an LSTM's gate weights per connection
 /// A step kernel with one column per thread, relative to four (counted for hard_clip).
 constexpr double narrow_forward = 2.6, narrow_backward = 4.3;
 /// A row of an LSTM in a step kernel, relative to that of another cell: it loads the weights of three gates
@@ -142,8 +143,11 @@ double CostModel::replay_of_alpha() const {
   const double instructions = counts_.replay[sizes_.bf16 ? 1 : 0];
   const double blocks = static_cast<double>(replay_blocks(groups, spec_.neurons, P));
   const double waves = ceil_div(blocks, double{forward_blocks} * limits_.multiprocessors);
-  return overlapped({issue(instructions), waves * ceil_div(B_, static_cast<double>(groups)) * instructions *
-                                              replay_connections * constants_.warp_gap});
+  // A replay's rate of instructions is that of the replays in a resident kernel.
+  const double rate = constants_.resident_backward_rate;
+  return overlapped({issue(instructions) * constants_.issue_rate / rate,
+                     waves * ceil_div(B_, static_cast<double>(groups)) * instructions * replay_connections *
+                         constants_.warp_gap});
 }
 
 double CostModel::replay_of_segments(std::int64_t K) const {
@@ -227,11 +231,12 @@ double CostModel::resident_steps(const Resident& run) const {
   const double connections = static_cast<double>(shape.rows) * shape.traits().columns;  // per thread
   const double instructions = connections * run.instructions, warps = shape.threads() / 32;
   const double waits = run.waits + (looped ? ceil_div(shape.rows, loads_in_flight) : 0);
-  const double pass = (looped ? instructions * constants_.warp_gap : warps * instructions / run.rate) +
-                      waits * constants_.l2_latency;
-  // The blocks of a multiprocessor share its issue slots.
-  const double issue =
-      ceil_div(running, limits_.multiprocessors) * warps * instructions / constants_.issue_rate;
+  // The blocks of a multiprocessor share its issue slots, and hide part of each other's waits.
+  const double blocks = ceil_div(running, limits_.multiprocessors), work = warps * instructions;
+  const double pass =
+      (looped ? instructions * constants_.warp_gap : std::pow(blocks, blocks_exponent) * work / run.rate) +
+      waits * constants_.l2_latency;
+  const double issue = blocks * work / constants_.issue_rate;
   const double share = run.groups * P_ * N_;  // connections in progress
   const double l2_bytes = run.l2_bytes + (looped ? weight_bytes() : 0);
   return ceil_div(B_, run.groups) * (run.outside + modulator() + run.barriers * barrier(shape) +

@@ -17,21 +17,21 @@ struct DeviceConstants {
   double kernel_gap = 0.54;                ///< measured: from one kernel to the next in a graph
   double stream_gap = 0.919;               ///< a kernel in a stream takes that much longer than in a graph
   double issue_rate = 7920;                ///< calculated: warp instructions of a multiprocessor, 4 per clock
-  double warp_gap = 0.00469;               ///< between two instructions of one warp in a loop
+  double warp_gap = 0.00453;               ///< between two instructions of one warp in a loop
   double l2_rate = 62000;                  ///< measured: bytes from L2 of a multiprocessor
   double memory_share = 0.82;              ///< measured: of the memory's rate that a copy reaches
-  double l2_latency = 0.417;               ///< of a load from L2 in a pass
-  double step_forward_outside = 2.43;      ///< a step kernel outside its pass, and the gap before it
-  double step_backward_outside = 6.34;     ///< as above
-  double step_wait = 0.244;                ///< a thread of a step kernel waits for loaded rows
-  double step_row = 0.258;                 ///< a thread of a step kernel, per row
-  double resident_forward_rate = 3450;     ///< warp instructions of a multiprocessor in a pass
-  double resident_backward_rate = 2580;    ///< as above
-  double resident_forward_outside = 1.41;  ///< a resident step outside its pass, without barrier
-  double resident_backward_outside = 3.24;  ///< as above
+  double l2_latency = 0.42;                ///< of a load from L2 in a pass
+  double step_forward_outside = 2.47;      ///< a step kernel outside its pass, and the gap before it
+  double step_backward_outside = 6.2;      ///< as above
+  double step_wait = 0.231;                ///< a thread of a step kernel waits for loaded rows
+  double step_row = 0.26;                  ///< a thread of a step kernel, per row
+  double resident_forward_rate = 3550;     ///< warp instructions of a multiprocessor in a pass
+  double resident_backward_rate = 2710;    ///< as above
+  double resident_forward_outside = 1.39;  ///< a resident step outside its pass, without barrier
+  double resident_backward_outside = 3.21;  ///< as above
   double cluster_barrier = 0.45;            ///< measured: a barrier of a cluster, with stores
-  double grid_barrier = 1.5;                ///< a barrier of a cooperative launch, with the exchange
-  double modulator = 0.00141;               ///< per neuron that the modulator reads
+  double grid_barrier = 1.55;               ///< a barrier of a cooperative launch, with the exchange
+  double modulator = 0.00147;               ///< per neuron that the modulator reads
 
   bool operator==(const DeviceConstants&) const = default;
 

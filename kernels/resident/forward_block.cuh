@@ -80,7 +80,7 @@ struct ForwardBlock {
   __device__ float* parts(int gate) const {
     return memory + layout.parts + gate * Place<shape>::warps * width;
   }
-  /// Of each column in the last step: post, and an external rate.
+  /// Post and an external rate of each column, of the last step.
   __device__ float* posts() const { return memory + layout.columns; }
   __device__ float* rates() const { return memory + layout.columns + width; }
   /// 0: weight, 1: bias of each column's rate.

@@ -211,7 +211,7 @@ enum OwnValue : int {
   own_dy,        ///< the upstream gradient of this step
   own_post_now,  ///< the activity of this step
   own_M_now,     ///< M of this step
-  own_read,      ///< what the modulator reads of this step: y or c
+  own_read,      ///< y or c of this step, the modulator's input
   own_v,         ///< the modulator's weight
   own_fan,       ///< the weight of the rate
   own_bias,      ///< its bias

@@ -1,5 +1,5 @@
 // The rows that a thread needs next, on their way from global to shared memory while it computes the present
-// one. A thread reads only what it has copied itself, so no barrier is needed.
+// one. A thread reads only its own copies, so no barrier is needed.
 #pragma once
 
 #include "step/block.cuh"

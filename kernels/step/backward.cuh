@@ -176,7 +176,7 @@ __device__ __forceinline__ void add_gate_rows(const BackwardStep& step, const Bl
   });
 }
 
-/// What the adjoint of a column's factors depends on, besides the sums over rows: the rate and y of the
+/// The inputs of the adjoint of a column's factors, besides the sums over rows: the rate and y of the
 /// column that a thread finishes. Each thread loads its own before the pass, and keeps them in shared memory.
 struct OwnUpdates {
   float rate[max_elements][tile_columns], y[max_elements][tile_columns];
@@ -248,7 +248,7 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
     finish_column_sums<form, kind>(step, element, block.tile, updates[0], da[warp_id()], sums[warp_id()]);
 }
 
-/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+/// Dynamic shared memory of a launch: the copies of a pass for one or for two elements.
 constexpr std::size_t backward_shared(Eligibility kind, Variant variant) {
   const auto bytes = [&](int elements) {
     return ahead_bytes(backward_streams(kind, elements), rows_ahead_backward(kind, elements));

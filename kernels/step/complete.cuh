@@ -59,7 +59,7 @@ __device__ inline float rate_of(const StepParams& p, float modulation, std::int6
   return 0;
 }
 
-/// What the rates of V neighbouring columns are computed from, besides M. load() only loads, so that the
+/// The inputs of the rates of V neighbouring columns, besides M. load() only loads, so that the
 /// loads overlap with others.
 template <int V>
 struct RateParts {

@@ -195,7 +195,7 @@ __global__ void __launch_bounds__(block_threads, forward_blocks)
   finish_block(step, block, at, current, parts);
 }
 
-/// Dynamic shared memory of a launch: what a pass for one or for two elements copies ahead.
+/// Dynamic shared memory of a launch: the copies of a pass for one or for two elements.
 constexpr std::size_t forward_shared(Eligibility kind, bool wide) {
   const auto bytes = [&](int elements) {
     return ahead_bytes(forward_streams(kind, elements), rows_ahead_forward(kind, elements));

@@ -86,7 +86,7 @@ __device__ __forceinline__ ElementPass<kind, V> prepare_pass(const ForwardStep& 
   return pass;
 }
 
-/// Loads what the factors of the pending update depend on, besides M.
+/// Loads the inputs of the factors of the pending update, besides M.
 template <Eligibility kind, int V>
 __device__ __forceinline__ RateParts<V> load_update(const ForwardStep& step, const ThreadTile<V>& at,
                                                     const ForwardElement& element,

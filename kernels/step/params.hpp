@@ -81,7 +81,7 @@ struct StepStateRecord {
   static constexpr int pending = 4;
 };
 
-/// Where a step's vectors and traces are: what its launch computes once for all blocks.
+/// The places of a step's vectors and traces, which its launch computes once for all blocks.
 struct StepPlaces {
   std::int64_t before, now, next;            // slots of the vectors before step t − 1, t and t + 1
   float *hebb_in, *eligibility_in;           // [B,P,N] the traces before step t − 1,

@@ -35,8 +35,8 @@ constexpr int forward_rows = 4;
 template <int V>
 constexpr int backward_rows = V == 1 ? 4 : 1;
 
-/// The matrices whose rows a thread copies ahead (step/ahead.cuh): traces, in backward their gradients, w and
-/// α.
+/// The number of matrices of which a thread copies rows ahead (step/ahead.cuh): traces, in backward also
+/// gradients, w and α.
 constexpr int forward_streams(Eligibility kind, int elements) {
   return elements * (kind == Eligibility::none ? 1 : 2) + 2;
 }

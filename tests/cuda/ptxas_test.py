@@ -18,9 +18,10 @@ FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) by
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)(?:, true)?\}\}')
-# Kernels that spill, architecture, kernel, bytes: resident backward in the shape for any number of rows (any_rows), by a few
-# bytes in the shapes for 512 threads, and with an eligibility trace in rows_16x4; resident forward of read_clipped for sm_80;
-# step backward, which copies its rows ahead. On a GPU the copies are worth more than the spills cost (bench/results/NOTES.md).
+# Kernels that spill: architecture, kernel, bytes. Resident backward spills in the shape for any number of rows (any_rows) and
+# with an eligibility trace in rows_16x4. In the shapes for 512 threads it spills a few bytes. Resident forward spills for
+# sm_80 with the form read_clipped. Step backward spills since it copies its rows ahead, and is faster than before on a GPU
+# (bench/results/NOTES.md).
 KNOWN = [
     (re.compile("sm_.0"), re.compile("resident_backward_kernel.*ThreadShapeE4E"), 120),
     (re.compile("sm_80"), re.compile("resident_backward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 32),

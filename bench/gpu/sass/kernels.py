@@ -50,7 +50,7 @@ def _elements(v):
 
 
 def _copied(rows):
-    """The bytes of rows that are copied ahead: a thread loads from shared memory what it copied there."""
+    """The bytes of rows that are copied ahead: a thread loads its copies from shared memory."""
     return {"copy": sum(rows.values()), "shared load": sum(rows.values()), "weights": 0}
 
 

@@ -265,7 +265,7 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
   command
       ->add_option("--estimate", options->gpu,
                    "Prints the planner's estimates for this GPU instead, which the machine need not have")
-      ->check(CLI::IsMember({"a100", "h100", "b200"}));
+      ->check(CLI::IsMember({"a100", "h100", "h200", "b200"}));
   command->add_option("--seconds", options->seconds, "Time spent on each direction")
       ->check(CLI::Range(0.0, 3600.0))
       ->capture_default_str();
