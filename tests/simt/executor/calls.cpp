@@ -13,6 +13,17 @@ void land(const AsyncCopy& copy) {
   std::memset(static_cast<char*>(copy.to) + copy.bytes - copy.zeros, 0, copy.zeros);
 }
 
+namespace {
+
+/// Whether the next copy lands when it begins. The threads share the dice, which is no race of theirs.
+bool lands_at_once() {
+  Quiet quiet;
+  ReadyQueue& dice = current_group->ready;
+  return dice.order() == Order::reverse || (dice.randomised() && dice.random() % 2 != 0);
+}
+
+}  // namespace
+
 namespace device {
 
 void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t zeros, Location where) {
@@ -24,8 +35,7 @@ void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t
   // It may land at once or as late as the program allows. Late shows a missing wait, early one that reuses
   // the buffer too soon: always late has hidden such a bug in every schedule tried.
   const AsyncCopy copy{shared, global, bytes, zeros};
-  ReadyQueue& dice = current_group->ready;
-  if (dice.order() == Order::reverse || (dice.randomised() && dice.random() % 2)) return land(copy);
+  if (lands_at_once()) return land(copy);
   Quiet quiet;
   self()->open_copies.push_back(copy);
 }
