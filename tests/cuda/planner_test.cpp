@@ -49,8 +49,8 @@ TEST(CudaPlanner, DistributesTheColumns) {
   EXPECT_TRUE(small.shape.traits().in_registers);
   EXPECT_EQ(small.groups, 30);
   const ExecutionChoice middle = choose(200, h100, {30, 100}, Execution::cluster);
-  EXPECT_LE(middle.shape.blocks, 8);
-  EXPECT_GE(middle.shape.blocks * middle.shape.columns, 200);
+  EXPECT_EQ(middle.shape.blocks, 4);
+  EXPECT_EQ(middle.shape.columns, 64);
   EXPECT_TRUE(middle.shape.traits().in_registers);
   const ExecutionChoice whole = choose(1000, h100, {1, 106});
   EXPECT_EQ(whole.shape.blocks, 125);
