@@ -42,6 +42,7 @@ class PLASTICITY_API Trainer {
  public:
   /// Throws Error(invalid_argument) if an option is out of range.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
+  explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
   ~Trainer();
   Trainer(Trainer&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
   Trainer& operator=(Trainer&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
