@@ -65,6 +65,11 @@ TEST(MovedFrom, Linear) {
   std::vector<float> x(2), y(3);
   expect_moved_from("linear", [&] { layer.forward(x, y); });
   expect_moved_from("linear", [&] { layer.backward(x, y, {}); });
+  io::TensorFile file;
+  expect_moved_from("linear", [&] { layer.parameters(); });
+  expect_moved_from("linear", [&] { layer.save(file); });
+  other.save(file);
+  expect_moved_from("linear", [&] { layer.load(file); });
   layer = std::move(other);
   layer.forward(x, y);
 }
