@@ -142,6 +142,11 @@ void names_and_batches(void) {
   OK(plasticity_network_batch(critic, &batch));
   OK(plasticity_network_infer(critic, 1, in, 3));
   CHECK(batch == 2 && memcmp(a, u, sizeof a) == 0 && near(y[3], tanh(4)));
+  OK(plasticity_network_reset_batch(critic, 2));
+  OK(plasticity_network_forward(critic, 1, in, 3));
+  const plasticity_argument back[] = {{"dy", &u_}, {"dinputs.u", &a_}};
+  OK(plasticity_network_backward(critic, back, 2));
+  CHECK(near(a[3], 4 * (1 - tanh(4) * tanh(4))));
   FAILS(plasticity_network_infer(critic, 1, of_one, 1), PLASTICITY_INVALID_ARGUMENT, "inputs.u.shape");
   OK(plasticity_network_state(critic, "y", &state));
   CHECK(state.shape[0] == 2 && ((float*)state.data)[3] == y[3]);
