@@ -138,7 +138,7 @@ struct NetworkImplementation {
   /// Runs one step in the step state. Otherwise as run().
   void run_step(Window<Real>& window, const BasicSequence<Real>& sequence, const Plan& p);
   void allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const;
-  /// Returns whether run_step() gives the bits of run().
+  /// Returns whether run_step() computes the bits of run().
   bool can_step(const BasicSequence<Real>& sequence, const Plan& p) const;
   void check_state_continues() const;
   void check_parameters_unchanged(const Window<Real>& window) const;

@@ -62,7 +62,7 @@ PLASTICITY_API void linear_backward(Device device, Stream stream, const LinearGr
 ///
 /// On a GPU the layer keeps W and b on the device. A call uploads them if an optimiser's step, load() or
 /// parameters() has been called since the last upload. Call parameters() again before you write to its views
-/// by other means: the next call then uploads what you wrote. With PLASTICITY_CHECKS=on in the environment of
+/// by other means: the next call then uploads W and b. With PLASTICITY_CHECKS=on in the environment of
 /// the constructor, a call whose W or b differ from those on the device throws Error(invalid_argument).
 class PLASTICITY_API Linear {
  public:
