@@ -94,7 +94,7 @@ TEST(CpuPlan, EmptySizesDoNotChangeTheState) {
 
 #if __has_include(<sys/mman.h>)
 
-/// A copy of `values` that ends where the memory of the process ends: a read beyond it is a fault.
+/// A copy of `values` that is followed by a page without access: a read beyond it is a fault.
 template <class Real>
 class AtTheEnd {
  public:

@@ -8,6 +8,7 @@
 
 #include "base/throw_error.hpp"
 #include "cuda/on_device.hpp"
+#include "cuda/there.hpp"
 #include "plasticity/error.hpp"
 #include "problems/episode.hpp"
 
@@ -17,53 +18,6 @@ namespace {
 constexpr std::int64_t B = 2;
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
 using Tensors = std::map<std::string, std::vector<float>>;
-
-/// A copy on the device, `shift` elements off its alignment, between canaries.
-template <class T>
-class There {
- public:
-  explicit There(const std::vector<T>& values, std::size_t shift = 0)
-      : size_(values.size()), at_(16 + shift), memory_(device_, (size_ + at_ + 16) * sizeof(T)) {
-    const std::vector<unsigned char> pattern(memory_.bytes(), 0xff);
-    copy(device_, {}, memory_.data(), pattern.data(), pattern.size());
-    copy(device_, {}, data(), values.data(), size_ * sizeof(T));
-  }
-  T* data() const { return static_cast<T*>(memory_.data()) + at_; }
-  std::vector<T> values() const {
-    std::vector<unsigned char> bytes(memory_.bytes());
-    copy(device_, {}, bytes.data(), memory_.data(), bytes.size());
-    const std::size_t begin = at_ * sizeof(T), end = begin + size_ * sizeof(T);
-    for (std::size_t k = 0; k < bytes.size(); ++k) {
-      if ((k < begin || k >= end) && bytes[k] != 0xff) {
-        ADD_FAILURE() << "written outside, at byte " << k;
-        break;
-      }
-    }
-    std::vector<T> values(size_);
-    if (size_ > 0) std::memcpy(values.data(), bytes.data() + begin, end - begin);
-    return values;
-  }
-
- private:
-  Device device_ = Device::cuda();
-  std::size_t size_, at_;
-  DeviceMemory memory_;
-};
-
-template <class T>
-void expect_near(const std::vector<T>& got, const std::vector<T>& want, const std::string& what) {
-  ASSERT_EQ(got.size(), want.size()) << what;
-  for (std::size_t k = 0; k < got.size(); ++k) {
-    if (std::isnan(want[k])) {
-      EXPECT_TRUE(std::isnan(got[k])) << what << ' ' << k;
-    } else if (std::isinf(want[k])) {
-      EXPECT_EQ(got[k], want[k]) << what << ' ' << k;
-    } else {
-      ASSERT_NEAR(got[k], want[k], 1e-5 * std::max<double>(1, std::abs(static_cast<double>(want[k]))))
-          << what << ' ' << k;
-    }
-  }
-}
 
 class CudaTraining : public CudaTest {
  protected:
@@ -119,62 +73,6 @@ TEST_F(CudaTraining, SquaredErrorMatchesTheCpu) {
     expect_the_error_of_the_cpu({.elements = 600'001, .shift = 1}, memory);  // more than the blocks at once
     expect_the_error_of_the_cpu({.elements = 700, .with_nan = true}, memory);
     expect_the_error_of_the_cpu({.elements = 700, .masked = false, .with_nan = true}, memory);
-  });
-}
-
-struct EntropyCase {
-  std::size_t rows, classes;
-  float scale = 1;
-  bool wants_gradient = true, with_nan = false, labelled = true;
-  std::size_t shift = 0;
-};
-
-void expect_the_entropy_of_the_cpu(const EntropyCase& c, const DeviceMemory& scratch) {
-  std::vector<float> logits = noise(c.rows * c.classes, 1), dlogits(logits.size(), 9);
-  for (float& logit : logits) logit *= c.scale;
-  if (c.with_nan) logits[c.classes] = nan;
-  std::vector<std::int64_t> labels(c.rows);
-  for (std::size_t row = 0; row < c.rows; ++row) {
-    labels[row] = c.labelled && row % 3 != 2 ? static_cast<std::int64_t>((7 * row + 1) % c.classes) : -1;
-  }
-  double loss = 5;
-  CrossEntropyArgs args{.rows = static_cast<std::int64_t>(c.rows),
-                        .classes = static_cast<std::int64_t>(c.classes),
-                        .logits = logits.data(),
-                        .labels = labels.data(),
-                        .dlogits = c.wants_gradient ? dlogits.data() : nullptr,
-                        .loss = &loss};
-  softmax_cross_entropy(Device::cpu(1), {}, args, {});
-  for (std::int64_t& label : labels) {  // no label, for a GPU
-    if (label < 0 && c.shift > 0) label = static_cast<std::int64_t>(c.classes);
-  }
-  const There<float> logits_there(logits, c.shift),
-      dlogits_there(std::vector<float>(logits.size(), 9), c.shift);
-  const There<std::int64_t> labels_there(labels, c.shift);
-  const There<double> loss_there({5.0});
-  args.logits = logits_there.data();
-  args.labels = labels_there.data();
-  if (c.wants_gradient) args.dlogits = dlogits_there.data();
-  args.loss = loss_there.data();
-  softmax_cross_entropy(Device::cuda(), {}, args, scratch.as<Scratch>());
-  const std::string what = str_cat(c.rows, " x ", c.classes);
-  expect_near(loss_there.values(), {loss}, what);
-  expect_near(dlogits_there.values(), dlogits, what);
-}
-
-TEST_F(CudaTraining, SoftmaxCrossEntropyMatchesTheCpu) {
-  on_device([&] {
-    const DeviceMemory memory = scratch();
-    for (const std::size_t rows : {0, 1, 2, 7, 8, 9, 67}) {
-      for (const std::size_t classes : {1, 2, 5, 31, 32, 33, 100}) {
-        expect_the_entropy_of_the_cpu({.rows = rows, .classes = classes}, memory);
-      }
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 40, .wants_gradient = false}, memory);
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 6, .scale = 120, .shift = 1}, memory);
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 6, .labelled = false}, memory);
-    }
-    expect_the_entropy_of_the_cpu({.rows = 8 * 4096 + 5, .classes = 2}, memory);  // more than the warps
-    expect_the_entropy_of_the_cpu({.rows = 20, .classes = 10, .with_nan = true}, memory);
   });
 }
 
