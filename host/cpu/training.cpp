@@ -1,6 +1,8 @@
 #include "training/elements.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "plan/cpu_training.hpp"
 
@@ -17,6 +19,26 @@ void squared_error(const SquaredErrorArgs& args) {
     args.dy[k] = counts(k) ? squared_gradient(scale, args.y[k], args.target[k]) : 0.0f;
   }
   if (args.loss != nullptr) *args.loss = sums.error * scale;
+}
+
+void softmax_cross_entropy(const CrossEntropyArgs& args) {
+  const std::span labels(args.labels, static_cast<std::size_t>(args.rows));
+  const auto width = static_cast<std::size_t>(args.classes);
+  const std::int64_t count = args.rows - std::count(labels.begin(), labels.end(), -1);
+  if (args.dlogits != nullptr) std::fill_n(args.dlogits, args.rows * args.classes, 0.0f);
+  double loss = 0;
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    if (labels[row] < 0) continue;
+    const std::span logits(args.logits + row * width, width);
+    SoftmaxRow softmax{*std::max_element(logits.begin(), logits.end()), 0};
+    for (const float logit : logits) softmax.sum += exp_below(logit, softmax.largest);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    loss += entropy_of(softmax, logits[label]);
+    for (std::size_t k = 0; args.dlogits != nullptr && k < width; ++k) {
+      args.dlogits[row * width + k] = entropy_gradient(softmax, logits[k], k == label, count);
+    }
+  }
+  if (args.loss != nullptr) *args.loss = count == 0 ? 0 : loss / static_cast<double>(count);
 }
 
 void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, double* norm) {

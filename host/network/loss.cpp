@@ -1,10 +1,7 @@
 #include "plasticity/loss.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/throw_error.hpp"
-#include "network/labels.hpp"
+#include "check/arguments.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
@@ -34,41 +31,22 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
   return loss;
 }
 
-std::size_t count_labels(std::span<const std::int64_t> labels, std::int64_t classes) {
-  std::size_t count = 0;
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    if (labels[row] < -1 || labels[row] >= classes) {
-      bad_argument(str_cat("labels[", row, "]"), str_cat("-1 to ", classes - 1), str_cat(labels[row]));
-    }
-    count += labels[row] >= 0 ? 1 : 0;
-  }
-  return count;
-}
-
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
                              std::int64_t classes, std::span<float> dlogits) {
   if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
-  const auto width = static_cast<std::size_t>(classes);
-  check_size("logits", logits.size(), labels.size() * width, false);
+  check_size("logits", logits.size(), labels.size() * static_cast<std::size_t>(classes), false);
   check_size("dlogits", dlogits.size(), logits.size(), true);
-  const std::size_t count = count_labels(labels, classes);
-  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
+  check_labels("labels", labels, classes);
   double loss = 0;
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    if (labels[row] < 0) continue;
-    const std::span<const float> scores = logits.subspan(row * width, width);
-    const float largest = *std::max_element(scores.begin(), scores.end());
-    double sum = 0;
-    for (const float score : scores) sum += std::exp(static_cast<double>(score) - largest);
-    const auto label = static_cast<std::size_t>(labels[row]);
-    loss += std::log(sum) - (static_cast<double>(scores[label]) - largest);
-    for (std::size_t k = 0; !dlogits.empty() && k < width; ++k) {
-      const double probability = std::exp(static_cast<double>(scores[k]) - largest) / sum;
-      dlogits[row * width + k] =
-          static_cast<float>((probability - (k == label ? 1 : 0)) / static_cast<double>(count));
-    }
-  }
-  return count == 0 ? 0 : loss / static_cast<double>(count);
+  softmax_cross_entropy(Device::cpu(1), {},
+                        {.rows = static_cast<std::int64_t>(labels.size()),
+                         .classes = classes,
+                         .logits = logits.data(),
+                         .labels = labels.data(),
+                         .dlogits = dlogits.empty() ? nullptr : dlogits.data(),
+                         .loss = &loss},
+                        {});
+  return loss;
 }
 
 }  // namespace plasticity

@@ -39,7 +39,8 @@ struct Results {
   std::int32_t not_finite;  // index of a trained tensor, or -1
 };
 
-/// The loss of an iteration: the squared error, the caller's function, or the cross-entropy of labels.
+/// The loss of an iteration: the squared error, the caller's function, or the cross-entropy of labels. The
+/// host evaluates the caller's function; the others are launches of the iteration.
 struct Objective {
   std::span<const float> target{};
   std::span<const std::uint8_t> mask{};
@@ -47,16 +48,16 @@ struct Objective {
   std::optional<std::span<const std::int64_t>> labels{};  // of the current
   bool of_current = false;
 
-  /// Whether the host evaluates the loss.
-  bool on_host() const { return function != nullptr || labels; }
+  bool on_host() const { return function != nullptr; }
 };
 
 /// The tensors and memory of one iteration.
 struct Iteration {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
-  SquaredErrorArgs error;
-  std::vector<std::string_view> names;  // of the trained tensors
+  SquaredErrorArgs error;                   // without labels
+  std::optional<CrossEntropyArgs> entropy;  // with labels
+  std::vector<std::string_view> names;      // of the trained tensors
   std::vector<TrainedTensor> trained;
   std::vector<ClippedGroup> clipped;
   const UpdateScales* scales = nullptr;
