@@ -41,7 +41,8 @@ typedef enum plasticity_status PLASTICITY_AS_INT {
   PLASTICITY_OUT_OF_MEMORY = 5,      /**< an allocation failed */
   PLASTICITY_IO = 6,                 /**< a file could not be opened, read or written */
   PLASTICITY_FORMAT = 7,             /**< the content of a file does not follow its format */
-  PLASTICITY_INTERNAL = 8            /**< a bug in the library */
+  PLASTICITY_INTERNAL = 8,           /**< a bug in the library */
+  PLASTICITY_COMMUNICATION = 9       /**< a rank of a communicator has ended, hangs, or made another call */
 } plasticity_status;
 
 /** Returns the name of a status, for example "invalid_argument". The text is static. */
