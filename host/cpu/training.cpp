@@ -2,17 +2,27 @@
 
 #include <cmath>
 
+#include "base/tree.hpp"
 #include "plan/cpu_training.hpp"
 
 namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args) {
   const auto counts = [&](std::int64_t k) { return args.mask == nullptr || args.mask[k] != 0; };
-  SquaredSums sums{};
-  for (std::int64_t k = 0; k < args.elements; ++k) {
-    if (counts(k)) sums += squared(args.y[k], args.target[k]);
-  }
-  const double scale = scale_of(args.reduction, sums);
+  const bool by_sample = args.batch > 0 && args.elements > 0;
+  const std::int64_t samples = by_sample ? args.batch : 1, steps = by_sample ? args.steps : 1,
+                     columns = args.elements / (steps * samples);
+  const SquaredSums sums = tree_total<SquaredSums>(0, samples, [&](std::int64_t b) {
+    SquaredSums of_sample{};
+    for (std::int64_t t = 0; t < steps; ++t) {
+      const std::int64_t first = (t * samples + b) * columns;
+      for (std::int64_t k = first; k < first + columns; ++k) {
+        if (counts(k)) of_sample += squared(args.y[k], args.target[k]);
+      }
+    }
+    return of_sample;
+  });
+  const double scale = scale_of(args, sums);
   for (std::int64_t k = 0; args.dy != nullptr && k < args.elements; ++k) {
     args.dy[k] = counts(k) ? squared_gradient(scale, args.y[k], args.target[k]) : 0.0f;
   }

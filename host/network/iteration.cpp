@@ -72,35 +72,47 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
+  if (has_ranks()) {
+    communicator->sum(device(), on, static_cast<float*>(network.parameters->gradient_data()),
+                      static_cast<std::int64_t>(network.parameters->gradient_bytes() / sizeof(float)));
+  }
   find_not_finite(device(), on, it.trained, it.not_finite);
   for (const ClippedGroup& group : it.clipped)
     clip_gradients(device(), on, group.tensors, group.max_norm, nullptr, it.scratch);
   update_step(device(), on, it.trained, options.update, it.scales, it.not_finite);
 }
 
-/// Runs the iteration with the caller's loss, which needs its argument on the host and writes the gradient
-/// there.
-double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
-  plan.forward(stream(), it.forward, it.tape, it.scratch);
-  network.state.values_written();
+/// Runs the caller's loss or the cross-entropy, which need their argument on the host and write the gradient
+/// there. Returns the value of the caller's loss, or the sum of the cross-entropies. `divisor` is that of the
+/// gradient of the latter.
+double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it, double divisor) {
   const auto count = static_cast<std::size_t>(it.error.elements);
   const float* const output = objective.of_current ? it.forward.a : it.forward.y;
   const auto loss = [&](std::span<const float> values, std::span<float> gradients) {
     if (objective.function != nullptr) return (*objective.function)(values, gradients);
-    return softmax_cross_entropy(values, *objective.labels, network.spec.neurons, gradients);
+    return cross_entropy_sum(values, *objective.labels, network.spec.neurons, it.error.batch, divisor,
+                             gradients);
   };
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
-    const double value = loss({output, count}, {it.error.dy, count});
-    enqueue_training(plan, it, stream());
-    return value;
+    return loss({output, count}, {it.error.dy, count});
   }
   std::vector<float> on_host(count), gradient_on_host(count);
   copy(device(), stream(), on_host.data(), output, count * sizeof(float));
   const double value = loss(on_host, gradient_on_host);
   copy(device(), stream(), it.error.dy, gradient_on_host.data(), count * sizeof(float));
-  enqueue_training(plan, it, stream());
   return value;
+}
+
+/// Runs the iteration with a loss that is evaluated on the host.
+double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
+  plan.forward(stream(), it.forward, it.tape, it.scratch);
+  network.state.values_written();
+  const double count =
+      objective.labels ? static_cast<double>(count_labels(*objective.labels, network.spec.neurons)) : 1;
+  const double value = host_loss(objective, it, count);
+  enqueue_training(plan, it, stream());
+  return count == 0 ? 0 : value / count;
 }
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
@@ -164,7 +176,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
 
   auto* const there = static_cast<Results*>(results.data());
   it.not_finite = &there->not_finite;
-  const UpdateScales scales = update_scales(options.update, steps + 1);
+  UpdateScales scales{};
   it.scales = &scales;
   it.error = {.elements = elements,
               .y = static_cast<float*>(y.data()),
@@ -172,7 +184,11 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .mask = objective.mask.empty() ? nullptr : objective.mask.data(),
               .reduction = reduction,
               .dy = static_cast<float*>(gradient.data()),
-              .loss = &there->loss};
+              .loss = &there->loss,
+              .steps = T,
+              .batch = B};
+  if (has_ranks()) it.divisor = meet_ranks(objective, it);
+  scales = update_scales(options.update, steps + 1);
   Staging staging(device(), stream(), inputs, upload);
   staging.read(it.scales, 1);
   stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
@@ -197,7 +213,9 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   y_elements = count;
   modulation_elements = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
   Results here{};
-  if (objective.on_host()) {
+  if (has_ranks()) {
+    here.loss = run_on_ranks(objective, plan, it);
+  } else if (objective.on_host()) {
     here.loss = run_with(objective, plan, it);
   } else {
     launch(plan, it);
@@ -205,7 +223,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   network.state.values_written();
   network.parameters->step_written();
   moments.merge(fresh);
-  if (objective.on_host()) {
+  if (objective.on_host() || has_ranks()) {
     copy(device(), stream(), &here.not_finite, &there->not_finite, sizeof(here.not_finite));
   } else {
     copy(device(), stream(), &here, there, sizeof(Results));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/throw_error.hpp"
+#include "base/tree.hpp"
 #include "network/labels.hpp"
 #include "plasticity/training.hpp"
 
@@ -45,6 +46,39 @@ std::size_t count_labels(std::span<const std::int64_t> labels, std::int64_t clas
   return count;
 }
 
+namespace {
+
+/// Returns the cross-entropy of one row. Writes its gradient divided by `count` to `dscores` unless it is
+/// empty.
+double cross_entropy_of_row(std::span<const float> scores, std::size_t label, double count,
+                            std::span<float> dscores) {
+  const float largest = *std::max_element(scores.begin(), scores.end());
+  double sum = 0;
+  for (const float score : scores) sum += std::exp(static_cast<double>(score) - largest);
+  for (std::size_t k = 0; k < dscores.size(); ++k) {
+    const double probability = std::exp(static_cast<double>(scores[k]) - largest) / sum;
+    dscores[k] = static_cast<float>((probability - (k == label ? 1 : 0)) / count);
+  }
+  return std::log(sum) - (static_cast<double>(scores[label]) - largest);
+}
+
+}  // namespace
+
+double cross_entropy_sum(std::span<const float> logits, std::span<const std::int64_t> labels,
+                         std::int64_t classes, std::int64_t batch, double count, std::span<float> dlogits) {
+  const auto width = static_cast<std::size_t>(classes), samples = static_cast<std::size_t>(batch);
+  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
+  return tree_total<double>(0, labels.empty() ? 0 : batch, [&](std::int64_t b) {
+    double loss = 0;
+    for (std::size_t row = static_cast<std::size_t>(b); row < labels.size(); row += samples) {
+      if (labels[row] < 0) continue;
+      loss += cross_entropy_of_row(logits.subspan(row * width, width), static_cast<std::size_t>(labels[row]),
+                                   count, dlogits.empty() ? dlogits : dlogits.subspan(row * width, width));
+    }
+    return loss;
+  });
+}
+
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
                              std::int64_t classes, std::span<float> dlogits) {
   if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
@@ -56,17 +90,9 @@ double softmax_cross_entropy(std::span<const float> logits, std::span<const std:
   double loss = 0;
   for (std::size_t row = 0; row < labels.size(); ++row) {
     if (labels[row] < 0) continue;
-    const std::span<const float> scores = logits.subspan(row * width, width);
-    const float largest = *std::max_element(scores.begin(), scores.end());
-    double sum = 0;
-    for (const float score : scores) sum += std::exp(static_cast<double>(score) - largest);
-    const auto label = static_cast<std::size_t>(labels[row]);
-    loss += std::log(sum) - (static_cast<double>(scores[label]) - largest);
-    for (std::size_t k = 0; !dlogits.empty() && k < width; ++k) {
-      const double probability = std::exp(static_cast<double>(scores[k]) - largest) / sum;
-      dlogits[row * width + k] =
-          static_cast<float>((probability - (k == label ? 1 : 0)) / static_cast<double>(count));
-    }
+    loss += cross_entropy_of_row(logits.subspan(row * width, width), static_cast<std::size_t>(labels[row]),
+                                 static_cast<double>(count),
+                                 dlogits.empty() ? dlogits : dlogits.subspan(row * width, width));
   }
   return count == 0 ? 0 : loss / static_cast<double>(count);
 }

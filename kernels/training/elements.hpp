@@ -27,10 +27,11 @@ PLASTICITY_HOST_DEVICE inline SquaredSums squared(float y, float target) {
 }
 
 /// The factor of the sum of errors in the loss.
-PLASTICITY_HOST_DEVICE inline double scale_of(Reduction reduction, const SquaredSums& sums) {
-  const double divisor = reduction == Reduction::mean  ? static_cast<double>(sums.count)
-                         : reduction == Reduction::sum ? 1
-                                                       : sums.power;
+PLASTICITY_HOST_DEVICE inline double scale_of(const SquaredErrorArgs& args, const SquaredSums& sums) {
+  const double divisor = args.divisor >= 0                   ? args.divisor
+                         : args.reduction == Reduction::mean ? static_cast<double>(sums.count)
+                         : args.reduction == Reduction::sum  ? 1
+                                                             : sums.power;
   return divisor == 0 ? 0 : 1 / divisor;
 }
 
