@@ -3,10 +3,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <cmath>
-#include <random>
 
 #include "communicator/on_ranks.hpp"
+#include "communicator/values.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -16,25 +15,6 @@ using namespace std::chrono_literals;
 const std::vector<int> sizes{1, 2, 3, 4, 5, 7, 8};
 const std::vector<std::size_t> counts{0, 1, 2, 7, 1024, 1025, 5003};
 
-/// The values of a rank, of very different sizes, so that another order of a sum has other bits.
-template <class Real>
-std::vector<Real> values_of(int rank, std::size_t count) {
-  std::mt19937_64 random(static_cast<std::uint64_t>(rank) + 1);
-  std::uniform_real_distribution<double> uniform(-1, 1), exponent(-12, 12);
-  std::vector<Real> values(count);
-  for (Real& value : values) value = static_cast<Real>(uniform(random) * std::exp2(exponent(random)));
-  return values;
-}
-
-/// The sum of ranks first .. first+count-1 as the header defines it.
-template <class Real>
-Real tree(const std::vector<std::vector<Real>>& all, std::size_t element, std::size_t first,
-          std::size_t count) {
-  if (count == 1) return all[first][element];
-  const std::size_t left = (count + 1) / 2;
-  return tree(all, element, first, left) + tree(all, element, first + left, count - left);
-}
-
 void expect_no_errors(const std::vector<std::string>& errors) {
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
@@ -43,12 +23,9 @@ template <class Real>
 void expect_sums() {
   for (const int size : sizes) {
     for (const std::size_t count : counts) {
-      std::vector<std::vector<Real>> all;
-      for (int r = 0; r < size; ++r) all.push_back(values_of<Real>(r, count));
-      std::vector<Real> expected(count);
-      for (std::size_t k = 0; k < count; ++k) expected[k] = tree(all, k, 0, all.size());
+      const std::vector<Real> expected = sums_of<Real>(size, count);
       expect_no_errors(on_ranks(size, [&](Communicator& communicator) {
-        std::vector<Real> values = all[static_cast<std::size_t>(communicator.rank())];
+        std::vector<Real> values = values_of<Real>(communicator.rank(), count);
         communicator.sum(std::span(values));
         EXPECT_EQ(values, expected) << size << " ranks, " << count << " values, rank " << communicator.rank();
       }));
@@ -65,7 +42,7 @@ TEST(Communicator, TheOrderOfTheTestsValuesChangesBits) {
   for (int r = 0; r < 4; ++r) all.push_back(values_of<float>(r, 1024));
   int other = 0;
   for (std::size_t k = 0; k < 1024; ++k)
-    other += ((all[0][k] + all[1][k]) + all[2][k]) + all[3][k] != tree(all, k, 0, 4) ? 1 : 0;
+    other += ((all[0][k] + all[1][k]) + all[2][k]) + all[3][k] != tree_of(all, k, 0, 4) ? 1 : 0;
   EXPECT_GT(other, 100);
 }
 

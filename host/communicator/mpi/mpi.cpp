@@ -58,6 +58,9 @@ class Session {
     int provided = 0;
     check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
     owns_ = true;
+    // MPI_Test() reports the error of a request to these communicators, not to that of the request.
+    for (MPI_Comm each : {MPI_COMM_WORLD, MPI_COMM_SELF})
+      check(MPI_Comm_set_errhandler(each, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
 
   /// If a rank has failed, MPI_Finalize could wait for it for ever.
@@ -111,8 +114,8 @@ class MpiCommunicator final : public Communicator {
   }
 
   [[noreturn]] void abort(int exit_code) override {
-    // A quarter of a second in which ranks that got the note of a failure can report it.
-    if (has_failed()) std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    // mpirun may lose output that it has not read. The other ranks can report the error in this time.
+    std::this_thread::sleep_for(std::chrono::milliseconds(250));
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
   }
@@ -146,6 +149,11 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
+  struct Peer {
+    int rank;
+    std::size_t bytes;
+  };
+
   /// Calls work(part) for the parts of a block that are one message each.
   template <class Byte, class Work>
   static void for_messages(std::span<Byte> block, const Work& work) {
@@ -165,52 +173,51 @@ class MpiCommunicator final : public Communicator {
 
   /// Polls until all requests are complete. The first `receives` are receives.
   void wait(Call call, int tag, std::size_t receives) {
-    statuses_.resize(requests_.size());
     const Clock::time_point deadline = Clock::now() + time_limit();
     Pause pause;
-    for (;; pause()) {
-      int done = 0;
-      const int error =
-          MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done, statuses_.data());
-      if (error != MPI_SUCCESS) fail_from_statuses(call, error);
-      if (done != 0) break;
+    for (std::size_t left = requests_.size();; pause()) {
+      for (std::size_t k = 0; k < requests_.size(); ++k) {
+        if (requests_[k] == MPI_REQUEST_NULL) continue;
+        int done = 0;
+        MPI_Status status;
+        const int error = MPI_Test(&requests_[k], &done, &status);
+        if (error != MPI_SUCCESS) fail_request(call, peers_[k], error);
+        if (done == 0) continue;
+        --left;
+        if (k < receives) check_message(call, tag, peers_[k], status);
+      }
+      if (left == 0) return;
       read_note();
       if (Clock::now() >= deadline) fail_late(call);
     }
-    for (std::size_t k = 0; k < receives; ++k) {
-      int bytes = 0;
-      MPI_Get_count(&statuses_[k], MPI_BYTE, &bytes);
-      if (statuses_[k].MPI_TAG == tag && static_cast<std::size_t>(bytes) == peers_[k].bytes) continue;
-      const int theirs = statuses_[k].MPI_TAG % 8;
-      fail_all(str_cat("rank ", peers_[k].rank, ": expected ", name_of(call), " with ", peers_[k].bytes,
-                       " bytes for rank ", rank(), ", got ", name_of(static_cast<Call>(theirs)), " with ",
-                       bytes, " bytes"));
-    }
   }
 
-  [[noreturn]] void fail_from_statuses(Call call, int error) {
-    for (std::size_t k = 0; error == MPI_ERR_IN_STATUS && k < statuses_.size(); ++k) {
-      const int of_request = statuses_[k].MPI_ERROR;
-      if (of_request == MPI_SUCCESS || of_request == MPI_ERR_PENDING) continue;
-      int kind = MPI_SUCCESS;
-      MPI_Error_class(of_request, &kind);
-      if (kind == MPI_ERR_TRUNCATE) {
-        fail_all(str_cat("rank ", peers_[k].rank, ": expected ", name_of(call), " with ", peers_[k].bytes,
-                         " bytes for rank ", rank(), ", got more"));
-      }
-      fail_all(str_cat("rank ", peers_[k].rank, ": expected ", name_of(call),
-                       ", got an error: ", describe(of_request)));
+  /// Fails unless the message comes from the same call with the same size.
+  void check_message(Call call, int tag, const Peer& peer, const MPI_Status& status) {
+    int bytes = 0;
+    MPI_Get_count(&status, MPI_BYTE, &bytes);
+    if (status.MPI_TAG == tag && static_cast<std::size_t>(bytes) == peer.bytes) return;
+    fail_all(str_cat("rank ", peer.rank, ": expected ", name_of(call), " with ", peer.bytes,
+                     " bytes for rank ", rank(), ", got ", name_of(static_cast<Call>(status.MPI_TAG % 8)),
+                     " with ", bytes, " bytes"));
+  }
+
+  [[noreturn]] void fail_request(Call call, const Peer& peer, int error) {
+    int kind = MPI_SUCCESS;
+    MPI_Error_class(error, &kind);
+    if (kind == MPI_ERR_TRUNCATE) {
+      fail_all(str_cat("rank ", peer.rank, ": expected ", name_of(call), " with ", peer.bytes,
+                       " bytes for rank ", rank(), ", got more"));
     }
-    fail_all(str_cat(name_of(call), ": ", describe(error)));
+    fail_all(str_cat("rank ", peer.rank, ": expected ", name_of(call), ", got an error: ", describe(error)));
   }
 
   /// Names the first rank with a request that is not complete.
   [[noreturn]] void fail_late(Call call) {
     int missing = -1;
     for (std::size_t k = 0; k < requests_.size(); ++k) {
-      int done = 1;
-      if (requests_[k] != MPI_REQUEST_NULL) MPI_Request_get_status(requests_[k], &done, MPI_STATUS_IGNORE);
-      if (done == 0 && (missing < 0 || peers_[k].rank < missing)) missing = peers_[k].rank;
+      if (requests_[k] != MPI_REQUEST_NULL && (missing < 0 || peers_[k].rank < missing))
+        missing = peers_[k].rank;
     }
     fail_all(str_cat("rank ", missing, ": expected ", name_of(call), " within ", to_string(time_limit()),
                      ", got nothing (it has ended, or hangs)"));
@@ -254,15 +261,10 @@ class MpiCommunicator final : public Communicator {
     fail(text.data());
   }
 
-  struct Peer {
-    int rank;
-    std::size_t bytes;
-  };
   MPI_Comm ranks_, notes_;
   int exceptions_;
   std::uint64_t calls_ = 0;
   std::vector<MPI_Request> requests_{};
-  std::vector<MPI_Status> statuses_{};
   std::vector<Peer> peers_{};
 };
 
