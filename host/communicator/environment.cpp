@@ -99,7 +99,7 @@ std::unique_ptr<Communicator> nccl_communicator(Device device, const NcclId& id,
 std::unique_ptr<Communicator> nccl_communicator(Device device, Communicator& others) {
   NcclId id{};
   if (others.rank() == 0) id = nccl_id();
-  others.broadcast(std::span<std::byte>(id));
+  others.broadcast(std::span(id));
   return nccl_communicator(device, id, others.rank(), others.size(), {.time_limit = others.time_limit()});
 }
 

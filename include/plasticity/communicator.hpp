@@ -58,8 +58,8 @@ class PLASTICITY_API Communicator {
 
   /// Copies the values of rank `root` to all ranks, in host memory. T has no pointers. Throws
   /// Error(invalid_argument) unless 0 <= root < size().
-  template <class T>
-  void broadcast(std::span<T> values, int root = 0) {
+  template <class T, std::size_t extent>
+  void broadcast(std::span<T, extent> values, int root = 0) {
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>);
     broadcast_bytes(std::as_writable_bytes(values), root);
   }
@@ -68,8 +68,8 @@ class PLASTICITY_API Communicator {
   /// of its `values`; afterwards all ranks have all elements. `first` has size() + 1 entries, begins with 0,
   /// does not decrease, and ends with the number of values; otherwise the call throws
   /// Error(invalid_argument). A slice may be empty.
-  template <class T>
-  void all_gather(std::span<T> values, std::span<const std::int64_t> first) {
+  template <class T, std::size_t extent>
+  void all_gather(std::span<T, extent> values, std::span<const std::int64_t> first) {
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>);
     all_gather_bytes(std::as_writable_bytes(values), first, sizeof(T));
   }
@@ -161,6 +161,9 @@ PLASTICITY_API NcclId nccl_id();
 /// sum() of device memory is NCCL's own: the order is NCCL's choice, and for one number of ranks on one
 /// machine the bits are equal from run to run. All other calls move bytes and add in the order of
 /// Communicator.
+///
+/// NCCL does not report which rank is missing, nor that ranks make other calls: its errors name no rank, and
+/// such a call ends at the time limit.
 ///
 /// libnccl.so.2 is loaded at run time; the environment variable PLASTICITY_NCCL replaces the name of the
 /// file. Throws the errors of nccl_id(), Error(invalid_argument) for a device that is no GPU, and
