@@ -205,5 +205,28 @@ TEST_F(Mpi, TheToolRefusesABatchThatTheRanksDoNotDivide) {
 }
 #endif
 
+#ifdef PLASTICITY_EXAMPLES_FOLDER
+// An example that has not learned enough exits with 1.
+TEST_F(Mpi, TheExamplesTrainTheSameNetworks) {
+  struct Example {
+    const char *arguments, *network;
+  };
+  for (const Example& example :
+       {Example{"maze --quick --iterations 3 --only modulated", "maze.modulated.safetensors"},
+        Example{"patterns --quick --iterations 4 --batch 2 --hidden 20", "patterns.plastic.safetensors"},
+        Example{"patterns --quick --iterations 4 --batch 2 --hidden 20",
+                "patterns.plain_LSTM.safetensors"}}) {
+    const std::string command =
+        std::string(PLASTICITY_EXAMPLES_FOLDER) + "/" + example.arguments + " --device cpu --out ";
+    const Outcome one = run(command + at("one")), two = run(mpirun(2) + command + at("two"));
+    EXPECT_LE(one.exit_code, 1) << one.output;
+    EXPECT_LE(two.exit_code, 1) << two.output;
+    const std::string expected = read(at("one/") + example.network);
+    EXPECT_FALSE(expected.empty()) << one.output;
+    EXPECT_EQ(read(at("two/") + example.network), expected) << two.output;
+  }
+}
+#endif
+
 }  // namespace
 }  // namespace plasticity
