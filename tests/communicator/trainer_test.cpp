@@ -217,6 +217,59 @@ TEST(TrainerOnRanks, RankZeroAloneLoads) {
   for (const io::TensorFile& each : files) EXPECT_TRUE(each == whole);
 }
 
+/// Runs a loop without a trainer: a readout, an upstream gradient of the current, an optimizer.
+Tensors run_loop(const Training& training, Communicator* communicator) {
+  const BatchSlice slice = slice_of(communicator, training.batch);
+  Network network(training.spec, {.batch = slice.count, .device = Device::cpu(2), .seed = 5});
+  const std::int64_t N = training.spec.neurons;
+  Linear readout(N, 3, 6, "readout");
+  std::vector<ParameterView> parameters = network.parameters();
+  for (const ParameterView& view : readout.parameters()) parameters.push_back(view);
+  if (communicator != nullptr) broadcast(*communicator, parameters);
+  Adam adam({.learning_rate = 1e-2});
+  for (const Episode& whole : training.episodes) {
+    const Part episode(whole, slice.first, slice.count);
+    network.reset();
+    network.zero_gradients();
+    readout.zero_gradients();
+    const std::span<const float> y = network.forward(episode.sequence());
+    const auto rows = static_cast<std::size_t>(episode.problem.steps * slice.count);
+    std::vector<float> output(rows * 3), doutput(rows * 3), dy(y.size());
+    readout.forward(y, output);
+    for (std::size_t k = 0; k < output.size(); ++k) doutput[k] = output[k] / 7;
+    readout.backward(y, doutput, dy, slice.count);
+    network.backward(dy, {}, {.current = episode.target});
+    if (communicator != nullptr) all_reduce(*communicator, parameters);
+    clip_gradients(parameters, .5);
+    adam.step(parameters);
+  }
+  Tensors results;
+  for (const ParameterView& view : parameters) {
+    results["value " + view.name] = copied(view.value);
+    results["gradient " + view.name] = copied(view.gradient);
+  }
+  return results;
+}
+
+TEST(LoopOnRanks, HasTheBitsOfOneRank) {
+  std::mt19937_64 random(37);
+  for (const std::int64_t batch : {8, 24}) {
+    for (const Rate rate : {Rate::modulated, Rate::fan_out}) {
+      const Training training({.rule = Rule::hard_clip, .rate = rate, .inputs = 3, .neurons = 9}, batch, {},
+                              Loss::squared, random());
+      const Tensors want = run_loop(training, nullptr);
+      for (const int ranks : {2, 4, 8}) {
+        for (const std::string& error : on_ranks(ranks, [&](Communicator& communicator) {
+               for (const auto& [name, values] : run_loop(training, &communicator))
+                 EXPECT_EQ(values, want.at(name)) << name << ", " << ranks << " ranks, B " << batch;
+             })) {
+          EXPECT_EQ(error, "");
+        }
+      }
+    }
+  }
+}
+
 TEST(TrainerOnRanks, AddsTheCallersLosses) {
   for (const std::string& error : on_ranks(4, [&](Communicator& communicator) {
          Network network({.neurons = 5}, {.device = Device::cpu(1)});
