@@ -1,5 +1,5 @@
 # Rules of `cmake --install`: libraries, public headers, the CMake package and the pkg-config files. Components:
-# plasticity (the core and the CPU backend), cuda, tool.
+# plasticity (the core and the CPU backend), cuda, mpi, tool.
 #
 # The package has one export set per library and kind, plasticity-LIBRARY-KIND.cmake. Its config includes the installed
 # ones that match the request.
@@ -41,18 +41,22 @@ function(plasticity_install_kinds name static shared)
   plasticity_install_pkg_config(${name} ${static_only})
 endfunction()
 
-# plasticity_install_pkg_config(NAME STATIC_ONLY): installs plasticity.pc or plasticity-cuda.pc. The file computes the
+# plasticity_install_pkg_config(NAME STATIC_ONLY): installs plasticity.pc, plasticity-cuda.pc or plasticity-mpi.pc. The file computes the
 # prefix from its own folder. Without a shared library, its plain flags are those of the static one.
 function(plasticity_install_pkg_config name static_only)
   file(RELATIVE_PATH up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
   string(REGEX REPLACE "/$" "" up "${up}")
   set(file plasticity)
   set(libraries "-L\${libdir} -lplasticity")
+  if(NOT name STREQUAL "plasticity")
+    set(file plasticity-${name})
+    set(libraries "-L\${libdir} -Wl,-u,plasticity_${name}_registration")
+    string(APPEND libraries " -Wl,--push-state,--no-as-needed -lplasticity_${name} -Wl,--pop-state")
+  endif()
   if(name STREQUAL "cuda")
-    set(file plasticity-cuda)
-    set(libraries "-L\${libdir} -Wl,-u,plasticity_cuda_registration")
-    string(APPEND libraries " -Wl,--push-state,--no-as-needed -lplasticity_cuda -Wl,--pop-state")
     list(GET CUDAToolkit_LIBRARY_DIR 0 cuda_libraries)
+  elseif(name STREQUAL "mpi")
+    list(JOIN MPI_CXX_LIBRARIES " " mpi_libraries)
   endif()
   set(private .private)
   set(lines "Libs: ${libraries}\nLibs.private: \${private_libraries}")

@@ -6,6 +6,9 @@
 // As published: five patterns of 1000 bits, shown twice for six steps. A plastic network is compared with
 // fixed weights.
 //
+// Under mpirun the batch is one episode per rank (--batch sets another size). Every rank draws all episodes
+// and trains with its own.
+//
 // --small and --quick: two patterns of 50 bits, shown once for three steps. The comparison also has networks
 // with another memory, a plain RNN and a plain LSTM with hidden neurons (the paper's comparison).
 #include <algorithm>
@@ -53,13 +56,34 @@ Episode make_episode(const Task& task, Random& random) {
   return episode;
 }
 
-/// Writes the input currents of an episode, [T,N]: the inputs shown and, if N > bits, one neuron that is
+/// The episodes of one rank, and the size of the global batch.
+struct Batch {
+  std::vector<Episode> episodes;
+  double size;
+};
+
+/// Draws the episodes of the global batch and returns those of this rank.
+Batch make_batch(const Task& task, std::int64_t size, const Communicator* communicator, Random& random) {
+  const BatchSlice slice = slice_of(communicator, size);
+  Batch batch{{}, static_cast<double>(size)};
+  for (std::int64_t b = 0; b < size; ++b) {
+    Episode episode = make_episode(task, random);
+    if (b >= slice.first && b < slice.first + slice.count) batch.episodes.push_back(std::move(episode));
+  }
+  return batch;
+}
+
+/// Writes the input currents of episodes, [T,B,N]: the inputs shown and, if N > bits, one neuron that is
 /// always on.
-void write_currents(const Task& task, const Episode& episode, std::size_t N, std::vector<float>& u) {
+void write_currents(const Task& task, std::span<const Episode> episodes, std::size_t N,
+                    std::vector<float>& u) {
   constexpr float gain = 20;
+  u.resize(task.steps() * episodes.size() * N);
   for (std::size_t t = 0; t < task.steps(); ++t) {
-    for (std::size_t j = 0; j < N; ++j) {
-      u[t * N + j] = gain * (j < task.bits ? episode.shown[t * task.bits + j] : 1);
+    for (std::size_t b = 0; b < episodes.size(); ++b) {
+      float* const row = u.data() + (t * episodes.size() + b) * N;
+      for (std::size_t j = 0; j < N; ++j)
+        row[j] = gain * (j < task.bits ? episodes[b].shown[t * task.bits + j] : 1);
     }
   }
 }
@@ -91,32 +115,42 @@ TestErrors test(const Task& task, const std::function<std::span<const float>(con
 
 /// Trains the paper's network: one neuron per bit. The patterns are input currents, and the activity is the
 /// output. `bias` adds one neuron whose input is always on.
-void learn_directly(Trial& trial, const Task& task, const std::string& name, bool plastic, bool bias) {
+void learn_directly(Trial& trial, const Task& task, const std::string& name, bool plastic, bool bias,
+                    std::int64_t batch_size) {
   const std::size_t T = task.steps(), N = task.bits + (bias ? 1 : 0);
+  const std::int64_t own = slice_of(trial.communicator(), batch_size).count;
   Network network({.cell = Cell::rnn,
                    .alpha = plastic ? Granularity::connection : Granularity::scalar,
                    .neurons = static_cast<std::int64_t>(N)},
-                  {.device = trial.device(), .seed = trial.seed()});
+                  {.batch = own, .device = trial.device(), .seed = trial.seed()});
   if (!plastic) remove_plasticity(network);
   Adam adam({.learning_rate = task.bits == full.bits ? 3e-4 : 3e-3});
   Random random(trial.seed());
-  std::vector<float> u(T * N), dy(T * N);
+  std::vector<float> u, dy(T * static_cast<std::size_t>(own) * N);
   for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
-    const Episode episode = make_episode(task, random);
-    write_currents(task, episode, N, u);
+    const Batch batch = make_batch(task, batch_size, trial.communicator(), random);
+    write_currents(task, batch.episodes, N, u);
     network.reset();
-    const std::span<const float> y =
-        network.forward({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
-    mse_loss(y, episode.target, std::span(dy).subspan((T - 1) * N, task.bits));
-    for (float& value : dy) value *= static_cast<float>(task.bits);  // the published loss is the sum
-    trial.step(name, sign_error(y, episode.target));
+    const std::span<const float> y = network.forward({.steps = static_cast<std::int64_t>(T), .u = u});
+    double error = 0;
+    for (std::size_t b = 0; b < batch.episodes.size(); ++b) {
+      const std::vector<float>& target = batch.episodes[b].target;
+      const std::size_t last = ((T - 1) * batch.episodes.size() + b) * N;
+      const std::span<float> gradient = std::span(dy).subspan(last, task.bits);
+      mse_loss(y.subspan(last, task.bits), target, gradient);
+      // The published loss is the sum over the bits; a batch has the mean of its episodes.
+      for (float& value : gradient) value *= static_cast<float>(static_cast<double>(task.bits) / batch.size);
+      error += sign_error(y.subspan(last, task.bits), target) / static_cast<double>(batch.episodes.size());
+    }
+    trial.step(name, trial.mean_of_ranks(error));
     network.zero_gradients();
     network.backward(dy);
+    if (trial.communicator() != nullptr) all_reduce(*trial.communicator(), network.parameters());
     adam.step(network.parameters());
   }
   const TestErrors errors = test(task, [&](const Episode& episode) {
-    write_currents(task, episode, N, u);
-    network.reset();
+    write_currents(task, {&episode, 1}, N, u);
+    network.reset(1);
     return network.infer({.steps = static_cast<std::int64_t>(T), .u = u}).subspan((T - 1) * N, task.bits);
   });
   trial.result(name, errors.mean);
@@ -126,33 +160,46 @@ void learn_directly(Trial& trial, const Task& task, const std::string& name, boo
 
 /// Trains a network without plasticity, with input weights, hidden neurons and a linear readout.
 void learn_with_hidden_neurons(Trial& trial, const Task& task, const std::string& name, Cell cell,
-                               std::int64_t neurons) {
-  const std::size_t T = task.steps(), N = static_cast<std::size_t>(neurons);
+                               std::int64_t neurons, std::int64_t batch_size) {
+  const std::size_t T = task.steps(), N = static_cast<std::size_t>(neurons), bits_count = task.bits;
   const auto bits = static_cast<std::int64_t>(task.bits);
+  const std::int64_t own = slice_of(trial.communicator(), batch_size).count;
+  const auto samples = static_cast<std::size_t>(own);
   Network network({.cell = cell, .alpha = Granularity::scalar, .inputs = bits, .neurons = neurons},
-                  {.device = trial.device(), .seed = trial.seed()});
+                  {.batch = own, .device = trial.device(), .seed = trial.seed()});
   remove_plasticity(network);
   Linear readout(neurons, bits, trial.seed() + 1, "readout");
   const std::vector<ParameterView> parameters = concatenate({network.parameters(), readout.parameters()});
   Adam adam({.learning_rate = 1e-3});
   Random random(trial.seed());
-  std::vector<float> dy(T * N), output(task.bits), doutput(task.bits);
+  std::vector<float> x(T * samples * bits_count), dy(T * samples * N), output(samples * bits_count), target,
+      doutput(output.size());
   for (std::int64_t iteration = 0; iteration < trial.iterations(); ++iteration) {
-    const Episode episode = make_episode(task, random);
+    const Batch batch = make_batch(task, batch_size, trial.communicator(), random);
+    target.clear();
+    for (std::size_t b = 0; b < samples; ++b) {
+      const Episode& episode = batch.episodes[b];
+      target.insert(target.end(), episode.target.begin(), episode.target.end());
+      for (std::size_t t = 0; t < T; ++t)
+        std::copy_n(episode.shown.data() + t * bits_count, bits_count,
+                    x.data() + (t * samples + b) * bits_count);
+    }
     network.reset();
     const std::span<const float> last =
-        network.forward({.steps = static_cast<std::int64_t>(T), .x = episode.shown}).subspan((T - 1) * N);
+        network.forward({.steps = static_cast<std::int64_t>(T), .x = x}).subspan((T - 1) * samples * N);
     readout.forward(last, output);
-    mse_loss(output, episode.target, doutput);
-    trial.step(name, sign_error(output, episode.target));
+    mse_loss(output, target, doutput);  // the mean over the samples of this rank
+    trial.step(name, trial.mean_of_ranks(sign_error(output, target)));
     network.zero_gradients();
     readout.zero_gradients();
-    readout.backward(last, doutput, std::span(dy).subspan((T - 1) * N));
+    readout.backward(last, doutput, std::span(dy).subspan((T - 1) * samples * N), own);
     network.backward(dy);
+    if (trial.communicator() != nullptr) all_reduce(*trial.communicator(), parameters, Combine::mean);
     adam.step(parameters);
   }
+  output.resize(bits_count);
   const TestErrors errors = test(task, [&](const Episode& episode) {
-    network.reset();
+    network.reset(1);
     readout.forward(
         network.infer({.steps = static_cast<std::int64_t>(T), .x = episode.shown}).subspan((T - 1) * N),
         output);
@@ -173,21 +220,25 @@ int main(int argc, char** argv) {
                          .iterations = 250,
                          .quick = 1500});
   bool is_small = false, bias = false;
-  std::int64_t hidden = 200;
+  std::int64_t hidden = 200, batch = 0;
   experiment.app().add_flag("--small", is_small, "50 bits, compared with a plain RNN and a plain LSTM");
   experiment.app().add_flag("--bias", bias, "Add one neuron that is always on (N = 1001)");
   experiment.app()
       .add_option("--hidden", hidden, "Neurons of the plain RNN and LSTM (published: 2050)")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
+  experiment.app()
+      .add_option("--batch", batch, "Episodes per iteration. Default: one per rank of mpirun (published: 1)")
+      ->check(CLI::Range(1, 4096));
   return experiment.run(argc, argv, [&](Trial& trial) {
+    if (batch == 0) batch = trial.communicator() == nullptr ? 1 : trial.communicator()->size();
     const bool use_small = is_small || trial.quick();
     const Task& task = use_small ? small : full;
-    learn_directly(trial, task, "plastic", true, bias);
-    learn_directly(trial, task, "fixed weights", false, bias);
+    learn_directly(trial, task, "plastic", true, bias, batch);
+    learn_directly(trial, task, "fixed weights", false, bias, batch);
     if (use_small) {
-      learn_with_hidden_neurons(trial, task, "plain RNN", Cell::rnn, hidden);
-      learn_with_hidden_neurons(trial, task, "plain LSTM", Cell::lstm, hidden);
+      learn_with_hidden_neurons(trial, task, "plain RNN", Cell::rnn, hidden, batch);
+      learn_with_hidden_neurons(trial, task, "plain LSTM", Cell::lstm, hidden, batch);
     }
     trial.expect_below("plastic", use_small ? .10 : .05);
   });

@@ -31,16 +31,19 @@ ActorCritic::ActorCritic(plasticity::Spec spec, const Environments& environments
     : options_(options),
       observations_(environments.observations()),
       actions_(environments.actions()),
+      slice_(plasticity::slice_of(options.communicator, options.batch)),
       network_(sized(spec, observations_, options.neurons),
-               {.batch = options.batch, .device = device, .seed = seed}),
+               {.batch = slice_.count, .device = device, .seed = seed}),
       policy_(options.neurons, static_cast<std::int64_t>(actions_), seed + 1, "policy"),
       value_(options.neurons, 1, seed + 2, "value"),
       readouts_(concatenate({policy_.parameters(), value_.parameters()})),
       adam_({.learning_rate = options.learning_rate}) {
-  const auto rows = static_cast<std::size_t>(options.steps * options.batch);
+  const auto all_rows = static_cast<std::size_t>(options.steps * options.batch);
+  rewards_.resize(all_rows);
+  chosen_.resize(all_rows);
+  observed_.resize(static_cast<std::size_t>(options.batch) * observations_);
+  const auto rows = static_cast<std::size_t>(options.steps * slice_.count);
   x_.resize(rows * observations_);
-  rewards_.resize(rows);
-  chosen_.resize(rows);
   values_.resize(rows);
   dvalues_.resize(rows);
   logits_.resize(rows * actions_);
@@ -58,25 +61,33 @@ double ActorCritic::train(Environments& environments, Random& random, std::size_
          static_cast<double>(batch);
 }
 
-/// Acts step by step, without recording, because observations depend on actions.
+/// Acts step by step, without recording, because observations depend on actions. Every rank chooses the
+/// actions of its samples with the random numbers that one rank would use, and gets those of the others.
 void ActorCritic::play(Environments& environments, Random& random) {
   const auto B = static_cast<std::size_t>(options_.batch), T = static_cast<std::size_t>(options_.steps);
+  const auto first = static_cast<std::size_t>(slice_.first), own = static_cast<std::size_t>(slice_.count);
   std::vector<double> probabilities;
+  std::vector<std::int64_t> first_of_rank;
+  const int ranks = options_.communicator == nullptr ? 1 : options_.communicator->size();
+  for (int r = 0; r <= ranks; ++r) first_of_rank.push_back(slice_.count * r);
   environments.reset(random);
   network_.reset();
   for (std::size_t t = 0; t < T; ++t) {
-    const std::span<float> x = std::span(x_).subspan(t * B * observations_, B * observations_);
-    environments.observe(x);
-    const std::span<float> logits = std::span(logits_).subspan(t * B * actions_, B * actions_);
+    environments.observe(observed_);
+    const std::span<float> x = std::span(x_).subspan(t * own * observations_, own * observations_);
+    std::copy_n(observed_.data() + first * observations_, x.size(), x.begin());
+    const std::span<float> logits = std::span(logits_).subspan(t * own * actions_, own * actions_);
     policy_.forward(network_.infer({.steps = 1, .x = x}), logits);
     const std::span<std::size_t> chosen = std::span(chosen_).subspan(t * B, B);
-    for (std::size_t b = 0; b < B; ++b) {
-      softmax(logits.subspan(b * actions_, actions_), probabilities);
+    for (std::size_t sample = 0; sample < B; ++sample) {
       double remainder = random.uniform();
-      chosen[b] = 0;
-      while (chosen[b] + 1 < actions_ && remainder >= probabilities[chosen[b]])
-        remainder -= probabilities[chosen[b]++];
+      if (sample < first || sample >= first + own) continue;
+      softmax(logits.subspan((sample - first) * actions_, actions_), probabilities);
+      chosen[sample] = 0;
+      while (chosen[sample] + 1 < actions_ && remainder >= probabilities[chosen[sample]])
+        remainder -= probabilities[chosen[sample]++];
     }
+    if (ranks > 1) options_.communicator->all_gather(chosen, first_of_rank);
     environments.step(chosen, std::span(rewards_).subspan(t * B, B), random);
   }
 }
@@ -84,6 +95,7 @@ void ActorCritic::play(Environments& environments, Random& random) {
 /// Runs the episode again as one recorded sequence, and updates the parameters.
 void ActorCritic::learn() {
   const auto B = static_cast<std::size_t>(options_.batch), T = static_cast<std::size_t>(options_.steps);
+  const auto first = static_cast<std::size_t>(slice_.first), own = static_cast<std::size_t>(slice_.count);
   if (parameters_.empty()) parameters_ = concatenate({network_.parameters(), readouts_});
   network_.reset();
   const std::span<const float> y = network_.forward({.steps = options_.steps, .x = x_});
@@ -93,18 +105,18 @@ void ActorCritic::learn() {
   // L = sum_t -log pi(a_t) A_t - entropy H(pi_t) + value A_t^2, the mean over the batch and over the steps;
   // A_t = R_t - V_t, where R_t is the discounted return. No gradient through A_t in the first term.
   const double scale = 1 / static_cast<double>(B * T);
-  std::vector<double> probabilities, returns(B, 0.0);
+  std::vector<double> probabilities, returns(own, 0.0);
   for (std::size_t t = T; t-- > 0;) {
-    for (std::size_t b = 0; b < B; ++b) {
-      const std::size_t row = t * B + b;
-      returns[b] = rewards_[row] + options_.discount * returns[b];
+    for (std::size_t b = 0; b < own; ++b) {
+      const std::size_t row = t * own + b, of_all = t * B + first + b;
+      returns[b] = rewards_[of_all] + options_.discount * returns[b];
       const double advantage = returns[b] - values_[row];
       softmax(std::span(logits_).subspan(row * actions_, actions_), probabilities);
       double entropy = 0;
       for (const double p : probabilities) entropy -= p * std::log(std::max(p, 1e-30));
       for (std::size_t k = 0; k < actions_; ++k) {
         const double p = probabilities[k];
-        const double policy = (p - (k == chosen_[row] ? 1 : 0)) * advantage;
+        const double policy = (p - (k == chosen_[of_all] ? 1 : 0)) * advantage;
         const double bonus = p * (std::log(std::max(p, 1e-30)) + entropy);  // of -H
         dlogits_[row * actions_ + k] = static_cast<float>(scale * (policy + options_.entropy * bonus));
       }
@@ -114,10 +126,11 @@ void ActorCritic::learn() {
   network_.zero_gradients();
   policy_.zero_gradients();
   value_.zero_gradients();
-  policy_.backward(y, dlogits_, dy_);
-  value_.backward(y, dvalues_, dy_value_);
+  policy_.backward(y, dlogits_, dy_, slice_.count);
+  value_.backward(y, dvalues_, dy_value_, slice_.count);
   for (std::size_t k = 0; k < dy_.size(); ++k) dy_[k] += dy_value_[k];
   network_.backward(dy_);
+  if (options_.communicator != nullptr) plasticity::all_reduce(*options_.communicator, parameters_);
   plasticity::clip_gradients(parameters_, options_.gradient_norm);
   adam_.step(parameters_);
 }

@@ -25,6 +25,8 @@ struct ActorCriticOptions {
   double learning_rate = 1e-4, discount = .9;
   double entropy = .1, value = .1;  ///< weights of the entropy bonus and of the value loss
   double gradient_norm = 4;         ///< the maximum 2-norm of the gradient
+  /// The ranks that train together, or null. Each runs its slice of the batch; all simulate all environments.
+  plasticity::Communicator* communicator = nullptr;
 };
 
 /// Advantage actor-critic (A2C) with a recurrent network. Two linear readouts of the network's activity are
@@ -43,7 +45,7 @@ class ActorCritic {
   plasticity::Network& network() { return network_; }
   std::vector<plasticity::ParameterView> readouts() { return readouts_; }
   std::size_t parameters() const;  ///< number of trained values
-  /// The value of each step of the last episode, [T,B].
+  /// The value of each step of the last episode, [T,B]; with ranks those of this rank's slice of the batch.
   std::span<const float> values() const { return values_; }
 
  private:
@@ -52,13 +54,16 @@ class ActorCritic {
 
   ActorCriticOptions options_;
   std::size_t observations_, actions_;
+  plasticity::BatchSlice slice_;
   plasticity::Network network_;
   plasticity::Linear policy_, value_;
   std::vector<plasticity::ParameterView> readouts_, parameters_;
   plasticity::Adam adam_;
-  std::vector<float> x_, rewards_;      // [T,B,observations], [T,B]
+  std::vector<float> observed_;         // [B,observations] of the current step
+  std::vector<float> rewards_;          // [T,B]
   std::vector<std::size_t> chosen_;     // [T,B] actions
-  std::vector<float> logits_, values_;  // [T,B,actions], [T,B]
+  std::vector<float> x_;                // [T,b,observations]; b: samples of this rank
+  std::vector<float> logits_, values_;  // [T,b,actions], [T,b]
   std::vector<float> dlogits_, dvalues_, dy_, dy_value_;
 };
 

@@ -56,6 +56,12 @@ void Trial::end_progress() {
   line_open_ = false;
 }
 
+double Trial::mean_of_ranks(double value) const {
+  if (communicator_ == nullptr) return value;
+  communicator_->sum(std::span(&value, 1));
+  return value / communicator_->size();
+}
+
 double Trial::recent(const std::string& learner, std::size_t count) const {
   const auto found = records_.find(learner);
   if (found == records_.end()) return std::nan("");
@@ -78,7 +84,7 @@ void Trial::result(const std::string& learner, double value) {
 
 void Trial::save(const std::string& learner, const plasticity::Network& network,
                  std::vector<plasticity::ParameterView> readouts) {
-  if (!first_) return;
+  if (!first_ || (communicator_ != nullptr && communicator_->rank() != 0)) return;
   plasticity::io::TensorFile file;
   network.save(file);
   for (const plasticity::ParameterView& view : readouts) {
@@ -119,19 +125,34 @@ int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& tr
   } catch (const CLI::ParseError& error) {
     return app_.exit(error) == 0 ? 0 : 2;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s: %s\n", description_.name.c_str(), error.what());
+    std::fprintf(stderr, "%s: ", description_.name.c_str());
+    if (communicator_ != nullptr) std::fprintf(stderr, "on rank %d: ", communicator_->rank());
+    std::fprintf(stderr, "%s\n", error.what());
+    if (communicator_ != nullptr) communicator_->abort(2);  // one rank cannot continue: all end
     return 2;
   }
+}
+
+/// The device of --device. Ranks of one machine share its processors, and each has a GPU of its own.
+plasticity::Device Experiment::chosen_device() const {
+  using plasticity::Device;
+  const Device device = device_ == "cuda"  ? Device::cuda()
+                        : device_ == "cpu" ? Device::cpu()
+                                           : Device::best();
+  const plasticity::LocalRanks local = plasticity::local_ranks();
+  if (communicator_ == nullptr || local.size == 1) return device;
+  if (device.kind() == plasticity::DeviceKind::cuda) return Device::cuda(local.rank);
+  return Device::cpu(std::max(1, device.threads() / local.size));
 }
 
 int Experiment::train_all(const std::function<void(Trial&)>& train, const std::string& command) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const std::clock_t start_of_work = std::clock();
-  const plasticity::Device device = device_ == "cuda"  ? plasticity::Device::cuda()
-                                    : device_ == "cpu" ? plasticity::Device::cpu()
-                                                       : plasticity::Device::best();
-  std::filesystem::create_directories(out_);
+  communicator_ = plasticity::environment_communicator();
+  const bool leads = communicator_ == nullptr || communicator_->rank() == 0;
+  const plasticity::Device device = chosen_device();
+  if (leads) std::filesystem::create_directories(out_);
   std::vector<Trial> trials;
   Outcomes outcomes;
   for (std::int64_t k = 0; k < seeds_; ++k) {
@@ -141,12 +162,14 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.seed_ = seed_ + static_cast<std::uint64_t>(k);
     trial.quick_ = quick_;
     trial.first_ = k == 0;
-    trial.terminal_ = isatty(STDERR_FILENO) != 0;
+    trial.terminal_ = leads && isatty(STDERR_FILENO) != 0;
+    trial.communicator_ = communicator_.get();
     trial.iterations_ = iterations_ > 0 ? iterations_ : quick_ ? description_.quick : description_.iterations;
     trial.device_ = device;
     trial.chance_ = description_.chance;
     train(trial);
     trial.end_progress();
+    if (!leads) continue;
     // After every seed, so that an interrupted run keeps its results.
     outcomes = gather(trials);
     outcomes.command = command;
@@ -155,7 +178,7 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     draw(outcomes);
     write(outcomes, std::filesystem::path(out_) / (description_.name + ".json"));
   }
-  return print(outcomes) ? 0 : 1;
+  return !leads || print(outcomes) ? 0 : 1;
 }
 
 void Experiment::draw(const Outcomes& outcomes) const {

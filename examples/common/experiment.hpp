@@ -45,6 +45,11 @@ class Trial {
   bool quick() const { return quick_; }
   std::int64_t iterations() const { return iterations_; }
   plasticity::Device device() const { return device_; }
+  /// The ranks that mpirun started, or null. Each trains with its slice of the batch; rank 0 prints and
+  /// writes.
+  plasticity::Communicator* communicator() const { return communicator_; }
+  /// The mean of a value over the ranks.
+  double mean_of_ranks(double value) const;
 
   /// Sets the metric's chance level, if it depends on the data. The chart shows it as a dashed line.
   void set_chance(double chance) { chance_ = chance; }
@@ -86,6 +91,7 @@ class Trial {
   std::int64_t iterations_ = 0;
   double chance_ = 0;
   plasticity::Device device_ = plasticity::Device::cpu(1);
+  plasticity::Communicator* communicator_ = nullptr;
   std::vector<std::string> learners_;  // in the order of their first step
   std::map<std::string, Record> records_;
   std::map<std::string, Expectation> expected_;
@@ -109,6 +115,7 @@ class Experiment {
 
  private:
   int train_all(const std::function<void(Trial&)>& train, const std::string& command);
+  plasticity::Device chosen_device() const;
   /// Collects the outcomes of the seeds so far, without the command and the times.
   Outcomes gather(const std::vector<Trial>& trials) const;
   void draw(const Outcomes& outcomes) const;
@@ -119,6 +126,7 @@ class Experiment {
   std::int64_t seeds_ = 1, iterations_ = 0;
   std::string device_ = "best", out_ = "out";
   bool quick_ = false;
+  std::unique_ptr<plasticity::Communicator> communicator_{};
 };
 
 }  // namespace examples

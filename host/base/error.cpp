@@ -14,6 +14,7 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::out_of_memory: return "out_of_memory";
     case ErrorCode::io: return "io";
     case ErrorCode::format: return "format";
+    case ErrorCode::communication: return "communication";
   }
   return "unknown";
 }

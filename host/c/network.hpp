@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "c/arguments.hpp"
+#include "plasticity/communicator.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
 #include "plasticity/trainer.hpp"
@@ -39,6 +41,10 @@ struct plasticity_network {
 /// Also the type plasticity_adam.
 struct plasticity_optimizer {
   plasticity::Optimizer optimizer;
+};
+
+struct plasticity_communicator {
+  std::unique_ptr<plasticity::Communicator> communicator;
 };
 
 struct plasticity_trainer {

@@ -35,6 +35,7 @@ plasticity_status status_of(ErrorCode code) noexcept {
     case ErrorCode::out_of_memory: return PLASTICITY_OUT_OF_MEMORY;
     case ErrorCode::io: return PLASTICITY_IO;
     case ErrorCode::format: return PLASTICITY_FORMAT;
+    case ErrorCode::communication: return PLASTICITY_COMMUNICATION;
   }
   return PLASTICITY_INTERNAL;
 }
@@ -52,6 +53,7 @@ const char* plasticity_status_name(plasticity_status status) {
     case PLASTICITY_IO: return "io";
     case PLASTICITY_FORMAT: return "format";
     case PLASTICITY_INTERNAL: return "internal";
+    case PLASTICITY_COMMUNICATION: return "communication";
   }
   return "(no such status)";
 }

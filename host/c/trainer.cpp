@@ -9,6 +9,7 @@ void plasticity_trainer_options_init(plasticity_trainer_options* options) {
   options->clip_norm = TrainerOptions{}.clip_norm;
   options->reduction = PLASTICITY_MEAN;
   options->optimizer = nullptr;
+  options->communicator = nullptr;
 }
 
 plasticity_status plasticity_trainer_create(plasticity_network* network,
@@ -21,6 +22,7 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
     TrainerOptions to{.adam = c::to_options(from.adam),
                       .clip_norm = from.clip_norm,
                       .reduction = static_cast<Reduction>(from.reduction)};
+    if (from.communicator != nullptr) to.communicator = from.communicator->communicator.get();
     if (from.optimizer != nullptr) to.optimizer = c::to_options(*from.optimizer);
     Network* const trained = std::get_if<Network>(&of.network);
     if (trained == nullptr)

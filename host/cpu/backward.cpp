@@ -5,8 +5,29 @@
 namespace plasticity::cpu {
 
 template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::run_group(std::int64_t group, std::int64_t slot, Team& team) const {
+  run_tree(plan.group(group), group, plan.groups() + slot * plan.levels_in_group(), slot, team);
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::run_tree(ItemRange range, std::int64_t index, std::int64_t more,
+                                                  std::int64_t slot, Team& team) const {
+  if (range.count <= plan.elements_per_pass()) {
+    const GradientSums<Real> sums_of_elements[] = {sums_at(index), sums_at(range.count == 2 ? more : index)};
+    static_assert(elements_together == 2);
+    run(range.first, range.count, slot, sums_of_elements, team);
+    if (range.count == 2) sums_of_elements[0].add(sums_of_elements[1]);
+    return;
+  }
+  const std::int64_t left = left_half(range.count);
+  run_tree({range.first, left}, index, more, slot, team);
+  run_tree({range.first + left, range.count - left}, more, more + 1, slot, team);
+  sums_at(index).add(sums_at(more));
+}
+
+template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
-                                             const GroupSums<Real>& group, Team& team) const {
+                                             const GradientSums<Real>* to, Team& team) const {
   std::vector<Element> elements;
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
@@ -15,7 +36,8 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
                          static_cast<std::size_t>(slot * plan.elements_per_pass() + k) * space_bytes);
     const std::int64_t b = first + k;
     elements.push_back({*this, b, plan.tape_element(tape, b),
-                        BackwardSpace<Real>(spec, plan.interval_, arena), group, team});
+                        BackwardSpace<Real>(spec, plan.interval_, arena), to[k], team});
+    to[k].set_zero();
     elements.back().begin();
     longest = std::max(longest, elements.back().length);
   }
@@ -44,6 +66,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
   }
   for (const Element& element : elements) {
     element.finish();
+    add_columns(element.sums);
     input_gradients(element.b);
   }
 }
@@ -76,28 +99,27 @@ template <class Real>
 struct BackwardScratch {
   ParameterCopies<Real> copies;
   Real *zeros, *w_in_transposed, *gates_transposed, *da;
-  const Real **left, **right;  // [T B] factors of the outer products of a weight gradient
+  StepList<Real> list;
   std::byte *sums, *spaces;
 
   BackwardScratch(const Spec& spec, const PlanOptions& options, std::int64_t sums_bytes,
                   std::int64_t spaces_bytes, StaggeredArena& arena)
-      : copies(spec, true, arena) {
+      : copies(spec, true, arena), list(options.steps, options.batch, arena) {
     const std::int64_t N = spec.neurons, S = padded<Real>(N), rows = options.steps * options.batch;
     zeros = arena.take<Real>(std::max<std::int64_t>(1, spec.presynaptic()) * S);
     w_in_transposed = arena.take<Real>(spec.is_recurrent() ? spec.inputs * spec.gates() * N : 0);
     gates_transposed = arena.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
     da = arena.take<Real>(rows * spec.gates() * S);
-    left = arena.take<const Real*>(rows);
-    right = arena.take<const Real*>(rows);
     sums = arena.take<std::byte>(sums_bytes);
     spaces = arena.take<std::byte>(spaces_bytes);
   }
 };
 
+/// Without a destination for dalpha its sums are per column, which is cheaper, and are discarded.
 template <class Real>
-std::size_t group_sums_bytes(const Spec& spec) {
+std::size_t gradient_sums_bytes(const Spec& spec, bool alpha_per_connection) {
   StaggeredArena counter(nullptr);
-  GroupSums<Real>(spec, counter);
+  GradientSums<Real>(spec, alpha_per_connection, counter);
   return counter.bytes();
 }
 
@@ -113,7 +135,9 @@ std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   StaggeredArena counter(nullptr);
-  BackwardScratch<Real>(spec_, options_, groups() * static_cast<std::int64_t>(group_sums_bytes<Real>(spec_)),
+  const auto sums =
+      static_cast<std::int64_t>(gradient_sums_bytes<Real>(spec_, spec_.alpha == Granularity::connection));
+  BackwardScratch<Real>(spec_, options_, (groups() + workers() * levels_in_group()) * sums,
                         workers() * elements_per_pass() * static_cast<std::int64_t>(backward_space_bytes()),
                         counter);
   return counter.bytes();
@@ -123,14 +147,16 @@ template <class Real, class Trace>
 void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
                                             Scratch scratch) const {
   if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, interval_));
-  const std::size_t sums_bytes = group_sums_bytes<Real>(spec_), space_bytes = backward_space_bytes();
+  const bool alpha_per_connection =
+      spec_.alpha == Granularity::connection && args.dparameters.alpha != nullptr;
+  const std::size_t sums_bytes = gradient_sums_bytes<Real>(spec_, alpha_per_connection),
+                    space_bytes = backward_space_bytes();
   StaggeredArena arena(scratch.data);
-  const BackwardScratch<Real> memory(spec_, options_, groups() * static_cast<std::int64_t>(sums_bytes),
-                                     workers() * elements_per_pass() * static_cast<std::int64_t>(space_bytes),
-                                     arena);
+  const BackwardScratch<Real> memory(
+      spec_, options_, (groups() + workers() * levels_in_group()) * static_cast<std::int64_t>(sums_bytes),
+      workers() * elements_per_pass() * static_cast<std::int64_t>(space_bytes), arena);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
-  std::fill_n(memory.sums, static_cast<std::int64_t>(sums_bytes) * groups(), std::byte{0});
   if (args.dinputs.x != nullptr) {
     transpose(args.parameters.w_in, memory.w_in_transposed, spec_.inputs, spec_.gates() * spec_.neurons);
   }
@@ -138,22 +164,16 @@ void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& ar
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
   Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
-  // Without a destination for dalpha its sums are per column, which is cheaper, and are discarded.
-  if (args.dparameters.alpha == nullptr) connected.alpha_per_connection = false;
+  connected.alpha_per_connection = alpha_per_connection;
   const BackwardPass pass{
       *this,        args,       tape,      memory.spaces,          space_bytes,
       memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
       memory.zeros, connected};
-  parallel_for_teams(options_.device.threads(), groups(), share_count(spec_.neurons),
-                     exceeds_last_level_cache(backward_matrices()),
-                     [&](std::int64_t group, std::int64_t slot, Team& team) {
-                       const std::int64_t first = group * group_size();
-                       const std::int64_t last = std::min(first + group_size(), options_.batch);
-                       const GroupSums<Real> sums = pass.sums_of(group);
-                       for (std::int64_t b = first; b < last; b += elements_per_pass())
-                         pass.run(b, std::min(elements_per_pass(), last - b), slot, sums, team);
-                     });
-  pass.weight_gradients(memory.left, memory.right);
+  parallel_for_teams(
+      options_.device.threads(), groups(), share_count(spec_.neurons),
+      exceeds_last_level_cache(backward_matrices()),
+      [&](std::int64_t group, std::int64_t slot, Team& team) { pass.run_group(group, slot, team); });
+  pass.weight_gradients(memory.list);
   pass.group_gradients();
 }
 

@@ -13,7 +13,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   std::int64_t b;
   TapeElement<Real, Trace> record;
   BackwardSpace<Real> space;
-  GroupSums<Real> group;
+  GradientSums<Real> sums;
   Team& team;
 
   const CpuPlan& plan = pass.plan;
@@ -88,7 +88,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
              .read = {.x = pre_of(t),
                       .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
                       .dx = space.dx_read,
-                      .dalpha = group.alpha},
+                      .dalpha = sums.alpha},
              .update = update_of(before)};
     if (!updates) sweep.update.factors = {};
     std::fill_n(space.dx, P, Real(0));
@@ -155,7 +155,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
             .dy = space.dy,
             .drate = space.drate,
             .dproduct = space.dproduct,
-            .deta = group.eta};
+            .deta = sums.eta};
   }
 
   void reverse_update(std::int64_t t) {
@@ -188,7 +188,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   void reverse_rate(std::int64_t t) const {
     const Real* drate = space.drate;
     if (spec.rate == Rate::fixed) {
-      for (std::int64_t j = 0; j < N; ++j) group.eta[j] += drate[j];
+      for (std::int64_t j = 0; j < N; ++j) sums.eta[j] += drate[j];
     }
     if (spec.rate == Rate::external && args.dinputs.rate != nullptr) {
       std::copy_n(drate, N, args.dinputs.rate + (t * B + b) * N);
@@ -198,8 +198,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     Real dM = 0;
     if (spec.rate == Rate::fan_out) {
       for (std::int64_t j = 0; j < N; ++j) {
-        group.fan_out_weight[j] += drate[j] * M;
-        group.fan_out_bias[j] += drate[j];
+        sums.fan_out_weight[j] += drate[j] * M;
+        sums.fan_out_bias[j] += drate[j];
         dM += drate[j] * args.parameters.fan_out_weight[j];
       }
     } else {
@@ -209,9 +209,9 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     const Real* read = (reads_cell ? record.c : record.output) + t * S;
     Real* dread = reads_cell ? space.dc : space.doutput;
     const Real q = dM * (1 - M * M);
-    *group.modulator_bias += q;
+    *sums.modulator_bias += q;
     for (std::int64_t j = 0; j < N; ++j) {
-      group.modulator_weight[j] += q * read[j];
+      sums.modulator_weight[j] += q * read[j];
       dread[j] += q * args.parameters.modulator_weight[j];
     }
   }

@@ -15,7 +15,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   Tape tape;
   std::byte* spaces;  // plan.elements_per_pass() BackwardSpaces per slot
   std::size_t space_bytes;
-  std::byte* sums;  // one GroupSums per group
+  std::byte* sums;  // GradientSums: one per group, then plan.levels_in_group() per slot
   std::size_t sums_bytes;
   Real* da;                      // [B,T,gates,N] gradients of the currents
   const Real* w_in_transposed;   // [gates,N,I] if dx is not null
@@ -32,9 +32,9 @@ struct CpuPlan<Real, Trace>::BackwardPass {
 
   struct Element;  // backward_element.hpp
 
-  GroupSums<Real> sums_of(std::int64_t group) const {
-    StaggeredArena arena(sums + static_cast<std::size_t>(group) * sums_bytes);
-    return GroupSums<Real>(spec, arena);
+  GradientSums<Real> sums_at(std::int64_t index) const {
+    StaggeredArena arena(sums + static_cast<std::size_t>(index) * sums_bytes);
+    return GradientSums<Real>(spec, connection.alpha_per_connection, arena);
   }
   std::int64_t length_of(std::int64_t b) const {
     return args.masks.length == nullptr ? T : args.masks.length[b];
@@ -51,20 +51,27 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     return t == 0 ? record.y0 : record.output + (t - 1) * S;
   }
 
-  /// Runs elements first .. first+count-1 together, step by step.
-  void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GroupSums<Real>& group,
+  /// Runs a group. Writes its sums to sums_at(group).
+  void run_group(std::int64_t group, std::int64_t slot, Team& team) const;
+  /// Runs the elements of a subtree. Writes their sums to sums_at(index), and uses sums_at(more) and the
+  /// following.
+  void run_tree(ItemRange range, std::int64_t index, std::int64_t more, std::int64_t slot, Team& team) const;
+  /// Runs elements first .. first+count-1 together, step by step. Writes the sums of element k to `to[k]`.
+  void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GradientSums<Real>* to,
            Team& team) const;
   void gate_adjoint(int elements, const Real** da_rows, Real* const* dx_rows, Columns columns) const;
   /// dx = da W_in^T, or du = da. Zero beyond the length.
   void input_gradients(std::int64_t b) const;
   /// Gradients of w, w_gates, w_in and b: sums over all steps and elements.
-  void weight_gradients(const Real** left, const Real** right) const;
-  /// Adds the sums of the groups in order.
+  void weight_gradients(const StepList<Real>& list) const;
+  /// Adds the sums of the groups to the gradients.
   void group_gradients() const;
 
  private:
   void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column,
-                       const Real* const* left, const Real* const* right, std::int64_t count) const;
+                       const StepList<Real>& list) const;
+  /// Replaces the sums of a scalar parameter per column by their sum over the columns.
+  void add_columns(const GradientSums<Real>& of) const;
 };
 
 }  // namespace plasticity::cpu

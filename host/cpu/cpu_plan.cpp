@@ -88,14 +88,16 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
 }
 
 template <class Real>
-GroupSums<Real>::GroupSums(const Spec& spec, StaggeredArena& arena) {
+GradientSums<Real>::GradientSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena) {
+  // One block, so that sums are added in one loop.
   const std::int64_t N = padded<Real>(spec.neurons);
-  alpha = arena.take<Real>(spec.alpha == Granularity::connection ? spec.presynaptic() * N : N);
-  eta = arena.take<Real>(N);
-  modulator_weight = arena.take<Real>(N);
-  modulator_bias = arena.take<Real>(1);
-  fan_out_weight = arena.take<Real>(N);
-  fan_out_bias = arena.take<Real>(N);
+  elements = 5 * N + (alpha_per_connection ? spec.presynaptic() * N : N);
+  eta = arena.take<Real>(elements);
+  modulator_weight = eta + N;
+  modulator_bias = modulator_weight + N;
+  fan_out_weight = modulator_bias + N;
+  fan_out_bias = fan_out_weight + N;
+  alpha = fan_out_bias + N;
 }
 
 template <class Real>
@@ -175,8 +177,8 @@ template struct ForwardSpace<float>;
 template struct ForwardSpace<double>;
 template struct BackwardSpace<float>;
 template struct BackwardSpace<double>;
-template struct GroupSums<float>;
-template struct GroupSums<double>;
+template struct GradientSums<float>;
+template struct GradientSums<double>;
 
 }  // namespace plasticity::cpu
 

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/arena.hpp"
+#include "base/tree.hpp"
 #include "cpu/rounded_traces.hpp"
 #include "cpu/sweeps/bfloat16.hpp"
 #include "cpu/sweeps/cells.hpp"
@@ -106,18 +107,36 @@ struct ForwardSpace {
   ForwardSpace(const Spec& spec, StaggeredArena& arena);
 };
 
-/// Gradient sums of a group of batch elements. The groups are added in order at the end. The grouping depends
-/// only on the batch size, so the sums have the same bits for any number of threads.
+/// Gradient sums of one batch element over its steps, or of a subtree of elements (base/tree.hpp).
 template <class Real>
-struct GroupSums {
-  Real* alpha;             // [P,N], or [N] if alpha is not per connection
-  Real* eta;               // [N]
+struct GradientSums {
+  Real* eta;               // [N]; after the last step of an element its sum over N is in eta[0]
   Real* modulator_weight;  // [N]
   Real* modulator_bias;    // [1]
   Real* fan_out_weight;    // [N]
   Real* fan_out_bias;      // [N]
+  Real* alpha;             // [P,N], or [N] if alpha is not per connection; a scalar's sum is in alpha[0]
+  std::int64_t elements;   // from eta on; includes padding, which is zero
 
-  GroupSums(const Spec& spec, StaggeredArena& arena);
+  GradientSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena);
+  void set_zero() const { std::fill_n(eta, elements, Real(0)); }
+  void add(const GradientSums& other) const {
+    for (std::int64_t k = 0; k < elements; ++k) eta[k] += other.eta[k];
+  }
+};
+
+/// The factors of the outer products of a weight gradient: those of all steps of element 0, then those of
+/// element 1, and so on.
+template <class Real>
+struct StepList {
+  const Real **left, **right;  // [T B]
+  std::int64_t* first;         // [B+1] index of an element's first step
+
+  template <class Memory>
+  StepList(std::int64_t steps, std::int64_t batch, Memory& memory)
+      : left(memory.template take<const Real*>(steps * batch)),
+        right(memory.template take<const Real*>(steps * batch)),
+        first(memory.template take<std::int64_t>(batch + 1)) {}
 };
 
 /// Working memory of one thread while it runs an element backward.
@@ -171,12 +190,17 @@ class CpuPlan final : public TypedBackend<Real> {
                          Real* const* currents, Columns columns) const;
   StepStateElement step_state_element(StepState step_state, std::int64_t b) const;
 
-  /// Number of groups of batch elements (see GroupSums), and elements per group. The last may have fewer.
-  std::int64_t group_size() const { return (options_.batch + 15) / 16; }
-  std::int64_t groups() const {
-    return options_.batch == 0 ? 0 : (options_.batch + group_size() - 1) / group_size();
+  /// Groups of batch elements that threads run backward: the nodes of one level of the tree of elements, at
+  /// most 16.
+  static constexpr int group_depth = 4;
+  std::int64_t groups() const { return std::min<std::int64_t>(options_.batch, 1 << group_depth); }
+  ItemRange group(std::int64_t index) const {
+    return options_.batch <= 1 << group_depth ? ItemRange{index, 1}
+                                              : tree_node(options_.batch, group_depth, index);
   }
-  /// Assumed L2 cache per thread in bytes. A constant, because it decides the order of gradient sums.
+  /// Levels of the tree within a group. Each needs a GradientSums per thread.
+  int levels_in_group() const { return options_.batch == 0 ? 0 : tree_depth(group(0).count); }
+  /// Assumed L2 cache per thread in bytes.
   static constexpr std::int64_t l2_cache = 1 << 20;
   /// Assumed last-level cache of all threads together in bytes.
   static constexpr std::int64_t last_level_cache = 16 << 20;
@@ -198,7 +222,7 @@ class CpuPlan final : public TypedBackend<Real> {
   std::int64_t elements_per_pass() const {
     return working_set(backward_matrices() + 2) > l2_cache
                ? 1
-               : std::min<std::int64_t>(group_size(), elements_together);
+               : std::min<std::int64_t>(group(0).count, elements_together);
   }
   std::size_t tape_element_bytes(std::int64_t interval) const;
   /// Size of a tape with its header; 0 if no element is recorded.

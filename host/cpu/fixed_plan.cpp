@@ -47,7 +47,8 @@ FixedPlan<Real>::ForwardScratch::ForwardScratch(const FixedPlan& plan, Arena& ar
 }
 
 template <class Real>
-FixedPlan<Real>::BackwardScratch::BackwardScratch(const FixedPlan& plan, Arena& arena) {
+FixedPlan<Real>::BackwardScratch::BackwardScratch(const FixedPlan& plan, Arena& arena)
+    : list(plan.options_.steps, plan.options_.batch, arena) {
   const Spec& spec = plan.spec_;
   const std::int64_t N = spec.neurons, S = padded<Real>(N), P = spec.presynaptic(), G = spec.gates(),
                      B = plan.options_.batch, rows = plan.options_.steps * B;
@@ -60,8 +61,6 @@ FixedPlan<Real>::BackwardScratch::BackwardScratch(const FixedPlan& plan, Arena& 
   gates_transposed = arena.take<Real>(spec.cell == Cell::lstm ? 3 * N * N : 0);
   w_in_transposed = arena.take<Real>(spec.is_recurrent() ? spec.inputs * G * N : 0);
   zeros = arena.take<Real>(std::max(P, S));
-  left = arena.take<const Real*>(rows);
-  right = arena.take<const Real*>(rows);
 }
 
 template <class Real>
@@ -351,42 +350,45 @@ struct FixedPlan<Real>::Backward {
 
   /// C[rows,N] += sum over all steps of the outer products of `left` and the columns of `right` from
   /// `first_column` on.
-  void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column,
-                       std::int64_t count) const {
+  void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column) const {
     constexpr std::int64_t rows_at_once = 32;
+    const StepList<Real>& list = memory.list;
     parallel_for(plan.options_.device.threads(), (rows + rows_at_once - 1) / rows_at_once,
                  [&](std::int64_t block, int) {
                    const std::int64_t m = block * rows_at_once;
-                   plan.products_.outer(m, std::min(rows, m + rows_at_once), N, count, memory.left,
-                                        memory.right, first_column, c, ldc);
+                   plan.products_.outer(m, std::min(rows, m + rows_at_once), N, B, list.first, list.left,
+                                        list.right, first_column, c, ldc);
                  });
   }
 
   void weight_gradients() const {
     const Parameters<Real>& gradients = args.dparameters;
-    std::int64_t count = 0;
     const auto list_steps = [&](auto left_of) {
-      count = 0;
+      std::int64_t count = 0;
       for (std::int64_t b = 0; b < B; ++b) {
+        memory.list.first[b] = count;
         for (std::int64_t t = 0; t < length_of(b); ++t, ++count) {
-          memory.left[count] = left_of(t, b);
-          memory.right[count] = da_of(t, b);
+          memory.list.left[count] = left_of(t, b);
+          memory.list.right[count] = da_of(t, b);
         }
       }
+      memory.list.first[B] = count;
     };
     list_steps([&](std::int64_t t, std::int64_t b) { return pre_of(t, b); });
-    if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, count);
-    for (std::int64_t gate = 0; gradients.w_gates != nullptr && gate < 3; ++gate)
-      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, (gate == 2 ? 3 : gate) * S, count);
-    for (std::int64_t k = 0; gradients.b != nullptr && k < count; ++k) {
-      for (std::int64_t gate = 0; gate < G; ++gate) {
-        for (std::int64_t j = 0; j < N; ++j) gradients.b[gate * N + j] += memory.right[k][gate * S + j];
-      }
+    if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0);
+    for (std::int64_t gate = 0; gradients.w_gates != nullptr && gate < 3; ++gate) {
+      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, (gate == 2 ? 3 : gate) * S);
+    }
+    if (gradients.b != nullptr) {
+      const Real one = 1;
+      list_steps([&](std::int64_t, std::int64_t) { return &one; });
+      for (std::int64_t gate = 0; gate < G; ++gate)
+        weight_gradient(gradients.b + gate * N, 1, G * N, gate * S);
     }
     if (gradients.w_in == nullptr) return;
     list_steps([&](std::int64_t t, std::int64_t b) { return args.inputs.x + (t * B + b) * I; });
     for (std::int64_t gate = 0; gate < G; ++gate)
-      weight_gradient(gradients.w_in + gate * N, I, G * N, gate * S, count);
+      weight_gradient(gradients.w_in + gate * N, I, G * N, gate * S);
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/arena.hpp"
+#include "cpu/cpu_plan.hpp"
 #include "cpu/sweeps/cells.hpp"
 #include "cpu/sweeps/products.hpp"
 #include "plan/backend.hpp"
@@ -56,7 +57,7 @@ class FixedPlan final : public TypedBackend<Real> {
     Real* gates_transposed;      // [3,N,N] lstm
     Real* w_in_transposed;       // [gates,N,I]
     Real* zeros;                 // [max(P,N)]
-    const Real **left, **right;  // [T B] factors of the outer products of a weight gradient
+    StepList<Real> list;
 
     BackwardScratch(const FixedPlan& plan, Arena& arena);
   };

@@ -28,84 +28,103 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
 /// `first_column` on.
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc,
-                                                         std::int64_t first_column, const Real* const* left,
-                                                         const Real* const* right, std::int64_t count) const {
+                                                         std::int64_t first_column,
+                                                         const StepList<Real>& list) const {
   constexpr std::int64_t rows_at_once = 32;
   parallel_for(plan.options_.device.threads(), (rows + rows_at_once - 1) / rows_at_once,
                [&](std::int64_t block, int) {
                  const std::int64_t m = block * rows_at_once;
-                 plan.products_.outer(m, std::min(rows, m + rows_at_once), N, count, left, right,
-                                      first_column, c, ldc);
+                 plan.products_.outer(m, std::min(rows, m + rows_at_once), N, B, list.first, list.left,
+                                      list.right, first_column, c, ldc);
                });
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real** left, const Real** right) const {
+void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& list) const {
   const Parameters<Real>& gradients = args.dparameters;
   const std::int64_t I = spec.inputs, gates = spec.gates();
-  std::int64_t count = 0;
   const auto list_steps = [&](auto left_of) {
-    count = 0;
+    std::int64_t count = 0;
     for (std::int64_t b = 0; b < B; ++b) {
       const TapeElement<Real, Trace> record = plan.tape_element(tape, b);
+      list.first[b] = count;
       for (std::int64_t t = 0; t < length_of(b); ++t, ++count) {
-        left[count] = left_of(record, t, b);
-        right[count] = da_of(t, b);
+        list.left[count] = left_of(record, t, b);
+        list.right[count] = da_of(t, b);
       }
     }
+    list.first[B] = count;
   };
   list_steps([&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b); });
-  if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, left, right, count);
+  if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, list);
   if (gradients.w_gates != nullptr) {
     const std::int64_t rows[] = {0, 1, 3};  // i, f and o among the currents
     for (std::int64_t gate = 0; gate < 3; ++gate) {
-      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, rows[gate] * S, left, right, count);
+      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, rows[gate] * S, list);
     }
   }
   if (gradients.w_in != nullptr) {
     list_steps([&](const auto&, std::int64_t t, std::int64_t b) { return args.inputs.x + (t * B + b) * I; });
     for (std::int64_t gate = 0; gate < gates; ++gate) {
-      weight_gradient(gradients.w_in + gate * N, I, gates * N, gate * S, left, right, count);
+      weight_gradient(gradients.w_in + gate * N, I, gates * N, gate * S, list);
     }
   }
-  for (std::int64_t k = 0; gradients.b != nullptr && k < count; ++k) {
-    for (std::int64_t gate = 0; gate < gates; ++gate) {
-      for (std::int64_t j = 0; j < N; ++j) gradients.b[gate * N + j] += right[k][gate * S + j];
-    }
+  if (gradients.b == nullptr) return;
+  const Real one = 1;
+  list_steps([&](const auto&, std::int64_t, std::int64_t) { return &one; });
+  for (std::int64_t gate = 0; gate < gates; ++gate) {
+    weight_gradient(gradients.b + gate * N, 1, gates * N, gate * S, list);
   }
 }
 
 template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>& of) const {
+  const auto add = [&](Real* columns) {
+    Real total = 0;
+    for (std::int64_t j = 0; j < N; ++j) total += columns[j];
+    std::fill_n(columns, S, Real(0));
+    columns[0] = total;
+  };
+  add(of.eta);
+  if (spec.alpha == Granularity::scalar) add(of.alpha);
+}
+
+template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const {
+  if (plan.groups() == 0) return;
+  // Threads add ranges of the sums.
+  constexpr std::int64_t at_once = 4096;
+  const GradientSums<Real> total = sums_at(0);
+  parallel_for(plan.options_.device.threads(), (total.elements + at_once - 1) / at_once,
+               [&](std::int64_t block, int) {
+                 const std::int64_t begin = block * at_once, end = std::min(begin + at_once, total.elements);
+                 add_in_tree(0, plan.groups(), [&](std::int64_t to, std::int64_t from) {
+                   Real* const sum = sums_at(to).eta;
+                   const Real* const other = sums_at(from).eta;
+                   for (std::int64_t k = begin; k < end; ++k) sum[k] += other[k];
+                 });
+               });
   const Parameters<Real>& gradients = args.dparameters;
   const auto add = [](Real* to, const Real* from, std::int64_t count) {
     for (std::int64_t k = 0; to != nullptr && k < count; ++k) to[k] += from[k];
   };
-  const auto add_total = [](Real* to, const Real* from, std::int64_t count) {
-    if (to == nullptr) return;
-    Real total = 0;
-    for (std::int64_t k = 0; k < count; ++k) total += from[k];
-    *to += total;
-  };
-  for (std::int64_t g = 0; g < plan.groups(); ++g) {
-    const GroupSums<Real> group = sums_of(g);
-    if (spec.alpha == Granularity::scalar) {
-      add_total(gradients.alpha, group.alpha, N);
-    } else {
-      const std::int64_t rows = spec.alpha == Granularity::connection ? P : 1;
-      for (std::int64_t i = 0; i < rows; ++i) add(at(gradients.alpha, i * N), group.alpha + i * S, N);
-    }
-    add_total(gradients.eta, group.eta, N);
-    add(gradients.modulator_weight, group.modulator_weight, N);
-    add(gradients.modulator_bias, group.modulator_bias, 1);
-    add(gradients.fan_out_weight, group.fan_out_weight, N);
-    add(gradients.fan_out_bias, group.fan_out_bias, N);
+  if (spec.alpha == Granularity::connection) {
+    for (std::int64_t i = 0; gradients.alpha != nullptr && i < P; ++i)
+      add(gradients.alpha + i * N, total.alpha + i * S, N);
+  } else {
+    add(gradients.alpha, total.alpha, spec.alpha == Granularity::scalar ? 1 : N);
   }
+  add(gradients.eta, total.eta, 1);
+  add(gradients.modulator_weight, total.modulator_weight, N);
+  add(gradients.modulator_bias, total.modulator_bias, 1);
+  add(gradients.fan_out_weight, total.fan_out_weight, N);
+  add(gradients.fan_out_bias, total.fan_out_bias, N);
 }
 
-#define PLASTICITY_INSTANTIATE(Real, Trace)                                                             \
-  template void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t) const;                \
-  template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const Real**, const Real**) const; \
+#define PLASTICITY_INSTANTIATE(Real, Trace)                                                        \
+  template void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t) const;           \
+  template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>&) const; \
+  template void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>&) const;  \
   template void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const;
 PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)

@@ -15,15 +15,24 @@ void linear_forward(const LinearArgs& args) {
 
 void linear_backward(const LinearGradientArgs& args) {
   const std::int64_t rows = args.rows, inputs = args.inputs, outputs = args.outputs;
+  const std::int64_t samples = args.batch > 0 ? args.batch : 1, steps = rows / samples;
   const Products<float>& of = products<float>(instruction_set());
-  std::vector<const float*> x_rows(static_cast<std::size_t>(rows)), dy_rows(x_rows.size());
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* const dy_row = args.dy + row * outputs;
-    for (std::int64_t k = 0; k < outputs; ++k) args.dbias[k] += dy_row[k];
-    x_rows[static_cast<std::size_t>(row)] = args.x + row * inputs;
-    dy_rows[static_cast<std::size_t>(row)] = dy_row;
+  // The rows sample by sample.
+  std::vector<const float*> x_rows, dy_rows;
+  std::vector<std::int64_t> first_row;
+  for (std::int64_t b = 0; b < samples; ++b) {
+    first_row.push_back(b * steps);
+    for (std::int64_t t = 0; t < steps; ++t) {
+      x_rows.push_back(args.x + (t * samples + b) * inputs);
+      dy_rows.push_back(args.dy + (t * samples + b) * outputs);
+    }
   }
-  of.outer(0, inputs, outputs, rows, x_rows.data(), dy_rows.data(), 0, args.dweight, outputs);
+  first_row.push_back(rows);
+  of.outer(0, inputs, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dweight,
+           outputs);
+  const float one = 1;
+  std::fill(x_rows.begin(), x_rows.end(), &one);
+  of.outer(0, 1, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dbias, outputs);
   if (args.dx == nullptr) return;
   std::vector<float> transposed(static_cast<std::size_t>(inputs * outputs));
   for (std::int64_t i = 0; i < inputs; ++i) {

@@ -4,6 +4,7 @@
 #include "cuda/cuda_plan.hpp"
 #include "cuda/estimates.hpp"
 #include "cuda/graph.hpp"
+#include "cuda/nccl.hpp"
 #include "cuda/ranges.hpp"
 #include "cuda/training.hpp"
 #include "cuda/tune.hpp"
@@ -176,6 +177,8 @@ constexpr CudaApi api{.unavailable_reason = unavailable_reason,
                       .linear_scratch_bytes = linear_scratch_bytes,
                       .linear_forward = run_linear_forward,
                       .linear_backward = run_linear_backward,
+                      .nccl_id = make_nccl_id,
+                      .make_nccl = make_nccl,
                       .begin_range = begin_range,
                       .end_range = end_range};
 

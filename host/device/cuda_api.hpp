@@ -6,6 +6,7 @@
 #include <string>
 
 #include "device/launch_graph.hpp"
+#include "plasticity/communicator.hpp"
 #include "plasticity/linear.hpp"
 #include "plasticity/plan.hpp"
 #include "plasticity/training.hpp"
@@ -52,6 +53,9 @@ struct CudaApi {
   std::size_t (*linear_scratch_bytes)(int index, std::int64_t inputs, std::int64_t outputs);
   void (*linear_forward)(int index, Stream stream, const LinearArgs& args);
   void (*linear_backward)(int index, Stream stream, const LinearGradientArgs& args, Scratch scratch);
+  NcclId (*nccl_id)();
+  std::unique_ptr<Communicator> (*make_nccl)(int index, const NcclId& id, int rank, int size,
+                                             const CommunicatorOptions& options);
   void (*begin_range)(const char* name) noexcept;  // a range in a profiler's timeline
   void (*end_range)() noexcept;
 };

@@ -75,30 +75,37 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
+  if (has_ranks()) {
+    communicator->sum(device(), on, static_cast<float*>(network.parameters->gradient_data()),
+                      static_cast<std::int64_t>(network.parameters->gradient_bytes() / sizeof(float)));
+  }
   find_not_finite(device(), on, it.trained, it.not_finite);
   for (const ClippedGroup& group : it.clipped)
     clip_gradients(device(), on, group.tensors, group.max_norm, nullptr, it.scratch);
   update_step(device(), on, it.trained, options.update, it.scales, it.not_finite);
 }
 
-/// Runs the iteration with the caller's loss, which needs its argument on the host and writes the gradient
-/// there.
-double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
-  plan.forward(stream(), it.forward, it.tape, it.scratch);
-  network.state.values_written();
+/// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
+double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it) {
   const auto count = static_cast<std::size_t>(it.error.elements);
   const float* const output = objective.of_current ? it.forward.a : it.forward.y;
   const LossFunction& loss = *objective.function;
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
-    const double value = loss({output, count}, {it.error.dy, count});
-    enqueue_training(plan, it, stream());
-    return value;
+    return loss({output, count}, {it.error.dy, count});
   }
   std::vector<float> on_host(count), gradient_on_host(count);
   copy(device(), stream(), on_host.data(), output, count * sizeof(float));
   const double value = loss(on_host, gradient_on_host);
   copy(device(), stream(), it.error.dy, gradient_on_host.data(), count * sizeof(float));
+  return value;
+}
+
+/// Runs the iteration with the caller's loss.
+double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
+  plan.forward(stream(), it.forward, it.tape, it.scratch);
+  network.state.values_written();
+  const double value = host_loss(objective, it);
   enqueue_training(plan, it, stream());
   return value;
 }
@@ -166,7 +173,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
 
   auto* const there = static_cast<Results*>(results.data());
   it.not_finite = &there->not_finite;
-  const UpdateScales scales = update_scales(options.update, steps + 1);
+  UpdateScales scales{};
   it.scales = &scales;
   it.error = {.elements = elements,
               .y = static_cast<float*>(y.data()),
@@ -174,15 +181,20 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .mask = objective.mask.empty() ? nullptr : objective.mask.data(),
               .reduction = reduction,
               .dy = static_cast<float*>(gradient.data()),
-              .loss = &there->loss};
+              .loss = &there->loss,
+              .batch = B,
+              .steps = T};
   if (objective.labels) {
     it.entropy = {.rows = rows,
                   .classes = network.spec.neurons,
                   .logits = static_cast<float*>(current.data()),
                   .labels = objective.labels->data(),
                   .dlogits = it.error.dy,
-                  .loss = it.error.loss};
+                  .loss = it.error.loss,
+                  .batch = B};
   }
+  if (has_ranks()) it.divisor = meet_ranks(objective, it);
+  scales = update_scales(options.update, steps + 1);
   Staging staging(device(), stream(), inputs, upload);
   staging.read(it.scales, 1);
   stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
@@ -208,7 +220,9 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   y_elements = count;
   modulation_elements = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
   Results here{};
-  if (objective.on_host()) {
+  if (has_ranks()) {
+    here.loss = run_on_ranks(objective, plan, it);
+  } else if (objective.on_host()) {
     here.loss = run_with(objective, plan, it);
   } else {
     launch(plan, it);
@@ -216,7 +230,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   network.state.values_written();
   network.parameters->step_written();
   moments.merge(fresh);
-  if (objective.on_host()) {
+  if (objective.on_host() || has_ranks()) {
     copy(device(), stream(), &here.not_finite, &there->not_finite, sizeof(here.not_finite));
   } else {
     copy(device(), stream(), &here, there, sizeof(Results));

@@ -7,6 +7,7 @@
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
 #include "network/checksum.hpp"
+#include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/owner.hpp"
 
@@ -91,7 +92,8 @@ void Linear::forward(std::span<const float> x, std::span<float> y) const {
   staging.fetch();
 }
 
-void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx) {
+void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
+                      std::int64_t batch) {
   const std::int64_t rows = checked_rows(x, dy, "dy");
   if (!dx.empty() && dx.size() != x.size())
     bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
@@ -102,7 +104,9 @@ void Linear::backward(std::span<const float> x, std::span<const float> dy, std::
                           .dy = dy.data(),
                           .dweight = weight_gradient_.data(),
                           .dbias = bias_gradient_.data(),
-                          .dx = dx.empty() ? nullptr : dx.data()};
+                          .dx = dx.empty() ? nullptr : dx.data(),
+                          .batch = batch};
+  check_linear_batch(args);
   Staging staging(device_, stream_, buffers_.tensors);
   staging.read(args.x, rows * inputs_);
   staging.read(args.dy, rows * outputs_);

@@ -75,6 +75,9 @@ class NetworkParameters {
   std::vector<Trained> trained() const requires std::is_same_v<Real, float>;
   /// The block that holds all gradients.
   void* gradient_data() const { return gradients_.data(); }
+  /// The block that holds all values. Call values() first.
+  void* value_data() const { return values_.data(); }
+  std::size_t value_bytes() const { return values_.bytes(); }
   std::size_t gradient_bytes() const { return gradients_.bytes(); }
   /// Marks the host copies as stale, so that they are not uploaded. Call it after a step on the device has
   /// written values and gradients.

@@ -25,10 +25,12 @@ OptimizerOptions optimizer_of(const TrainerOptions& options) {
 }  // namespace
 
 Trainer::Trainer(Network& network, const TrainerOptions& options)
-    : implementation_(std::unique_ptr<Implementation>(new Implementation{.network = *network.implementation_,
-                                                                         .options = optimizer_of(options),
-                                                                         .reduction = options.reduction}),
-                      "trainer") {}
+    : implementation_(
+          std::unique_ptr<Implementation>(new Implementation{.network = *network.implementation_,
+                                                             .options = optimizer_of(options),
+                                                             .reduction = options.reduction,
+                                                             .communicator = options.communicator}),
+          "trainer") {}
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
@@ -116,6 +118,7 @@ void Trainer::load(const io::TensorFile& file) {
     upload(on_host.second, on_device.second);
   }
   self.moments = std::move(moments);
+  self.needs_broadcast = true;
   self.steps = record.steps;
   if (record.learning_rate) self.options.update.learning_rate = *record.learning_rate;
 }

@@ -61,6 +61,7 @@ struct Iteration {
   std::vector<TrainedTensor> trained;
   std::vector<ClippedGroup> clipped;
   const UpdateScales* scales = nullptr;
+  double divisor = 1;  // of the loss, with ranks
   std::int32_t* not_finite = nullptr;
   Tape tape;
   Scratch scratch;
@@ -70,6 +71,8 @@ struct Trainer::Implementation {
   Network::Implementation& network;
   OptimizerOptions options;
   Reduction reduction;
+  Communicator* communicator;
+  bool needs_broadcast = true;  // with ranks: parameters and moments are not yet those of rank 0
   std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
   DeviceMemory inputs{}, tape{}, results{}, y{}, current{}, modulation{};
@@ -84,9 +87,14 @@ struct Trainer::Implementation {
   Device device() const { return network.options.device; }
   Stream stream() const { return network.options.stream; }
   bool on_cpu() const { return device().kind() == DeviceKind::cpu; }
+  bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
 
   double step(const Sequence& sequence, const Objective& objective);
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
+  double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);  // ranks.cpp
+  double meet_ranks(const Objective& objective, Iteration& it);                            // ranks.cpp
+  void broadcast_all(Iteration& it);                                                       // ranks.cpp
+  double host_loss(const Objective& objective, const Iteration& it);
   void add_moments(Iteration& it, MomentsByName& fresh) const;
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;

@@ -7,6 +7,13 @@
 
 // The functions of training.hpp and linear.hpp on the CPU, for checked arguments. host/cpu/training.cpp and
 // host/cpu/linear.cpp implement them.
+namespace plasticity {
+
+/// Throws Error(invalid_argument) unless `batch` is 0 or divides the rows.
+void check_linear_batch(const LinearGradientArgs& args);
+
+}  // namespace plasticity
+
 namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args);

@@ -26,6 +26,12 @@ void check_pointer(const char* name, const void* pointer, std::int64_t rows, std
 
 }  // namespace
 
+void check_linear_batch(const LinearGradientArgs& args) {
+  if (args.batch < 0) bad_argument("batch", "at least 0", str_cat(args.batch));
+  if (args.batch > 0 && args.rows % args.batch != 0)
+    bad_argument("batch", str_cat("a divisor of ", args.rows, ", the number of rows"), str_cat(args.batch));
+}
+
 std::size_t linear_scratch_bytes(Device device, std::int64_t inputs, std::int64_t outputs) {
   check_linear_sizes(LinearArgs{.inputs = inputs, .outputs = outputs});
   const CudaApi* api = cuda_api_of(device);
@@ -53,6 +59,7 @@ void linear_backward(Device device, Stream stream, const LinearGradientArgs& arg
   check_pointer("args.dy", args.dy, args.rows, args.outputs);
   check_pointer("args.dweight", args.dweight, args.inputs, args.outputs);
   check_pointer("args.dbias", args.dbias, 1, args.outputs);
+  check_linear_batch(args);
   if (args.dx != nullptr) check_pointer("args.weight", args.weight, args.inputs, args.outputs);
   check_memory("scratch", scratch, linear_scratch_bytes(device, args.inputs, args.outputs));
   if (const CudaApi* api = cuda_api_of(device)) {

@@ -41,6 +41,13 @@ void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, S
   if (args.reduction < Reduction::mean || args.reduction > Reduction::relative) {
     bad_argument("args.reduction", "a value of its enumeration", str_cat(static_cast<int>(args.reduction)));
   }
+  if (args.steps < 0) bad_argument("args.steps", "at least 0", str_cat(args.steps));
+  if (args.batch < 0) bad_argument("args.batch", "at least 0", str_cat(args.batch));
+  if (args.batch > 0 && args.elements > 0 &&
+      (args.steps == 0 || args.elements % args.steps != 0 || args.elements / args.steps % args.batch != 0)) {
+    bad_argument("args.elements", str_cat("a multiple of ", args.steps, " steps of ", args.batch, " samples"),
+                 str_cat(args.elements));
+  }
   check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaApi* api = cuda_api_of(device)) {
     api->squared_error(device.index(), stream, args, scratch);
@@ -57,6 +64,10 @@ void softmax_cross_entropy(Device device, Stream stream, const CrossEntropyArgs&
     bad_argument("args.rows",
                  str_cat("at most ", max_elements / args.classes, " of ", args.classes, " classes"),
                  str_cat(args.rows));
+  }
+  if (args.batch < 0) bad_argument("args.batch", "at least 0", str_cat(args.batch));
+  if (args.batch > 0 && args.rows % args.batch != 0) {
+    bad_argument("args.rows", str_cat("a multiple of ", args.batch, " samples"), str_cat(args.rows));
   }
   check_pointer(args.logits, args.rows * args.classes, "args.logits");
   check_pointer(args.labels, args.rows, "args.labels");

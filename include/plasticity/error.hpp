@@ -18,6 +18,7 @@ enum class ErrorCode {
   out_of_memory,       ///< an allocation failed; nothing was changed
   io,                  ///< a file could not be opened, read or written
   format,              ///< the content of a file does not follow its format
+  communication,       ///< a rank of a Communicator has ended, hangs, or made another call
 };
 
 /// Returns the name of the enumerator, for example "invalid_argument".

@@ -39,6 +39,10 @@ struct LinearGradientArgs {
   float* dweight = nullptr;       ///< [inputs,outputs] out: the gradient is ADDED to the current values
   float* dbias = nullptr;         ///< [outputs] out: the gradient is ADDED to the current values
   float* dx = nullptr;  ///< [rows,inputs] out: overwritten, or null; must not overlap another tensor
+  /// B > 0: the rows are [T,B], and the CPU adds the gradients of the B samples in the order of a fixed tree,
+  /// so that ranks with parts of a batch get the bits of one with the whole (see communicator.hpp). 0: it
+  /// adds the rows in order. A GPU ignores it.
+  std::int64_t batch = 0;
 };
 
 /// Returns the scratch bytes of linear_backward() for a matrix of this size.
@@ -80,9 +84,11 @@ class PLASTICITY_API Linear {
   void forward(std::span<const float> x, std::span<float> y) const;
 
   /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
-  /// dx must not overlap x or dy. Throws Error(invalid_argument) if the sizes do not match, and
+  /// dx must not overlap x or dy. With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch.
+  /// Throws Error(invalid_argument) if the sizes do not match or B does not divide the rows, and
   /// Error(out_of_memory).
-  void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx);
+  void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
+                std::int64_t batch = 0);
 
   void zero_gradients();  ///< sets the gradients of W and b to zero
   /// Returns views of W and b, valid as long as this object. On a GPU the next call uploads W and b.

@@ -41,7 +41,8 @@ typedef enum plasticity_status PLASTICITY_AS_INT {
   PLASTICITY_OUT_OF_MEMORY = 5,      /**< an allocation failed */
   PLASTICITY_IO = 6,                 /**< a file could not be opened, read or written */
   PLASTICITY_FORMAT = 7,             /**< the content of a file does not follow its format */
-  PLASTICITY_INTERNAL = 8            /**< a bug in the library */
+  PLASTICITY_INTERNAL = 8,           /**< a bug in the library */
+  PLASTICITY_COMMUNICATION = 9       /**< a rank of a communicator has ended, hangs, or made another call */
 } plasticity_status;
 
 /** Returns the name of a status, for example "invalid_argument". The text is static. */
@@ -526,6 +527,66 @@ typedef enum plasticity_reduction PLASTICITY_AS_INT {
   PLASTICITY_RELATIVE = 2 /**< the sum of the squared unmasked targets */
 } plasticity_reduction;
 
+/* ---- Ranks (communicator.hpp) ---- */
+
+/** One member of a group of ranks: threads, processes or GPUs. See Communicator. Each rank uses its own
+   handle, and all ranks make the same calls. After PLASTICITY_COMMUNICATION the handle is unusable. Time
+   limits are in seconds, from 0.001 to 1000000. */
+typedef struct plasticity_communicator plasticity_communicator;
+
+/** Creates the communicators of `size` threads of this process: communicators[0] to communicators[size-1].
+   The caller destroys each. */
+PLASTICITY_API plasticity_status plasticity_communicator_create_threads(
+    int32_t size, double time_limit, plasticity_communicator** communicators);
+/** Creates the communicator of the processes that mpirun started. Returns PLASTICITY_UNSUPPORTED if the
+   program does not link plasticity::mpi. The caller destroys it. */
+PLASTICITY_API plasticity_status plasticity_communicator_create_mpi(double time_limit,
+                                                                    plasticity_communicator** communicator);
+/** As plasticity_communicator_create_mpi if mpirun started this process with others. Otherwise `communicator`
+   is set to NULL. PLASTICITY_TIME_LIMIT in the environment replaces the time limit. */
+PLASTICITY_API plasticity_status
+plasticity_communicator_create_environment(double time_limit, plasticity_communicator** communicator);
+/** Writes a new id of a group of NCCL ranks to `id`, 128 bytes. One rank creates it and passes it to the
+ * others. */
+PLASTICITY_API plasticity_status plasticity_nccl_id(uint8_t* id);
+/** Creates the NCCL communicator of a rank, which uses the GPU `device`. Waits for the other ranks. The
+   caller destroys it. */
+PLASTICITY_API plasticity_status plasticity_communicator_create_nccl(plasticity_device device,
+                                                                     const uint8_t* id, int32_t rank,
+                                                                     int32_t size, double time_limit,
+                                                                     plasticity_communicator** communicator);
+PLASTICITY_API void plasticity_communicator_destroy(plasticity_communicator* communicator);
+
+/** Sets `rank` and `size`. Either pointer may be NULL. */
+PLASTICITY_API plasticity_status plasticity_communicator_rank(const plasticity_communicator* communicator,
+                                                              int32_t* rank, int32_t* size);
+/** Replaces a dense float32 or float64 tensor in host memory by its sum over the ranks. */
+PLASTICITY_API plasticity_status plasticity_communicator_sum(plasticity_communicator* communicator,
+                                                             const plasticity_tensor* tensor);
+/** Copies a dense float32 or float64 tensor in host memory from rank `root` to all ranks. */
+PLASTICITY_API plasticity_status plasticity_communicator_broadcast(plasticity_communicator* communicator,
+                                                                   const plasticity_tensor* tensor,
+                                                                   int32_t root);
+/** Returns when all ranks have called it. */
+PLASTICITY_API plasticity_status plasticity_communicator_barrier(plasticity_communicator* communicator);
+/** Ends all ranks at once with an exit code: with MPI through MPI_Abort, otherwise this process. */
+PLASTICITY_API plasticity_status plasticity_communicator_abort(plasticity_communicator* communicator,
+                                                               int32_t exit_code);
+
+/** The result of plasticity_all_reduce. The values are those of Combine. */
+typedef enum plasticity_combine PLASTICITY_AS_INT {
+  PLASTICITY_COMBINE_SUM = 0, /**< the sum over the ranks */
+  PLASTICITY_COMBINE_MEAN = 1 /**< the sum divided by the number of ranks */
+} plasticity_combine;
+
+/** Replaces the gradients of the parameters by their combination over the ranks. All ranks pass parameters of
+   the same names and sizes. */
+PLASTICITY_API plasticity_status plasticity_all_reduce(plasticity_communicator* communicator,
+                                                       const plasticity_parameter* parameters, size_t count,
+                                                       plasticity_combine combine);
+
+/* ---- Trainers (trainer.hpp) ---- */
+
 /** The options of a trainer. The fields are those of TrainerOptions. */
 typedef struct plasticity_trainer_options {
   plasticity_adam_options adam;   /**< constants of the optimiser */
@@ -533,6 +594,8 @@ typedef struct plasticity_trainer_options {
   plasticity_reduction reduction; /**< divisor of the squared error */
   /** If not NULL, this optimizer replaces `adam` and `clip_norm`. It is copied. */
   const plasticity_optimizer_options* optimizer;
+  plasticity_communicator*
+      communicator; /**< ranks that train together, or NULL; it must outlive the trainer */
 } plasticity_trainer_options;
 /** Sets the defaults of TrainerOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* options);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 
+#include "plasticity/communicator.hpp"
 #include "plasticity/config.h"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
@@ -23,6 +24,8 @@ struct TrainerOptions {
   Reduction reduction = Reduction::mean;  ///< divisor of the squared error
   /// If given, this optimizer replaces `adam` and `clip_norm`. Its groups name the network's parameters.
   std::optional<OptimizerOptions> optimizer{};
+  /// The ranks that train together, or null. It must outlive the trainer. See Trainer.
+  Communicator* communicator = nullptr;
 };
 
 /// The caller's loss: reads y [T,B,N], writes the gradient to dy [T,B,N], and returns the loss. dy is zero
@@ -32,10 +35,20 @@ using LossFunction = std::function<double(std::span<const float> y, std::span<fl
 /// Trains a Network towards a target, or with the caller's loss. One iteration is forward, loss, backward,
 /// gradient clipping, a step of the optimizer.
 ///
-/// On the CPU the results have the same bits as a loop over Network, mse_loss(), clip_gradients() and Adam.
-/// On a GPU one CUDA graph runs the whole iteration. It is captured at the second iteration of a number of
-/// steps and a set of given inputs. Each iteration uploads all inputs in one copy and downloads the loss.
+/// On the CPU the parameters have the same bits as in a loop over Network, mse_loss(), clip_gradients() and
+/// Adam. The loss is added sample by sample (see SquaredErrorArgs::batch), so its last bits may differ. On a
+/// GPU one CUDA graph runs the whole iteration. It is captured at the second iteration of a number of steps
+/// and a set of given inputs. Each iteration uploads all inputs in one copy and downloads the loss.
 /// Parameters, gradients and moments stay on the GPU; Network::parameters() and save() copy them to the host.
+///
+/// Ranks. With a communicator of several ranks every rank has its own network and trainer with equal options,
+/// and calls the same steps with its part of the global batch. A step adds the gradients of all ranks in one
+/// message, then clips and updates on every rank alike, so the parameters stay equal. The divisors of
+/// Reduction and of step_labels() are those of the global batch; a LossFunction must divide by the size of
+/// the global batch. Losses are sums over the ranks. The first step, and the first one after load(), copies
+/// parameters, moments, step count and learning rate from rank 0. On the CPU, R ranks with B / R successive
+/// samples each have the bits of one rank with B samples, if R is a power of two that divides B. On a GPU the
+/// bits are equal from run to run for one number of ranks, and the iteration is not captured in a graph.
 ///
 /// The network must outlive its trainer. It may be moved, and it may be used between steps.
 class PLASTICITY_API Trainer {
@@ -60,6 +73,9 @@ class PLASTICITY_API Trainer {
   ///
   /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under
   /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state.
+  ///
+  /// Throws the errors of Communicator, and Error(communication) if the ranks' parameters differ in number or
+  /// size, or their step counts or learning rates differ.
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
 

@@ -43,6 +43,12 @@ struct SquaredErrorArgs {
   /// target.
   float* dy = nullptr;
   double* loss = nullptr;  ///< [1] out, optional: the loss
+  /// B > 0: the tensors are [steps,batch,N], and the CPU adds the terms of each sample first, then the
+  /// samples in the order of a fixed tree (see communicator.hpp). batch 0: it adds them in order. A GPU
+  /// ignores both.
+  std::int64_t batch = 0;
+  std::int64_t steps = 0;  ///< T if `batch` is not 0
+  double divisor = -1;     ///< if at least 0, this divisor replaces that of `reduction`
 };
 
 /// Computes the sum of (y - target)^2 over the unmasked entries, divided as `reduction` says, and its
@@ -58,6 +64,8 @@ struct CrossEntropyArgs {
   const std::int64_t* labels = nullptr;  ///< [rows] 0 to classes-1; -1: the row is ignored
   float* dlogits = nullptr;  ///< [rows,classes] out, optional: gradient of the loss; must not overlap logits
   double* loss = nullptr;    ///< [1] out, optional: the loss in nats
+  std::int64_t batch = 0;    ///< B > 0: the rows are [T,batch], added as in squared_error(). 0: in order
+  double divisor = -1;       ///< if at least 0, it replaces the number of rows with a label
 };
 
 /// Computes the mean of -log softmax(logits)[label] over the rows with a label, and its gradient. If no row

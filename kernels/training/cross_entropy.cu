@@ -61,8 +61,9 @@ __global__ void __launch_bounds__(sum_threads)
   CrossEntropySums sums{};
   for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sums += partial[k];
   sums = block_sum(sums, words);
+  const double divisor = divisor_of(args, sums.count);
   if (args.loss != nullptr && blockIdx.x == 0 && threadIdx.x == 0) {
-    *args.loss = sums.count == 0 ? 0 : sums.loss / static_cast<double>(sums.count);
+    *args.loss = divisor == 0 ? 0 : sums.loss / divisor;
   }
   if (args.dlogits == nullptr) return;
   for_each_row(args, [&](std::int64_t row, std::int64_t label, int lane) {
@@ -70,7 +71,7 @@ __global__ void __launch_bounds__(sum_threads)
     float* const dlogits = args.dlogits + row * args.classes;
     const SoftmaxRow softmax = label < 0 ? SoftmaxRow{} : softmax_of(logits, args.classes, lane);
     for (std::int64_t k = lane; k < args.classes; k += warp_threads)
-      dlogits[k] = label < 0 ? 0.0f : entropy_gradient(softmax, logits[k], k == label, sums.count);
+      dlogits[k] = label < 0 ? 0.0f : entropy_gradient(softmax, logits[k], k == label, divisor);
   });
 }
 

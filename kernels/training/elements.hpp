@@ -27,10 +27,11 @@ PLASTICITY_HOST_DEVICE inline SquaredSums squared(float y, float target) {
 }
 
 /// The factor of the sum of errors in the loss.
-PLASTICITY_HOST_DEVICE inline double scale_of(Reduction reduction, const SquaredSums& sums) {
-  const double divisor = reduction == Reduction::mean  ? static_cast<double>(sums.count)
-                         : reduction == Reduction::sum ? 1
-                                                       : sums.power;
+PLASTICITY_HOST_DEVICE inline double scale_of(const SquaredErrorArgs& args, const SquaredSums& sums) {
+  const double divisor = args.divisor >= 0                   ? args.divisor
+                         : args.reduction == Reduction::mean ? static_cast<double>(sums.count)
+                         : args.reduction == Reduction::sum  ? 1
+                                                             : sums.power;
   return divisor == 0 ? 0 : 1 / divisor;
 }
 
@@ -64,11 +65,16 @@ PLASTICITY_HOST_DEVICE inline double entropy_of(const SoftmaxRow& row, float log
   return std::log(row.sum) - (static_cast<double>(logit) - static_cast<double>(row.largest));
 }
 
-/// The gradient of a logit. `count`: rows with a label.
+/// The gradient of a logit.
 PLASTICITY_HOST_DEVICE inline float entropy_gradient(const SoftmaxRow& row, float logit, bool is_label,
-                                                     std::int64_t count) {
+                                                     double divisor) {
   const double probability = exp_below(logit, row.largest) / row.sum;
-  return static_cast<float>((probability - (is_label ? 1 : 0)) / static_cast<double>(count));
+  return static_cast<float>((probability - (is_label ? 1 : 0)) / divisor);
+}
+
+/// The divisor of the sum of cross-entropies. `count`: rows with a label.
+PLASTICITY_HOST_DEVICE inline double divisor_of(const CrossEntropyArgs& args, std::int64_t count) {
+  return args.divisor >= 0 ? args.divisor : static_cast<double>(count);
 }
 
 /// The factor of the gradients if their norm exceeds max_norm.

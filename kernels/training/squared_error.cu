@@ -39,7 +39,7 @@ __global__ void __launch_bounds__(sum_threads)
   SquaredSums sums{};
   for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sums += partial[k];
   sums = block_sum(sums, words);
-  const double scale = scale_of(args.reduction, sums);
+  const double scale = scale_of(args, sums);
   if (args.loss != nullptr && blockIdx.x == 0 && threadIdx.x == 0) {
     *args.loss = sums.error * scale;
   }

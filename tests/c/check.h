@@ -68,6 +68,7 @@ void struct_sizes(void);
 void wrong_tensors(void);
 void wrong_axes_in_a_file(void);
 void wrong_calls(void);
+void ranks(void);
 void threads(void);
 
 #endif

@@ -46,6 +46,7 @@ int main(int count, char** arguments) {
                {"wrong_tensors", wrong_tensors},
                {"wrong_axes_in_a_file", wrong_axes_in_a_file},
                {"wrong_calls", wrong_calls},
+               {"ranks", ranks},
                {"threads", threads}};
   int ran = 0;
   for (size_t k = 0; k < sizeof tests / sizeof tests[0]; ++k) {

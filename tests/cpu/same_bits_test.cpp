@@ -104,6 +104,43 @@ TEST(SameBits, ForASampleAlone) {
   }
 }
 
+/// Returns the sum of the gradients of samples first .. first+count-1 in the order of communicator.hpp.
+std::map<std::string, std::vector<float>> tree(const std::vector<Answers<float>>& samples, std::size_t first,
+                                               std::size_t count) {
+  std::map<std::string, std::vector<float>> sum;
+  if (count == 1) {
+    for (const auto& [name, values] : samples[first].gradients) {
+      if (name.starts_with("param.")) sum[name] = values;
+    }
+    return sum;
+  }
+  const std::size_t left = (count + 1) / 2;
+  sum = tree(samples, first, left);
+  for (const auto& [name, values] : tree(samples, first + left, count - left)) {
+    for (std::size_t k = 0; k < values.size(); ++k) sum[name][k] += values[k];
+  }
+  return sum;
+}
+
+// So that ranks with parts of a batch compute the gradients of the whole batch.
+TEST(SameBits, GradientsAreATreeOverTheSamples) {
+  std::mt19937_64 random(48);
+  for (const std::int64_t batch : {2, 3, 5, 8, 15, 16, 17, 21, 32, 33, 35, 48, 67}) {
+    for (int trial = 0; trial < 6; ++trial) {
+      const std::int64_t N = trial == 5 ? 260 : static_cast<std::int64_t>(8 + random() % 60);
+      if (trial == 5 && batch > 5) continue;
+      const Spec spec = trial == 4 ? fixed_spec(random, N, 5) : random_spec(random, N, 5);
+      const TestCase problem = make_test_case(spec, 7, batch, random(), random_masks(random));
+      std::vector<Answers<float>> samples;
+      for (std::int64_t b = 0; b < batch; ++b) samples.push_back(run(alone(problem, b), {}));
+      const auto expected = tree(samples, 0, samples.size());
+      const Answers<float> whole = run(problem, {.device = Device::cpu(3)});
+      for (const auto& [name, values] : expected)
+        EXPECT_EQ(whole.gradients.at(name), values) << name << " of " << problem.name();
+    }
+  }
+}
+
 TEST(SameBits, ForASecondBackwardPass) {
   for (const TestCase& problem : problems(43, 8, 3)) {
     const Plan plan(problem.spec, {.steps = problem.steps, .batch = problem.batch, .device = Device::cpu(2)});

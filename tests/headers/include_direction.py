@@ -6,7 +6,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "device", "model", "check", "io", "plan", "reference", "cpu", "cuda", "network", "c", "tool"]
+ORDER = ["base", "device", "communicator", "model", "check", "io", "plan", "reference", "cpu", "cuda", "network", "c", "tool"]
 APART = {"cpu", "cuda", "reference"}  # implementations of the same calls, which never include each other
 KERNELS = {"fixed", "reduce", "product", "replay", "resident", "rules", "step", "training", "common"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -86,7 +86,7 @@ TEST(TrainerCurrent, LabelsMatchTheLoopInBits) {
       want.zero_gradients();
       want.backward({}, {}, {.current = da});
       adam.step(want.parameters());
-      EXPECT_EQ(labeled.step_labels(episode.sequence(), labels), loss) << to_string(spec);
+      EXPECT_DOUBLE_EQ(labeled.step_labels(episode.sequence(), labels), loss) << to_string(spec);
       EXPECT_EQ(trainer.step_on_current(episode.sequence(),
                                         [&](std::span<const float> a, std::span<float> gradient) {
                                           return softmax_cross_entropy(a, labels, spec.neurons, gradient);

@@ -170,7 +170,7 @@ TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
       want.zero_gradients();
       want.backward(dy);
       optimizer.step(want.parameters());
-      EXPECT_EQ(trainer.step(episode.sequence(), episode.target), loss);
+      EXPECT_DOUBLE_EQ(trainer.step(episode.sequence(), episode.target), loss);
     }
     io::TensorFile of_loop, of_trainer;
     want.save(of_loop);
@@ -192,7 +192,7 @@ TEST(Trainer, TakesTheCallersLoss) {
     const double loss = by_target.step(episode.sequence(), episode.target);
     const double found = by_function.step_with(
         episode.sequence(), [&](auto y, auto dy) { return mse_loss(y, episode.target, dy); });
-    EXPECT_EQ(loss, found);
+    EXPECT_DOUBLE_EQ(loss, found);
   }
   EXPECT_TRUE(std::equal(want.parameter("w").begin(), want.parameter("w").end(), got.parameter("w").begin()));
   struct Stop {};

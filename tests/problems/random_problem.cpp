@@ -179,10 +179,12 @@ TestCase with_current(TestCase problem) {
   return problem;
 }
 
-TestCase alone(const TestCase& problem, std::int64_t b) {
+TestCase alone(const TestCase& problem, std::int64_t b) { return slice(problem, b, 1); }
+
+TestCase slice(const TestCase& problem, std::int64_t b, std::int64_t count) {
   const std::int64_t B = problem.batch, T = problem.steps;
   TestCase one = problem;
-  one.batch = 1;
+  one.batch = count;
   const auto keep = [&](auto& values, std::int64_t outer) {
     if (values.empty()) return;
     const std::int64_t columns = static_cast<std::int64_t>(values.size()) / (outer * B);
@@ -190,7 +192,7 @@ TestCase alone(const TestCase& problem, std::int64_t b) {
     kept.clear();
     for (std::int64_t t = 0; t < outer; ++t) {
       const auto first = values.begin() + (t * B + b) * columns;
-      kept.insert(kept.end(), first, first + columns);
+      kept.insert(kept.end(), first, first + count * columns);
     }
     values = kept;
   };

@@ -49,6 +49,9 @@ TestCase with_current(TestCase problem);
 /// Returns a copy with batch element b only.
 TestCase alone(const TestCase& problem, std::int64_t b);
 
+/// Returns a copy with batch elements b .. b+count-1 only.
+TestCase slice(const TestCase& problem, std::int64_t b, std::int64_t count);
+
 /// Returns a copy with steps `first` .. `last`-1 only. The initial state and the upstream state do not
 /// change.
 TestCase window(const TestCase& problem, std::int64_t first, std::int64_t last);

@@ -15,11 +15,12 @@ struct Products {
   /// With separate rows of A and C: c_rows[m][n] += sum_k a_rows[m][k] B[k,n].
   void (*multiply_rows)(std::int64_t M, std::int64_t N, std::int64_t K, const Real* const* a_rows,
                         const Real* b, std::int64_t ldb, Real* const* c_rows);
-  /// Outer products of K pairs of rows: C[m,n] += sum_k a_rows[k][m] b_rows[k][b_first + n] for m_begin <= m
-  /// < m_end.
-  void (*outer)(std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t K,
-                const Real* const* a_rows, const Real* const* b_rows, std::int64_t b_first, Real* c,
-                std::int64_t ldc);
+  /// Outer products of pairs of rows: C[m,n] += sum_k a_rows[k][m] b_rows[k][b_first + n] for m_begin <= m <
+  /// m_end. The pairs of sample s are first_row[s] .. first_row[s+1]-1, and first_row[0] is 0. Each sample
+  /// has one sum, and the sums are added in the order of base/tree.hpp.
+  void (*outer)(std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t samples,
+                const std::int64_t* first_row, const Real* const* a_rows, const Real* const* b_rows,
+                std::int64_t b_first, Real* c, std::int64_t ldc);
 };
 
 /// The table for an instruction set.

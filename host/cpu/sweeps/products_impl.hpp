@@ -83,6 +83,81 @@ PLASTICITY_INLINE inline void product(std::int64_t m_begin, std::int64_t M, std:
   }
 }
 
+// The sum of outer products over samples, in the order of base/tree.hpp. A block of C, at most `outer_rows` x
+// `outer_vectors` vectors, has one partial sum per level of the tree in memory, which stays in the L1 and L2
+// caches. The sum of a sample is computed in registers, in tiles as above, and reads the sample's rows of B
+// from the L1 cache.
+constexpr std::int64_t outer_rows = 32;
+constexpr int outer_tile_rows = 6, outer_vectors = vector_bytes == 64 ? 4 : 2;
+
+/// Adds the outer products of rows k .. k_end-1 to rows m .. m_end-1 of a block. `sum` is row m of the block.
+/// Without `add` the block is overwritten.
+template <int rows, class V, int count, class Real, class A, class B>
+PLASTICITY_INLINE inline void outer_rows_of(std::int64_t k_begin, std::int64_t k_end, bool add, A a, B b,
+                                            std::int64_t m, std::int64_t m_end, std::int64_t n, Real* sum) {
+  constexpr std::int64_t width = count * lanes<V>;
+  for (; m + rows <= m_end; m += rows, sum += rows * width) {
+    V s[rows][count]{};
+    for (int r = 0; add && r < rows; ++r) load_block(s[r], sum + r * width);
+    for (std::int64_t k = k_begin; k < k_end; ++k) {
+      V right[count];
+      load_block(right, b(k) + n);
+      for (int r = 0; r < rows; ++r) {
+        const V left = splat<V>(a(m + r, k));
+        for (int v = 0; v < count; ++v) s[r][v] = fused(left, right[v], s[r][v]);
+      }
+    }
+    for (int r = 0; r < rows; ++r) store_block(sum + r * width, s[r]);
+  }
+  if constexpr (rows > 1) {
+    outer_rows_of<rows == 2 ? 1 : 2, V, count>(k_begin, k_end, add, a, b, m, m_end, n, sum);
+  }
+}
+
+/// Writes the sum of samples s .. s+samples-1 to a block.
+template <class V, int count, class Real, class A, class B>
+void outer_samples(std::int64_t s, std::int64_t samples, const std::int64_t* first_row, A a, B b,
+                   std::int64_t m, std::int64_t m_end, std::int64_t n, Real* sum) {
+  constexpr std::int64_t width = count * lanes<V>, k_block = 96;
+  if (samples == 1) {
+    std::int64_t k = first_row[s];
+    const std::int64_t end = first_row[s + 1];
+    bool add = false;
+    do {
+      const std::int64_t k_end = k + k_block < end ? k + k_block : end;
+      outer_rows_of<outer_tile_rows, V, count>(k, k_end, add, a, b, m, m_end, n, sum);
+      k = k_end;
+      add = true;
+    } while (k < end);
+    return;
+  }
+  alignas(64) Real other[outer_rows * width];
+  const std::int64_t left = (samples + 1) / 2, elements = (m_end - m) * width;
+  outer_samples<V, count>(s, left, first_row, a, b, m, m_end, n, sum);
+  outer_samples<V, count>(s + left, samples - left, first_row, a, b, m, m_end, n, other);
+  for (std::int64_t k = 0; k < elements; k += lanes<V>) store(sum + k, load<V>(sum + k) + load<V>(other + k));
+}
+
+template <class Real, class A, class B>
+void outer_product(std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t samples,
+                   const std::int64_t* first_row, A a, B b, Real* c, std::int64_t ldc) {
+  for (std::int64_t m = m_begin; m < m_end; m += outer_rows) {
+    const std::int64_t end = m + outer_rows < m_end ? m + outer_rows : m_end;
+    for_columns<Real, outer_vectors>(N, [=]<class V, int count>(std::int64_t n) {
+      constexpr std::int64_t width = count * lanes<V>;
+      alignas(64) Real sum[outer_rows * width];
+      outer_samples<V, count>(0, samples, first_row, a, b, m, end, n, sum);
+      for (std::int64_t row = m; row < end; ++row) {
+        V to[count], from[count];
+        load_block(to, c + row * ldc + n);
+        load_block(from, sum + (row - m) * width);
+        for (int v = 0; v < count; ++v) to[v] += from[v];
+        store_block(c + row * ldc + n, to);
+      }
+    });
+  }
+}
+
 template <class Real>
 constexpr Products<Real> product_table{
     .multiply =
@@ -100,13 +175,15 @@ constexpr Products<Real> product_table{
               [=](std::int64_t k) { return b + k * ldb; }, [=](std::int64_t m) { return c_rows[m]; });
         },
     .outer =
-        [](std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t K,
-           const Real* const* a_rows, const Real* const* b_rows, std::int64_t b_first, Real* c,
-           std::int64_t ldc) {
-          product<Real>(
-              m_begin, m_end, N, K, [=](std::int64_t m, std::int64_t k) { return a_rows[k][m]; },
-              [=](std::int64_t k) { return b_rows[k] + b_first; },
-              [=](std::int64_t m) { return c + m * ldc; });
+        [](std::int64_t m_begin, std::int64_t m_end, std::int64_t N, std::int64_t samples,
+           const std::int64_t* first_row, const Real* const* a_rows, const Real* const* b_rows,
+           std::int64_t b_first, Real* c, std::int64_t ldc) {
+          const auto a = [=](std::int64_t m, std::int64_t k) { return a_rows[k][m]; };
+          const auto b = [=](std::int64_t k) { return b_rows[k] + b_first; };
+          if (samples > 1) return outer_product(m_begin, m_end, N, samples, first_row, a, b, c, ldc);
+          // One sample: C is its sum, without a partial one.
+          product<Real>(m_begin, m_end, N, samples == 0 ? 0 : first_row[1], a, b,
+                        [=](std::int64_t m) { return c + m * ldc; });
         },
 };
 

@@ -17,7 +17,6 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
   const Real *const w_rows = c.w.at, *const alpha_rows = c.alpha.at;
   const std::int64_t alpha_row = per_connection ? stride : c.alpha.stride;
   const SweepCopies<BackwardSweep<Real>, elements> at(sweeps);
-  Real* const dalpha_rows = at[0].read.dalpha;
   V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // partial sums per row of a tile
   // The traces of a tile, from the first column of the share on: stored, or recomputed into h_tile and
   // e_tile.
@@ -66,13 +65,13 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
       }
       for (int k = 0; k < count; ++k) {
         const std::int64_t column = j + k * lanes<V>, ij = i * stride + column;
-        V w{}, alpha{}, dalpha_ij{}, h[elements], G[elements], GE[elements]{}, e[elements]{};
+        V w{}, alpha{}, dalpha_ij[elements]{}, h[elements], G[elements], GE[elements]{}, e[elements]{};
         if constexpr (reads) {
           w = load<V>(w_rows + ij);
           alpha = load<V>(alpha_rows + alpha_row * i + column);
-          if constexpr (per_connection) dalpha_ij = load<V>(dalpha_rows + ij);
         }
         for (int b = 0; b < elements; ++b) {
+          if constexpr (reads && per_connection) dalpha_ij[b] = load<V>(at[b].read.dalpha + ij);
           const std::int64_t place = (i - i0) * traces[b].distance + column - columns.first;
           h[b] = load<V>(traces[b].hebb + place);
           G[b] = load<V>(at[b].G + ij);
@@ -90,7 +89,7 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
             }
             const V h_read = read_trace<form>(h_now, clip), x_da = x_read[b] * da[b][k];
             G[b] = multiply_add(alpha, through_read<form>(h_now, clip, x_da), G[b]);
-            V& sum = per_connection ? dalpha_ij : dalpha[b][k];
+            V& sum = per_connection ? dalpha_ij[b] : dalpha[b][k];
             sum = multiply_add(x_da, h_read, sum);
             V& row = dx_read[b][i - i0];
             row = multiply_add(column_only(multiply_add(alpha, h_read, w)), da[b][k], row);
@@ -103,8 +102,8 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
             if constexpr (kind != Eligibility::none) store(at[b].GE + ij, GE[b]);
           }
           store(at[b].G + ij, G[b]);
+          if constexpr (reads && per_connection) store(at[b].read.dalpha + ij, dalpha_ij[b]);
         }
-        if constexpr (reads && per_connection) store(dalpha_rows + ij, dalpha_ij);
       }
     }
     for (int b = 0; b < elements; ++b) {

@@ -107,7 +107,7 @@ struct BackwardSweep {
   UpdateAdjoint<Real> update;
 };
 
-/// Batch elements per sweep call, so that w, alpha and dalpha are read once for all of them.
+/// Batch elements per sweep call, so that w and alpha are read once for all of them.
 inline constexpr int elements_together = 2;
 
 template <class Real>
@@ -122,7 +122,7 @@ struct Sweeps {
   void (*factors)(Rule, Eligibility, std::int64_t count, const ColumnInputs<Real>&, Real* kept, Real* drive);
   /// Copies a trace with non-temporal stores, if the processor has them.
   void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
-  /// As forward. The elements add to a common sum in order.
+  /// As forward. Each element has its own sums.
   void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
                    int elements);
 };

@@ -22,4 +22,7 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, con
 /// Returns the device named best, cpu or cuda. With `threads` not 0, best is the CPU.
 Device device_of(const std::string& name, int threads);
 
+/// As device_of(), for one of several ranks: the GPU of its local number, or its share of the threads.
+Device device_of_rank(const std::string& name, int threads);
+
 }  // namespace plasticity::cli

@@ -1,4 +1,8 @@
+#include <algorithm>
+#include <cstdlib>
+
 #include "base/throw_error.hpp"
+#include "plasticity/communicator.hpp"
 #include "plasticity/plan.hpp"
 #include "plasticity/spec.hpp"
 #include "tool/cli/commands.hpp"
@@ -30,6 +34,15 @@ Device device_of(const std::string& name, int threads) {
   if (name == "cuda") return Device::cuda();
   if (name == "best" && threads == 0) return Device::best();
   return Device::cpu(threads);
+}
+
+Device device_of_rank(const std::string& name, int threads) {
+  const Device device = device_of(name, threads);
+  const LocalRanks local = local_ranks();
+  if (device.kind() == DeviceKind::cuda) return Device::cuda(local.rank);
+  const char* const chosen = std::getenv("PLASTICITY_THREADS");
+  if (threads != 0 || (chosen != nullptr && *chosen != '\0')) return device;
+  return Device::cpu(std::max(1, device.threads() / local.size));
 }
 
 }  // namespace plasticity::cli

@@ -1,11 +1,13 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 
 #include "base/throw_error.hpp"
 #include "tool/cli/commands.hpp"
@@ -66,9 +68,39 @@ bool try_save(const images::Experiment& experiment, const std::filesystem::path&
   }
 }
 
+/// Whether this process prints, draws and writes: the only one, or rank 0.
+bool leads(const Communicator* communicator) { return communicator == nullptr || communicator->rank() == 0; }
+
+/// Returns the numbers of all ranks; none without a communicator.
+std::vector<int> gather(Communicator* communicator, int own) {
+  if (communicator == nullptr) return {};
+  const auto size = static_cast<std::size_t>(communicator->size());
+  std::vector<int> all(size);
+  all[static_cast<std::size_t>(communicator->rank())] = own;
+  std::vector<std::int64_t> first(size + 1);
+  std::iota(first.begin(), first.end(), 0);
+  communicator->all_gather(std::span(all), first);
+  return all;
+}
+
+std::string list_of(const std::vector<int>& numbers) {
+  std::string list;
+  for (const int number : numbers) list += str_cat(' ', number);
+  return list;
+}
+
+/// Returns the signal that this process or another rank has got, or 0. All ranks stop at the same iteration.
+int signal_of_ranks(const InterruptGuard& guard, Communicator* communicator) {
+  int signal = guard.signal();
+  for (const int of_rank : gather(communicator, signal)) signal = std::max(signal, of_rank);
+  return signal;
+}
+
 /// Trains until the end or a signal. Returns the signal, or 0 if training is finished.
 int train(images::Experiment& experiment, const std::filesystem::path& checkpoint) {
   const InterruptGuard guard;
+  Communicator* const communicator = experiment.options().communicator;
+  const bool leading = leads(communicator);
   Progress progress(experiment.iteration(), experiment.options().iterations);
   Clock::time_point tried = Clock::now();
   const auto total = static_cast<long long>(experiment.options().iterations);
@@ -79,8 +111,10 @@ int train(images::Experiment& experiment, const std::filesystem::path& checkpoin
     std::snprintf(status, sizeof status, "iteration %lld/%lld  error: plastic %.3f, fixed weights %.3f",
                   iteration, total, static_cast<double>(experiment.plastic().recent),
                   static_cast<double>(experiment.fixed().recent));
-    progress.show(experiment.iteration(), status);
-    const int signal = guard.signal();
+    if (leading) progress.show(experiment.iteration(), status);
+    const int signal = signal_of_ranks(guard, communicator);
+    if (!leading && signal != 0) return experiment.finished() ? 0 : signal;
+    if (!leading) continue;
     bool saved = false;
     if (signal != 0 || experiment.finished() || Clock::now() - tried > std::chrono::seconds(10)) {
       saved = try_save(experiment, checkpoint, progress);
@@ -103,27 +137,41 @@ void save_network(const images::Learner& learner, const std::filesystem::path& p
   std::printf("%s\n", path.c_str());
 }
 
-int run(Options options) {
+/// Trains and writes the results. Only the leading rank prints and writes.
+int run(const Options& options) {
   const Clock::time_point start = Clock::now();
-  options.experiment.device = device_of(options.device, options.threads);
+  Communicator* const communicator = options.experiment.communicator;
+  const bool leading = leads(communicator);
+  slice_of(communicator, options.experiment.batch);  // checks the batch
   const std::filesystem::path out = options.out;
-  std::error_code failed;
-  std::filesystem::create_directories(out, failed);
-  if (failed)
-    throw Error(ErrorCode::io, str_cat(out.string(), ": cannot create the folder: ", failed.message()));
-  probe(out);
   const std::filesystem::path checkpoint = options.checkpoint.empty()
                                                ? out / "images.checkpoint.safetensors"
                                                : std::filesystem::path(options.checkpoint);
-  if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
+  if (leading) {
+    std::error_code failed;
+    std::filesystem::create_directories(out, failed);
+    if (failed)
+      throw Error(ErrorCode::io, str_cat(out.string(), ": cannot create the folder: ", failed.message()));
+    probe(out);
+    if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
+  }
 
   const images::Pictures train_pictures(options.data, images::Split::train, options.experiment.size);
   const images::Pictures test_pictures(options.data, images::Split::test, options.experiment.size);
   images::Experiment experiment(options.experiment, train_pictures, test_pictures);
+  const std::vector<int> processes =
+      gather(communicator, static_cast<int>(getpid()));  // mpirun names a process
+  if (!leading) {
+    if (options.resume) experiment.load(checkpoint, options.iterations_given);
+    const int signal = train(experiment, checkpoint);
+    return signal == 0 ? 0 : signal_exit + signal;
+  }
   std::printf("%s, %lldx%lld, %lld to train and %lld to test, on %s\n", train_pictures.source().c_str(),
               static_cast<long long>(options.experiment.size),
               static_cast<long long>(options.experiment.size), static_cast<long long>(train_pictures.count()),
               static_cast<long long>(test_pictures.count()), options.experiment.device.name().c_str());
+  if (!processes.empty())
+    std::printf("%zu ranks, processes%s\n", processes.size(), list_of(processes).c_str());
   if (options.resume) {
     experiment.load(checkpoint, options.iterations_given);
     std::printf("resumed at iteration %lld of %lld\n", static_cast<long long>(experiment.iteration()),
@@ -150,6 +198,24 @@ int run(Options options) {
       plastic, fixed, static_cast<long long>(test_episodes),
       std::chrono::duration<double>(Clock::now() - start).count());
   return 0;
+}
+
+/// Runs on one rank. An error of one rank ends all.
+int run_on_ranks(Options options) {
+  const std::unique_ptr<Communicator> communicator = environment_communicator();
+  if (communicator == nullptr) {
+    options.experiment.device = device_of(options.device, options.threads);
+    return run(options);
+  }
+  try {
+    options.experiment.communicator = communicator.get();
+    options.experiment.device = device_of_rank(options.device, options.threads);
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "plasticity: on rank %d: %s\n", communicator->rank(), error.what());
+    communicator->abort(1);
+    return 1;
+  }
 }
 
 }  // namespace
@@ -194,7 +260,7 @@ void add_train(CLI::App& app, int& exit_code) {
   command->add_flag("--resume", options->resume, "Continue from the checkpoint");
   command->callback([options, iterations, &exit_code] {
     options->iterations_given = iterations->count() > 0;
-    exit_code = run(*options);
+    exit_code = run_on_ranks(*options);
   });
 }
 

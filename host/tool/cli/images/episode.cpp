@@ -15,8 +15,9 @@ double target_power(const Episode& episode) {
 
 }  // namespace
 
-Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random) {
-  const std::int64_t T = schedule.steps(), B = batch, pixels = pictures.pixels(), N = pixels + 1;
+Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random,
+                     BatchSlice slice) {
+  const std::int64_t T = schedule.steps(), B = slice.count, pixels = pictures.pixels(), N = pixels + 1;
   const auto size = static_cast<std::size_t>(T * B * N);
   Episode episode{T, B, N, {}, {}, {}, {}, {}, {}, {}};
   episode.clamp.assign(size, 0);
@@ -25,18 +26,21 @@ Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::in
   episode.asked.assign(size, 0);
   episode.shown.resize(static_cast<std::size_t>(B * schedule.pictures * pixels));
 
-  for (std::int64_t b = 0; b < B; ++b) {
-    float* shown = episode.shown.data() + b * schedule.pictures * pixels;
+  for (std::int64_t sample = 0; sample < batch; ++sample) {
+    const std::int64_t b = sample - slice.first;
+    const bool own = b >= 0 && b < B;  // for the samples of other slices it only draws the numbers
+    float* shown = own ? episode.shown.data() + b * schedule.pictures * pixels : nullptr;
     std::vector<std::int64_t> chosen;
     while (static_cast<std::int64_t>(chosen.size()) < schedule.pictures) {
       const std::int64_t index = random.below(pictures.count());
       if (std::find(chosen.begin(), chosen.end(), index) != chosen.end()) continue;
-      pictures.load(index, {shown + static_cast<std::int64_t>(chosen.size()) * pixels,
-                            static_cast<std::size_t>(pixels)});
+      if (own)
+        pictures.load(index, {shown + static_cast<std::int64_t>(chosen.size()) * pixels,
+                              static_cast<std::size_t>(pixels)});
       chosen.push_back(index);
     }
     const auto row = [&](std::int64_t t) { return static_cast<std::size_t>((t * B + b) * N); };
-    for (std::int64_t t = 0; t < T; ++t) {
+    for (std::int64_t t = 0; own && t < T; ++t) {
       episode.clamp[row(t) + static_cast<std::size_t>(pixels)] = 1;  // the bias
       episode.clamp_value[row(t) + static_cast<std::size_t>(pixels)] = 1;
     }
@@ -49,6 +53,7 @@ Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::in
       }
       for (const std::int64_t picture : order) {
         for (std::int64_t step = 0; step < schedule.on; ++step, ++t) {
+          if (!own) continue;
           std::copy_n(shown + picture * pixels, pixels, episode.clamp_value.data() + row(t));
           std::fill_n(episode.clamp.data() + row(t), pixels, std::uint8_t{1});
         }
@@ -57,6 +62,7 @@ Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::in
     }
     const std::int64_t wanted = random.below(schedule.pictures);
     const bool top = random.below(2) == 0;
+    if (!own) continue;
     episode.wanted.push_back(wanted);
     episode.top.push_back(top);
     for (; t < T; ++t) {

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "plasticity/communicator.hpp"
 #include "plasticity/network.hpp"
 #include "tool/cli/images/pictures.hpp"
 
@@ -33,8 +34,10 @@ struct Episode {
   Sequence sequence() const { return {.steps = steps, .clamp = clamp, .clamp_value = clamp_value}; }
 };
 
-/// Draws random pictures, their order, the picture to complete and the half that is the cue.
-Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random);
+/// Draws random pictures, their order, the picture to complete and the half that is the cue, for `batch`
+/// samples. Returns the samples of `slice`, which are the same in every slice.
+Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random,
+                     BatchSlice slice);
 
 /// Sum of squared errors on the asked entries, divided by the sum of squared targets. An output of zero has
 /// an error of 1.

@@ -30,9 +30,12 @@ std::string key_of(const Learner& learner) { return learner.name.substr(0, learn
 
 Learner::Learner(const ExperimentOptions& options, bool plastic)
     : name(plastic ? "plastic" : "fixed weights"),
-      network(spec_of(options, plastic),
-              {.batch = options.batch, .device = options.device, .seed = options.seed}),
-      trainer(network, {.clip_norm = gradient_norm, .reduction = Reduction::relative}) {
+      network(spec_of(options, plastic), {.batch = slice_of(options.communicator, options.batch).count,
+                                          .device = options.device,
+                                          .seed = options.seed}),
+      trainer(network, {.clip_norm = gradient_norm,
+                        .reduction = Reduction::relative,
+                        .communicator = options.communicator}) {
   if (plastic) {
     // With alpha about .02 instead of 0, the traces recall a little from the start: it learns faster.
     for (float& alpha : network.parameter("alpha")) alpha += .02f;
@@ -59,7 +62,8 @@ double Experiment::learning_rate() const {
 
 void Experiment::advance() {
   Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
-  const Episode episode = make_episode(train_, options_.schedule, options_.batch, random);
+  const Episode episode = make_episode(train_, options_.schedule, options_.batch, random,
+                                       slice_of(options_.communicator, options_.batch));
   for (Learner& learner : learners_) {
     learner.network.reset();
     learner.trainer.set_learning_rate(learning_rate());
@@ -77,11 +81,11 @@ void Experiment::advance() {
 
 Episode Experiment::test_episode(std::int64_t index) const {
   Random random(~options_.seed, static_cast<std::uint64_t>(index));
-  return make_episode(test_, options_.schedule, options_.batch, random);
+  return make_episode(test_, options_.schedule, options_.batch, random, {0, options_.batch});
 }
 
 std::span<const float> Experiment::complete(Learner& learner, const Episode& episode) {
-  learner.network.reset();
+  learner.network.reset(options_.batch);
   return learner.network.infer(episode.sequence());
 }
 

@@ -18,6 +18,7 @@ struct ExperimentOptions {
   std::uint64_t seed = 1;
   Device device = Device::cpu(1);
   Schedule schedule;
+  Communicator* communicator = nullptr;  // the ranks that train together, or null
 };
 
 /// A network that learns the task, with its errors.
@@ -33,7 +34,8 @@ struct Learner {
 
 /// Trains a plastic network and a network with fixed weights on the same episodes. The episode of iteration k
 /// depends only on (seed, k), so a run that was stopped and resumed ends with the same bits as an
-/// uninterrupted run.
+/// uninterrupted run. Each rank trains with its slice of the batch; tests use the whole batch on every
+/// rank.
 class Experiment {
  public:
   Experiment(const ExperimentOptions& options, const Pictures& train, const Pictures& test);

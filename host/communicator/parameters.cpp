@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <cstring>
+
+#include "base/throw_error.hpp"
+#include "communicator/slices.hpp"
+#include "plasticity/communicator.hpp"
+
+namespace plasticity {
+namespace {
+
+/// Throws Error(communication) unless all ranks pass the same names and sizes. Compares a hash (FNV-1a).
+void check_same_parameters(Communicator& communicator, std::span<const ParameterView> parameters) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](std::string_view bytes) {
+    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
+  };
+  std::size_t elements = 0;
+  for (const ParameterView& parameter : parameters) {
+    if (parameter.gradient.size() != parameter.value.size()) {
+      bad_argument(str_cat("parameter '", parameter.name, "'"),
+                   str_cat("a gradient of ", parameter.value.size(), " elements"),
+                   str_cat(parameter.gradient.size()));
+    }
+    add(parameter.name);
+    add(str_cat('\0', parameter.value.size(), '\0'));
+    elements += parameter.value.size();
+  }
+  struct Summary {
+    std::uint64_t hash, count, elements;
+  };
+  const auto size = static_cast<std::size_t>(communicator.size());
+  std::vector<Summary> all(size);
+  all[static_cast<std::size_t>(communicator.rank())] = {hash, parameters.size(), elements};
+  std::vector<std::int64_t> first(size + 1);
+  for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
+  communicator.all_gather(std::span(all), first);
+  for (std::size_t r = 1; r < size; ++r) {
+    if (all[r].hash == all[0].hash && all[r].count == all[0].count) continue;
+    throw_error(
+        ErrorCode::communication, str_cat("parameters of rank ", r),
+        str_cat("the names and sizes of rank 0 (", all[0].count, " tensors, ", all[0].elements, " elements)"),
+        str_cat("others (", all[r].count, " tensors, ", all[r].elements, " elements)"));
+  }
+}
+
+/// Copies the tensors to one buffer, calls work(buffer), and copies the buffer back.
+template <class Work>
+void through_one_buffer(std::span<const ParameterView> parameters, std::span<float> ParameterView::*view,
+                        const Work& work) {
+  std::vector<float> flat;
+  for (const ParameterView& parameter : parameters)
+    flat.insert(flat.end(), (parameter.*view).begin(), (parameter.*view).end());
+  work(std::span(flat));
+  auto from = flat.begin();
+  for (const ParameterView& parameter : parameters) {
+    const std::span<float> to = parameter.*view;
+    std::copy_n(from, to.size(), to.begin());
+    from += static_cast<std::ptrdiff_t>(to.size());
+  }
+}
+
+}  // namespace
+
+void all_reduce(Communicator& communicator, std::span<const ParameterView> parameters, Combine combine) {
+  if (combine != Combine::sum && combine != Combine::mean)
+    bad_argument("combine", "a value of its enumeration", str_cat(static_cast<int>(combine)));
+  check_same_parameters(communicator, parameters);
+  through_one_buffer(parameters, &ParameterView::gradient, [&](std::span<float> values) {
+    communicator.sum(values);
+    if (combine == Combine::sum) return;
+    const auto ranks = static_cast<float>(communicator.size());
+    for (float& value : values) value /= ranks;
+  });
+}
+
+void broadcast(Communicator& communicator, std::span<const ParameterView> parameters) {
+  check_same_parameters(communicator, parameters);
+  through_one_buffer(parameters, &ParameterView::value,
+                     [&](std::span<float> values) { communicator.broadcast(values); });
+  for (const ParameterView& parameter : parameters) {
+    if (parameter.version != nullptr) ++*parameter.version;
+  }
+}
+
+}  // namespace plasticity

@@ -1,0 +1,257 @@
+// The communicator of NCCL. libnccl.so.2 is loaded when it is first used, so that programs without it start.
+#include "cuda/nccl.hpp"
+
+#include <cuda_runtime_api.h>
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <thread>
+
+#include "base/throw_error.hpp"
+#include "communicator/slices.hpp"
+#include "cuda/runtime.hpp"
+
+namespace plasticity::cuda {
+namespace {
+
+// The declarations of nccl.h that are used here. They are part of NCCL's stable interface.
+struct UniqueId {
+  char bytes[128];
+};
+struct Comm;
+constexpr int success = 0, in_progress = 7, uint8 = 1, float32 = 7, operation_sum = 0;
+
+/// The entry points of the loaded library.
+struct Nccl {
+  int (*get_version)(int* version);
+  int (*get_unique_id)(UniqueId* id);
+  int (*comm_init_rank)(Comm** comm, int ranks, UniqueId id, int rank);
+  int (*comm_destroy)(Comm* comm);
+  int (*comm_abort)(Comm* comm);
+  int (*comm_get_async_error)(Comm* comm, int* error);
+  const char* (*get_error_string)(int error);
+  int (*all_reduce)(const void* from, void* to, std::size_t count, int type, int operation, Comm* comm,
+                    cudaStream_t stream);
+  int (*send)(const void* from, std::size_t count, int type, int peer, Comm* comm, cudaStream_t stream);
+  int (*receive)(void* to, std::size_t count, int type, int peer, Comm* comm, cudaStream_t stream);
+  int (*group_start)();
+  int (*group_end)();
+};
+
+Nccl load() {
+  const char* const chosen = std::getenv("PLASTICITY_NCCL");
+  const std::string name = chosen != nullptr && *chosen != '\0' ? chosen : "libnccl.so.2";
+  void* const library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* const reason = dlerror();
+    throw_error(ErrorCode::device_unavailable, "NCCL", str_cat(name, ", which the loader finds"),
+                reason == nullptr ? "none" : reason);
+  }
+  const auto find = [&](auto& function, const char* symbol) {
+    void* const address = dlsym(library, symbol);
+    if (address == nullptr)
+      throw_error(ErrorCode::device_unavailable, name, str_cat("the function ", symbol), "none");
+    std::memcpy(&function, &address, sizeof(address));
+  };
+  Nccl nccl{};
+  find(nccl.get_version, "ncclGetVersion");
+  find(nccl.get_unique_id, "ncclGetUniqueId");
+  find(nccl.comm_init_rank, "ncclCommInitRank");
+  find(nccl.comm_destroy, "ncclCommDestroy");
+  find(nccl.comm_abort, "ncclCommAbort");
+  find(nccl.comm_get_async_error, "ncclCommGetAsyncError");
+  find(nccl.get_error_string, "ncclGetErrorString");
+  find(nccl.all_reduce, "ncclAllReduce");
+  find(nccl.send, "ncclSend");
+  find(nccl.receive, "ncclRecv");
+  find(nccl.group_start, "ncclGroupStart");
+  find(nccl.group_end, "ncclGroupEnd");
+  return nccl;
+}
+
+const Nccl& nccl() {
+  static const Nccl loaded = load();
+  return loaded;
+}
+
+std::string describe(int error) { return str_cat(nccl().get_error_string(error), " (", error, ")"); }
+
+void check_nccl(int error, const char* call) {
+  if (error != success) throw Error(ErrorCode::communication, str_cat(call, ": ", describe(error)));
+}
+
+class NcclCommunicator final : public Communicator {
+ public:
+  NcclCommunicator(int index, int rank, int size, const CommunicatorOptions& options, Comm* comm)
+      : Communicator(rank, size, options), index_(index), comm_(comm) {
+    const CurrentDevice current(index_);
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream for NCCL");
+  }
+
+  ~NcclCommunicator() override {
+    if (comm_ != nullptr) nccl().comm_destroy(comm_);
+    bool ok = cudaStreamDestroy(stream_) == cudaSuccess;
+    ok = cudaFree(memory_) == cudaSuccess && ok;
+    if (!ok) cudaGetLastError();
+  }
+
+ protected:
+  /// Moves the blocks through device memory: all sends, then all receives.
+  void exchange(Call call, std::span<const std::span<const std::byte>> send,
+                std::span<const std::span<std::byte>> receive) override {
+    const CurrentDevice current(index_);
+    // Blocks that lie in the same memory of the host are copied once.
+    const auto same_as_before = [&](std::size_t r, std::size_t before) {
+      return send[r].data() == send[before].data() && send[r].size() == send[before].size();
+    };
+    std::vector<std::size_t> sent(send.size()), received(send.size());
+    std::size_t bytes = 0, last = send.size();
+    for_others([&](std::size_t r) {
+      const bool known = last < send.size() && same_as_before(r, last);
+      sent[r] = known ? sent[last] : bytes;
+      if (!known) bytes += rounded(send[r].size());
+      last = r;
+    });
+    for_others([&](std::size_t r) {
+      received[r] = bytes;
+      bytes += rounded(receive[r].size());
+    });
+    make_room(bytes);
+    last = send.size();
+    for_others([&](std::size_t r) {
+      const bool known = last < send.size() && same_as_before(r, last);
+      if (!known && !send[r].empty())
+        copy(memory_ + sent[r], send[r].data(), send[r].size(), cudaMemcpyHostToDevice);
+      last = r;
+    });
+    start(call, nccl().group_start());
+    for_others([&](std::size_t r) {
+      const int peer = static_cast<int>(r);
+      if (!send[r].empty())
+        start(call, nccl().send(memory_ + sent[r], send[r].size(), uint8, peer, comm_, stream_));
+      if (!receive[r].empty())
+        start(call, nccl().receive(memory_ + received[r], receive[r].size(), uint8, peer, comm_, stream_));
+    });
+    start(call, nccl().group_end());
+    wait(call, stream_);
+    for_others([&](std::size_t r) {
+      if (!receive[r].empty())
+        copy(receive[r].data(), memory_ + received[r], receive[r].size(), cudaMemcpyDeviceToHost);
+    });
+    check(cudaStreamSynchronize(stream_), "the blocks of NCCL");
+  }
+
+  void sum_on_device(Device device, Stream stream, float* values, std::int64_t count) override {
+    if (device.index() != index_)
+      bad_argument("device", str_cat("CUDA device ", index_, ", that of the communicator"), device.name());
+    const CurrentDevice current(index_);
+    start(Call::sum, nccl().all_reduce(values, values, static_cast<std::size_t>(count), float32,
+                                       operation_sum, comm_, stream.handle));
+    wait(Call::sum, stream.handle);
+  }
+
+ private:
+  static std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+  template <class Work>
+  void for_others(const Work& work) const {
+    for (int r = 0; r < size(); ++r) {
+      if (r != rank()) work(static_cast<std::size_t>(r));
+    }
+  }
+
+  void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) const {
+    check(cudaMemcpyAsync(to, from, bytes, kind, stream_), "the blocks of NCCL");
+  }
+
+  void make_room(std::size_t bytes) {
+    if (bytes <= bytes_) return;
+    check(cudaFree(memory_), "memory of NCCL");
+    memory_ = nullptr;
+    bytes_ = 0;
+    check(cudaMalloc(reinterpret_cast<void**>(&memory_), bytes), "memory of NCCL");
+    bytes_ = bytes;
+  }
+
+  void start(Call call, int error) {
+    if (error != success && error != in_progress)
+      fail_all(str_cat("NCCL: ", name_of(call), ": ", describe(error)));
+  }
+
+  /// Polls until the work of the stream is complete.
+  void wait(Call call, cudaStream_t stream) {
+    const auto deadline = std::chrono::steady_clock::now() + time_limit();
+    for (;;) {
+      const cudaError_t state = cudaStreamQuery(stream);
+      int error = success;
+      check_nccl(nccl().comm_get_async_error(comm_, &error), "ncclCommGetAsyncError");
+      if (error != success && error != in_progress)
+        fail_all(str_cat("NCCL: ", name_of(call), ": another rank has failed: ", describe(error)));
+      if (state == cudaSuccess) return;
+      if (state != cudaErrorNotReady) check(state, "the stream of NCCL");
+      if (std::chrono::steady_clock::now() >= deadline) {
+        fail_all(str_cat("NCCL: expected ", name_of(call), " of all ", size(), " ranks within ",
+                         to_string(time_limit()),
+                         ", got nothing from at least one (it has ended, or hangs)"));
+      }
+      std::this_thread::yield();
+    }
+  }
+
+  [[noreturn]] void fail_all(const std::string& message) {
+    if (comm_ != nullptr) nccl().comm_abort(comm_);
+    comm_ = nullptr;
+    cudaGetLastError();
+    fail(message);
+  }
+
+  int index_;
+  Comm* comm_;
+  cudaStream_t stream_ = nullptr;
+  std::byte* memory_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace
+
+NcclId make_nccl_id() {
+  UniqueId id;
+  check_nccl(nccl().get_unique_id(&id), "ncclGetUniqueId");
+  NcclId bytes;
+  static_assert(sizeof(bytes) == sizeof(id));
+  std::memcpy(bytes.data(), &id, sizeof(id));
+  return bytes;
+}
+
+std::unique_ptr<Communicator> make_nccl(int index, const NcclId& id, int rank, int size,
+                                        const CommunicatorOptions& options) {
+  constexpr int oldest = 2700;  // the first version with ncclSend()
+  int version = 0;
+  check_nccl(nccl().get_version(&version), "ncclGetVersion");
+  if (version < oldest)
+    throw_error(ErrorCode::device_unavailable, "NCCL", "version 2.7 or later",
+                str_cat("version code ", version));
+  UniqueId unique;
+  std::memcpy(&unique, id.data(), sizeof(unique));
+  // ncclCommInitRank() waits for all ranks without a limit, so it runs on a thread that is abandoned at the
+  // time limit.
+  std::promise<std::pair<int, Comm*>> promise;
+  std::future<std::pair<int, Comm*>> result = promise.get_future();
+  std::thread([index, unique, rank, size, promise = std::move(promise)]() mutable {
+    Comm* comm = nullptr;
+    const int error =
+        cudaSetDevice(index) == cudaSuccess ? nccl().comm_init_rank(&comm, size, unique, rank) : 1;
+    promise.set_value({error, comm});
+  }).detach();
+  if (result.wait_for(options.time_limit) != std::future_status::ready) {
+    throw_error(ErrorCode::communication, "NCCL",
+                str_cat("all ", size, " ranks within ", to_string(options.time_limit)), "fewer");
+  }
+  const auto [error, comm] = result.get();
+  check_nccl(error, "ncclCommInitRank");
+  return std::make_unique<NcclCommunicator>(index, rank, size, options, comm);
+}
+
+}  // namespace plasticity::cuda

@@ -1,0 +1,235 @@
+// Ranks of mpirun that fail, are killed or hang, and trainings that continue after it.
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "plasticity/io/safetensors.hpp"
+
+extern char** environ;
+
+namespace plasticity {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;  // stdout and stderr
+  double seconds = 0;
+};
+
+/// Each test has its own folder, which is removed at the end.
+class Mpi : public ::testing::Test {
+ protected:
+  Mpi() { std::filesystem::create_directories(folder); }
+  ~Mpi() override { std::filesystem::remove_all(folder); }
+
+  /// Starts a shell command in a process group of its own.
+  pid_t start(const std::string& command) const {
+    const std::string line = command + " > '" + at("output") + "' 2>&1";
+    const char* arguments[] = {"/bin/sh", "-c", line.c_str(), nullptr};
+    posix_spawnattr_t group;
+    posix_spawnattr_init(&group);
+    posix_spawnattr_setflags(&group, POSIX_SPAWN_SETPGROUP);
+    pid_t child = 0;
+    if (posix_spawn(&child, arguments[0], nullptr, &group, const_cast<char**>(arguments), environ) != 0)
+      throw std::runtime_error("cannot start " + command);
+    return child;
+  }
+
+  /// Waits for the end of a command, at most `limit`.
+  Outcome wait(pid_t child, Clock::time_point begin, std::chrono::seconds limit = 30s) const {
+    int status = 0;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+      if (Clock::now() - begin > limit) {
+        kill(-child, SIGKILL);
+        waitpid(child, &status, 0);
+        ADD_FAILURE() << "the ranks have not ended within " << limit.count() << " s: " << read(at("output"));
+        break;
+      }
+      std::this_thread::sleep_for(5ms);
+    }
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(at("output")),
+            std::chrono::duration<double>(Clock::now() - begin).count()};
+  }
+
+  Outcome run(const std::string& command) const {
+    const Clock::time_point begin = Clock::now();
+    return wait(start(command), begin);
+  }
+
+  static std::string mpirun(int ranks) {
+    return std::string(PLASTICITY_MPIRUN) + " -n " + std::to_string(ranks) + " ";
+  }
+  static std::string read(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::string at(const std::string& name) const { return (folder / name).string(); }
+
+  // In memory if possible: a busy disk needs seconds to flush a file.
+  static std::filesystem::path parent_folder() {
+    const std::filesystem::path memory = "/dev/shm";
+    return access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
+  }
+  const std::filesystem::path folder =
+      parent_folder() / ("plasticity_mpi_" + std::to_string(getpid()) + "_" +
+                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const std::string program = std::string(PLASTICITY_MPI_RANKS) + " ";
+};
+
+// Each way of failing ends all ranks within the time limit and a few seconds, with an error that names
+// rank 1.
+TEST_F(Mpi, ARankThatFailsEndsAllAndIsNamed) {
+  for (const std::string how : {"throws", "hangs", "calls", "sizes"}) {
+    const Outcome outcome = run("PLASTICITY_TIME_LIMIT=1 " + mpirun(4) + program + "fail " + how);
+    EXPECT_NE(outcome.exit_code, 0) << how;
+    EXPECT_LT(outcome.seconds, 12) << how;
+    EXPECT_NE(outcome.output.find("rank 1"), std::string::npos) << how << ": " << outcome.output;
+  }
+}
+
+TEST_F(Mpi, ABadTimeLimitIsAnError) {
+  const Outcome outcome = run("PLASTICITY_TIME_LIMIT=soon " + mpirun(2) + program + "calls");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.output.find("PLASTICITY_TIME_LIMIT: expected seconds from 0.001 to 1000000, got 'soon'"),
+            std::string::npos)
+      << outcome.output;
+}
+
+// Ranks are killed or stopped at random points of a training, which then continues with another number of
+// ranks. mpirun ends all ranks when one is killed, and its message has the process id or the rank. If a rank
+// is stopped, the others must find out.
+TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
+  constexpr int kills = 30;
+  const std::string iterations = " 400";
+  const std::string undisturbed = at("undisturbed.safetensors"), disturbed = at("disturbed.safetensors");
+  Outcome whole = run(program + "train " + undisturbed + iterations);
+  ASSERT_EQ(whole.exit_code, 0) << whole.output;
+
+  std::mt19937 random(11);
+  const auto iteration_of = [&](const std::string& file) {
+    return std::filesystem::exists(file) ? std::stoi(io::load(file).metadata.at("iteration")) : 0;
+  };
+  int killed = 0, stopped = 0, advanced = 0, finished = 0;
+  for (int trial = 0; killed < kills; ++trial) {
+    const int ranks = 2 << random() % 2, victim = static_cast<int>(random() % static_cast<unsigned>(ranks));
+    const bool stops = trial % 4 == 3;
+    for (int r = 0; r < ranks; ++r) std::filesystem::remove(at("pid." + std::to_string(r)));
+    const int before = iteration_of(disturbed);
+    const Clock::time_point begin = Clock::now();
+    const pid_t child = start("PIDS=" + at("pid") + " PLASTICITY_TIME_LIMIT=0.5 " + mpirun(ranks) + program +
+                              "train " + disturbed + iterations);
+    pid_t rank = 0;
+    while (rank == 0 && Clock::now() - begin < 20s) {
+      std::ifstream(at("pid." + std::to_string(victim))) >> rank;
+      std::this_thread::sleep_for(1ms);
+    }
+    ASSERT_NE(rank, 0) << read(at("output"));
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 60'000));
+    const bool hit = kill(rank, stops ? SIGSTOP : SIGKILL) == 0;
+    const Outcome outcome = wait(child, begin);
+    const int after = iteration_of(disturbed);  // loading checks the whole file
+    EXPECT_GE(after, before) << "a saved iteration was lost";
+    if (outcome.exit_code == 0) {
+      EXPECT_TRUE(!hit || after == 400) << outcome.output;
+      EXPECT_EQ(read(disturbed), read(undisturbed));
+      std::filesystem::remove(disturbed);
+      ++finished;
+      continue;
+    }
+    ++(stops ? stopped : killed);
+    advanced += after > before ? 1 : 0;
+    EXPECT_LT(outcome.seconds, 20) << outcome.output;
+    // A rank that is stopped before all have begun is not named: only MPI is running.
+    const std::string name = "rank " + std::to_string(victim) + ":";
+    const bool early =
+        outcome.output.find("MPI: expected all ranks to begin within 500 ms") != std::string::npos;
+    EXPECT_TRUE((stops && early) || outcome.output.find(stops ? name : "ignal 9") != std::string::npos)
+        << (stops ? "stopped " : "killed ") << name << ' ' << outcome.output;
+  }
+  whole = run(mpirun(2) + program + "train " + disturbed + iterations);
+  ASSERT_EQ(whole.exit_code, 0) << whole.output;
+  EXPECT_TRUE(io::load(disturbed) == io::load(undisturbed));
+  EXPECT_EQ(read(disturbed), read(undisturbed));
+  EXPECT_GT(advanced, 5) << finished << " trainings finished";
+  EXPECT_GT(stopped, 3);
+  std::printf("%d kills and %d stops, %d of them after progress, %d finished trainings\n", killed, stopped,
+              advanced, finished);
+}
+
+#ifdef PLASTICITY_TOOL_PATH
+// The networks of the demo on two ranks are those of one rank, bit for bit, and any number of ranks resumes.
+TEST_F(Mpi, TheToolTrainsTheSameNetworks) {
+  const auto command = [&](int ranks, const std::string& out, const std::string& more) {
+    return (ranks == 0 ? std::string() : mpirun(ranks)) + PLASTICITY_TOOL_PATH +
+           " train images --data drawn --batch 4 --device cpu --threads 1 --out " + at(out) + " " + more;
+  };
+  const Outcome one = run(command(0, "one", "--iterations 6"));
+  ASSERT_EQ(one.exit_code, 0) << one.output;
+  for (const int ranks : {1, 2, 4}) {
+    const std::string out = "ranks" + std::to_string(ranks);
+    const Outcome several = run(command(ranks, out, "--iterations 6"));
+    ASSERT_EQ(several.exit_code, 0) << several.output;
+    for (const char* file : {"plastic.safetensors", "fixed.safetensors", "images.checkpoint.safetensors"})
+      EXPECT_EQ(read(at(out + "/" + file)), read(at("one/") + file)) << ranks << " ranks: " << file;
+    EXPECT_EQ(read(at(out + "/learning_curve.png")), read(at("one/learning_curve.png")));
+    EXPECT_EQ(several.output.find("completion error"), several.output.rfind("completion error"))
+        << several.output;
+  }
+  const Outcome more = run(command(2, "one", "--resume --iterations 8")),
+                all = run(command(0, "all", "--iterations 8"));
+  ASSERT_EQ(more.exit_code, 0) << more.output;
+  const Outcome again = run(command(0, "ranks2", "--resume --iterations 8"));
+  ASSERT_EQ(again.exit_code, 0) << again.output;
+  for (const char* file : {"plastic.safetensors", "fixed.safetensors"})
+    EXPECT_EQ(read(at("one/") + file), read(at("ranks2/") + file)) << file;
+}
+
+TEST_F(Mpi, TheToolRefusesABatchThatTheRanksDoNotDivide) {
+  const Outcome outcome = run(mpirun(2) + PLASTICITY_TOOL_PATH +
+                              " train images --data drawn --batch 3 --iterations 1 --out " + at("out"));
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.output.find("batch: expected a multiple of 2, the number of ranks, got 3"),
+            std::string::npos)
+      << outcome.output;
+}
+#endif
+
+#ifdef PLASTICITY_EXAMPLES_FOLDER
+// An example that has not learned enough exits with 1.
+TEST_F(Mpi, TheExamplesTrainTheSameNetworks) {
+  struct Example {
+    const char *arguments, *network;
+  };
+  for (const Example& example :
+       {Example{"maze --quick --iterations 3 --only modulated", "maze.modulated.safetensors"},
+        Example{"patterns --quick --iterations 4 --batch 2 --hidden 20", "patterns.plastic.safetensors"},
+        Example{"patterns --quick --iterations 4 --batch 2 --hidden 20",
+                "patterns.plain_LSTM.safetensors"}}) {
+    const std::string command =
+        std::string(PLASTICITY_EXAMPLES_FOLDER) + "/" + example.arguments + " --device cpu --out ";
+    const Outcome one = run(command + at("one")), two = run(mpirun(2) + command + at("two"));
+    EXPECT_LE(one.exit_code, 1) << one.output;
+    EXPECT_LE(two.exit_code, 1) << two.output;
+    const std::string expected = read(at("one/") + example.network);
+    EXPECT_FALSE(expected.empty()) << one.output;
+    EXPECT_EQ(read(at("two/") + example.network), expected) << two.output;
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace plasticity

@@ -1,0 +1,201 @@
+// The NCCL communicator over a stand-in library with NCCL's entry points, and trainers on several GPUs of the
+// executor.
+#include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "communicator/values.hpp"
+#include "plasticity/plasticity.hpp"
+
+namespace plasticity::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+class Nccl : public ::testing::Test {
+ protected:
+  void SetUp() override { setenv("PLASTICITY_NCCL", PLASTICITY_NCCL_STAND_IN, 1); }
+  void TearDown() override { unsetenv("PLASTICITY_NCCL_FAILS"); }
+
+  /// Runs work(communicator) on `ranks` threads and returns the messages of their errors.
+  template <class Work>
+  static std::vector<std::string> on_ranks(int ranks, const Work& work) {
+    const NcclId id = nccl_id();
+    std::vector<std::string> errors(static_cast<std::size_t>(ranks));
+    std::vector<std::thread> threads;
+    for (int r = 0; r < ranks; ++r) {
+      threads.emplace_back([&, r] {
+        try {
+          const auto communicator = nccl_communicator(Device::cuda(), id, r, ranks, {.time_limit = 20s});
+          work(*communicator);
+        } catch (const std::exception& error) {
+          errors[static_cast<std::size_t>(r)] = error.what();
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return errors;
+  }
+};
+
+// Runs first: the library is loaded once.
+TEST_F(Nccl, ALibraryThatIsMissingIsNamed) {
+  setenv("PLASTICITY_NCCL", "libno_such_nccl.so", 1);
+  try {
+    nccl_id();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
+    EXPECT_TRUE(std::string(error.what())
+                    .starts_with("NCCL: expected libno_such_nccl.so, which the loader finds, got "))
+        << error.what();
+  }
+}
+
+TEST_F(Nccl, IdsDiffer) { EXPECT_NE(nccl_id(), nccl_id()); }
+
+// Host memory is added in the order of the tree, whatever the order of NCCL.
+TEST_F(Nccl, HasTheCallsOfEveryCommunicator) {
+  for (const int ranks : {1, 2, 3, 4}) {
+    const std::vector<std::string> errors = on_ranks(ranks, [&](Communicator& communicator) {
+      for (const std::size_t count : {1, 7, 1025, 5003}) {
+        std::vector<float> values = values_of<float>(communicator.rank(), count);
+        communicator.sum(std::span(values));
+        EXPECT_EQ(values, sums_of<float>(ranks, count));
+        std::vector<double> doubles = values_of<double>(communicator.rank(), count);
+        communicator.sum(std::span(doubles));
+        EXPECT_EQ(doubles, sums_of<double>(ranks, count));
+      }
+      for (int root = 0; root < ranks; ++root) {
+        std::vector<int> values(5, communicator.rank());
+        communicator.broadcast(std::span(values), root);
+        EXPECT_EQ(values, std::vector<int>(5, root));
+        communicator.barrier();
+      }
+    });
+    for (const std::string& error : errors) EXPECT_EQ(error, "");
+  }
+}
+
+TEST_F(Nccl, AddsDeviceMemory) {
+  const std::vector<std::string> errors = on_ranks(3, [&](Communicator& communicator) {
+    const std::vector<float> own = values_of<float>(communicator.rank(), 1000);
+    DeviceMemory memory(Device::cuda(), own.size() * sizeof(float));
+    copy(Device::cuda(), {}, memory.data(), own.data(), memory.bytes());
+    communicator.sum(Device::cuda(), {}, static_cast<float*>(memory.data()), 1000);
+    std::vector<float> sums(own.size()), expected(own.size());
+    copy(Device::cuda(), {}, sums.data(), memory.data(), memory.bytes());
+    for (int r = 3; r-- > 0;) {
+      const std::vector<float> part = values_of<float>(r, 1000);
+      for (std::size_t k = 0; k < part.size(); ++k) expected[k] += part[k];
+    }
+    EXPECT_EQ(sums, expected);
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+// Two GPUs, each with half of the batch, against one with the whole batch.
+TEST_F(Nccl, TrainsANetworkOnSeveralGpus) {
+  constexpr std::int64_t T = 3, B = 4, N = 6;
+  const auto train = [&](Communicator* communicator) {
+    const BatchSlice slice = slice_of(communicator, B);
+    const auto seed = static_cast<std::uint64_t>(communicator == nullptr ? 0 : communicator->rank());
+    // A stream of its own: the executor runs the work of a stream when a thread waits for it.
+    cudaStream_t stream = nullptr;
+    EXPECT_EQ(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), cudaSuccess);
+    Network network({.rule = Rule::hard_clip, .neurons = N},
+                    {.batch = slice.count, .device = Device::cuda(), .seed = 2 + seed, .stream = {stream}});
+    Trainer trainer(network, {.clip_norm = .5, .communicator = communicator});
+    double loss = 0;
+    for (int k = 0; k < 3; ++k) {
+      const std::vector<float> all = values_of<float>(10 + k, static_cast<std::size_t>(T * B * N));
+      std::vector<float> u, target;
+      for (std::int64_t t = 0; t < T; ++t) {
+        for (std::int64_t j = slice.first * N; j < (slice.first + slice.count) * N; ++j) {
+          const float value = std::tanh(all[static_cast<std::size_t>(t * B * N + j)]);
+          u.push_back(value);
+          target.push_back(value / 2);
+        }
+      }
+      network.reset();
+      loss = trainer.step({.steps = T, .u = u}, target);
+    }
+    const std::span<float> w = network.parameter("w");
+    std::vector<float> result(w.begin(), w.end());
+    result.push_back(static_cast<float>(loss));
+    return result;
+  };
+  const std::vector<float> want = train(nullptr);
+  std::vector<std::vector<float>> got(2), again(2);
+  for (auto* results : {&got, &again}) {
+    for (const std::string& error : on_ranks(2, [&](Communicator& communicator) {
+           (*results)[static_cast<std::size_t>(communicator.rank())] = train(&communicator);
+         })) {
+      EXPECT_EQ(error, "");
+    }
+  }
+  EXPECT_EQ(got[1], got[0]);
+  EXPECT_EQ(again, got);
+  ASSERT_EQ(got[0].size(), want.size());
+  for (std::size_t k = 0; k < want.size(); ++k) EXPECT_NEAR(got[0][k], want[k], 1e-5);
+}
+
+TEST_F(Nccl, AnErrorOfAnotherRankIsAnError) {
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    communicator.barrier();
+    setenv("PLASTICITY_NCCL_FAILS", "1", 1);
+    communicator.barrier();
+  });
+  for (const std::string& error : errors) {
+    EXPECT_NE(error.find("remote process exited"), std::string::npos) << error;
+  }
+}
+
+TEST_F(Nccl, AMissingRankEndsTheWait) {
+  try {
+    nccl_communicator(Device::cuda(), nccl_id(), 0, 2, {.time_limit = 100ms});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::communication);
+    EXPECT_STREQ(error.what(), "NCCL: expected all 2 ranks within 100 ms, got fewer");
+  }
+  std::this_thread::sleep_for(3s);  // until the abandoned thread has ended
+}
+
+TEST_F(Nccl, WrongArgumentsAreNamed) {
+  const auto message = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const NcclId id{};
+  EXPECT_TRUE(
+      message([&] { nccl_communicator(Device::cpu(1), id, 0, 1); }).starts_with("device: expected a GPU"));
+  EXPECT_EQ(message([&] { nccl_communicator(Device::cuda(), id, 2, 2); }), "rank: expected 0 to 1, got 2");
+  EXPECT_EQ(message([&] { nccl_communicator(Device::cuda(), id, 0, 0); }),
+            "size: expected at least 1, got 0");
+}
+
+// Through another communicator, which passes the id.
+TEST_F(Nccl, TakesTheIdFromOtherRanks) {
+  auto others = thread_communicators(2);
+  std::vector<std::thread> threads;
+  for (std::size_t r = 0; r < 2; ++r) {
+    threads.emplace_back([&, r] {
+      const auto communicator = nccl_communicator(Device::cuda(), *others[r]);
+      EXPECT_EQ(communicator->rank(), static_cast<int>(r));
+      std::vector<float> values{1};
+      communicator->sum(std::span(values));
+      EXPECT_EQ(values[0], 2);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+}  // namespace plasticity::testing
