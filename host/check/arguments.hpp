@@ -1,5 +1,6 @@
 #pragma once
 
+#include "model/shapes.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
@@ -16,15 +17,17 @@ void check_memory(const char* name, const Memory& memory, std::size_t needed);
 
 /// Check that every required tensor is given, and no tensor that the spec does not have.
 template <class Real>
-void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args);
+void check_forward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const ForwardArgs<Real>& args);
 template <class Real>
-void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch, const BackwardArgs<Real>& args);
+void check_backward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                    const BackwardArgs<Real>& args);
 template <class Real>
 void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args);
 
 /// Checks that the state has no tensor that the spec does not have. Messages call the state `group`.
 template <class Real>
-void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state);
+void check_state(const TensorSizes& sizes, std::int64_t batch, const char* group, const State<Real>& state);
 
 /// Checks that every length is in 0..steps. `length` is [batch] in host memory, or null.
 void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length);
