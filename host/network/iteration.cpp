@@ -185,8 +185,8 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .reduction = reduction,
               .dy = static_cast<float*>(gradient.data()),
               .loss = &there->loss,
-              .steps = T,
-              .batch = B};
+              .batch = B,
+              .steps = T};
   if (has_ranks()) it.divisor = meet_ranks(objective, it);
   scales = update_scales(options.update, steps + 1);
   Staging staging(device(), stream(), inputs, upload);

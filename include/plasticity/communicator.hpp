@@ -187,9 +187,9 @@ enum class Combine {
 /// it after backward() and before clip_gradients() and the step of the optimizer.
 ///
 /// On the CPU, R ranks with B / R samples each get the bits of one rank with B samples if R is a power of two
-/// that divides B, each gradient comes from one call of backward(), and `combine` is sum, or mean without
-/// overflow or underflow. Throws the errors of Communicator, and Error(communication) if the ranks pass
-/// different names or sizes.
+/// that divides B, each gradient comes from one call of backward() without an upstream gradient of M, and
+/// `combine` is sum, or mean without overflow or underflow. Throws the errors of Communicator, and
+/// Error(communication) if the ranks pass different names or sizes.
 PLASTICITY_API void all_reduce(Communicator& communicator, std::span<const ParameterView> parameters,
                                Combine combine = Combine::sum);
 

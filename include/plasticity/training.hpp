@@ -46,8 +46,9 @@ struct SquaredErrorArgs {
   /// B > 0: the tensors are [steps,batch,N], and the CPU adds the terms of each sample first, then the
   /// samples in the order of a fixed tree (see communicator.hpp). batch 0: it adds them in order. A GPU
   /// ignores both.
-  std::int64_t steps = 0, batch = 0;
-  double divisor = -1;  ///< if at least 0, this divisor replaces that of `reduction`
+  std::int64_t batch = 0;
+  std::int64_t steps = 0;  ///< T if `batch` is not 0
+  double divisor = -1;     ///< if at least 0, this divisor replaces that of `reduction`
 };
 
 /// Computes the sum of (y - target)^2 over the unmasked entries, divided as `reduction` says, and its

@@ -11,6 +11,10 @@ from conftest import ROOT
 torch = pytest.importorskip("torch")
 
 
+def has_jax():
+    return importlib.util.find_spec("jax") is not None and importlib.util.find_spec("jax.ffi") is not None
+
+
 def blocks(path):
     return re.findall(r"^```python\n(.*?)^```$", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
@@ -19,7 +23,7 @@ def blocks(path):
 def test_blocks(page):
     codes = blocks(ROOT / page)
     assert codes
-    if importlib.util.find_spec("jax") is None:
+    if not has_jax():
         codes = [code for code in codes if "jax" not in code]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     # In a process of its own, since JAX starts threads and other tests fork.

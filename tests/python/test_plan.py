@@ -123,14 +123,15 @@ def test_overlap_is_refused():
 
 
 class Exported:
-    """An array that shows only its __dlpack__."""
+    """An array that shows only its __dlpack__, and counts its exports."""
 
     def __init__(self, array):
         self.array, self.exports = array, 0
 
     def __dlpack__(self, **arguments):
+        exported = self.array.__dlpack__(**arguments)  # raises for arguments that this NumPy does not have
         self.exports += 1
-        return self.array.__dlpack__(**arguments)
+        return exported
 
     def __dlpack_device__(self):
         return self.array.__dlpack_device__()

@@ -268,12 +268,28 @@ class MpiCommunicator final : public Communicator {
   std::vector<Peer> peers_{};
 };
 
+/// Polls until a call that needs all ranks is complete. MPI does not report which rank is missing.
+void wait_for_all(MPI_Request request, std::chrono::milliseconds time_limit) {
+  const Clock::time_point deadline = Clock::now() + time_limit;
+  for (Pause pause;; pause()) {
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done != 0) return;
+    if (Clock::now() < deadline) continue;
+    session().failed = true;
+    throw_error(ErrorCode::communication, "MPI", str_cat("all ranks to begin within ", to_string(time_limit)),
+                "fewer");
+  }
+}
+
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options) {
   Session& use = session();
   use.time_limit = options.time_limit;
   MPI_Comm ranks = MPI_COMM_NULL, notes = MPI_COMM_NULL;
   for (MPI_Comm* copy : {&ranks, &notes}) {
-    check(MPI_Comm_dup(MPI_COMM_WORLD, copy), "MPI_Comm_dup");
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Comm_idup(MPI_COMM_WORLD, copy, &request), "MPI_Comm_idup");
+    wait_for_all(request, options.time_limit);
     check(MPI_Comm_set_errhandler(*copy, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
   int rank = 0, size = 1;

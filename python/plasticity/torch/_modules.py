@@ -154,35 +154,28 @@ class PlasticModule(nn.Module):
         )
 
     def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_current):
-        packed = None
         if isinstance(x, PackedSequence):
             packed, (x, lengths) = x, pad_packed_sequence(x)
-        elif not isinstance(x, Tensor) or x.dim() != 3:
+        elif isinstance(x, Tensor) and x.dim() == 3:
+            packed = None
+        else:
             raise bad_argument("input", "a PackedSequence, or a tensor of three axes, " + (
                 "[B,T,I]" if self.batch_first else "[T,B,I]"), list(x.shape) if isinstance(x, Tensor) else type(x).__name__)
         turn = self.batch_first and packed is None
-
-        def time_major(tensor):
-            if tensor is None:
-                return None
-            return (tensor.transpose(0, 1) if turn else tensor).contiguous()
-
         if lengths is not None:
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
-        y, modulation, final, *a = self._run(
-            time_major(x), state, time_major(rate), time_major(current), time_major(reset), lengths, time_major(clamp),
-            time_major(clamp_value), return_current,
-        )
-
-        def like_input(sequence):
-            if packed is not None:
-                return _pack_like(packed, sequence, lengths)
-            return sequence.transpose(0, 1) if turn else sequence
-
-        results = [like_input(y), final]
-        if return_modulation:
-            results.append(modulation.transpose(0, 1) if modulation is not None and turn else modulation)
-        return (*results, *map(like_input, a))
+        x, rate, current, reset, clamp, clamp_value = [
+            each if each is None else (each.transpose(0, 1) if turn else each).contiguous()
+            for each in (x, rate, current, reset, clamp, clamp_value)
+        ]
+        y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_current)
+        sequences = [y, modulation, *a]
+        if packed is not None:
+            sequences = [y if y is None or k == 1 else _pack_like(packed, y, lengths) for k, y in enumerate(sequences)]
+        elif turn:
+            sequences = [y if y is None else y.transpose(0, 1) for y in sequences]
+        y, modulation, *a = sequences
+        return (y, final, modulation, *a) if return_modulation else (y, final, *a)
 
 
 def _pack_like(packed, y, lengths):

@@ -1,5 +1,7 @@
 """A cell and the tensors of a call: checks them, and runs plans on their memory."""
+import ctypes
 import functools
+import math
 from typing import NamedTuple, Tuple
 
 import torch
@@ -205,16 +207,14 @@ class Program:
 
     def _recipe(self, given, wanted):
         """The names of a backward call, and how the tensors of its results are made."""
-        names, dtype, device = self.network.names, self.dtype, self.device
+        names, dtype = self.network.names, self.dtype
         upstream = [name for name in self.upstream if name != "dmodulation"]
-        makers = []  # (index, function, index of a tensor like it, None) or (index, None, shape, strides)
+        makers = []  # (index, shape, strides, bytes to be set to zero)
         for k, (name, (shape, _)) in enumerate(zip(names, self.wanted)):
             if wanted[k] and not name.startswith("masks."):
-                if name.startswith("initial_state."):
-                    makers.append((k, None, shape, _strides(shape)))
-                else:
-                    makers.append((k, torch.zeros_like if name.startswith("parameters.") else torch.empty_like,
-                                   self.kept.index(k), None))
+                # The library adds to the gradients of parameters, and writes the others.
+                added = math.prod(shape) * (torch.finfo(dtype).bits // 8) if name.startswith("parameters.") else 0
+                makers.append((k, shape, _strides(shape), added))
         call_names = (*self.kept_names, *(upstream[k] for k in given), *("d" + names[k] for k, *_ in makers))
         return call_names, makers
 
@@ -235,14 +235,18 @@ class Program:
             recipe = self._recipes[key] = self._recipe(*key)
         call_names, makers = recipe
         results = [None] * len(wanted)
-        for k, make, like, strides in makers:
-            # The forms of these calls that take the least time.
-            if make is None:
-                result = torch.empty_strided(like, strides, dtype=dtype, device=device)
-            else:
-                result = make(kept[like])
+        for k, shape, strides, added in makers:
+            result = torch.empty_strided(shape, strides, dtype=dtype, device=device)
+            pointer = result.data_ptr()
+            if added:
+                if self.on_gpu:
+                    result.zero_()
+                else:
+                    # PyTorch would fill a large tensor with its own threads, which then wait actively for more work
+                    # while those of the library need the processors.
+                    ctypes.memset(pointer, 0, added)
             results[k] = result
-            pointers.append(result.data_ptr())
+            pointers.append(pointer)
         scratch = self._memory(self.scratch_bytes)
         self.plan.call(
             "backward", call_names, pointers, self._stream(), tape.data_ptr(), self.tape_bytes, scratch.data_ptr(),
