@@ -72,6 +72,16 @@ void check_product(const char* what, std::initializer_list<std::int64_t> factors
   }
 }
 
+/// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
+/// trace is.
+void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
+  if (options.precision != Precision::bf16 || !has_clip(spec.rule)) return;
+  if (spec.clip >= 2e-38 && spec.clip <= 3e38) return;
+  throw_error(ErrorCode::invalid_spec, "spec.clip",
+              str_cat("2e-38 to 3e38 for rule ", to_string(spec.rule), " in precision bf16"),
+              str_cat(spec.clip));
+}
+
 }  // namespace
 
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
@@ -86,6 +96,14 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   check_product("size of a sequence, steps * batch * neurons", {T, B, G, N});
   check_product("size of the input, steps * batch * inputs", {T, B, I});
   check_product("size of w_in, inputs * neurons", {I, G, N});
+}
+
+void check_plan(const Spec& spec, const PlanOptions& options) {
+  check_sizes(spec, options.steps, options.batch);
+  check_clip_on_tape(spec, options);
+  if (options.checkpoint_interval < 0) {
+    bad_argument("options.checkpoint_interval", "at least 0", str_cat(options.checkpoint_interval));
+  }
 }
 
 void check_memory(const char* name, const Memory& memory, std::size_t needed) {

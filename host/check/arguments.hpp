@@ -12,6 +12,9 @@ namespace plasticity {
 /// Throws Error(invalid_spec) for a spec that is not valid.
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch);
 
+/// As check_sizes(). Also checks the clip for a bfloat16 tape, and the checkpoint interval.
+void check_plan(const Spec& spec, const PlanOptions& options);
+
 /// Checks that `memory` has at least `needed` bytes and is aligned to 64 bytes.
 void check_memory(const char* name, const Memory& memory, std::size_t needed);
 

@@ -236,6 +236,12 @@ TEST(ColumnPlan, RefusesUnsupportedSpecsAndOptions) {
   }
   EXPECT_EQ(plan_error({.neurons = 3}, {.batch = -1, .device = Device::cpu(1)}),
             "batch: expected at least 0, got -1");
+  EXPECT_EQ(plan_error({.neurons = 3}, {.device = Device::cpu(1), .checkpoint_interval = -1}),
+            "options.checkpoint_interval: expected at least 0, got -1");
+  EXPECT_EQ(plan_error({.rule = Rule::hard_clip, .neurons = 3, .clip = 1e-40},
+                       {.device = Device::cpu(1), .precision = Precision::bf16})
+                .substr(0, 19),
+            "spec.clip: expected");
   EXPECT_NE(plan_error({.neurons = 0}), "");
   EXPECT_NE(plan_error({.neurons = -5}), "");
 }

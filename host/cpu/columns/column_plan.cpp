@@ -1,5 +1,6 @@
 #include "plasticity/column_plan.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -17,9 +18,7 @@ namespace {
 }
 
 void check_options(const Spec& spec, const PlanOptions& options) {
-  check_sizes(spec, options.steps, options.batch);
-  if (options.checkpoint_interval < 0)
-    bad_argument("options.checkpoint_interval", "at least 0", str_cat(options.checkpoint_interval));
+  check_plan(spec, options);
   if (spec.cell == Cell::lstm) unsupported("spec.cell", "feedforward or rnn", "lstm");
   if (spec.activation == Activation::softmax)
     unsupported("spec.activation", "any but softmax", "softmax, which normalises over all columns");
@@ -80,7 +79,7 @@ TensorSizes sizes_of(const ColumnPlan& plan) { return {plan.spec(), plan.columns
 template <class Real>
 void forward(const ColumnPlan& plan, const ColumnBackend& backend, const ForwardArgs<Real>& args, Tape tape,
              Scratch scratch) {
-  const auto& [steps, batch] = std::pair(plan.options().steps, plan.options().batch);
+  const std::int64_t steps = plan.options().steps, batch = plan.options().batch;
   const TypedColumnBackend<Real>& typed = backend_for<Real>(plan, backend);
   check_forward(sizes_of(plan), steps, batch, args);
   check_lengths(steps, batch, args.masks.length);
@@ -93,7 +92,7 @@ void forward(const ColumnPlan& plan, const ColumnBackend& backend, const Forward
 template <class Real>
 void backward(const ColumnPlan& plan, const ColumnBackend& backend, const BackwardArgs<Real>& args, Tape tape,
               Scratch scratch) {
-  const auto& [steps, batch] = std::pair(plan.options().steps, plan.options().batch);
+  const std::int64_t steps = plan.options().steps, batch = plan.options().batch;
   const TypedColumnBackend<Real>& typed = backend_for<Real>(plan, backend);
   check_backward(sizes_of(plan), steps, batch, args);
   check_lengths(steps, batch, args.masks.length);
