@@ -1,5 +1,5 @@
 // ColumnPlan on ranks that are threads, against the reference and against Plan.
-#include "communicator/columns.hpp"
+#include "communicator/column_cases.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include "communicator/columns.hpp"
+#include "communicator/column_cases.hpp"
 
 namespace {
 
