@@ -1,4 +1,4 @@
-"""Times single calls of the Python package at sizes where nothing but the call costs time: N 16, B 1, T 1, one thread.
+"""Times single calls of the Python package for a network so small that only the call takes time: N 16, B 1, T 1, one thread.
 
 Beside plastic() and PlasticRNN: an autograd function that does nothing with the same tensors, which is the least that a
 Python operator can take in PyTorch, torch.nn.Linear, and torch.nn.RNN. All take turns, call by call. Prints the median

@@ -33,21 +33,21 @@ void check_tensor(const Spec& spec, const char* group, std::string_view name, co
 }
 
 template <class Real>
-void check_parameters(const Spec& spec, const char* group, const Parameters<Real>& parameters,
+void check_parameters(const TensorSizes& sizes, const char* group, const Parameters<Real>& parameters,
                       bool required) {
-  for_each_tensor(spec, 0, 0, parameters,
+  for_each_tensor(sizes, 0, 0, parameters,
                   [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
-                    check_tensor(spec, group, name, pointer, shape, required);
+                    check_tensor(sizes.spec, group, name, pointer, shape, required);
                   });
 }
 
 template <class Real>
-void check_inputs(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* group,
+void check_inputs(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch, const char* group,
                   const Inputs<Real>& inputs, bool required) {
-  for_each_tensor(spec, steps, batch, inputs,
+  for_each_tensor(sizes, steps, batch, inputs,
                   [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
                     const bool optional = name == "u";  // an absent input current means zero
-                    check_tensor(spec, group, name, pointer, shape, required && !optional);
+                    check_tensor(sizes.spec, group, name, pointer, shape, required && !optional);
                   });
 }
 
@@ -72,6 +72,16 @@ void check_product(const char* what, std::initializer_list<std::int64_t> factors
   }
 }
 
+/// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
+/// trace is.
+void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
+  if (options.precision != Precision::bf16 || !has_clip(spec.rule)) return;
+  if (spec.clip >= 2e-38 && spec.clip <= 3e38) return;
+  throw_error(ErrorCode::invalid_spec, "spec.clip",
+              str_cat("2e-38 to 3e38 for rule ", to_string(spec.rule), " in precision bf16"),
+              str_cat(spec.clip));
+}
+
 }  // namespace
 
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
@@ -88,6 +98,14 @@ void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   check_product("size of w_in, inputs * neurons", {I, G, N});
 }
 
+void check_plan(const Spec& spec, const PlanOptions& options) {
+  check_sizes(spec, options.steps, options.batch);
+  check_clip_on_tape(spec, options);
+  if (options.checkpoint_interval < 0) {
+    bad_argument("options.checkpoint_interval", "at least 0", str_cat(options.checkpoint_interval));
+  }
+}
+
 void check_memory(const char* name, const Memory& memory, std::size_t needed) {
   if (memory.data == nullptr && (needed > 0 || memory.bytes > 0)) {
     bad_argument(str_cat(name, ".data"), str_cat(std::max(needed, memory.bytes), " bytes of memory"), "null");
@@ -102,37 +120,39 @@ void check_memory(const char* name, const Memory& memory, std::size_t needed) {
 }
 
 template <class Real>
-void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state) {
-  for_each_tensor(spec, 0, batch, state,
+void check_state(const TensorSizes& sizes, std::int64_t batch, const char* group, const State<Real>& state) {
+  for_each_tensor(sizes, 0, batch, state,
                   [&](std::string_view name, const Real* pointer, const std::optional<Shape>& shape) {
-                    check_tensor(spec, group, name, pointer, shape, false);
+                    check_tensor(sizes.spec, group, name, pointer, shape, false);
                   });
 }
 
 template <class Real>
-void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args) {
-  check_parameters(spec, "parameters", args.parameters, true);
-  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+void check_forward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const ForwardArgs<Real>& args) {
+  check_parameters(sizes, "parameters", args.parameters, true);
+  check_inputs(sizes, steps, batch, "inputs", args.inputs, true);
   check_masks(args.masks);
-  check_state(spec, batch, "initial_state", args.initial_state);
-  check_state(spec, batch, "final_state", args.final_state);
-  if (args.y == nullptr && steps > 0 && batch > 0) bad_argument("y", "a tensor of shape [T,B,N]", "null");
-  if (args.modulation != nullptr && !spec.has_modulator()) {
-    bad_argument("modulation", str_cat("null for rate ", to_string(spec.rate)), "a tensor");
+  check_state(sizes, batch, "initial_state", args.initial_state);
+  check_state(sizes, batch, "final_state", args.final_state);
+  if (args.y == nullptr && steps > 0 && batch > 0 && sizes.N > 0)
+    bad_argument("y", "a tensor of shape [T,B,N]", "null");
+  if (args.modulation != nullptr && !sizes.spec.has_modulator()) {
+    bad_argument("modulation", str_cat("null for rate ", to_string(sizes.spec.rate)), "a tensor");
   }
 }
 
 template <class Real>
-void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch,
+void check_backward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
                     const BackwardArgs<Real>& args) {
-  check_parameters(spec, "parameters", args.parameters, true);
-  check_inputs(spec, steps, batch, "inputs", args.inputs, true);
+  check_parameters(sizes, "parameters", args.parameters, true);
+  check_inputs(sizes, steps, batch, "inputs", args.inputs, true);
   check_masks(args.masks);
-  check_state(spec, batch, "initial_state", args.initial_state);
-  check_state(spec, batch, "dfinal_state", args.dfinal_state);
-  check_parameters(spec, "dparameters", args.dparameters, false);
-  check_inputs(spec, steps, batch, "dinputs", args.dinputs, false);
-  check_state(spec, batch, "dinitial_state", args.dinitial_state);
+  check_state(sizes, batch, "initial_state", args.initial_state);
+  check_state(sizes, batch, "dfinal_state", args.dfinal_state);
+  check_parameters(sizes, "dparameters", args.dparameters, false);
+  check_inputs(sizes, steps, batch, "dinputs", args.dinputs, false);
+  check_state(sizes, batch, "dinitial_state", args.dinitial_state);
 }
 
 template <class Real>
@@ -164,11 +184,11 @@ void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* l
   }
 }
 
-#define PLASTICITY_INSTANTIATE(Real)                                                                \
-  template void check_state(const Spec&, std::int64_t, const char*, const State<Real>&);            \
-  template void check_state(const Spec&, std::int64_t, const char*, const State<const Real>&);      \
-  template void check_forward(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&);   \
-  template void check_backward(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&); \
+#define PLASTICITY_INSTANTIATE(Real)                                                                       \
+  template void check_state(const TensorSizes&, std::int64_t, const char*, const State<Real>&);            \
+  template void check_state(const TensorSizes&, std::int64_t, const char*, const State<const Real>&);      \
+  template void check_forward(const TensorSizes&, std::int64_t, std::int64_t, const ForwardArgs<Real>&);   \
+  template void check_backward(const TensorSizes&, std::int64_t, std::int64_t, const BackwardArgs<Real>&); \
   template void check_step(const Spec&, std::int64_t, const StepArgs<Real>&);
 PLASTICITY_INSTANTIATE(float)
 PLASTICITY_INSTANTIATE(double)

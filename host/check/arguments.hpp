@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "model/shapes.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
@@ -13,20 +14,25 @@ namespace plasticity {
 /// Throws Error(invalid_spec) for a spec that is not valid.
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch);
 
+/// As check_sizes(). Also checks the clip for a bfloat16 tape, and the checkpoint interval.
+void check_plan(const Spec& spec, const PlanOptions& options);
+
 /// Checks that `memory` has at least `needed` bytes and is aligned to 64 bytes.
 void check_memory(const char* name, const Memory& memory, std::size_t needed);
 
 /// Check that every required tensor is given, and no tensor that the spec does not have.
 template <class Real>
-void check_forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args);
+void check_forward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const ForwardArgs<Real>& args);
 template <class Real>
-void check_backward(const Spec& spec, std::int64_t steps, std::int64_t batch, const BackwardArgs<Real>& args);
+void check_backward(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                    const BackwardArgs<Real>& args);
 template <class Real>
 void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args);
 
 /// Checks that the state has no tensor that the spec does not have. Messages call the state `group`.
 template <class Real>
-void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state);
+void check_state(const TensorSizes& sizes, std::int64_t batch, const char* group, const State<Real>& state);
 
 /// Checks that every label is -1 or a class.
 void check_labels(const char* name, std::span<const std::int64_t> labels, std::int64_t classes);

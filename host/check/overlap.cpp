@@ -13,14 +13,14 @@ namespace {
 /// The memory regions of one call's tensors.
 class MemoryRegions {
  public:
-  MemoryRegions(const Spec& spec, std::int64_t steps, std::int64_t batch)
-      : spec_(spec), T_(steps), B_(batch) {}
+  MemoryRegions(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch)
+      : sizes_(sizes), T_(steps), B_(batch) {}
 
   /// Adds the tensors of Parameters, Inputs or State. A tensor may share its memory with the tensor of the
   /// same name in another group that has the same `alias_group`. 0: it may not.
   template <class Group>
   void add(const char* group, const Group& tensors, int alias_group = 0) {
-    for_each_tensor(spec_, T_, B_, tensors,
+    for_each_tensor(sizes_, T_, B_, tensors,
                     [&](std::string_view name, auto* pointer, const std::optional<Shape>& shape) {
                       if (pointer != nullptr && shape) {
                         add_tensor(group, name, pointer, shape->elements(), alias_group);
@@ -29,7 +29,7 @@ class MemoryRegions {
   }
   template <class Real>
   void add(const Masks<Real>& masks) {
-    const std::int64_t rows = T_ * B_, all = rows * spec_.neurons;
+    const std::int64_t rows = T_ * B_, all = rows * sizes_.N;
     add_tensor("masks.", "reset", masks.reset, rows);
     add_tensor("masks.", "length", masks.length, B_);
     add_tensor("masks.", "clamp", masks.clamp, all);
@@ -81,7 +81,7 @@ class MemoryRegions {
                 str_cat(written.group, written.name, ": overlaps ", other.group, other.name));
   }
 
-  const Spec& spec_;
+  TensorSizes sizes_;
   std::int64_t T_, B_;
   std::array<Region, 64> regions_;  // more than any call has, so no allocation is needed
   std::size_t count_ = 0;
@@ -90,16 +90,16 @@ class MemoryRegions {
 }  // namespace
 
 template <class Real>
-void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args,
-                   const Memory& tape, const Memory& scratch) {
-  MemoryRegions regions(spec, steps, batch);
+void check_overlap(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const ForwardArgs<Real>& args, const Memory& tape, const Memory& scratch) {
+  MemoryRegions regions(sizes, steps, batch);
   regions.add("parameters.", args.parameters);
   regions.add("inputs.", args.inputs);
   regions.add(args.masks);
   regions.add("initial_state.", args.initial_state, 1);
-  regions.add_tensor("", "y", args.y, steps * batch * spec.neurons);
+  regions.add_tensor("", "y", args.y, steps * batch * sizes.N);
   regions.add_tensor("", "modulation", args.modulation, steps * batch);
-  regions.add_tensor("", "a", args.a, steps * batch * spec.neurons);
+  regions.add_tensor("", "a", args.a, steps * batch * sizes.N);
   regions.add("final_state.", args.final_state, 1);
   regions.add_memory("tape", tape);
   regions.add_memory("scratch", scratch);
@@ -107,14 +107,14 @@ void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, con
 }
 
 template <class Real>
-void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, const BackwardArgs<Real>& args,
-                   const Memory& tape, const Memory& scratch) {
-  MemoryRegions regions(spec, steps, batch);
+void check_overlap(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const BackwardArgs<Real>& args, const Memory& tape, const Memory& scratch) {
+  MemoryRegions regions(sizes, steps, batch);
   regions.add("parameters.", args.parameters);
   regions.add("inputs.", args.inputs);
   regions.add(args.masks);
-  regions.add_tensor("", "dy", args.dy, steps * batch * spec.neurons);
-  regions.add_tensor("", "da", args.da, steps * batch * spec.neurons);
+  regions.add_tensor("", "dy", args.dy, steps * batch * sizes.N);
+  regions.add_tensor("", "da", args.da, steps * batch * sizes.N);
   regions.add("dfinal_state.", args.dfinal_state, 1);
   regions.add("dparameters.", args.dparameters);
   regions.add("dinputs.", args.dinputs);
@@ -147,14 +147,14 @@ void check_overlap(const Spec& spec, std::int64_t batch, const State<Real>& stat
   regions.check();
 }
 
-#define PLASTICITY_INSTANTIATE(Real)                                                              \
-  template void check_overlap(const Spec&, std::int64_t, std::int64_t, const ForwardArgs<Real>&,  \
-                              const Memory&, const Memory&);                                      \
-  template void check_overlap(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<Real>&, \
-                              const Memory&, const Memory&);                                      \
-  template void check_overlap(const Spec&, std::int64_t, const StepArgs<Real>&, const Memory&,    \
-                              const Memory&);                                                     \
-  template void check_overlap(const Spec&, std::int64_t, const State<Real>&, const Memory&);      \
+#define PLASTICITY_INSTANTIATE(Real)                                                                     \
+  template void check_overlap(const TensorSizes&, std::int64_t, std::int64_t, const ForwardArgs<Real>&,  \
+                              const Memory&, const Memory&);                                             \
+  template void check_overlap(const TensorSizes&, std::int64_t, std::int64_t, const BackwardArgs<Real>&, \
+                              const Memory&, const Memory&);                                             \
+  template void check_overlap(const Spec&, std::int64_t, const StepArgs<Real>&, const Memory&,           \
+                              const Memory&);                                                            \
+  template void check_overlap(const Spec&, std::int64_t, const State<Real>&, const Memory&);             \
   template void check_overlap(const Spec&, std::int64_t, const State<const Real>&, const Memory&);
 PLASTICITY_INSTANTIATE(float)
 PLASTICITY_INSTANTIATE(double)

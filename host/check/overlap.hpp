@@ -1,5 +1,6 @@
 #pragma once
 
+#include "model/shapes.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
@@ -11,11 +12,11 @@ namespace plasticity {
 /// Throw Error(invalid_argument) whose message names both tensors. They compare addresses and do not read
 /// memory.
 template <class Real>
-void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args,
-                   const Memory& tape, const Memory& scratch);
+void check_overlap(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const ForwardArgs<Real>& args, const Memory& tape, const Memory& scratch);
 template <class Real>
-void check_overlap(const Spec& spec, std::int64_t steps, std::int64_t batch, const BackwardArgs<Real>& args,
-                   const Memory& tape, const Memory& scratch);
+void check_overlap(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
+                   const BackwardArgs<Real>& args, const Memory& tape, const Memory& scratch);
 template <class Real>
 void check_overlap(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args, const Memory& step_state,
                    const Memory& scratch);

@@ -32,12 +32,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
   elements.reserve(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    StaggeredArena arena(spaces +
-                         static_cast<std::size_t>(slot * plan.elements_per_pass() + k) * space_bytes);
-    const std::int64_t b = first + k;
-    elements.push_back({*this, b, plan.tape_element(tape, b),
-                        BackwardSpace<Real>(spec, plan.interval_, arena), to[k], team});
-    to[k].set_zero();
+    elements.push_back(element(first + k, slot * plan.elements_per_pass() + k, to[k], team));
     elements.back().begin();
     longest = std::max(longest, elements.back().length);
   }
@@ -64,11 +59,65 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
       if (t < element.length) element.complete(t);
     }
   }
+  finish(elements);
+}
+
+template <class Real, class Trace>
+typename CpuPlan<Real, Trace>::BackwardPass::Element CpuPlan<Real, Trace>::BackwardPass::element(
+    std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const {
+  StaggeredArena arena(spaces + static_cast<std::size_t>(space) * space_bytes);
+  to.set_zero();
+  return {*this, b, plan.tape_element(tape, b), BackwardSpace<Real>(spec, plan.interval_, arena), to, team};
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::finish(const std::vector<Element>& elements) const {
   for (const Element& element : elements) {
     element.finish();
     add_columns(element.sums);
     input_gradients(element.b);
   }
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Team& team) const {
+  std::vector<Element> elements;
+  elements.reserve(static_cast<std::size_t>(B));
+  std::int64_t longest = 0;
+  for (std::int64_t b = 0; b < B; ++b) {
+    elements.push_back(element(b, b, sums_at(b), team));
+    elements.back().begin();
+    longest = std::max(longest, elements.back().length);
+  }
+  std::vector<const Element*> running;
+  running.reserve(elements.size());
+  for (std::int64_t t = longest - 1; t >= 0; --t) {
+    running.clear();
+    for (Element& each : elements) {
+      if (t >= each.length) continue;
+      each.reverse_rate(t);
+      running.push_back(&each);
+    }
+    before_step(t);
+    for (Element& each : elements) {
+      if (t >= each.length) continue;
+      each.add_upstream(t);
+      each.prepare_sweep(t);
+    }
+    team.run([&](std::int64_t share) {
+      for (std::size_t first = 0; first < running.size(); first += elements_together) {
+        const std::size_t count = std::min<std::size_t>(elements_together, running.size() - first);
+        BackwardSweep<Real> sweeps[elements_together];
+        for (std::size_t k = 0; k < count; ++k) sweeps[k] = running[first + k]->sweep_of(share);
+        plan.sweeps_.backward(spec.rule, spec.eligibility, connection, share_of<Real>(N, share), sweeps,
+                              static_cast<int>(count));
+      }
+    });
+    for (Element& each : elements) {
+      if (t < each.length) each.complete(t);
+    }
+  }
+  finish(elements);
 }
 
 /// dh(t-1) += W_gates times the gradients of i, f and o, for these columns of dh(t-1).
@@ -138,14 +187,13 @@ std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   const auto sums =
       static_cast<std::int64_t>(gradient_sums_bytes<Real>(spec_, spec_.alpha == Granularity::connection));
   BackwardScratch<Real>(spec_, options_, (groups() + workers() * levels_in_group()) * sums,
-                        workers() * elements_per_pass() * static_cast<std::int64_t>(backward_space_bytes()),
-                        counter);
+                        backward_spaces() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
-                                            Scratch scratch) const {
+void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
+                                        FunctionRef<void(const BackwardPass&)> run) const {
   if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, interval_));
   const bool alpha_per_connection =
       spec_.alpha == Granularity::connection && args.dparameters.alpha != nullptr;
@@ -154,7 +202,7 @@ void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& ar
   StaggeredArena arena(scratch.data);
   const BackwardScratch<Real> memory(
       spec_, options_, (groups() + workers() * levels_in_group()) * static_cast<std::int64_t>(sums_bytes),
-      workers() * elements_per_pass() * static_cast<std::int64_t>(space_bytes), arena);
+      backward_spaces() * static_cast<std::int64_t>(space_bytes), arena);
   const std::int64_t P = spec_.presynaptic(), S = padded<Real>(spec_.neurons);
   std::fill_n(memory.zeros, args.masks.reset == nullptr ? std::max(P, S) : P * S, Real(0));
   if (args.dinputs.x != nullptr) {
@@ -169,12 +217,29 @@ void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& ar
       *this,        args,       tape,      memory.spaces,          space_bytes,
       memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
       memory.zeros, connected};
-  parallel_for_teams(
-      options_.device.threads(), groups(), share_count(spec_.neurons),
-      exceeds_last_level_cache(backward_matrices()),
-      [&](std::int64_t group, std::int64_t slot, Team& team) { pass.run_group(group, slot, team); });
+  run(pass);
   pass.weight_gradients(memory.list);
   pass.group_gradients();
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
+                                            Scratch scratch) const {
+  run_backward(args, tape, scratch, [&](const BackwardPass& pass) {
+    parallel_for_teams(
+        options_.device.threads(), groups(), share_count(spec_.neurons),
+        exceeds_last_level_cache(backward_matrices()),
+        [&](std::int64_t group, std::int64_t slot, Team& team) { pass.run_group(group, slot, team); });
+  });
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
+                                            StepCall before_step) const {
+  run_backward(args, tape, scratch, [&](const BackwardPass& pass) {
+    run_with_team(options_.device.threads(), share_count(spec_.neurons),
+                  [&](Team& team) { pass.run_by_step(before_step, team); });
+  });
 }
 
 template class CpuPlan<float, float>;

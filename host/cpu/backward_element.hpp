@@ -78,6 +78,11 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   void prepare(std::int64_t t) {
     add_upstream(t);
     reverse_rate(t);
+    prepare_sweep(t);
+  }
+
+  /// The part of prepare() after the gradient of the output of step t is complete.
+  void prepare_sweep(std::int64_t t) {
     reverse_cell(t);
     const bool updates = t > 0 && !pass.resets(t, b);
     if (updates && t == segment) replay(t - K, t);

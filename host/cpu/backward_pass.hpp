@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
 #include "cpu/threads/parallel.hpp"
@@ -59,6 +61,8 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   /// Runs elements first .. first+count-1 together, step by step. Writes the sums of element k to `to[k]`.
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GradientSums<Real>* to,
            Team& team) const;
+  /// Runs all elements together, see backward_by_step(). Writes the sums of element b to sums_at(b).
+  void run_by_step(StepCall before_step, Team& team) const;
   void gate_adjoint(int elements, const Real** da_rows, Real* const* dx_rows, Columns columns) const;
   /// dx = da W_in^T, or du = da. Zero beyond the length.
   void input_gradients(std::int64_t b) const;
@@ -68,6 +72,9 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   void group_gradients() const;
 
  private:
+  /// The element b, whose working memory is space `space`. Writes its sums to `to`.
+  Element element(std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const;
+  void finish(const std::vector<Element>& elements) const;
   void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column,
                        const StepList<Real>& list) const;
   /// Replaces the sums of a scalar parameter per column by their sum over the columns.

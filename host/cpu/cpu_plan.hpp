@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "base/arena.hpp"
+#include "base/function_ref.hpp"
 #include "base/tree.hpp"
 #include "cpu/rounded_traces.hpp"
 #include "cpu/sweeps/bfloat16.hpp"
@@ -161,10 +162,33 @@ struct BackwardSpace {
   BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
 };
 
+/// How the batch elements of a pass run.
+enum class Schedule {
+  by_element,  ///< each thread runs whole sequences of elements
+  by_step,     ///< all elements run together, step by step; threads share the columns
+};
+
 template <class Real, class Trace>
 class CpuPlan final : public TypedBackend<Real> {
  public:
-  CpuPlan(const Spec& spec, const PlanOptions& options);
+  CpuPlan(const Spec& spec, const PlanOptions& options, Schedule schedule = Schedule::by_element);
+
+  /// A function of the step.
+  using StepCall = FunctionRef<void(std::int64_t t)>;
+  /// As enqueue_forward, for Schedule::by_step. Calls after_outputs(t) on the caller's thread when args.y has
+  /// the outputs of step t of all elements that have this step. It may write args.inputs.rate of step t and
+  /// args.inputs.pre of step t + 1.
+  void forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
+                       StepCall after_outputs) const;
+  /// As enqueue_backward, for Schedule::by_step. Calls before_step(t) on the caller's thread before step t is
+  /// reversed. dinputs.rate of step t and dinputs.pre of step t + 1 are then complete. It may write args.dy
+  /// of step t.
+  void backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
+                        StepCall before_step) const;
+  /// The output of a recorded step, [N].
+  const Real* recorded_output(Tape tape, std::int64_t t, std::int64_t b) const {
+    return tape_element(tape, b).output + t * padded<Real>(spec_.neurons);
+  }
 
   std::int64_t checkpoint_interval() const override { return interval_; }
   std::size_t tape_bytes() const override { return tape_bytes_; }
@@ -182,6 +206,12 @@ class CpuPlan final : public TypedBackend<Real> {
   struct BackwardPass;      // backward_pass.hpp
   struct StepStateElement;  // step.cpp
 
+  /// Call `run` with the prepared pass, then complete its results.
+  void run_forward(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
+                   FunctionRef<void(const ForwardPass&)> run) const;
+  void run_backward(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
+                    FunctionRef<void(const BackwardPass&)> run) const;
+
   /// Input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
@@ -193,10 +223,11 @@ class CpuPlan final : public TypedBackend<Real> {
   /// Groups of batch elements that threads run backward: the nodes of one level of the tree of elements, at
   /// most 16.
   static constexpr int group_depth = 4;
-  std::int64_t groups() const { return std::min<std::int64_t>(options_.batch, 1 << group_depth); }
+  std::int64_t groups() const {
+    return by_step() ? options_.batch : std::min<std::int64_t>(options_.batch, 1 << group_depth);
+  }
   ItemRange group(std::int64_t index) const {
-    return options_.batch <= 1 << group_depth ? ItemRange{index, 1}
-                                              : tree_node(options_.batch, group_depth, index);
+    return options_.batch == groups() ? ItemRange{index, 1} : tree_node(options_.batch, group_depth, index);
   }
   /// Levels of the tree within a group. Each needs a GradientSums per thread.
   int levels_in_group() const { return options_.batch == 0 ? 0 : tree_depth(group(0).count); }
@@ -229,6 +260,14 @@ class CpuPlan final : public TypedBackend<Real> {
   std::size_t tape_bytes_with(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;
   std::int64_t choose_interval() const;
+  bool by_step() const { return schedule_ == Schedule::by_step; }
+  /// Numbers of ForwardSpaces and BackwardSpaces of a pass.
+  std::int64_t forward_spaces() const {
+    return by_step() ? options_.batch : static_cast<std::int64_t>(workers()) * elements_together;
+  }
+  std::int64_t backward_spaces() const {
+    return by_step() ? options_.batch : workers() * elements_per_pass();
+  }
   int workers() const {
     return static_cast<int>(std::clamp<std::int64_t>(options_.batch, 1, options_.device.threads()));
   }
@@ -240,6 +279,7 @@ class CpuPlan final : public TypedBackend<Real> {
 
   Spec spec_;
   PlanOptions options_;
+  Schedule schedule_;
   const Sweeps<Real>& sweeps_;
   const Cells<Real>& cells_;
   const Products<Real>& products_;

@@ -1,6 +1,7 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
@@ -29,6 +30,12 @@ struct CpuPlan<Real, Trace>::ForwardPass {
 
   /// Runs elements first .. first+count-1 together, step by step.
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, Team& team) const;
+  /// Runs all elements together, see forward_by_step().
+  void run_by_step(StepCall after_outputs, Team& team) const;
+
+ private:
+  /// The element b, whose working memory is space `space`.
+  Element element(std::int64_t b, std::int64_t space) const;
 };
 
 /// The forward pass of one batch element. With a tape, its vectors and checkpoints are on the tape, and in
@@ -129,8 +136,8 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     eligibility = eligibility_now;
   }
 
-  /// Computes the output of step t from its complete currents. The trace update of step t is then pending.
-  void complete(std::int64_t t) {
+  /// Computes the output of step t from its complete currents.
+  void activate_step(std::int64_t t) {
     if (records && t % plan.interval_ == 0 && !works_in_checkpoint(t)) {
       const std::int64_t checkpoint = t / plan.interval_ * P * S;
       keep_hebb(record.hebb + checkpoint);
@@ -156,9 +163,18 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
                     .c = c});
     std::copy_n(output, N, args.y + row * N);
     if (args.a != nullptr) std::copy_n(current_of(t) + (lstm ? 2 * S : 0), N, args.a + row * N);
+    y_before = output;
+    c_before = c;
+  }
+
+  /// Computes the factors of the trace update of step t, which is then pending.
+  void prepare_update(std::int64_t t) {
+    const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
+    const Real* const post = (records ? record.post : space.post) + kept;
     Real modulation = 0;
     if (spec.has_modulator()) {
-      modulation = modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c : output, N);
+      modulation =
+          modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c_before : y_before, N);
       if (records) record.modulation[t] = modulation;
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
@@ -166,8 +182,6 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip}, space.kept,
                          space.drive);
     pending = {.x = sweep.x, .y = post, .kept = space.kept, .drive = space.drive};
-    y_before = output;
-    c_before = c;
   }
 
   void keep_hebb(Trace* checkpoint) const {
@@ -216,13 +230,9 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
   const std::span<std::optional<Element>> elements(places.data(), static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    StaggeredArena arena(spaces + static_cast<std::size_t>(slot * elements_together + k) * space_bytes);
-    StaggeredArena empty(nullptr);
-    const std::int64_t b = first + k;
-    const Element& element = places[static_cast<std::size_t>(k)].emplace(
-        *this, b, ForwardSpace<Real>(spec, arena),
-        records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
-    longest = std::max(longest, element.length);
+    const Element& added =
+        places[static_cast<std::size_t>(k)].emplace(element(first + k, slot * elements_together + k));
+    longest = std::max(longest, added.length);
   }
   for (std::int64_t t = 0; t < longest; ++t) {
     ForwardSweep<Real> sweeps[elements_together];
@@ -242,56 +252,53 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
       if (lstm) plan.add_gate_products(args.parameters, running, x, currents, columns);
     });
     for (std::optional<Element>& element : elements) {
-      if (t < element->length) element->complete(t);
+      if (t >= element->length) continue;
+      element->activate_step(t);
+      element->prepare_update(t);
     }
   }
   for (std::optional<Element>& element : elements) element->finish(team);
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& parameters,
-                                          const Inputs<const Real>& inputs, std::int64_t b, std::int64_t t0,
-                                          std::int64_t count, Real* currents) const {
-  const std::int64_t N = spec_.neurons, S = padded<Real>(N), gates = spec_.gates(), B = options_.batch;
-  const std::int64_t I = spec_.inputs;
-  const bool projected = spec_.is_recurrent() && I > 0;
-  for (std::int64_t t = 0; t < count; ++t) {
-    const Real* const rows = projected ? parameters.b : at(inputs.u, ((t0 + t) * B + b) * gates * N);
-    for (std::int64_t gate = 0; gate < gates; ++gate) {
-      Real* const current = currents + (t * gates + gate) * S;
-      const std::int64_t copied = rows == nullptr ? 0 : N;
-      copy_vector(rows + gate * copied, copied, current);
-      for (std::int64_t j = copied; j < S; ++j) current[j] = 0;
-    }
-  }
-  if (projected && inputs.u != nullptr) {
-    for (std::int64_t t = 0; t < count; ++t) {
-      for (std::int64_t gate = 0; gate < gates; ++gate) {
-        const Real* u = inputs.u + (((t0 + t) * B + b) * gates + gate) * N;
-        Real* sums = currents + (t * gates + gate) * S;
-        for (std::int64_t j = 0; j < N; ++j) sums[j] += u[j];
-      }
-    }
-  }
-  for (std::int64_t gate = 0; projected && gate < gates; ++gate) {
-    products_.multiply(count, N, I, inputs.x + (t0 * B + b) * I, B * I, parameters.w_in + gate * N, gates * N,
-                       currents + gate * S, gates * S);
-  }
+typename CpuPlan<Real, Trace>::ForwardPass::Element CpuPlan<Real, Trace>::ForwardPass::element(
+    std::int64_t b, std::int64_t space) const {
+  StaggeredArena arena(spaces + static_cast<std::size_t>(space) * space_bytes);
+  StaggeredArena empty(nullptr);
+  return Element(*this, b, ForwardSpace<Real>(spec, arena),
+                 records ? plan.tape_element(tape, b) : TapeElement<Real, Trace>(spec, 0, 1, empty));
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& parameters, int elements,
-                                             const Real* const* h, Real* const* currents,
-                                             Columns columns) const {
-  const std::int64_t N = spec_.neurons, S = padded<Real>(N),
-                     count = std::min(columns.count, N - columns.first);
-  const std::int64_t gate_rows[] = {0, 1, 3};  // i, f and o in [4,N] currents
-  for (std::int64_t gate = 0; gate < 3; ++gate) {
-    Real* rows[elements_together];
-    for (int k = 0; k < elements; ++k) rows[k] = currents[k] + gate_rows[gate] * S + columns.first;
-    products_.multiply_rows(elements, count, N, h, parameters.w_gates + gate * N + columns.first, 3 * N,
-                            rows);
+void CpuPlan<Real, Trace>::ForwardPass::run_by_step(StepCall after_outputs, Team& team) const {
+  std::vector<Element> elements;
+  elements.reserve(static_cast<std::size_t>(B));
+  std::int64_t longest = 0;
+  for (std::int64_t b = 0; b < B; ++b)
+    longest = std::max(longest, elements.emplace_back(element(b, b)).length);
+  std::vector<ForwardSweep<Real>> sweeps(static_cast<std::size_t>(B));
+  for (std::int64_t t = 0; t < longest; ++t) {
+    std::size_t running = 0;
+    for (Element& each : elements) {
+      if (t >= each.length) continue;
+      each.prepare(t);
+      sweeps[running++] = each.sweep;
+    }
+    team.run([&](std::int64_t share) {
+      for (std::size_t k = 0; k < running; k += elements_together) {
+        plan.sweeps_.forward(spec.rule, spec.eligibility, connection, share_of<Real>(N, share), &sweeps[k],
+                             static_cast<int>(std::min<std::size_t>(elements_together, running - k)));
+      }
+    });
+    for (Element& each : elements) {
+      if (t < each.length) each.activate_step(t);
+    }
+    after_outputs(t);
+    for (Element& each : elements) {
+      if (t < each.length) each.prepare_update(t);
+    }
   }
+  for (Element& each : elements) each.finish(team);
 }
 
 template <class Real, class Trace>
@@ -305,31 +312,48 @@ template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::forward_scratch_bytes() const {
   StaggeredArena counter(nullptr);
   ParameterCopies<Real>(spec_, true, counter);
-  counter.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers() * elements_together);
+  counter.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * forward_spaces());
   return counter.bytes();
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::run_forward(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
+                                       FunctionRef<void(const ForwardPass&)> run) const {
+  StaggeredArena arena(scratch.data);
+  const ParameterCopies<Real> copies(spec_, true, arena);
+  const std::size_t bytes = forward_space_bytes();
+  std::byte* spaces = arena.take<std::byte>(static_cast<std::int64_t>(bytes) * forward_spaces());
+  const ForwardPass pass{*this, args, tape, spaces, bytes, copies.connect(spec_, args.parameters)};
+  auto* const header =
+      tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
+  if (header != nullptr) header->state = 0;  // until the pass has ended
+  run(pass);
+  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_);
 }
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape,
                                            Scratch scratch) const {
-  StaggeredArena arena(scratch.data);
-  const ParameterCopies<Real> copies(spec_, true, arena);
-  const std::size_t bytes = forward_space_bytes();
-  std::byte* spaces = arena.take<std::byte>(static_cast<std::int64_t>(bytes) * workers() * elements_together);
-  const ForwardPass pass{*this, args, tape, spaces, bytes, copies.connect(spec_, args.parameters)};
   // Elements run together unless a thread would have none.
   const std::int64_t B = options_.batch, threads = options_.device.threads();
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
-  auto* const header =
-      tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
-  if (header != nullptr) header->state = 0;  // until the pass has ended
-  parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
-                     exceeds_last_level_cache(forward_matrices()),
-                     [&](std::int64_t index, std::int64_t slot, Team& team) {
-                       const std::int64_t first = index * together;
-                       pass.run(first, std::min(together, B - first), slot, team);
-                     });
-  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_);
+  run_forward(args, tape, scratch, [&](const ForwardPass& pass) {
+    parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
+                       exceeds_last_level_cache(forward_matrices()),
+                       [&](std::int64_t index, std::int64_t slot, Team& team) {
+                         const std::int64_t first = index * together;
+                         pass.run(first, std::min(together, B - first), slot, team);
+                       });
+  });
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
+                                           StepCall after_outputs) const {
+  run_forward(args, tape, scratch, [&](const ForwardPass& pass) {
+    run_with_team(options_.device.threads(), share_count(spec_.neurons),
+                  [&](Team& team) { pass.run_by_step(after_outputs, team); });
+  });
 }
 
 template class CpuPlan<float, float>;

@@ -38,22 +38,8 @@ void check_host_lengths(const PlanOptions& options, const std::int64_t* length) 
   if (options.device.kind() == DeviceKind::cpu) check_lengths(options.steps, options.batch, length);
 }
 
-/// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
-/// trace is.
-void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
-  if (options.precision != Precision::bf16 || !has_clip(spec.rule)) return;
-  if (spec.clip >= 2e-38 && spec.clip <= 3e38) return;
-  throw_error(ErrorCode::invalid_spec, "spec.clip",
-              str_cat("2e-38 to 3e38 for rule ", to_string(spec.rule), " in precision bf16"),
-              str_cat(spec.clip));
-}
-
 std::shared_ptr<const Backend> make_backend(const Spec& spec, const PlanOptions& options) {
-  check_sizes(spec, options.steps, options.batch);
-  check_clip_on_tape(spec, options);
-  if (options.checkpoint_interval < 0) {
-    bad_argument("options.checkpoint_interval", "at least 0", str_cat(options.checkpoint_interval));
-  }
+  check_plan(spec, options);
   if (options.execution < Execution::automatic || options.execution > Execution::grid) {
     bad_argument("options.execution", "a value of its enumeration",
                  str_cat(static_cast<int>(options.execution)));

@@ -4,6 +4,7 @@
 
 // Includes every public C++ header. Network owns its memory; Plan works on the caller's buffers and streams.
 #include "plasticity/arguments.hpp"
+#include "plasticity/column_plan.hpp"
 #include "plasticity/communicator.hpp"
 #include "plasticity/device.hpp"
 #include "plasticity/device_memory.hpp"

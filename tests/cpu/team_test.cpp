@@ -74,6 +74,50 @@ TEST(Team, AnExceptionReleasesTheHelpers) {
   }
 }
 
+TEST(Team, TheCallerOwnsItsTeam) {
+  const std::thread::id caller = std::this_thread::get_id();
+  for (const int threads : {1, 2, 3, 8}) {
+    for (const std::int64_t shares : {1, 2, 4, 16}) {
+      for (int repeat = 0; repeat < 20; ++repeat) {
+        std::vector<std::int64_t> taken(static_cast<std::size_t>(shares));
+        int calls = 0;
+        run_with_team(threads, shares, [&](Team& team) {
+          ++calls;
+          EXPECT_EQ(std::this_thread::get_id(), caller);
+          for (int run = 0; run < 30; ++run)
+            team.run([&](std::int64_t share) { ++taken[static_cast<std::size_t>(share)]; });
+        });
+        EXPECT_EQ(calls, 1);
+        EXPECT_EQ(taken, std::vector<std::int64_t>(taken.size(), 30));
+      }
+    }
+  }
+}
+
+TEST(Team, HelpersOfTheCallersTeamTakeShares) {
+  std::atomic<int> others = 0;
+  run_with_team(2, 2, [&](Team& team) {
+    const std::thread::id owner = std::this_thread::get_id();
+    for (int run = 0; run < 2000 && others == 0; ++run) {
+      team.run([&](std::int64_t) {
+        if (std::this_thread::get_id() != owner) {
+          ++others;
+        } else if (others == 0) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+      });
+    }
+  });
+  EXPECT_GT(others, 0);
+}
+
+TEST(Team, AnExceptionOfTheCallerReleasesTheHelpers) {
+  for (const int threads : {1, 2, 4}) {
+    EXPECT_THROW(run_with_team(threads, 4, [](Team&) { throw std::runtime_error("caller"); }),
+                 std::runtime_error);
+  }
+}
+
 TEST(Team, SeveralCallersAtOnce) {
   std::vector<std::thread> callers;
   std::atomic<int> right = 0;

@@ -274,11 +274,11 @@ Buffers<Real>::Buffers(const TestCase& problem)
   if (spec.has_modulator())
     forward.modulation = (outputs["modulation"] = std::vector<Real>(rows, nan)).data();
   for (const auto& member : State<Real>::members()) {
-    const auto shape = state_shape(spec, problem.batch, member.name);
-    if (!shape) continue;
     const std::string name = "state." + std::string(member.name);
+    const auto initial = inputs.find(name);
+    if (initial == inputs.end()) continue;
     forward.final_state.*member.pointer =
-        (outputs[name] = std::vector<Real>(static_cast<std::size_t>(shape->elements()), nan)).data();
+        (outputs[name] = std::vector<Real>(initial->second.size(), nan)).data();
     backward.dinitial_state.*member.pointer = gradient(name, nan);
   }
   for (const auto& member : Parameters<Real>::members()) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "cpu/threads/parallel.hpp"
@@ -147,6 +148,20 @@ void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bo
     owned[static_cast<std::size_t>(worker)] = 1;
     const Dismissal at_the_end{teams[static_cast<std::size_t>(index)]};
     body(index, count <= threads ? index : worker, at_the_end.team);
+  });
+}
+
+void run_with_team(int threads, std::int64_t shares, FunctionRef<void(Team&)> body) {
+  const int useful = static_cast<int>(std::min<std::int64_t>(threads, shares));
+  Team team(shares, useful > 1);
+  if (useful <= 1) return body(team);
+  // A helper keeps its index until it is dismissed, so one index is left for the caller, which is worker 0.
+  bool begun = false;
+  parallel_for(useful, useful, [&](std::int64_t index, int worker) {
+    if (worker != 0) return team.help((index + 1) * shares / (useful + 1));
+    if (std::exchange(begun, true)) return;
+    const Dismissal at_the_end{team};
+    body(team);
   });
 }
 

@@ -59,4 +59,7 @@ class Team {
 void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
                         FunctionRef<void(std::int64_t, std::int64_t, Team&)> body);
 
+/// Calls body(team) on the caller's thread. Up to threads - 1 other threads help the team.
+void run_with_team(int threads, std::int64_t shares, FunctionRef<void(Team&)> body);
+
 }  // namespace plasticity::cpu
