@@ -102,7 +102,8 @@ int main(int argc, char** argv) {
   Options options;
   const CLI::Range size(std::int64_t{1}, std::int64_t{1} << 20);
   bool lstm = false;
-  app.add_flag("--lstm", lstm, "An lstm instead of an rnn");
+  app.add_flag("--lstm", lstm,
+               "An lstm with one alpha per neuron, instead of an rnn with one per connection");
   app.add_option("--neurons", options.spec.neurons, "N")->check(size)->required();
   app.add_option("--inputs", options.spec.inputs, "I; 0: the input is the current u")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 20));
@@ -114,7 +115,10 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   std::unique_ptr<Communicator> communicator;
   try {
-    if (lstm) options.spec.cell = Cell::lstm;
+    if (lstm) {
+      options.spec.cell = Cell::lstm;
+      options.spec.alpha = Granularity::post;
+    }
     communicator = environment_communicator();
     run(options, communicator.get());
   } catch (const std::exception& error) {
