@@ -2,7 +2,8 @@
 
 measured: on an H200, in a file of bench/results. fitted: to such measurements. specification: a vendor's peak rate, which
 programs do not reach. NCCL: a value with which NCCL itself chooses its algorithm (github.com/NVIDIA/nccl, src/graph/tuning.cc
-and topo.h); it comes from its authors' measurements, not from ours. assumed: neither.
+and topo.h); its authors
+chose it for their machines. assumed: without a measurement.
 """
 import dataclasses
 
@@ -51,7 +52,7 @@ LEFT_OUT = (
     "sequences of different lengths, and losses on the host",
     "input pipelines: the data are in the memory of the host when an iteration begins",
     "the host's work for a call, beyond launches and copies; checkpoints, evaluation, the start of 4,096 processes",
-    "overlap of communication with backward: the library has none, since the gradients are complete only at its end",
+    "the memory and the set-up of NCCL's connections between all pairs of ranks, which the Trainer's messages need",
     "failures and restarts",
     "the effect of a larger global batch on learning: weak scaling counts samples per second, not progress")
 

@@ -201,7 +201,7 @@ def check_rows():
         both = steps * (us["forward"] + us["backward"])
         rest = rest_us(cell, neurons, batch, inputs, steps, False)
         rows.append([case, digits(both), digits(steps * us["training"] - both), digits(rest),
-                     f"{(both + rest) / (steps * us['training']) - 1:+.0%}"])
+                     f"{(both + rest) / (steps * us['training']) - 1:+.1%}"])
     return rows
 
 
