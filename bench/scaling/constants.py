@@ -2,8 +2,7 @@
 
 measured: on an H200, in a file of bench/results. fitted: to such measurements. specification: a vendor's peak rate, which
 programs do not reach. NCCL: a value with which NCCL itself chooses its algorithm (github.com/NVIDIA/nccl, src/graph/tuning.cc
-and topo.h); its authors
-chose it for their machines. assumed: without a measurement.
+and topo.h); its authors chose it for their machines. assumed: without a measurement.
 """
 import dataclasses
 
