@@ -29,4 +29,21 @@ void run_loops(const LoopsNetwork& network, const float* u) {
   for (std::int64_t j = 0; j < N; ++j) y[j] = current[j];
 }
 
+float run_pass(const LoopsNetwork& network, bool reverse) {
+  const std::int64_t N = network.N;
+  const float* __restrict w = network.w;
+  const float* __restrict alpha = network.alpha;
+  float* __restrict hebb = network.hebb;
+  const float kept = 1 - network.eta;
+  float sum = 0;
+  for (std::int64_t row = 0; row < N; ++row) {
+    const std::int64_t first = (reverse ? N - 1 - row : row) * N;
+    for (std::int64_t j = first; j < first + N; ++j) {
+      hebb[j] = kept * hebb[j] + network.eta;
+      sum += w[j] + alpha[j] * hebb[j];
+    }
+  }
+  return sum;
+}
+
 }  // namespace plasticity::bench

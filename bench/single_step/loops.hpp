@@ -19,4 +19,8 @@ struct LoopsNetwork {
 /// Runs one step with the input current `u` [N].
 void run_loops(const LoopsNetwork& network, const float* u);
 
+/// Reads w and alpha and updates hebb, once each, and returns a sum. No step can take less. The next pass in
+/// the other direction finds the end of this one in the cache.
+float run_pass(const LoopsNetwork& network, bool reverse);
+
 }  // namespace plasticity::bench

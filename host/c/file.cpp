@@ -133,19 +133,25 @@ plasticity_status plasticity_file_metadata_key(const plasticity_file* file, size
 }
 
 plasticity_status plasticity_network_save(const plasticity_network* network, plasticity_file* file) {
-  return guarded([&] { not_null(network, "network").network.save(not_null(file, "file").file); });
+  return guarded(
+      [&] { not_null(network, "network").visit([&](auto& of) { of.save(not_null(file, "file").file); }); });
 }
 
 plasticity_status plasticity_network_load(plasticity_network* network, const plasticity_file* file) {
-  return guarded([&] { not_null(network, "network").network.load(not_null(file, "file").file); });
+  return guarded(
+      [&] { not_null(network, "network").visit([&](auto& of) { of.load(not_null(file, "file").file); }); });
 }
 
 plasticity_status plasticity_network_save_state(const plasticity_network* network, plasticity_file* file) {
-  return guarded([&] { not_null(network, "network").network.save_state(not_null(file, "file").file); });
+  return guarded([&] {
+    not_null(network, "network").visit([&](auto& of) { of.save_state(not_null(file, "file").file); });
+  });
 }
 
 plasticity_status plasticity_network_load_state(plasticity_network* network, const plasticity_file* file) {
-  return guarded([&] { not_null(network, "network").network.load_state(not_null(file, "file").file); });
+  return guarded([&] {
+    not_null(network, "network").visit([&](auto& of) { of.load_state(not_null(file, "file").file); });
+  });
 }
 
 plasticity_status plasticity_optimizer_save(const plasticity_optimizer* optimizer, plasticity_file* file) {

@@ -13,12 +13,12 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
 }
 
 /// Takes the inputs of T steps, or their gradients, as views.
-template <class Views, class Real>
-void take_inputs(Arguments& arguments, const char* group, const Network& network, std::int64_t steps,
-                 Views& views) {
+template <class Element, class Views, class Real>
+void take_inputs(Arguments& arguments, const char* group, const BasicNetwork<Real>& network,
+                 std::int64_t steps, Views& views) {
   const Spec& spec = network.spec();
   const std::int64_t T = steps, B = network.batch();
-  Inputs<Real> inputs;
+  Inputs<Element> inputs;
   arguments.take_group(spec, T, B, group, inputs);
   views.x = span_of(inputs.x, T * B * spec.inputs);
   views.u = span_of(inputs.u, T * B * spec.gates() * spec.neurons);
@@ -30,66 +30,83 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
                       std::size_t count, bool records) {
   return guarded([&] {
     plasticity_network& of = not_null(handle, "network");
-    Network& network = of.network;
-    Arguments arguments(list, count, Device::cpu(1));
-    const Sequence sequence = take_sequence(arguments, network, steps);
-    const RequestedOutputs outputs(arguments, network, steps);
-    float* const current = take_current(arguments, network, steps);
-    arguments.check_all_used();
-    of.recorded.reserve(of.recorded.size() + 1);
-    const std::span<const float> y = records ? network.forward(sequence) : network.infer(sequence);
-    if (records) of.recorded.push_back(steps);
-    copy_to(outputs.y, y);
-    copy_to(outputs.modulation, network.modulation());
-    copy_to(current, network.current());
+    of.visit([&]<class Real>(BasicNetwork<Real>& network) {
+      Arguments arguments(list, count, Device::cpu(1));
+      const BasicSequence<Real> sequence = take_sequence(arguments, network, steps);
+      const RequestedOutputs<Real> outputs(arguments, network, steps);
+      Real* const current = take_current(arguments, network, steps);
+      arguments.check_all_used();
+      of.recorded.reserve(of.recorded.size() + 1);
+      const std::span<const Real> y = records ? network.forward(sequence) : network.infer(sequence);
+      if (records) of.recorded.push_back(steps);
+      copy_to(outputs.y, y);
+      copy_to(outputs.modulation, network.modulation());
+      copy_to(current, network.current());
+    });
   });
 }
 
 }  // namespace
 
-Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps) {
+template <class Real>
+BasicSequence<Real> take_sequence(Arguments& arguments, const BasicNetwork<Real>& network,
+                                  std::int64_t steps) {
   check_sizes(network.spec(), steps, network.batch());
   const std::int64_t T = steps, B = network.batch(), N = network.spec().neurons;
-  Sequence sequence{.steps = steps};
-  take_inputs<Sequence, const float>(arguments, "inputs", network, steps, sequence);
+  BasicSequence<Real> sequence{.steps = steps};
+  take_inputs<const Real>(arguments, "inputs", network, steps, sequence);
   const Shape rows{{T, B}, 2}, all{{T, B, N}, 3};
   sequence.reset = span_of(arguments.take<const std::uint8_t>("masks.reset", rows), T * B);
   sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
   sequence.clamp = span_of(arguments.take<const std::uint8_t>("masks.clamp", all), T * B * N);
-  sequence.clamp_value = span_of(arguments.take<const float>("masks.clamp_value", all), T * B * N);
+  sequence.clamp_value = span_of(arguments.take<const Real>("masks.clamp_value", all), T * B * N);
   return sequence;
 }
 
-RequestedOutputs::RequestedOutputs(Arguments& arguments, const Network& network, std::int64_t steps) {
+template <class Real>
+RequestedOutputs<Real>::RequestedOutputs(Arguments& arguments, const BasicNetwork<Real>& network,
+                                         std::int64_t steps) {
   const std::int64_t T = steps, B = network.batch(), N = network.spec().neurons;
-  y = arguments.take<float>("y", Shape{{T, B, N}, 3});
-  modulation = arguments.take<float>("modulation", Shape{{T, B}, 2});
+  y = arguments.take<Real>("y", Shape{{T, B, N}, 3});
+  modulation = arguments.take<Real>("modulation", Shape{{T, B}, 2});
   if (modulation != nullptr && !network.spec().has_modulator()) {
     bad_argument("modulation", "no tensor, because the network has no modulator", "a tensor");
   }
 }
 
-float* take_current(Arguments& arguments, const Network& network, std::int64_t steps) {
-  auto* const a = arguments.take<float>("a", Shape{{steps, network.batch(), network.spec().neurons}, 3});
+template <class Real>
+Real* take_current(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps) {
+  auto* const a = arguments.take<Real>("a", Shape{{steps, network.batch(), network.spec().neurons}, 3});
   if (a != nullptr && !network.options().current) {
     bad_argument("a", "no tensor, because options.current is 0", "a tensor");
   }
   return a;
 }
 
-void list_parameters(const std::vector<ParameterView>& views, Shapes& shapes,
+template <class Real>
+void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes& shapes,
                      plasticity_parameter* parameters, std::size_t capacity, std::size_t* count) {
   not_null(count, "count") = views.size();
   if (capacity < views.size())
     bad_argument("capacity", str_cat("at least ", views.size()), str_cat(capacity));
   for (std::size_t k = 0; k < views.size(); ++k) {
-    const ParameterView& view = views[k];
+    const BasicParameterView<Real>& view = views[k];
     const auto& [name, shape] = *shapes.try_emplace(view.name, dimensions(view.shape)).first;
     (&not_null(parameters, "parameters"))[k] = {name.c_str(),
-                                                host_view(view.value.data(), dtype_of<float>(), shape),
-                                                host_view(view.gradient.data(), dtype_of<float>(), shape)};
+                                                host_view(view.value.data(), dtype_of<Real>(), shape),
+                                                host_view(view.gradient.data(), dtype_of<Real>(), shape)};
   }
 }
+
+#define PLASTICITY_INSTANTIATE(Real)                                                               \
+  template BasicSequence<Real> take_sequence(Arguments&, const BasicNetwork<Real>&, std::int64_t); \
+  template struct RequestedOutputs<Real>;                                                          \
+  template Real* take_current(Arguments&, const BasicNetwork<Real>&, std::int64_t);                \
+  template void list_parameters(const std::vector<BasicParameterView<Real>>&, Shapes&,             \
+                                plasticity_parameter*, std::size_t, std::size_t*);
+PLASTICITY_INSTANTIATE(float)
+PLASTICITY_INSTANTIATE(double)
+#undef PLASTICITY_INSTANTIATE
 
 NetworkOptions to_options(const plasticity_network_options& from) {
   return {.batch = from.batch,
@@ -156,7 +173,10 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
   return guarded([&] {
     plasticity_network*& out = not_null(network, "network");
     const plasticity_network_options& from = not_null(options, "options");
-    out = new plasticity_network{Network(c::to_spec(not_null(spec, "spec")), c::to_options(from))};
+    const Spec to = c::to_spec(not_null(spec, "spec"));
+    const NetworkOptions with = c::to_options(from);
+    out = with.precision == Precision::f64 ? new plasticity_network{NetworkF64(to, with)}
+                                           : new plasticity_network{Network(to, with)};
   });
 }
 
@@ -176,23 +196,27 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
                                               const plasticity_argument* arguments, size_t count) {
   return guarded([&] {
     std::vector<std::int64_t>& recorded = not_null(network, "network").recorded;
-    Network& of = network->network;
-    if (recorded.empty()) of.backward({});  // throws the error for a missing window
-    const std::int64_t T = recorded.back(), B = of.options().batch, N = of.spec().neurons;
-    c::Arguments list(arguments, count, Device::cpu(1));
-    const Shape all{{T, B, N}, 3};
-    const auto dy = c::span_of(list.take<const float>("dy", all), T * B * N),
-               da = c::span_of(list.take<const float>("da", all), T * B * N);
-    SequenceGradients gradients;
-    c::take_inputs<SequenceGradients, float>(list, "dinputs", of, T, gradients);
-    list.check_all_used();
-    of.backward(dy, gradients, {.current = da});
-    recorded.pop_back();
+    network->visit([&]<class Real>(BasicNetwork<Real>& of) {
+      if (recorded.empty()) of.backward({});  // throws the error for a missing window
+      const std::int64_t T = recorded.back(), B = of.batch(), N = of.spec().neurons;
+      c::Arguments list(arguments, count, Device::cpu(1));
+      const Shape all{{T, B, N}, 3};
+      const auto dy = c::span_of(list.take<const Real>("dy", all), T * B * N),
+                 da = c::span_of(list.take<const Real>("da", all), T * B * N);
+      BasicSequenceGradients<Real> gradients;
+      c::take_inputs<Real>(list, "dinputs", of, T, gradients);
+      list.check_all_used();
+      of.backward(dy, gradients, {.current = da});
+      recorded.pop_back();
+    });
   });
 }
 
 plasticity_status plasticity_network_windows(const plasticity_network* network, int64_t* windows) {
-  return guarded([&] { not_null(windows, "windows") = not_null(network, "network").network.windows(); });
+  return guarded([&] {
+    not_null(windows, "windows") =
+        not_null(network, "network").visit([](const auto& of) { return of.windows(); });
+  });
 }
 
 plasticity_status plasticity_network_reset(plasticity_network* network) {
@@ -201,31 +225,33 @@ plasticity_status plasticity_network_reset(plasticity_network* network) {
 
 plasticity_status plasticity_network_reset_batch(plasticity_network* network, int64_t batch) {
   return guarded([&] {
-    not_null(network, "network").network.reset(batch);
+    not_null(network, "network").visit([&](auto& of) { of.reset(batch); });
     network->recorded.clear();
   });
 }
 
 plasticity_status plasticity_network_batch(const plasticity_network* network, int64_t* batch) {
-  return guarded([&] { not_null(batch, "batch") = not_null(network, "network").network.batch(); });
+  return guarded([&] {
+    not_null(batch, "batch") = not_null(network, "network").visit([](const auto& of) { return of.batch(); });
+  });
 }
 
 plasticity_status plasticity_network_detach(plasticity_network* network) {
   return guarded([&] {
-    not_null(network, "network").network.detach();
+    not_null(network, "network").visit([](auto& of) { of.detach(); });
     network->recorded.clear();
   });
 }
 
 plasticity_status plasticity_network_zero_gradients(plasticity_network* network) {
-  return guarded([&] { not_null(network, "network").network.zero_gradients(); });
+  return guarded([&] { not_null(network, "network").visit([](auto& of) { of.zero_gradients(); }); });
 }
 
 plasticity_status plasticity_network_parameters(plasticity_network* network, plasticity_parameter* parameters,
                                                 size_t capacity, size_t* count) {
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
-    c::list_parameters(of.network.parameters(), of.shapes, parameters, capacity, count);
+    of.visit([&](auto& it) { c::list_parameters(it.parameters(), of.shapes, parameters, capacity, count); });
   });
 }
 
@@ -234,29 +260,34 @@ plasticity_status plasticity_network_parameter(plasticity_network* network, cons
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
     const std::string_view known = &not_null(name, "name");
-    float* data = of.network.parameter(known).data();
-    std::optional<Shape> shape = parameter_shape(of.network.spec(), known);
-    if (!shape) {  // NAME.w
-      shape = parameter_shape(of.network.spec(), known.substr(of.network.options().name.size() + 1));
-    }
-    not_null(value, "value") =
-        host_view(data, dtype_of<float>(), of.shapes.try_emplace(name, c::dimensions(*shape)).first->second);
+    of.visit([&]<class Real>(BasicNetwork<Real>& it) {
+      Real* data = it.parameter(known).data();
+      std::optional<Shape> shape = parameter_shape(it.spec(), known);
+      if (!shape) shape = parameter_shape(it.spec(), known.substr(it.options().name.size() + 1));  // NAME.w
+      not_null(value, "value") =
+          host_view(data, dtype_of<Real>(), of.shapes.try_emplace(name, c::dimensions(*shape)).first->second);
+    });
   });
 }
 
 plasticity_status plasticity_network_set_trainable(plasticity_network* network, const char* name,
                                                    int trainable) {
-  return guarded(
-      [&] { not_null(network, "network").network.set_trainable(&not_null(name, "name"), trainable != 0); });
+  return guarded([&] {
+    const char* const known = &not_null(name, "name");
+    not_null(network, "network").visit([&](auto& of) { of.set_trainable(known, trainable != 0); });
+  });
 }
 
 plasticity_status plasticity_network_state(plasticity_network* network, const char* name,
                                            plasticity_tensor* state) {
   return guarded([&] {
     plasticity_network& of = not_null(network, "network");
-    float* data = of.network.state(&not_null(name, "name")).data();
-    std::vector<std::int64_t>& shape = of.shapes[str_cat("state.", name)];
-    shape = c::dimensions(*state_shape(of.network.spec(), of.network.batch(), name));
-    not_null(state, "state") = host_view(data, dtype_of<float>(), shape);
+    const std::string_view known = &not_null(name, "name");
+    of.visit([&]<class Real>(BasicNetwork<Real>& it) {
+      Real* data = it.state(known).data();
+      std::vector<std::int64_t>& shape = of.shapes[str_cat("state.", known)];
+      shape = c::dimensions(*state_shape(it.spec(), it.batch(), known));
+      not_null(state, "state") = host_view(data, dtype_of<Real>(), shape);
+    });
   });
 }

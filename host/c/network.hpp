@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "c/arguments.hpp"
@@ -22,9 +23,19 @@ using Shapes = std::map<std::string, std::vector<std::int64_t>, std::less<>>;
 
 /// A network, with the shapes and step counts that its C interface needs.
 struct plasticity_network {
-  plasticity::Network network;
+  std::variant<plasticity::Network, plasticity::NetworkF64> network;
   plasticity::c::Shapes shapes{};        // of parameters by name, of the state as "state.NAME"
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
+
+  /// Calls `call` with the Network or NetworkF64.
+  template <class Call>
+  auto visit(Call call) {
+    return std::visit(call, network);
+  }
+  template <class Call>
+  auto visit(Call call) const {
+    return std::visit(call, network);
+  }
 };
 
 /// Also the type plasticity_adam.
@@ -37,7 +48,7 @@ struct plasticity_communicator {
 };
 
 struct plasticity_trainer {
-  plasticity_network& network;
+  plasticity::Network& network;
   plasticity::Trainer trainer;
 };
 
@@ -54,25 +65,31 @@ std::span<T> span_of(T* data, std::int64_t elements) {
 }
 
 /// Copies results to an output tensor of the caller, unless it is null.
-inline void copy_to(float* output, std::span<const float> values) {
+template <class Real>
+void copy_to(Real* output, std::span<const Real> values) {
   if (output != nullptr) std::copy(values.begin(), values.end(), output);
 }
 
 /// Takes the inputs and masks of T steps. The result views the caller's tensors.
-Sequence take_sequence(Arguments& arguments, const Network& network, std::int64_t steps);
+template <class Real>
+BasicSequence<Real> take_sequence(Arguments& arguments, const BasicNetwork<Real>& network,
+                                  std::int64_t steps);
 
 /// The output arguments y and modulation of T steps. Absent ones are null.
+template <class Real>
 struct RequestedOutputs {
-  RequestedOutputs(Arguments& arguments, const Network& network, std::int64_t steps);
-  float *y, *modulation;
+  RequestedOutputs(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps);
+  Real *y, *modulation;
 };
 
 /// Takes the output argument a of T steps, or null. Throws if the network does not keep the current.
-float* take_current(Arguments& arguments, const Network& network, std::int64_t steps);
+template <class Real>
+Real* take_current(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps);
 
 /// Lists the parameters for the caller, see plasticity_network_parameters(). Stores names and shapes in
 /// `shapes`.
-void list_parameters(const std::vector<ParameterView>& views, Shapes& shapes,
+template <class Real>
+void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes& shapes,
                      plasticity_parameter* parameters, std::size_t capacity, std::size_t* count);
 
 /// Converts parameters for the optimiser. Throws Error(invalid_argument) unless they are dense float32

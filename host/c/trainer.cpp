@@ -24,7 +24,10 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
                       .reduction = static_cast<Reduction>(from.reduction)};
     if (from.communicator != nullptr) to.communicator = from.communicator->communicator.get();
     if (from.optimizer != nullptr) to.optimizer = c::to_options(*from.optimizer);
-    out = new plasticity_trainer{of, Trainer(of.network, to)};
+    Network* const trained = std::get_if<Network>(&of.network);
+    if (trained == nullptr)
+      throw_error(ErrorCode::unsupported, "network", "a network of precision f32 or bf16", "f64");
+    out = new plasticity_trainer{*trained, Trainer(*trained, to)};
   });
 }
 
@@ -34,7 +37,7 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
                                           const plasticity_argument* list, size_t count, double* loss) {
   return guarded([&] {
     plasticity_trainer& of = not_null(trainer, "trainer");
-    const Network& network = of.network.network;
+    const Network& network = of.network;
     c::Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = c::take_sequence(arguments, network, steps);
     const Shape all{{steps, network.batch(), network.spec().neurons}, 3}, rows{{steps, network.batch()}, 2};
@@ -42,7 +45,7 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
     const auto* labels = arguments.take<const std::int64_t>("labels", rows);
     const auto* target = arguments.take<const float>("target", all);
     const auto* mask = arguments.take<const std::uint8_t>("target_mask", all);
-    const c::RequestedOutputs outputs(arguments, network, steps);
+    const c::RequestedOutputs<float> outputs(arguments, network, steps);
     arguments.check_all_used();
     if (labels != nullptr && (target != nullptr || mask != nullptr)) {
       bad_argument("labels", "no tensor, because target or target_mask is given", "a tensor");

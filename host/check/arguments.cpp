@@ -147,6 +147,14 @@ void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args
   }
 }
 
+void check_labels(const char* name, std::span<const std::int64_t> labels, std::int64_t classes) {
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    if (labels[row] < -1 || labels[row] >= classes) {
+      bad_argument(str_cat(name, '[', row, ']'), str_cat("-1 to ", classes - 1), str_cat(labels[row]));
+    }
+  }
+}
+
 void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length) {
   if (length == nullptr) return;
   for (std::int64_t b = 0; b < batch; ++b) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
 
@@ -25,6 +27,9 @@ void check_step(const Spec& spec, std::int64_t batch, const StepArgs<Real>& args
 /// Checks that the state has no tensor that the spec does not have. Messages call the state `group`.
 template <class Real>
 void check_state(const Spec& spec, std::int64_t batch, const char* group, const State<Real>& state);
+
+/// Checks that every label is -1 or a class.
+void check_labels(const char* name, std::span<const std::int64_t> labels, std::int64_t classes);
 
 /// Checks that every length is in 0..steps. `length` is [batch] in host memory, or null.
 void check_lengths(std::int64_t steps, std::int64_t batch, const std::int64_t* length);

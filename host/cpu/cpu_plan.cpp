@@ -9,10 +9,12 @@ namespace plasticity::cpu {
 
 template <class Real>
 ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena)
-    : width(whole ? padded<Real>(spec.neurons) : row_lanes<Real>) {
+    : copies_rows(whole || spec.neurons < row_lanes<Real>),
+      width(copies_rows ? padded<Real>(spec.neurons) : row_lanes<Real>) {
   const bool matrix = spec.alpha == Granularity::connection;
-  w = arena.take<Real>(spec.presynaptic() * width);
-  alpha = arena.take<Real>(matrix ? spec.presynaptic() * width : padded<Real>(spec.neurons));
+  const std::int64_t size = copies_rows ? spec.presynaptic() * width : width;
+  w = arena.take<Real>(size);
+  alpha = arena.take<Real>(matrix ? size : padded<Real>(spec.neurons));
 }
 
 template <class Real>
@@ -20,21 +22,17 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
                                                 const Parameters<const Real>& parameters) const {
   const std::int64_t P = spec.presynaptic(), N = spec.neurons, whole = N / row_lanes<Real> * row_lanes<Real>;
   const auto matrix = [&](const Real* source, Real* copy) {
-    if (width == padded<Real>(N)) {
+    if (copies_rows) {
       pad_rows(source, P, N, copy);
-      return MatrixRows<Real>{copy, width, copy + whole, width};
+      return MatrixRows<Real>{copy, width, copy + (P - 1) * width + whole};
     }
-    for (std::int64_t i = 0; whole < N && i < P; ++i) {
-      Real* row = copy + i * width;
-      std::copy_n(source + i * N + whole, N - whole, row);
-      std::fill(row + N - whole, row + width, Real(0));
-    }
-    return MatrixRows<Real>{source, N, copy, width};
+    if (whole < N) pad_rows(source + (P - 1) * N + whole, 1, N - whole, copy);
+    return MatrixRows<Real>{source, N, copy};
   };
   Connection<Real> connection{.P = P,
                               .N = N,
                               .w = matrix(parameters.w, w),
-                              .alpha = {alpha, 0, alpha + whole, 0},
+                              .alpha = {alpha, 0, alpha + whole},
                               .alpha_per_connection = spec.alpha == Granularity::connection,
                               .eta = spec.has_eta() ? *parameters.eta : Real(0),
                               .clip = static_cast<Real>(spec.clip)};
@@ -134,9 +132,11 @@ CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options)
       cells_(cells<Real>(instruction_set())),
       products_(products<Real>(instruction_set())),
       interval_(choose_interval()),
+      forward_space_bytes_(forward_space_bytes()),
+      step_state_element_bytes_(step_state_element_bytes()),
       tape_bytes_(tape_bytes_with(interval_)),
       scratch_bytes_(std::max(forward_scratch_bytes(), backward_scratch_bytes())),
-      step_state_bytes_(step_state_element_bytes() * static_cast<std::size_t>(options.batch)) {}
+      step_state_bytes_(step_state_element_bytes_ * static_cast<std::size_t>(options.batch)) {}
 
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::tape_element_bytes(std::int64_t interval) const {

@@ -55,14 +55,15 @@ std::int64_t trace_distance(const Spec& spec) {
   return size < large ? size : (size + page - 1) / page * page;
 }
 
-/// Padded copies of w and alpha. The sweeps cannot read the last, partial vector of a caller's row in place,
-/// so at least the ends of the rows are copied. A sequence copies whole rows: an unaligned load touches two
-/// cache lines, and the pages of a caller's matrix may conflict in the L2 cache.
+/// Padded copies of w and alpha. A sequence copies whole rows: an unaligned load touches two cache lines, and
+/// the pages of a caller's matrix may conflict in the L2 cache. A step copies the end of the last row only
+/// (MatrixRows), unless the rows are shorter than a block.
 template <class Real>
 struct ParameterCopies {
-  std::int64_t width;  // of a copied row: padded N, or row_lanes
-  Real* w;             // [P,width]
-  Real* alpha;         // [P,width], or [N] if alpha is not per connection
+  bool copies_rows;
+  std::int64_t width;  // of a copied row
+  Real* w;             // [P,width], or the end of the last row
+  Real* alpha;         // as w, or [N] if alpha is not per connection
 
   ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena);
   /// Fills the copies.
@@ -243,6 +244,8 @@ class CpuPlan final : public TypedBackend<Real> {
   const Cells<Real>& cells_;
   const Products<Real>& products_;
   std::int64_t interval_;
+  // Kept, because a small step takes no longer than to lay out its memory twice.
+  std::size_t forward_space_bytes_, step_state_element_bytes_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
 };
 

@@ -256,8 +256,13 @@ void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& paramete
   const std::int64_t I = spec_.inputs;
   const bool projected = spec_.is_recurrent() && I > 0;
   for (std::int64_t t = 0; t < count; ++t) {
-    pad_rows(projected ? parameters.b : at(inputs.u, ((t0 + t) * B + b) * gates * N), gates, N,
-             currents + t * gates * S);
+    const Real* const rows = projected ? parameters.b : at(inputs.u, ((t0 + t) * B + b) * gates * N);
+    for (std::int64_t gate = 0; gate < gates; ++gate) {
+      Real* const current = currents + (t * gates + gate) * S;
+      const std::int64_t copied = rows == nullptr ? 0 : N;
+      copy_vector(rows + gate * copied, copied, current);
+      for (std::int64_t j = copied; j < S; ++j) current[j] = 0;
+    }
   }
   if (projected && inputs.u != nullptr) {
     for (std::int64_t t = 0; t < count; ++t) {

@@ -46,7 +46,7 @@ template <class Real, class Trace>
 auto CpuPlan<Real, Trace>::step_state_element(StepState step_state, std::int64_t b) const
     -> StepStateElement {
   StaggeredArena arena(static_cast<std::byte*>(step_state.data) +
-                       static_cast<std::size_t>(b) * step_state_element_bytes());
+                       static_cast<std::size_t>(b) * step_state_element_bytes_);
   return StepStateElement(spec_, arena);
 }
 
@@ -77,11 +77,11 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
   const Connection<Real> connected =
       ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
           .connect(spec_, args.parameters);
-  std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes()) * workers());
+  std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes_) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
     const StepStateElement element = step_state_element(step_state, b);
-    StaggeredArena arena(spaces + static_cast<std::size_t>(slot) * forward_space_bytes());
+    StaggeredArena arena(spaces + static_cast<std::size_t>(slot) * forward_space_bytes_);
     const ForwardSpace<Real> space(spec_, arena);
     if (args.masks.reset != nullptr && args.masks.reset[b] != 0) {
       *element.pending = 0;
@@ -115,7 +115,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     });
 
     // Saves x for the update of this step before y is overwritten.
-    std::copy_n(x, P, element.x_before);
+    copy_vector(x, P, element.x_before);
     Real* output = lstm ? element.y : element.post_before;
     run_cell<Real>(spec_, cells_,
                    {.current = space.currents,
@@ -127,9 +127,9 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                     .gates = space.gates,
                     .c_before = element.c,
                     .c = element.c});
-    std::copy_n(output, N, args.y + b * N);
-    if (args.a != nullptr) std::copy_n(space.currents + (lstm ? 2 * S : 0), N, args.a + b * N);
-    if (!lstm) std::copy_n(output, N, element.y);
+    copy_vector(output, N, args.y + b * N);
+    if (args.a != nullptr) copy_vector(space.currents + (lstm ? 2 * S : 0), N, args.a + b * N);
+    if (!lstm) copy_vector(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {
       modulation =

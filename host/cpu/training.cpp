@@ -1,6 +1,8 @@
 #include "training/elements.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "base/tree.hpp"
 #include "plan/cpu_training.hpp"
@@ -27,6 +29,33 @@ void squared_error(const SquaredErrorArgs& args) {
     args.dy[k] = counts(k) ? squared_gradient(scale, args.y[k], args.target[k]) : 0.0f;
   }
   if (args.loss != nullptr) *args.loss = sums.error * scale;
+}
+
+void softmax_cross_entropy(const CrossEntropyArgs& args) {
+  const std::span labels(args.labels, static_cast<std::size_t>(args.rows));
+  const auto width = static_cast<std::size_t>(args.classes);
+  const double divisor = divisor_of(args, args.rows - std::count(labels.begin(), labels.end(), -1));
+  if (args.dlogits != nullptr) std::fill_n(args.dlogits, args.rows * args.classes, 0.0f);
+  const auto loss_of_row = [&](std::size_t row) {
+    const std::span logits(args.logits + row * width, width);
+    SoftmaxRow softmax{*std::max_element(logits.begin(), logits.end()), 0};
+    for (const float logit : logits) softmax.sum += exp_below(logit, softmax.largest);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    for (std::size_t k = 0; args.dlogits != nullptr && k < width; ++k) {
+      args.dlogits[row * width + k] = entropy_gradient(softmax, logits[k], k == label, divisor);
+    }
+    return entropy_of(softmax, logits[label]);
+  };
+  const std::int64_t samples = args.batch > 0 && args.rows > 0 ? args.batch : 1;
+  const double loss = tree_total<double>(0, samples, [&](std::int64_t b) {
+    double of_sample = 0;
+    for (auto row = static_cast<std::size_t>(b); row < labels.size();
+         row += static_cast<std::size_t>(samples)) {
+      if (labels[row] >= 0) of_sample += loss_of_row(row);
+    }
+    return of_sample;
+  });
+  if (args.loss != nullptr) *args.loss = divisor == 0 ? 0 : loss / divisor;
 }
 
 void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, double* norm) {

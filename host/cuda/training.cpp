@@ -28,7 +28,9 @@ std::vector<TensorTable> tables_of(std::span<const TrainedTensor> tensors) {
 
 }  // namespace
 
-std::size_t training_scratch_bytes() { return std::max(squared_error_bytes, clip_bytes); }
+std::size_t training_scratch_bytes() {
+  return std::max({squared_error_bytes, cross_entropy_bytes, clip_bytes});
+}
 
 void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch) {
   const CurrentDevice current(index);
@@ -39,6 +41,16 @@ void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, S
   check_device_pointer(index, "args", "loss", args.loss);
   check_device_pointer(index, "scratch", "data", scratch.data);
   launch_squared_error(args, static_cast<SquaredSums*>(scratch.data), stream.handle);
+}
+
+void run_softmax_cross_entropy(int index, Stream stream, const CrossEntropyArgs& args, Scratch scratch) {
+  const CurrentDevice current(index);
+  check_device_pointer(index, "args", "logits", args.logits);
+  check_device_pointer(index, "args", "labels", args.labels);
+  check_device_pointer(index, "args", "dlogits", args.dlogits);
+  check_device_pointer(index, "args", "loss", args.loss);
+  check_device_pointer(index, "scratch", "data", scratch.data);
+  launch_cross_entropy(args, static_cast<CrossEntropySums*>(scratch.data), stream.handle);
 }
 
 void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,

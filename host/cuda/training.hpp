@@ -12,6 +12,7 @@ namespace plasticity::cuda {
 
 std::size_t training_scratch_bytes();
 void run_squared_error(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
+void run_softmax_cross_entropy(int index, Stream stream, const CrossEntropyArgs& args, Scratch scratch);
 void run_clip_gradients(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                         double* norm, Scratch scratch);
 void run_find_not_finite(int index, Stream stream, std::span<const TrainedTensor> tensors,

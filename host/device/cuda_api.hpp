@@ -43,6 +43,7 @@ struct CudaApi {
   std::unique_ptr<LaunchGraph> (*make_graph)(int index);
   std::size_t (*training_scratch_bytes)();
   void (*squared_error)(int index, Stream stream, const SquaredErrorArgs& args, Scratch scratch);
+  void (*softmax_cross_entropy)(int index, Stream stream, const CrossEntropyArgs& args, Scratch scratch);
   void (*clip_gradients)(int index, Stream stream, std::span<const TrainedTensor> tensors, double max_norm,
                          double* norm, Scratch scratch);
   void (*find_not_finite)(int index, Stream stream, std::span<const TrainedTensor> tensors,

@@ -10,16 +10,20 @@
 
 namespace plasticity {
 
-inline State<const float> as_const(const State<float>& pointers) {
+template <class Real>
+State<const Real> as_const(const State<Real>& pointers) {
   return {pointers.y, pointers.c, pointers.hebb, pointers.eligibility};
 }
 
 /// Returns the size of a block that holds a whole state, and the tensors in such a block.
+template <class Real>
 std::size_t state_bytes(const Spec& spec, std::int64_t batch);
-State<float> state_in(const Spec& spec, std::int64_t batch, void* block);
+template <class Real>
+State<Real> state_in(const Spec& spec, std::int64_t batch, void* block);
 
 /// The state that a network carries from call to call, and the gradient that backward passes from a window to
 /// the one before it. Both are in device memory.
+template <class Real>
 class CarriedState {
  public:
   /// Allocates the state and sets it to zero. All work is enqueued on `stream`.
@@ -28,19 +32,19 @@ class CarriedState {
   std::int64_t batch() const { return batch_; }
 
   /// Returns the state on the device, after uploading the host's changes.
-  State<float> values();
+  State<Real> values();
 
   /// Marks the host copies as stale. Call it after a pass has written values().
   void values_written();
 
   /// Returns the gradient on the device, not initialised.
-  State<float> gradients();
+  State<Real> gradients();
 
   void set_zero();
 
   /// Returns the tensor `name` in host memory, to read or to set until the next pass. Throws
   /// Error(invalid_argument) for an unknown name.
-  std::span<float> on_host(std::string_view name);
+  std::span<Real> on_host(std::string_view name);
 
   /// Notes the content of a tensor that on_host() has returned. is_unchanged() returns whether all noted
   /// tensors have their content still. values_written() and set_zero() remove the notes.
@@ -48,26 +52,26 @@ class CarriedState {
   bool is_unchanged() const;
 
   /// Returns a copy of the tensor `name` in host memory.
-  std::vector<float> host_copy(std::string_view name) const;
+  std::vector<Real> host_copy(std::string_view name) const;
 
   void set_gradients_zero();  ///< call gradients() first
   /// Adds `upstream` in host memory to the gradient of the tensor `name`.
-  void add_to_gradient(std::string_view name, std::span<const float> upstream);
+  void add_to_gradient(std::string_view name, std::span<const Real> upstream);
   /// Copies the gradient of the tensor `name` to host memory.
-  void copy_gradient(std::string_view name, std::span<float> to) const;
+  void copy_gradient(std::string_view name, std::span<Real> to) const;
 
  private:
   struct Tensor {
     std::string_view name;
-    float* State<float>::*member;
+    Real* State<Real>::*member;
     std::size_t bytes;
     DeviceMemory value, gradient{};
-    std::vector<float> host{};   // copy of the value, used on a GPU only
+    std::vector<Real> host{};    // copy of the value, used on a GPU only
     bool host_is_newer = false;  // on_host() returned the copy, so the caller may have changed it
     bool is_noted = false;
     std::uint64_t noted = 0;  // checksum
   };
-  std::span<const float> host_view(const Tensor& tensor) const;
+  std::span<const Real> host_view(const Tensor& tensor) const;
 
   std::int64_t batch_;
   Device device_;

@@ -1,11 +1,10 @@
 #include "network/implementation.hpp"
 
-#include <cstdlib>
-
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
+#include "network/checksum.hpp"
 
 namespace plasticity {
 namespace {
@@ -24,31 +23,35 @@ Element* optional(const char* name, std::span<Element> view, std::int64_t expect
   return view.empty() ? nullptr : checked(name, view, expected);
 }
 
-/// Returns the data of an input after checking its size. Throws if the spec has no such input and the view is
-/// not empty.
-const float* input(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
-                   std::span<const float> view) {
-  const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
-  if (!shape && !view.empty()) {
+/// Returns the data of an input of `rows` rows after checking its size. Throws if the spec has no such input
+/// and the view is not empty.
+template <class Real>
+const Real* input(const Spec& spec, std::int64_t rows, const std::optional<std::int64_t>& width,
+                  const char* name, std::span<const Real> view) {
+  if (width) return optional(name, view, rows * *width);
+  if (!view.empty()) {
     bad_argument(str_cat("sequence.", name),
                  str_cat("an empty view, because the spec has no such tensor (", to_string(spec), ")"),
                  str_cat(view.size(), " elements"));
   }
-  return shape ? optional(name, view, shape->elements()) : nullptr;
+  return nullptr;
 }
 
-const NetworkOptions& checked_options(const NetworkOptions& options) {
-  if (options.precision == Precision::f64) bad_argument("options.precision", "f32 or bf16", "f64");
+std::optional<std::int64_t> width_of(const Spec& spec, const char* name) {
+  const std::optional<Shape> shape = input_shape(spec, 1, 1, name);
+  return shape ? std::optional(shape->elements()) : std::nullopt;
+}
+
+template <class Real>
+NetworkOptions checked_options(NetworkOptions options) {
+  if constexpr (std::is_same_v<Real, double>) {
+    if (options.precision == Precision::bf16)
+      bad_argument("options.precision", "f64 (or f32, the default) for a NetworkF64", "bf16");
+    options.precision = Precision::f64;
+  } else if (options.precision == Precision::f64) {
+    bad_argument("options.precision", "f32 or bf16 (a NetworkF64 runs in f64)", "f64");
+  }
   return options;
-}
-
-bool checks_requested() {
-  const char* variable = std::getenv("PLASTICITY_CHECKS");
-  const std::string_view value = variable == nullptr ? "" : variable;
-  if (value == "on") return true;
-  if (!value.empty() && value != "off")
-    bad_argument("PLASTICITY_CHECKS", "on or off", str_cat('\'', value, '\''));
-  return false;
 }
 
 constexpr const char* busy =
@@ -60,19 +63,24 @@ constexpr const char* busy_parameters =
 
 }  // namespace
 
-Network::Implementation::Implementation(const Spec& network_spec, const NetworkOptions& network_options,
-                                        std::shared_ptr<NetworkParameters> shared)
+template <class Real>
+NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
+                                                   const NetworkOptions& network_options,
+                                                   std::shared_ptr<NetworkParameters<Real>> shared)
     : spec(network_spec),
-      options(checked_options(network_options)),
+      options(checked_options<Real>(network_options)),
       // Throws for bad options before anything is allocated.
       plans{{{1, options.batch}, make_plan(1, options.batch)}},
       parameters(shared != nullptr ? std::move(shared)
-                                   : std::make_shared<NetworkParameters>(spec, options.name, options.seed,
-                                                                         options.device, options.stream)),
+                                   : std::make_shared<NetworkParameters<Real>>(
+                                         spec, options.name, options.seed, options.device, options.stream)),
       state(spec, options.batch, options.device, options.stream),
+      widths{width_of(spec, "x"), width_of(spec, "u"), width_of(spec, "pre"), width_of(spec, "rate")},
       checks_parameters(checks_requested()) {}
 
-Network::Implementation::Call::Call(Implementation& network, bool writes) : network_(network.gate, busy) {
+template <class Real>
+NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool writes)
+    : network_(network.gate, busy) {
   Gate& shared = network.parameters->gate;
   if (writes || network.options.device.kind() == DeviceKind::cuda) {
     writes_.emplace(shared, busy_parameters);
@@ -81,7 +89,8 @@ Network::Implementation::Call::Call(Implementation& network, bool writes) : netw
   }
 }
 
-Plan Network::Implementation::make_plan(std::int64_t steps, std::int64_t batch) const {
+template <class Real>
+Plan NetworkImplementation<Real>::make_plan(std::int64_t steps, std::int64_t batch) const {
   return Plan(spec, {.steps = steps,
                      .batch = batch,
                      .device = options.device,
@@ -91,7 +100,8 @@ Plan Network::Implementation::make_plan(std::int64_t steps, std::int64_t batch) 
                      .execution = options.execution});
 }
 
-std::int64_t Network::Implementation::batch_of(const Sequence& sequence) const {
+template <class Real>
+std::int64_t NetworkImplementation<Real>::batch_of(const BasicSequence<Real>& sequence) const {
   const std::int64_t B = state.batch();
   if (sequence.batch != 0 && sequence.batch != B) {
     bad_argument("sequence.batch", str_cat(B, ", the batch of the state (reset(B) starts another)"),
@@ -100,7 +110,8 @@ std::int64_t Network::Implementation::batch_of(const Sequence& sequence) const {
   return B;
 }
 
-const Plan& Network::Implementation::plan(std::int64_t steps) {
+template <class Real>
+const Plan& NetworkImplementation<Real>::plan(std::int64_t steps) {
   if (steps < 0) bad_argument("sequence.steps", "at least 0", str_cat(steps));
   const std::pair key(steps, state.batch());
   const auto found = plans.find(key);
@@ -108,15 +119,17 @@ const Plan& Network::Implementation::plan(std::int64_t steps) {
                               : plans.emplace(key, make_plan(steps, state.batch())).first->second;
 }
 
-Inputs<const float> Network::Implementation::inputs_of(const Sequence& sequence) const {
-  const std::int64_t T = sequence.steps, B = state.batch();
-  return {.x = input(spec, T, B, "x", sequence.x),
-          .u = input(spec, T, B, "u", sequence.u),
-          .pre = input(spec, T, B, "pre", sequence.pre),
-          .rate = input(spec, T, B, "rate", sequence.rate)};
+template <class Real>
+Inputs<const Real> NetworkImplementation<Real>::inputs_of(const BasicSequence<Real>& sequence) const {
+  const std::int64_t rows = sequence.steps * state.batch();
+  return {.x = input(spec, rows, widths.x, "x", sequence.x),
+          .u = input(spec, rows, widths.u, "u", sequence.u),
+          .pre = input(spec, rows, widths.pre, "pre", sequence.pre),
+          .rate = input(spec, rows, widths.rate, "rate", sequence.rate)};
 }
 
-Masks<float> Network::Implementation::masks_of(const Sequence& sequence) const {
+template <class Real>
+Masks<Real> NetworkImplementation<Real>::masks_of(const BasicSequence<Real>& sequence) const {
   const std::int64_t T = sequence.steps, B = state.batch(), N = spec.neurons;
   const std::int64_t* length = optional("length", sequence.length, B);
   check_lengths(T, B, length);
@@ -126,69 +139,78 @@ Masks<float> Network::Implementation::masks_of(const Sequence& sequence) const {
           .clamp_value = optional("clamp_value", sequence.clamp_value, T * B * N)};
 }
 
-State<float> Network::Implementation::state_values() {
+template <class Real>
+State<Real> NetworkImplementation<Real>::state_values() {
   if (!is_stepping) return state.values();
-  const State<float> values = state.values();
+  const State<Real> values = state.values();
   plan(1).store(options.stream, values, step_state.as<StepState>());
   is_stepping = false;
   return values;
 }
 
-bool Network::Implementation::can_step(const Sequence& sequence) const {
+template <class Real>
+bool NetworkImplementation<Real>::can_step(const BasicSequence<Real>& sequence, const Plan& p) const {
   if (sequence.steps != 1 || !sequence.length.empty() || state.batch() == 0) return false;
   // Kernels of other executions have other bits than those of a single step.
-  const Execution execution = plans.at({1, state.batch()}).execution();
+  const Execution execution = p.execution();
   return options.device.kind() == DeviceKind::cpu || execution == Execution::step ||
          execution == Execution::graph;
 }
 
-void Network::Implementation::run(Window& window, const Sequence& sequence, bool owns_inputs,
-                                  bool writes_tape) {
-  const std::int64_t T = sequence.steps, B = batch_of(sequence), rows = T * B;
+template <class Real>
+void NetworkImplementation<Real>::allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const {
+  const auto allocate = [](std::vector<Real>& output, bool exists, std::int64_t elements) {
+    output.resize(exists ? static_cast<std::size_t>(elements) : 0);
+  };
+  allocate(outputs.y, true, rows * spec.neurons);
+  allocate(outputs.modulation, spec.has_modulator(), rows);
+  allocate(outputs.current, options.current, rows * spec.neurons);
+}
+
+namespace {
+
+template <class Real>
+Real* data_of(std::vector<Real>& output) {
+  return output.empty() ? nullptr : output.data();
+}
+
+/// Points the arguments to the outputs, and registers these.
+template <class Real, class Args>
+void stage_outputs(Staging& staging, Outputs<Real>& outputs, Args& args) {
+  args.y = outputs.y.data();
+  args.modulation = data_of(outputs.modulation);
+  args.a = data_of(outputs.current);
+  staging.write(args.y, static_cast<std::int64_t>(outputs.y.size()));
+  staging.write(args.modulation, static_cast<std::int64_t>(outputs.modulation.size()));
+  staging.write(args.a, static_cast<std::int64_t>(outputs.current.size()));
+}
+
+}  // namespace
+
+template <class Real>
+void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<Real>& sequence,
+                                      bool owns_inputs, bool writes_tape) {
+  const std::int64_t T = sequence.steps, B = batch_of(sequence);
   const Plan& p = plan(T);
-  ForwardArgs<float> args;
+  ForwardArgs<Real> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
   last_modulation = last_current = {};
-  const auto allocate = [](bool exists, std::vector<float>& output, std::int64_t elements) {
-    output.resize(exists ? static_cast<std::size_t>(elements) : 0);
-    return exists ? output.data() : nullptr;
-  };
-  Outputs& outputs = window.outputs;
-  args.y = allocate(true, outputs.y, rows * spec.neurons);
-  args.modulation = allocate(spec.has_modulator(), outputs.modulation, rows);
-  args.a = allocate(options.current, outputs.current, rows * spec.neurons);
+  allocate_outputs(window.outputs, T * B);
 
   Staging staging(options.device, options.stream, window.tensors);
   if (owns_inputs) staging.own_inputs();  // backward reads them after the caller may have changed them
   stage_inputs(staging, spec, T, B, args.inputs, args.masks);
-  staging.write(args.y, rows * spec.neurons);
-  staging.write(args.modulation, rows);
-  staging.write(args.a, rows * spec.neurons);
+  stage_outputs(staging, window.outputs, args);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());
-  const bool steps = !writes_tape && can_step(sequence);
-  if (steps && !is_stepping) make_room(step_state, options.device, p.step_state_bytes());
   DeviceMemory tape;
   if (writes_tape) tape = tapes.take(options.device, p.tape_bytes());
 
   args.parameters = parameters->values();
-  if (steps) {
-    if (!is_stepping) p.load(options.stream, as_const(state.values()), step_state.as<StepState>());
-    is_stepping = true;
-    p.step(options.stream,
-           {.parameters = args.parameters,
-            .inputs = args.inputs,
-            .masks = args.masks,
-            .y = args.y,
-            .modulation = args.modulation,
-            .a = args.a},
-           step_state.as<StepState>(), scratch.as<Scratch>());
-  } else {
-    args.final_state = state_values();
-    args.initial_state = as_const(args.final_state);
-    p.forward(options.stream, args, tape.as<Tape>(), scratch.as<Scratch>());
-  }
+  args.final_state = state_values();
+  args.initial_state = as_const(args.final_state);
+  p.forward(options.stream, args, tape.as<Tape>(), scratch.as<Scratch>());
   state.values_written();
   staging.fetch();
   window.steps = T;
@@ -196,14 +218,48 @@ void Network::Implementation::run(Window& window, const Sequence& sequence, bool
   window.masks = args.masks;
   window.tape = std::move(tape);
   window.has_tape = writes_tape;
-  last_modulation = outputs.modulation;
-  last_current = outputs.current;
+  last_modulation = window.outputs.modulation;
+  last_current = window.outputs.current;
 }
 
-std::span<const float> Network::Implementation::infer(const Sequence& sequence) {
+template <class Real>
+void NetworkImplementation<Real>::run_step(Window<Real>& window, const BasicSequence<Real>& sequence,
+                                           const Plan& p) {
+  const std::int64_t B = batch_of(sequence);
+  StepArgs<Real> args;
+  args.inputs = inputs_of(sequence);
+  args.masks = masks_of(sequence);
+  last_modulation = last_current = {};
+  allocate_outputs(window.outputs, B);
+
+  Staging staging(options.device, options.stream, window.tensors);
+  // On the CPU the step reads the inputs in place.
+  if (options.device.kind() == DeviceKind::cuda) stage_inputs(staging, spec, 1, B, args.inputs, args.masks);
+  stage_outputs(staging, window.outputs, args);
+  staging.send();
+  make_room(scratch, options.device, p.scratch_bytes());
+  if (!is_stepping) make_room(step_state, options.device, p.step_state_bytes());
+
+  args.parameters = parameters->values();
+  if (!is_stepping) p.load(options.stream, as_const(state.values()), step_state.as<StepState>());
+  is_stepping = true;
+  p.step(options.stream, args, step_state.as<StepState>(), scratch.as<Scratch>());
+  state.values_written();
+  staging.fetch();
+  last_modulation = window.outputs.modulation;
+  last_current = window.outputs.current;
+}
+
+template <class Real>
+std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Real>& sequence) {
   std::swap(inferred.outputs, previous);
   try {
-    run(inferred, sequence, /*owns_inputs=*/false, /*writes_tape=*/false);
+    const Plan& p = plan(sequence.steps);
+    if (can_step(sequence, p)) {
+      run_step(inferred, sequence, p);
+    } else {
+      run(inferred, sequence, /*owns_inputs=*/false, /*writes_tape=*/false);
+    }
   } catch (...) {
     std::swap(inferred.outputs, previous);
     throw;
@@ -212,12 +268,13 @@ std::span<const float> Network::Implementation::infer(const Sequence& sequence) 
   return inferred.outputs.y;
 }
 
-void Network::Implementation::reset(std::int64_t batch) {
+template <class Real>
+void NetworkImplementation<Real>::reset(std::int64_t batch) {
   if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
   if (batch == 0) batch = options.batch;
   if (batch != state.batch()) {
     if (!plans.contains({1, batch})) plans.emplace(std::pair(1, batch), make_plan(1, batch));
-    state = CarriedState(spec, batch, options.device, options.stream);
+    state = CarriedState<Real>(spec, batch, options.device, options.stream);
     step_state = {};
   } else {
     state.set_zero();
@@ -226,20 +283,22 @@ void Network::Implementation::reset(std::int64_t batch) {
   detach();
 }
 
-void Network::Implementation::check_no_windows(const char* call) const {
+template <class Real>
+void NetworkImplementation<Real>::check_no_windows(const char* call) const {
   if (recorded > 0) {
     bad_argument(call, "a network without recorded windows (call backward() for each window, or detach())",
                  str_cat(recorded, " windows"));
   }
 }
 
-void Network::Implementation::save_state(io::TensorFile& file) {
+template <class Real>
+void NetworkImplementation<Real>::save_state(io::TensorFile& file) {
   state_values();
   const auto key = [&](std::string_view name) { return str_cat("state.", prefix(), name); };
-  for (const auto& member : State<float>::members()) {
+  for (const auto& member : State<Real>::members()) {
     if (state_shape(spec, state.batch(), member.name)) check_new_tensor(file, key(member.name));
   }
-  for (const auto& member : State<float>::members()) {
+  for (const auto& member : State<Real>::members()) {
     if (const auto shape = state_shape(spec, state.batch(), member.name)) {
       file.tensors[key(member.name)] = io::make_tensor(
           {shape->size.begin(), shape->size.begin() + shape->rank}, state.host_copy(member.name));
@@ -247,11 +306,12 @@ void Network::Implementation::save_state(io::TensorFile& file) {
   }
 }
 
-void Network::Implementation::load_state(const io::TensorFile& file) {
+template <class Real>
+void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
   check_no_windows("load_state");
-  std::vector<std::pair<std::string_view, std::vector<float>>> values;
+  std::vector<std::pair<std::string_view, std::vector<Real>>> values;
   std::int64_t batch = -1;
-  for (const auto& member : State<float>::members()) {
+  for (const auto& member : State<Real>::members()) {
     if (!state_shape(spec, 1, member.name)) continue;
     const std::string key = str_cat("state.", prefix(), member.name);
     const io::Tensor& stored = file.at(key);
@@ -263,13 +323,16 @@ void Network::Implementation::load_state(const io::TensorFile& file) {
                   str_cat("shape ", io::shape_text(expected)),
                   str_cat("shape ", io::shape_text(stored.shape)));
     }
-    values.emplace_back(member.name, io::to_floats(stored));
+    values.emplace_back(member.name, to_reals<Real>(stored));
   }
   if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
   for (const auto& [name, tensor] : values) {
-    const std::span<float> to = state.on_host(name);
+    const std::span<Real> to = state.on_host(name);
     std::copy(tensor.begin(), tensor.end(), to.begin());
   }
 }
+
+template struct NetworkImplementation<float>;
+template struct NetworkImplementation<double>;
 
 }  // namespace plasticity

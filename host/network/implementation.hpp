@@ -18,17 +18,19 @@
 namespace plasticity {
 
 /// The results of a call, in host memory.
+template <class Real>
 struct Outputs {
-  std::vector<float> y{}, modulation{}, current{};
+  std::vector<Real> y{}, modulation{}, current{};
 };
 
 /// The results of a call, and a recorded call's inputs, masks and tape.
+template <class Real>
 struct Window {
   std::int64_t steps = 0;
   DeviceMemory tensors{}, tape{};
-  Inputs<const float> inputs{};
-  Masks<float> masks{};
-  Outputs outputs{};
+  Inputs<const Real> inputs{};
+  Masks<Real> masks{};
+  Outputs<Real> outputs{};
   std::vector<std::int64_t> length{};  // in host memory, of a recorded window
   bool has_tape = false;
   std::uint64_t version = 0, checksum = 0;  // of the parameters
@@ -40,7 +42,13 @@ struct StateCheckpoint {
   DeviceMemory memory;
 };
 
-/// The data of a Network. Trainer uses it too.
+/// The width of each input: numbers per step and batch element. Nothing if the spec has no such input. Kept,
+/// because input_shape() would take longer than a small step.
+struct InputWidths {
+  std::optional<std::int64_t> x, u, pre, rate;
+};
+
+/// The data of a BasicNetwork. Trainer uses it too.
 ///
 /// The state is in `state`, or in `step_state` after single steps that were not recorded on a tape
 /// (is_stepping).
@@ -49,18 +57,20 @@ struct StateCheckpoint {
 /// state is copied. Backward runs the later windows again from these copies, and writes at most
 /// `checkpoint_distance` / 2 tapes at a time. The distance doubles when there would be more copies than the
 /// distance. T windows of one step then need about 1.5 sqrt(T) traces, and 2.5 forward passes per window.
-struct Network::Implementation {
+template <class Real>
+struct NetworkImplementation {
   Spec spec;
   NetworkOptions options;
   std::map<std::pair<std::int64_t, std::int64_t>, Plan> plans;  // by T and B, created when first used
-  std::shared_ptr<NetworkParameters> parameters;
-  CarriedState state;
+  std::shared_ptr<NetworkParameters<Real>> parameters;
+  CarriedState<Real> state;
   DeviceMemory step_state{};
   bool is_stepping = false;
   DeviceMemory upstream{}, scratch{};  // upstream: dy, da and the gradients of the inputs
 
   static constexpr std::size_t taped_windows = 3;
-  std::vector<Window> windows{};  // the first `recorded` are in use; the others keep their memory for reuse
+  // The first `recorded` are in use. The others keep their memory for reuse.
+  std::vector<Window<Real>> windows{};
   std::size_t recorded = 0;
   bool chained = false;  // state.gradients() holds the gradient from the window that backward() removed last
   bool has_moved = false;                      // the state is not the one after the last window
@@ -69,17 +79,18 @@ struct Network::Implementation {
   MemoryPool tapes{}, checkpoint_blocks{};
   DeviceMemory replayed_state{}, replayed_outputs{};
 
-  Window inferred{};
-  Outputs previous{};                                        // of infer(); the last y may be the next input
-  std::span<const float> last_modulation{}, last_current{};  // of the last call
+  Window<Real> inferred{};
+  Outputs<Real> previous{};                                 // of infer(); the last y may be the next input
+  std::span<const Real> last_modulation{}, last_current{};  // of the last call
   Gate gate{};
+  InputWidths widths;
   bool checks_parameters;  // PLASTICITY_CHECKS
 
   /// Held during a call: turns calls from two threads into an error.
   class Call {
    public:
     /// `writes`: the call changes parameters or gradients. On a GPU every call may upload them.
-    Call(Implementation& network, bool writes);
+    Call(NetworkImplementation& network, bool writes);
 
    private:
     Gate::Exclusive network_;
@@ -87,29 +98,30 @@ struct Network::Implementation {
     std::optional<Gate::Shared> reads_;
   };
 
-  Implementation(const Spec& network_spec, const NetworkOptions& network_options,
-                 std::shared_ptr<NetworkParameters> shared = nullptr);
+  NetworkImplementation(const Spec& network_spec, const NetworkOptions& network_options,
+                        std::shared_ptr<NetworkParameters<Real>> shared = nullptr);
 
   /// Returns the prefix of the network's keys in files: "", or "NAME.".
   std::string prefix() const { return options.name.empty() ? "" : options.name + "."; }
 
   /// Returns the batch size of a call. Throws Error(invalid_argument) if it is not that of the state.
-  std::int64_t batch_of(const Sequence& sequence) const;
+  std::int64_t batch_of(const BasicSequence<Real>& sequence) const;
 
   /// Returns the plan for T = `steps` and the batch of the state. Throws Error(invalid_argument) for a
   /// negative number.
   const Plan& plan(std::int64_t steps);
 
   /// Return the sequence's tensors, still in host memory, after checking their sizes.
-  Inputs<const float> inputs_of(const Sequence& sequence) const;
-  Masks<float> masks_of(const Sequence& sequence) const;
+  Inputs<const Real> inputs_of(const BasicSequence<Real>& sequence) const;
+  Masks<Real> masks_of(const BasicSequence<Real>& sequence) const;
 
   /// Returns the state on the device, after taking it out of the step state.
-  State<float> state_values();
+  State<Real> state_values();
 
-  std::span<const float> infer(const Sequence& sequence);
-  std::span<const float> record(const Sequence& sequence);
-  void backward(std::span<const float> dy, const SequenceGradients& gradients, const UpstreamGradients& more);
+  std::span<const Real> infer(const BasicSequence<Real>& sequence);
+  std::span<const Real> record(const BasicSequence<Real>& sequence);
+  void backward(std::span<const Real> dy, const BasicSequenceGradients<Real>& gradients,
+                const BasicUpstreamGradients<Real>& more);
 
   void reset(std::int64_t batch);  // 0: the options'
   void detach();
@@ -122,24 +134,29 @@ struct Network::Implementation {
  private:
   Plan make_plan(std::int64_t steps, std::int64_t batch) const;
   /// Runs T steps and stores the outputs in `window`. Allocates all memory before it changes the state.
-  void run(Window& window, const Sequence& sequence, bool owns_inputs, bool writes_tape);
-  bool can_step(const Sequence& sequence) const;
+  void run(Window<Real>& window, const BasicSequence<Real>& sequence, bool owns_inputs, bool writes_tape);
+  /// Runs one step in the step state. Otherwise as run().
+  void run_step(Window<Real>& window, const BasicSequence<Real>& sequence, const Plan& p);
+  void allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const;
+  /// Returns whether run_step() computes the bits of run().
+  bool can_step(const BasicSequence<Real>& sequence, const Plan& p) const;
   void check_state_continues() const;
-  void check_parameters_unchanged(const Window& window) const;
+  void check_parameters_unchanged(const Window<Real>& window) const;
 
   bool needs_checkpoint(std::size_t window);
   StateCheckpoint make_checkpoint(std::size_t window);
   void drop_checkpoints_from(std::size_t window);
-  void release_tape(Window& window);
+  void release_tape(Window<Real>& window);
   void write_tapes(std::size_t last);
-  void replay(std::size_t first, std::size_t end, const State<float>& initial, const State<float>& working,
+  void replay(std::size_t first, std::size_t end, const State<Real>& initial, const State<Real>& working,
               bool writes_tapes);
-  void check_upstream(const Window& window, std::span<const float> dy, const UpstreamGradients& more) const;
+  void check_upstream(const Window<Real>& window, std::span<const Real> dy,
+                      const BasicUpstreamGradients<Real>& more) const;
   /// Returns dy plus the gradient that reaches y through M. Sets `dv` and `dv0` to the gradients of the
   /// modulator's weight and bias through `dmodulation`.
-  std::vector<float> through_modulator(const Window& window, std::span<const float> dy,
-                                       std::span<const float> dmodulation, std::vector<float>& dv,
-                                       float& dv0) const;
+  std::vector<Real> through_modulator(const Window<Real>& window, std::span<const Real> dy,
+                                      std::span<const Real> dmodulation, std::vector<Real>& dv,
+                                      Real& dv0) const;
 };
 
 }  // namespace plasticity

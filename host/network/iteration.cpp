@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "base/throw_error.hpp"
+#include "check/arguments.hpp"
 #include "device/cuda_api.hpp"
-#include "network/labels.hpp"
 #include "network/trainer.hpp"
-#include "plasticity/loss.hpp"
 
 // One iteration of a trainer.
 namespace plasticity {
@@ -32,9 +31,9 @@ void check(const Objective& objective, std::int64_t rows, std::int64_t N) {
   };
   if (objective.labels) {
     check_size("labels", objective.labels->size(), rows);
-    count_labels(*objective.labels, N);
+    check_labels("labels", *objective.labels, N);
   }
-  if (!objective.on_host()) check_size("target", objective.target.size(), rows * N);
+  if (!objective.on_host() && !objective.labels) check_size("target", objective.target.size(), rows * N);
   if (!objective.mask.empty()) check_size("mask", objective.mask.size(), rows * N);
   if (objective.function != nullptr && !*objective.function) bad_argument("loss", "a function", "none");
 }
@@ -64,7 +63,11 @@ void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) c
 /// Enqueues the whole iteration on a stream.
 void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const {
   plan.forward(on, it.forward, it.tape, it.scratch);
-  squared_error(device(), on, it.error, it.scratch);
+  if (it.entropy) {
+    softmax_cross_entropy(device(), on, *it.entropy, it.scratch);
+  } else {
+    squared_error(device(), on, it.error, it.scratch);
+  }
   enqueue_training(plan, it, on);
 }
 
@@ -82,17 +85,11 @@ void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration
   update_step(device(), on, it.trained, options.update, it.scales, it.not_finite);
 }
 
-/// Runs the caller's loss or the cross-entropy, which need their argument on the host and write the gradient
-/// there. Returns the value of the caller's loss, or the sum of the cross-entropies. `divisor` is that of the
-/// gradient of the latter.
-double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it, double divisor) {
+/// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
+double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it) {
   const auto count = static_cast<std::size_t>(it.error.elements);
   const float* const output = objective.of_current ? it.forward.a : it.forward.y;
-  const auto loss = [&](std::span<const float> values, std::span<float> gradients) {
-    if (objective.function != nullptr) return (*objective.function)(values, gradients);
-    return cross_entropy_sum(values, *objective.labels, network.spec.neurons, it.error.batch, divisor,
-                             gradients);
-  };
+  const LossFunction& loss = *objective.function;
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
     return loss({output, count}, {it.error.dy, count});
@@ -104,15 +101,13 @@ double Trainer::Implementation::host_loss(const Objective& objective, const Iter
   return value;
 }
 
-/// Runs the iteration with a loss that is evaluated on the host.
+/// Runs the iteration with the caller's loss.
 double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
   plan.forward(stream(), it.forward, it.tape, it.scratch);
   network.state.values_written();
-  const double count =
-      objective.labels ? static_cast<double>(count_labels(*objective.labels, network.spec.neurons)) : 1;
-  const double value = host_loss(objective, it, count);
+  const double value = host_loss(objective, it);
   enqueue_training(plan, it, stream());
-  return count == 0 ? 0 : value / count;
+  return value;
 }
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
@@ -130,7 +125,9 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   note_group(it.backward.dparameters);
   using Pointers = std::initializer_list<const void*>;
   const Masks<float>& masks = it.forward.masks;
-  for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask})
+  const std::int64_t* const labels = it.entropy ? it.entropy->labels : nullptr;
+  for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask,
+                                   labels, it.forward.a})
     note(each);
   for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
                                    it.error.loss, it.scales, it.not_finite, it.tape.data, it.scratch.data})
@@ -187,6 +184,15 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .loss = &there->loss,
               .batch = B,
               .steps = T};
+  if (objective.labels) {
+    it.entropy = {.rows = rows,
+                  .classes = network.spec.neurons,
+                  .logits = static_cast<float*>(current.data()),
+                  .labels = objective.labels->data(),
+                  .dlogits = it.error.dy,
+                  .loss = it.error.loss,
+                  .batch = B};
+  }
   if (has_ranks()) it.divisor = meet_ranks(objective, it);
   scales = update_scales(options.update, steps + 1);
   Staging staging(device(), stream(), inputs, upload);
@@ -194,6 +200,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
   staging.read(it.error.target, elements);
   staging.read(it.error.mask, elements);
+  if (it.entropy) staging.read(it.entropy->labels, rows);
   staging.send();
 
   it.tape = tape.as<Tape>();

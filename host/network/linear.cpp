@@ -6,6 +6,7 @@
 
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "network/checksum.hpp"
 #include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/owner.hpp"
@@ -31,15 +32,41 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
     throw Error(ErrorCode::out_of_memory,
                 str_cat(name_, ": no memory for a matrix of ", inputs, " x ", outputs));
   }
+  buffers_.checks = checks_requested();
   Random random(seed);
   const double bound = 1 / std::sqrt(static_cast<double>(inputs));
   for (float& value : weight_) value = static_cast<float>(random.uniform(-bound, bound));
   for (float& value : bias_) value = static_cast<float>(random.uniform(-bound, bound));
 }
 
+void Linear::check_not_moved() const {
+  if (weight_.empty()) throw_moved_from("linear");
+}
+
+Linear::OnDevice Linear::parameters_on_device() const {
+  if (device_.kind() == DeviceKind::cpu) return {weight_.data(), bias_.data()};
+  constexpr std::size_t alignment = 64 / sizeof(float);
+  const std::size_t place_of_bias = (weight_.size() + alignment - 1) / alignment * alignment;
+  Buffers& buffers = buffers_;
+  make_room(buffers.parameters, device_, (place_of_bias + bias_.size()) * sizeof(float));
+  auto* const weight = static_cast<float*>(buffers.parameters.data());
+  const std::uint64_t checksum =
+      buffers.checks ? plasticity::checksum<float>(weight_) * 31 + plasticity::checksum<float>(bias_) : 0;
+  if (buffers.uploaded != *buffers.version) {
+    copy(device_, stream_, weight, weight_.data(), weight_.size() * sizeof(float));
+    copy(device_, stream_, weight + place_of_bias, bias_.data(), bias_.size() * sizeof(float));
+    buffers.uploaded = *buffers.version;
+    buffers.checksum = checksum;
+  } else if (buffers.checksum != checksum) {
+    bad_argument(name_, "the parameters on the device (call parameters() again before writing to its views)",
+                 "others");
+  }
+  return {weight, weight + place_of_bias};
+}
+
 std::int64_t Linear::checked_rows(std::span<const float> x, std::span<const float> y,
                                   const char* name_of_y) const {
-  if (weight_.empty()) throw_moved_from("linear");
+  check_not_moved();
   const auto size = static_cast<std::int64_t>(x.size());
   if (size % inputs_ != 0)
     bad_argument("x", str_cat("rows of ", inputs_, " elements"), str_cat(size, " elements"));
@@ -53,19 +80,14 @@ std::int64_t Linear::checked_rows(std::span<const float> x, std::span<const floa
 
 void Linear::forward(std::span<const float> x, std::span<float> y) const {
   const std::int64_t rows = checked_rows(x, y, "y");
-  LinearArgs args{.rows = rows,
-                  .inputs = inputs_,
-                  .outputs = outputs_,
-                  .x = x.data(),
-                  .weight = weight_.data(),
-                  .bias = bias_.data(),
-                  .y = y.data()};
+  LinearArgs args{.rows = rows, .inputs = inputs_, .outputs = outputs_, .x = x.data(), .y = y.data()};
   Staging staging(device_, stream_, buffers_.tensors);
   staging.read(args.x, rows * inputs_);
-  staging.read(args.weight, inputs_ * outputs_);
-  staging.read(args.bias, outputs_);
   staging.write(args.y, rows * outputs_);
   staging.send();
+  const OnDevice parameters = parameters_on_device();
+  args.weight = parameters.weight;
+  args.bias = parameters.bias;
   linear_forward(device_, stream_, args);
   staging.fetch();
 }
@@ -79,7 +101,6 @@ void Linear::backward(std::span<const float> x, std::span<const float> dy, std::
                           .inputs = inputs_,
                           .outputs = outputs_,
                           .x = x.data(),
-                          .weight = dx.empty() ? nullptr : weight_.data(),
                           .dy = dy.data(),
                           .dweight = weight_gradient_.data(),
                           .dbias = bias_gradient_.data(),
@@ -88,12 +109,12 @@ void Linear::backward(std::span<const float> x, std::span<const float> dy, std::
   check_linear_batch(args);
   Staging staging(device_, stream_, buffers_.tensors);
   staging.read(args.x, rows * inputs_);
-  staging.read(args.weight, inputs_ * outputs_);
   staging.read(args.dy, rows * outputs_);
   staging.update(args.dweight, inputs_ * outputs_);
   staging.update(args.dbias, outputs_);
   staging.write(args.dx, rows * inputs_);
   staging.send();
+  if (!dx.empty()) args.weight = parameters_on_device().weight;
   make_room(buffers_.scratch, device_, linear_scratch_bytes(device_, inputs_, outputs_));
   linear_backward(device_, stream_, args, buffers_.scratch.as<Scratch>());
   staging.fetch();
@@ -105,8 +126,11 @@ void Linear::zero_gradients() {
 }
 
 std::vector<ParameterView> Linear::parameters() {
-  return {{name_ + ".weight", Shape{{inputs_, outputs_}, 2}, weight_, weight_gradient_},
-          {name_ + ".bias", Shape{{outputs_}, 1}, bias_, bias_gradient_}};
+  check_not_moved();
+  std::uint64_t* const version = buffers_.version.get();
+  ++*version;  // the caller may write to the views
+  return {{name_ + ".weight", Shape{{inputs_, outputs_}, 2}, weight_, weight_gradient_, version},
+          {name_ + ".bias", Shape{{outputs_}, 1}, bias_, bias_gradient_, version}};
 }
 
 }  // namespace plasticity

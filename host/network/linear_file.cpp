@@ -8,6 +8,7 @@
 namespace plasticity {
 
 void Linear::save(io::TensorFile& file) const {
+  check_not_moved();
   const std::string weight = "param." + name_ + ".weight", bias = "param." + name_ + ".bias";
   check_new_tensor(file, weight);
   check_new_tensor(file, bias);
@@ -16,6 +17,7 @@ void Linear::save(io::TensorFile& file) const {
 }
 
 void Linear::load(const io::TensorFile& file) {
+  check_not_moved();
   const auto read = [&](const char* part, const std::vector<std::int64_t>& shape) {
     const std::string name = "param." + name_ + part;
     const io::Tensor& stored = file.at(name);
@@ -28,6 +30,7 @@ void Linear::load(const io::TensorFile& file) {
   const std::vector<float> weight = read(".weight", {inputs_, outputs_}), bias = read(".bias", {outputs_});
   std::copy(weight.begin(), weight.end(), weight_.begin());  // views of the parameters stay valid
   std::copy(bias.begin(), bias.end(), bias_.begin());
+  ++*buffers_.version;
 }
 
 }  // namespace plasticity

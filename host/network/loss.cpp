@@ -1,11 +1,7 @@
 #include "plasticity/loss.hpp"
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/throw_error.hpp"
-#include "base/tree.hpp"
-#include "network/labels.hpp"
+#include "check/arguments.hpp"
 #include "plasticity/training.hpp"
 
 namespace plasticity {
@@ -35,66 +31,22 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
   return loss;
 }
 
-std::size_t count_labels(std::span<const std::int64_t> labels, std::int64_t classes) {
-  std::size_t count = 0;
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    if (labels[row] < -1 || labels[row] >= classes) {
-      bad_argument(str_cat("labels[", row, "]"), str_cat("-1 to ", classes - 1), str_cat(labels[row]));
-    }
-    count += labels[row] >= 0 ? 1 : 0;
-  }
-  return count;
-}
-
-namespace {
-
-/// Returns the cross-entropy of one row. Writes its gradient divided by `count` to `dscores` unless it is
-/// empty.
-double cross_entropy_of_row(std::span<const float> scores, std::size_t label, double count,
-                            std::span<float> dscores) {
-  const float largest = *std::max_element(scores.begin(), scores.end());
-  double sum = 0;
-  for (const float score : scores) sum += std::exp(static_cast<double>(score) - largest);
-  for (std::size_t k = 0; k < dscores.size(); ++k) {
-    const double probability = std::exp(static_cast<double>(scores[k]) - largest) / sum;
-    dscores[k] = static_cast<float>((probability - (k == label ? 1 : 0)) / count);
-  }
-  return std::log(sum) - (static_cast<double>(scores[label]) - largest);
-}
-
-}  // namespace
-
-double cross_entropy_sum(std::span<const float> logits, std::span<const std::int64_t> labels,
-                         std::int64_t classes, std::int64_t batch, double count, std::span<float> dlogits) {
-  const auto width = static_cast<std::size_t>(classes), samples = static_cast<std::size_t>(batch);
-  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
-  return tree_total<double>(0, labels.empty() ? 0 : batch, [&](std::int64_t b) {
-    double loss = 0;
-    for (std::size_t row = static_cast<std::size_t>(b); row < labels.size(); row += samples) {
-      if (labels[row] < 0) continue;
-      loss += cross_entropy_of_row(logits.subspan(row * width, width), static_cast<std::size_t>(labels[row]),
-                                   count, dlogits.empty() ? dlogits : dlogits.subspan(row * width, width));
-    }
-    return loss;
-  });
-}
-
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
                              std::int64_t classes, std::span<float> dlogits) {
   if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
-  const auto width = static_cast<std::size_t>(classes);
-  check_size("logits", logits.size(), labels.size() * width, false);
+  check_size("logits", logits.size(), labels.size() * static_cast<std::size_t>(classes), false);
   check_size("dlogits", dlogits.size(), logits.size(), true);
-  const std::size_t count = count_labels(labels, classes);
-  std::fill(dlogits.begin(), dlogits.end(), 0.0f);
+  check_labels("labels", labels, classes);
   double loss = 0;
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    if (labels[row] < 0) continue;
-    loss += cross_entropy_of_row(logits.subspan(row * width, width), static_cast<std::size_t>(labels[row]),
-                                 static_cast<double>(count),
-                                 dlogits.empty() ? dlogits : dlogits.subspan(row * width, width));
-  }
-  return count == 0 ? 0 : loss / static_cast<double>(count);
+  softmax_cross_entropy(Device::cpu(1), {},
+                        {.rows = static_cast<std::int64_t>(labels.size()),
+                         .classes = classes,
+                         .logits = logits.data(),
+                         .labels = labels.data(),
+                         .dlogits = dlogits.empty() ? nullptr : dlogits.data(),
+                         .loss = &loss},
+                        {});
+  return loss;
 }
 
 }  // namespace plasticity

@@ -14,15 +14,16 @@
 namespace plasticity {
 namespace {
 
-void initialise(std::string_view name, std::span<float> values, const Spec& spec, Random random) {
+template <class Real>
+void initialise(std::string_view name, std::span<Real> values, const Spec& spec, Random random) {
   const auto bound = [](std::int64_t size) {
     return 1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(size, 1)));
   };
   const auto uniform = [&](double limit) {
-    for (float& value : values) value = static_cast<float>(random.uniform(-limit, limit));
+    for (Real& value : values) value = static_cast<Real>(random.uniform(-limit, limit));
   };
   const auto normal = [&](double deviation) {
-    for (float& value : values) value = static_cast<float>(deviation * random.normal());
+    for (Real& value : values) value = static_cast<Real>(deviation * random.normal());
   };
   const bool dense = name == "w" || name == "w_gates" || name == "w_in" || name == "b";
   if ((spec.cell == Cell::lstm && dense) || name.starts_with("modulator")) {
@@ -30,7 +31,7 @@ void initialise(std::string_view name, std::span<float> values, const Spec& spec
   } else if (name == "w" || name == "alpha") {
     normal(.01);
   } else if (name == "eta") {
-    values[0] = .01f;
+    values[0] = Real(.01);
   } else if (name.starts_with("fan_out")) {
     uniform(1);
   } else {
@@ -42,7 +43,7 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
   return {shape.size.begin(), shape.size.begin() + shape.rank};
 }
 
-constexpr std::size_t alignment = 16;  // of a parameter's offset, in floats
+constexpr std::size_t alignment = 16;  // of a parameter's offset, in numbers
 
 /// Returns the seed of a network's initial values. Without a name it is `seed`. The hash of the name is
 /// FNV-1a.
@@ -55,23 +56,24 @@ std::uint64_t named_seed(std::uint64_t seed, std::string_view name) {
 
 }  // namespace
 
-NetworkParameters::NetworkParameters(const Spec& spec, const std::string& name, std::uint64_t seed,
-                                     Device device, Stream stream)
+template <class Real>
+NetworkParameters<Real>::NetworkParameters(const Spec& spec, const std::string& name, std::uint64_t seed,
+                                           Device device, Stream stream)
     : device_(device), stream_(stream), prefix_(name.empty() ? "" : name + ".") {
-  constexpr auto fields = Parameters<float>::members();
-  constexpr auto const_fields = Parameters<const float>::members();
-  std::size_t floats = 0;
+  constexpr auto fields = Parameters<Real>::members();
+  constexpr auto const_fields = Parameters<const Real>::members();
+  std::size_t numbers = 0;
   for (std::size_t k = 0; k < fields.size(); ++k) {
     const std::optional<Shape> shape = parameter_shape(spec, fields[k].name);
     if (!shape) continue;
     parameters_.push_back({fields[k].name, prefix_ + std::string(fields[k].name), *shape,
-                           const_fields[k].pointer, fields[k].pointer, floats});
-    floats += (parameters_.back().size() + alignment - 1) / alignment * alignment;
+                           const_fields[k].pointer, fields[k].pointer, numbers});
+    numbers += (parameters_.back().size() + alignment - 1) / alignment * alignment;
   }
-  values_ = DeviceMemory(device, floats * sizeof(float));
+  values_ = DeviceMemory(device, numbers * sizeof(Real));
   for (std::size_t k = 0; k < parameters_.size(); ++k) {
     Parameter& parameter = parameters_[k];
-    std::span<float> values{value_at(parameter), parameter.size()};
+    std::span<Real> values{value_at(parameter), parameter.size()};
     if (!on_cpu()) {
       parameter.value.data.resize(parameter.size());
       parameter.value.is_newer = true;
@@ -81,11 +83,13 @@ NetworkParameters::NetworkParameters(const Spec& spec, const std::string& name, 
   }
 }
 
-std::shared_ptr<NetworkParameters> NetworkParameters::copy_values() const {
+template <class Real>
+std::shared_ptr<NetworkParameters<Real>> NetworkParameters<Real>::copy_values() const {
   return std::shared_ptr<NetworkParameters>(new NetworkParameters(*this, 0));
 }
 
-NetworkParameters::NetworkParameters(const NetworkParameters& other, int)
+template <class Real>
+NetworkParameters<Real>::NetworkParameters(const NetworkParameters& other, int)
     : device_(other.device_),
       stream_(other.stream_),
       prefix_(other.prefix_),
@@ -100,69 +104,80 @@ NetworkParameters::NetworkParameters(const NetworkParameters& other, int)
   }
 }
 
-std::uint64_t NetworkParameters::checksum() const {
+template <class Real>
+std::uint64_t NetworkParameters<Real>::checksum() const {
   std::uint64_t sum = 0;
   for (const Parameter& parameter : parameters_) {
-    const std::span<const float> values =
-        on_cpu() ? std::span<const float>(value_at(parameter), parameter.size()) : parameter.value.data;
-    sum = sum * 31 + plasticity::checksum(values);
+    const std::span<const Real> values =
+        on_cpu() ? std::span<const Real>(value_at(parameter), parameter.size()) : parameter.value.data;
+    sum = sum * 31 + plasticity::checksum<Real>(values);
   }
   return sum;
 }
 
-std::vector<float> NetworkParameters::host_value(std::string_view name) const {
+template <class Real>
+std::vector<Real> NetworkParameters<Real>::host_value(std::string_view name) const {
   for (const Parameter& parameter : parameters_) {
     if (parameter.name != name) continue;
     if (parameter.value.handed_out || parameter.value.is_newer) return parameter.value.data;
-    std::vector<float> values;
+    std::vector<Real> values;
     download(values, value_at(parameter), parameter.size());
     return values;
   }
   return {};
 }
 
-void NetworkParameters::add_to_gradient(std::string_view name, std::span<const float> gradient) {
+template <class Real>
+void NetworkParameters<Real>::add_to_gradient(std::string_view name, std::span<const Real> gradient) {
   const Parameter& parameter = find(name);
   if (!parameter.trainable) return;
-  std::vector<float> sum;
+  std::vector<Real> sum;
   download(sum, gradient_at(parameter), parameter.size());
   for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += gradient[k];
-  copy(device_, stream_, gradient_at(parameter), sum.data(), sum.size() * sizeof(float));
+  copy(device_, stream_, gradient_at(parameter), sum.data(), sum.size() * sizeof(Real));
 }
 
-float* NetworkParameters::value_at(const Parameter& parameter) const {
-  return static_cast<float*>(values_.data()) + parameter.offset;
+template <class Real>
+Real* NetworkParameters<Real>::value_at(const Parameter& parameter) const {
+  return static_cast<Real*>(values_.data()) + parameter.offset;
 }
-float* NetworkParameters::gradient_at(const Parameter& parameter) const {
-  return static_cast<float*>(gradients_.data()) + parameter.offset;
+template <class Real>
+Real* NetworkParameters<Real>::gradient_at(const Parameter& parameter) const {
+  return static_cast<Real*>(gradients_.data()) + parameter.offset;
 }
 
-void NetworkParameters::make_gradients() {
+template <class Real>
+void NetworkParameters<Real>::make_gradients() {
   if (gradients_.bytes() > 0) return;
   gradients_ = DeviceMemory(device_, values_.bytes());
   fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
 }
 
-void NetworkParameters::upload(HostCopy& host, float* on_device) {
+template <class Real>
+void NetworkParameters<Real>::upload(HostCopy& host, Real* on_device) {
   if (!host.handed_out && !host.is_newer) return;
-  copy(device_, stream_, on_device, host.data.data(), host.data.size() * sizeof(float));
+  copy(device_, stream_, on_device, host.data.data(), host.data.size() * sizeof(Real));
   host.is_newer = false;
 }
 
-void NetworkParameters::download(std::vector<float>& host, const float* on_device, std::size_t size) const {
+template <class Real>
+void NetworkParameters<Real>::download(std::vector<Real>& host, const Real* on_device,
+                                       std::size_t size) const {
   host.resize(size);
-  copy(device_, stream_, host.data(), on_device, size * sizeof(float));
+  copy(device_, stream_, host.data(), on_device, size * sizeof(Real));
 }
 
-std::span<float> NetworkParameters::hand_out(HostCopy& host, float* on_device, std::size_t size) {
+template <class Real>
+std::span<Real> NetworkParameters<Real>::hand_out(HostCopy& host, Real* on_device, std::size_t size) {
   if (on_cpu()) return {on_device, size};
   if (!host.handed_out && !host.is_newer) download(host.data, on_device, size);
   host.handed_out = true;
   return host.data;
 }
 
-Parameters<const float> NetworkParameters::values() {
-  Parameters<const float> pointers;
+template <class Real>
+Parameters<const Real> NetworkParameters<Real>::values() {
+  Parameters<const Real> pointers;
   for (Parameter& parameter : parameters_) {
     upload(parameter.value, value_at(parameter));
     pointers.*parameter.value_member = value_at(parameter);
@@ -170,9 +185,10 @@ Parameters<const float> NetworkParameters::values() {
   return pointers;
 }
 
-Parameters<float> NetworkParameters::gradients() {
+template <class Real>
+Parameters<Real> NetworkParameters<Real>::gradients() {
   make_gradients();
-  Parameters<float> pointers;
+  Parameters<Real> pointers;
   for (Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
     upload(parameter.gradient, gradient_at(parameter));
@@ -181,23 +197,26 @@ Parameters<float> NetworkParameters::gradients() {
   return pointers;
 }
 
-void NetworkParameters::gradients_written() {
+template <class Real>
+void NetworkParameters<Real>::gradients_written() {
   for (Parameter& parameter : parameters_) {
     if (parameter.trainable && parameter.gradient.handed_out)
       download(parameter.gradient.data, gradient_at(parameter), parameter.size());
   }
 }
 
-void NetworkParameters::zero_gradients() {
+template <class Real>
+void NetworkParameters<Real>::zero_gradients() {
   fill_zero(device_, stream_, gradients_.data(), gradients_.bytes());
   for (Parameter& parameter : parameters_) {
-    std::fill(parameter.gradient.data.begin(), parameter.gradient.data.end(), 0.0f);
+    std::fill(parameter.gradient.data.begin(), parameter.gradient.data.end(), Real(0));
   }
 }
 
-std::vector<ParameterView> NetworkParameters::views() {
+template <class Real>
+std::vector<BasicParameterView<Real>> NetworkParameters<Real>::views() {
   make_gradients();
-  std::vector<ParameterView> views;
+  std::vector<BasicParameterView<Real>> views;
   for (Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
     views.push_back({parameter.full_name, parameter.shape,
@@ -207,30 +226,36 @@ std::vector<ParameterView> NetworkParameters::views() {
   return views;
 }
 
-std::span<float> NetworkParameters::value(std::string_view name) {
+template <class Real>
+std::span<Real> NetworkParameters<Real>::value(std::string_view name) {
   Parameter& parameter = find(name);
   return hand_out(parameter.value, value_at(parameter), parameter.size());
 }
 
-void NetworkParameters::set_trainable(std::string_view name, bool trainable) {
+template <class Real>
+void NetworkParameters<Real>::set_trainable(std::string_view name, bool trainable) {
   find(name).trainable = trainable;
 }
 
-NetworkParameters::Parameter& NetworkParameters::find(std::string_view name) {
+template <class Real>
+auto NetworkParameters<Real>::find(std::string_view name) -> Parameter& {
   for (Parameter& parameter : parameters_) {
     if (parameter.full_name == name) return parameter;
   }
   return by_name(parameters_, name);
 }
 
-std::optional<Shape> NetworkParameters::shape_of(std::string_view full_name) const {
+template <class Real>
+std::optional<Shape> NetworkParameters<Real>::shape_of(std::string_view full_name) const {
   for (const Parameter& parameter : parameters_) {
     if (parameter.full_name == full_name) return parameter.shape;
   }
   return std::nullopt;
 }
 
-std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
+template <class Real>
+auto NetworkParameters<Real>::trained() const -> std::vector<Trained>
+requires std::is_same_v<Real, float> {
   std::vector<Trained> list;
   for (const Parameter& parameter : parameters_) {
     if (!parameter.trainable) continue;
@@ -242,22 +267,25 @@ std::vector<NetworkParameters::Trained> NetworkParameters::trained() const {
   return list;
 }
 
-void NetworkParameters::step_written() {
+template <class Real>
+void NetworkParameters<Real>::step_written() {
   ++version_;
   for (Parameter& parameter : parameters_) {
     for (HostCopy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;
   }
 }
 
-void NetworkParameters::check_not_in(const io::TensorFile& file) const {
+template <class Real>
+void NetworkParameters<Real>::check_not_in(const io::TensorFile& file) const {
   for (const Parameter& parameter : parameters_) check_new_tensor(file, "param." + parameter.full_name);
 }
 
-void NetworkParameters::save(io::TensorFile& file) const {
+template <class Real>
+void NetworkParameters<Real>::save(io::TensorFile& file) const {
   for (const Parameter& parameter : parameters_) {
     const HostCopy& host = parameter.value;
-    std::vector<float> downloaded;
-    std::span<const float> values{value_at(parameter), parameter.size()};
+    std::vector<Real> downloaded;
+    std::span<const Real> values{value_at(parameter), parameter.size()};
     if (host.handed_out || host.is_newer) {
       values = host.data;
     } else if (!on_cpu()) {
@@ -268,8 +296,9 @@ void NetworkParameters::save(io::TensorFile& file) const {
   }
 }
 
-void NetworkParameters::load(const io::TensorFile& file) {
-  std::vector<std::vector<float>> values;
+template <class Real>
+void NetworkParameters<Real>::load(const io::TensorFile& file) {
+  std::vector<std::vector<Real>> values;
   for (const Parameter& parameter : parameters_) {
     const std::string name = "param." + parameter.full_name;
     const io::Tensor& stored = file.at(name);
@@ -278,16 +307,19 @@ void NetworkParameters::load(const io::TensorFile& file) {
                   str_cat("shape ", io::shape_text(dimensions(parameter.shape))),
                   str_cat("shape ", io::shape_text(stored.shape)));
     }
-    values.push_back(io::to_floats(stored));
+    values.push_back(to_reals<Real>(stored));
   }
   ++version_;
   for (Parameter& parameter : parameters_) parameter.value.data.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
     Parameter& parameter = parameters_[k];
-    float* const to = on_cpu() ? value_at(parameter) : parameter.value.data.data();
+    Real* const to = on_cpu() ? value_at(parameter) : parameter.value.data.data();
     std::copy(values[k].begin(), values[k].end(), to);
     parameter.value.is_newer = !on_cpu();
   }
 }
+
+template class NetworkParameters<float>;
+template class NetworkParameters<double>;
 
 }  // namespace plasticity

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "network/gate.hpp"
@@ -16,9 +17,20 @@
 
 namespace plasticity {
 
+/// Returns the values of a tensor of a file, converted to Real.
+template <class Real>
+std::vector<Real> to_reals(const io::Tensor& tensor) {
+  if constexpr (std::is_same_v<Real, double>) {
+    return io::to_doubles(tensor);
+  } else {
+    return io::to_floats(tensor);
+  }
+}
+
 /// The parameters of a network and their gradients, in device memory. On a GPU the caller works on host
 /// copies. Once views() or value() has returned a copy, the caller may change it at any time, so every pass
 /// uploads it first. This ends when a step on the device writes the parameters (step_written()).
+template <class Real>
 class NetworkParameters {
  public:
   /// Sets the initial values (see Network). `name` is that of the network. All work is enqueued on `stream`.
@@ -26,16 +38,16 @@ class NetworkParameters {
                     Stream stream);
 
   /// Returns the values on the device, after uploading the host's changes.
-  Parameters<const float> values();
+  Parameters<const Real> values();
   /// Returns the gradients of the trainable parameters on the device, after uploading the host's changes.
-  Parameters<float> gradients();
+  Parameters<Real> gradients();
   /// Downloads the gradients to the host copies. Call it after a pass has written gradients().
   void gradients_written();
   void zero_gradients();
 
   /// Returns host views of the trainable parameters, to read or to write.
-  std::vector<ParameterView> views();
-  std::span<float> value(std::string_view name);
+  std::vector<BasicParameterView<Real>> views();
+  std::span<Real> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
 
   /// Counts the changes of the values that the library makes: load(), optimisers, step_written(). Optimisers
@@ -48,9 +60,9 @@ class NetworkParameters {
   std::shared_ptr<NetworkParameters> copy_values() const;
 
   /// Returns a copy of the value `name` in host memory.
-  std::vector<float> host_value(std::string_view name) const;
+  std::vector<Real> host_value(std::string_view name) const;
   /// Adds to the gradient `name` on the device, if the parameter is trainable. Call gradients() first.
-  void add_to_gradient(std::string_view name, std::span<const float> gradient);
+  void add_to_gradient(std::string_view name, std::span<const Real> gradient);
 
   Gate gate{};  // of all networks that share the parameters
 
@@ -60,7 +72,7 @@ class NetworkParameters {
     TrainedTensor tensor;
   };
   /// Returns the trainable parameters in the order of views(). Call values() and gradients() first.
-  std::vector<Trained> trained() const;
+  std::vector<Trained> trained() const requires std::is_same_v<Real, float>;
   /// The block that holds all gradients.
   void* gradient_data() const { return gradients_.data(); }
   /// The block that holds all values. Call values() first.
@@ -84,7 +96,7 @@ class NetworkParameters {
  private:
   /// The host copy of a value or a gradient. Used on a GPU only.
   struct HostCopy {
-    std::vector<float> data{};
+    std::vector<Real> data{};
     bool handed_out = false;  // the caller has a view, and may change the copy at any time
     bool is_newer = false;    // the copy has changed and is not uploaded yet
   };
@@ -92,9 +104,9 @@ class NetworkParameters {
     std::string_view name;  // within the network, for example "w"
     std::string full_name;  // "w", or "actor.w" in a network with the name "actor"
     Shape shape;
-    const float* Parameters<const float>::*value_member;
-    float* Parameters<float>::*gradient_member;
-    std::size_t offset;  // of the value in values_ and of the gradient in gradients_, in floats
+    const Real* Parameters<const Real>::*value_member;
+    Real* Parameters<Real>::*gradient_member;
+    std::size_t offset;  // of the value in values_ and of the gradient in gradients_, in numbers
     bool trainable = true;
     HostCopy value{}, gradient{};
 
@@ -102,13 +114,13 @@ class NetworkParameters {
   };
   NetworkParameters(const NetworkParameters& other, int);
   Parameter& find(std::string_view name);
-  float* value_at(const Parameter& parameter) const;
-  float* gradient_at(const Parameter& parameter) const;
+  Real* value_at(const Parameter& parameter) const;
+  Real* gradient_at(const Parameter& parameter) const;
   void make_gradients();
   bool on_cpu() const { return device_.kind() == DeviceKind::cpu; }
-  void upload(HostCopy& host, float* on_device);
-  void download(std::vector<float>& host, const float* on_device, std::size_t size) const;
-  std::span<float> hand_out(HostCopy& host, float* on_device, std::size_t size);
+  void upload(HostCopy& host, Real* on_device);
+  void download(std::vector<Real>& host, const Real* on_device, std::size_t size) const;
+  std::span<Real> hand_out(HostCopy& host, Real* on_device, std::size_t size);
 
   Device device_;
   Stream stream_;

@@ -3,7 +3,6 @@
 
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
-#include "network/labels.hpp"
 #include "network/trainer.hpp"
 
 // An iteration of a trainer with several ranks.
@@ -21,7 +20,11 @@ struct Meeting {
 /// Returns the part of the divisor of the loss that comes from these samples.
 double local_divisor(const Objective& objective, const SquaredErrorArgs& error, std::int64_t neurons) {
   if (objective.function != nullptr) return 0;
-  if (objective.labels) return static_cast<double>(count_labels(*objective.labels, neurons));
+  if (objective.labels) {
+    const std::span<const std::int64_t> labels = *objective.labels;
+    return static_cast<double>(
+        std::count_if(labels.begin(), labels.end(), [](auto label) { return label >= 0; }));
+  }
   const std::int64_t B = error.batch, T = error.steps;
   return tree_total<double>(0, error.elements == 0 ? 0 : B, [&](std::int64_t b) {
     double part = 0;
@@ -73,7 +76,7 @@ double Trainer::Implementation::meet_ranks(const Objective& objective, Iteration
     check_equal("learning rate", all, &Meeting::learning_rate);
   }
   if (objective.function != nullptr) return 1;
-  if (!objective.on_host() && reduction == Reduction::sum) return 1;
+  if (!objective.labels && reduction == Reduction::sum) return 1;
   return tree_total<double>(0, communicator->size(),
                             [&](std::int64_t r) { return all[static_cast<std::size_t>(r)].divisor; });
 }
@@ -114,7 +117,17 @@ double Trainer::Implementation::run_on_ranks(const Objective& objective, const P
   network.state.values_written();
   double loss = 0;  // of this rank, before the division
   if (objective.on_host()) {
-    loss = host_loss(objective, it, it.divisor);
+    loss = host_loss(objective, it);
+  } else if (it.entropy) {
+    CrossEntropyArgs entropy = *it.entropy;
+    entropy.dlogits = nullptr;
+    entropy.divisor = 1;
+    softmax_cross_entropy(device(), stream(), entropy, it.scratch);
+    copy(device(), stream(), &loss, entropy.loss, sizeof(loss));
+    entropy.dlogits = it.entropy->dlogits;
+    entropy.loss = nullptr;
+    entropy.divisor = it.divisor;
+    softmax_cross_entropy(device(), stream(), entropy, it.scratch);
   } else {
     SquaredErrorArgs error = it.error;
     error.reduction = Reduction::sum;
@@ -129,7 +142,7 @@ double Trainer::Implementation::run_on_ranks(const Objective& objective, const P
   enqueue_training(plan, it, stream());
   communicator->sum(std::span(&loss, 1));
   if (it.divisor == 0) return 0;
-  return objective.on_host() ? loss / it.divisor : loss * (1 / it.divisor);
+  return objective.on_host() || it.entropy ? loss / it.divisor : loss * (1 / it.divisor);
 }
 
 }  // namespace plasticity

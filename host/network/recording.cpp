@@ -6,7 +6,8 @@
 // The recorded windows of a network.
 namespace plasticity {
 
-void Network::Implementation::check_state_continues() const {
+template <class Real>
+void NetworkImplementation<Real>::check_state_continues() const {
   if (recorded == 0) return;
   if (chained) {
     bad_argument("forward",
@@ -21,7 +22,8 @@ void Network::Implementation::check_state_continues() const {
   }
 }
 
-void Network::Implementation::check_parameters_unchanged(const Window& window) const {
+template <class Real>
+void NetworkImplementation<Real>::check_parameters_unchanged(const Window<Real>& window) const {
   if (window.version == parameters->version() &&
       (!checks_parameters || window.checksum == parameters->checksum())) {
     return;
@@ -32,10 +34,11 @@ void Network::Implementation::check_parameters_unchanged(const Window& window) c
                "parameters that have changed since");
 }
 
-std::span<const float> Network::Implementation::record(const Sequence& sequence) {
+template <class Real>
+std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Real>& sequence) {
   check_state_continues();
   if (windows.size() == recorded) windows.emplace_back();
-  Window& window = windows[recorded];
+  Window<Real>& window = windows[recorded];
   const bool writes_tape = recorded < taped_windows;
   std::optional<StateCheckpoint> checkpoint;
   if (!writes_tape && needs_checkpoint(recorded)) checkpoint = make_checkpoint(recorded);
@@ -56,7 +59,8 @@ std::span<const float> Network::Implementation::record(const Sequence& sequence)
 
 /// Returns whether the state before the next window, `window`, must be kept. Doubles the distance first if
 /// there would be too many copies.
-bool Network::Implementation::needs_checkpoint(std::size_t window) {
+template <class Real>
+bool NetworkImplementation<Real>::needs_checkpoint(std::size_t window) {
   const auto on_grid = [&](std::size_t index) { return (index - taped_windows) % checkpoint_distance == 0; };
   if (!on_grid(window)) return false;
   if (checkpoints.size() < checkpoint_distance) return true;
@@ -68,37 +72,41 @@ bool Network::Implementation::needs_checkpoint(std::size_t window) {
   return on_grid(window);
 }
 
-StateCheckpoint Network::Implementation::make_checkpoint(std::size_t window) {
+template <class Real>
+StateCheckpoint NetworkImplementation<Real>::make_checkpoint(std::size_t window) {
   const std::int64_t B = state.batch();
-  StateCheckpoint checkpoint{window, checkpoint_blocks.take(options.device, state_bytes(spec, B))};
-  const State<float> to = state_in(spec, B, checkpoint.memory.data());
+  StateCheckpoint checkpoint{window, checkpoint_blocks.take(options.device, state_bytes<Real>(spec, B))};
+  const State<Real> to = state_in<Real>(spec, B, checkpoint.memory.data());
   if (is_stepping) {
     plan(1).store(options.stream, to, step_state.as<StepState>());
     return checkpoint;
   }
-  const State<float> from = state.values();
-  for (const auto& member : State<float>::members()) {
+  const State<Real> from = state.values();
+  for (const auto& member : State<Real>::members()) {
     const std::optional<Shape> shape = state_shape(spec, B, member.name);
     if (!shape) continue;
     copy(options.device, options.stream, to.*member.pointer, from.*member.pointer,
-         static_cast<std::size_t>(shape->elements()) * sizeof(float));
+         static_cast<std::size_t>(shape->elements()) * sizeof(Real));
   }
   return checkpoint;
 }
 
-void Network::Implementation::drop_checkpoints_from(std::size_t window) {
+template <class Real>
+void NetworkImplementation<Real>::drop_checkpoints_from(std::size_t window) {
   while (!checkpoints.empty() && checkpoints.back().window >= window) {
     checkpoint_blocks.give(std::move(checkpoints.back().memory));
     checkpoints.pop_back();
   }
 }
 
-void Network::Implementation::release_tape(Window& window) {
+template <class Real>
+void NetworkImplementation<Real>::release_tape(Window<Real>& window) {
   tapes.give(std::move(window.tape));
   window.has_tape = false;
 }
 
-void Network::Implementation::detach() {
+template <class Real>
+void NetworkImplementation<Real>::detach() {
   for (std::size_t k = 0; k < recorded; ++k) release_tape(windows[k]);
   drop_checkpoints_from(0);
   checkpoint_distance = 1;
@@ -108,48 +116,53 @@ void Network::Implementation::detach() {
 
 /// Runs windows first .. end-1 again, from the state `initial`. `working` holds the state between them, and
 /// the final state unless the windows write tapes.
-void Network::Implementation::replay(std::size_t first, std::size_t end, const State<float>& initial,
-                                     const State<float>& working, bool writes_tapes) {
+template <class Real>
+void NetworkImplementation<Real>::replay(std::size_t first, std::size_t end, const State<Real>& initial,
+                                         const State<Real>& working, bool writes_tapes) {
   const std::int64_t B = state.batch();
   for (std::size_t k = first; k < end; ++k) {
-    Window& window = windows[k];
+    Window<Real>& window = windows[k];
     const Plan& p = plan(window.steps);
     make_room(scratch, options.device, p.scratch_bytes());
-    make_room(replayed_outputs, options.device, window.outputs.y.size() * sizeof(float));
+    make_room(replayed_outputs, options.device, window.outputs.y.size() * sizeof(Real));
     if (writes_tapes && !window.has_tape) window.tape = tapes.take(options.device, p.tape_bytes());
-    ForwardArgs<float> args;
+    ForwardArgs<Real> args;
     args.parameters = parameters->values();
     args.inputs = window.inputs;
     args.masks = window.masks;
     args.initial_state = as_const(k == first ? initial : working);
     if (!writes_tapes || k + 1 < end) args.final_state = working;
-    args.y = B == 0 ? nullptr : static_cast<float*>(replayed_outputs.data());
-    p.forward(options.stream, args, writes_tapes ? window.tape.as<Tape>() : Tape{}, scratch.as<Scratch>());
+    args.y = B == 0 ? nullptr : static_cast<Real*>(replayed_outputs.data());
+    p.forward(options.stream, args, writes_tapes ? window.tape.template as<Tape>() : Tape{},
+              scratch.as<Scratch>());
     window.has_tape = writes_tapes;
   }
 }
 
 /// Writes the tape of window `last`, and those of at most checkpoint_distance / 2 windows up to it.
-void Network::Implementation::write_tapes(std::size_t last) {
+template <class Real>
+void NetworkImplementation<Real>::write_tapes(std::size_t last) {
   const std::int64_t B = state.batch();
   const std::size_t most = std::max<std::size_t>(1, checkpoint_distance / 2);
   const auto state_of = [&](const StateCheckpoint& checkpoint) {
-    return state_in(spec, B, checkpoint.memory.data());
+    return state_in<Real>(spec, B, checkpoint.memory.data());
   };
   if (last - checkpoints.back().window >= most) {
-    StateCheckpoint middle{last + 1 - most, checkpoint_blocks.take(options.device, state_bytes(spec, B))};
+    StateCheckpoint middle{last + 1 - most,
+                           checkpoint_blocks.take(options.device, state_bytes<Real>(spec, B))};
     replay(checkpoints.back().window, middle.window, state_of(checkpoints.back()), state_of(middle), false);
     checkpoints.push_back(std::move(middle));
   }
-  make_room(replayed_state, options.device, state_bytes(spec, B));
+  make_room(replayed_state, options.device, state_bytes<Real>(spec, B));
   replay(checkpoints.back().window, last + 1, state_of(checkpoints.back()),
-         state_in(spec, B, replayed_state.data()), true);
+         state_in<Real>(spec, B, replayed_state.data()), true);
 }
 
 namespace {
 
-float* gradient(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
-                std::span<float> view) {
+template <class Real>
+Real* gradient(const Spec& spec, std::int64_t steps, std::int64_t batch, const char* name,
+               std::span<Real> view) {
   if (view.empty()) return nullptr;
   const std::optional<Shape> shape = input_shape(spec, steps, batch, name);
   if (!shape) {
@@ -185,21 +198,23 @@ void for_each_view(const Spec& spec, std::int64_t batch, const char* group, cons
 }  // namespace
 
 // M = tanh(v . y + v0), so dM adds q v to dy, q y to dv and q to dv0, q = dM (1 - M^2).
-std::vector<float> Network::Implementation::through_modulator(const Window& window, std::span<const float> dy,
-                                                              std::span<const float> dmodulation,
-                                                              std::vector<float>& dv, float& dv0) const {
+template <class Real>
+std::vector<Real> NetworkImplementation<Real>::through_modulator(const Window<Real>& window,
+                                                                 std::span<const Real> dy,
+                                                                 std::span<const Real> dmodulation,
+                                                                 std::vector<Real>& dv, Real& dv0) const {
   const auto N = static_cast<std::size_t>(spec.neurons);
   const auto B = static_cast<std::size_t>(state.batch());
-  const std::vector<float> v = parameters->host_value("modulator.weight");
-  std::vector<float> sum(window.outputs.y.size());
+  const std::vector<Real> v = parameters->host_value("modulator.weight");
+  std::vector<Real> sum(window.outputs.y.size());
   std::copy(dy.begin(), dy.end(), sum.begin());
-  dv.assign(N, 0.0f);
+  dv.assign(N, Real(0));
   dv0 = 0;
   for (std::size_t row = 0; row < dmodulation.size(); ++row) {
     const std::size_t t = row / B, b = row % B;
     if (!window.length.empty() && static_cast<std::int64_t>(t) >= window.length[b]) continue;
-    const float M = window.outputs.modulation[row], q = dmodulation[row] * (1 - M * M);
-    const float* y = window.outputs.y.data() + row * N;
+    const Real M = window.outputs.modulation[row], q = dmodulation[row] * (1 - M * M);
+    const Real* y = window.outputs.y.data() + row * N;
     for (std::size_t j = 0; j < N; ++j) {
       sum[row * N + j] += q * v[j];
       dv[j] += q * y[j];
@@ -209,8 +224,9 @@ std::vector<float> Network::Implementation::through_modulator(const Window& wind
   return sum;
 }
 
-void Network::Implementation::check_upstream(const Window& window, std::span<const float> dy,
-                                             const UpstreamGradients& more) const {
+template <class Real>
+void NetworkImplementation<Real>::check_upstream(const Window<Real>& window, std::span<const Real> dy,
+                                                 const BasicUpstreamGradients<Real>& more) const {
   if (!dy.empty() && dy.size() != window.outputs.y.size()) {
     bad_argument("dy", str_cat(window.outputs.y.size(), " elements"), str_cat(dy.size()));
   }
@@ -232,28 +248,30 @@ void Network::Implementation::check_upstream(const Window& window, std::span<con
   }
 }
 
-void Network::Implementation::backward(std::span<const float> dy, const SequenceGradients& gradients,
-                                       const UpstreamGradients& more) {
+template <class Real>
+void NetworkImplementation<Real>::backward(std::span<const Real> dy,
+                                           const BasicSequenceGradients<Real>& gradients,
+                                           const BasicUpstreamGradients<Real>& more) {
   if (recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
-  Window& window = windows[recorded - 1];
+  Window<Real>& window = windows[recorded - 1];
   const std::int64_t T = window.steps, B = state.batch();
   check_upstream(window, dy, more);
   check_parameters_unchanged(window);
   const Plan& p = plan(T);
-  BackwardArgs<float> args;
+  BackwardArgs<Real> args;
   args.dinputs = {.x = gradient(spec, T, B, "x", gradients.x),
                   .u = gradient(spec, T, B, "u", gradients.u),
                   .pre = gradient(spec, T, B, "pre", gradients.pre),
                   .rate = gradient(spec, T, B, "rate", gradients.rate)};
   bool wants_initial = recorded > 1, has_final = chained;  // the window before this one needs its gradient
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
-                [&](const char*, std::span<float>) { wants_initial = true; });
+                [&](const char*, std::span<Real>) { wants_initial = true; });
   for_each_view(spec, B, "upstream.final_state", more.final_state,
-                [&](const char*, std::span<const float>) { has_final = true; });
+                [&](const char*, std::span<const Real>) { has_final = true; });
   if (!window.has_tape) write_tapes(recorded - 1);
 
-  std::vector<float> sum, dv;
-  float dv0 = 0;
+  std::vector<Real> sum, dv;
+  Real dv0 = 0;
   if (!more.modulation.empty()) dy = sum = through_modulator(window, dy, more.modulation, dv, dv0);
   args.dy = dy.empty() ? nullptr : dy.data();
   args.da = more.current.empty() ? nullptr : more.current.data();
@@ -271,15 +289,15 @@ void Network::Implementation::backward(std::span<const float> dy, const Sequence
   args.dparameters = parameters->gradients();
   if (has_final && !chained) state.set_gradients_zero();
   for_each_view(spec, B, "upstream.final_state", more.final_state,
-                [&](const char* name, std::span<const float> view) { state.add_to_gradient(name, view); });
-  p.backward(options.stream, args, window.tape.as<Tape>(), scratch.as<Scratch>());
+                [&](const char* name, std::span<const Real> view) { state.add_to_gradient(name, view); });
+  p.backward(options.stream, args, window.tape.template as<Tape>(), scratch.as<Scratch>());
   if (!more.modulation.empty()) {
     parameters->add_to_gradient("modulator.weight", dv);
     parameters->add_to_gradient("modulator.bias", {&dv0, 1});
   }
   staging.fetch();
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
-                [&](const char* name, std::span<float> view) { state.copy_gradient(name, view); });
+                [&](const char* name, std::span<Real> view) { state.copy_gradient(name, view); });
   parameters->gradients_written();
   release_tape(window);
   --recorded;
@@ -287,5 +305,8 @@ void Network::Implementation::backward(std::span<const float> dy, const Sequence
   chained = recorded > 0;
   if (!chained) detach();
 }
+
+template struct NetworkImplementation<float>;
+template struct NetworkImplementation<double>;
 
 }  // namespace plasticity

@@ -39,7 +39,8 @@ struct Results {
   std::int32_t not_finite;  // index of a trained tensor, or -1
 };
 
-/// The loss of an iteration: the squared error, the caller's function, or the cross-entropy of labels.
+/// The loss of an iteration: the squared error, the caller's function, or the cross-entropy of labels. The
+/// host evaluates the caller's function; the others are launches of the iteration.
 struct Objective {
   std::span<const float> target{};
   std::span<const std::uint8_t> mask{};
@@ -47,16 +48,16 @@ struct Objective {
   std::optional<std::span<const std::int64_t>> labels{};  // of the current
   bool of_current = false;
 
-  /// Whether the host evaluates the loss.
-  bool on_host() const { return function != nullptr || labels; }
+  bool on_host() const { return function != nullptr; }
 };
 
 /// The tensors and memory of one iteration.
 struct Iteration {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
-  SquaredErrorArgs error;
-  std::vector<std::string_view> names;  // of the trained tensors
+  SquaredErrorArgs error;                   // without labels
+  std::optional<CrossEntropyArgs> entropy;  // with labels
+  std::vector<std::string_view> names;      // of the trained tensors
   std::vector<TrainedTensor> trained;
   std::vector<ClippedGroup> clipped;
   const UpdateScales* scales = nullptr;
@@ -93,7 +94,7 @@ struct Trainer::Implementation {
   double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);  // ranks.cpp
   double meet_ranks(const Objective& objective, Iteration& it);                            // ranks.cpp
   void broadcast_all(Iteration& it);                                                       // ranks.cpp
-  double host_loss(const Objective& objective, const Iteration& it, double divisor);
+  double host_loss(const Objective& objective, const Iteration& it);
   void add_moments(Iteration& it, MomentsByName& fresh) const;
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;

@@ -17,6 +17,7 @@ void check_linear_batch(const LinearGradientArgs& args);
 namespace plasticity::cpu {
 
 void squared_error(const SquaredErrorArgs& args);
+void softmax_cross_entropy(const CrossEntropyArgs& args);
 void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, double* norm);
 std::int32_t find_not_finite(std::span<const TrainedTensor> tensors);
 void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& options,

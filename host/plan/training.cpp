@@ -11,6 +11,8 @@
 namespace plasticity {
 namespace {
 
+constexpr std::int64_t max_elements = std::int64_t{1} << 48;  // as for the tensors of a plan
+
 // The names of tensors are built only for an error.
 void check_pointer(const void* pointer, std::int64_t elements, const char* name) {
   if (pointer == nullptr && elements > 0) bad_argument(name, str_cat(elements, " elements"), "null");
@@ -51,6 +53,30 @@ void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, S
     api->squared_error(device.index(), stream, args, scratch);
   } else {
     cpu::squared_error(args);
+  }
+}
+
+void softmax_cross_entropy(Device device, Stream stream, const CrossEntropyArgs& args, Scratch scratch) {
+  const ProfilerRange range("plasticity::softmax_cross_entropy");
+  if (args.rows < 0) bad_argument("args.rows", "at least 0", str_cat(args.rows));
+  if (args.classes < 1) bad_argument("args.classes", "at least 1", str_cat(args.classes));
+  if (args.rows > max_elements / args.classes) {
+    bad_argument("args.rows",
+                 str_cat("at most ", max_elements / args.classes, " of ", args.classes, " classes"),
+                 str_cat(args.rows));
+  }
+  if (args.batch < 0) bad_argument("args.batch", "at least 0", str_cat(args.batch));
+  if (args.batch > 0 && args.rows % args.batch != 0) {
+    bad_argument("args.rows", str_cat("a multiple of ", args.batch, " samples"), str_cat(args.rows));
+  }
+  check_pointer(args.logits, args.rows * args.classes, "args.logits");
+  check_pointer(args.labels, args.rows, "args.labels");
+  check_memory("scratch", scratch, training_scratch_bytes(device));
+  if (const CudaApi* api = cuda_api_of(device)) {
+    api->softmax_cross_entropy(device.index(), stream, args, scratch);
+  } else {
+    check_labels("args.labels", {args.labels, static_cast<std::size_t>(args.rows)}, args.classes);
+    cpu::softmax_cross_entropy(args);
   }
 }
 

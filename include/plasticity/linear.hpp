@@ -3,6 +3,7 @@
 #include "plasticity/require_cxx20.hpp"  // first
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,9 +60,14 @@ PLASTICITY_API void linear_backward(Device device, Stream stream, const LinearGr
 /// A linear layer, y = x W + b, with W [inputs, outputs] and b [outputs]. Initial parameters are uniform in
 /// +-1/sqrt(inputs). Their names are NAME.weight and NAME.bias.
 ///
-/// All views that the calls take and return are in host memory. On a GPU each call copies its tensors and the
-/// parameters to the device and its results back, and waits for the stream. linear_forward() and
-/// linear_backward() work in device memory. Calls on a GPU, also const ones, are for one thread at a time.
+/// All views that the calls take and return are in host memory. On a GPU each call copies its tensors to the
+/// device and its results back, and waits for the stream. linear_forward() and linear_backward() work in
+/// device memory. Calls on a GPU, also const ones, are for one thread at a time.
+///
+/// On a GPU the layer keeps W and b on the device. A call uploads them if an optimiser's step, load() or
+/// parameters() has been called since the last upload. Call parameters() again before you write to its views
+/// by other means: the next call then uploads W and b. With PLASTICITY_CHECKS=on in the environment of
+/// the constructor, a call whose W or b differ from those on the device throws Error(invalid_argument).
 class PLASTICITY_API Linear {
  public:
   /// `stream` is used on a GPU and must outlive the layer. Throws Error(invalid_argument) if a size is below
@@ -84,8 +90,9 @@ class PLASTICITY_API Linear {
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
                 std::int64_t batch = 0);
 
-  void zero_gradients();                    ///< sets the gradients of W and b to zero
-  std::vector<ParameterView> parameters();  ///< views of W and b, valid as long as this object
+  void zero_gradients();  ///< sets the gradients of W and b to zero
+  /// Returns views of W and b, valid as long as this object. On a GPU the next call uploads W and b.
+  std::vector<ParameterView> parameters();
 
   /// Stores W and b in `file` as "param.NAME.weight" and "param.NAME.bias". Throws Error(invalid_argument)
   /// and changes nothing if the file has one of these tensors.
@@ -97,14 +104,25 @@ class PLASTICITY_API Linear {
  private:
   std::int64_t checked_rows(std::span<const float> x, std::span<const float> y, const char* name_of_y) const;
 
-  /// Device memory that the calls reuse. A copy of a layer begins without any.
+  /// W and b in memory of the device.
+  struct OnDevice {
+    const float *weight, *bias;
+  };
+  OnDevice parameters_on_device() const;
+  void check_not_moved() const;
+
+  /// Device memory that the calls reuse, and the count of changes of W and b. A copy of a layer begins
+  /// without memory and with a count of its own.
   struct Buffers {
     Buffers() = default;
-    Buffers(const Buffers&) {}
+    Buffers(const Buffers& other) : checks(other.checks) {}
     Buffers(Buffers&&) noexcept = default;
-    Buffers& operator=(const Buffers&) { return *this; }
+    Buffers& operator=(const Buffers& other) { return *this = Buffers(other); }
     Buffers& operator=(Buffers&&) noexcept = default;
-    DeviceMemory tensors{}, scratch{};
+    DeviceMemory tensors{}, scratch{}, parameters{};
+    std::unique_ptr<std::uint64_t> version = std::make_unique<std::uint64_t>(1);
+    std::uint64_t uploaded = 0, checksum = 0;  // of `parameters`; version 0: nothing
+    bool checks = false;                       // PLASTICITY_CHECKS
   };
 
   std::int64_t inputs_, outputs_;

@@ -18,11 +18,15 @@
 
 namespace plasticity {
 
+template <class Real>
+struct NetworkImplementation;
+
 /// The options of a Network.
 struct NetworkOptions {
-  std::int64_t batch = 1;                      ///< B
-  Device device = Device::best();              ///< device that runs the network
-  Precision precision = Precision::f32;        ///< f32 or bf16
+  std::int64_t batch = 1;          ///< B
+  Device device = Device::best();  ///< device that runs the network
+  /// f32 or bf16. A NetworkF64 takes f64, and f32 because it is the default; its options() then have f64.
+  Precision precision = Precision::f32;
   std::uint64_t seed = 0;                      ///< seed of the initial parameters
   std::int64_t checkpoint_interval = 0;        ///< K, see PlanOptions; 0: chosen
   std::size_t memory_budget = 0;               ///< maximum tape size of a window, see PlanOptions
@@ -41,19 +45,22 @@ struct NetworkOptions {
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
 /// The meaning of each tensor is that of Inputs and Masks. The data must stay unchanged during a call only:
-/// Network::forward() copies them for backward().
-struct Sequence {
+/// forward() copies them for backward().
+template <class Real>
+struct BasicSequence {
   std::int64_t steps = 1;                  ///< T >= 0
   std::int64_t batch = 0;                  ///< B; 0 or Network::batch()
-  std::span<const float> x{};              ///< [T,B,I] rnn with I > 0 and lstm
-  std::span<const float> u{};              ///< [T,B,N], lstm [T,B,4N]: input current, added to that of x
-  std::span<const float> pre{};            ///< [T,B,I] feedforward: presynaptic activity
-  std::span<const float> rate{};           ///< [T,B,N] Rate::external: the rate g
+  std::span<const Real> x{};               ///< [T,B,I] rnn with I > 0 and lstm
+  std::span<const Real> u{};               ///< [T,B,N], lstm [T,B,4N]: input current, added to that of x
+  std::span<const Real> pre{};             ///< [T,B,I] feedforward: presynaptic activity
+  std::span<const Real> rate{};            ///< [T,B,N] Rate::external: the rate g
   std::span<const std::uint8_t> reset{};   ///< [T,B] 1: reset the state of b before step t
   std::span<const std::int64_t> length{};  ///< [B] number of steps of each batch element
   std::span<const std::uint8_t> clamp{};   ///< [T,B,N] 1: the activity is clamp_value
-  std::span<const float> clamp_value{};    ///< [T,B,N] given if and only if clamp is given
+  std::span<const Real> clamp_value{};     ///< [T,B,N] given if and only if clamp is given
 };
+using Sequence = BasicSequence<float>;      ///< of a Network
+using SequenceF64 = BasicSequence<double>;  ///< of a NetworkF64
 
 /// Views of the state tensors in host memory, or of their gradients. An empty view is an absent tensor.
 template <class Real>
@@ -66,24 +73,30 @@ struct StateViews {
 
 /// Output views for the gradients of a Sequence, in host memory. The gradient of an empty view is not
 /// computed.
-struct SequenceGradients {
-  std::span<float> x{};               ///< [T,B,I]
-  std::span<float> u{};               ///< [T,B,N], lstm [T,B,4N]
-  std::span<float> pre{};             ///< [T,B,I]
-  std::span<float> rate{};            ///< [T,B,N]
-  StateViews<float> initial_state{};  ///< of the state before the window
+template <class Real>
+struct BasicSequenceGradients {
+  std::span<Real> x{};               ///< [T,B,I]
+  std::span<Real> u{};               ///< [T,B,N], lstm [T,B,4N]
+  std::span<Real> pre{};             ///< [T,B,I]
+  std::span<Real> rate{};            ///< [T,B,N]
+  StateViews<Real> initial_state{};  ///< of the state before the window
 };
+using SequenceGradients = BasicSequenceGradients<float>;      ///< of a Network
+using SequenceGradientsF64 = BasicSequenceGradients<double>;  ///< of a NetworkF64
 
 /// Upstream gradients of the results of a window other than y, in host memory. An empty view means zero.
-struct UpstreamGradients {
+template <class Real>
+struct BasicUpstreamGradients {
   /// [T,B] gradient of M. The modulator must read the hidden state: Error(unsupported) for
   /// ModulatorSource::cell.
-  std::span<const float> modulation{};
+  std::span<const Real> modulation{};
   /// [T,B,N] gradient of the current a, see BackwardArgs::da. NetworkOptions::current is not needed.
-  std::span<const float> current{};
+  std::span<const Real> current{};
   /// Gradients of the state after the window. The gradient from a later window is added to them.
-  StateViews<const float> final_state{};
+  StateViews<const Real> final_state{};
 };
+using UpstreamGradients = BasicUpstreamGradients<float>;      ///< of a Network
+using UpstreamGradientsF64 = BasicUpstreamGradients<double>;  ///< of a NetworkF64
 
 /// A plastic cell that owns its parameters, gradients, state and tapes.
 ///
@@ -94,6 +107,10 @@ struct UpstreamGradients {
 ///
 /// All views that the calls take and return are in host memory. On a GPU the network copies them to and from
 /// device memory. The network keeps its memory and reuses it in later calls.
+///
+/// A NetworkF64 computes in double and runs on the CPU only. Its initial parameters, rounded to float, are
+/// those of a Network with the same Spec, seed and name. Either loads the other's files and converts the
+/// values. Optimizer, Trainer, Stack and Linear take float: they do not train a NetworkF64.
 ///
 /// Initial parameters: w and alpha normal with standard deviation .01, eta .01 [2018]; w_in and b uniform in
 /// +-1/sqrt(I), modulator uniform in +-1/sqrt(N), fan_out uniform in +-1 [2019]. In an lstm w, w_gates, w_in
@@ -112,13 +129,16 @@ struct UpstreamGradients {
 /// Threads. One thread at a time may use a network. A call throws Error(invalid_argument) if another thread
 /// is in a call of this network. On the CPU networks that share() parameters may run forward() and infer() in
 /// several threads at once; a call that changes parameters or gradients throws if it meets another one.
-class PLASTICITY_API Network {
+template <class Real>
+class PLASTICITY_API BasicNetwork {
  public:
-  /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory).
-  explicit Network(const Spec& spec, const NetworkOptions& options = {});
-  ~Network();
-  Network(Network&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
-  Network& operator=(Network&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
+  /// Throws Error(invalid_spec | invalid_argument | device_unavailable | unsupported | out_of_memory);
+  /// Error(unsupported) for a NetworkF64 on a GPU.
+  explicit BasicNetwork(const Spec& spec, const NetworkOptions& options = {});
+  ~BasicNetwork();
+  BasicNetwork(BasicNetwork&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
+  BasicNetwork& operator=(
+      BasicNetwork&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
   const Spec& spec() const;               ///< as passed to the constructor
   const NetworkOptions& options() const;  ///< as passed to the constructor
@@ -131,21 +151,21 @@ class PLASTICITY_API Network {
   /// recorded windows but not for all. Also throws Error(invalid_argument) if there are recorded windows and
   /// the state is not the one after the last of them, because infer() has advanced it or the caller has
   /// written to state(): gradients flow from window to window through the state.
-  std::span<const float> forward(const Sequence& sequence);
+  std::span<const Real> forward(const BasicSequence<Real>& sequence);
 
   /// Runs T steps from the current state without recording them. Returns y [T,B,N] (lstm: h), valid until the
   /// call after the next infer(), so y may be the input of the next infer(). A single step is fast: the
   /// traces stay in place between such calls.
-  std::span<const float> infer(const Sequence& sequence);
+  std::span<const Real> infer(const BasicSequence<Real>& sequence);
 
   /// Returns M [T,B] of the last forward() or infer(), valid as long as the y that it returned. Empty without
   /// a modulator, and after a Trainer's step.
-  std::span<const float> modulation() const;
+  std::span<const Real> modulation() const;
 
   /// Returns the current a [T,B,N] of the last forward() or infer(), to which the activation is applied
   /// (lstm: of the candidate gate), valid as long as the y that it returned. Zero from step `length` on.
   /// Empty without NetworkOptions::current, and after a Trainer's step.
-  std::span<const float> current() const;
+  std::span<const Real> current() const;
 
   /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites
@@ -153,8 +173,8 @@ class PLASTICITY_API Network {
   /// is no window, and if the library has changed the parameters since forward(): by an optimiser's step,
   /// load() or a Trainer. With PLASTICITY_CHECKS=on in the environment of the constructor, forward() and
   /// backward() also compare a checksum of the parameters, so that other changes throw too.
-  void backward(std::span<const float> dy, const SequenceGradients& gradients = {},
-                const UpstreamGradients& upstream = {});
+  void backward(std::span<const Real> dy, const BasicSequenceGradients<Real>& gradients = {},
+                const BasicUpstreamGradients<Real>& upstream = {});
 
   /// Returns the number of recorded windows for which backward() has not run.
   std::int64_t windows() const;
@@ -167,10 +187,10 @@ class PLASTICITY_API Network {
 
   /// Returns a network with copies of the parameters and of the state. Its gradients are zero, and it has no
   /// windows.
-  Network clone() const;
+  BasicNetwork clone() const;
   /// Returns a network with the same parameters and gradients, and a zero state of its own with `batch`
   /// elements; 0: options().batch. Parameters live as long as a network that shares them.
-  Network share(std::int64_t batch = 0) const;
+  BasicNetwork share(std::int64_t batch = 0) const;
 
   void zero_gradients();  ///< sets the parameters' gradients to zero
 
@@ -178,12 +198,12 @@ class PLASTICITY_API Network {
   /// NAME.w and so on in a network with a name. The views are valid as long as the network. On a GPU the
   /// views are host copies. Every call uploads values from them; every backward() downloads gradients into
   /// them. Trainer::step() makes them stale: call parameters() again.
-  std::vector<ParameterView> parameters();
+  std::vector<BasicParameterView<Real>> parameters();
 
   /// Returns the values of the parameter `name`, for example "w", "alpha" or "modulator.weight", trainable or
   /// not. In a network with a name "NAME.w" is valid too. The view behaves as those of parameters(). Throws
   /// Error(invalid_argument) for an unknown name.
-  std::span<float> parameter(std::string_view name);
+  std::span<Real> parameter(std::string_view name);
 
   /// Sets whether the parameter `name` is trainable. At first all are. parameters() lists only trainable
   /// ones, and backward() computes no gradient for the others. Throws Error(invalid_argument) for an unknown
@@ -193,7 +213,7 @@ class PLASTICITY_API Network {
   /// Returns the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. The view may be
   /// a copy made by this call. The next forward() or infer() reads it and makes it stale: call state() again.
   /// Throws Error(invalid_argument) for an unknown name.
-  std::span<float> state(std::string_view name);
+  std::span<Real> state(std::string_view name);
 
   /// Stores the parameters in `file` as "param.w" and so on, and the Spec in its metadata as "cell" and so
   /// on. A network with a name stores "param.NAME.w" and "NAME.cell". Throws Error(invalid_argument) and
@@ -216,10 +236,15 @@ class PLASTICITY_API Network {
 
  private:
   friend class Trainer;
-  struct Implementation;
-  explicit Network(std::unique_ptr<Implementation> implementation);
+  using Implementation = NetworkImplementation<Real>;
+  explicit BasicNetwork(std::unique_ptr<Implementation> implementation);
   Owner<Implementation> implementation_;
 };
+using Network = BasicNetwork<float>;      ///< in float; runs on the CPU and on a GPU, in f32 or bf16
+using NetworkF64 = BasicNetwork<double>;  ///< in double; runs on the CPU only
+
+extern template class BasicNetwork<float>;
+extern template class BasicNetwork<double>;
 
 /// Returns the Spec that Network::save() stored for the network `name`. Throws Error(format) if it is missing
 /// or not valid.

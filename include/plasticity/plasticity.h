@@ -316,7 +316,7 @@ typedef struct plasticity_network_options {
   int64_t batch;                  /**< B */
   plasticity_device device;       /**< device that runs the network */
   int32_t threads;                /**< CPU threads; 0: PLASTICITY_THREADS, or one per hardware thread */
-  plasticity_precision precision; /**< f32 or bf16 */
+  plasticity_precision precision; /**< f64 takes float64 tensors, on the CPU; f32 and bf16 take float32 */
   uint64_t seed;                  /**< seed of the initial parameters */
   int64_t checkpoint_interval;    /**< see plasticity_plan_options */
   uint64_t memory_budget;         /**< see plasticity_plan_options */
@@ -377,8 +377,8 @@ PLASTICITY_API plasticity_status plasticity_network_zero_gradients(plasticity_ne
    into them. plasticity_trainer_step makes them stale: call plasticity_network_parameters again. */
 typedef struct plasticity_parameter {
   const char* name;           /**< "w", "modulator.weight"; "NAME.w" in a network with a name */
-  plasticity_tensor value;    /**< float32 */
-  plasticity_tensor gradient; /**< float32; backward adds to it */
+  plasticity_tensor value;    /**< float32; float64 in a network of precision f64 */
+  plasticity_tensor gradient; /**< as value; backward adds to it */
 } plasticity_parameter;
 
 /** The maximum number of parameters of a network. */
@@ -603,7 +603,8 @@ PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* 
 /** Trains a network towards a target. On a GPU one CUDA graph runs a whole iteration. See Trainer. */
 typedef struct plasticity_trainer plasticity_trainer;
 
-/** Creates a trainer. The caller destroys it. `network` must outlive it. */
+/** Creates a trainer. The caller destroys it. `network` must outlive it. Returns PLASTICITY_UNSUPPORTED for a
+   network of precision f64. */
 PLASTICITY_API plasticity_status plasticity_trainer_create(plasticity_network* network,
                                                            const plasticity_trainer_options* options,
                                                            plasticity_trainer** trainer);

@@ -55,6 +55,7 @@ class PLASTICITY_API Trainer {
  public:
   /// Throws Error(invalid_argument) if an option is out of range.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
+  explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
   ~Trainer();
   Trainer(Trainer&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
   Trainer& operator=(Trainer&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
@@ -91,7 +92,7 @@ class PLASTICITY_API Trainer {
   /// softmax_cross_entropy(); the classes are the N neurons. Returns the loss in nats. A step whose label is
   /// -1 is ignored. Label steps beyond an element's `length` with -1: their current is zero. Under
   /// Activation::softmax this is the cross-entropy of y, but its gradient is exact if y is 0 or 1. Launches
-  /// and errors are those of step_with(). Throws Error(invalid_argument) and changes nothing if the number of
+  /// and errors are those of step(). Throws Error(invalid_argument) and changes nothing if the number of
   /// labels is not T B or a label is out of range.
   double step_labels(const Sequence& sequence, std::span<const std::int64_t> labels);
 

@@ -10,10 +10,10 @@
 #include "plasticity/device.hpp"
 #include "plasticity/memory.hpp"
 
-// Squared error, gradient clipping and the steps of the optimizers on the caller's buffers. Together with
+// Losses, gradient clipping and the steps of the optimizers on the caller's buffers. Together with
 // Plan::forward and Plan::backward they make a training iteration. Trainer runs such iterations for a
-// Network. mse_loss(), clip_gradients() for ParameterViews and Optimizer::step() use these functions on the
-// CPU.
+// Network. mse_loss(), softmax_cross_entropy() for views, clip_gradients() for ParameterViews and
+// Optimizer::step() use these functions on the CPU.
 //
 // Every pointer argument points to memory of `device`, with the natural alignment of its type. Sizes may be
 // 0. On a GPU a call enqueues its work on the stream and returns. It does not allocate, synchronise or print,
@@ -55,6 +55,24 @@ struct SquaredErrorArgs {
 /// gradient. If the divisor is 0 (all entries masked, or all targets 0), the loss and the gradient are 0.
 PLASTICITY_API void squared_error(Device device, Stream stream, const SquaredErrorArgs& args,
                                   Scratch scratch);
+
+/// Arguments of softmax_cross_entropy().
+struct CrossEntropyArgs {
+  std::int64_t rows = 0;                 ///< >= 0
+  std::int64_t classes = 0;              ///< >= 1
+  const float* logits = nullptr;         ///< [rows,classes], for example the current of a network
+  const std::int64_t* labels = nullptr;  ///< [rows] 0 to classes-1; -1: the row is ignored
+  float* dlogits = nullptr;  ///< [rows,classes] out, optional: gradient of the loss; must not overlap logits
+  double* loss = nullptr;    ///< [1] out, optional: the loss in nats
+  std::int64_t batch = 0;    ///< B > 0: the rows are [T,batch], added as in squared_error(). 0: in order
+  double divisor = -1;       ///< if at least 0, it replaces the number of rows with a label
+};
+
+/// Computes the mean of -log softmax(logits)[label] over the rows with a label, and its gradient. If no row
+/// has a label, the loss and the gradient are 0. Any other label outside 0 to classes-1 is an
+/// Error(invalid_argument) on the CPU; on a GPU its row is ignored.
+PLASTICITY_API void softmax_cross_entropy(Device device, Stream stream, const CrossEntropyArgs& args,
+                                          Scratch scratch);
 
 /// A trainable tensor with its gradient, the moments of its optimizer, and the options of its group.
 struct TrainedTensor {

@@ -26,10 +26,10 @@ __device__ __forceinline__ float share_row_sums(float (&v)[count]) {
       for (int k = 0; k < count / 2; ++k) {
         if (k >= held) continue;
         const float given = upper ? v[k] : v[k + held], kept = upper ? v[k + held] : v[k];
-        v[k] = kept + __shfl_xor_sync(whole_warp, given, distance);
+        v[k] = kept + __shfl_xor_sync(all_lanes, given, distance);
       }
     } else {
-      v[0] += __shfl_xor_sync(whole_warp, v[0], distance);
+      v[0] += __shfl_xor_sync(all_lanes, v[0], distance);
     }
   }
   return v[0];

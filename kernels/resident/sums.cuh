@@ -9,8 +9,6 @@
 
 namespace plasticity::cuda {
 
-constexpr unsigned whole_warp = 0xffffffffu;
-
 /// The sum of a thread's classes.
 template <int count>
 __device__ __forceinline__ float join_classes(const float (&s)[count]) {
@@ -35,12 +33,12 @@ __device__ __forceinline__ void store_warp_sums(const Place<shape>& at, const fl
     float pair[2];
 #pragma unroll
     for (int k = 0; k < 2; ++k)
-      pair[k] = (upper ? s[k + 2] : s[k]) + __shfl_xor_sync(whole_warp, upper ? s[k] : s[k + 2], 16);
-    const float sum = (odd ? pair[1] : pair[0]) + __shfl_xor_sync(whole_warp, odd ? pair[0] : pair[1], 8);
+      pair[k] = (upper ? s[k + 2] : s[k]) + __shfl_xor_sync(all_lanes, upper ? s[k] : s[k + 2], 16);
+    const float sum = (odd ? pair[1] : pair[0]) + __shfl_xor_sync(all_lanes, odd ? pair[0] : pair[1], 8);
     parts[at.warp * width + at.local + (upper ? 2 : 0) + (odd ? 1 : 0)] = sum;
   } else {
-    float sum = s[0] + __shfl_xor_sync(whole_warp, s[0], 16);
-    sum += __shfl_xor_sync(whole_warp, sum, 8);
+    float sum = s[0] + __shfl_xor_sync(all_lanes, s[0], 16);
+    sum += __shfl_xor_sync(all_lanes, sum, 8);
     if (lane < row_lanes) parts[at.warp * width + at.local] = sum;
   }
 }
@@ -75,15 +73,6 @@ __device__ __forceinline__ float join_warps(const float* parts, int width) {
     for (int warp = 0; warp < distance; ++warp) s[warp] += s[warp + distance];
   }
   return s[0];
-}
-
-/// The tree over the 32 classes of a warp. Each thread has the result.
-template <class Join>
-__device__ __forceinline__ float join_lanes(float sum, Join join) {
-#pragma unroll
-  for (int distance = 16; distance > 0; distance /= 2)
-    sum = join(sum, __shfl_xor_sync(whole_warp, sum, distance));
-  return sum;
 }
 
 /// A fold over all columns: 32 classes j mod 32, each in rising order by fold(sum, load(j)), then the tree by

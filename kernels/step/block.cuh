@@ -77,6 +77,17 @@ struct Max {
   __device__ float operator()(float a, float b) const { return b > a ? b : a; }
 };
 
+constexpr unsigned all_lanes = 0xffffffffu;
+
+/// The tree over the 32 classes of a warp, one per lane: for d in 16, 8, 4, 2, 1: s[c] = join(s[c], s[c +
+/// d]). Each thread has the result.
+template <class Join>
+__device__ __forceinline__ float join_lanes(float sum, Join join) {
+#pragma unroll
+  for (int d = 16; d > 0; d /= 2) sum = join(sum, __shfl_xor_sync(all_lanes, sum, d));
+  return sum;
+}
+
 /// Loads V neighbouring elements of memory that this kernel may write.
 template <int V, class T>
 __device__ __forceinline__ void load_columns(const T* p, float (&v)[V]) {

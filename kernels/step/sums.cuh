@@ -14,7 +14,6 @@
 
 namespace plasticity::cuda {
 
-constexpr unsigned all_lanes = 0xffffffffu;
 constexpr int classes = 32;
 
 /// The classes of rows that a thread has: group, group + groups, …
@@ -70,9 +69,7 @@ __device__ __forceinline__ float fold_columns(std::int64_t count, float start, A
   float sum = start;
 #pragma unroll unrolled
   for (int j = lane_id(); j < count; j += 32) sum = add(sum, j);
-#pragma unroll
-  for (int d = 16; d > 0; d /= 2) sum = join(sum, __shfl_xor_sync(all_lanes, sum, d));
-  return sum;
+  return join_lanes(sum, join);
 }
 
 /// Σ_j a_j b_j over the columns of a batch element, in the order of fold_columns(). The products of 16
@@ -96,9 +93,7 @@ __device__ __forceinline__ float fold_products(std::int64_t count, const float* 
       sum = j + 32 * c < columns ? next : sum;
     }
   }
-#pragma unroll
-  for (int d = 16; d > 0; d /= 2) sum += __shfl_xor_sync(all_lanes, sum, d);
-  return sum;
+  return join_lanes(sum, Add{});
 }
 
 /// The binary tree over V neighbouring columns.

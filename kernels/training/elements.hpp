@@ -39,6 +39,44 @@ PLASTICITY_HOST_DEVICE inline float squared_gradient(double scale, float y, floa
   return static_cast<float>(2 * scale * (static_cast<double>(y) - static_cast<double>(target)));
 }
 
+/// The sums over the rows with a label.
+struct CrossEntropySums {
+  double loss;
+  std::int64_t count;
+
+  PLASTICITY_HOST_DEVICE void operator+=(const CrossEntropySums& other) {
+    loss += other.loss;
+    count += other.count;
+  }
+};
+
+/// A row of logits: the largest, and the sum of e^(logit - largest).
+struct SoftmaxRow {
+  float largest;
+  double sum;
+};
+
+PLASTICITY_HOST_DEVICE inline double exp_below(float logit, float largest) {
+  return std::exp(static_cast<double>(logit) - static_cast<double>(largest));
+}
+
+/// -log softmax of a logit.
+PLASTICITY_HOST_DEVICE inline double entropy_of(const SoftmaxRow& row, float logit) {
+  return std::log(row.sum) - (static_cast<double>(logit) - static_cast<double>(row.largest));
+}
+
+/// The gradient of a logit.
+PLASTICITY_HOST_DEVICE inline float entropy_gradient(const SoftmaxRow& row, float logit, bool is_label,
+                                                     double divisor) {
+  const double probability = exp_below(logit, row.largest) / row.sum;
+  return static_cast<float>((probability - (is_label ? 1 : 0)) / divisor);
+}
+
+/// The divisor of the sum of cross-entropies. `count`: rows with a label.
+PLASTICITY_HOST_DEVICE inline double divisor_of(const CrossEntropyArgs& args, std::int64_t count) {
+  return args.divisor >= 0 ? args.divisor : static_cast<double>(count);
+}
+
 /// The factor of the gradients if their norm exceeds max_norm.
 PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double max_norm) {
   return static_cast<float>(max_norm / norm);

@@ -1,4 +1,4 @@
-// The launches of the loss, of gradient clipping and of the optimizers.
+// The launches of the losses, of gradient clipping and of the optimizers.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -15,10 +15,14 @@ constexpr int max_summing_blocks = 512;
 
 /// Bytes of scratch per call.
 constexpr std::size_t squared_error_bytes = max_summing_blocks * sizeof(SquaredSums);
+constexpr std::size_t cross_entropy_bytes = max_summing_blocks * sizeof(CrossEntropySums);
 constexpr std::size_t clip_bytes = max_summing_blocks * sizeof(double);
 
 /// Two launches. `partial`: squared_error_bytes.
 void launch_squared_error(const SquaredErrorArgs& args, SquaredSums* partial, cudaStream_t stream);
+
+/// Two launches. `partial`: cross_entropy_bytes.
+void launch_cross_entropy(const CrossEntropyArgs& args, CrossEntropySums* partial, cudaStream_t stream);
 
 /// The tensors of one launch, split into chunks. Chunk c belongs to the last tensor with first_chunk <= c. No
 /// tensor is empty.

@@ -61,6 +61,7 @@ void losses(void);
 void current(void);
 void optimizers(void);
 void names_and_batches(void);
+void double_precision(void);
 void labels(void);
 void stacks(void);
 void struct_sizes(void);

@@ -38,6 +38,7 @@ int main(int count, char** arguments) {
                {"current", current},
                {"optimizers", optimizers},
                {"names_and_batches", names_and_batches},
+               {"double_precision", double_precision},
                {"labels", labels},
                {"stacks", stacks},
                {"struct_sizes", struct_sizes},

@@ -142,6 +142,11 @@ void names_and_batches(void) {
   OK(plasticity_network_batch(critic, &batch));
   OK(plasticity_network_infer(critic, 1, in, 3));
   CHECK(batch == 2 && memcmp(a, u, sizeof a) == 0 && near(y[3], tanh(4)));
+  OK(plasticity_network_reset_batch(critic, 2));
+  OK(plasticity_network_forward(critic, 1, in, 3));
+  const plasticity_argument back[] = {{"dy", &u_}, {"dinputs.u", &a_}};
+  OK(plasticity_network_backward(critic, back, 2));
+  CHECK(near(a[3], 4 * (1 - tanh(4) * tanh(4))));
   FAILS(plasticity_network_infer(critic, 1, of_one, 1), PLASTICITY_INVALID_ARGUMENT, "inputs.u.shape");
   OK(plasticity_network_state(critic, "y", &state));
   CHECK(state.shape[0] == 2 && ((float*)state.data)[3] == y[3]);
@@ -161,6 +166,78 @@ void names_and_batches(void) {
   plasticity_network_destroy(actor);
   plasticity_network_destroy(critic);
   plasticity_network_destroy(other);
+}
+
+/* A network of precision f64 takes and returns float64 tensors. Its gradient matches central differences to
+ * an accuracy that float does not have. */
+void double_precision(void) {
+  plasticity_spec spec;
+  plasticity_network_options options;
+  plasticity_spec_init(&spec);
+  plasticity_network_options_init(&options);
+  spec.neurons = 2;
+  options.threads = 1;
+  options.precision = PLASTICITY_F64;
+  plasticity_network* network = NULL;
+  OK(plasticity_network_create(&spec, &options, &network));
+  enum { STEPS = 3 };
+  double u[STEPS * 2] = {.1, .2, -.3, .4, .5, -.6}, y[STEPS * 2], dy[STEPS * 2], du[STEPS * 2];
+  int64_t shape[] = {STEPS, 1, 2};
+  const plasticity_tensor u_ = doubles(u, 3, shape), y_ = doubles(y, 3, shape), dy_ = doubles(dy, 3, shape),
+                          du_ = doubles(du, 3, shape);
+  const plasticity_argument in[] = {{"inputs.u", &u_}, {"y", &y_}},
+                            back[] = {{"dy", &dy_}, {"dinputs.u", &du_}};
+  plasticity_tensor w, state;
+  OK(plasticity_network_parameter(network, "w", &w));
+  CHECK(w.dtype.code == PLASTICITY_FLOAT && w.dtype.bits == 64);
+  for (int k = 0; k < 4; ++k) ((double*)w.data)[k] = .3 + .2 * k;
+  OK(plasticity_network_forward(network, STEPS, in, 2));
+  for (int k = 0; k < STEPS * 2; ++k) dy[k] = k - 1.5;
+  OK(plasticity_network_backward(network, back, 2));
+  double loss[2] = {0, 0};
+  const double h = 1e-5;
+  for (int side = 0; side < 2; ++side) {
+    u[1] += side == 0 ? h : -2 * h;
+    OK(plasticity_network_reset(network));
+    OK(plasticity_network_infer(network, STEPS, in, 2));
+    for (int k = 0; k < STEPS * 2; ++k) loss[side] += dy[k] * y[k];
+  }
+  CHECK(fabs((loss[0] - loss[1]) / (2 * h) - du[1]) < 1e-9 && fabs(du[1]) > .1);
+  OK(plasticity_network_state(network, "y", &state));
+  CHECK(state.dtype.bits == 64 && ((double*)state.data)[1] == y[STEPS * 2 - 1]);
+  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  size_t count = 0;
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  CHECK(count == 3 && parameters[0].gradient.dtype.bits == 64 &&
+        ((double*)parameters[0].gradient.data)[0] != 0);
+
+  plasticity_file* file = NULL;
+  plasticity_tensor stored;
+  OK(plasticity_file_create(&file));
+  OK(plasticity_network_save(network, file));
+  OK(plasticity_file_tensor(file, "param.w", &stored));
+  CHECK(stored.dtype.bits == 64 && ((double*)stored.data)[1] == .5);
+  OK(plasticity_network_load(network, file));
+  plasticity_file_destroy(file);
+
+  float single[STEPS * 2];
+  const plasticity_tensor single_ = floats(single, 3, shape);
+  const plasticity_argument wrong[] = {{"inputs.u", &single_}};
+  FAILS(plasticity_network_infer(network, STEPS, wrong, 1), PLASTICITY_INVALID_ARGUMENT,
+        "inputs.u.dtype: expected float64, got float32");
+  plasticity_trainer_options training;
+  plasticity_trainer_options_init(&training);
+  plasticity_trainer* trainer = NULL;
+  FAILS(plasticity_trainer_create(network, &training, &trainer), PLASTICITY_UNSUPPORTED,
+        "network: expected a network of precision f32 or bf16, got f64");
+  plasticity_adam_options adam_options;
+  plasticity_adam_options_init(&adam_options);
+  plasticity_adam* adam = NULL;
+  OK(plasticity_adam_create(&adam_options, &adam));
+  FAILS(plasticity_adam_step(adam, parameters, count), PLASTICITY_INVALID_ARGUMENT,
+        "expected float32, got float64");
+  plasticity_adam_destroy(adam);
+  plasticity_network_destroy(network);
 }
 
 /* The cross-entropy of the current of a saturated softmax, with a trainer and without one. */

@@ -2,6 +2,12 @@
 // NaN and lie between guard bytes.
 #include <gtest/gtest.h>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
+
+#include "plasticity/plasticity.hpp"
 #include "problems/answers.hpp"
 #include "problems/plan_runner.hpp"
 
@@ -85,6 +91,84 @@ TEST(CpuPlan, EmptySizesDoNotChangeTheState) {
     for (const double value : none.gradients.at("param.w")) EXPECT_EQ(value, 0);
   }
 }
+
+#if __has_include(<sys/mman.h>)
+
+/// A copy of `values` that is followed by a page without access: a read beyond it is a fault.
+template <class Real>
+class AtTheEnd {
+ public:
+  explicit AtTheEnd(const std::vector<Real>& values) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t size = values.size() * sizeof(Real), used = (size + page - 1) / page * page;
+    bytes_ = used + page;
+    memory_ = static_cast<std::byte*>(
+        mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED || mprotect(memory_ + used, page, PROT_NONE) != 0) throw std::bad_alloc();
+    data_ = reinterpret_cast<Real*>(memory_ + used - size);
+    std::copy(values.begin(), values.end(), data_);
+  }
+  ~AtTheEnd() { munmap(memory_, bytes_); }
+  AtTheEnd(const AtTheEnd&) = delete;
+  AtTheEnd& operator=(const AtTheEnd&) = delete;
+  const Real* data() const { return data_; }
+
+ private:
+  std::byte* memory_;
+  std::size_t bytes_;
+  Real* data_;
+};
+
+template <class Real>
+void expect_steps_read_no_further(const Spec& spec) {
+  constexpr std::int64_t T = 3;
+  const TestCase problem = make_test_case(spec, T, 1, 7);
+  Buffers<Real> buffers(problem);
+  const PlanOptions options{.steps = T,
+                            .device = Device::cpu(1),
+                            .precision = std::is_same_v<Real, double> ? Precision::f64 : Precision::f32};
+  const Plan plan(spec, options);
+  const DeviceMemory scratch(options.device, plan.scratch_bytes()),
+      step_state(options.device, plan.step_state_bytes());
+  plan.forward({}, buffers.forward, {}, scratch.as<Scratch>());
+  const AtTheEnd<Real> w(buffers.inputs.at("param.w")), alpha(buffers.inputs.at("param.alpha"));
+  plan.load({}, buffers.forward.initial_state, step_state.as<StepState>());
+  std::vector<Real> y;
+  for (std::int64_t t = 0; t < T; ++t) {
+    std::vector<Real> now(static_cast<std::size_t>(spec.neurons));
+    StepArgs<Real> args;
+    args.parameters = buffers.forward.parameters;
+    args.parameters.w = w.data();
+    args.parameters.alpha = alpha.data();
+    for (const auto& member : Inputs<const Real>::members()) {
+      if (const Real* all = buffers.forward.inputs.*member.pointer)
+        args.inputs.*member.pointer = all + t * input_shape(spec, 1, 1, member.name)->elements();
+    }
+    args.y = now.data();
+    plan.step({}, args, step_state.as<StepState>(), scratch.as<Scratch>());
+    y.insert(y.end(), now.begin(), now.end());
+  }
+  EXPECT_EQ(y, buffers.outputs.at("y")) << problem.name();
+}
+
+// A step reads w and alpha in place, whole vectors at a time.
+TEST(CpuPlan, AStepReadsNothingBeyondItsMatrices) {
+  for (const Granularity alpha : {Granularity::connection, Granularity::post}) {
+    for (const std::int64_t neurons : {1, 3, 8, 15, 16, 17, 31, 33, 100, 500}) {
+      Spec spec{.alpha = alpha, .neurons = neurons};
+      expect_steps_read_no_further<float>(spec);
+      expect_steps_read_no_further<double>(spec);
+      spec.cell = Cell::feedforward;
+      for (const std::int64_t inputs : {1, 2, 7}) {
+        spec.inputs = inputs;
+        expect_steps_read_no_further<float>(spec);
+        expect_steps_read_no_further<double>(spec);
+      }
+    }
+  }
+}
+
+#endif
 
 }  // namespace
 }  // namespace plasticity::testing

@@ -10,7 +10,7 @@ class CudaCheckpoints : public CudaTest {};
 
 TEST_F(CudaCheckpoints, AnyIntervalGivesTheSameBits) {
   std::mt19937_64 random(120);
-  for (int trial = 0; trial < 24; ++trial) {
+  for (int trial = 0; trial < trials(24); ++trial) {
     const std::int64_t steps = trial % 3 == 0 ? 17 : 6;
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
     const TestCase problem = make_test_case(spec, steps, 3, random(), random_masks(random));
@@ -60,7 +60,7 @@ TEST_F(CudaCheckpoints, BudgetChoosesSmallestIntervalThatFits) {
 // A bfloat16 tape of checkpoints is as close as one of every step, if no entry is near its clip.
 TEST_F(CudaCheckpoints, BfloatReplayStaysClose) {
   std::mt19937_64 random(121);
-  for (int trial = 0; trial < 24; ++trial) {
+  for (int trial = 0; trial < trials(24); ++trial) {
     Spec spec = random_spec(random, trial % 2 == 0 ? 16 : 11, 6);
     constexpr Rule rules[] = {Rule::decay, Rule::oja, Rule::additive};
     spec.rule = rules[trial % 3];

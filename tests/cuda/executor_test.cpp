@@ -16,10 +16,10 @@ namespace {
 // The same bits for any order of threads and blocks, and no race if the program is built with
 // ThreadSanitizer.
 void expect_any_schedule_gives_the_same(Execution execution, std::uint64_t seed, std::int64_t neurons,
-                                        int trials) {
+                                        int count) {
   std::mt19937_64 random(seed);
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
-    for (int trial = 0; trial < trials; ++trial) {
+    for (int trial = 0; trial < trials(count); ++trial) {
       Spec spec = random_spec(random, neurons, 5);
       if (cell == Cell::lstm) spec.activation = Activation::tanh;
       if (cell != Cell::lstm) spec.modulator_source = ModulatorSource::hidden;
@@ -122,7 +122,7 @@ TEST(CudaUnderTheExecutor, GraphWithoutMemoryThrows) {
 TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
   std::mt19937_64 random(84);
   for (const Execution execution : {Execution::cta, Execution::cluster, Execution::grid}) {
-    for (int trial = 0; trial < 3; ++trial) {
+    for (int trial = 0; trial < trials(3); ++trial) {
       Spec spec = random_spec(random, 3, 2);
       if (trial == 0) {  // one with softmax
         spec.cell = Cell::rnn;
@@ -152,7 +152,7 @@ TEST(CudaUnderTheExecutor, WavesGiveTheSameBits) {
 TEST(CudaUnderTheExecutor, TwoElementsPerBlockGiveTheSameBits) {
   std::mt19937_64 random(86);
   int shared = 0;
-  for (int trial = 0; trial < 12; ++trial) {
+  for (int trial = 0; trial < trials(12); ++trial) {
     Spec spec = random_spec(random, 36, 5);
     if (trial % 4 != 0) spec.eligibility = Eligibility::none;
     const TestCase problem =
@@ -175,7 +175,7 @@ TEST(CudaUnderTheExecutor, TwoElementsPerBlockGiveTheSameBits) {
     EXPECT_EQ(cuda::elements_per_block(params, true, 132), 1);
     shared += cuda::elements_per_block(params, true, 1) == 2;
   }
-  EXPECT_GT(shared, 6);
+  EXPECT_GT(shared, trials(12) / 2);
   simt::runtime::reset();
 }
 

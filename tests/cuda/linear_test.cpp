@@ -7,6 +7,13 @@
 #include "plasticity/optimizer.hpp"
 #include "problems/episode.hpp"
 
+#if defined(PLASTICITY_SIMT_TEST)
+#include <cstdlib>
+#include <functional>
+
+#include "simt/runtime.hpp"
+#endif
+
 namespace plasticity::testing {
 namespace {
 
@@ -105,6 +112,70 @@ TEST_F(CudaLinear, ACopyHasItsOwnMemory) {
     EXPECT_NE(again, y);
   });
 }
+
+#if defined(PLASTICITY_SIMT_TEST)
+
+/// Returns the number of copies of a call.
+std::uint64_t copies_of(const std::function<void()>& call) {
+  const std::uint64_t before = simt::runtime::calls().copies;
+  call();
+  return simt::runtime::calls().copies - before;
+}
+
+// x there and y back; W and b too if they may have changed.
+TEST_F(CudaLinear, UploadsParametersAfterChangesOnly) {
+  on_device([] {
+    Linear layer(3, 2, 5, "linear", Device::cuda());
+    const std::vector<float> x = noise(6, 1), dy = noise(4, 2);
+    std::vector<float> y(4), dx(6);
+    const auto forward = [&] { return copies_of([&] { layer.forward(x, y); }); };
+    EXPECT_EQ(forward(), 4u);
+    EXPECT_EQ(forward(), 2u);
+    // There: x, dy and the gradients. Back: the gradients and dx. cuBLAS needs none.
+    const std::uint64_t backward = copies_of([&] { layer.backward(x, dy, dx); });
+    EXPECT_EQ(copies_of([&] { layer.backward(x, dy, dx); }), backward);
+    EXPECT_EQ(forward(), 2u);
+    const std::vector<ParameterView> views = layer.parameters();
+    EXPECT_EQ(forward(), 4u);
+    EXPECT_EQ(forward(), 2u);
+    Adam adam;
+    const std::vector<float> before = y;
+    adam.step(views);
+    EXPECT_EQ(forward(), 4u);
+    EXPECT_NE(y, before);
+    io::TensorFile file;
+    layer.save(file);
+    EXPECT_EQ(forward(), 2u);
+    layer.load(file);
+    EXPECT_EQ(forward(), 4u);
+    Linear other(3, 2, 6, "linear", Device::cuda());
+    other.forward(x, y);
+    layer = other;
+    std::vector<float> want = y;
+    layer.forward(x, y);
+    EXPECT_EQ(y, want);
+  });
+}
+
+// A write that the layer cannot see is found if the checks are on.
+TEST_F(CudaLinear, ChecksFindAHiddenWrite) {
+  ::setenv("PLASTICITY_CHECKS", "on", 1);
+  on_device([] {
+    Linear layer(3, 2, 5, "linear", Device::cuda());
+    const std::vector<float> x = noise(6, 1);
+    std::vector<float> y(4);
+    const std::vector<ParameterView> views = layer.parameters();
+    layer.forward(x, y);
+    views[0].value[0] += 1;
+    expect_error([&] { layer.forward(x, y); }, ErrorCode::invalid_argument,
+                 "linear: expected the parameters on the device (call parameters() again");
+    layer.parameters();
+    layer.forward(x, y);
+  });
+  ::unsetenv("PLASTICITY_CHECKS");
+}
+
+#endif
 
 TEST_F(CudaLinear, WrongCallsAreNamed) {
   on_device([] {

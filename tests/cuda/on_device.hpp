@@ -26,6 +26,16 @@ class CudaTest : public ::testing::Test {
   }
 };
 
+/// The number of trials of a test with random cases: a third of `count` under a sanitizer, which makes each
+/// of them ten times slower.
+constexpr int trials(int count) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return (count + 2) / 3;
+#else
+  return count;
+#endif
+}
+
 /// All kinds of kernels, automatic excepted.
 inline constexpr std::array all_executions{Execution::step, Execution::graph, Execution::cta,
                                            Execution::cluster, Execution::grid};

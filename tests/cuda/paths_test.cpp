@@ -59,7 +59,7 @@ TEST_P(CudaPaths, WholeMatrix) {
 
 TEST_P(CudaPaths, Softmax) {
   std::mt19937_64 random(seed(142));
-  for (int trial = 0; trial < 12; ++trial) {
+  for (int trial = 0; trial < trials(12); ++trial) {
     Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 35, 6);
     if (spec.cell == Cell::lstm) spec.cell = Cell::rnn, spec.modulator_source = ModulatorSource::hidden;
     spec.activation = Activation::softmax;
@@ -80,7 +80,7 @@ TEST_P(CudaPaths, TheCurrentAndItsGradient) {
 
 TEST_P(CudaPaths, BfloatTapeStaysClose) {
   std::mt19937_64 random(seed(143));
-  for (int trial = 0; trial < 20; ++trial) {
+  for (int trial = 0; trial < trials(20); ++trial) {
     Spec spec = random_spec(random, trial % 2 == 0 ? 16 : 11, 6);
     if (spec.rule == Rule::soft_clip) spec.rule = Rule::hard_clip;  // see values_test.cpp
     DeviceOptions rounded = options();
@@ -110,7 +110,7 @@ TEST_P(CudaPaths, EmptySizes) {
 
 TEST_P(CudaPaths, SameBitsForAnyInterval) {
   std::mt19937_64 random(seed(146));
-  for (int trial = 0; trial < 8; ++trial) {
+  for (int trial = 0; trial < trials(8); ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, 4);
     const TestCase problem = make_test_case(spec, 7, 3, random(), random_masks(random));
     const Answers<float> stored = run(problem, options(1));
@@ -245,7 +245,7 @@ void expect_bits_of_step(const TestCase& problem, DeviceOptions options, double 
 
 TEST_F(CudaExecutions, HaveTheSameBits) {
   std::mt19937_64 random(152);
-  for (int trial = 0; trial < 9; ++trial) {
+  for (int trial = 0; trial < trials(9); ++trial) {
     Spec spec = random_spec(random, trial % 3 == 0 ? 36 : trial % 3 == 1 ? 35 : 9, 5);
     // In blocks of 8 columns an LSTM has other bits, and the planner avoids them.
     if (spec.cell == Cell::lstm) spec.neurons = 36;

@@ -12,7 +12,7 @@ class CudaSameBits : public CudaTest {};
 std::vector<TestCase> problems(std::uint64_t seed, int count, MaskChoice* fixed = nullptr) {
   std::mt19937_64 random(seed);
   std::vector<TestCase> list;
-  for (int trial = 0; trial < count; ++trial) {
+  for (int trial = 0; trial < trials(count); ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 36 : 35, 5);
     const MaskChoice masks = random_masks(random);
     list.push_back(make_test_case(spec, 5, 4, random(), fixed == nullptr ? masks : *fixed));

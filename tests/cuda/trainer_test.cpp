@@ -239,16 +239,25 @@ TEST_F(CudaTrainer, OneCopyOneGraphOneCopy) {
   on_device([&] {
     Pupil pupil(fanned_out, Device::cuda(), .1);
     for (int warm = 0; warm < 2; ++warm) pupil.learn(first), pupil.learn(second), pupil.learn(longer);
-    for (const Episode* episode : {&first, &second, &longer, &first}) {
+    const auto expect_one_graph = [](const auto& step) {
       const simt::runtime::Calls before = simt::runtime::calls();
-      pupil.learn(*episode);
+      step();
       const simt::runtime::Calls after = simt::runtime::calls();
       EXPECT_EQ(after.launches, before.launches);
       EXPECT_EQ(after.graph_launches - before.graph_launches, 1u);
       EXPECT_EQ(after.copies - before.copies, 2u);
       EXPECT_EQ(after.synchronisations - before.synchronisations, 1u);
       EXPECT_EQ(after.acquisitions, before.acquisitions);
-    }
+    };
+    for (const Episode* episode : {&first, &second, &longer, &first})
+      expect_one_graph([&] { pupil.learn(*episode); });
+    const std::vector<std::int64_t> labels{2, -1, 0, 6, 1, 3}, others{1, 1, 4, -1, 5, 0};
+    const auto learn_labels = [&](const std::vector<std::int64_t>& list) {
+      pupil.trainer.step_labels(second.sequence(), list);
+    };
+    for (int warm = 0; warm < 2; ++warm) learn_labels(labels);
+    for (const auto* list : {&labels, &others}) expect_one_graph([&] { learn_labels(*list); });
+    expect_one_graph([&] { pupil.learn(second); });  // its graph is another one
   });
 }
 
@@ -263,7 +272,7 @@ TEST_F(CudaTrainer, OutOfMemoryLeavesItUsable) {
   });
   const auto before = simt::runtime::live();  // the cuBLAS handle of the device, which is kept
   std::uint64_t k = 0;
-  for (bool refused = true; refused; ++k) {
+  for (bool refused = true; refused; k += 12 / trials(12)) {
     on_device([&] {
       Pupil pupil(fanned_out, Device::cuda(), .1);
       simt::runtime::fail_acquisition(k);

@@ -2,6 +2,7 @@
 // built with ThreadSanitizer), offsets beyond 2^31.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 
 #include "plasticity/device_memory.hpp"
@@ -31,7 +32,7 @@ std::vector<float> iteration() {
     copy(device, {}, memory.back().data(), values.data(), memory.back().bytes());
     return static_cast<float*>(memory.back().data());
   };
-  const DeviceMemory scratch(device, training_scratch_bytes(device)), results(device, 2 * sizeof(double)),
+  const DeviceMemory scratch(device, training_scratch_bytes(device)), results(device, 3 * sizeof(double)),
       scales(device, sizeof(AdamScales));
   const AdamScales first = adam_scales({}, 1);
   copy(device, {}, scales.data(), &first, sizeof first);
@@ -47,6 +48,18 @@ std::vector<float> iteration() {
                  .dy = tensors[0].gradient,
                  .loss = loss},
                 scratch.as<Scratch>());
+  std::vector<std::int64_t> labels(50);
+  for (std::size_t row = 0; row < labels.size(); ++row) labels[row] = static_cast<std::int64_t>(row % 31) - 1;
+  const DeviceMemory labels_there(device, labels.size() * sizeof(std::int64_t));
+  copy(device, {}, labels_there.data(), labels.data(), labels_there.bytes());
+  softmax_cross_entropy(device, {},
+                        {.rows = 50,
+                         .classes = 30,
+                         .logits = tensors[0].value,
+                         .labels = static_cast<const std::int64_t*>(labels_there.data()),
+                         .dlogits = tensors[0].first,
+                         .loss = loss + 2},
+                        scratch.as<Scratch>());
   clip_gradients(device, {}, tensors, .01, loss + 1, scratch.as<Scratch>());
   adam_step(device, {}, tensors, {}, static_cast<const AdamScales*>(scales.data()));
   synchronize(device, {});
@@ -56,7 +69,7 @@ std::vector<float> iteration() {
     copy(device, {}, values.data(), piece.data(), piece.bytes());
     all.insert(all.end(), values.begin(), values.end());
   }
-  double scalars[2];
+  double scalars[3];
   copy(device, {}, scalars, loss, sizeof scalars);
   for (const double scalar : scalars) all.push_back(static_cast<float>(scalar));
   return all;
@@ -65,7 +78,8 @@ std::vector<float> iteration() {
 TEST(TrainingUnderTheExecutor, AnyScheduleGivesTheSameBits) {
   std::vector<float> want;
   simt::run([&] { want = iteration(); });
-  EXPECT_GT(want.back(), .01f);  // it was clipped
+  EXPECT_GT(want.end()[-2], .01f);  // it was clipped
+  EXPECT_GT(want.back(), 1.0f);     // the cross-entropy of random logits of 30 classes
   const simt::Outcome outcome = simt::try_schedules(4, [&] { return iteration() == want; });
   EXPECT_EQ(outcome.failures, 0) << outcome.first_failure;
 }
@@ -92,6 +106,33 @@ TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfALoss) {
   EXPECT_EQ(loss, 4);
   EXPECT_EQ(dy[at(last)], 4);
   EXPECT_EQ(dy[at(last - 300)], 0);
+}
+
+TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfACrossEntropy) {
+  constexpr std::int64_t classes = 4096, last = (std::int64_t{1} << 31) / classes, rows = last + 1;
+  simt::SparseArray<float> logits(at(rows * classes)), dlogits(at(rows * classes));
+  simt::SparseArray<std::int64_t> labels(at(rows));
+  logits[at(last * classes + 3)] = 100;
+  labels[at(last)] = 2;
+  double loss = 0;
+  std::vector<CrossEntropySums> partial(cuda::max_summing_blocks);
+  const simt::KeepConfig keep;
+  simt::run([&] {
+    simt::config().only_block = [](auto block) { return block.x == 0; };  // the last row is its
+    cuda::launch_cross_entropy({.rows = rows,
+                                .classes = classes,
+                                .logits = logits.data(),
+                                .labels = labels.data(),
+                                .dlogits = dlogits.data(),
+                                .loss = &loss},
+                               partial.data(), nullptr);
+    synchronize(Device::cuda(), {});
+  });
+  constexpr double count = 1025;  // rows of block 0: the last, and 1024 of equal logits
+  EXPECT_NEAR(loss, (1024 * std::log(4096.0) + 100) / count, 1e-9);
+  EXPECT_FLOAT_EQ(dlogits[at(last * classes + 3)], static_cast<float>(1 / count));
+  EXPECT_FLOAT_EQ(dlogits[at(last * classes + 2)], static_cast<float>(-1 / count));
+  EXPECT_NEAR(dlogits[at(last * classes + 1)], 0, 1e-20);
 }
 
 TEST(TrainingUnderTheExecutor, OffsetsBeyondTwoToTheThirtyOneOfAdam) {

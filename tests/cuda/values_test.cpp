@@ -62,7 +62,7 @@ TEST_F(CudaValues, OddSizes) {
   for (const std::int64_t neurons : {1, 2, 3, 8, 16, 31, 33, 40, 65, 130, 151}) {
     for (const std::int64_t batch : {1, 3, 17}) {
       for (const std::int64_t steps : {1, 2, 7}) {
-        if (neurons * neurons * batch * steps > 100000 && random() % 4 != 0)
+        if (neurons * neurons * batch * steps > trials(100000) && random() % 4 != 0)
           continue;  // a share of the slow ones
         const Spec spec = random_spec(random, neurons, random() % 2 == 0 ? 7 : 34);
         expect_near(make_test_case(spec, steps, batch, random(), random_masks(random)), 2e-5);
@@ -73,7 +73,7 @@ TEST_F(CudaValues, OddSizes) {
 
 TEST_F(CudaValues, WholeMatrix) {
   std::mt19937_64 random(61);
-  for (int trial = 0; trial < 150; ++trial) {
+  for (int trial = 0; trial < trials(150); ++trial) {
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 7, trial % 3 == 0 ? 9 : 4);
     expect_near(make_test_case(spec, 5, 3, random(), random_masks(random)), 2e-5);
   }
@@ -84,7 +84,7 @@ TEST_F(CudaValues, WholeMatrix) {
 // kernels/rules/rounded_clip.hpp).
 TEST_F(CudaValues, BfloatTapeStaysClose) {
   std::mt19937_64 random(62);
-  for (int trial = 0; trial < 60; ++trial) {
+  for (int trial = 0; trial < trials(60); ++trial) {
     Spec spec = random_spec(random, trial % 2 == 0 ? 16 : 11, 6);
     if (spec.rule == Rule::soft_clip) spec.rule = Rule::hard_clip;
     const TestCase problem = make_test_case(spec, 7, 3, random(), random_masks(random));
@@ -117,7 +117,7 @@ TEST_F(CudaValues, ClippedUpdateOfExactlyMinusOne) {
 // Pointers that no 16-byte access may be made to.
 TEST_F(CudaValues, MisalignedTensors) {
   std::mt19937_64 random(63);
-  for (int trial = 0; trial < 24; ++trial) {
+  for (int trial = 0; trial < trials(24); ++trial) {
     const Spec spec = random_spec(random, 16, 8);
     const TestCase problem = make_test_case(spec, 3, 2, random(), random_masks(random));
     expect_near(problem, 2e-5, {.offset = static_cast<std::size_t>(4 + 4 * (trial % 3))});
@@ -126,7 +126,7 @@ TEST_F(CudaValues, MisalignedTensors) {
 
 TEST_F(CudaValues, SingleSteps) {
   std::mt19937_64 random(64);
-  for (int trial = 0; trial < 40; ++trial) {
+  for (int trial = 0; trial < trials(40); ++trial) {
     MaskChoice masks = random_masks(random);
     masks.length = false;
     const Spec spec = random_spec(random, trial % 2 == 0 ? 12 : 37, 5);
@@ -152,7 +152,7 @@ TEST_F(CudaValues, EmptySizes) {
 // Inputs beyond a sample's length are not read.
 TEST_F(CudaValues, PaddingMayBeNan) {
   std::mt19937_64 random(67);
-  for (std::size_t trial = 0; trial < 36; ++trial) {
+  for (int trial = 0; trial < trials(36); ++trial) {
     const TestCase clean = make_test_case(random_spec(random, 9, 4), 5, 3, random(), {.length = true});
     TestCase padded = clean;
     for (auto& [name, values] : padded.inputs) {
@@ -164,7 +164,8 @@ TEST_F(CudaValues, PaddingMayBeNan) {
       }
     }
     Buffers<float> want(clean), got(padded);
-    const DeviceOptions options{.execution = all_executions[trial % all_executions.size()]};
+    const DeviceOptions options{.execution =
+                                    all_executions[static_cast<std::size_t>(trial) % all_executions.size()]};
     on_device([&] {
       run_cuda(clean, want, options);
       run_cuda(padded, got, options);
@@ -179,7 +180,7 @@ TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
   std::mt19937_64 random(68);
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-    for (int trial = 0; trial < 9; ++trial) {
+    for (int trial = 0; trial < trials(9); ++trial) {
       constexpr Execution executions[] = {Execution::step, Execution::cta, Execution::cluster};
       const DeviceOptions options{.execution = executions[trial / 3]};
       const Cell cell = static_cast<Cell>(trial % 3);
@@ -220,7 +221,7 @@ TEST_F(CudaValues, NanAndInfinityStayInTheirSample) {
 // Extreme values: no plasticity, no learning, the largest rate, saturating currents, denormal numbers.
 TEST_F(CudaValues, Corners) {
   std::mt19937_64 random(69);
-  for (int trial = 0; trial < 40; ++trial) {
+  for (int trial = 0; trial < trials(40); ++trial) {
     TestCase problem = make_test_case(random_spec(random, 8, 4), 4, 2, random(), random_masks(random));
     const auto fill = [&](const char* name, double value) {
       const auto found = problem.inputs.find(name);
@@ -248,11 +249,11 @@ TEST_F(CudaValues, Corners) {
   }
 }
 
-// A thousand steps of a network that is not chaotic: the error of a chaotic trajectory would have no bound.
+// Many steps of a network that is not chaotic: the error of a chaotic trajectory would have no bound.
 TEST_F(CudaValues, LongRuns) {
   for (const Rule rule : {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip}) {
     const Spec spec{.cell = Cell::rnn, .rule = rule, .neurons = 5};
-    expect_near(make_test_case(spec, 1000, 2, 170), 1e-4);
+    expect_near(make_test_case(spec, trials(1000), 2, 170), 1e-4);
   }
 }
 

@@ -65,6 +65,11 @@ TEST(MovedFrom, Linear) {
   std::vector<float> x(2), y(3);
   expect_moved_from("linear", [&] { layer.forward(x, y); });
   expect_moved_from("linear", [&] { layer.backward(x, y, {}); });
+  io::TensorFile file;
+  expect_moved_from("linear", [&] { layer.parameters(); });
+  expect_moved_from("linear", [&] { layer.save(file); });
+  other.save(file);
+  expect_moved_from("linear", [&] { layer.load(file); });
   layer = std::move(other);
   layer.forward(x, y);
 }
@@ -83,12 +88,14 @@ TEST(Linear, TooLargeIsAnErrorOfTheLibrary) {
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     EXPECT_STREQ(error.what(), "outputs: expected at most 281474 for 1000000000 inputs, got 1000000000");
   }
+#if !defined(__SANITIZE_ADDRESS__)  // whose operator new ends the program instead of throwing
   try {
     Linear(1'000'000'000, 200'000, 1);
     ADD_FAILURE() << "no error";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::out_of_memory);
   }
+#endif
 }
 
 TEST(Linear, NamesTheWrongArgument) {

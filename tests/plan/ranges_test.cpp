@@ -87,6 +87,12 @@ TEST(Ranges, ModuleRangesContainPlanRanges) {
                                       "plasticity::squared_error", "plasticity::Plan::backward",
                                       "plasticity::find_not_finite", "plasticity::clip_gradients",
                                       "plasticity::update_step"}));
+  const std::vector<std::int64_t> labels{1};
+  EXPECT_EQ(ranges([&] { trainer.step_labels({.steps = 1, .u = u}, labels); }),
+            (std::vector<std::string>{"plasticity::Trainer::step_labels", "plasticity::Plan::forward",
+                                      "plasticity::softmax_cross_entropy", "plasticity::Plan::backward",
+                                      "plasticity::find_not_finite", "plasticity::clip_gradients",
+                                      "plasticity::update_step"}));
 }
 
 TEST(Ranges, AnErrorClosesTheRange) {

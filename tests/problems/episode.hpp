@@ -23,10 +23,11 @@ inline std::vector<float> noise(std::size_t size, std::uint64_t seed) {
 inline std::vector<float> copied(std::span<const float> view) { return {view.begin(), view.end()}; }
 
 /// Returns the inputs and masks of a test case as views of its buffers.
-inline Sequence sequence_of(const TestCase& problem, const Buffers<float>& buffers) {
-  const auto input = [&](const char* name) -> std::span<const float> {
+template <class Real>
+BasicSequence<Real> sequence_of(const TestCase& problem, const Buffers<Real>& buffers) {
+  const auto input = [&](const char* name) -> std::span<const Real> {
     const auto found = buffers.inputs.find(name);
-    return found == buffers.inputs.end() ? std::span<const float>() : found->second;
+    return found == buffers.inputs.end() ? std::span<const Real>() : found->second;
   };
   return {.steps = problem.steps,
           .x = input("input.x"),

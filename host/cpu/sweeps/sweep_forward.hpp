@@ -13,11 +13,12 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
   const std::int64_t N = c.N, stride = padded<Real>(N);
   const V clip = splat<V>(c.clip);
   const auto constants = constants_of<form, V>(c);
-  constexpr bool tails = elements == 1;
+  constexpr bool tails = elements == 1;  // of several elements the matrices are padded
   const MatrixRows<Real> w_rows = c.w, alpha_rows = c.alpha;
   const SweepCopies<ForwardSweep<Real>, elements> at(sweeps);
   const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
+    constexpr bool masks = tail && tails;
     ColumnFactors<V> factors[elements][count];
     V s[elements][count];
     for (int b = 0; b < elements; ++b) {
@@ -33,9 +34,8 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
       }
       for (int k = 0; k < count; ++k) {
         const std::int64_t column = j + k * lanes<V>, ij = i * stride + column;
-        const V w = load<V>(tails ? row_of<tail>(w_rows, i, N) + column : w_rows.at + ij);
-        const V alpha = load<V>(tails ? row_of<tail>(alpha_rows, i, N) + column
-                                      : alpha_rows.at + i * alpha_rows.stride + column);
+        const V w = load_row<masks, V>(w_rows, i, column, c.P, N);
+        const V alpha = load_row<masks, V>(alpha_rows, i, column, c.P, N);
         V h[elements], e[elements]{};
         for (int b = 0; b < elements; ++b) {
           h[b] = load<V>(at[b].traces.hebb_in + ij);

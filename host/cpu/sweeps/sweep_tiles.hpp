@@ -48,11 +48,27 @@ PLASTICITY_INLINE inline void for_columns(std::int64_t N, Columns columns, Body 
   });
 }
 
-/// Row i of a caller's matrix, indexed by column.
-template <bool tail, class Real>
-inline const Real* row_of(const MatrixRows<Real>& rows, std::int64_t i, std::int64_t N) {
-  return tail ? rows.tail + i * rows.tail_stride - N / row_lanes<Real> * row_lanes<Real>
-              : rows.at + i * rows.stride;
+/// Mask of the lanes of a vector at column j that are columns, not padding.
+template <class Real>
+inline auto are_columns(std::int64_t j, std::int64_t N) {
+  using V = Vector<Real>;
+  V index{};
+  for (int lane = 0; lane < lanes<V>; ++lane) index[lane] = static_cast<Real>(lane);
+  const std::int64_t left = N - j;
+  return index < splat<V>(static_cast<Real>(left < 0 ? 0 : left < lanes<V> ? left : lanes<V>));
+}
+
+/// Columns `column` and following of row i. In the tail of a row the padding is zero.
+template <bool tail, class V, class Real>
+PLASTICITY_INLINE inline V load_row(const MatrixRows<Real>& rows, std::int64_t i, std::int64_t column,
+                                    std::int64_t P, std::int64_t N) {
+  if constexpr (tail) {
+    const std::int64_t whole = N / row_lanes<Real> * row_lanes<Real>;
+    const Real* const source = i + 1 < P ? rows.at + i * rows.stride + column : rows.last + column - whole;
+    return are_columns<Real>(column, N) ? load<V>(source) : V{};
+  } else {
+    return load<V>(rows.at + i * rows.stride + column);
+  }
 }
 
 /// The factors of an update in the columns of one vector.
@@ -143,16 +159,6 @@ struct SweepCopies {
   }
   const Sweep& operator[](int b) const { return sweep[b]; }
 };
-
-/// Mask of the lanes of a vector at column j that are columns, not padding.
-template <class Real>
-inline auto are_columns(std::int64_t j, std::int64_t N) {
-  using V = Vector<Real>;
-  V index{};
-  for (int lane = 0; lane < lanes<V>; ++lane) index[lane] = static_cast<Real>(lane);
-  const std::int64_t left = N - j;
-  return index < splat<V>(static_cast<Real>(left < 0 ? 0 : left < lanes<V> ? left : lanes<V>));
-}
 
 }  // namespace
 }  // namespace plasticity::cpu

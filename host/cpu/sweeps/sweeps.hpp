@@ -12,14 +12,14 @@
 // rows are not.
 namespace plasticity::cpu {
 
-/// The rows of a caller's matrix, or one row used for all. Whole blocks of row_lanes columns are read in
-/// place, the rest of a row from a padded copy.
+/// The rows of a matrix, or one row used for all. The last vector of a row may reach into the next row; the
+/// sweeps mask these columns. The last row has a copy of its end, because a vector there would reach out of
+/// the matrix.
 template <class Real>
 struct MatrixRows {
-  const Real* at;            // row 0
-  std::int64_t stride;       // from row to row; 0 if one row is used for all
-  const Real* tail;          // row 0 after its last whole block, padded with zeros
-  std::int64_t tail_stride;  // row_lanes, or 0
+  const Real* at;       // row 0
+  std::int64_t stride;  // from row to row; 0 if one row is used for all
+  const Real* last;     // the last row after its last whole block of row_lanes columns, padded
 };
 
 /// The arguments that all steps of a call share.
