@@ -66,6 +66,8 @@ def digest(rounds):
     >>> done = digest([{"one": one, "strong": two, "weak": one | {"all_reduce_ms": [0.2]}, "apart": one}])
     >>> done["strong_speedup"]["median"], done["weak_efficiency"]["median"], done["same_bits"]
     (2.0, 1.0, True)
+    >>> digest([{"one": one, "strong": two | {"hash": 8}, "weak": two, "apart": one}])["same_bits"]
+    False
     >>> digest([{"one": one, "weak": one | {"all_reduce_ms": [0.2]}, "apart": one}])["strong_speedup"]
     """
     times = {name: [statistics.median(each[name]["iteration_ms"]) for each in rounds] for name in rounds[0]}
