@@ -29,7 +29,7 @@ void draw_chart(const char* data_file, const char* picture) {
                                                    .x_label = data.at("x_label"),
                                                    .y_label = data.at("y_label"),
                                                    .log_x = true,
-                                                   .log_y = true}));
+                                                   .log_y = data.value("log_y", true)}));
 }
 
 }  // namespace

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+"""Predicts data-parallel training on 8 to 4,096 GPUs: bench/scaling/model.py --build build
+
+Nothing here was measured on more than one GPU. An iteration of T steps takes
+
+    T (forward + backward)   measured on one H200, or the planner's estimate for batches that were not measured
+    + rest                   upload of inputs and targets, loss, clipping, Adam, launches: bytes / rates + launches
+    + all-reduce             of all gradients in one message: the fastest of NCCL's rings and trees, by its own cost model
+    + messages               of the Trainer through the host: 48 bytes before and 8 bytes after every iteration, to every rank
+
+Prints tables in Markdown and writes out/scaling.png. --renew writes the planner's estimates again; that needs a build
+with the CUDA library, but no GPU.
+"""
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
+import programs
+from constants import ALGORITHMS, FIRST, LEFT_OUT, LL_BUS, TUNED, table, value
+from programs import ROOT
+from spread import digits
+
+STEPS = 50  # T of the measured times
+GPUS = (8, 64, 512, 4096)
+GLOBAL_BATCH = 4096  # samples of an iteration under strong scaling
+RESULTS = ROOT / "bench/results"
+ESTIMATES = RESULTS / "2026-11-27_gpu_h200_estimates.json"
+# cell, N, B, I: the shapes of the README's GPU table
+SHAPES = (("rnn", 200, 30, 0), ("rnn", 64, 64, 0), ("rnn", 1000, 1, 0), ("rnn", 1024, 16, 0), ("lstm", 200, 30, 40))
+MEETING, LOSS = 48, 8  # bytes of the Trainer's messages (host/network/ranks.cpp)
+KERNELS = 6  # outside forward and backward: zeros, loss, finite, norm, clip, Adam
+
+
+def parameters(cell, neurons, inputs):
+    """The number of trained elements: hard_clip, fan_out; the rnn has an alpha per connection, the lstm one per neuron.
+
+    >>> parameters("rnn", 64, 0), parameters("lstm", 200, 40)  # as bench/scaling counts them
+    (8385, 193601)
+    """
+    N, rate = neurons, 3 * neurons + 1
+    if cell == "lstm":
+        return 4 * N * inputs + 4 * N + N * N + 3 * N * N + N + rate
+    return 2 * N * N + rate + (N * inputs + N if inputs else 0)
+
+
+def all_reduce_us(size, gpus, slower=1.0):
+    """(us, algorithm) of a sum of `size` bytes over GPUs, by the cost model of NCCL without its corrections for sizes.
+
+    >>> all_reduce_us(1 << 20, 1)
+    (0.0, 'none')
+    >>> all_reduce_us(0, 8)[1], round(all_reduce_us(0, 8)[0], 1)  # 6.6 + 14 hops of 0.6
+    ('ring LL', 15.0)
+    >>> round(all_reduce_us(0, 4096)[0], 1)  # a tree: 6.8 + 2 (7 x 0.6 + 9 x 5)
+    105.2
+    >>> round(all_reduce_us(1 << 33, 8)[0] / 1e3)  # 8.6 GB at 371 GB/s, 7/4 times
+    41
+    """
+    if gpus == 1:
+        return 0.0, "none"
+    per_node = int(value("gpus_per_node"))
+    nodes, local = -(-gpus // per_node), min(gpus, per_node)
+    rate = value("nvlink", slower) if nodes == 1 else min(value("nvlink", slower), local * value("network", slower))
+    times = {}
+    for (algorithm, protocol), (base, near, far, share) in ALGORITHMS.items():
+        bus = share * rate
+        if protocol == "LL":
+            bus = min(bus, LL_BUS["node" if nodes == 1 else "network"] / slower)
+        if algorithm == "ring":
+            hops = 2 * (gpus - 1)
+            far_hops = 2 * nodes if nodes > 1 else 0
+            near_hops, moved = max(0, hops - far_hops), 2 * (gpus - 1) / gpus
+        else:
+            near_hops, far_hops, moved = 2 * (local - 1), 2 * math.ceil(math.log2(nodes)), 2
+        times[f"{algorithm} {protocol}"] = slower * (base + near_hops * near + far_hops * far) + moved * size / (1e3 * bus)
+    best = min(times, key=times.get)
+    return times[best], best
+
+
+def messages_us(gpus, slower=1.0):
+    """Two calls in which every rank sends a few bytes to every other one: one copy to the GPU, a message and a copy back
+    per rank. The time grows with the number of ranks.
+
+    >>> messages_us(1)
+    0.0
+    >>> round(messages_us(8)), round(messages_us(4096) / 1e3)
+    (78, 34)
+    """
+    if gpus == 1:
+        return 0.0
+    start = ALGORITHMS["ring", "LL"][0] * slower
+    peer = value("message", slower) + value("small_copy", slower)
+    return 2 * (value("small_copy", slower) + start + (gpus - 1) * peer)
+
+
+def collective_messages_us(gpus, slower=1.0):
+    """The same bytes by two sums of NCCL, each with a copy to the GPU and one back. The library does not do this.
+
+    >>> collective_messages_us(4096) < messages_us(4096) / 50
+    True
+    """
+    if gpus == 1:
+        return 0.0
+    return sum(2 * value("small_copy", slower) + all_reduce_us(size, gpus, slower)[0] for size in (MEETING * gpus, LOSS))
+
+
+def rest_us(cell, neurons, batch, inputs, steps, ranks, slower=1.0):
+    """An iteration without forward, backward and communication. On one GPU it is a CUDA graph, on ranks it is not.
+
+    >>> rest_us("rnn", 200, 30, 0, 50, False) < rest_us("rnn", 200, 30, 0, 50, True) < 300
+    True
+    """
+    rows = steps * batch
+    upload = 4 * rows * ((inputs or neurons) + neurons) / (1e3 * value("upload"))
+    loss = 12 * rows * neurons / (1e3 * value("memory")) * (2 if ranks else 1)
+    adam = 36 * parameters(cell, neurons, inputs) / (1e3 * value("memory"))  # with the norm and the clipping
+    launches = (KERNELS + 1) * value("launch") + 2 * value("small_copy", slower) if ranks else \
+        value("graph_launch") + KERNELS * value("graph_node")
+    return upload + loss + adam + launches
+
+
+def iteration_us(shape, batch, gpus, step_us, messages=messages_us, slower=1.0):
+    """The time of an iteration with `batch` samples per GPU."""
+    cell, neurons, _, inputs = shape
+    return STEPS * step_us + rest_us(cell, neurons, batch, inputs, STEPS, gpus > 1, slower) + messages(gpus, slower) + \
+        all_reduce_us(4 * parameters(cell, neurons, inputs), gpus, slower)[0]
+
+
+def weak_efficiency(shape, gpus, step_us, messages=messages_us, slower=1.0):
+    """The time on one GPU over that on `gpus` with as many samples each.
+
+    >>> weak_efficiency(SHAPES[0], 1, 15.1)
+    1.0
+    >>> 0 < weak_efficiency(SHAPES[0], 4096, 15.1, slower=2.0) < weak_efficiency(SHAPES[0], 4096, 15.1) < .05
+    True
+    """
+    batch = shape[2]
+    return iteration_us(shape, batch, 1, step_us, messages, slower) / iteration_us(shape, batch, gpus, step_us, messages, slower)
+
+
+def measured_step_us():
+    """shape -> us of a step, forward + backward, of the README's table."""
+    found = {}
+    for entry in json.loads((RESULTS / TUNED).read_text())["times"]:
+        if entry["precision"] == "f32" and entry["path"] == "automatic" and "hard_clip fan_out" in entry["name"]:
+            found[entry["name"].split()[0], entry["neurons"], entry["batch"]] = 1e3 * sum(
+                entry["result"][f"{way}_ms_per_step"] for way in ("forward", "backward"))
+    return {shape: found[shape[:3]] for shape in SHAPES}
+
+
+def name(shape):
+    """
+    >>> name(("rnn", 200, 30, 0))
+    'rnn, N 200, B 30'
+    """
+    return f"{shape[0]}, N {shape[1]}, B {shape[2]}"
+
+
+def strong_us(shape, estimates, messages=messages_us, slower=1.0):
+    """GPUs -> us of an iteration that shares GLOBAL_BATCH samples."""
+    steps = estimates["step_us"][f"{shape[0]} {shape[1]}"]
+    return {gpus: iteration_us(shape, GLOBAL_BATCH // gpus, gpus, steps[str(GLOBAL_BATCH // gpus)], messages, slower)
+            for gpus in (8 << k for k in range(10))}
+
+
+def renew(build):
+    """Writes the planner's estimates of a step on an H200 for the batches of strong scaling."""
+    batches = [1 << k for k in range(GLOBAL_BATCH.bit_length()) if 8 << k <= GLOBAL_BATCH]
+    keys = [(shape, batch) for shape in SHAPES for batch in batches]
+    lines = [f"--cell {cell} --rule hard_clip --rate fan_out --alpha {'post' if cell == 'lstm' else 'connection'} --neurons {neurons}"
+             f" --inputs {inputs} --batch {batch} --steps {STEPS} --estimate h200\n" for (cell, neurons, _, inputs), batch in keys]
+    done = subprocess.run([str(build / "plasticity"), "times", "-"], input="".join(lines), capture_output=True, text=True, check=False)
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    if len(reports) != len(keys) or any("error" in report for report in reports):
+        raise programs.Failed(programs.last_line(done.stderr) or str(reports[-1:]) + ": expected a build with the CUDA library")
+    step_us = {}
+    for (shape, batch), report in zip(keys, reports):
+        chosen = next(each for each in report["candidates"] if each["chosen"])
+        step_us.setdefault(f"{shape[0]} {shape[1]}", {})[str(batch)] = round(
+            chosen["forward_us_per_step"] + chosen["backward_us_per_step"], 3)
+    ESTIMATES.write_text(json.dumps({"kind": "the planner's estimates (plasticity times --estimate h200), not measured",
+                                     "steps": STEPS, "step_us": step_us}, indent=1) + "\n")
+
+
+def check_rows():
+    """Rows of whole iterations on one GPU, measured and by the model: case, forward + backward, measured rest, model's rest."""
+    done = {}
+    for entry in json.loads((RESULTS / FIRST).read_text())["operations"]:
+        if entry["contender"] == "plasticity" and "ms_per_step" in entry:
+            done.setdefault(entry["case"], {})[entry["operation"]] = 1e3 * entry["ms_per_step"]
+    rows = []
+    for case, us in done.items():
+        if "training" not in us:
+            continue
+        neurons, batch, steps = (int(word[1:]) for word in case.split("_")[-3:])
+        cell, inputs = case.split("_")[0], 40 if "hard_clip" in case else 0  # bench/cases.cpp
+        both = steps * (us["forward"] + us["backward"])
+        rest = rest_us(cell, neurons, batch, inputs, steps, False)
+        rows.append([case, digits(both), digits(steps * us["training"] - both), digits(rest),
+                     f"{(both + rest) / (steps * us['training']) - 1:+.1%}"])
+    return rows
+
+
+def percent(value):
+    """
+    >>> percent(0.934), percent(0.0123)
+    ('93', '1.2')
+    """
+    return f"{100 * value:.0f}" if value >= .1 else f"{100 * value:.1f}"
+
+
+def markdown(head, rows):
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
+
+
+def weak_rows(steps, messages):
+    """A row per shape: ms on one GPU, bytes, and per number of GPUs the efficiency, also with assumed times doubled."""
+    return [[name(shape), digits(iteration_us(shape, shape[2], 1, us, messages) / 1e3),
+             digits(4e-6 * parameters(shape[0], shape[1], shape[3])),
+             *(f"{percent(weak_efficiency(shape, gpus, us, messages))} ({percent(weak_efficiency(shape, gpus, us, messages, 2.0))})"
+               for gpus in GPUS)] for shape, us in steps.items()]
+
+
+def strong_rows(estimates, messages):
+    rows = []
+    for shape in SHAPES:
+        times = strong_us(shape, estimates, messages)
+        best = min(times, key=times.get)
+        rows.append([f"{shape[0]}, N {shape[1]}", *(digits(times[gpus] / 1e3) for gpus in GPUS), f"{best:,}",
+                     f"{digits(times[8] / times[best])} of {best // 8}"])
+    return rows
+
+
+def parts_rows(steps):
+    """The parts of an iteration of the first shape, in us."""
+    shape, us = next(iter(steps.items()))
+    size = 4 * parameters(shape[0], shape[1], shape[3])
+    rows = []
+    for gpus in (1, *GPUS):
+        sum_us, algorithm = all_reduce_us(size, gpus)
+        rows.append([f"{gpus:,}", digits(STEPS * us), digits(rest_us(*shape, STEPS, gpus > 1)), f"{digits(sum_us)} ({algorithm})",
+                     digits(messages_us(gpus)), digits(collective_messages_us(gpus))])
+    return rows
+
+
+def chart(steps, messages):
+    """The data of the picture: efficiency under weak scaling over the number of GPUs.
+
+    >>> data = chart({SHAPES[0]: 15.1}, messages_us)
+    >>> data["series"][0]["name"], data["series"][0]["points"][0]
+    ('rnn, N 200, B 30', [1, 100.0])
+    """
+    gpus = [1 << k for k in range(13)]
+    return {"title": "Predicted efficiency, weak scaling, H200 (not measured)", "x_label": "GPUs", "y_label": "percent", "log_y": False,
+            "series": [{"name": name(shape), "points": [[n, 100 * weak_efficiency(shape, n, us, messages)] for n in gpus]}
+                       for shape, us in steps.items()]}
+
+
+def draw(options, data, picture):
+    file = options.out / "scaling_chart.json"
+    file.write_text(json.dumps(data))
+    code, _, errors = programs.run([options.build / "bench/bench_chart", file, picture], 60)
+    file.unlink()
+    print(f"\n{picture if code == 0 else programs.last_line(errors)}")
+    return code in (0, 3)  # 3: built without Cairo
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build", help="the build folder (default: build)")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out", help="where the pictures go (default: out)")
+    parser.add_argument("--renew", action="store_true", help="writes the planner's estimates again")
+    options = parser.parse_args()
+    options.build, options.out = options.build.resolve(), options.out.resolve()
+    try:
+        if options.renew:
+            renew(options.build)
+        steps, estimates = measured_step_us(), json.loads(ESTIMATES.read_text())
+        weak_head = ["shape", "ms, 1 GPU", "gradients, MB", *(f"{gpus:,} GPUs" for gpus in GPUS)]
+        strong_head = ["network", *(f"ms, {gpus:,} GPUs" for gpus in GPUS), "GPUs of the shortest", "times as fast as 8 GPUs"]
+        for title, messages in (("with the Trainer's messages", messages_us), ("with these messages as sums of NCCL", collective_messages_us)):
+            print(f"Weak scaling {title}: efficiency in percent (assumed times doubled)\n\n{markdown(weak_head, weak_rows(steps, messages))}\n")
+            print(f"Strong scaling {title}, {GLOBAL_BATCH:,} samples\n\n{markdown(strong_head, strong_rows(estimates, messages))}\n")
+        print(f"Parts of an iteration, us: {name(SHAPES[0])}\n")
+        print(markdown(["GPUs", "forward + backward", "rest", "all-reduce", "messages", "messages as sums"], parts_rows(steps)))
+        print("\nThe model beside measured iterations on one H200, us\n")
+        print(markdown(["case", "forward + backward", "rest, measured", "rest, model", "error of the iteration"], check_rows()))
+        print("\n" + table() + "\n\nLeft out:\n" + "\n".join(f"- {each}" for each in LEFT_OUT))
+        options.out.mkdir(parents=True, exist_ok=True)
+        return 0 if all([draw(options, chart(steps, messages_us), options.out / "scaling.png"),
+                         draw(options, chart(steps, collective_messages_us), options.out / "scaling_sums.png")]) else 1
+    except (programs.Failed, OSError) as problem:
+        print(f"model.py: {problem}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
