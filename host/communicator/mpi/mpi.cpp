@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <thread>
@@ -63,18 +66,36 @@ class Session {
       check(MPI_Comm_set_errhandler(each, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
 
-  /// If a rank has failed, MPI_Finalize could wait for it for ever.
+  /// MPI_Finalize waits for all ranks without a limit. If one has failed, this rank aborts instead. If one
+  /// stops after all have met, a thread ends this process at the time limit.
   ~Session() {
     int finalised = 0;
     if (!owns_ || MPI_Finalized(&finalised) != MPI_SUCCESS || finalised != 0) return;
-    if (failed || !meets_all()) MPI_Abort(MPI_COMM_WORLD, 1);
+    if (failed) MPI_Abort(MPI_COMM_WORLD, 1);
+    if (!meets_all()) {
+      report_missing(time_limit);
+      MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    static std::atomic<bool> ended = false;
+    std::thread([limit = time_limit] {
+      std::this_thread::sleep_for(limit);
+      if (ended) return;
+      report_missing(limit);
+      std::_Exit(1);
+    }).detach();
     MPI_Finalize();
+    ended = true;
   }
 
   bool failed = false;
   std::chrono::milliseconds time_limit{0};  // of the last communicator
 
  private:
+  static void report_missing(std::chrono::milliseconds limit) {
+    std::fputs(str_cat("MPI: expected all ranks to end within ", to_string(limit), ", got fewer\n").c_str(),
+               stderr);
+  }
+
   bool meets_all() const {
     MPI_Request request = MPI_REQUEST_NULL;
     if (time_limit.count() == 0 || MPI_Ibarrier(MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
