@@ -142,7 +142,7 @@ double Trainer::Implementation::run_on_ranks(const Objective& objective, const P
   enqueue_training(plan, it, stream());
   communicator->sum(std::span(&loss, 1));
   if (it.divisor == 0) return 0;
-  return objective.on_host() || it.entropy ? loss / it.divisor : loss * (1 / it.divisor);
+  return it.entropy ? loss / it.divisor : loss * (1 / it.divisor);
 }
 
 }  // namespace plasticity

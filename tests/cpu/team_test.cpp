@@ -43,22 +43,26 @@ TEST(Team, RunsDoNotOverlap) {
   }
 }
 
-// Threads without an element help: the owner waits in its first share until a helper has taken another.
-TEST(Team, HelpersTakeShares) {
+/// The owner waits in its first share until a helper has taken another.
+void expect_helpers_take_shares(Team& team) {
   std::atomic<int> others = 0;
-  parallel_for_teams(2, 1, 2, false, [&](std::int64_t, std::int64_t, Team& team) {
-    const std::thread::id owner = std::this_thread::get_id();
-    for (int run = 0; run < 2000 && others == 0; ++run) {
-      team.run([&](std::int64_t) {
-        if (std::this_thread::get_id() != owner) {
-          ++others;
-        } else if (others == 0) {
-          std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-      });
-    }
-  });
+  const std::thread::id owner = std::this_thread::get_id();
+  for (int run = 0; run < 2000 && others == 0; ++run) {
+    team.run([&](std::int64_t) {
+      if (std::this_thread::get_id() != owner) {
+        ++others;
+      } else if (others == 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+  }
   EXPECT_GT(others, 0);
+}
+
+// Threads without an element help.
+TEST(Team, HelpersTakeShares) {
+  parallel_for_teams(2, 1, 2, false,
+                     [](std::int64_t, std::int64_t, Team& team) { expect_helpers_take_shares(team); });
 }
 
 // An exception in one element releases its helpers, and the other elements finish.
@@ -95,20 +99,7 @@ TEST(Team, TheCallerOwnsItsTeam) {
 }
 
 TEST(Team, HelpersOfTheCallersTeamTakeShares) {
-  std::atomic<int> others = 0;
-  run_with_team(2, 2, [&](Team& team) {
-    const std::thread::id owner = std::this_thread::get_id();
-    for (int run = 0; run < 2000 && others == 0; ++run) {
-      team.run([&](std::int64_t) {
-        if (std::this_thread::get_id() != owner) {
-          ++others;
-        } else if (others == 0) {
-          std::this_thread::sleep_for(std::chrono::milliseconds(1));
-        }
-      });
-    }
-  });
-  EXPECT_GT(others, 0);
+  run_with_team(2, 2, [](Team& team) { expect_helpers_take_shares(team); });
 }
 
 TEST(Team, AnExceptionOfTheCallerReleasesTheHelpers) {

@@ -50,6 +50,17 @@ class Pause {
   int count_ = 0;
 };
 
+/// Polls until a request is complete. Returns false at the time limit.
+bool completes(MPI_Request request, std::chrono::milliseconds time_limit) {
+  const Clock::time_point deadline = Clock::now() + time_limit;
+  for (Pause pause;; pause()) {
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done != 0) return true;
+    if (Clock::now() >= deadline) return false;
+  }
+}
+
 /// The use of MPI by this process. Initialises MPI if the program has not, and finalises it when the program
 /// ends.
 class Session {
@@ -99,13 +110,11 @@ class Session {
   bool meets_all() const {
     MPI_Request request = MPI_REQUEST_NULL;
     if (time_limit.count() == 0 || MPI_Ibarrier(MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
-    Pause pause;
-    for (const Clock::time_point deadline = Clock::now() + time_limit; Clock::now() < deadline; pause()) {
-      int done = 0;
-      if (MPI_Test(&request, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS) return false;
-      if (done != 0) return true;
+    try {
+      return completes(request, time_limit);
+    } catch (const Error&) {
+      return false;
     }
-    return false;
   }
 
   bool owns_ = false;
@@ -289,18 +298,12 @@ class MpiCommunicator final : public Communicator {
   std::vector<Peer> peers_{};
 };
 
-/// Polls until a call that needs all ranks is complete. MPI does not report which rank is missing.
+/// Waits for a call that needs all ranks. MPI does not report which rank is missing.
 void wait_for_all(MPI_Request request, std::chrono::milliseconds time_limit) {
-  const Clock::time_point deadline = Clock::now() + time_limit;
-  for (Pause pause;; pause()) {
-    int done = 0;
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return;
-    if (Clock::now() < deadline) continue;
-    session().failed = true;
-    throw_error(ErrorCode::communication, "MPI", str_cat("all ranks to begin within ", to_string(time_limit)),
-                "fewer");
-  }
+  if (completes(request, time_limit)) return;
+  session().failed = true;
+  throw_error(ErrorCode::communication, "MPI", str_cat("all ranks to begin within ", to_string(time_limit)),
+              "fewer");
 }
 
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options) {

@@ -169,12 +169,10 @@ class PlasticModule(nn.Module):
             for each in (x, rate, current, reset, clamp, clamp_value)
         ]
         y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_current)
-        sequences = [y, modulation, *a]
         if packed is not None:
-            sequences = [y if y is None or k == 1 else _pack_like(packed, y, lengths) for k, y in enumerate(sequences)]
+            y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]
         elif turn:
-            sequences = [y if y is None else y.transpose(0, 1) for y in sequences]
-        y, modulation, *a = sequences
+            y, modulation, *a = [each if each is None else each.transpose(0, 1) for each in (y, modulation, *a)]
         return (y, final, modulation, *a) if return_modulation else (y, final, *a)
 
 
