@@ -211,8 +211,8 @@ double CostModel::clusters_at_once(int blocks) const {
 
 double CostModel::groups_at_once(const GroupShape& shape, double shared_bytes) const {
   const double threads = shape.threads();
-  const double by_registers =
-      std::floor(max_threads(shape.thread, form_of(spec_.rule), spec_.has_eligibility()) / threads);
+  const double by_registers = std::floor(
+      max_threads(shape.thread, form_of(spec_.rule), spec_.has_eligibility(), sizes_.bf16) / threads);
   const double by_shared = std::floor((static_cast<double>(limits_.shared_bytes) + reserved_shared) /
                                       (shared_bytes + reserved_shared));
   const double blocks = shape.kind == GroupKind::grid
@@ -227,21 +227,17 @@ double CostModel::groups_at_once(const GroupShape& shape, double shared_bytes) c
 double CostModel::resident_steps(const Resident& run) const {
   const GroupShape& shape = run.shape;
   const double running = run.groups * shape.blocks;
-  const bool looped = !shape.traits().in_registers;
   const double connections = static_cast<double>(shape.rows) * shape.traits().columns;  // per thread
   const double instructions = connections * run.instructions, warps = shape.threads() / 32;
-  const double waits = run.waits + (looped ? ceil_div(shape.rows, loads_in_flight) : 0);
   // The blocks of a multiprocessor share its issue slots, and hide part of each other's waits.
   const double blocks = ceil_div(running, limits_.multiprocessors), work = warps * instructions;
-  const double pass =
-      (looped ? instructions * constants_.warp_gap : std::pow(blocks, blocks_exponent) * work / run.rate) +
-      waits * constants_.l2_latency;
+  const double pass = std::pow(blocks, blocks_exponent) * work / run.rate + run.waits * constants_.l2_latency;
   const double issue = blocks * work / constants_.issue_rate;
   const double share = run.groups * P_ * N_;  // connections in progress
-  const double l2_bytes = run.l2_bytes + (looped ? weight_bytes() : 0);
-  return ceil_div(B_, run.groups) * (run.outside + modulator() + run.barriers * barrier(shape) +
-                                     overlapped({std::max(pass, issue), from_l2(share * l2_bytes, running),
-                                                 from_memory(share * run.memory_bytes)}));
+  return ceil_div(B_, run.groups) *
+         (run.outside + modulator() + run.barriers * barrier(shape) +
+          overlapped({std::max(pass, issue), from_l2(share * run.l2_bytes, running),
+                      from_memory(share * run.memory_bytes)}));
 }
 
 double CostModel::barrier(const GroupShape& shape) const {
@@ -256,31 +252,29 @@ double CostModel::barrier(const GroupShape& shape) const {
 Estimate CostModel::of_resident(const ResidentShape& shape, std::int64_t K) const {
   const double steps = static_cast<double>(K), trace = trace_value * traces_;
   const bool lstm = spec_.cell == Cell::lstm, softmax = spec_.activation == Activation::softmax;
-  const bool tape_stays = stays(tape_bytes(K)), one = counts_one_column(shape.forward);
+  const bool tape_stays = stays(tape_bytes(K)), one = counts_one_column(shape.group);
   const double recorded = (sizes_.bf16 ? rounded_value : trace_value) * traces_ / steps;
   const auto gates = [&](const double(&counts)[2][2]) { return lstm ? counts[1][0] - counts[0][0] : 0; };
-  const auto waits_for_gates = [&](const GroupShape& part) {
-    return lstm ? 3 * ceil_div(part.rows, part.traits().classes) : 0;
-  };
+  const double waits_for_gates = lstm ? 3 * ceil_div(shape.group.rows, shape.group.traits().classes) : 0;
   const double gates_of_l2 = lstm ? gate_bytes : 0;
   // Both directions have as many groups, so that they can share memory.
-  const double groups = std::min(groups_at_once(shape.forward, static_cast<double>(shape.forward_bytes)),
-                                 groups_at_once(shape.backward, static_cast<double>(shape.backward_bytes)));
+  const double groups =
+      groups_at_once(shape.group, static_cast<double>(std::max(shape.forward_bytes, shape.backward_bytes)));
   const double rounding = sizes_.bf16 ? (counts_.step_forward[0][1] - counts_.step_forward[0][0]) / steps : 0;
   const Resident forward{
-      .shape = shape.forward,
+      .shape = shape.group,
       .groups = groups,
       .instructions = counts_.resident_forward[one] + gates(counts_.step_forward) + rounding,
       .rate = constants_.resident_forward_rate,
       .outside = constants_.resident_forward_outside,
       .l2_bytes = recorded + gates_of_l2,
       .memory_bytes = tape_stays ? 0 : recorded,
-      .waits = waits_for_gates(shape.forward),
+      .waits = waits_for_gates,
       .barriers = 1};
   // The replayed segment of each element in progress is written and read once per step.
   const bool segment_stays = stays(trace_bytes_ * groups / B_ * (steps + 1));
   const double replays = ceil_div(steps, replayed_steps) * replayed_steps / steps;
-  const Resident backward{.shape = shape.backward,
+  const Resident backward{.shape = shape.group,
                           .groups = groups,
                           .instructions = counts_.resident_backward[one] + counts_.segment * replays +
                                           gates(counts_.step_backward),
@@ -288,15 +282,12 @@ Estimate CostModel::of_resident(const ResidentShape& shape, std::int64_t K) cons
                           .outside = constants_.resident_backward_outside,
                           .l2_bytes = 2 * trace + recorded + gates_of_l2,
                           .memory_bytes = (segment_stays ? 0 : 2 * trace) + (tape_stays ? 0 : recorded),
-                          .waits = waits_for_gates(shape.backward) +
-                                   (shape.backward.traits().in_registers
-                                        ? ceil_div(shape.backward.backward_chunks(), loads_in_flight)
-                                        : 0),
+                          .waits = waits_for_gates + ceil_div(shape.group.backward_chunks(), loads_in_flight),
                           .barriers = softmax ? 2.0 : 1.0};
   const double loads =
       from_l2(weight_bytes() * P_ * N_ * groups, limits_.multiprocessors) + from_memory(2 * trace_bytes_);
   const auto once = [&](double launches) { return per_sequence(launches * constants_.launch + loads); };
-  const bool replays_alpha = !shape.backward.sums_alpha && spec_.alpha == Granularity::connection;
+  const bool replays_alpha = !shape.group.sums_alpha && spec_.alpha == Granularity::connection;
   return {.forward = resident_steps(forward) + once(2),
           .backward = resident_steps(backward) + once(launches_after + (replays_alpha ? 2 : 1)) +
                       (replays_alpha ? replay_of_alpha() : 0)};

@@ -42,15 +42,15 @@ struct Estimate {
   double total() const { return forward + backward; }
 };
 
-/// A resident execution: its launch shapes and the shared memory per block.
+/// A resident execution: its groups of blocks, and the shared memory per block in each direction.
 struct ResidentShape {
-  GroupShape forward, backward;
+  GroupShape group;
   std::int64_t forward_bytes, backward_bytes;
 
   /// The columns and the part of a thread determine the rest.
   bool operator==(const ResidentShape& other) const {
-    return forward.kind == other.forward.kind && forward.columns == other.forward.columns &&
-           forward.thread == other.forward.thread && forward.sums_alpha == other.forward.sums_alpha;
+    return group.kind == other.group.kind && group.columns == other.group.columns &&
+           group.thread == other.group.thread && group.sums_alpha == other.group.sums_alpha;
   }
 };
 

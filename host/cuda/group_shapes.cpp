@@ -12,14 +12,14 @@ namespace {
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-constexpr std::array<ThreadShape, 5> thread_shapes = {ThreadShape::rows_8x4_half, ThreadShape::rows_8x4,
-                                                      ThreadShape::rows_16x4, ThreadShape::rows_32x1,
-                                                      ThreadShape::any_rows};
+constexpr std::array thread_shapes = {ThreadShape::rows_8x4_half, ThreadShape::rows_8x4,
+                                      ThreadShape::rows_16x4, ThreadShape::rows_32x1};
 
 /// The shape of groups of blocks of `columns` columns and a given part of a thread. None if the kernels are
 /// not compiled for it.
-std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_t columns,
+std::optional<GroupShape> shape_of(const Spec& spec, bool bf16, GroupKind kind, std::int64_t columns,
                                    ThreadShape thread) {
+  if (bf16 && !takes_bf16(thread)) return std::nullopt;
   const std::int64_t N = spec.neurons, P = spec.presynaptic();
   const ThreadTraits traits = traits_of(thread);
   GroupShape shape;
@@ -29,35 +29,34 @@ std::optional<GroupShape> shape_of(const Spec& spec, GroupKind kind, std::int64_
       static_cast<int>(kind == GroupKind::cta ? 1 : std::max<std::int64_t>(ceil_div(N, columns), 2));
   shape.thread = thread;
   const std::int64_t rows = ceil_div(P, traits.row_groups());
-  if (traits.in_registers ? rows > traits.max_rows : rows > 1 << 16) return std::nullopt;
+  if (rows > traits.max_rows) return std::nullopt;
   shape.rows = static_cast<int>(rows);
   const std::int64_t share =
       spec.is_recurrent() && kind != GroupKind::cta ? columns : ceil_div(P, shape.blocks);
   while ((std::int64_t{1} << shape.share_bits) < share) ++shape.share_bits;
   if (columns % shape.tile_columns() != 0 || (traits.columns == 1 && columns != shape.tile_columns()))
     return std::nullopt;
-  if (shape.threads() > max_threads(thread, form_of(spec.rule), spec.has_eligibility())) return std::nullopt;
+  if (shape.threads() > max_threads(thread, form_of(spec.rule), spec.has_eligibility(), bf16))
+    return std::nullopt;
   return shape;
 }
 
-/// Adds the shapes of one width that fit into shared memory. A block that keeps its traces in shared memory
-/// has no room for the gradient of alpha.
+/// Adds the shapes of one width that fit into shared memory.
 void add_width(const Spec& spec, bool bf16, const DeviceLimits& limits, GroupKind kind, std::int64_t columns,
                std::vector<ResidentShape>& fitting) {
   const NetworkTraits network = network_traits(spec);
   const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
   for (const ThreadShape thread : thread_shapes) {
-    std::optional<GroupShape> shape = shape_of(spec, kind, columns, thread);
-    if (!shape) continue;
+    std::optional<GroupShape> group = shape_of(spec, bf16, kind, columns, thread);
+    if (!group) continue;
     for (const bool sums_alpha : {true, false}) {
-      if (sums_alpha && (spec.alpha != Granularity::connection || !shape->traits().in_registers)) continue;
-      shape->sums_alpha = sums_alpha;
-      const GroupShape backward = bf16 ? on_bf16_tape(spec, *shape) : *shape;
-      const ResidentShape both{.forward = *shape,
-                               .backward = backward,
-                               .forward_bytes = bytes(ForwardLayout(network, *shape).floats),
-                               .backward_bytes = bytes(BackwardLayout(network, backward).floats)};
-      if (std::max(both.forward_bytes, both.backward_bytes) <= limits.shared_bytes) fitting.push_back(both);
+      if (sums_alpha && spec.alpha != Granularity::connection) continue;
+      group->sums_alpha = sums_alpha;
+      const ResidentShape shape{.group = *group,
+                                .forward_bytes = bytes(ForwardLayout(network, *group).floats),
+                                .backward_bytes = bytes(BackwardLayout(network, *group).floats)};
+      if (std::max(shape.forward_bytes, shape.backward_bytes) <= limits.shared_bytes)
+        fitting.push_back(shape);
     }
   }
 }
@@ -87,15 +86,6 @@ NetworkTraits network_traits(const Spec& spec) {
           .reads_cell = spec.has_modulator() && spec.modulator_source == ModulatorSource::cell};
 }
 
-GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape) {
-  GroupShape result = shape;
-  if (shape.thread == ThreadShape::rows_32x1) return result;
-  result.thread = ThreadShape::any_rows;
-  result.sums_alpha = false;
-  result.rows = static_cast<int>(ceil_div(spec.presynaptic(), result.traits().row_groups()));
-  return result;
-}
-
 std::vector<ResidentShape> shapes_that_fit(const Spec& spec, bool bf16, const DeviceLimits& limits,
                                            GroupKind kind, std::string& reason) {
   if (!spec.is_plastic()) {
@@ -119,8 +109,8 @@ std::vector<ResidentShape> shapes_that_fit(const Spec& spec, bool bf16, const De
   std::vector<ResidentShape> fitting;
   for (const std::int64_t columns : widths) add_width(spec, bf16, limits, kind, columns, fitting);
   if (fitting.empty()) {
-    reason = str_cat("a block of ", widths.back(), " columns and ", spec.presynaptic(),
-                     " rows has too many threads, or needs more than the ", limits.shared_bytes,
+    reason = str_cat("no kernel", bf16 ? " for a bfloat16 tape" : "", " has a block of ", widths.back(),
+                     " columns and ", spec.presynaptic(), " rows in ", limits.shared_bytes,
                      " bytes of shared memory");
   }
   return fitting;

@@ -10,9 +10,6 @@ namespace plasticity::cuda {
 
 NetworkTraits network_traits(const Spec& spec);
 
-/// The part of a thread that backward uses on a bfloat16 tape, in the same groups of blocks.
-GroupShape on_bf16_tape(const Spec& spec, const GroupShape& shape);
-
 /// The shapes of one kind of group that fit, by their columns from the widest to the narrowest. If there is
 /// none, `reason` gets the reason.
 std::vector<ResidentShape> shapes_that_fit(const Spec& spec, bool bf16, const DeviceLimits& limits,

@@ -14,12 +14,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::pair<ThreadShape, std::string_view>, 5> thread_names = {
+constexpr std::array<std::pair<ThreadShape, std::string_view>, 4> thread_names = {
     {{ThreadShape::rows_8x4, "rows_8x4"},
      {ThreadShape::rows_8x4_half, "rows_8x4_half"},
      {ThreadShape::rows_16x4, "rows_16x4"},
-     {ThreadShape::rows_32x1, "rows_32x1"},
-     {ThreadShape::any_rows, "any_rows"}}};
+     {ThreadShape::rows_32x1, "rows_32x1"}}};
 
 std::string_view name_of(ThreadShape shape) {
   return std::find_if(thread_names.begin(), thread_names.end(),
@@ -55,7 +54,7 @@ Json json_of(const Observation& observation) {
              {"execution", to_string(candidate.execution)},
              {"checkpoint_interval", candidate.interval}};
   if (candidate.resident()) {
-    const GroupShape& shape = candidate.shape.forward;
+    const GroupShape& shape = candidate.shape.group;
     entry["columns"] = shape.columns;
     entry["thread"] = name_of(shape.thread);
     entry["sums_alpha"] = shape.sums_alpha;
@@ -137,8 +136,8 @@ ResidentShape shape_of(const Reader& reader, const Spec& spec, bool bf16, Execut
   const bool sums_alpha = reader.get<bool>("sums_alpha", "true or false");
   std::string reason;
   for (const ResidentShape& shape : shapes_that_fit(spec, bf16, limits, kind_of(execution), reason)) {
-    if (shape.forward.columns == columns && name_of(shape.forward.thread) == thread &&
-        shape.forward.sums_alpha == sums_alpha)
+    if (shape.group.columns == columns && name_of(shape.group.thread) == thread &&
+        shape.group.sums_alpha == sums_alpha)
       return shape;
   }
   reader.fail("thread", "a shape that fits the network and the device", str_cat(thread, ' ', reason));

@@ -12,7 +12,7 @@ namespace {
 /// An LSTM adds the gates' part of a row once per tile of a block. A tile of 8 columns is a quarter of the
 /// tile of other executions.
 bool rounds_apart(const Spec& spec, const Candidate& candidate) {
-  return candidate.resident() && spec.cell == Cell::lstm && candidate.shape.forward.columns < 32;
+  return candidate.resident() && spec.cell == Cell::lstm && candidate.shape.group.columns < 32;
 }
 
 /// The candidate at the cheapest of the intervals.
@@ -36,7 +36,7 @@ void add_resident(const Spec& spec, const DeviceLimits& limits, bool bf16, const
     if (options.shape && *options.shape != shape) continue;
     const Candidate candidate = at_cheapest_interval(execution, shape, model, options.intervals);
     Candidate* last = candidates.size() > begin ? &candidates.back() : nullptr;
-    if (last == nullptr || last->shape.forward.columns != shape.forward.columns) {
+    if (last == nullptr || last->shape.group.columns != shape.group.columns) {
       candidates.push_back(candidate);
     } else if (candidate.estimate.total() < last->estimate.total()) {
       *last = candidate;
@@ -71,8 +71,7 @@ void select(ExecutionChoice& choice, std::size_t index) {
   choice.chosen = index;
   choice.execution = chosen.execution;
   choice.interval = chosen.interval;
-  choice.shape = chosen.shape.forward;
-  choice.backward = chosen.shape.backward;
+  choice.shape = chosen.shape.group;
   choice.forward_bytes = chosen.shape.forward_bytes;
   choice.backward_bytes = chosen.shape.backward_bytes;
 }
@@ -147,7 +146,7 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
 std::string describe_shape(const Candidate& candidate) {
   std::string text(to_string(candidate.execution));
   if (!candidate.resident()) return text;
-  const GroupShape& shape = candidate.shape.forward;
+  const GroupShape& shape = candidate.shape.group;
   return str_cat(text, ": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
                  " columns and ", shape.threads(), " threads");
 }
@@ -156,8 +155,7 @@ std::string describe(const ExecutionChoice& choice) {
   const Candidate& chosen = choice.candidates[choice.chosen];
   std::string line = describe_shape(chosen);
   if (choice.resident()) {
-    line += str_cat(" per element, ", choice.groups, " elements at once, traces in ",
-                    choice.shape.traits().in_registers ? "registers" : "shared memory", ", shared memory ",
+    line += str_cat(" per element, ", choice.groups, " elements at once, shared memory ",
                     choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
   }
   return choice.reasons.empty() ? line : str_cat(line, " (not ", choice.reasons, ")");

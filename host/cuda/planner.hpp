@@ -50,7 +50,6 @@ Estimate estimate_of(const CostModel& model, const Candidate& candidate);
 struct ExecutionChoice {
   Execution execution = Execution::step;
   GroupShape shape{};       ///< for cta, cluster and grid
-  GroupShape backward{};    ///< the same groups; on a bfloat16 tape another part of a thread
   std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
   std::int64_t forward_bytes = 0, backward_bytes = 0;  ///< of shared memory per block
   std::int64_t interval = 1;                           ///< K

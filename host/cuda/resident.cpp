@@ -69,7 +69,7 @@ ExecutionChoice CudaPlan::choose(DeviceLimits limits, const std::optional<Reside
     const NetworkTraits network = network_traits(spec_);
     const std::int64_t room =
         std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape),
-                 kernels_.max_backward_groups(network, spec_.eligibility, bf16(), choice.backward));
+                 kernels_.max_backward_groups(network, spec_.eligibility, bf16(), choice.shape));
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the other elements are done in waves
       return choice;
@@ -121,7 +121,7 @@ void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory&
   with_clip.params.clip = resident_clip();
   const ResidentBackward run{.step = with_clip,
                              .network = network_traits(spec_),
-                             .shape = choice_.backward,
+                             .shape = choice_.shape,
                              .groups = choice_.groups,
                              .segment = memory.segment,
                              .partial_alpha = memory.partial,

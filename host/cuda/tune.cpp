@@ -163,12 +163,12 @@ std::vector<ShapedRun> runs_of(const std::vector<Measurement>& measurements, con
         std::string reason;
         std::optional<GroupShape> last;
         for (const ResidentShape& shape :
-             shapes_that_fit(spec, each.bf16, limits, preferred.shape.forward.kind, reason)) {
+             shapes_that_fit(spec, each.bf16, limits, preferred.shape.group.kind, reason)) {
           // A shape may fit with and without a sum for alpha. Only the first is timed.
           const bool repeated =
-              last && last->columns == shape.forward.columns && last->thread == shape.forward.thread;
+              last && last->columns == shape.group.columns && last->thread == shape.group.thread;
           if (!repeated) runs.push_back({each, shape});
-          last = shape.forward;
+          last = shape.group;
         }
       }
     } catch (const Error& error) {

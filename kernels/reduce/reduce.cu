@@ -6,7 +6,7 @@
 // Bytes: the values read once.
 #include "reduce/launch.hpp"
 
-#include "common/launch.hpp"
+#include "common/lanes.cuh"
 
 namespace plasticity::cuda {
 namespace {
@@ -15,8 +15,8 @@ constexpr int threads = 256, columns_per_block = 8, row_classes = threads / colu
 
 /// The sum of a block's values, along a tree, returned to thread 0.
 __device__ float sum_of_block(float value, float (&words)[threads / 32]) {
-  for (int d = 16; d > 0; d /= 2) value += __shfl_xor_sync(0xffffffffu, value, d);
-  if (threadIdx.x % 32 == 0) words[threadIdx.x / 32] = value;
+  value = join_lanes(value, Add{});
+  if (lane_id() == 0) words[warp_id()] = value;
   __syncthreads();
   value = words[0];
   for (int warp = 1; warp < threads / 32; ++warp) value += words[warp];

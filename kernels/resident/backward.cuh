@@ -7,10 +7,10 @@
 // broadcasts the gradients of its columns' rates. After the group's barrier the parts are added up. The sums
 // have the library's order (sums.cuh, row_sums.cuh). H comes from a segment of K steps, replayed from its
 // checkpoint by the thread that reads it. Grid: as forward (resident/shape.hpp). On chip: G and GE in
-// registers; W, α and ᾱ in shared memory (any_rows: G and GE in shared memory, W and α from L2, ᾱ by another
-// kernel). Bytes: the checkpoints, 4 B P N (2 in bfloat16) every K-th step. H is written and read once per
-// step, 8 B P N. The same again for an eligibility trace. In an LSTM the gate weights, 12 B N N from L2.
-// Barriers per step: one of the group, two of the block; with softmax one more of the group.
+// registers; W, α and ᾱ in shared memory (ᾱ if there is room, else by another kernel). Bytes: the
+// checkpoints, 4 B P N (2 in bfloat16) every K-th step. H is written and read once per step, 8 B P N. The
+// same again for an eligibility trace. In an LSTM the gate weights, 12 B N N from L2. Barriers per step: one
+// of the group, two of the block; with softmax one more of the group.
 #pragma once
 
 #include "resident/backward_column.cuh"
@@ -48,17 +48,13 @@ __device__ void begin_element(BackwardBlock<form, kind, shape>& block, int b, in
   const StepParams& p = block.p;
   const BackwardStep& step = block.step;
   const std::int64_t element = b * p.P * p.N;
-  clear_traces(block.gradients, block.at.chunks);
+  clear_traces(block.gradients);
   load_traces(block.gradients, block.at, p.P, p.N,
               {step.dfinal_hebb == nullptr ? nullptr : step.dfinal_hebb + element,
                step.dfinal_eligibility == nullptr ? nullptr : step.dfinal_eligibility + element});
-  if constexpr (Place<shape>::traits.in_registers) {
-    constexpr Chunk zero{};
-    if (block.run.shape.sums_alpha) {
-      for (int chunk = 0; chunk < block.at.chunks; ++chunk)
-        store_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, zero);
-    }
-  }
+  constexpr Chunk zero{};
+  for (int chunk = 0; block.run.shape.sums_alpha && chunk < block.at.chunks; ++chunk)
+    store_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, zero);
   for (int k = static_cast<int>(threadIdx.x); k < block.run.shape.share(); k += static_cast<int>(blockDim.x))
     block.carry()[k] = 0;
   if (length > 0) PresynapticCopy(block, length - 1, b).store(block.x(length - 1));
@@ -149,9 +145,9 @@ __device__ __forceinline__ void reverse_step(BackwardBlock<form, kind, shape>& b
     fill_ring(block, traces_of(block, at), ring);
   }
   __syncthreads();
-  if (p.lstm && at.reads) gate_rows(block, static_cast<int>(threadIdx.x) / 32 / Place<shape>::warps);
+  if (p.lstm && at.reads) gate_rows(block);
   reverse_pass<form, kind, on_bf16>(block, at, ring);
-  if (at.cut) clear_traces(block.gradients, block.at.chunks);
+  if (at.cut) clear_traces(block.gradients);
   // The first chunks of the next step, unless it begins another segment.
   if (at.t > 0 && (at.t > 1 ? at.t - 2 : 0) >= at.segment) {
     ReverseStep next = at;
@@ -173,13 +169,11 @@ __device__ void end_element(BackwardBlock<form, kind, shape>& block, int b, int 
   store_traces(block.gradients, block.at, p.P, p.N,
                {step.dinitial_hebb == nullptr ? nullptr : step.dinitial_hebb + element,
                 step.dinitial_eligibility == nullptr ? nullptr : step.dinitial_eligibility + element});
-  if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; block.run.shape.sums_alpha && chunk < block.at.chunks; ++chunk) {
-      Chunk sums;
-      load_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, sums);
-      store_matrix_chunk(block.at, block.run.partial_alpha + element, p.P, p.N, false, chunk, sums,
-                         [](float value) { return value; });
-    }
+  for (int chunk = 0; block.run.shape.sums_alpha && chunk < block.at.chunks; ++chunk) {
+    Chunk sums;
+    load_chunk(block.memory + block.layout.dalpha + block.at.chunk + chunk * chunk_stride, sums);
+    store_matrix_chunk(block.at, block.run.partial_alpha + element, p.P, p.N, false, chunk, sums,
+                       [](float value) { return value; });
   }
   const bool any = length > 0, feedforward = p.cell == Cell::feedforward, cut = any && resets(p, 0, b);
   if (any) {
@@ -250,7 +244,7 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
 
 /// `on_bf16`: the tape is rounded to bfloat16.
 template <Form form, Eligibility kind, ThreadShape shape, bool on_bf16>
-__global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::none), 1)
+__global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::none, on_bf16), 1)
     resident_backward_kernel(const __grid_constant__ ResidentBackward run) {
   PLASTICITY_DYNAMIC_SHARED(float, memory);
   BackwardBlock<form, kind, shape> block(run, memory);

@@ -42,18 +42,13 @@ struct BackwardBlock {
         at(backward.shape, backward.layout.chunks, exchange.rank, static_cast<int>(backward.step.params.N)),
         N(static_cast<int>(backward.step.params.N)),
         width(backward.shape.columns),
-        group(static_cast<int>(blockIdx.x / static_cast<unsigned>(backward.shape.blocks))) {
-    if constexpr (!Place<shape>::traits.in_registers) {
-      gradients.hebb = memory + layout.G + at.chunk;
-      if constexpr (kind != Eligibility::none) gradients.eligibility = memory + layout.GE + at.chunk;
-    }
-  }
+        group(static_cast<int>(blockIdx.x / static_cast<unsigned>(backward.shape.blocks))) {}
 
   /// The column that the thread owns, and whether it does.
   __device__ int own_column() const { return exchange.rank * width + static_cast<int>(threadIdx.x); }
   __device__ bool owns() const { return static_cast<int>(threadIdx.x) < width && own_column() < N; }
   /// Warps whose threads may own a column.
-  __device__ bool in_owner_warp() const { return static_cast<int>(threadIdx.x / 32) * 32 < width; }
+  __device__ bool in_owner_warp() const { return warp_id() * 32 < width; }
 
   __device__ float* x(int t) const { return memory + layout.x + (t & 1) * layout.x_order.size; }
   __device__ float* zero() const { return memory + layout.zero; }
@@ -71,9 +66,8 @@ struct BackwardBlock {
   /// ᾱ, which most networks do not use; 1: for `kept`, see shares_kept_sums.
   __device__ float* class_sums(int which) const {
     constexpr int own_classes = Place<shape>::traits.classes;
-    const int warp = static_cast<int>(threadIdx.x / 32), warps = static_cast<int>(blockDim.x / 32);
-    return memory + layout.class_sums + (which * warps + warp) * own_classes * chunk_stride +
-           static_cast<int>(threadIdx.x % 32) * 4;
+    const int warp = warp_again(), warps = static_cast<int>(blockDim.x / 32);
+    return memory + layout.class_sums + (which * warps + warp) * own_classes * chunk_stride + lane_id() * 4;
   }
   __device__ float* carry() const { return memory + layout.carry; }
   __device__ float* dg(int t) const { return memory + dg_place(t, 0); }

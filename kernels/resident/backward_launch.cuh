@@ -7,12 +7,12 @@
 
 namespace plasticity::cuda {
 
-/// The kernel. Only any_rows and rows_32x1 read a bfloat16 tape.
+/// The kernel. `bf16`: the tape is rounded to bfloat16, which takes_bf16(shape) allows.
 template <Form form>
 auto select_resident_backward(Eligibility eligibility, ThreadShape shape, bool bf16) {
   return dispatch_eligibility(eligibility, [&]<Eligibility kind> {
     return dispatch_thread_shape(shape, [&]<ThreadShape s> {
-      if constexpr (s == ThreadShape::any_rows || s == ThreadShape::rows_32x1)
+      if constexpr (takes_bf16(s))
         if (bf16) return resident_backward_kernel<form, kind, s, true>;
       return resident_backward_kernel<form, kind, s, false>;
     });

@@ -16,7 +16,7 @@ namespace plasticity::cuda {
 template <Form form, Eligibility kind, ThreadShape shape>
 constexpr int ring_chunks = [] {
   constexpr bool eligible = kind != Eligibility::none;
-  if (!traits_of(shape).in_registers || (eligible && shape == ThreadShape::rows_16x4)) return 1;
+  if (eligible && shape == ThreadShape::rows_16x4) return 1;
   if (max_threads(shape, form, eligible) <= 256) return 4;
   return form == Form::clipped && shape == ThreadShape::rows_8x4 ? 2 : 1;
 }();
@@ -130,13 +130,11 @@ __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& 
   }
   if constexpr (shared_kept) store_chunk(kept_sums, kept);
   if (c.matrix) {
-    if constexpr (Place<shape>::traits.in_registers) {
-      Chunk total;
-      load_chunk(dalpha, total);
+    Chunk total;
+    load_chunk(dalpha, total);
 #pragma unroll
-      for (int k = 0; k < 4; ++k) total[k] = multiply_add(product[k], value[k], total[k]);  // adjoint
-      store_chunk(dalpha, total);
-    }
+    for (int k = 0; k < 4; ++k) total[k] = multiply_add(product[k], value[k], total[k]);  // adjoint
+    store_chunk(dalpha, total);
   } else {
     Chunk total;
     load_chunk(alpha_sums, total);
@@ -167,21 +165,14 @@ struct BackwardRows {
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void load_weights_of(const BackwardBlock<form, kind, shape>& block, int chunk,
                                                 Chunk& w, Chunk& alpha) {
-  if constexpr (Place<shape>::traits.in_registers) {
-    load_chunk(block.memory + block.layout.w + block.at.chunk + chunk * chunk_stride, w);
-    load_chunk(block.memory + block.layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
-  } else {
-    load_matrix_chunk(block.at, block.p.w, block.p.P, block.p.N, 1, chunk, w);
-    load_matrix_chunk(block.at, block.p.alpha, block.p.P, block.p.alpha_row, block.p.alpha_column, chunk,
-                      alpha);
-  }
+  load_chunk(block.memory + block.layout.w + block.at.chunk + chunk * chunk_stride, w);
+  load_chunk(block.memory + block.layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
 }
 
 /// Loads the first four chunks of a pass, before anything else of its step is known.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void fill_ring(const BackwardBlock<form, kind, shape>& block, const float* source,
                                           TraceRing<form, kind, shape>& ring) {
-  if constexpr (!Place<shape>::traits.in_registers) return;
   const int chunks = block.at.chunks;
 #pragma unroll
   for (int k = 0; k < ring.depth; ++k)
@@ -202,89 +193,61 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
   float *alpha_sums = block.class_sums(0), *kept_sums = block.class_sums(1);
   BackwardFactors<V> kept{};
   if constexpr (!reloads_factors<form, kind, shape>) kept = load_factors<form, kind>(c);
-  const auto one_chunk = [&](int chunk, Chunk& G, Chunk& GE, ChunkTerms& terms) {
+  const auto one_chunk = [&](int chunk, ChunkTerms& terms) {
     const int own_class = V == 4 ? chunk % Place<shape>::traits.classes : 0;
     Chunk w, alpha, now{};
     load_weights_of(block, chunk, w, alpha);
     Chunk h, e{};
-    if constexpr (Place<shape>::traits.in_registers) {
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        h[k] = ring.h[chunk % ring.depth][k];
-        if constexpr (eligible) e[k] = ring.e[chunk % ring.depth][k];
-      }
-    } else {
-      load_replayed(block, rows.source, chunk, h, e);
+    for (int k = 0; k < 4; ++k) {
+      h[k] = ring.h[chunk % ring.depth][k];
+      if constexpr (eligible) e[k] = ring.e[chunk % ring.depth][k];
     }
     if constexpr (rounded)
       load_trace_chunk(at, rows.rounded_now, block.p.P, block.p.N, is_wide(rows.rounded_now, block.p.N),
                        chunk, now);
     reverse_chunk<form, kind, rounded>(
-        G, GE, h, e, now, w, alpha, dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
+        block.gradients.h[chunk], block.gradients.e[eligible ? chunk : 0], h, e, now, w, alpha,
+        dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
         kept_sums + own_class * chunk_stride, own_class,
         reloads_factors<form, kind, shape> ? load_factors<form, kind>(c) : kept, c, terms);
-    if constexpr (Place<shape>::traits.in_registers) {
-      if (chunk + ring.depth < traits.chunks(traits.max_rows) && chunk + ring.depth < chunks)
-        load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
-                      ring.e[chunk % ring.depth]);
-    }
+    if (chunk + ring.depth < Place<shape>::max_chunks && chunk + ring.depth < chunks)
+      load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
+                    ring.e[chunk % ring.depth]);
   };
-  const auto four_rows = [&](int r, auto&& with_gradients) {
+#pragma unroll
+  for (int r = 0; r < traits.max_rows; r += 4) {
+    if (r >= at.rows) break;
     Chunk x, x_before;
     load_chunk(rows.x + r, x);
     load_chunk(rows.x_before + r, x_before);
     float v[8] = {};
     if constexpr (V == 1) {
-      with_gradients(r / 4, [&](Chunk& G, Chunk& GE) {
-        ChunkTerms terms;
+      ChunkTerms terms;
 #pragma unroll
-        for (int k = 0; k < 4; ++k) terms.x[k] = x[k], terms.x_before[k] = x_before[k];
-        one_chunk(r / 4, G, GE, terms);
+      for (int k = 0; k < 4; ++k) terms.x[k] = x[k], terms.x_before[k] = x_before[k];
+      one_chunk(r / 4, terms);
 #pragma unroll
-        for (int k = 0; k < 4; ++k) v[k] = terms.read[k], v[4 + k] = terms.update[k];
-      });
+      for (int k = 0; k < 4; ++k) v[k] = terms.read[k], v[4 + k] = terms.update[k];
     } else {
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
-        with_gradients(r + k, [&](Chunk& G, Chunk& GE) {
-          ChunkTerms terms;
+        ChunkTerms terms;
 #pragma unroll
-          for (int j = 0; j < 4; ++j) terms.x[j] = x[k], terms.x_before[j] = x_before[k];
-          one_chunk(r + k, G, GE, terms);
-          v[k] = join_columns(terms.read);
-          v[4 + k] = join_columns(terms.update);
-        });
+        for (int j = 0; j < 4; ++j) terms.x[j] = x[k], terms.x_before[j] = x_before[k];
+        one_chunk(r + k, terms);
+        v[k] = join_columns(terms.read);
+        v[4 + k] = join_columns(terms.update);
       }
     }
     rows.sender.send(r, v);
-  };
-  if constexpr (traits.in_registers) {
-#pragma unroll
-    for (int r = 0; r < traits.max_rows; r += 4) {
-      if (r >= at.rows) break;
-      four_rows(r, [&](int chunk, auto&& body) {
-        body(block.gradients.h[chunk], block.gradients.e[eligible ? chunk : 0]);
-      });
-    }
-  } else {
-#pragma unroll 1
-    for (int r = 0; r < at.rows; r += 4) {
-      four_rows(r, [&](int chunk, auto&& body) {
-        Chunk G, GE{};
-        load_chunk(block.gradients.hebb + chunk * chunk_stride, G);
-        if constexpr (eligible) load_chunk(block.gradients.eligibility + chunk * chunk_stride, GE);
-        body(G, GE);
-        store_chunk(block.gradients.hebb + chunk * chunk_stride, G);
-        if constexpr (eligible) store_chunk(block.gradients.eligibility + chunk * chunk_stride, GE);
-      });
-    }
   }
 }
 
 /// In an LSTM: the gates' part of each row's sum over the tile, Σ_j of the gate weights and ā of the gates,
 /// for the sender to add. All threads of the block call it.
 template <Form form, Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>& block, int tile) {
+__device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>& block) {
   constexpr int V = Place<shape>::V;
   const Place<shape>& at = block.at;
   const std::int64_t N = block.p.N;
@@ -310,7 +273,7 @@ __device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>
     }
     const float sum = share_row_sums(v);
     const int i = at.row_of(r + own);
-    if ((threadIdx.x & 4) == 0 && i < N) block.gates(tile)[block.x_place(i)] = sum;
+    if ((threadIdx.x & 4) == 0 && i < N) block.gates(Place<shape>::tile())[block.x_place(i)] = sum;
   }
   __syncwarp();  // the sender of a row's sum is another thread of the warp
 }

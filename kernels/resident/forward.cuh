@@ -6,10 +6,9 @@
 // depend on all columns: every warp computes them for itself at the beginning of the next step. The sums
 // have the library's order (sums.cuh), so the bits do not depend on the group. Grid: groups of G blocks
 // (resident/shape.hpp); a group does one element after another. On chip: H and E in registers, W and α in
-// shared memory (any_rows: H and E in shared memory, W and α from L2), three slots of y. Bytes: no trace
-// within a sequence; on a tape the checkpoints, 4 B P N (2 in bfloat16) every K-th step. From L2 per step: in
-// an LSTM the gate weights, 12 B N N. Barriers per step: one of the group and one of the block; in a grid one
-// more of the block, with softmax three more.
+// shared memory, three slots of y. Bytes: no trace within a sequence; on a tape the checkpoints, 4 B P N (2
+// in bfloat16) every K-th step. From L2 per step: in an LSTM the gate weights, 12 B N N. Barriers per step:
+// one of the group and one of the block; in a grid one more of the block, with softmax three more.
 #pragma once
 
 #include "resident/forward_column.cuh"
@@ -24,7 +23,7 @@ __device__ void begin_element(ForwardBlock<kind, shape>& block, int b) {
   const std::int64_t element = b * p.P * p.N, bj = b * p.N + block.owner.column;
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   const auto of_element = [&](const float* traces) { return traces == nullptr ? nullptr : traces + element; };
-  clear_traces(block.traces, block.at.chunks);
+  clear_traces(block.traces);
   load_traces(block.traces, block.at, p.P, p.N,
               {of_element(run.initial_hebb), of_element(run.initial_eligibility)});
   block.slots = {};
@@ -53,10 +52,11 @@ __device__ __forceinline__ void store_step_traces(ForwardBlock<kind, shape>& blo
   const bool rounds = record.hebb16 != nullptr;
   const bool records = run.on_tape && (!last || (rounds && record.interval == 1));
   const std::int64_t place = block.checkpoint * size + element;
-  if (records && rounds) {
-    store_rounded_traces<form>(block.traces, block.at, p.P, p.N, p.clip,
-                               {static_cast<__nv_bfloat16*>(record.hebb16) + place,
-                                static_cast<__nv_bfloat16*>(record.eligibility16) + place});
+  if constexpr (takes_bf16(shape)) {
+    if (records && rounds)
+      store_rounded_traces<form>(block.traces, block.at, p.P, p.N, p.clip,
+                                 {static_cast<__nv_bfloat16*>(record.hebb16) + place,
+                                  static_cast<__nv_bfloat16*>(record.eligibility16) + place});
   }
   ElementTraces<float> to{};
   if (last) {
@@ -103,7 +103,7 @@ __device__ __forceinline__ void run_step(ForwardBlock<kind, shape>& block, int t
   const bool recurrent = !block.run.network.feedforward, zeroed = reads && block.zeroed;
   const bool due = t > 0 && !zeroed;
   const ForwardColumns<V> columns = complete_step<form>(block, t, b, due);
-  if (zeroed) clear_traces(block.traces, block.at.chunks);
+  if (zeroed) clear_traces(block.traces);
   const bool no_x_before = !due || (recurrent && block.zeroed_before), no_x = !reads || (recurrent && zeroed);
   const float* x_before = block.own_rows(no_x_before ? block.zero() : block.x(block.slots.before));
   const float* x_now = block.own_rows(no_x ? block.zero() : block.x(block.slots.now));

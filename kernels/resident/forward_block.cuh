@@ -41,7 +41,7 @@ struct ForwardBlock {
   float* memory;
   Exchange exchange;
   Place<shape> at;
-  Weights<shape> weights;
+  Weights weights;
   ThreadTraces<kind, shape> traces;
   ForwardOwner owner;
   ForwardSlots slots;
@@ -61,17 +61,11 @@ struct ForwardBlock {
         width(forward.shape.columns) {
     owner.column = exchange.rank * run.shape.columns + static_cast<int>(threadIdx.x);
     owner.exists = static_cast<int>(threadIdx.x) < width && owner.column < p.N;
-    if constexpr (Place<shape>::traits.in_registers) {
-      weights = {memory + layout.w + at.chunk, memory + layout.alpha + at.chunk, p.P, p.N, 0, 0};
-    } else {
-      weights = {p.w, p.alpha, p.P, p.N, p.alpha_row, p.alpha_column};
-      traces.hebb = memory + layout.hebb + at.chunk;
-      if constexpr (kind != Eligibility::none) traces.eligibility = memory + layout.eligibility + at.chunk;
-    }
+    weights = {memory + layout.w + at.chunk, memory + layout.alpha + at.chunk};
   }
 
   /// Warps whose threads may own a column.
-  __device__ bool in_owner_warp() const { return static_cast<int>(threadIdx.x / 32) * 32 < width; }
+  __device__ bool in_owner_warp() const { return warp_id() * 32 < width; }
 
   __device__ float* y(int slot) const { return memory + layout.y + slot * layout.y_order.size; }
   __device__ float* x(int slot) const { return memory + layout.x + slot * layout.x_order.size; }

@@ -19,22 +19,13 @@ struct ForwardColumns {
   float read_clip;  // of φ
 };
 
-/// w and alpha of a thread's connections: in shared memory, or for large slices read from the caller's
-/// matrices.
-template <ThreadShape shape>
+/// w and alpha of a thread's connections in shared memory: its first chunks.
 struct Weights {
-  const float *w, *alpha;  // in shared memory: the thread's first chunk
-  std::int64_t P, N, alpha_row, alpha_column;
+  const float *w, *alpha;
 
-  __device__ __forceinline__ void load(const Place<shape>& at, int chunk, Chunk& w_chunk,
-                                       Chunk& alpha_chunk) const {
-    if constexpr (Place<shape>::traits.in_registers) {
-      load_chunk(w + chunk * chunk_stride, w_chunk);
-      load_chunk(alpha + chunk * chunk_stride, alpha_chunk);
-    } else {
-      load_matrix_chunk(at, w, P, N, 1, chunk, w_chunk);
-      load_matrix_chunk(at, alpha, P, alpha_row, alpha_column, chunk, alpha_chunk);
-    }
+  __device__ __forceinline__ void load(int chunk, Chunk& w_chunk, Chunk& alpha_chunk) const {
+    load_chunk(w + chunk * chunk_stride, w_chunk);
+    load_chunk(alpha + chunk * chunk_stride, alpha_chunk);
   }
 };
 
@@ -58,54 +49,34 @@ __device__ __forceinline__ void update_and_read(Chunk& h, Chunk& e, const Chunk&
 /// classes.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void forward_pass(ThreadTraces<kind, shape>& traces, const Place<shape>& at,
-                                             const Weights<shape>& weights, const float* x_before,
+                                             const Weights& weights, const float* x_before,
                                              const float* x_now, const ForwardColumns<Place<shape>::V>& c,
                                              float (&s)[Place<shape>::traits.classes][Place<shape>::V]) {
   constexpr ThreadTraits traits = Place<shape>::traits;
   constexpr int V = traits.columns;
+  constexpr bool eligible = kind != Eligibility::none;
   // Four rows share the loads of x. A slice with fewer rows leaves the unrolled loop early.
-  const auto four_rows = [&](int r, auto&& chunk_at) {
+#pragma unroll
+  for (int r = 0; r < traits.max_rows; r += 4) {
+    if (r >= at.rows) break;
     Chunk before, now;
     load_chunk(x_before + r, before);
     load_chunk(x_now + r, now);
     if constexpr (V == 1) {
-      chunk_at(r / 4, [&](Chunk& h, Chunk& e) {
-        Chunk w, alpha;
-        weights.load(at, r / 4, w, alpha);
-        update_and_read<form, kind, V, 4>(h, e, w, alpha, before, now, c, s[0]);
-      });
+      Chunk w, alpha;
+      weights.load(r / 4, w, alpha);
+      update_and_read<form, kind, V, 4>(traces.h[r / 4], traces.e[eligible ? r / 4 : 0], w, alpha, before,
+                                        now, c, s[0]);
     } else {
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         if (r + k >= at.rows) break;
-        chunk_at(r + k, [&](Chunk& h, Chunk& e) {
-          Chunk w, alpha;
-          weights.load(at, r + k, w, alpha);
-          const float one_before[1] = {before[k]}, one_now[1] = {now[k]};
-          update_and_read<form, kind, V, 1>(h, e, w, alpha, one_before, one_now, c, s[k % traits.classes]);
-        });
+        Chunk w, alpha;
+        weights.load(r + k, w, alpha);
+        const float one_before[1] = {before[k]}, one_now[1] = {now[k]};
+        update_and_read<form, kind, V, 1>(traces.h[r + k], traces.e[eligible ? r + k : 0], w, alpha,
+                                          one_before, one_now, c, s[k % traits.classes]);
       }
-    }
-  };
-  if constexpr (traits.in_registers) {
-#pragma unroll
-    for (int r = 0; r < traits.max_rows; r += 4) {
-      if (r >= at.rows) break;
-      four_rows(r, [&](int chunk, auto&& body) {
-        body(traces.h[chunk], traces.e[kind == Eligibility::none ? 0 : chunk]);
-      });
-    }
-  } else {
-#pragma unroll 1
-    for (int r = 0; r < at.rows; r += 4) {
-      four_rows(r, [&](int chunk, auto&& body) {
-        Chunk h, e{};
-        load_chunk(traces.hebb + chunk * chunk_stride, h);
-        if constexpr (kind != Eligibility::none) load_chunk(traces.eligibility + chunk * chunk_stride, e);
-        body(h, e);
-        store_chunk(traces.hebb + chunk * chunk_stride, h);
-        if constexpr (kind != Eligibility::none) store_chunk(traces.eligibility + chunk * chunk_stride, e);
-      });
     }
   }
 }

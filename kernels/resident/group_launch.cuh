@@ -28,7 +28,6 @@ auto dispatch_thread_shape(ThreadShape shape, Run run) {
     case ThreadShape::rows_8x4_half: return run.template operator()<ThreadShape::rows_8x4_half>();
     case ThreadShape::rows_16x4: return run.template operator()<ThreadShape::rows_16x4>();
     case ThreadShape::rows_32x1: return run.template operator()<ThreadShape::rows_32x1>();
-    case ThreadShape::any_rows: return run.template operator()<ThreadShape::any_rows>();
   }
   throw std::logic_error("thread shape: expected a value of its enumeration");
 }

@@ -1,7 +1,7 @@
 // The part of a thread: its rows and columns, and its place in shared memory.
 #pragma once
 
-#include "common/launch.hpp"
+#include "common/lanes.cuh"
 #include "common/pack.cuh"
 #include "resident/launch.hpp"
 
@@ -25,15 +25,18 @@ struct Place {
 
   __device__ Place(const GroupShape& group, int own_chunks, int rank, int N)
       : rows(group.rows), chunks(own_chunks) {
-    const int lane = static_cast<int>(threadIdx.x % 32), global_warp = static_cast<int>(threadIdx.x / 32);
-    warp = global_warp % warps;
+    const int lane = lane_id();
+    warp = warp_id() % warps;
     row = lane / row_lanes * warps + warp;
-    local = (global_warp / warps * row_lanes + lane % row_lanes) * V;
+    local = (tile() * row_lanes + lane % row_lanes) * V;
     column = rank * group.columns + local;
     const int left = N - column;
     existing = left <= 0 ? 0 : (left < V ? left : V);
-    chunk = 4 * (global_warp * chunks * 32 + lane);
+    chunk = 4 * (warp_id() * chunks * 32 + lane);
   }
+
+  /// The thread's tile, among those of the block.
+  __device__ static int tile() { return warp_id() / warps; }
 
   /// Row r of the thread; of a chunk and one of its four values.
   __device__ int row_of(int r) const { return row + row_groups * r; }
@@ -104,22 +107,20 @@ __device__ __forceinline__ void load_own_columns(const float* shared, float (&to
   }
 }
 
-/// Clears shared memory from layout.zero on, and loads the thread's part of w and alpha into it if the shape
-/// keeps traces in registers. Its own barrier separates the two.
+/// Clears shared memory from layout.zero on, and loads the thread's part of w and alpha into it. Its own
+/// barrier separates the two.
 template <ThreadShape shape, class Layout>
 __device__ __forceinline__ void load_matrices(const Place<shape>& at, const StepParams& p,
                                               const Layout& layout, float* memory) {
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
   for (int k = layout.zero + thread; k < layout.floats; k += threads) memory[k] = 0;
   __syncthreads();
-  if constexpr (Place<shape>::traits.in_registers) {
-    for (int chunk = 0; chunk < at.chunks; ++chunk) {
-      Chunk w, alpha;
-      load_matrix_chunk(at, p.w, p.P, p.N, 1, chunk, w);
-      load_matrix_chunk(at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
-      store_chunk(memory + layout.w + at.chunk + chunk * chunk_stride, w);
-      store_chunk(memory + layout.alpha + at.chunk + chunk * chunk_stride, alpha);
-    }
+  for (int chunk = 0; chunk < at.chunks; ++chunk) {
+    Chunk w, alpha;
+    load_matrix_chunk(at, p.w, p.P, p.N, 1, chunk, w);
+    load_matrix_chunk(at, p.alpha, p.P, p.alpha_row, p.alpha_column, chunk, alpha);
+    store_chunk(memory + layout.w + at.chunk + chunk * chunk_stride, w);
+    store_chunk(memory + layout.alpha + at.chunk + chunk * chunk_stride, alpha);
   }
 }
 

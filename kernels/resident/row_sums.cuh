@@ -59,13 +59,12 @@ struct RowSender {
   int base;   // the place of row 0 in the inbox of block 0; odd for the part of the update
 
   __device__ RowSender(const BackwardBlock<form, kind, shape>& backward, int t) : block(backward) {
-    const int own = own_value<8>(), piece = block.exchange.rank * block.layout.tiles + tile();
+    const int own = own_value<8>(), piece = block.exchange.rank * block.layout.tiles + Place<shape>::tile();
     first = block.at.row_of(own % 4);
     base = block.exchange.kind == GroupKind::grid
                ? block.global_inbox_index(t, 0, piece, 0, own / 4)
                : block.layout.inbox + block.inbox_index(t, piece, 0, own / 4);
   }
-  __device__ int tile() const { return static_cast<int>(threadIdx.x) / 32 / Place<shape>::warps; }
 
   /// `r`: the first of the four rows.
   __device__ __forceinline__ void send(int r, float (&v)[8]) const {
@@ -73,7 +72,7 @@ struct RowSender {
     const int i = first + Place<shape>::row_groups * r;
     if (i >= block.p.P) return;
     const int bits = block.run.shape.share_bits, to = i >> bits, place = base + 2 * (i & ((1 << bits) - 1));
-    if (block.p.lstm && (base & 1) == 0) sum += block.gates(tile())[block.x_place(i)];
+    if (block.p.lstm && (base & 1) == 0) sum += block.gates(Place<shape>::tile())[block.x_place(i)];
     switch (block.exchange.kind) {
       case GroupKind::cta: block.memory[place] = sum; break;
       case GroupKind::cluster: store_peer(block.memory + place, to, sum); break;

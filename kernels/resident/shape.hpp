@@ -2,10 +2,10 @@
 // The planner computes these plain values on the host; the kernels read them.
 //
 // A block has all P rows of a slice of columns. The slice consists of tiles, as wide as eight threads: of 32
-// columns, or one of 8. The rows are divided among row groups by their class, i mod 32: a row group has one,
-// two or four of the 32 classes, so it adds up whole branches of the tree of a column's sum. A thread has the
-// rows of one row group, and one or four neighbouring columns. Eight threads have a row of a tile, and a warp
-// has four row groups.
+// columns, or one of 8. The rows are divided among row groups by their class, i mod 32: a row group has one
+// or two of the 32 classes, so it adds up whole branches of the tree of a column's sum. A thread has the rows
+// of one row group, and one or four neighbouring columns. Eight threads have a row of a tile, and a warp has
+// four row groups.
 #pragma once
 
 #include "rules/form.hpp"
@@ -26,17 +26,14 @@ enum class ThreadShape {
   rows_8x4_half,  ///< as above with half as many threads: up to 8 rows of two classes
   rows_16x4,      ///< up to 16 rows, 4 columns
   rows_32x1,      ///< up to 32 rows, one column
-  any_rows,       ///< any number of rows of four classes, 4 columns; for slices that fit no other shape
 };
 
 /// The constants of a ThreadShape.
 struct ThreadTraits {
-  int columns;        ///< V, per thread
-  int max_rows;       ///< R, per thread; 0: any
-  int classes;        ///< of rows per thread: 1, 2 or 4
-  bool in_registers;  ///< traces in registers, w and alpha in shared memory; else traces in shared memory, w
-                      ///< and alpha in L2
-  int max_threads;    ///< per block
+  int columns;      ///< V, per thread
+  int max_rows;     ///< R, per thread
+  int classes;      ///< of rows per thread: 1 or 2
+  int max_threads;  ///< per block
 
   PLASTICITY_HOST_DEVICE constexpr int row_groups() const { return 32 / classes; }
   PLASTICITY_HOST_DEVICE constexpr int warps_per_tile() const { return 8 / classes; }
@@ -46,21 +43,26 @@ struct ThreadTraits {
 
 PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits_of(ThreadShape shape) {
   switch (shape) {
-    case ThreadShape::rows_8x4: return {4, 8, 1, true, 512};
-    case ThreadShape::rows_8x4_half: return {4, 8, 2, true, 512};
-    case ThreadShape::rows_16x4: return {4, 16, 1, true, 256};
-    case ThreadShape::rows_32x1: return {1, 32, 1, true, 256};
-    case ThreadShape::any_rows: break;
+    case ThreadShape::rows_8x4: return {4, 8, 1, 512};
+    case ThreadShape::rows_8x4_half: return {4, 8, 2, 512};
+    case ThreadShape::rows_16x4: return {4, 16, 1, 256};
+    case ThreadShape::rows_32x1: break;
   }
-  return {4, 0, 4, false, 256};
+  return {1, 32, 1, 256};
 }
 
-/// Per block. An eligibility trace, and its gradient, take registers: 255 per thread remain. The adjoint of
-/// the form soft needs one register more than 512 threads have.
-PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, Form form, bool eligible) {
+/// Whether the kernels of a shape write and read a bfloat16 tape.
+PLASTICITY_HOST_DEVICE constexpr bool takes_bf16(ThreadShape shape) {
+  return shape == ThreadShape::rows_8x4_half || shape == ThreadShape::rows_32x1;
+}
+
+/// Per block. An eligibility trace, and a bfloat16 tape, take registers: with 256 threads a block has 255 per
+/// thread. The adjoint of the form soft needs one register more than 512 threads have.
+PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, Form form, bool eligible,
+                                                 bool bf16 = false) {
   const ThreadTraits traits = traits_of(shape);
-  if (form == Form::soft && shape == ThreadShape::rows_8x4 && !eligible) return 384;
-  return eligible && traits.in_registers ? 256 : traits.max_threads;
+  if (form == Form::soft && shape == ThreadShape::rows_8x4 && !eligible && !bf16) return 384;
+  return eligible || bf16 ? 256 : traits.max_threads;
 }
 
 /// Threads of a warp that share a row of a tile.
@@ -154,8 +156,7 @@ struct SharedLayout {
 struct ForwardLayout : SharedLayout {
   RowOrder x_order, y_order;  // of x and of the exchanged vectors; equal in a recurrent cell
   int chunks;                 // of a thread
-  int w, alpha;               // [slice] if traces are in registers
-  int hebb, eligibility;      // [slice] if they are not
+  int w, alpha;               // [slice]
   int zero;                   // [x_order] zeros
   int y, x;       // [3,y_order] the exchange: y (softmax: its logits); x: [3,x_order] feedforward, else y
   int c;          // [3,y_order] if the modulator reads the cell
@@ -172,10 +173,8 @@ struct ForwardLayout : SharedLayout {
     chunks = shape.forward_chunks();
     x_order = RowOrder(traits, network.P, true);
     y_order = RowOrder(traits, network.N, true);
-    w = take(traits.in_registers ? slice : 0);
-    alpha = take(traits.in_registers ? slice : 0);
-    hebb = take(traits.in_registers ? 0 : slice);
-    eligibility = take(traits.in_registers || !network.eligible ? 0 : slice);
+    w = take(slice);
+    alpha = take(slice);
     zero = take(x_order.size);
     y = take(exchange_slots * y_order.size);
     x = network.feedforward ? take(exchange_slots * x_order.size) : y;
@@ -232,9 +231,9 @@ struct BackwardLayout : SharedLayout {
   int chunks, slice, tiles, pieces;  // of the shape
   std::int64_t exchange;             // backward_exchange()
   RowOrder x_order, y_order;         // of x, and of vectors over columns
-  int w, alpha, dalpha;              // [slice] if traces are in registers; dalpha: the gradient of alpha
+  int w, alpha;                      // [slice]
+  int dalpha;                        // [slice] the gradient of alpha per connection, if the shape sums it
   int class_sums;                    // [2,threads,classes,4] sums that are not in registers
-  int G, GE;                         // [slice] if they are not
   int zero;                          // [x_order] zeros
   int x;                             // [2,x_order] of the current step and the step before
   int factors;                       // [3,C] per column, of the update of the step before: kept, drive, y
@@ -265,11 +264,9 @@ struct BackwardLayout : SharedLayout {
     const bool grid = shape.kind == GroupKind::grid;
     x_order = RowOrder(traits, network.P);
     y_order = RowOrder(traits, network.N, true);
-    w = take(traits.in_registers ? slice : 0);
-    alpha = take(traits.in_registers ? slice : 0);
+    w = take(slice);
+    alpha = take(slice);
     dalpha = take(shape.sums_alpha ? slice : 0);
-    G = take(traits.in_registers ? 0 : slice);
-    GE = take(traits.in_registers || !network.eligible ? 0 : slice);
     zero = take(x_order.size);
     class_sums = take(class_sum_count(network, shape) * 4 * shape.threads() * traits.classes);
     x = take(2 * x_order.size);

@@ -12,13 +12,11 @@ namespace plasticity::cuda {
 /// The sum of a thread's classes.
 template <int count>
 __device__ __forceinline__ float join_classes(const float (&s)[count]) {
-  static_assert(count == 1 || count == 2 || count == 4);
+  static_assert(count == 1 || count == 2);
   if constexpr (count == 1) {
     return s[0];
-  } else if constexpr (count == 2) {
-    return s[0] + s[1];
   } else {
-    return (s[0] + s[2]) + (s[1] + s[3]);
+    return s[0] + s[1];
   }
 }
 
@@ -27,7 +25,7 @@ __device__ __forceinline__ float join_classes(const float (&s)[count]) {
 template <ThreadShape shape>
 __device__ __forceinline__ void store_warp_sums(const Place<shape>& at, const float (&s)[Place<shape>::V],
                                                 float* parts, int width) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int lane = lane_again();
   const bool upper = (lane & 16) != 0, odd = (lane & 8) != 0;
   if constexpr (Place<shape>::V == 4) {  // each thread ends with one column
     float pair[2];
@@ -83,7 +81,7 @@ __device__ __forceinline__ float warp_fold(int count, float start, Load load, Fo
   constexpr int ahead = 8;
   float sum = start;
 #pragma unroll 1
-  for (int first = static_cast<int>(threadIdx.x) % 32; first < count; first += 32 * ahead) {
+  for (int first = lane_again(); first < count; first += 32 * ahead) {
     decltype(load(0)) values[ahead] = {};
 #pragma unroll
     for (int k = 0; k < ahead; ++k)
@@ -100,7 +98,7 @@ __device__ __forceinline__ float warp_fold(int count, float start, Load load, Fo
 template <ThreadShape shape>
 __device__ __forceinline__ float dot_columns(const float* a, const float* b, int stride) {
   constexpr int classes = traits_of(shape).classes, groups = traits_of(shape).row_groups();
-  const int lane = static_cast<int>(threadIdx.x) % 32, class_in_group = lane / groups;
+  const int lane = lane_again(), class_in_group = lane / groups;
   const int place = group_place<shape>(lane % groups, stride);
   float sum = 0;
 #pragma unroll 4

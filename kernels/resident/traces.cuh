@@ -1,5 +1,5 @@
-// The traces H and E of a thread's connections, for a whole sequence: in registers, or in shared memory if
-// they are too many. Loads and stores between a sequence and global memory.
+// The traces H and E of a thread's connections, in registers for a whole sequence. Loads and stores between a
+// sequence and global memory.
 #pragma once
 
 #include "resident/place.cuh"
@@ -7,62 +7,30 @@
 
 namespace plasticity::cuda {
 
-/// Traces in registers.
+/// The traces of a thread, or their gradients.
 template <Eligibility kind, ThreadShape shape>
 struct ThreadTraces {
   static constexpr int chunks = Place<shape>::max_chunks, eligible = kind != Eligibility::none;
   Chunk h[chunks], e[eligible ? chunks : 1];
 };
 
-/// Traces in shared memory, at the thread's first chunk.
-template <Eligibility kind, ThreadShape shape>
-requires(!traits_of(shape).in_registers) struct ThreadTraces<kind, shape> {
-  static constexpr int eligible = kind != Eligibility::none;
-  float *hebb, *eligibility;
-};
-
-/// Calls visit(chunk, h, e) for every chunk of the thread; e is ignored without an eligibility trace. Changes
-/// are kept.
+/// Calls visit(chunk, h, e) for every chunk of the thread; e is ignored without an eligibility trace.
 template <Eligibility kind, ThreadShape shape, class Visit>
 __device__ __forceinline__ void for_each_chunk(ThreadTraces<kind, shape>& traces, int count, Visit visit) {
-  constexpr ThreadTraits traits = traits_of(shape);
-  constexpr bool eligible = kind != Eligibility::none;
-  if constexpr (traits.in_registers) {
 #pragma unroll
-    for (int chunk = 0; chunk < traits.chunks(traits.max_rows); ++chunk) {
-      if (chunk < count) visit(chunk, traces.h[chunk], traces.e[eligible ? chunk : 0]);
-    }
-  } else {
-#pragma unroll 1
-    for (int chunk = 0; chunk < count; ++chunk) {
-      Chunk h, e{};
-      load_chunk(traces.hebb + chunk * chunk_stride, h);
-      if constexpr (eligible) load_chunk(traces.eligibility + chunk * chunk_stride, e);
-      visit(chunk, h, e);
-      store_chunk(traces.hebb + chunk * chunk_stride, h);
-      if constexpr (eligible) store_chunk(traces.eligibility + chunk * chunk_stride, e);
-    }
-  }
+  for (int chunk = 0; chunk < Place<shape>::max_chunks; ++chunk)
+    if (chunk < count) visit(chunk, traces.h[chunk], traces.e[kind == Eligibility::none ? 0 : chunk]);
 }
 
 /// Sets all traces to zero. Rows and columns that do not exist stay zero from then on.
 template <Eligibility kind, ThreadShape shape>
-__device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces, [[maybe_unused]] int count) {
-  constexpr ThreadTraits traits = traits_of(shape);
-  if constexpr (traits.in_registers) {
+__device__ __forceinline__ void clear_traces(ThreadTraces<kind, shape>& traces) {
 #pragma unroll
-    for (int chunk = 0; chunk < traits.chunks(traits.max_rows); ++chunk) {
+  for (int chunk = 0; chunk < Place<shape>::max_chunks; ++chunk) {
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        traces.h[chunk][k] = opaque_zero();
-        if constexpr (kind != Eligibility::none) traces.e[chunk][k] = opaque_zero();
-      }
-    }
-  } else {
-    constexpr Chunk zero{};
-    for (int chunk = 0; chunk < count; ++chunk) {
-      store_chunk(traces.hebb + chunk * chunk_stride, zero);
-      if constexpr (kind != Eligibility::none) store_chunk(traces.eligibility + chunk * chunk_stride, zero);
+    for (int k = 0; k < 4; ++k) {
+      traces.h[chunk][k] = opaque_zero();
+      if constexpr (kind != Eligibility::none) traces.e[chunk][k] = opaque_zero();
     }
   }
 }

@@ -2,6 +2,7 @@
 // sum has one fixed order.
 #pragma once
 
+#include "common/lanes.cuh"
 #include "common/launch.hpp"
 #include "common/pack.cuh"
 #include "step/params.hpp"
@@ -54,7 +55,7 @@ struct ThreadTile {
   __device__ int max_rows(std::int64_t P) const { return rows_of(warp_first(), P); }
 
  private:
-  __device__ static int warp_first() { return static_cast<int>(threadIdx.x / 32) * (32 / lanes); }
+  __device__ static int warp_first() { return warp_id() * (32 / lanes); }
 };
 
 /// The column that a thread finishes after the sums over rows, and its batch element: warp e has the columns
@@ -66,27 +67,6 @@ struct OwnColumn {
   __device__ OwnColumn(const StepParams& p, int tile)
       : j(std::int64_t{tile} * tile_columns + threadIdx.x % tile_columns), exists(j < p.N) {}
 };
-
-__device__ inline int lane_id() { return static_cast<int>(threadIdx.x % 32); }
-__device__ inline int warp_id() { return static_cast<int>(threadIdx.x / 32); }
-
-struct Add {
-  __device__ float operator()(float a, float b) const { return a + b; }
-};
-struct Max {
-  __device__ float operator()(float a, float b) const { return b > a ? b : a; }
-};
-
-constexpr unsigned all_lanes = 0xffffffffu;
-
-/// The tree over the 32 classes of a warp, one per lane: for d in 16, 8, 4, 2, 1: s[c] = join(s[c], s[c +
-/// d]). Each thread has the result.
-template <class Join>
-__device__ __forceinline__ float join_lanes(float sum, Join join) {
-#pragma unroll
-  for (int d = 16; d > 0; d /= 2) sum = join(sum, __shfl_xor_sync(all_lanes, sum, d));
-  return sum;
-}
 
 /// Loads V neighbouring elements of memory that this kernel may write.
 template <int V, class T>

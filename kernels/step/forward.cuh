@@ -140,7 +140,7 @@ __device__ inline void write_zeros(const ForwardStep& step, std::int64_t b, int 
   const std::int64_t row = (step.t * p.B + b) * p.N;
   if (own.exists) step.y[row + own.j] = 0;
   if (own.exists && step.a != nullptr) step.a[row + own.j] = 0;
-  if (tile == 0 && threadIdx.x % 32 == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
+  if (tile == 0 && lane_id() == 0 && step.modulation != nullptr) step.modulation[step.t * p.B + b] = 0;
 }
 
 /// From the sums of the read, in `parts`, to the outputs of the block's columns. All threads call it after a

@@ -7,6 +7,7 @@
 // once: 8 from and to memory.
 #include <algorithm>
 
+#include "common/lanes.cuh"
 #include "training/block_sum.cuh"
 #include "training/launch.hpp"
 
@@ -14,17 +15,14 @@ namespace plasticity::cuda {
 namespace {
 
 constexpr int warp_threads = 32, block_rows = sum_threads / warp_threads;
-constexpr unsigned all_lanes = 0xffffffffu;
 
 /// Calls work(row, label, lane) for the warp's rows. The label is -1 if the row has none.
 template <class Work>
 __device__ void for_each_row(const CrossEntropyArgs& args, Work work) {
-  const int warp = static_cast<int>(threadIdx.x) / warp_threads,
-            lane = static_cast<int>(threadIdx.x) % warp_threads;
   const std::int64_t stride = std::int64_t{gridDim.x} * block_rows;
-  for (std::int64_t row = std::int64_t{blockIdx.x} * block_rows + warp; row < args.rows; row += stride) {
+  for (std::int64_t row = std::int64_t{blockIdx.x} * block_rows + warp_id(); row < args.rows; row += stride) {
     const std::int64_t label = args.labels[row];
-    work(row, label < args.classes ? label : -1, lane);
+    work(row, label < args.classes ? label : -1, lane_id());
   }
 }
 
@@ -32,12 +30,10 @@ __device__ void for_each_row(const CrossEntropyArgs& args, Work work) {
 __device__ SoftmaxRow softmax_of(const float* logits, std::int64_t classes, int lane) {
   float largest = logits[0];
   for (std::int64_t k = lane; k < classes; k += warp_threads) largest = fmaxf(largest, logits[k]);
-  for (int other = warp_threads / 2; other > 0; other /= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(all_lanes, largest, other));
+  largest = join_lanes(largest, [](float a, float b) { return fmaxf(a, b); });
   double sum = 0;
   for (std::int64_t k = lane; k < classes; k += warp_threads) sum += exp_below(logits[k], largest);
-  for (int other = warp_threads / 2; other > 0; other /= 2) sum += __shfl_xor_sync(all_lanes, sum, other);
-  return {largest, sum};
+  return {largest, join_lanes(sum, Add{})};
 }
 
 __global__ void __launch_bounds__(sum_threads)

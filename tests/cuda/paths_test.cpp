@@ -35,13 +35,15 @@ TEST_P(CudaPaths, OddSizes) {
   std::mt19937_64 random(seed(140));
   const std::uint64_t share = GetParam() == Execution::graph ? 12 : 6;
   for (const std::int64_t neurons : {1, 2, 3, 5, 8, 17, 31, 33, 65, 130, 151}) {
-    if (GetParam() == Execution::cta && neurons > 128) continue;  // one block has at most 128 columns
+    // One block has at most 128 columns, with an eligibility trace 64.
+    if (GetParam() == Execution::cta && neurons > 128) continue;
     for (const std::int64_t batch : {1, 3, 5}) {
       for (const std::int64_t steps : {1, 2, 6}) {
         if (neurons * neurons * batch * steps > 20000 && random() % share != 0)
           continue;  // a share of the slow ones
         const std::int64_t inputs = random() % 2 == 0 ? 7 : 40;
-        const Spec spec = random_spec(random, neurons, inputs);
+        Spec spec = random_spec(random, neurons, inputs);
+        if (GetParam() == Execution::cta && neurons > 64) spec.eligibility = Eligibility::none;
         expect_near(make_test_case(spec, steps, batch, random(), random_masks(random)), 2e-5, options());
       }
     }
@@ -184,8 +186,10 @@ TEST_P(CudaPaths, LargerShapes) {
   struct Shape {
     std::int64_t inputs, neurons;
   };
-  for (const Shape shape : {Shape{200, 70}, Shape{3, 128}}) {
+  const bool one_block = GetParam() == Execution::cta;
+  for (const Shape shape : {Shape{one_block ? 120 : 200, 70}, Shape{3, 128}}) {
     Spec spec = random_spec(random, shape.neurons, shape.inputs);
+    if (one_block) spec.eligibility = Eligibility::none;
     spec.cell = shape.inputs > 100 ? Cell::feedforward : Cell::rnn;
     spec.modulator_source = ModulatorSource::hidden;
     spec.alpha = Granularity::connection;
@@ -207,7 +211,7 @@ TEST_F(CudaLargeGroups, AddUpRows) {
 
 // More blocks than every device with clusters must take: a part of one may have no room for them.
 TEST_F(CudaLargeGroups, ClusterOfSixteen) {
-  const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated, .neurons = 640};
+  const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .rate = Rate::modulated, .neurons = 500};
   const DeviceOptions options{.execution = Execution::cluster};
 #if !defined(PLASTICITY_SIMT_TEST)
   try {

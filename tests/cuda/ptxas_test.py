@@ -18,16 +18,12 @@ FRAME = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) by
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 STATED = re.compile(r'\{"(\w+)", \{(\d+), (\d+)(?:, true)?\}\}')
-# Kernels that spill: architecture, kernel, bytes. Resident backward spills in the shape for any number of rows (any_rows) and
-# with an eligibility trace in rows_16x4. In the shapes for 512 threads it spills a few bytes. Resident forward spills for
-# sm_80 with the form read_clipped. Step backward spills since it copies its rows ahead, and is faster than before on a GPU
-# (bench/results/NOTES.md).
+# Kernels that spill: architecture, kernel, bytes. Resident backward spills with an eligibility trace in rows_16x4, and a few
+# bytes in the shapes for 512 threads. Resident forward spills for sm_80 with the form read_clipped. Step backward spills since
+# it copies its rows ahead, and is faster than before on a GPU (bench/results/NOTES.md).
 KNOWN = [
-    (re.compile("sm_.0"), re.compile("resident_backward_kernel.*ThreadShapeE4E"), 120),
-    (re.compile("sm_80"), re.compile("resident_backward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 32),
-    (re.compile("sm_80"), re.compile("resident_backward_kernel.*EligibilityE[12]E.*ThreadShapeE2E"), 252),
-    (re.compile("sm_90"), re.compile("resident_backward_kernel.*FormE1E.*EligibilityE[12]E.*ThreadShapeE2E"), 80),
-    (re.compile("sm_.0"), re.compile("resident_backward_kernel.*EligibilityE0E.*ThreadShapeE[01]E"), 24),
+    (re.compile("sm_.0"), re.compile("resident_backward_kernel.*EligibilityE[12]E.*ThreadShapeE2E"), 80),
+    (re.compile("sm_.0"), re.compile("resident_backward_kernel.*EligibilityE0E.*ThreadShapeE[01]E"), 48),
     (re.compile("sm_80"), re.compile("resident_forward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 92),
     (re.compile("sm_80"), re.compile("cuda15backward_kernel.*EfLi4E"), 240),
     (re.compile("sm_90"), re.compile("cuda15backward_kernel.*EfLi4E"), 180),

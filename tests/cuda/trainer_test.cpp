@@ -272,7 +272,7 @@ TEST_F(CudaTrainer, OutOfMemoryLeavesItUsable) {
   });
   const auto before = simt::runtime::live();  // the cuBLAS handle of the device, which is kept
   std::uint64_t k = 0;
-  for (bool refused = true; refused; k += 12 / trials(12)) {
+  for (bool refused = true; refused; k += sanitizer_share) {
     on_device([&] {
       Pupil pupil(fanned_out, Device::cuda(), .1);
       simt::runtime::fail_acquisition(k);

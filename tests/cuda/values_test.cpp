@@ -62,7 +62,7 @@ TEST_F(CudaValues, OddSizes) {
   for (const std::int64_t neurons : {1, 2, 3, 8, 16, 31, 33, 40, 65, 130, 151}) {
     for (const std::int64_t batch : {1, 3, 17}) {
       for (const std::int64_t steps : {1, 2, 7}) {
-        if (neurons * neurons * batch * steps > trials(100000) && random() % 4 != 0)
+        if (neurons * neurons * batch * steps > 100000 / sanitizer_share && random() % 4 != 0)
           continue;  // a share of the slow ones
         const Spec spec = random_spec(random, neurons, random() % 2 == 0 ? 7 : 34);
         expect_near(make_test_case(spec, steps, batch, random(), random_masks(random)), 2e-5);
@@ -253,7 +253,7 @@ TEST_F(CudaValues, Corners) {
 TEST_F(CudaValues, LongRuns) {
   for (const Rule rule : {Rule::decay, Rule::oja, Rule::hard_clip, Rule::soft_clip}) {
     const Spec spec{.cell = Cell::rnn, .rule = rule, .neurons = 5};
-    expect_near(make_test_case(spec, trials(1000), 2, 170), 1e-4);
+    expect_near(make_test_case(spec, 1000 / sanitizer_share, 2, 170), 1e-4);
   }
 }
 

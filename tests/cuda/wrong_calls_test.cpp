@@ -34,7 +34,8 @@ TEST_F(CudaWrongCalls, RejectedPlans) {
       });
     };
     forced(600, Execution::cta,
-           "options.execution: expected one that fits spec and device, got cta (a block of 608 columns");
+           "options.execution: expected one that fits spec and device, got cta (no kernel has a block of 608 "
+           "columns");
     forced(400, Execution::cta, "shared memory");
     forced(3000, Execution::cluster, "options.execution");
     forced(6000, Execution::grid, "options.execution");

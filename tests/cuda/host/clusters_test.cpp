@@ -67,7 +67,7 @@ TEST(CudaClusters, RegistersLimitTheElementsUnderWay) {
       const auto shapes =
           cuda::shapes_that_fit(spec, false, cuda::DeviceLimits::of_device(0), cuda::GroupKind::cta, reason);
       const auto shape = std::find_if(shapes.begin(), shapes.end(),
-                                      [](const auto& each) { return each.forward.threads() == 256; });
+                                      [](const auto& each) { return each.group.threads() == 256; });
       return cuda::CudaPlan(spec,
                             {.steps = 9, .batch = 500, .device = Device::cuda(), .execution = Execution::cta},
                             *shape)

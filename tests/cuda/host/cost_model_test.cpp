@@ -81,7 +81,7 @@ TEST(CostModel, ClustersRunInWaves) {
   medium.neurons = 256;
   const auto shapes = shapes_that_fit(medium, false, h100, GroupKind::cluster, reason);
   const auto shape = std::find_if(shapes.begin(), shapes.end(), [](const ResidentShape& each) {
-    return each.forward.blocks == 4 && each.forward.thread == ThreadShape::rows_8x4;
+    return each.group.blocks == 4 && each.group.thread == ThreadShape::rows_8x4;
   });
   ASSERT_NE(shape, shapes.end());
   const auto forward = [&](std::int64_t B, const DeviceLimits& limits) {
@@ -110,12 +110,12 @@ TEST(CostModel, ResidentStepsAddUp) {
   small.neurons = 64;
   const ResidentShape shape =
       shapes_that_fit(small, false, h100, GroupKind::cluster, reason).front();  // 2 blocks of 32 columns
-  ASSERT_EQ(shape.forward.blocks, 2);
+  ASSERT_EQ(shape.group.blocks, 2);
   const auto forward = [&](std::int64_t B, const DeviceConstants& c) {
     return CostModel(small, {.B = B, .T = 1000000}, h100, c).of_resident(shape, 8).forward;
   };
-  const double instructions = shape.forward.rows * 4 * 6.0;  // per thread, of rows of 4 columns
-  const double warps = shape.forward.threads() / 32;
+  const double instructions = shape.group.rows * 4 * 6.0;  // per thread, of rows of 4 columns
+  const double warps = shape.group.threads() / 32;
   const double expected = warps * instructions / constants.resident_forward_rate +
                           constants.resident_forward_outside + constants.cluster_barrier +
                           64 * constants.modulator;
