@@ -152,8 +152,8 @@ class NcclCommunicator final : public Communicator {
     check(cudaStreamSynchronize(stream_), "the blocks of NCCL");
   }
 
-  /// Gathers blocks of the largest size, by the fewest calls of NCCL. All ranks choose the same one, because
-  /// they know all sizes.
+  /// Gathers blocks of the largest size with one call of NCCL. The choice of the call depends on the sizes
+  /// only, which are the same on all ranks.
   void gather(Call call, std::span<const std::byte> own,
               std::span<const std::span<std::byte>> receive) override {
     std::size_t largest = 0, total = 0, root = 0;

@@ -93,9 +93,9 @@ class PLASTICITY_API Communicator {
   virtual void exchange(Call call, std::span<const std::span<const std::byte>> send,
                         std::span<const std::span<std::byte>> receive) = 0;
 
-  /// Sends `own` to every other rank and fills receive[r] from rank r, as exchange() does. All ranks know all
-  /// sizes. receive[rank()] is as large as `own` and may be filled too; it may alias `own`. The default calls
-  /// exchange().
+  /// Sends `own` to every other rank and fills receive[r] from rank r, as exchange() does. `receive` has the
+  /// same sizes on all ranks. receive[rank()] is as large as `own` and may be filled too; it may alias `own`.
+  /// The default calls exchange().
   virtual void gather(Call call, std::span<const std::byte> own,
                       std::span<const std::span<std::byte>> receive);
 

@@ -154,7 +154,7 @@ TEST_F(Mpi, ARankThatExitsIsNamedWithoutCleanup) {
       << outcome.output;
 }
 
-// The others go on after the kill, to their time limit, and name the rank too.
+// The others continue after the kill, to their time limit, and name the rank too.
 TEST_F(Mpi, TheOthersNameAKilledRankWithoutCleanup) {
   const Clock::time_point begin = Clock::now();
   const pid_t child = start("PIDS=" + at("pid") + " PLASTICITY_TIME_LIMIT=1 " + PLASTICITY_MPIRUN +

@@ -40,7 +40,7 @@ class Watchdog {
   std::thread thread_;  // last: it uses the others
 };
 
-/// Returns "rank 3" by the variables of the launcher, before MPI knows the rank, or "a rank".
+/// Returns "rank 3" by the variables of the launcher, or "a rank". MPI_Comm_rank() works only after MPI_Init.
 std::string rank_of_launcher() {
   for (const char* name : {"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"})
     if (const char* value = std::getenv(name); value != nullptr) return str_cat("rank ", value);
