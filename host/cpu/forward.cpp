@@ -140,10 +140,11 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     eligibility = eligibility_now;
   }
 
-  std::int64_t slot_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
+  /// Where the vectors of step t begin.
+  std::int64_t offset_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
   /// The vectors of step t.
   CellStep<Real> cell_step(std::int64_t t) const {
-    const std::int64_t row = t * B + b, kept = slot_of(t);
+    const std::int64_t row = t * B + b, kept = offset_of(t);
     Real* const post = (records ? record.post : space.post) + kept;
     return {.current = current_of(t),
             .clamp = at(args.masks.clamp, row * N),
@@ -183,7 +184,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   /// Computes the factors of the trace update of step t, which is then pending.
   void prepare_update(std::int64_t t) {
     const std::int64_t row = t * B + b;
-    const Real* const post = (records ? record.post : space.post) + slot_of(t);
+    const Real* const post = (records ? record.post : space.post) + offset_of(t);
     Real modulation = 0;
     if (spec.has_modulator()) {
       modulation =

@@ -51,7 +51,7 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
 
  private:
   struct ForwardPass;   // forward.cpp
-  struct BackwardPass;  // backward.cpp
+  struct BackwardPass;  // backward_pass.hpp
 
   /// The values of a forward pass that backward reads, besides the tape of the CpuPlan.
   struct Record {
