@@ -291,8 +291,8 @@ TEST(ColumnPlan, RefusesWrongArguments) {
   EXPECT_EQ(message([](auto&, auto&, auto&) {}), "");
   EXPECT_EQ(message([](auto& b, auto&, auto&) { b.forward.parameters.w = nullptr; }),
             "parameters.w: expected a tensor of shape [6,6], got null");
-  EXPECT_EQ(message([](auto& b, auto&, auto&) { b.forward.final_state.hebb = b.forward.y; }),
-            "final_state.hebb: overlaps y");
+  EXPECT_EQ(message([](auto& b, auto&, auto&) { b.forward.final_state.y = b.forward.y; }),
+            "final_state.y: overlaps y");
   EXPECT_EQ(message([](auto& b, auto&, auto&) { b.backward.dinitial_state.y = b.backward.dinputs.u; }),
             "dinitial_state.y: overlaps dinputs.u");
   EXPECT_EQ(message([](auto&, auto&, Scratch& scratch) { scratch.bytes = 64; }).substr(0, 32),
