@@ -140,7 +140,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     eligibility = eligibility_now;
   }
 
-  /// Where the vectors of step t begin.
+  /// The offset of the vectors of step t.
   std::int64_t offset_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
   /// The vectors of step t.
   CellStep<Real> cell_step(std::int64_t t) const {

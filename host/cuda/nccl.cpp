@@ -175,7 +175,7 @@ class NcclCommunicator final : public Communicator {
     if (!own.empty()) copy(mine, own.data(), own.size(), cudaMemcpyHostToDevice);
     if (broadcast) {
       start(call, nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_, stream_));
-    } else if (small) {  // every byte has one addend that is not zero
+    } else if (small) {  // every byte has at most one addend that is not zero
       start(call, nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_, stream_));
     } else {
       start(call, nccl().all_gather(mine, memory_, largest, uint8, comm_, stream_));

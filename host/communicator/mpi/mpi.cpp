@@ -198,7 +198,7 @@ std::unique_ptr<Communicator> make(const CommunicatorOptions& options) {
   if (const int missing = missing_rank(begin_tag, options.time_limit); missing >= 0) {
     use.failed = true;
     throw_error(ErrorCode::communication, str_cat("rank ", missing),
-                str_cat("its begin within ", to_string(options.time_limit)),
+                str_cat("its start within ", to_string(options.time_limit)),
                 "nothing (it has ended, or hangs)");
   }
   MPI_Comm ranks = MPI_COMM_NULL, notes = MPI_COMM_NULL;
