@@ -32,7 +32,8 @@ CONSTANTS = {
     "graph_launch": Constant(9.673, "us", "fitted", f"a CUDA graph ({TUNING}, constants.graph_launch)"),
     "graph_node": Constant(0.541, "us", "measured", f"a node of a graph ({TUNED}, ceilings)"),
     "small_copy": Constant(3.146, "us", "assumed", "a copy of a few bytes to or from the host: at least a launch"),
-    "message": Constant(1.0, "us", "NCCL", f"the cost of a message for its sender on the network ({NCCL}, getNetOverhead)"),
+    "message": Constant(1.0, "us", "NCCL", f"the cost of a message for its sender on the network ({NCCL}, getNetOverhead);"
+                        " only for messages as sends"),
 }
 
 # (algorithm, protocol) -> us before the first byte, us per hop of NVLink, us per hop of the network, share of the bus rate.
@@ -51,7 +52,6 @@ LEFT_OUT = (
     "sequences of different lengths, and losses on the host",
     "input pipelines: the data are in the memory of the host when an iteration begins",
     "the host's work for a call, beyond launches and copies; checkpoints, evaluation, the start of 4,096 processes",
-    "the memory and the set-up of NCCL's connections between all pairs of ranks, which the Trainer's messages need",
     "failures and restarts",
     "the effect of a larger global batch on learning: weak scaling counts samples per second, not progress")
 

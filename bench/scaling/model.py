@@ -6,7 +6,7 @@ Nothing here was measured on more than one GPU. An iteration of T steps takes
     T (forward + backward)   measured on one H200, or the planner's estimate for batches that were not measured
     + rest                   upload of inputs and targets, loss, clipping, Adam, launches: bytes / rates + launches
     + all-reduce             of all gradients in one message: the fastest of NCCL's rings and trees, by its own cost model
-    + messages               of the Trainer through the host: 48 bytes before and 8 bytes after every iteration, to every rank
+    + messages               of the Trainer through the host: 48 bytes of every rank before and 8 bytes after every iteration
 
 Prints tables in Markdown and writes out/scaling.png. --renew writes the planner's estimates again; that needs a build
 with the CUDA library, but no GPU.
@@ -82,12 +82,25 @@ def all_reduce_us(size, gpus, slower=1.0):
 
 
 def messages_us(gpus, slower=1.0):
-    """Two calls in which every rank sends a few bytes to every other one: one copy to the GPU, a message and a copy back
-    per rank. The time grows with the number of ranks.
+    """The Trainer's two messages. Each is a sum of NCCL over the blocks of all ranks, with zeros for those of the others
+    (host/cuda/nccl.cpp): zeros and own block to the GPU, the sum, all blocks back.
 
     >>> messages_us(1)
     0.0
-    >>> round(messages_us(8)), round(messages_us(4096) / 1e3)
+    >>> round(messages_us(8)), round(messages_us(4096))
+    (49, 274)
+    """
+    if gpus == 1:
+        return 0.0
+    copies = value("launch") + 2 * value("small_copy", slower)
+    return sum(copies + size * gpus / (1e3 * value("upload")) + all_reduce_us(size * gpus, gpus, slower)[0] for size in (MEETING, LOSS))
+
+
+def sends_us(gpus, slower=1.0):
+    """The same messages as the library sent them before: every rank sent a few bytes to every other one, with one copy to the
+    GPU, and a message and a copy back per rank.
+
+    >>> round(sends_us(8)), round(sends_us(4096) / 1e3)
     (78, 34)
     """
     if gpus == 1:
@@ -95,17 +108,6 @@ def messages_us(gpus, slower=1.0):
     start = ALGORITHMS["ring", "LL"][0] * slower
     peer = value("message", slower) + value("small_copy", slower)
     return 2 * (value("small_copy", slower) + start + (gpus - 1) * peer)
-
-
-def collective_messages_us(gpus, slower=1.0):
-    """The same bytes by two sums of NCCL, each with a copy to the GPU and one back. The library does not do this.
-
-    >>> collective_messages_us(4096) < messages_us(4096) / 50
-    True
-    """
-    if gpus == 1:
-        return 0.0
-    return sum(2 * value("small_copy", slower) + all_reduce_us(size, gpus, slower)[0] for size in (MEETING * gpus, LOSS))
 
 
 def rest_us(cell, neurons, batch, inputs, steps, ranks, slower=1.0):
@@ -123,23 +125,23 @@ def rest_us(cell, neurons, batch, inputs, steps, ranks, slower=1.0):
     return upload + loss + adam + launches
 
 
-def iteration_us(shape, batch, gpus, step_us, messages=messages_us, slower=1.0):
+def iteration_us(shape, batch, gpus, step_us, slower=1.0):
     """The time of an iteration with `batch` samples per GPU."""
     cell, neurons, _, inputs = shape
-    return STEPS * step_us + rest_us(cell, neurons, batch, inputs, STEPS, gpus > 1, slower) + messages(gpus, slower) + \
+    return STEPS * step_us + rest_us(cell, neurons, batch, inputs, STEPS, gpus > 1, slower) + messages_us(gpus, slower) + \
         all_reduce_us(4 * parameters(cell, neurons, inputs), gpus, slower)[0]
 
 
-def weak_efficiency(shape, gpus, step_us, messages=messages_us, slower=1.0):
+def weak_efficiency(shape, gpus, step_us, slower=1.0):
     """The time on one GPU over that on `gpus` with as many samples each.
 
     >>> weak_efficiency(SHAPES[0], 1, 15.1)
     1.0
-    >>> 0 < weak_efficiency(SHAPES[0], 4096, 15.1, slower=2.0) < weak_efficiency(SHAPES[0], 4096, 15.1) < .05
+    >>> .4 < weak_efficiency(SHAPES[0], 4096, 15.1, slower=2.0) < weak_efficiency(SHAPES[0], 4096, 15.1) < .75
     True
     """
     batch = shape[2]
-    return iteration_us(shape, batch, 1, step_us, messages, slower) / iteration_us(shape, batch, gpus, step_us, messages, slower)
+    return iteration_us(shape, batch, 1, step_us, slower) / iteration_us(shape, batch, gpus, step_us, slower)
 
 
 def measured_step_us():
@@ -160,10 +162,10 @@ def name(shape):
     return f"{shape[0]}, N {shape[1]}, B {shape[2]}"
 
 
-def strong_us(shape, estimates, messages=messages_us, slower=1.0):
+def strong_us(shape, estimates, slower=1.0):
     """GPUs -> us of an iteration that shares GLOBAL_BATCH samples."""
     steps = estimates["step_us"][f"{shape[0]} {shape[1]}"]
-    return {gpus: iteration_us(shape, GLOBAL_BATCH // gpus, gpus, steps[str(GLOBAL_BATCH // gpus)], messages, slower)
+    return {gpus: iteration_us(shape, GLOBAL_BATCH // gpus, gpus, steps[str(GLOBAL_BATCH // gpus)], slower)
             for gpus in (8 << k for k in range(10))}
 
 
@@ -217,18 +219,18 @@ def markdown(head, rows):
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows))
 
 
-def weak_rows(steps, messages):
+def weak_rows(steps):
     """A row per shape: ms on one GPU, bytes, and per number of GPUs the efficiency, also with assumed times doubled."""
-    return [[name(shape), digits(iteration_us(shape, shape[2], 1, us, messages) / 1e3),
+    return [[name(shape), digits(iteration_us(shape, shape[2], 1, us) / 1e3),
              digits(4e-6 * parameters(shape[0], shape[1], shape[3])),
-             *(f"{percent(weak_efficiency(shape, gpus, us, messages))} ({percent(weak_efficiency(shape, gpus, us, messages, 2.0))})"
+             *(f"{percent(weak_efficiency(shape, gpus, us))} ({percent(weak_efficiency(shape, gpus, us, 2.0))})"
                for gpus in GPUS)] for shape, us in steps.items()]
 
 
-def strong_rows(estimates, messages):
+def strong_rows(estimates):
     rows = []
     for shape in SHAPES:
-        times = strong_us(shape, estimates, messages)
+        times = strong_us(shape, estimates)
         best = min(times, key=times.get)
         rows.append([f"{shape[0]}, N {shape[1]}", *(digits(times[gpus] / 1e3) for gpus in GPUS), f"{best:,}",
                      f"{digits(times[8] / times[best])} of {best // 8}"])
@@ -243,20 +245,42 @@ def parts_rows(steps):
     for gpus in (1, *GPUS):
         sum_us, algorithm = all_reduce_us(size, gpus)
         rows.append([f"{gpus:,}", digits(STEPS * us), digits(rest_us(*shape, STEPS, gpus > 1)), f"{digits(sum_us)} ({algorithm})",
-                     digits(messages_us(gpus)), digits(collective_messages_us(gpus))])
+                     digits(messages_us(gpus)), digits(sends_us(gpus))])
     return rows
 
 
-def chart(steps, messages):
+def overlap_gain(shape, gpus, step_us):
+    """The most that overlap with backward could gain, as a share of an iteration: one of two messages with half of the gradients
+    each would take no time. A sum of few bytes takes the time of its hops, so two messages cost almost twice as much as one.
+
+    >>> 0 < overlap_gain(SHAPES[0], 512, 15.1) < .02
+    True
+    """
+    size = 4 * parameters(shape[0], shape[1], shape[3])
+    gain = all_reduce_us(size, gpus)[0] - all_reduce_us(size / 2, gpus)[0]
+    return gain / iteration_us(shape, shape[2], gpus, step_us)
+
+
+def overlap_rows(steps):
+    """A row per shape: per number of GPUs the share of the all-reduce in an iteration, and overlap_gain()."""
+    rows = []
+    for shape, us in steps.items():
+        size = 4 * parameters(shape[0], shape[1], shape[3])
+        share = {gpus: all_reduce_us(size, gpus)[0] / iteration_us(shape, shape[2], gpus, us) for gpus in GPUS}
+        rows.append([name(shape), *(f"{percent(share[gpus])} ({percent(overlap_gain(shape, gpus, us))})" for gpus in GPUS)])
+    return rows
+
+
+def chart(steps):
     """The data of the picture: efficiency under weak scaling over the number of GPUs.
 
-    >>> data = chart({SHAPES[0]: 15.1}, messages_us)
+    >>> data = chart({SHAPES[0]: 15.1})
     >>> data["series"][0]["name"], data["series"][0]["points"][0]
     ('rnn, N 200, B 30', [1, 100.0])
     """
     gpus = [1 << k for k in range(13)]
     return {"title": "Predicted efficiency, weak scaling, H200 (not measured)", "x_label": "GPUs", "y_label": "percent", "log_y": False,
-            "series": [{"name": name(shape), "points": [[n, 100 * weak_efficiency(shape, n, us, messages)] for n in gpus]}
+            "series": [{"name": name(shape), "points": [[n, 100 * weak_efficiency(shape, n, us)] for n in gpus]}
                        for shape, us in steps.items()]}
 
 
@@ -282,17 +306,17 @@ def main():
         steps, estimates = measured_step_us(), json.loads(ESTIMATES.read_text())
         weak_head = ["shape", "ms, 1 GPU", "gradients, MB", *(f"{gpus:,} GPUs" for gpus in GPUS)]
         strong_head = ["network", *(f"ms, {gpus:,} GPUs" for gpus in GPUS), "GPUs of the shortest", "times as fast as 8 GPUs"]
-        for title, messages in (("with the Trainer's messages", messages_us), ("with these messages as sums of NCCL", collective_messages_us)):
-            print(f"Weak scaling {title}: efficiency in percent (assumed times doubled)\n\n{markdown(weak_head, weak_rows(steps, messages))}\n")
-            print(f"Strong scaling {title}, {GLOBAL_BATCH:,} samples\n\n{markdown(strong_head, strong_rows(estimates, messages))}\n")
+        print(f"Weak scaling: efficiency in percent (assumed times doubled)\n\n{markdown(weak_head, weak_rows(steps))}\n")
+        print(f"Strong scaling, {GLOBAL_BATCH:,} samples\n\n{markdown(strong_head, strong_rows(estimates))}\n")
         print(f"Parts of an iteration, us: {name(SHAPES[0])}\n")
-        print(markdown(["GPUs", "forward + backward", "rest", "all-reduce", "messages", "messages as sums"], parts_rows(steps)))
+        print(markdown(["GPUs", "forward + backward", "rest", "all-reduce", "messages", "messages as sends"], parts_rows(steps)))
+        print("\nShare of the all-reduce in percent (the most that overlap with backward could gain)\n")
+        print(markdown(["shape", *(f"{gpus:,} GPUs" for gpus in GPUS)], overlap_rows(steps)))
         print("\nThe model beside measured iterations on one H200, us\n")
         print(markdown(["case", "forward + backward", "rest, measured", "rest, model", "error of the iteration"], check_rows()))
         print("\n" + table() + "\n\nLeft out:\n" + "\n".join(f"- {each}" for each in LEFT_OUT))
         options.out.mkdir(parents=True, exist_ok=True)
-        return 0 if all([draw(options, chart(steps, messages_us), options.out / "scaling.png"),
-                         draw(options, chart(steps, collective_messages_us), options.out / "scaling_sums.png")]) else 1
+        return 0 if draw(options, chart(steps), options.out / "scaling.png") else 1
     except (programs.Failed, OSError) as problem:
         print(f"model.py: {problem}", file=sys.stderr)
         return 1

@@ -73,6 +73,12 @@ void Communicator::sum_on_device(Device device, Stream stream, float* values, st
   copy(device, stream, values, on_host.data(), on_host.size() * sizeof(float));
 }
 
+void Communicator::gather(Call call, std::span<const std::byte> own,
+                          std::span<const std::span<std::byte>> receive) {
+  std::fill(send_.begin(), send_.end(), own);
+  exchange(call, send_, receive);
+}
+
 /// Every rank adds one slice of the values, whose parts it receives from the other ranks, and sends the sum
 /// back. If there are few values, every rank adds all of them.
 template <class Real>
@@ -93,7 +99,11 @@ void Communicator::sum_values(std::span<Real> values) {
     receive_[index] = std::span(received_).subspan(index * own_bytes, own_bytes);
     items[index] = reinterpret_cast<Real*>(receive_[index].data());
   }
-  exchange(Call::sum, send_, receive_);
+  if (whole) {
+    gather(Call::sum, std::as_bytes(values), receive_);
+  } else {
+    exchange(Call::sum, send_, receive_);
+  }
   Real* const result = values.data() + own.first;
   items[static_cast<std::size_t>(rank_)] = result;
   add_in_tree(0, size_, [&](std::int64_t to, std::int64_t from) {
@@ -110,13 +120,9 @@ void Communicator::broadcast_bytes(std::span<std::byte> values, int root) {
   check_usable();
   if (root < 0 || root >= size_) bad_argument("root", str_cat("0 to ", size_ - 1), str_cat(root));
   if (size_ == 1) return;
-  for (std::size_t r = 0; r < send_.size(); ++r) {
-    send_[r] = {};
-    receive_[r] = {};
-    if (rank_ == root) send_[r] = values;
-  }
-  if (rank_ != root) receive_[static_cast<std::size_t>(root)] = values;
-  exchange(Call::broadcast, send_, receive_);
+  std::fill(receive_.begin(), receive_.end(), std::span<std::byte>());
+  receive_[static_cast<std::size_t>(root)] = values;
+  gather(Call::broadcast, rank_ == root ? values : std::span<std::byte>(), receive_);
 }
 
 void Communicator::all_gather_bytes(std::span<std::byte> values, std::span<const std::int64_t> first,
@@ -142,11 +148,8 @@ void Communicator::all_gather_bytes(std::span<std::byte> values, std::span<const
     const auto begin = static_cast<std::size_t>(first[r]), end = static_cast<std::size_t>(first[r + 1]);
     return values.subspan(begin * element_bytes, (end - begin) * element_bytes);
   };
-  for (std::size_t r = 0; r < send_.size(); ++r) {
-    send_[r] = slice(static_cast<std::size_t>(rank_));
-    receive_[r] = slice(r);
-  }
-  exchange(Call::all_gather, send_, receive_);
+  for (std::size_t r = 0; r < receive_.size(); ++r) receive_[r] = slice(r);
+  gather(Call::all_gather, slice(static_cast<std::size_t>(rank_)), receive_);
 }
 
 void Communicator::barrier() {
@@ -154,11 +157,8 @@ void Communicator::barrier() {
   if (size_ == 1) return;
   static constexpr std::byte token[1]{};
   received_.resize(static_cast<std::size_t>(size_));
-  for (std::size_t r = 0; r < send_.size(); ++r) {
-    send_[r] = token;
-    receive_[r] = std::span(received_).subspan(r, 1);
-  }
-  exchange(Call::barrier, send_, receive_);
+  for (std::size_t r = 0; r < receive_.size(); ++r) receive_[r] = std::span(received_).subspan(r, 1);
+  gather(Call::barrier, token, receive_);
 }
 
 BatchSlice slice_of(const Communicator* communicator, std::int64_t batch) {

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "cpu/backward_element.hpp"
+#include "cpu/gates.hpp"
 
 namespace plasticity::cpu {
 
@@ -50,10 +51,13 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
         if (t >= element.length) continue;
         sweeps[running] = element.sweep_of(share);
         da_rows[running] = da_of(t, element.b);
-        dx_rows[running++] = element.space.dx + columns.first;
+        dx_rows[running++] = element.space.dx;
       }
       plan.sweeps_.backward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
-      if (lstm) gate_adjoint(running, da_rows, dx_rows, columns);
+      if (lstm) {
+        add_gate_adjoints(plan.products_, P, N, gates_transposed, running, da_rows, dx_rows, columns.first,
+                          std::min(columns.count, N - columns.first));
+      }
     });
     for (Element& element : elements) {
       if (t < element.length) element.complete(t);
@@ -80,7 +84,8 @@ void CpuPlan<Real, Trace>::BackwardPass::finish(const std::vector<Element>& elem
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Team& team) const {
+void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, ColumnTotals sum,
+                                                     Team& team) const {
   std::vector<Element> elements;
   elements.reserve(static_cast<std::size_t>(B));
   std::int64_t longest = 0;
@@ -91,6 +96,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Team&
   }
   std::vector<const Element*> running;
   running.reserve(elements.size());
+  std::vector<Real> inner(static_cast<std::size_t>(B));
   for (std::int64_t t = longest - 1; t >= 0; --t) {
     running.clear();
     for (Element& each : elements) {
@@ -98,11 +104,18 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Team&
       each.reverse_rate(t);
       running.push_back(&each);
     }
-    before_step(t);
+    before_step(t, team);
     for (Element& each : elements) {
+      const auto b = static_cast<std::size_t>(each.b);
+      inner[b] = 0;
       if (t >= each.length) continue;
       each.add_upstream(t);
-      each.prepare_sweep(t);
+      each.reverse_output(t);
+      inner[b] = each.inner_of(t);
+    }
+    if (spec.activation == Activation::softmax) sum(inner);
+    for (Element& each : elements) {
+      if (t < each.length) each.prepare_sweep(t, inner[static_cast<std::size_t>(each.b)]);
     }
     team.run([&](std::int64_t share) {
       for (std::size_t first = 0; first < running.size(); first += elements_together) {
@@ -120,28 +133,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Team&
   finish(elements);
 }
 
-/// dh(t-1) += W_gates times the gradients of i, f and o, for these columns of dh(t-1).
-template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::gate_adjoint(int elements, const Real** da_rows,
-                                                      Real* const* dx_rows, Columns columns) const {
-  const std::int64_t count = std::min(columns.count, N - columns.first);
-  for (std::int64_t gate = 0; gate < 3; ++gate) {
-    plan.products_.multiply_rows(elements, count, N, da_rows, gates_transposed + gate * N * N + columns.first,
-                                 N, dx_rows);
-    for (int k = 0; k < elements; ++k) da_rows[k] += gate == 1 ? 2 * S : S;  // i, f and o among the currents
-  }
-}
-
 namespace {
-
-template <class Real>
-void transpose(const Real* source, Real* destination, std::int64_t rows, std::int64_t columns) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t column = 0; column < columns; ++column) {
-      destination[column * rows + row] = source[row * columns + column];
-    }
-  }
-}
 
 /// The scratch of a backward pass. One constructor both measures and allocates it.
 template <class Real>
@@ -235,10 +227,10 @@ void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& ar
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
-                                            StepCall before_step) const {
+                                            StepCall before_step, ColumnTotals sum) const {
   run_backward(args, tape, scratch, [&](const BackwardPass& pass) {
     run_with_team(options_.device.threads(), share_count(spec_.neurons),
-                  [&](Team& team) { pass.run_by_step(before_step, team); });
+                  [&](Team& team) { pass.run_by_step(before_step, sum, team); });
   });
 }
 

@@ -78,12 +78,13 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   void prepare(std::int64_t t) {
     add_upstream(t);
     reverse_rate(t);
-    prepare_sweep(t);
+    reverse_output(t);
+    prepare_sweep(t, inner_of(t));
   }
 
-  /// The part of prepare() after the gradient of the output of step t is complete.
-  void prepare_sweep(std::int64_t t) {
-    reverse_cell(t);
+  /// The part of prepare() after reverse_output(). `inner` is softmax_inner() of all columns.
+  void prepare_sweep(std::int64_t t, Real inner) {
+    reverse_activation(t, inner);
     const bool updates = t > 0 && !pass.resets(t, b);
     if (updates && t == segment) replay(t - K, t);
     const std::int64_t before = updates ? t - 1 : t;
@@ -96,7 +97,11 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                       .dalpha = sums.alpha},
              .update = update_of(before)};
     if (!updates) sweep.update.factors = {};
-    std::fill_n(space.dx, P, Real(0));
+    if (plan.by_step() && args.dinputs.pre != nullptr) {
+      std::copy_n(args.dinputs.pre + (t * B + b) * P, P, space.dx);
+    } else {
+      std::fill_n(space.dx, P, Real(0));
+    }
   }
 
   /// After the sweep: completes the gradient of the output of step t-1.
@@ -221,10 +226,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     }
   }
 
-  /// Computes da, the gradients of the currents of step t, from the gradient of its output.
-  void reverse_cell(std::int64_t t) const {
-    Real* const da_t = pass.da_of(t, b);
-    Real* const plastic = da_t + (lstm ? 2 * S : 0);
+  /// Passes the gradient of the output of step t to the gates and to the postsynaptic activity.
+  void reverse_output(std::int64_t t) const {
     if (lstm) {
       const Real* c_before = pass.resets(t, b) ? pass.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
       plan.cells_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
@@ -234,12 +237,22 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                                    .dh = space.doutput,
                                    .dc = space.dc,
                                    .dpost = space.dy,
-                                   .da = da_t});
+                                   .da = pass.da_of(t, b)});
     } else {
       for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.doutput[j];
     }
-    activate_adjoint(spec.activation, record.unclamped + t * S, at(args.masks.clamp, (t * B + b) * N),
-                     space.dy, N);
+    clear_clamped(at(args.masks.clamp, (t * B + b) * N), space.dy, N);
+  }
+
+  /// This plan's part of softmax_inner() of step t.
+  Real inner_of(std::int64_t t) const {
+    return softmax_inner(spec.activation, record.unclamped + t * S, space.dy, N);
+  }
+
+  /// Computes the gradient of the current of step t, to which the activation is applied.
+  void reverse_activation(std::int64_t t, Real inner) const {
+    Real* const plastic = pass.da_of(t, b) + (lstm ? 2 * S : 0);
+    activate_adjoint(spec.activation, record.unclamped + t * S, inner, space.dy, N);
     if (args.da != nullptr) {
       for (std::int64_t j = 0; j < N; ++j) space.dy[j] += args.da[(t * B + b) * N + j];
     }

@@ -62,8 +62,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GradientSums<Real>* to,
            Team& team) const;
   /// Runs all elements together, see backward_by_step(). Writes the sums of element b to sums_at(b).
-  void run_by_step(StepCall before_step, Team& team) const;
-  void gate_adjoint(int elements, const Real** da_rows, Real* const* dx_rows, Columns columns) const;
+  void run_by_step(StepCall before_step, ColumnTotals sum, Team& team) const;
   /// dx = da W_in^T, or du = da. Zero beyond the length.
   void input_gradients(std::int64_t b) const;
   /// Gradients of w, w_gates, w_in and b: sums over all steps and elements.

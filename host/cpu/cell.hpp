@@ -12,6 +12,18 @@
 // The parts of a step that work on vectors of N only.
 namespace plasticity::cpu {
 
+/// Softmax before the division: y = e^(a - largest). Returns the sum of y.
+template <class Real>
+Real softmax_terms(const Cells<Real>& cells, Real largest, const Real* a, Real* y, std::int64_t N) {
+  cells.exp_below(padded<Real>(N), largest, a, y);
+  return std::accumulate(y, y + N, Real(0));
+}
+
+template <class Real>
+void divide(Real* y, Real sum, std::int64_t N) {
+  for (std::int64_t j = 0; j < N; ++j) y[j] /= sum;
+}
+
 /// y = f(a), including the padding. `a` may alias y.
 template <class Real>
 void activate(const Cells<Real>& cells, Activation activation, const Real* a, Real* y, std::int64_t N) {
@@ -23,23 +35,30 @@ void activate(const Cells<Real>& cells, Activation activation, const Real* a, Re
       std::transform(a, a + width, y, [](Real value) { return value < 0 ? Real(0) : value; });
       return;
     case Activation::identity: std::copy_n(a, width, y); return;
-    case Activation::softmax: {
-      cells.exp_below(width, *std::max_element(a, a + N), a, y);
-      const Real sum = std::accumulate(y, y + N, Real(0));
-      for (std::int64_t j = 0; j < N; ++j) y[j] /= sum;
+    case Activation::softmax:
+      divide(y, softmax_terms(cells, *std::max_element(a, a + N), a, y, N), N);
       return;
-    }
   }
 }
 
-/// Replaces dy by the gradient of the current, dy f'(a). `unclamped` is f(a). The gradient of a clamped
-/// unit's output is zero, but under softmax its current still affects the other units.
+/// Sets the gradient of the outputs of clamped units to zero. Under softmax their currents still affect the
+/// other units.
 template <class Real>
-void activate_adjoint(Activation activation, const Real* unclamped, const std::uint8_t* clamped, Real* dy,
-                      std::int64_t N) {
-  if (clamped != nullptr) {
-    for (std::int64_t j = 0; j < N; ++j) dy[j] = clamped[j] != 0 ? Real(0) : dy[j];
-  }
+void clear_clamped(const std::uint8_t* clamped, Real* dy, std::int64_t N) {
+  for (std::int64_t j = 0; clamped != nullptr && j < N; ++j) dy[j] = clamped[j] != 0 ? Real(0) : dy[j];
+}
+
+/// The sum of dy f(a) over the units, which activate_adjoint() needs. Zero for other activations.
+template <class Real>
+Real softmax_inner(Activation activation, const Real* unclamped, const Real* dy, std::int64_t N) {
+  Real inner = 0;
+  for (std::int64_t j = 0; activation == Activation::softmax && j < N; ++j) inner += dy[j] * unclamped[j];
+  return inner;
+}
+
+/// Replaces dy by the gradient of the current, dy f'(a). `unclamped` is f(a), `inner` is softmax_inner().
+template <class Real>
+void activate_adjoint(Activation activation, const Real* unclamped, Real inner, Real* dy, std::int64_t N) {
   switch (activation) {
     case Activation::tanh:
       for (std::int64_t j = 0; j < N; ++j) dy[j] *= 1 - unclamped[j] * unclamped[j];
@@ -51,12 +70,9 @@ void activate_adjoint(Activation activation, const Real* unclamped, const std::u
       for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] > 0 ? dy[j] : Real(0) * dy[j];
       return;
     case Activation::identity: return;
-    case Activation::softmax: {
-      Real inner = 0;
-      for (std::int64_t j = 0; j < N; ++j) inner += dy[j] * unclamped[j];
+    case Activation::softmax:
       for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] * (dy[j] - inner);
       return;
-    }
   }
 }
 
@@ -100,18 +116,25 @@ struct CellStep {
   Real* c;                    // [N] lstm; may alias c_before
 };
 
+/// The part of run_cell() after the activation.
 template <class Real>
-void run_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
+void finish_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
   const std::int64_t N = spec.neurons, width = padded<Real>(N);
-  const bool lstm = spec.cell == Cell::lstm;
-  activate(cells, spec.activation, step.current + (lstm ? 2 * width : 0), step.unclamped, N);
   if (step.post != step.unclamped) std::copy_n(step.unclamped, width, step.post);
   if (step.clamp != nullptr) {
     for (std::int64_t j = 0; j < N; ++j) {
       if (step.clamp[j] != 0) step.post[j] = step.clamp_value[j];
     }
   }
-  if (lstm) cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
+  if (spec.cell == Cell::lstm)
+    cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
+}
+
+template <class Real>
+void run_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
+  const std::int64_t N = spec.neurons, first = spec.cell == Cell::lstm ? 2 * padded<Real>(N) : 0;
+  activate(cells, spec.activation, step.current + first, step.unclamped, N);
+  finish_cell(spec, cells, step);
 }
 
 }  // namespace plasticity::cpu

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 #include <type_traits>
 
 #include "base/arena.hpp"
@@ -173,18 +174,21 @@ class CpuPlan final : public TypedBackend<Real> {
  public:
   CpuPlan(const Spec& spec, const PlanOptions& options, Schedule schedule = Schedule::by_element);
 
-  /// A function of the step.
-  using StepCall = FunctionRef<void(std::int64_t t)>;
+  /// A function of the step. `team` helps it.
+  using StepCall = FunctionRef<void(std::int64_t t, Team& team)>;
+  /// Replaces values by their maxima or sums over the columns of all plans that share a cell.
+  using ColumnTotals = FunctionRef<void(std::span<Real> values)>;
   /// As enqueue_forward, for Schedule::by_step. Calls after_outputs(t) on the caller's thread when args.y has
   /// the outputs of step t of all elements that have this step. It may write args.inputs.rate of step t and
-  /// args.inputs.pre of step t + 1.
-  void forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
-                       StepCall after_outputs) const;
+  /// args.inputs.pre of step t + 1. With softmax, `max` and then `sum` are called before, each with B values.
+  void forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch, StepCall after_outputs,
+                       ColumnTotals max, ColumnTotals sum) const;
   /// As enqueue_backward, for Schedule::by_step. Calls before_step(t) on the caller's thread before step t is
   /// reversed. dinputs.rate of step t and dinputs.pre of step t + 1 are then complete. It may write args.dy
-  /// of step t.
-  void backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
-                        StepCall before_step) const;
+  /// of step t. Adds to dinputs.pre instead of overwriting it. With softmax, `sum` is called after
+  /// before_step(t), with B values.
+  void backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch, StepCall before_step,
+                        ColumnTotals sum) const;
   /// The output of a recorded step, [N].
   const Real* recorded_output(Tape tape, std::int64_t t, std::int64_t b) const {
     return tape_element(tape, b).output + t * padded<Real>(spec_.neurons);
@@ -215,9 +219,6 @@ class CpuPlan final : public TypedBackend<Real> {
   /// Input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
-  /// Adds h(t-1) W_gates to the currents of i, f and o of `elements` elements, at these columns.
-  void add_gate_products(const Parameters<const Real>& parameters, int elements, const Real* const* h,
-                         Real* const* currents, Columns columns) const;
   StepStateElement step_state_element(StepState step_state, std::int64_t b) const;
 
   /// Groups of batch elements that threads run backward: the nodes of one level of the tree of elements, at

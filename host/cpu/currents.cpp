@@ -1,6 +1,5 @@
 #include "cpu/cpu_plan.hpp"
 
-// The parts of the currents that are products with weights of no plastic connection.
 namespace plasticity::cpu {
 
 template <class Real, class Trace>
@@ -34,27 +33,10 @@ void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& paramete
   }
 }
 
-template <class Real, class Trace>
-void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>& parameters, int elements,
-                                             const Real* const* h, Real* const* currents,
-                                             Columns columns) const {
-  const std::int64_t N = spec_.neurons, S = padded<Real>(N),
-                     count = std::min(columns.count, N - columns.first);
-  const std::int64_t gate_rows[] = {0, 1, 3};  // i, f and o in [4,N] currents
-  for (std::int64_t gate = 0; gate < 3; ++gate) {
-    Real* rows[elements_together];
-    for (int k = 0; k < elements; ++k) rows[k] = currents[k] + gate_rows[gate] * S + columns.first;
-    products_.multiply_rows(elements, count, N, h, parameters.w_gates + gate * N + columns.first, 3 * N,
-                            rows);
-  }
-}
-
 #define PLASTICITY_INSTANTIATE(Real, Trace)                                                                 \
   template void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>&,                         \
                                                      const Inputs<const Real>&, std::int64_t, std::int64_t, \
-                                                     std::int64_t, Real*) const;                            \
-  template void CpuPlan<Real, Trace>::add_gate_products(const Parameters<const Real>&, int,                 \
-                                                        const Real* const*, Real* const*, Columns) const;
+                                                     std::int64_t, Real*) const;
 PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)
 PLASTICITY_INSTANTIATE(float, Bfloat16)

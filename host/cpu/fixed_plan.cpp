@@ -4,6 +4,7 @@
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
+#include "cpu/gates.hpp"
 #include "cpu/tables.hpp"
 #include "cpu/tape_header.hpp"
 #include "cpu/threads/parallel.hpp"
@@ -13,14 +14,6 @@ namespace plasticity::cpu {
 namespace {
 
 constexpr std::int64_t group_size = 8;  // batch elements that run step by step together
-
-template <class Real>
-void transpose(const Real* source, Real* destination, std::int64_t rows, std::int64_t columns) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    for (std::int64_t column = 0; column < columns; ++column)
-      destination[column * rows + row] = source[row * columns + column];
-  }
-}
 
 }  // namespace
 
@@ -304,7 +297,10 @@ struct FixedPlan<Real>::Backward {
     } else {
       std::copy_n(doutput, N, dpost);
     }
-    activate_adjoint(spec.activation, record.unclamped + row * S, at(args.masks.clamp, row * N), dpost, N);
+    const Real* const unclamped = record.unclamped + row * S;
+    clear_clamped(at(args.masks.clamp, row * N), dpost, N);
+    activate_adjoint(spec.activation, unclamped, softmax_inner(spec.activation, unclamped, dpost, N), dpost,
+                     N);
     for (std::int64_t j = 0; args.da != nullptr && j < N; ++j) dpost[j] += args.da[row * N + j];
     Real* const plastic = da_of(t, b) + (lstm ? 2 * S : 0);
     std::copy_n(dpost, N, plastic);

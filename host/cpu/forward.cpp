@@ -1,10 +1,12 @@
 #include <array>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
 
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
+#include "cpu/gates.hpp"
 
 namespace plasticity::cpu {
 
@@ -31,9 +33,11 @@ struct CpuPlan<Real, Trace>::ForwardPass {
   /// Runs elements first .. first+count-1 together, step by step.
   void run(std::int64_t first, std::int64_t count, std::int64_t slot, Team& team) const;
   /// Runs all elements together, see forward_by_step().
-  void run_by_step(StepCall after_outputs, Team& team) const;
+  void run_by_step(StepCall after_outputs, ColumnTotals max, ColumnTotals sum, Team& team) const;
 
  private:
+  /// Softmax of step t over the columns of all plans.
+  void normalise(std::int64_t t, std::vector<Element>& elements, ColumnTotals max, ColumnTotals sum) const;
   /// The element b, whose working memory is space `space`.
   Element element(std::int64_t b, std::int64_t space) const;
 };
@@ -136,7 +140,24 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     eligibility = eligibility_now;
   }
 
-  /// Computes the output of step t from its complete currents.
+  /// The offset of the vectors of step t.
+  std::int64_t offset_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
+  /// The vectors of step t.
+  CellStep<Real> cell_step(std::int64_t t) const {
+    const std::int64_t row = t * B + b, kept = offset_of(t);
+    Real* const post = (records ? record.post : space.post) + kept;
+    return {.current = current_of(t),
+            .clamp = at(args.masks.clamp, row * N),
+            .clamp_value = at(args.masks.clamp_value, row * N),
+            .unclamped = records ? record.unclamped + kept : post,
+            .post = post,
+            .output = (records ? record.output : space.output) + kept,
+            .gates = records && lstm ? record.gates + 3 * kept : space.gates,
+            .c_before = c_before,
+            .c = lstm ? (records ? record.c : space.c) + kept : nullptr};
+  }
+
+  /// Computes the output of step t from its complete currents. By step, softmax is already computed.
   void activate_step(std::int64_t t) {
     if (records && t % plan.interval_ == 0 && !works_in_checkpoint(t)) {
       const std::int64_t checkpoint = t / plan.interval_ * P * S;
@@ -147,30 +168,23 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
         if (eligible) convert(eligibility, record.eligibility + checkpoint, P * S);
       }
     }
-    const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
-    Real* const output = (records ? record.output : space.output) + kept;
-    Real* const post = (records ? record.post : space.post) + kept;
-    Real* const c = lstm ? (records ? record.c : space.c) + kept : nullptr;
-    run_cell<Real>(spec, plan.cells_,
-                   {.current = current_of(t),
-                    .clamp = at(args.masks.clamp, row * N),
-                    .clamp_value = at(args.masks.clamp_value, row * N),
-                    .unclamped = records ? record.unclamped + kept : post,
-                    .post = post,
-                    .output = output,
-                    .gates = records && lstm ? record.gates + 3 * kept : space.gates,
-                    .c_before = c_before,
-                    .c = c});
-    std::copy_n(output, N, args.y + row * N);
+    const std::int64_t row = t * B + b;
+    const CellStep<Real> step = cell_step(t);
+    if (plan.by_step() && spec.activation == Activation::softmax) {
+      finish_cell(spec, plan.cells_, step);
+    } else {
+      run_cell(spec, plan.cells_, step);
+    }
+    std::copy_n(step.output, N, args.y + row * N);
     if (args.a != nullptr) std::copy_n(current_of(t) + (lstm ? 2 * S : 0), N, args.a + row * N);
-    y_before = output;
-    c_before = c;
+    y_before = step.output;
+    c_before = step.c;
   }
 
   /// Computes the factors of the trace update of step t, which is then pending.
   void prepare_update(std::int64_t t) {
-    const std::int64_t row = t * B + b, kept = (records ? t : t % ForwardSpace<Real>::ring) * S;
-    const Real* const post = (records ? record.post : space.post) + kept;
+    const std::int64_t row = t * B + b;
+    const Real* const post = (records ? record.post : space.post) + offset_of(t);
     Real modulation = 0;
     if (spec.has_modulator()) {
       modulation =
@@ -249,7 +263,8 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
       plan.sweeps_.forward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
-      if (lstm) plan.add_gate_products(args.parameters, running, x, currents, columns);
+      if (lstm)
+        add_gate_products(plan.products_, P, N, args.parameters.w_gates, running, x, currents, columns);
     });
     for (std::optional<Element>& element : elements) {
       if (t >= element->length) continue;
@@ -270,7 +285,28 @@ typename CpuPlan<Real, Trace>::ForwardPass::Element CpuPlan<Real, Trace>::Forwar
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::ForwardPass::run_by_step(StepCall after_outputs, Team& team) const {
+void CpuPlan<Real, Trace>::ForwardPass::normalise(std::int64_t t, std::vector<Element>& elements,
+                                                  ColumnTotals max, ColumnTotals sum) const {
+  std::vector<Real> largest(static_cast<std::size_t>(B), -std::numeric_limits<Real>::infinity()),
+      sums(largest.size());
+  const auto for_running = [&](auto&& work) {
+    for (std::size_t b = 0; b < elements.size(); ++b)
+      if (t < elements[b].length) work(elements[b].cell_step(t), b);
+  };
+  for_running([&](const CellStep<Real>& step, std::size_t b) {
+    largest[b] = *std::max_element(step.current, step.current + N);
+  });
+  max(largest);
+  for_running([&](const CellStep<Real>& step, std::size_t b) {
+    sums[b] = softmax_terms(plan.cells_, largest[b], step.current, step.unclamped, N);
+  });
+  sum(sums);
+  for_running([&](const CellStep<Real>& step, std::size_t b) { divide(step.unclamped, sums[b], N); });
+}
+
+template <class Real, class Trace>
+void CpuPlan<Real, Trace>::ForwardPass::run_by_step(StepCall after_outputs, ColumnTotals max,
+                                                    ColumnTotals sum, Team& team) const {
   std::vector<Element> elements;
   elements.reserve(static_cast<std::size_t>(B));
   std::int64_t longest = 0;
@@ -290,10 +326,11 @@ void CpuPlan<Real, Trace>::ForwardPass::run_by_step(StepCall after_outputs, Team
                              static_cast<int>(std::min<std::size_t>(elements_together, running - k)));
       }
     });
+    if (spec.activation == Activation::softmax) normalise(t, elements, max, sum);
     for (Element& each : elements) {
       if (t < each.length) each.activate_step(t);
     }
-    after_outputs(t);
+    after_outputs(t, team);
     for (Element& each : elements) {
       if (t < each.length) each.prepare_update(t);
     }
@@ -349,10 +386,10 @@ void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
-                                           StepCall after_outputs) const {
+                                           StepCall after_outputs, ColumnTotals max, ColumnTotals sum) const {
   run_forward(args, tape, scratch, [&](const ForwardPass& pass) {
     run_with_team(options_.device.threads(), share_count(spec_.neurons),
-                  [&](Team& team) { pass.run_by_step(after_outputs, team); });
+                  [&](Team& team) { pass.run_by_step(after_outputs, max, sum, team); });
   });
 }
 

@@ -1,4 +1,5 @@
 #include "cpu/backward_pass.hpp"
+#include "cpu/gates.hpp"
 
 namespace plasticity::cpu {
 
@@ -58,9 +59,8 @@ void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& 
   list_steps([&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b); });
   if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, list);
   if (gradients.w_gates != nullptr) {
-    const std::int64_t rows[] = {0, 1, 3};  // i, f and o among the currents
     for (std::int64_t gate = 0; gate < 3; ++gate) {
-      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, rows[gate] * S, list);
+      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, rows_of_gates[gate] * S, list);
     }
   }
   if (gradients.w_in != nullptr) {

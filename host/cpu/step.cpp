@@ -1,5 +1,6 @@
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
+#include "cpu/gates.hpp"
 
 namespace plasticity::cpu {
 
@@ -111,7 +112,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
         sweeps_.forward(spec_.rule, spec_.eligibility, c,
                         {columns.first + first, std::min(width, columns.count - first)}, &sweep, 1);
       }
-      if (lstm) add_gate_products(args.parameters, 1, &x, &space.currents, columns);
+      if (lstm) add_gate_products(products_, P, N, args.parameters.w_gates, 1, &x, &space.currents, columns);
     });
 
     // Saves x for the update of this step before y is overwritten.

@@ -23,6 +23,10 @@ struct UniqueId {
 struct Comm;
 constexpr int success = 0, in_progress = 7, uint8 = 1, float32 = 7, operation_sum = 0;
 
+// Up to this size of all blocks together they are gathered by a sum. NCCL's all-gather is a ring, whose time
+// grows with the number of ranks; its sum of few bytes is a tree.
+constexpr std::size_t small_gather = std::size_t{1} << 20;
+
 /// The entry points of the loaded library.
 struct Nccl {
   int (*get_version)(int* version);
@@ -34,6 +38,9 @@ struct Nccl {
   const char* (*get_error_string)(int error);
   int (*all_reduce)(const void* from, void* to, std::size_t count, int type, int operation, Comm* comm,
                     cudaStream_t stream);
+  int (*all_gather)(const void* from, void* to, std::size_t count, int type, Comm* comm, cudaStream_t stream);
+  int (*broadcast)(const void* from, void* to, std::size_t count, int type, int root, Comm* comm,
+                   cudaStream_t stream);
   int (*send)(const void* from, std::size_t count, int type, int peer, Comm* comm, cudaStream_t stream);
   int (*receive)(void* to, std::size_t count, int type, int peer, Comm* comm, cudaStream_t stream);
   int (*group_start)();
@@ -64,6 +71,8 @@ Nccl load() {
   find(nccl.comm_get_async_error, "ncclCommGetAsyncError");
   find(nccl.get_error_string, "ncclGetErrorString");
   find(nccl.all_reduce, "ncclAllReduce");
+  find(nccl.all_gather, "ncclAllGather");
+  find(nccl.broadcast, "ncclBroadcast");
   find(nccl.send, "ncclSend");
   find(nccl.receive, "ncclRecv");
   find(nccl.group_start, "ncclGroupStart");
@@ -143,6 +152,38 @@ class NcclCommunicator final : public Communicator {
     check(cudaStreamSynchronize(stream_), "the blocks of NCCL");
   }
 
+  /// Gathers blocks of the largest size with one call of NCCL. The choice of the call depends on the sizes
+  /// only, which are the same on all ranks.
+  void gather(Call call, std::span<const std::byte> own,
+              std::span<const std::span<std::byte>> receive) override {
+    std::size_t largest = 0, total = 0, root = 0;
+    for (std::size_t r = 0; r < receive.size(); ++r) {
+      total += receive[r].size();
+      if (receive[r].size() > largest) root = r;
+      largest = std::max(largest, receive[r].size());
+    }
+    if (total == 0) return;
+    const std::size_t ranks = receive.size();
+    const bool broadcast = total == largest, small = largest * ranks <= small_gather;
+    // Slices of very different sizes are sent one by one.
+    if (!broadcast && !small && largest * ranks > 2 * total) return Communicator::gather(call, own, receive);
+    const CurrentDevice current(index_);
+    make_room(broadcast ? largest : largest * ranks);
+    std::byte* const mine = memory_ + (broadcast ? 0 : largest * static_cast<std::size_t>(rank()));
+    if (small && !broadcast)
+      check(cudaMemsetAsync(memory_, 0, largest * ranks, stream_), "the blocks of NCCL");
+    if (!own.empty()) copy(mine, own.data(), own.size(), cudaMemcpyHostToDevice);
+    if (broadcast) {
+      start(call, nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_, stream_));
+    } else if (small) {  // every byte has at most one addend that is not zero
+      start(call, nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_, stream_));
+    } else {
+      start(call, nccl().all_gather(mine, memory_, largest, uint8, comm_, stream_));
+    }
+    wait(call, stream_);
+    fetch(receive, broadcast ? 0 : largest);
+  }
+
   void sum_on_device(Device device, Stream stream, float* values, std::int64_t count) override {
     if (device.index() != index_)
       bad_argument("device", str_cat("CUDA device ", index_, ", that of the communicator"), device.name());
@@ -153,6 +194,19 @@ class NcclCommunicator final : public Communicator {
   }
 
  private:
+  /// Copies the blocks to the host, `distance` bytes apart. Blocks that adjoin on both sides take one copy.
+  void fetch(std::span<const std::span<std::byte>> receive, std::size_t distance) const {
+    for (std::size_t r = 0; r < receive.size();) {
+      const std::size_t first = r;
+      std::size_t bytes = receive[r].size();
+      while (++r < receive.size() && bytes == (r - first) * distance &&
+             receive[r].data() == receive[first].data() + bytes)
+        bytes += receive[r].size();
+      if (bytes > 0) copy(receive[first].data(), memory_ + first * distance, bytes, cudaMemcpyDeviceToHost);
+    }
+    check(cudaStreamSynchronize(stream_), "the blocks of NCCL");
+  }
+
   static std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
   template <class Work>

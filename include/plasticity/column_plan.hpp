@@ -56,17 +56,18 @@ PLASTICITY_API void gather_columns(Communicator& communicator, std::int64_t rows
 ///
 /// The arguments are those of Plan, but every axis of postsynaptic neurons has n = columns().count elements,
 /// those of this rank: w is [P,n], hebb is [B,P,n], w_in is [I,n], y is [T,B,n], modulator.weight is [n]. The
-/// axes of presynaptic neurons are whole. parameter_shape(), input_shape() and state_shape() return the
-/// shapes. All ranks pass the same values of the tensors without such an axis: x, pre, eta, modulator.bias, a
-/// scalar alpha, reset and length. All of them get the same modulation, and the same gradients of these
-/// tensors: sums over the ranks. For a tensor in dinputs.x or dinputs.pre, all ranks pass memory or all pass
-/// null.
+/// axes of presynaptic neurons are whole. An lstm has n columns per gate: w_in is [I,4n], w_gates is [N,3n],
+/// u is [T,B,4n]. parameter_shape(), input_shape() and state_shape() return the shapes. All ranks pass the
+/// same values of the tensors without such an axis: x, pre, eta, modulator.bias, a scalar alpha, reset and
+/// length. All of them get the same modulation, and the same gradients of these tensors: sums over the ranks.
+/// For a tensor in dinputs.x or dinputs.pre, all ranks pass memory or all pass null.
 ///
-/// The results of forward have the bits of Plan for any number of ranks, except that x w_in may be rounded
-/// otherwise. backward has the bits of Plan if there is one rank; otherwise the order of the sums over
-/// columns depends on the number of ranks.
+/// The results of forward have the bits of Plan for any number of ranks, except those of softmax. backward,
+/// and forward of softmax, have the bits of Plan if there is one rank; otherwise the order of the sums over
+/// columns depends on the number of ranks. For one number of ranks all results have the same bits in every
+/// run.
 ///
-/// Not supported: the lstm, softmax, cells without a plastic part, and GPUs.
+/// Not supported: cells without a plastic part, and GPUs.
 class PLASTICITY_API ColumnPlan {
  public:
   /// A collective call. The communicator must outlive the plan. options.device is a CPU, and

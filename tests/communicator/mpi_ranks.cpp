@@ -1,10 +1,14 @@
 // The program that mpirun starts in the tests:
 //   mpi_ranks calls                        all calls of the communicator, with values that other orders would
-//   change mpi_ranks train CHECKPOINT ITERATIONS  a training that continues from the checkpoint and writes
-//   one per iteration mpi_ranks fail HOW                     rank 1 fails after a while: throws, hangs, ends,
-//   or makes another call
+//                                          change
+//   mpi_ranks train CHECKPOINT ITERATIONS  a training that continues from the checkpoint and writes one per
+//                                          iteration
+//   mpi_ranks fail HOW                     rank 1 fails after a while: throws, hangs, ends, or makes another
+//                                          call; or it hangs before MPI_Init ("init"), before it has its
+//                                          communicator ("begin"), or after its work ("end")
 // Without mpirun it is one rank. Each rank writes its process id to PIDS.RANK if the environment has PIDS. A
 // rank with an error prints it and exits with 1.
+#include <mpi.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -95,12 +99,34 @@ void train(Communicator* ranks, const std::filesystem::path& checkpoint, long it
   }
 }
 
+[[noreturn]] void hang() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+/// The failures before a rank has its communicator.
+void fail_at_begin(const std::string& how) {
+  int rank = 0;
+  if (how == "begin") {
+    MPI_Init(nullptr, nullptr);
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  }
+  if (how == "init") {
+    for (const char* name : {"PMI_RANK", "OMPI_COMM_WORLD_RANK"})
+      if (const char* value = std::getenv(name)) rank = std::atoi(value);
+  }
+  if (rank == 1) hang();
+}
+
 void fail(Communicator& ranks, const std::string& how) {
+  if (how == "end") {
+    if (ranks.rank() == 1) hang();
+    return;
+  }
   std::vector<float> values(2000, 1);
   for (int k = 0;; ++k) {
     if (k == 20 && ranks.rank() == 1) {
       if (how == "throws") throw std::runtime_error("rank 1 throws");
-      if (how == "hangs") std::this_thread::sleep_for(std::chrono::hours(1));
+      if (how == "hangs") hang();
       if (how == "ends") std::_Exit(0);
       if (how == "calls") ranks.barrier();
     }
@@ -114,6 +140,7 @@ int main(int count, char** arguments) {
   const std::string mode = count > 1 ? arguments[1] : "";
   std::unique_ptr<Communicator> ranks;
   try {
+    if (mode == "fail" && count == 3) fail_at_begin(arguments[2]);
     ranks = environment_communicator();
     const std::string rank = std::to_string(ranks == nullptr ? 0 : ranks->rank());
     if (const char* pids = std::getenv("PIDS")) {
@@ -126,8 +153,11 @@ int main(int count, char** arguments) {
     if (mode == "fail" && count == 3 && ranks != nullptr) fail(*ranks, arguments[2]);
     return 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "on rank %d: %s\n", ranks == nullptr ? 0 : ranks->rank(), error.what());
-    if (ranks != nullptr) ranks->abort(1);
+    if (ranks != nullptr) {
+      std::fprintf(stderr, "on rank %d: %s\n", ranks->rank(), error.what());
+      ranks->abort(1);
+    }
+    std::fprintf(stderr, "%s\n", error.what());
     return 1;
   }
 }

@@ -82,8 +82,26 @@ class Mpi : public ::testing::Test {
     return wait(start(command), begin);
   }
 
+  /// Waits until a rank has written its process id. Returns 0 if it has not within 20 s.
+  pid_t pid_of_rank(int rank, Clock::time_point begin) const {
+    pid_t pid = 0;
+    while (pid == 0 && Clock::now() - begin < 20s) {
+      std::ifstream(at("pid." + std::to_string(rank))) >> pid;
+      std::this_thread::sleep_for(1ms);
+    }
+    return pid;
+  }
+
   static std::string mpirun(int ranks) {
     return std::string(PLASTICITY_MPIRUN) + " -n " + std::to_string(ranks) + " ";
+  }
+  /// A program under a shell that prints the rank of a process that has ended with an error. mpirun watches
+  /// the shell, so it ends the other ranks only after that. The guide has this command.
+  static std::string reported(const std::string& program) {
+    return "sh -c '\"$@\" || { code=$?; echo \"rank ${PMI_RANK-$OMPI_COMM_WORLD_RANK}: exit code $code\" "
+           ">&2; "
+           "sleep 1; exit $code; }' sh " +
+           program;
   }
   static std::string read(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -105,13 +123,52 @@ class Mpi : public ::testing::Test {
 // Each way of failing ends all ranks within the time limit and a few seconds, with an error that names
 // rank 1.
 TEST_F(Mpi, ARankThatFailsEndsAllAndIsNamed) {
-  for (const std::string how : {"throws", "hangs", "calls", "sizes"}) {
+  for (const std::string how : {"begin", "throws", "hangs", "calls", "sizes", "end"}) {
     const Outcome outcome = run("PLASTICITY_TIME_LIMIT=1 " + mpirun(4) + program + "fail " + how);
     EXPECT_NE(outcome.exit_code, 0) << how;
     EXPECT_LT(outcome.seconds, 12) << how;
     EXPECT_NE(outcome.output.find("rank 1"), std::string::npos) << how << ": " << outcome.output;
   }
 }
+
+// MPI_Init does not report which rank is missing: it is the one that prints nothing.
+TEST_F(Mpi, ARankThatHangsBeforeMpiBeginsEndsAll) {
+  const Outcome outcome = run("PLASTICITY_TIME_LIMIT=1 " + mpirun(4) + program + "fail init");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(outcome.seconds, 12);
+  for (int rank = 0; rank < 4; ++rank) {
+    const std::string line =
+        "MPI_Init on rank " + std::to_string(rank) + ": expected all ranks to begin within 1 s, got fewer";
+    EXPECT_EQ(outcome.output.find(line) == std::string::npos, rank == 1) << outcome.output;
+  }
+}
+
+#ifdef PLASTICITY_MPICH
+// The mpirun of MPICH ends all ranks and returns 0, unless it has this option.
+TEST_F(Mpi, ARankThatExitsIsNamedWithoutCleanup) {
+  const Outcome outcome = run("PLASTICITY_TIME_LIMIT=1 " + std::string(PLASTICITY_MPIRUN) +
+                              " -disable-auto-cleanup -n 4 " + program + "fail ends");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(outcome.seconds, 12);
+  EXPECT_NE(outcome.output.find("rank 1: expected sum() within 1 s, got nothing"), std::string::npos)
+      << outcome.output;
+}
+
+// The others continue after the kill, to their time limit, and name the rank too.
+TEST_F(Mpi, TheOthersNameAKilledRankWithoutCleanup) {
+  const Clock::time_point begin = Clock::now();
+  const pid_t child = start("PIDS=" + at("pid") + " PLASTICITY_TIME_LIMIT=1 " + PLASTICITY_MPIRUN +
+                            " -disable-auto-cleanup -n 4 " + reported(program) + "fail hangs");
+  const pid_t rank = pid_of_rank(1, begin);
+  ASSERT_NE(rank, 0) << read(at("output"));
+  ASSERT_EQ(kill(rank, SIGKILL), 0);
+  const Outcome outcome = wait(child, begin);
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_LT(outcome.seconds, 12);
+  EXPECT_NE(outcome.output.find("rank 1: exit code 137"), std::string::npos) << outcome.output;
+  EXPECT_NE(outcome.output.find(": rank 1: expected "), std::string::npos) << outcome.output;
+}
+#endif
 
 TEST_F(Mpi, ABadTimeLimitIsAnError) {
   const Outcome outcome = run("PLASTICITY_TIME_LIMIT=soon " + mpirun(2) + program + "calls");
@@ -122,8 +179,8 @@ TEST_F(Mpi, ABadTimeLimitIsAnError) {
 }
 
 // Ranks are killed or stopped at random points of a training, which then continues with another number of
-// ranks. mpirun ends all ranks when one is killed, and its message has the process id or the rank. If a rank
-// is stopped, the others must find out.
+// ranks. mpirun ends all ranks when one is killed, and its message has the signal. Every second kill is that
+// of a rank under a shell, which must name it. If a rank is stopped, the others must find out.
 TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
   constexpr int kills = 30;
   const std::string iterations = " 400";
@@ -135,20 +192,17 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
   const auto iteration_of = [&](const std::string& file) {
     return std::filesystem::exists(file) ? std::stoi(io::load(file).metadata.at("iteration")) : 0;
   };
-  int killed = 0, stopped = 0, advanced = 0, finished = 0;
+  int killed = 0, stopped = 0, unnamed = 0, advanced = 0, finished = 0;
   for (int trial = 0; killed < kills; ++trial) {
     const int ranks = 2 << random() % 2, victim = static_cast<int>(random() % static_cast<unsigned>(ranks));
-    const bool stops = trial % 4 == 3;
+    const bool stops = trial % 4 == 3, is_reported = trial % 2 == 0;
     for (int r = 0; r < ranks; ++r) std::filesystem::remove(at("pid." + std::to_string(r)));
     const int before = iteration_of(disturbed);
     const Clock::time_point begin = Clock::now();
-    const pid_t child = start("PIDS=" + at("pid") + " PLASTICITY_TIME_LIMIT=2 " + mpirun(ranks) + program +
-                              "train " + disturbed + iterations);
-    pid_t rank = 0;
-    while (rank == 0 && Clock::now() - begin < 20s) {
-      std::ifstream(at("pid." + std::to_string(victim))) >> rank;
-      std::this_thread::sleep_for(1ms);
-    }
+    const pid_t child =
+        start("PIDS=" + at("pid") + " PLASTICITY_TIME_LIMIT=2 " + mpirun(ranks) +
+              (is_reported ? reported(program) : program) + "train " + disturbed + iterations);
+    const pid_t rank = pid_of_rank(victim, begin);
     ASSERT_NE(rank, 0) << read(at("output"));
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 60'000));
     const bool hit = kill(rank, stops ? SIGSTOP : SIGKILL) == 0;
@@ -168,12 +222,14 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
     ++(stops ? stopped : killed);
     advanced += after > before ? 1 : 0;
     EXPECT_LT(outcome.seconds, 20) << outcome.output;
-    // A rank that is stopped before all have begun, or after all have done their work, is not named: only MPI
-    // is running.
+    // Between the last message of a rank and the end of MPI_Finalize a rank that is stopped is not named.
     const std::string name = "rank " + std::to_string(victim) + ":";
-    const bool only_mpi = outcome.output.find("MPI: expected all ranks to ") != std::string::npos;
-    EXPECT_TRUE(only_mpirun || (stops && only_mpi) ||
-                outcome.output.find(stops ? name : "ignal 9") != std::string::npos)
+    const bool only_mpi = stops && outcome.output.find("MPI_Finalize: expected all") != std::string::npos;
+    unnamed += only_mpirun || only_mpi ? 1 : 0;
+    EXPECT_TRUE(only_mpirun || only_mpi ||
+                outcome.output.find(stops         ? name
+                                    : is_reported ? name + " exit code 137"
+                                                  : "ignal 9") != std::string::npos)
         << (stops ? "stopped " : "killed ") << name << ' ' << outcome.output;
   }
   whole = run(mpirun(2) + program + "train " + disturbed + iterations);
@@ -182,8 +238,8 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
   EXPECT_EQ(read(disturbed), read(undisturbed));
   EXPECT_GT(advanced, 5) << finished << " trainings finished";
   EXPECT_GT(stopped, 3);
-  std::printf("%d kills and %d stops, %d of them after progress, %d finished trainings\n", killed, stopped,
-              advanced, finished);
+  std::printf("%d kills and %d stops (%d unnamed), %d of them after progress, %d finished trainings\n",
+              killed, stopped, unnamed, advanced, finished);
 }
 
 #ifdef PLASTICITY_TOOL_PATH

@@ -3,127 +3,22 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <thread>
 
+#include "communicator/mpi/session.hpp"
 #include "communicator/mpi_api.hpp"
 #include "communicator/slices.hpp"
 
 namespace plasticity {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using namespace mpi;
 constexpr std::size_t max_message = std::size_t{1} << 30;  // bytes; MPI counts in int
 constexpr int note_tag = 1;
 constexpr std::size_t note_bytes = 512;
-
-std::string describe(int error) {
-  char text[MPI_MAX_ERROR_STRING];
-  int length = 0;
-  if (MPI_Error_string(error, text, &length) != MPI_SUCCESS) return str_cat("MPI error ", error);
-  std::string message(text, static_cast<std::size_t>(length));
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  return message;
-}
-
-void check(int error, const char* call) {
-  if (error != MPI_SUCCESS) throw Error(ErrorCode::communication, str_cat(call, ": ", describe(error)));
-}
-
-/// Waits a moment: first it only calls the scheduler, then it sleeps, so that more ranks than processors make
-/// progress.
-class Pause {
- public:
-  void operator()() {
-    if (++count_ < 2000) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(50));
-    }
-  }
-
- private:
-  int count_ = 0;
-};
-
-/// Polls until a request is complete. Returns false at the time limit.
-bool completes(MPI_Request request, std::chrono::milliseconds time_limit) {
-  const Clock::time_point deadline = Clock::now() + time_limit;
-  for (Pause pause;; pause()) {
-    int done = 0;
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return true;
-    if (Clock::now() >= deadline) return false;
-  }
-}
-
-/// The use of MPI by this process. Initialises MPI if the program has not, and finalises it when the program
-/// ends.
-class Session {
- public:
-  Session() {
-    int initialised = 0;
-    check(MPI_Initialized(&initialised), "MPI_Initialized");
-    if (initialised != 0) return;
-    int provided = 0;
-    check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
-    owns_ = true;
-    // MPI_Test() reports the error of a request to these communicators, not to that of the request.
-    for (MPI_Comm each : {MPI_COMM_WORLD, MPI_COMM_SELF})
-      check(MPI_Comm_set_errhandler(each, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  }
-
-  /// MPI_Finalize waits for all ranks without a limit. If one has failed, this rank aborts instead. If one
-  /// stops after all have met, a thread ends this process at the time limit.
-  ~Session() {
-    int finalised = 0;
-    if (!owns_ || MPI_Finalized(&finalised) != MPI_SUCCESS || finalised != 0) return;
-    if (failed) MPI_Abort(MPI_COMM_WORLD, 1);
-    if (!meets_all()) {
-      report_missing(time_limit);
-      MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-    static std::atomic<bool> ended = false;
-    std::thread([limit = time_limit] {
-      std::this_thread::sleep_for(limit);
-      if (ended) return;
-      report_missing(limit);
-      std::_Exit(1);
-    }).detach();
-    MPI_Finalize();
-    ended = true;
-  }
-
-  bool failed = false;
-  std::chrono::milliseconds time_limit{0};  // of the last communicator
-
- private:
-  static void report_missing(std::chrono::milliseconds limit) {
-    std::fputs(str_cat("MPI: expected all ranks to end within ", to_string(limit), ", got fewer\n").c_str(),
-               stderr);
-  }
-
-  bool meets_all() const {
-    MPI_Request request = MPI_REQUEST_NULL;
-    if (time_limit.count() == 0 || MPI_Ibarrier(MPI_COMM_WORLD, &request) != MPI_SUCCESS) return false;
-    try {
-      return completes(request, time_limit);
-    } catch (const Error&) {
-      return false;
-    }
-  }
-
-  bool owns_ = false;
-};
-
-Session& session() {
-  static Session only;
-  return only;
-}
 
 class MpiCommunicator final : public Communicator {
  public:
@@ -144,8 +39,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   [[noreturn]] void abort(int exit_code) override {
-    // mpirun may lose output that it has not read. The other ranks can report the error in this time.
-    std::this_thread::sleep_for(std::chrono::milliseconds(250));
+    std::this_thread::sleep_for(output_time);
     MPI_Abort(MPI_COMM_WORLD, exit_code);
     std::_Exit(exit_code);
   }
@@ -298,22 +192,24 @@ class MpiCommunicator final : public Communicator {
   std::vector<Peer> peers_{};
 };
 
-/// Waits for a call that needs all ranks. MPI does not report which rank is missing.
-void wait_for_all(MPI_Request request, std::chrono::milliseconds time_limit) {
-  if (completes(request, time_limit)) return;
-  session().failed = true;
-  throw_error(ErrorCode::communication, "MPI", str_cat("all ranks to begin within ", to_string(time_limit)),
-              "fewer");
-}
-
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options) {
-  Session& use = session();
+  Session& use = session(options.time_limit);
   use.time_limit = options.time_limit;
+  if (const int missing = missing_rank(begin_tag, options.time_limit); missing >= 0) {
+    use.failed = true;
+    throw_error(ErrorCode::communication, str_cat("rank ", missing),
+                str_cat("its start within ", to_string(options.time_limit)),
+                "nothing (it has ended, or hangs)");
+  }
   MPI_Comm ranks = MPI_COMM_NULL, notes = MPI_COMM_NULL;
   for (MPI_Comm* copy : {&ranks, &notes}) {
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Comm_idup(MPI_COMM_WORLD, copy, &request), "MPI_Comm_idup");
-    wait_for_all(request, options.time_limit);
+    if (!completes(request, options.time_limit)) {
+      use.failed = true;  // a rank has stopped since it began; MPI does not report which
+      throw_error(ErrorCode::communication, "MPI",
+                  str_cat("all ranks to begin within ", to_string(options.time_limit)), "fewer");
+    }
     check(MPI_Comm_set_errhandler(*copy, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   }
   int rank = 0, size = 1;

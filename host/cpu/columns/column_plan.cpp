@@ -19,9 +19,6 @@ namespace {
 
 void check_options(const Spec& spec, const PlanOptions& options) {
   check_plan(spec, options);
-  if (spec.cell == Cell::lstm) unsupported("spec.cell", "feedforward or rnn", "lstm");
-  if (spec.activation == Activation::softmax)
-    unsupported("spec.activation", "any but softmax", "softmax, which normalises over all columns");
   if (!spec.is_plastic()) unsupported("spec.alpha", "a cell with a plastic part", "none");
   if (options.device.kind() != DeviceKind::cpu) unsupported("options.device", "a CPU", options.device.name());
   if (options.execution != Execution::automatic)

@@ -1,4 +1,6 @@
 #include <cmath>
+#include <limits>
+#include <vector>
 
 #include "cpu/columns/layer.hpp"
 #include "cpu/threads/parallel.hpp"
@@ -14,7 +16,8 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
   const Record& record;
 
   const Spec& spec = layer.spec_;
-  const std::int64_t T = layer.T_, B = layer.B_, N = layer.N_, n = layer.n_;
+  const std::int64_t T = layer.T_, B = layer.B_, N = layer.N_, n = layer.n_, S = layer.S_;
+  const bool lstm = layer.lstm();
 
   /// Gathers slices [B,n] of y. Null means zero.
   void gather(const Real* slices, Real* whole) const {
@@ -30,6 +33,10 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
       std::copy_n(args.parameters.modulator_weight, n, layer.gather_v_.own(memory.v));
       layer.gather_v_.run(memory.v, memory.v);  // one row, so the message is the whole tensor
     }
+    if (lstm) {
+      std::fill_n(memory.zeros, S, Real(0));
+      pad_rows(args.initial_state.c, B, n, record.c0);
+    }
     if (!layer.recurrent()) return;
     gather(args.initial_state.y, record.pre);
     clear_resets(0);
@@ -41,25 +48,60 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
       if (layer.resets(args.masks, t, b)) std::fill_n(record.pre + (t * B + b) * N, N, Real(0));
   }
 
-  /// Gathers y(t), and computes M(t) and the rates.
-  void after_outputs(std::int64_t t) const {
-    const bool has_next = layer.recurrent() && t + 1 < T;
-    if (!has_next && !spec.has_modulator()) return;
-    Real* const whole = has_next ? record.pre + (t + 1) * B * N : memory.whole;
-    Real* const own = layer.gather_y_.own(memory.message);
-    for (std::int64_t b = 0; b < B; ++b) {  // args.y is not written beyond the length
-      if (t < layer.length_of(args.masks, b)) {
-        std::copy_n(args.y + (t * B + b) * n, n, own + b * n);
-      } else {
-        std::fill_n(own + b * n, n, Real(0));
-      }
+  /// lstm: computes the gates, c and h of step t. The layer has computed the candidate.
+  void run_gates(std::int64_t t, Team& team) const {
+    std::vector<const Real*> before;
+    std::vector<Real*> currents;
+    for (std::int64_t b = 0; b < B; ++b) {
+      if (t >= layer.length_of(args.masks, b)) continue;
+      before.push_back(record.pre + (t * B + b) * N);
+      currents.push_back(memory.gates + (t * B + b) * 4 * S);
     }
-    layer.gather_y_.run(memory.message, whole);
+    team.run([&](std::int64_t share) {
+      for (std::size_t k = 0; k < currents.size(); k += elements_together) {
+        add_gate_products(layer.products_, N, n, args.parameters.w_gates,
+                          static_cast<int>(std::min<std::size_t>(elements_together, currents.size() - k)),
+                          &before[k], &currents[k], share_of<Real>(n, share));
+      }
+    });
+    for (std::int64_t b = 0; b < B; ++b) {
+      if (t >= layer.length_of(args.masks, b)) continue;
+      const std::int64_t row = t * B + b;
+      pad_rows(memory.candidate + row * n, 1, n, memory.post);
+      layer.cells_.lstm(S, {.current = memory.gates + row * 4 * S,
+                            .post = memory.post,
+                            .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
+                            .gates = record.gates + row * 3 * S,
+                            .c = record.c + row * S,
+                            .h = record.output + row * S});
+      std::copy_n(record.output + row * S, n, args.y + row * n);
+    }
+  }
+
+  /// Gathers y(t), and computes M(t) and the rates.
+  void after_outputs(std::int64_t t, Team& team) const {
+    if (lstm && n > 0) run_gates(t, team);
+    const bool has_next = layer.recurrent() && t + 1 < T, reads_cell = layer.reads_cell();
+    if (!has_next && !spec.has_modulator()) return;
+    Real* const next = has_next ? record.pre + (t + 1) * B * N : nullptr;
+    Real* const whole = has_next && !reads_cell ? next : memory.whole;
+    Real* const own = layer.gather_step_.own(memory.message);
+    for (std::int64_t b = 0; b < B; ++b) {  // args.y is not written beyond the length
+      const bool runs = t < layer.length_of(args.masks, b);
+      const auto add = [&](const Real* from, Real* to) {
+        if (runs) std::copy_n(from, n, to);
+        if (!runs) std::fill_n(to, n, Real(0));
+      };
+      add(args.y + (t * B + b) * n, own + b * n);
+      if (reads_cell) add(record.c + (t * B + b) * S, own + (B + b) * n);
+    }
+    layer.gather_step_.run(memory.message, whole);
+    if (has_next && reads_cell) std::copy_n(whole, B * N, next);
     for (std::int64_t b = 0; spec.has_modulator() && b < B; ++b) {
       if (t >= layer.length_of(args.masks, b)) continue;
-      const Real* const y = whole + b * N;
+      const Real* const read = whole + ((reads_cell ? B : 0) + b) * N;
       Real sum = args.parameters.modulator_bias[0];
-      for (std::int64_t j = 0; j < N; ++j) sum += memory.v[j] * y[j];
+      for (std::int64_t j = 0; j < N; ++j) sum += memory.v[j] * read[j];
       const Real modulation = std::tanh(sum);
       record.modulation[t * B + b] = modulation;
       layer.fill_rates(args.parameters, modulation, memory.rate + (t * B + b) * n);
@@ -69,36 +111,49 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
 
   /// Computes x w_in + b + u of all steps.
   void project() const {
-    const std::int64_t rows = T * B, I = layer.I_;
+    const std::int64_t rows = T * B, I = layer.I_, gates = spec.gates();
     constexpr std::int64_t at_once = 16;
     parallel_for(layer.options_.device.threads(), (rows + at_once - 1) / at_once,
                  [&](std::int64_t block, int) {
                    const std::int64_t first = block * at_once, count = std::min(at_once, rows - first);
-                   Real* const currents = memory.currents + first * n;
-                   for (std::int64_t row = 0; row < count; ++row) {
-                     std::copy_n(args.parameters.b, n, currents + row * n);
-                     for (std::int64_t j = 0; args.inputs.u != nullptr && j < n; ++j)
-                       currents[row * n + j] += args.inputs.u[(first + row) * n + j];
+                   for (std::int64_t gate = 0; gate < gates; ++gate) {
+                     Real* const currents = layer.gate_row(memory.currents, memory.gates, first, gate);
+                     const std::int64_t stride = layer.gate_stride(gate);
+                     for (std::int64_t row = 0; row < count; ++row) {
+                       Real* const to = currents + row * stride;
+                       std::copy_n(args.parameters.b + gate * n, n, to);
+                       if (args.inputs.u != nullptr) {
+                         const Real* const u = args.inputs.u + ((first + row) * gates + gate) * n;
+                         for (std::int64_t j = 0; j < n; ++j) to[j] += u[j];
+                       }
+                       if (gate != layer.plastic_gate()) std::fill(to + n, to + S, Real(0));
+                     }
+                     layer.products_.multiply(count, n, I, args.inputs.x + first * I, I,
+                                              args.parameters.w_in + gate * n, gates * n, currents, stride);
                    }
-                   layer.products_.multiply(count, n, I, args.inputs.x + first * I, I, args.parameters.w_in,
-                                            n, currents, n);
                  });
   }
 
   void store_results() const {
     for (std::int64_t b = 0; b < B; ++b) {
-      const std::int64_t length = layer.length_of(args.masks, b);
+      const std::int64_t length = layer.length_of(args.masks, b), last = (length - 1) * B + b;
       for (std::int64_t t = 0; args.modulation != nullptr && t < T; ++t)
         args.modulation[t * B + b] = t < length ? record.modulation[t * B + b] : Real(0);
-      if (args.final_state.y == nullptr) continue;
-      Real* const last = args.final_state.y + b * n;
-      if (length > 0) {
-        std::copy_n(args.y + ((length - 1) * B + b) * n, n, last);
-      } else if (args.initial_state.y == nullptr) {
-        std::fill_n(last, n, Real(0));
-      } else if (args.initial_state.y + b * n != last) {
-        std::copy_n(args.initial_state.y + b * n, n, last);
-      }
+      for (std::int64_t t = length; lstm && t < T; ++t) std::fill_n(args.y + (t * B + b) * n, n, Real(0));
+      store(b, length == 0 ? nullptr : args.y + last * n, args.initial_state.y, args.final_state.y);
+      store(b, length == 0 ? nullptr : record.c + last * S, args.initial_state.c, args.final_state.c);
+    }
+  }
+
+  /// Stores a vector of the final state: `last`, or the initial one if `last` is null.
+  void store(std::int64_t b, const Real* last, const Real* initial, Real* final_state) const {
+    if (final_state == nullptr) return;
+    Real* const to = final_state + b * n;
+    if (last == nullptr) last = at(initial, b * n);
+    if (last == nullptr) {
+      std::fill_n(to, n, Real(0));
+    } else if (last != to) {
+      std::copy_n(last, n, to);
     }
   }
 };
@@ -118,19 +173,31 @@ void ColumnLayer<Real, Trace>::forward(const ForwardArgs<Real>& args, Tape tape,
                   .rate = spec_.has_modulator() ? memory.rate : args.inputs.rate};
   layer.masks = args.masks;
   layer.initial_state = {.hebb = args.initial_state.hebb, .eligibility = args.initial_state.eligibility};
-  layer.y = args.y;
+  layer.y = lstm() ? memory.candidate : args.y;
   layer.a = args.a;
   layer.final_state = {.hebb = args.final_state.hebb, .eligibility = args.final_state.eligibility};
 
   if (T_ > 0 && projected()) pass.project();
   if (T_ > 0 && exchanges()) pass.begin();
   if (n_ == 0) {  // no layer, exchanges only
-    for (std::int64_t t = 0; t < longest(args.masks); ++t) pass.after_outputs(t);
+    Team alone(1, false);
+    std::vector<Real> totals(static_cast<std::size_t>(B_));
+    for (std::int64_t t = 0; t < longest(args.masks); ++t) {
+      if (softmax()) {
+        std::fill(totals.begin(), totals.end(), -std::numeric_limits<Real>::infinity());
+        max_over_ranks(totals);
+        std::fill(totals.begin(), totals.end(), Real(0));
+        sum_over_ranks(totals);
+      }
+      pass.after_outputs(t, alone);
+    }
     return pass.store_results();
   }
-  plan_.forward_by_step(layer, Tape{{recording.plan, plan_.tape_bytes()}},
-                        Scratch{{memory.plan, plan_.scratch_bytes()}},
-                        [&](std::int64_t t) { pass.after_outputs(t); });
+  plan_.forward_by_step(
+      layer, Tape{{recording.plan, plan_.tape_bytes()}}, Scratch{{memory.plan, plan_.scratch_bytes()}},
+      [&](std::int64_t t, Team& team) { pass.after_outputs(t, team); },
+      [&](std::span<Real> values) { max_over_ranks(values); },
+      [&](std::span<Real> values) { sum_over_ranks(values); });
   pass.store_results();
 }
 

@@ -5,6 +5,7 @@
 
 #include "communicator/columns.hpp"
 #include "cpu/cpu_plan.hpp"
+#include "cpu/gates.hpp"
 
 namespace plasticity {
 
@@ -34,6 +35,9 @@ namespace plasticity::cpu {
 /// CpuPlan runs this layer step by step. Between two steps this class gathers y, computes M and the rates,
 /// and in backward adds the gradients of y and M over the ranks. Products with w_in are computed for the
 /// whole sequence at once.
+///
+/// In an lstm the layer computes the candidate. Between two steps this class computes the gates i, f and o, c
+/// and h of its columns. Their products with w_gates need the gathered h(t-1) only.
 template <class Real, class Trace>
 class ColumnLayer final : public TypedColumnBackend<Real> {
  public:
@@ -47,12 +51,16 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
 
  private:
   struct ForwardPass;   // forward.cpp
-  struct BackwardPass;  // backward.cpp
+  struct BackwardPass;  // backward_pass.hpp
 
   /// The values of a forward pass that backward reads, besides the tape of the CpuPlan.
   struct Record {
     Real* pre;         // [T,B,N] recurrent: y(t-1), zero after a reset
     Real* modulation;  // [T,B]
+    Real* c0;          // [B,S] lstm
+    Real* c;           // [T,B,S] lstm
+    Real* gates;       // [T,B,3,S] lstm: i f o after the sigmoid
+    Real* output;      // [T,B,S] lstm: h
 
     Record(const ColumnLayer& layer, Arena& arena);
   };
@@ -65,11 +73,15 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
   struct ForwardScratch {
     std::byte* plan;  // the scratch of the CpuPlan
     Record record;    // of a pass without a tape
-    Real* message;    // [B,N] the slices of y
-    Real* whole;      // [B,N] y(t)
+    Real* message;    // [B,N] the slices of y; [2 B,N] of y and c if M reads c
+    Real* whole;      // as message, in the order of the columns
     Real* v;          // [N] the weights of the modulator
-    Real* currents;   // [T,B,n] x w_in + b + u
+    Real* currents;   // [T,B,n] x w_in + b + u; lstm: of the candidate
     Real* rate;       // [T,B,n]
+    Real* gates;      // [T,B,4,S] lstm: the currents of i, f and o
+    Real* candidate;  // [T,B,n] lstm
+    Real* post;       // [S] lstm: the candidate of one element
+    Real* zeros;      // [S] lstm
 
     ForwardScratch(const ColumnLayer& layer, Arena& arena);
   };
@@ -79,9 +91,15 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
     Real* rate;            // [T,B,n]
     Real* drate;           // [T,B,n]
     Real* dpre;            // [T,B,N] recurrent
-    Real* dy;              // [T,B,n]
-    Real* currents;        // [T,B,n] gradients of the currents
-    Real* transposed;      // [n,I] w_in
+    Real* dy;              // [T,B,n] of the layer's output
+    Real* currents;        // [T,B,n] gradients of the currents; lstm: of the candidate
+    Real* transposed;      // [gates,n,I] w_in
+    Real* gates;           // [T,B,4,S] lstm: gradients of the currents of i, f and o
+    Real* w_gates;         // [3,n,N] lstm: transposed
+    Real* dh;              // [B,S] lstm
+    Real* dc;              // [B,S] lstm
+    Real* dpost;           // [S] lstm: of the candidate of one element
+    Real* zeros;           // [S] lstm
     Real* modulator_sums;  // [B,3n+1] gradients of v, F, F0 and v0
     StepList<Real> list;
 
@@ -90,9 +108,25 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
 
   static Spec layer_spec(const Spec& spec, std::int64_t columns);
   bool recurrent() const { return spec_.is_recurrent(); }
+  bool lstm() const { return spec_.cell == Cell::lstm; }
+  bool softmax() const { return spec_.activation == Activation::softmax; }
+  bool reads_cell() const { return spec_.has_modulator() && spec_.modulator_source == ModulatorSource::cell; }
   bool projected() const { return spec_.is_recurrent() && spec_.inputs > 0; }
   /// Whether a step needs y or gradients of other ranks.
   bool exchanges() const { return spec_.is_recurrent() || spec_.has_modulator(); }
+  /// The row of a gate among the currents of step and element `row`, or among their gradients. The currents
+  /// of the plastic gate are [T,B,n], those of the others [T,B,4,S].
+  Real* gate_row(Real* plastic, Real* others, std::int64_t row, std::int64_t gate) const {
+    return gate == plastic_gate() ? plastic + row * n_ : others + (row * 4 + gate) * S_;
+  }
+  std::int64_t gate_stride(std::int64_t gate) const { return gate == plastic_gate() ? n_ : 4 * S_; }
+  std::int64_t plastic_gate() const { return lstm() ? 2 : 0; }
+  /// c(t-1) of an element, [S].
+  const Real* cell_before(const Record& record, const Masks<Real>& masks, const Real* zeros, std::int64_t t,
+                          std::int64_t b) const {
+    if (resets(masks, t, b)) return zeros;
+    return t == 0 ? record.c0 + b * S_ : record.c + ((t - 1) * B_ + b) * S_;
+  }
   std::int64_t length_of(const Masks<Real>& masks, std::int64_t b) const {
     return masks.length == nullptr ? T_ : masks.length[b];
   }
@@ -104,6 +138,9 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
     for (std::int64_t b = 0; b < B_; ++b) result = std::max(result, length_of(masks, b));
     return result;
   }
+  /// Replace values by their maxima and sums over the ranks, for softmax.
+  void max_over_ranks(std::span<Real> values) const;
+  void sum_over_ranks(std::span<Real> values) const { communicator_.sum(values); }
   /// The rates of one step and element.
   void fill_rates(const Parameters<const Real>& parameters, Real modulation, Real* rate) const;
   Parameters<const Real> layer_parameters(const Parameters<const Real>& parameters) const {
@@ -114,9 +151,10 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
   PlanOptions options_;
   Communicator& communicator_;
   ColumnSlice columns_;
-  std::int64_t T_, B_, I_, N_, n_;
-  CpuPlan<Real, Trace> plan_;  // of the layer
-  ColumnGather gather_y_, gather_v_;
+  std::int64_t T_, B_, I_, N_, n_, S_;  // n columns of this rank, S with the padding
+  CpuPlan<Real, Trace> plan_;           // of the layer
+  ColumnGather gather_y_, gather_step_, gather_v_;
+  const Cells<Real>& cells_;
   const Products<Real>& products_;
 };
 

@@ -18,6 +18,10 @@ PLASTICITY_INLINE inline V fused(V a, V b, V c) {
 #ifdef __FMA__
 PLASTICITY_INLINE inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 PLASTICITY_INLINE inline double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
+using TwoFloats = VectorOf<float, 8>::type;  // has no instruction of its own
+PLASTICITY_INLINE inline TwoFloats fused(TwoFloats a, TwoFloats b, TwoFloats c) {
+  return TwoFloats{fused(a[0], b[0], c[0]), fused(a[1], b[1], c[1])};
+}
 PLASTICITY_INLINE inline __m128 fused(__m128 a, __m128 b, __m128 c) { return _mm_fmadd_ps(a, b, c); }
 PLASTICITY_INLINE inline __m128d fused(__m128d a, __m128d b, __m128d c) { return _mm_fmadd_pd(a, b, c); }
 #endif

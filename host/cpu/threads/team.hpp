@@ -15,6 +15,8 @@ class Team {
  public:
   explicit Team(std::int64_t shares, bool shared);
 
+  std::int64_t shares() const { return shares_; }
+
   /// For the owner: calls work(share) for every share and returns when all are done. `work` must not throw.
   template <class Work>
   void run(const Work& work) {

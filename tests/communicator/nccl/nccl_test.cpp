@@ -79,6 +79,28 @@ TEST_F(Nccl, HasTheCallsOfEveryCommunicator) {
   }
 }
 
+// Small slices by a sum, large ones by an all-gather, and those of very different sizes one by one. Slices
+// that do not adjoin in the memory of the host, and empty ones.
+TEST_F(Nccl, GathersSlicesOfAnySize) {
+  const int ranks = 3;
+  using Slices = std::vector<std::int64_t>;
+  for (const Slices& first : {Slices{0, 1, 2, 3}, Slices{0, 5, 5, 6}, Slices{0, 0, 0, 0}, Slices{0, 0, 7, 7},
+                              Slices{0, 400'000, 800'000, 1'200'000}, Slices{0, 400'000, 800'000, 1'199'999},
+                              Slices{0, 400'001, 800'001, 1'200'001}, Slices{0, 400'000, 400'000, 400'001},
+                              Slices{0, 0, 600'000, 600'000}}) {
+    const std::vector<std::string> errors = on_ranks(ranks, [&](Communicator& communicator) {
+      std::vector<int> values(static_cast<std::size_t>(first.back()), -1), want(values.size());
+      for (std::size_t k = 0; k < values.size(); ++k) want[k] = static_cast<int>(k * 2654435761U);
+      const auto own = static_cast<std::size_t>(communicator.rank());
+      for (std::int64_t k = first[own]; k < first[own + 1]; ++k)
+        values[static_cast<std::size_t>(k)] = want[static_cast<std::size_t>(k)];
+      communicator.all_gather(std::span(values), first);
+      EXPECT_TRUE(values == want) << ::testing::PrintToString(first) << " on rank " << own;
+    });
+    for (const std::string& error : errors) EXPECT_EQ(error, "") << ::testing::PrintToString(first);
+  }
+}
+
 TEST_F(Nccl, AddsDeviceMemory) {
   const std::vector<std::string> errors = on_ranks(3, [&](Communicator& communicator) {
     const std::vector<float> own = values_of<float>(communicator.rank(), 1000);
@@ -151,6 +173,24 @@ TEST_F(Nccl, AnErrorOfAnotherRankIsAnError) {
   for (const std::string& error : errors) {
     EXPECT_NE(error.find("remote process exited"), std::string::npos) << error;
   }
+}
+
+// NCCL has no tags. The stand-in reports the sizes that differ; NCCL itself would wait to the time limit.
+TEST_F(Nccl, RanksWithOtherCallsFail) {
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    std::vector<double> values(communicator.rank() == 0 ? 3 : 4);
+    communicator.sum(std::span(values));
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error.substr(0, 13), "NCCL: sum(): ") << error;
+}
+
+TEST_F(Nccl, ARankThatEndsFailsTheOther) {
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    std::vector<double> values(3);
+    if (communicator.rank() == 0) communicator.broadcast(std::span(values), 1);
+  });
+  EXPECT_EQ(errors[0].substr(0, 19), "NCCL: broadcast(): ") << errors[0];
+  EXPECT_EQ(errors[1], "");
 }
 
 TEST_F(Nccl, AMissingRankEndsTheWait) {

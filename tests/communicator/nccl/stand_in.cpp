@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -148,28 +149,82 @@ PLASTICITY_EXPORT int ncclGroupEnd() {
   return error;
 }
 
-/// Adds in the order of the ranks, from the last to the first: an order of its own, which callers must not
-/// rely on.
-PLASTICITY_EXPORT int ncclAllReduce(const void* from, void* to, std::size_t count, int type, int operation,
-                                    Comm* comm, cudaStream_t stream) {
-  if (cudaStreamSynchronize(stream) != cudaSuccess || type != 7 || operation != 0) return invalid_argument;
+namespace {
+
+/// Sends count elements of `from` to all other ranks, and returns those of all ranks in `parts`.
+int gather(const void* from, std::size_t bytes, Comm* comm, std::vector<std::vector<char>>& parts) {
   const int size = comm->group->size;
   for (int r = 0; r < size; ++r) {
-    if (r != comm->rank) post(comm, r, from, count * sizeof(float));
+    if (r != comm->rank) post(comm, r, from, bytes);
   }
-  std::vector<std::vector<float>> parts(static_cast<std::size_t>(size), std::vector<float>(count));
+  parts.assign(static_cast<std::size_t>(size), std::vector<char>(bytes));
   for (int r = 0; r < size; ++r) {
-    std::vector<float>& part = parts[static_cast<std::size_t>(r)];
+    std::vector<char>& part = parts[static_cast<std::size_t>(r)];
     if (r == comm->rank) {
-      std::memcpy(part.data(), from, count * sizeof(float));
-    } else if (const int error = complete({part.data(), count * sizeof(float), r, comm}); error != success) {
+      std::memcpy(part.data(), from, bytes);
+    } else if (const int error = complete({part.data(), bytes, r, comm}); error != success) {
       return error;
     }
   }
-  auto* const sum = static_cast<float*>(to);
+  return success;
+}
+
+/// Adds in the order of the ranks, from the last to the first: an order of its own, which callers must not
+/// rely on.
+template <class Number>
+void add(const std::vector<std::vector<char>>& parts, std::size_t count, void* to) {
+  auto* const sum = static_cast<Number*>(to);
   for (std::size_t k = 0; k < count; ++k) {
     sum[k] = 0;
-    for (std::size_t r = parts.size(); r-- > 0;) sum[k] += parts[r][k];
+    for (std::size_t r = parts.size(); r-- > 0;) {
+      Number value;
+      std::memcpy(&value, parts[r].data() + k * sizeof(Number), sizeof(Number));
+      sum[k] = static_cast<Number>(sum[k] + value);
+    }
   }
+}
+
+}  // namespace
+
+PLASTICITY_EXPORT int ncclAllReduce(const void* from, void* to, std::size_t count, int type, int operation,
+                                    Comm* comm, cudaStream_t stream) {
+  if (cudaStreamSynchronize(stream) != cudaSuccess || (type != 1 && type != 7) || operation != 0)
+    return invalid_argument;
+  std::vector<std::vector<char>> parts;
+  if (const int error = gather(from, count * size_of(type), comm, parts); error != success) return error;
+  if (type == 1) {
+    add<std::uint8_t>(parts, count, to);
+  } else {
+    add<float>(parts, count, to);
+  }
+  return success;
+}
+
+/// `from` may be the caller's part of `to`, but may not overlap it otherwise.
+PLASTICITY_EXPORT int ncclAllGather(const void* from, void* to, std::size_t count, int type, Comm* comm,
+                                    cudaStream_t stream) {
+  const std::size_t bytes = count * size_of(type);
+  auto* const begin = static_cast<char*>(to);
+  const auto* const own = static_cast<const char*>(from);
+  const auto size = static_cast<std::size_t>(comm->group->size), rank = static_cast<std::size_t>(comm->rank);
+  if (cudaStreamSynchronize(stream) != cudaSuccess || bytes == 0) return invalid_argument;
+  if (own != begin + rank * bytes && own < begin + size * bytes && begin < own + bytes)
+    return invalid_argument;
+  std::vector<std::vector<char>> parts;
+  if (const int error = gather(from, bytes, comm, parts); error != success) return error;
+  for (std::size_t r = 0; r < size; ++r) std::memcpy(begin + r * bytes, parts[r].data(), bytes);
+  return success;
+}
+
+/// `from` is read on the root only.
+PLASTICITY_EXPORT int ncclBroadcast(const void* from, void* to, std::size_t count, int type, int root,
+                                    Comm* comm, cudaStream_t stream) {
+  const std::size_t bytes = count * size_of(type);
+  if (cudaStreamSynchronize(stream) != cudaSuccess || bytes == 0 || root < 0 || root >= comm->group->size)
+    return invalid_argument;
+  if (comm->rank != root) return complete({to, bytes, root, comm});
+  for (int r = 0; r < comm->group->size; ++r)
+    if (r != root) post(comm, r, from, bytes);
+  std::memmove(to, from, bytes);
   return success;
 }
