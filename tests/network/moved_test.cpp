@@ -22,6 +22,7 @@ TEST(MovedFrom, Trainer) {
   Trainer trainer(network);
   Trainer other(std::move(trainer));
   expect_moved_from("trainer", [&] { trainer.step({}, {}); });
+  expect_moved_from("trainer", [&] { trainer.step([] { return 0.0; }); });
   expect_moved_from("trainer", [&] { trainer.y(); });
   expect_moved_from("trainer", [&] { trainer.modulation(); });
   expect_moved_from("trainer", [&] { (void)trainer.learning_rate(); });
