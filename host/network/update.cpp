@@ -135,7 +135,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   using Call = Network::Implementation::Call;
   const auto hold = [&] { return network == nullptr ? nullptr : std::make_unique<Call>(*network, true); };
   std::unique_ptr<Call> call = hold();
-  if (network != nullptr) {  // upload what the caller has changed
+  if (network != nullptr) {  // uploads changes of the caller
     network->parameters->values();
     network->parameters->gradients();
   }

@@ -114,9 +114,10 @@ class PLASTICITY_API Trainer {
   double step_labels(const Sequence& sequence, std::span<const std::int64_t> labels);
 
   /// Runs one iteration of the caller's: sets the gradients of all modules to zero, calls `iteration`, adds
-  /// the gradients of the ranks, clips them, and makes a step of the optimizer. Returns what `iteration`
-  /// returned, summed over the ranks. Every window that `iteration` records must have its backward(). Windows
-  /// recorded before the call may be used too, except by ranks, whose first step replaces the parameters.
+  /// the gradients of the ranks, clips them, and makes a step of the optimizer. Returns the loss that
+  /// `iteration` returned, summed over the ranks. Every window that `iteration` records must have its
+  /// backward(). Windows recorded before the call may be used too, except by ranks, whose first step replaces
+  /// the parameters.
   ///
   /// Throws Error(invalid_argument), before the optimizer's step, if a module has a window without
   /// backward(), and under NotFinite::fail, naming the parameter, if a gradient is not finite. An exception

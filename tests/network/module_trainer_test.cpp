@@ -115,7 +115,7 @@ TEST(ModuleTrainer, MatchesTheLoopInBits) {
   }
 }
 
-// Against clip_gradients(), which does not know the groups of an optimizer.
+// Compared with clip_gradients(), whose code is independent of the groups of an optimizer.
 TEST(ModuleTrainer, ClipsTheNormOfAllModules) {
   Model want, got;
   Adam adam({.learning_rate = 1e-2});
