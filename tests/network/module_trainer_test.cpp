@@ -300,6 +300,17 @@ TEST(ModuleTrainer, AWindowWithoutBackwardIsAnError) {
   EXPECT_EQ(of_one.steps(), 1);
 }
 
+// Another state on the same parameters: its window is of the parameters before the step.
+TEST(ModuleTrainer, StepInvalidatesOtherWindows) {
+  Model model;
+  Trainer trainer(model.modules());
+  Network other = model.encoder.share(1);
+  const std::vector<float> x(I, .5f);
+  other.forward({.x = x});
+  trainer.step([&] { return model.run(1); });
+  expect_error([&] { other.backward({}); }, ErrorCode::invalid_argument, "parameters");
+}
+
 TEST(ModuleTrainer, PassesOnTheExceptionOfTheIteration) {
   Model want, got;
   Trainer expected(want.modules()), trainer(got.modules());
