@@ -110,6 +110,8 @@ TEST(Allocations, NoneInPlanCalls) {
     EXPECT_EQ(allocations_of([&] { plan.store({}, State<float>{}, live); }), 0);
     EXPECT_EQ(allocations_of([&] { plan.forward({}, call.args, tape.as<Tape>(), scratch.as<Scratch>()); }),
               0);
+    EXPECT_EQ(
+        allocations_of([&] { plan.backward({}, call.backward, tape.as<Tape>(), scratch.as<Scratch>()); }), 0);
   }
 }
 
