@@ -37,7 +37,9 @@ ActorCritic::ActorCritic(plasticity::Spec spec, const Environments& environments
       policy_(options.neurons, static_cast<std::int64_t>(actions_), seed + 1, "policy"),
       value_(options.neurons, 1, seed + 2, "value"),
       readouts_(concatenate({policy_.parameters(), value_.parameters()})),
-      adam_({.learning_rate = options.learning_rate}) {
+      trainer_({network_, policy_, value_}, {.adam = {.learning_rate = options.learning_rate},
+                                             .clip_norm = options.gradient_norm,
+                                             .communicator = options.communicator}) {
   const auto all_rows = static_cast<std::size_t>(options.steps * options.batch);
   rewards_.resize(all_rows);
   chosen_.resize(all_rows);
@@ -92,11 +94,17 @@ void ActorCritic::play(Environments& environments, Random& random) {
   }
 }
 
-/// Runs the episode again as one recorded sequence, and updates the parameters.
 void ActorCritic::learn() {
+  trainer_.step([&] {
+    run_passes();
+    return 0.0;  // nothing reads the loss
+  });
+}
+
+/// Runs the episode again as one recorded sequence, and computes the gradients.
+void ActorCritic::run_passes() {
   const auto B = static_cast<std::size_t>(options_.batch), T = static_cast<std::size_t>(options_.steps);
   const auto first = static_cast<std::size_t>(slice_.first), own = static_cast<std::size_t>(slice_.count);
-  if (parameters_.empty()) parameters_ = concatenate({network_.parameters(), readouts_});
   network_.reset();
   const std::span<const float> y = network_.forward({.steps = options_.steps, .x = x_});
   policy_.forward(y, logits_);
@@ -123,21 +131,16 @@ void ActorCritic::learn() {
       dvalues_[row] = static_cast<float>(-2 * scale * options_.value * advantage);
     }
   }
-  network_.zero_gradients();
-  policy_.zero_gradients();
-  value_.zero_gradients();
   policy_.backward(y, dlogits_, dy_, slice_.count);
   value_.backward(y, dvalues_, dy_value_, slice_.count);
   for (std::size_t k = 0; k < dy_.size(); ++k) dy_[k] += dy_value_[k];
   network_.backward(dy_);
-  if (options_.communicator != nullptr) plasticity::all_reduce(*options_.communicator, parameters_);
-  plasticity::clip_gradients(parameters_, options_.gradient_norm);
-  adam_.step(parameters_);
 }
 
-std::size_t ActorCritic::parameters() const {
+std::size_t ActorCritic::parameters() {
   std::size_t count = 0;
-  for (const plasticity::ParameterView& view : parameters_) count += view.value.size();
+  for (const plasticity::ParameterView& view : concatenate({network_.parameters(), readouts_}))
+    count += view.value.size();
   return count;
 }
 

@@ -38,27 +38,31 @@ class ActorCritic {
   ActorCritic(plasticity::Spec spec, const Environments& environments, const ActorCriticOptions& options,
               plasticity::Device device, std::uint64_t seed);
 
+  ActorCritic(const ActorCritic&) = delete;  // the trainer refers to the members
+  ActorCritic& operator=(const ActorCritic&) = delete;
+
   /// Runs one episode in every environment and updates the parameters. Returns the mean reward per episode
   /// from step `first_counted` on.
   double train(Environments& environments, Random& random, std::size_t first_counted = 0);
 
   plasticity::Network& network() { return network_; }
   std::vector<plasticity::ParameterView> readouts() { return readouts_; }
-  std::size_t parameters() const;  ///< number of trained values
+  std::size_t parameters();  ///< number of trained values
   /// The value of each step of the last episode, [T,B]; with ranks those of this rank's slice of the batch.
   std::span<const float> values() const { return values_; }
 
  private:
   void play(Environments& environments, Random& random);
   void learn();
+  void run_passes();
 
   ActorCriticOptions options_;
   std::size_t observations_, actions_;
   plasticity::BatchSlice slice_;
   plasticity::Network network_;
   plasticity::Linear policy_, value_;
-  std::vector<plasticity::ParameterView> readouts_, parameters_;
-  plasticity::Adam adam_;
+  std::vector<plasticity::ParameterView> readouts_;
+  plasticity::Trainer trainer_;
   std::vector<float> observed_;         // [B,observations] of the current step
   std::vector<float> rewards_;          // [T,B]
   std::vector<std::size_t> chosen_;     // [T,B] actions

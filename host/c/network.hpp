@@ -12,6 +12,7 @@
 #include "plasticity/communicator.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
+#include "plasticity/stack.hpp"
 #include "plasticity/trainer.hpp"
 
 namespace plasticity::c {
@@ -38,6 +39,13 @@ struct plasticity_network {
   }
 };
 
+/// A stack, with the shapes and step counts that its C interface needs.
+struct plasticity_stack {
+  plasticity::Stack stack;
+  plasticity::c::Shapes shapes{};        // of parameters by name
+  std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
+};
+
 /// Also the type plasticity_adam.
 struct plasticity_optimizer {
   plasticity::Optimizer optimizer;
@@ -48,7 +56,7 @@ struct plasticity_communicator {
 };
 
 struct plasticity_trainer {
-  plasticity::Network& network;
+  plasticity::Network* network;  // null with several modules
   plasticity::Trainer trainer;
 };
 

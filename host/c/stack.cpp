@@ -5,13 +5,6 @@
 #include "c/spec.hpp"
 #include "check/arguments.hpp"
 
-/// A stack, with the shapes and step counts that its C interface needs.
-struct plasticity_stack {
-  plasticity::Stack stack;
-  plasticity::c::Shapes shapes{};        // of parameters by name
-  std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
-};
-
 namespace plasticity::c {
 namespace {
 

@@ -77,7 +77,7 @@ size_t plasticity_struct_size(const char* name) {
       PLASTICITY_STRUCT(plasticity_network_options), PLASTICITY_STRUCT(plasticity_parameter),
       PLASTICITY_STRUCT(plasticity_adam_options),    PLASTICITY_STRUCT(plasticity_trainer_options),
       PLASTICITY_STRUCT(plasticity_parameter_group), PLASTICITY_STRUCT(plasticity_optimizer_options),
-      PLASTICITY_STRUCT(plasticity_stack_layer)};
+      PLASTICITY_STRUCT(plasticity_stack_layer),     PLASTICITY_STRUCT(plasticity_module)};
 #undef PLASTICITY_STRUCT
   for (const Struct& each : structs) {
     if (name != nullptr && each.name == name) return each.bytes;

@@ -3,6 +3,39 @@
 using namespace plasticity;
 using c::guarded, c::not_null;
 
+namespace {
+
+TrainerOptions to_options(const plasticity_trainer_options& from) {
+  TrainerOptions to{.adam = c::to_options(from.adam),
+                    .clip_norm = from.clip_norm,
+                    .reduction = static_cast<Reduction>(from.reduction)};
+  if (from.communicator != nullptr) to.communicator = from.communicator->communicator.get();
+  if (from.optimizer != nullptr) to.optimizer = c::to_options(*from.optimizer);
+  return to;
+}
+
+Network& in_float(plasticity_network& of, const char* name) {
+  Network* const network = std::get_if<Network>(&of.network);
+  if (network == nullptr)
+    throw_error(ErrorCode::unsupported, name, "a network of precision f32 or bf16", "f64");
+  return *network;
+}
+
+Module to_module(const plasticity_module& from, const std::string& name) {
+  const int given = (from.network != nullptr) + (from.stack != nullptr) + (from.parameters != nullptr);
+  if (given != 1) bad_argument(name, "one of network, stack and parameters", str_cat(given));
+  if (from.network != nullptr) return in_float(*from.network, (name + ".network").c_str());
+  if (from.stack != nullptr) return from.stack->stack;
+  return c::to_views(from.parameters, from.parameter_count);
+}
+
+/// Ends an iteration whose callback has returned an error.
+struct CallbackFailed {
+  plasticity_status status;
+};
+
+}  // namespace
+
 void plasticity_trainer_options_init(plasticity_trainer_options* options) {
   if (options == nullptr) return;
   plasticity_adam_options_init(&options->adam);
@@ -19,15 +52,21 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
     plasticity_trainer*& out = not_null(trainer, "trainer");
     plasticity_network& of = not_null(network, "network");
     const plasticity_trainer_options& from = not_null(options, "options");
-    TrainerOptions to{.adam = c::to_options(from.adam),
-                      .clip_norm = from.clip_norm,
-                      .reduction = static_cast<Reduction>(from.reduction)};
-    if (from.communicator != nullptr) to.communicator = from.communicator->communicator.get();
-    if (from.optimizer != nullptr) to.optimizer = c::to_options(*from.optimizer);
-    Network* const trained = std::get_if<Network>(&of.network);
-    if (trained == nullptr)
-      throw_error(ErrorCode::unsupported, "network", "a network of precision f32 or bf16", "f64");
-    out = new plasticity_trainer{*trained, Trainer(*trained, to)};
+    Network& trained = in_float(of, "network");
+    out = new plasticity_trainer{&trained, Trainer(trained, to_options(from))};
+  });
+}
+
+plasticity_status plasticity_trainer_create_modules(const plasticity_module* modules, size_t count,
+                                                    const plasticity_trainer_options* options,
+                                                    plasticity_trainer** trainer) {
+  return guarded([&] {
+    plasticity_trainer*& out = not_null(trainer, "trainer");
+    const plasticity_trainer_options& from = not_null(options, "options");
+    std::vector<Module> list;
+    for (std::size_t k = 0; k < count; ++k)
+      list.push_back(to_module((&not_null(modules, "modules"))[k], str_cat("modules[", k, "]")));
+    out = new plasticity_trainer{nullptr, Trainer(std::move(list), to_options(from))};
   });
 }
 
@@ -37,7 +76,9 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
                                           const plasticity_argument* list, size_t count, double* loss) {
   return guarded([&] {
     plasticity_trainer& of = not_null(trainer, "trainer");
-    const Network& network = of.network;
+    if (of.network == nullptr)
+      bad_argument("trainer", "a trainer of one network", "one of a list of modules");
+    const Network& network = *of.network;
     c::Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = c::take_sequence(arguments, network, steps);
     const Shape all{{steps, network.batch(), network.spec().neurons}, 3}, rows{{steps, network.batch()}, 2};
@@ -61,8 +102,33 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
   });
 }
 
+plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer, plasticity_iteration iteration,
+                                               void* context, double* loss) {
+  plasticity_status of_callback = PLASTICITY_OK;
+  const plasticity_status status = guarded([&] {
+    plasticity_trainer& of = not_null(trainer, "trainer");
+    if (iteration == nullptr) bad_argument("iteration", "a function", "null");
+    try {
+      const double result = of.trainer.step([&] {
+        double value = 0;
+        const plasticity_status returned = iteration(context, &value);
+        if (returned != PLASTICITY_OK) throw CallbackFailed{returned};
+        return value;
+      });
+      if (loss != nullptr) *loss = result;
+    } catch (const CallbackFailed& failed) {
+      of_callback = failed.status;
+    }
+  });
+  return status == PLASTICITY_OK ? of_callback : status;
+}
+
 plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer, double learning_rate) {
   return guarded([&] { not_null(trainer, "trainer").trainer.set_learning_rate(learning_rate); });
+}
+
+plasticity_status plasticity_trainer_skipped(const plasticity_trainer* trainer, int64_t* skipped) {
+  return guarded([&] { not_null(skipped, "skipped") = not_null(trainer, "trainer").trainer.skipped(); });
 }
 
 plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps) {

@@ -1,3 +1,5 @@
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "cpu/backward_element.hpp"
@@ -29,17 +31,17 @@ void CpuPlan<Real, Trace>::BackwardPass::run_tree(ItemRange range, std::int64_t 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
                                              const GradientSums<Real>* to, Team& team) const {
-  std::vector<Element> elements;
-  elements.reserve(static_cast<std::size_t>(count));
+  std::optional<Element> memory[elements_together];  // a vector would allocate in every call
+  const std::span<std::optional<Element>> elements(memory, static_cast<std::size_t>(count));
   std::int64_t longest = 0;
   for (std::int64_t k = 0; k < count; ++k) {
-    elements.push_back(element(first + k, slot * plan.elements_per_pass() + k, to[k], team));
-    elements.back().begin();
-    longest = std::max(longest, elements.back().length);
+    memory[k].emplace(element(first + k, slot * plan.elements_per_pass() + k, to[k], team));
+    memory[k]->begin();
+    longest = std::max(longest, memory[k]->length);
   }
   for (std::int64_t t = longest - 1; t >= 0; --t) {
-    for (Element& element : elements) {
-      if (t < element.length) element.prepare(t);
+    for (std::optional<Element>& each : elements) {
+      if (t < each->length) each->prepare(t);
     }
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
@@ -47,11 +49,11 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
       const Real* da_rows[elements_together];
       Real* dx_rows[elements_together];
       int running = 0;
-      for (const Element& element : elements) {
-        if (t >= element.length) continue;
-        sweeps[running] = element.sweep_of(share);
-        da_rows[running] = da_of(t, element.b);
-        dx_rows[running++] = element.space.dx;
+      for (const std::optional<Element>& each : elements) {
+        if (t >= each->length) continue;
+        sweeps[running] = each->sweep_of(share);
+        da_rows[running] = da_of(t, each->b);
+        dx_rows[running++] = each->space.dx;
       }
       plan.sweeps_.backward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
       if (lstm) {
@@ -59,11 +61,11 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
                           std::min(columns.count, N - columns.first));
       }
     });
-    for (Element& element : elements) {
-      if (t < element.length) element.complete(t);
+    for (std::optional<Element>& each : elements) {
+      if (t < each->length) each->complete(t);
     }
   }
-  finish(elements);
+  for (const std::optional<Element>& each : elements) finish(*each);
 }
 
 template <class Real, class Trace>
@@ -75,12 +77,10 @@ typename CpuPlan<Real, Trace>::BackwardPass::Element CpuPlan<Real, Trace>::Backw
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::finish(const std::vector<Element>& elements) const {
-  for (const Element& element : elements) {
-    element.finish();
-    add_columns(element.sums);
-    input_gradients(element.b);
-  }
+void CpuPlan<Real, Trace>::BackwardPass::finish(const Element& element) const {
+  element.finish();
+  add_columns(element.sums);
+  input_gradients(element.b);
 }
 
 template <class Real, class Trace>
@@ -130,7 +130,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Colum
       if (t < each.length) each.complete(t);
     }
   }
-  finish(elements);
+  for (const Element& each : elements) finish(each);
 }
 
 namespace {

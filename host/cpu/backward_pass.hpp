@@ -1,7 +1,5 @@
 #pragma once
 
-#include <vector>
-
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
 #include "cpu/threads/parallel.hpp"
@@ -73,7 +71,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
  private:
   /// The element b, whose working memory is space `space`. Writes its sums to `to`.
   Element element(std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const;
-  void finish(const std::vector<Element>& elements) const;
+  void finish(const Element& element) const;
   void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column,
                        const StepList<Real>& list) const;
   /// Replaces the sums of a scalar parameter per column by their sum over the columns.

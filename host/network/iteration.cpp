@@ -40,49 +40,22 @@ void check(const Objective& objective, std::int64_t rows, std::int64_t N) {
 
 }  // namespace
 
-/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
-/// zeros.
-void Trainer::Implementation::add_moments(Iteration& it, MomentsByName& fresh) const {
-  for (const auto& [name, tensor] : network.parameters->trained()) {
-    auto found = moments.find(name);
-    if (found == moments.end()) {
-      found = fresh.try_emplace(std::string(name), options.update, device(), tensor.elements).first;
-      for (const DeviceMemory* each : {&found->second.first, &found->second.second}) {
-        if (each->bytes() > 0) fill_zero(device(), stream(), each->data(), each->bytes());
-      }
-    }
-    it.names.push_back(name);
-    TrainedTensor& trained = it.trained.emplace_back(tensor);
-    trained.first = static_cast<float*>(found->second.first.data());
-    trained.second = static_cast<float*>(found->second.second.data());
-  }
-  apply_groups(options, it.names, it.trained);
-  it.clipped = clipped_groups(options, it.names, it.trained);
-}
-
 /// Enqueues the whole iteration on a stream.
 void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const {
   plan.forward(on, it.forward, it.tape, it.scratch);
   if (it.entropy) {
-    softmax_cross_entropy(device(), on, *it.entropy, it.scratch);
+    softmax_cross_entropy(device, on, *it.entropy, it.scratch);
   } else {
-    squared_error(device(), on, it.error, it.scratch);
+    squared_error(device, on, it.error, it.scratch);
   }
   enqueue_training(plan, it, on);
 }
 
 /// Enqueues the part of the iteration after the loss.
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
-  fill_zero(device(), on, network.parameters->gradient_data(), network.parameters->gradient_bytes());
+  fill_zero(device, on, network->parameters->gradient_data(), network->parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
-  if (has_ranks()) {
-    communicator->sum(device(), on, static_cast<float*>(network.parameters->gradient_data()),
-                      static_cast<std::int64_t>(network.parameters->gradient_bytes() / sizeof(float)));
-  }
-  find_not_finite(device(), on, it.trained, it.not_finite);
-  for (const ClippedGroup& group : it.clipped)
-    clip_gradients(device(), on, group.tensors, group.max_norm, nullptr, it.scratch);
-  update_step(device(), on, it.trained, options.update, it.scales, it.not_finite);
+  enqueue_update(it, on);
 }
 
 /// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
@@ -95,23 +68,23 @@ double Trainer::Implementation::host_loss(const Objective& objective, const Iter
     return loss({output, count}, {it.error.dy, count});
   }
   std::vector<float> on_host(count), gradient_on_host(count);
-  copy(device(), stream(), on_host.data(), output, count * sizeof(float));
+  copy(device, stream, on_host.data(), output, count * sizeof(float));
   const double value = loss(on_host, gradient_on_host);
-  copy(device(), stream(), it.error.dy, gradient_on_host.data(), count * sizeof(float));
+  copy(device, stream, it.error.dy, gradient_on_host.data(), count * sizeof(float));
   return value;
 }
 
 /// Runs the iteration with the caller's loss.
 double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
-  plan.forward(stream(), it.forward, it.tape, it.scratch);
-  network.state.values_written();
+  plan.forward(stream, it.forward, it.tape, it.scratch);
+  network->state.values_written();
   const double value = host_loss(objective, it);
-  enqueue_training(plan, it, stream());
+  enqueue_training(plan, it, stream);
   return value;
 }
 
 void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
-  if (on_cpu()) return enqueue_iteration(plan, it, stream());
+  if (on_cpu()) return enqueue_iteration(plan, it, stream);
   std::uint64_t present = 0;
   LaunchKey key;
   const auto note = [&](const auto* pointer) {
@@ -134,21 +107,24 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
   std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, plan.options().batch, present}];
-  if (graph == nullptr) graph = cuda_api()->make_graph(device().index());
-  graph->run(key, stream(), [&](Stream captured) { enqueue_iteration(plan, it, captured); });
+  if (graph == nullptr) graph = cuda_api()->make_graph(device.index());
+  graph->run(key, stream, [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, const Objective& objective) {
-  const Network::Implementation::Call call(network, true);
-  network.check_no_windows("step");
-  const Plan& plan = network.plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = network.batch_of(sequence), rows = T * B,
-                     elements = rows * network.spec.neurons;
+  if (network == nullptr)
+    bad_argument("step", "a trainer of one network, or step(iteration)",
+                 str_cat("a list of ", modules.size(), modules.size() == 1 ? " module" : " modules"));
+  const Network::Implementation::Call call(*network, true);
+  network->check_no_windows("step");
+  const Plan& plan = network->plan(sequence.steps);
+  const std::int64_t T = sequence.steps, B = network->batch_of(sequence), rows = T * B,
+                     elements = rows * network->spec.neurons;
   const auto count = static_cast<std::size_t>(elements);
   Iteration it;
-  it.forward.inputs = network.inputs_of(sequence);
-  it.forward.masks = network.masks_of(sequence);
-  check(objective, rows, network.spec.neurons);
+  it.forward.inputs = network->inputs_of(sequence);
+  it.forward.masks = network->masks_of(sequence);
+  check(objective, rows, network->spec.neurons);
   if (on_cpu()) {
     const std::span<const float> last{static_cast<const float*>(y.data()), y.bytes() / sizeof(float)};
     check_overlap_with_outputs("target", objective.target, last);
@@ -158,18 +134,17 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   // Allocate all memory before anything changes.
   y_elements = modulation_elements = 0;
   y_is_on_host = modulation_is_on_host = false;
-  make_room(results, device(), sizeof(Results));
-  make_room(y, device(), count * sizeof(float));
-  make_room(gradient, device(), count * sizeof(float));
-  if (objective.of_current) make_room(current, device(), count * sizeof(float));
-  if (network.spec.has_modulator())
-    make_room(modulation, device(), static_cast<std::size_t>(rows) * sizeof(float));
-  make_room(tape, device(), plan.tape_bytes());
-  make_room(network.scratch, device(), std::max(plan.scratch_bytes(), training_scratch_bytes(device())));
-  it.backward.dparameters = network.parameters->gradients();
+  make_room(results, device, sizeof(Results));
+  make_room(y, device, count * sizeof(float));
+  make_room(gradient, device, count * sizeof(float));
+  if (objective.of_current) make_room(current, device, count * sizeof(float));
+  if (network->spec.has_modulator())
+    make_room(modulation, device, static_cast<std::size_t>(rows) * sizeof(float));
+  make_room(tape, device, plan.tape_bytes());
+  make_room(network->scratch, device, std::max(plan.scratch_bytes(), training_scratch_bytes(device)));
+  it.backward.dparameters = network->parameters->gradients();
   MomentsByName fresh;
-  add_moments(it, fresh);
-  if (steps == 0) check_group_names(options, it.names);
+  collect(it, fresh);
 
   auto* const there = static_cast<Results*>(results.data());
   it.not_finite = &there->not_finite;
@@ -186,39 +161,44 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .steps = T};
   if (objective.labels) {
     it.entropy = {.rows = rows,
-                  .classes = network.spec.neurons,
+                  .classes = network->spec.neurons,
                   .logits = static_cast<float*>(current.data()),
                   .labels = objective.labels->data(),
                   .dlogits = it.error.dy,
                   .loss = it.error.loss,
                   .batch = B};
   }
-  if (has_ranks()) it.divisor = meet_ranks(objective, it);
+  if (has_ranks()) {
+    const double divisor = meet_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
+    const bool divides = objective.labels || (!objective.on_host() && reduction != Reduction::sum);
+    it.divisor = divides ? divisor : 1;
+    moments.merge(fresh);  // which now have the values of rank 0
+  }
   scales = update_scales(options.update, steps + 1);
-  Staging staging(device(), stream(), inputs, upload);
+  Staging staging(device, stream, inputs, upload);
   staging.read(it.scales, 1);
-  stage_inputs(staging, network.spec, T, B, it.forward.inputs, it.forward.masks);
+  stage_inputs(staging, network->spec, T, B, it.forward.inputs, it.forward.masks);
   staging.read(it.error.target, elements);
   staging.read(it.error.mask, elements);
   if (it.entropy) staging.read(it.entropy->labels, rows);
   staging.send();
 
   it.tape = tape.as<Tape>();
-  it.scratch = network.scratch.as<Scratch>();
-  it.forward.parameters = network.parameters->values();
-  it.forward.final_state = network.state_values();
+  it.scratch = network->scratch.as<Scratch>();
+  it.forward.parameters = network->parameters->values();
+  it.forward.final_state = network->state_values();
   it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = static_cast<float*>(y.data());
-  if (network.spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
+  if (network->spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
   it.backward.parameters = it.forward.parameters;
   it.backward.inputs = it.forward.inputs;
   it.backward.masks = it.forward.masks;
   if (objective.of_current) it.forward.a = static_cast<float*>(current.data());
   (objective.of_current ? it.backward.da : it.backward.dy) = it.error.dy;
 
-  network.last_modulation = network.last_current = {};
+  network->last_modulation = network->last_current = {};
   y_elements = count;
-  modulation_elements = network.spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
+  modulation_elements = network->spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
   Results here{};
   if (has_ranks()) {
     here.loss = run_on_ranks(objective, plan, it);
@@ -227,18 +207,15 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   } else {
     launch(plan, it);
   }
-  network.state.values_written();
-  network.parameters->step_written();
+  network->state.values_written();
+  values_written(it);
   moments.merge(fresh);
   if (objective.on_host() || has_ranks()) {
-    copy(device(), stream(), &here.not_finite, &there->not_finite, sizeof(here.not_finite));
+    copy(device, stream, &here.not_finite, &there->not_finite, sizeof(here.not_finite));
   } else {
-    copy(device(), stream(), &here, there, sizeof(Results));
+    copy(device, stream, &here, there, sizeof(Results));
   }
-  if (here.not_finite >= 0 && options.not_finite == NotFinite::fail) {
-    throw_not_finite(it.names[static_cast<std::size_t>(here.not_finite)]);
-  }
-  ++(here.not_finite >= 0 ? skipped : steps);
+  count_step(it, here.not_finite);
   return here.loss;
 }
 
@@ -248,7 +225,7 @@ std::span<const float> Trainer::Implementation::host_copy(const DeviceMemory& me
   if (on_cpu()) return {static_cast<const float*>(memory.data()), elements};
   if (!is_on_host) {
     host.resize(elements);
-    copy(device(), stream(), host.data(), memory.data(), elements * sizeof(float));
+    copy(device, stream, host.data(), memory.data(), elements * sizeof(float));
     is_on_host = true;
   }
   return host;

@@ -17,7 +17,16 @@ struct Meeting {
   double divisor;               // this rank's part of the divisor of the loss
 };
 
-/// Returns the part of the divisor of the loss that comes from these samples.
+void check_equal(const char* of, const std::vector<Meeting>& all, double Meeting::*member) {
+  for (std::size_t r = 1; r < all.size(); ++r) {
+    if (all[r].*member == all[0].*member) continue;
+    throw_error(ErrorCode::communication, str_cat(of, " of rank ", r),
+                str_cat(all[0].*member, ", as on rank 0"), str_cat(all[r].*member));
+  }
+}
+
+}  // namespace
+
 double local_divisor(const Objective& objective, const SquaredErrorArgs& error, std::int64_t neurons) {
   if (objective.function != nullptr) return 0;
   if (objective.labels) {
@@ -40,30 +49,18 @@ double local_divisor(const Objective& objective, const SquaredErrorArgs& error, 
   });
 }
 
-void check_equal(const char* of, const std::vector<Meeting>& all, double Meeting::*member) {
-  for (std::size_t r = 1; r < all.size(); ++r) {
-    if (all[r].*member == all[0].*member) continue;
-    throw_error(ErrorCode::communication, str_cat(of, " of rank ", r),
-                str_cat(all[0].*member, ", as on rank 0"), str_cat(all[r].*member));
-  }
-}
-
-}  // namespace
-
-/// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the divisor of the loss in
-/// the global batch.
-double Trainer::Implementation::meet_ranks(const Objective& objective, Iteration& it) {
+/// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the sum of the ranks' divisors.
+double Trainer::Implementation::meet_ranks(double divisor, const Update& it) {
   const auto size = static_cast<std::size_t>(communicator->size());
   std::vector<Meeting> all(size);
   std::int64_t elements = 0;
   for (const TrainedTensor& tensor : it.trained) elements += tensor.elements;
-  all[static_cast<std::size_t>(communicator->rank())] = {
-      .needs_broadcast = needs_broadcast ? 1.0 : 0.0,
-      .tensors = static_cast<double>(it.trained.size()),
-      .elements = static_cast<double>(elements),
-      .steps = static_cast<double>(steps),
-      .learning_rate = options.update.learning_rate,
-      .divisor = local_divisor(objective, it.error, network.spec.neurons)};
+  all[static_cast<std::size_t>(communicator->rank())] = {.needs_broadcast = needs_broadcast ? 1.0 : 0.0,
+                                                         .tensors = static_cast<double>(it.trained.size()),
+                                                         .elements = static_cast<double>(elements),
+                                                         .steps = static_cast<double>(steps),
+                                                         .learning_rate = options.update.learning_rate,
+                                                         .divisor = divisor};
   std::vector<std::int64_t> first(size + 1);
   for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
   communicator->all_gather(std::span(all), first);
@@ -75,25 +72,27 @@ double Trainer::Implementation::meet_ranks(const Objective& objective, Iteration
     check_equal("step count", all, &Meeting::steps);
     check_equal("learning rate", all, &Meeting::learning_rate);
   }
-  if (objective.function != nullptr) return 1;
-  if (!objective.labels && reduction == Reduction::sum) return 1;
   return tree_total<double>(0, communicator->size(),
                             [&](std::int64_t r) { return all[static_cast<std::size_t>(r)].divisor; });
 }
 
 /// Copies the values, the moments, the step count and the learning rate from rank 0.
-void Trainer::Implementation::broadcast_all(Iteration& it) {
+void Trainer::Implementation::broadcast_all(const Update& it) {
   const auto broadcast_block = [&](void* data, std::size_t bytes) {
     if (bytes == 0) return;
     if (on_cpu()) return communicator->broadcast(std::span(static_cast<std::byte*>(data), bytes));
     std::vector<std::byte> on_host(bytes);
-    copy(device(), stream(), on_host.data(), data, bytes);
+    copy(device, stream, on_host.data(), data, bytes);
     communicator->broadcast(std::span(on_host));
-    copy(device(), stream(), data, on_host.data(), bytes);
+    copy(device, stream, data, on_host.data(), bytes);
   };
-  network.parameters->values();  // uploads host copies that are newer
-  broadcast_block(network.parameters->value_data(), network.parameters->value_bytes());
-  network.parameters->step_written();
+  if (network == nullptr) {
+    broadcast(*communicator, it.views);
+  } else {
+    network->parameters->values();  // uploads host copies that are newer
+    broadcast_block(network->parameters->value_data(), network->parameters->value_bytes());
+    network->parameters->step_written();
+  }
   for (const TrainedTensor& tensor : it.trained) {
     const auto bytes = static_cast<std::size_t>(tensor.elements) * sizeof(float);
     broadcast_block(tensor.first, tensor.first == nullptr ? 0 : bytes);
@@ -113,8 +112,8 @@ void Trainer::Implementation::broadcast_all(Iteration& it) {
 /// Runs the iteration with the samples of this rank. Returns the loss of the global batch.
 double Trainer::Implementation::run_on_ranks(const Objective& objective, const Plan& plan,
                                              const Iteration& it) {
-  plan.forward(stream(), it.forward, it.tape, it.scratch);
-  network.state.values_written();
+  plan.forward(stream, it.forward, it.tape, it.scratch);
+  network->state.values_written();
   double loss = 0;  // of this rank, before the division
   if (objective.on_host()) {
     loss = host_loss(objective, it);
@@ -122,24 +121,24 @@ double Trainer::Implementation::run_on_ranks(const Objective& objective, const P
     CrossEntropyArgs entropy = *it.entropy;
     entropy.dlogits = nullptr;
     entropy.divisor = 1;
-    softmax_cross_entropy(device(), stream(), entropy, it.scratch);
-    copy(device(), stream(), &loss, entropy.loss, sizeof(loss));
+    softmax_cross_entropy(device, stream, entropy, it.scratch);
+    copy(device, stream, &loss, entropy.loss, sizeof(loss));
     entropy.dlogits = it.entropy->dlogits;
     entropy.loss = nullptr;
     entropy.divisor = it.divisor;
-    softmax_cross_entropy(device(), stream(), entropy, it.scratch);
+    softmax_cross_entropy(device, stream, entropy, it.scratch);
   } else {
     SquaredErrorArgs error = it.error;
     error.reduction = Reduction::sum;
     error.dy = nullptr;
-    squared_error(device(), stream(), error, it.scratch);
-    copy(device(), stream(), &loss, error.loss, sizeof(loss));
+    squared_error(device, stream, error, it.scratch);
+    copy(device, stream, &loss, error.loss, sizeof(loss));
     error.dy = it.error.dy;
     error.loss = nullptr;
     error.divisor = it.divisor;
-    squared_error(device(), stream(), error, it.scratch);
+    squared_error(device, stream, error, it.scratch);
   }
-  enqueue_training(plan, it, stream());
+  enqueue_training(plan, it, stream);
   communicator->sum(std::span(&loss, 1));
   if (it.divisor == 0) return 0;
   return it.entropy ? loss / it.divisor : loss * (1 / it.divisor);

@@ -26,11 +26,27 @@ OptimizerOptions optimizer_of(const TrainerOptions& options) {
 
 Trainer::Trainer(Network& network, const TrainerOptions& options)
     : implementation_(
-          std::unique_ptr<Implementation>(new Implementation{.network = *network.implementation_,
+          std::unique_ptr<Implementation>(new Implementation{.network = &*network.implementation_,
+                                                             .modules = {},
+                                                             .device = network.options().device,
+                                                             .stream = network.options().stream,
                                                              .options = optimizer_of(options),
                                                              .reduction = options.reduction,
                                                              .communicator = options.communicator}),
           "trainer") {}
+Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
+    : implementation_(
+          std::unique_ptr<Implementation>(new Implementation{.network = nullptr,
+                                                             .modules = std::move(modules),
+                                                             .device = Device::cpu(1),
+                                                             .stream = {},
+                                                             .options = optimizer_of(options),
+                                                             .reduction = options.reduction,
+                                                             .communicator = options.communicator}),
+          "trainer") {
+  if (implementation_->modules.empty()) bad_argument("modules", "at least one module", "none");
+  implementation_->views_of_modules();  // checks them
+}
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
 Trainer& Trainer::operator=(Trainer&&) noexcept = default;
@@ -54,6 +70,11 @@ double Trainer::step_on_current(const Sequence& sequence, const LossFunction& lo
 double Trainer::step_labels(const Sequence& sequence, std::span<const std::int64_t> labels) {
   const ProfilerRange range("plasticity::Trainer::step_labels");
   return implementation_->step(sequence, {.labels = labels, .of_current = true});
+}
+
+double Trainer::step(const IterationFunction& iteration) {
+  const ProfilerRange range("plasticity::Trainer::step");
+  return implementation_->step(iteration);
 }
 
 std::span<const float> Trainer::y() {
@@ -82,7 +103,7 @@ void Trainer::save(io::TensorFile& file) const {
   OptimizerRecord record{.steps = self.steps};
   const auto download = [&](const DeviceMemory& memory, std::vector<float>& host) {
     host.resize(memory.bytes() / sizeof(float));
-    if (!host.empty()) copy(self.device(), self.stream(), host.data(), memory.data(), memory.bytes());
+    if (!host.empty()) copy(self.device, self.stream, host.data(), memory.data(), memory.bytes());
   };
   for (const auto& [name, on_device] : self.moments) {
     HostMoments& on_host = record.moments[name];
@@ -99,20 +120,19 @@ void Trainer::load(const io::TensorFile& file) {
   const std::string source = file.source.empty() ? "file" : file.source;
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
-    const std::optional<Shape> shape = self.network.parameters->shape_of(name);
+    const std::optional<Shape> shape = self.shape_of(name);
     const std::string tensor = str_cat(source, ": moments of '", name, "'");
     if (!shape)
-      throw_error(ErrorCode::format, tensor, "the name of a parameter of the network",
-                  str_cat('\'', name, '\''));
+      throw_error(ErrorCode::format, tensor, "the name of a trained parameter", str_cat('\'', name, '\''));
     const auto elements = static_cast<std::size_t>(shape->elements());
     DeviceMoments& on_device =
-        moments.try_emplace(name, update, self.device(), shape->elements()).first->second;
+        moments.try_emplace(name, update, self.device, shape->elements()).first->second;
     const auto upload = [&](const std::vector<float>& host, DeviceMemory& memory) {
       if (memory.bytes() == 0) return;
       if (host.size() != elements) {
         throw_error(ErrorCode::format, tensor, str_cat(elements, " elements"), str_cat(host.size()));
       }
-      copy(self.device(), self.stream(), memory.data(), host.data(), memory.bytes());
+      copy(self.device, self.stream, memory.data(), host.data(), memory.bytes());
     };
     upload(on_host.first, on_device.first);
     upload(on_host.second, on_device.second);

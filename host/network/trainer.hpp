@@ -51,24 +51,34 @@ struct Objective {
   bool on_host() const { return function != nullptr; }
 };
 
-/// The tensors and memory of one iteration.
-struct Iteration {
+/// The optimizer's part of an iteration: the trained tensors, their clipping and their update.
+struct Update {
+  std::vector<ParameterView> views;     // of several modules, in host memory; empty with one network
+  std::vector<std::string_view> names;  // of the trained tensors
+  std::vector<TrainedTensor> trained;
+  std::vector<ClippedGroup> clipped;
+  const UpdateScales* scales = nullptr;
+  std::int32_t* not_finite = nullptr;
+  Scratch scratch;
+};
+
+/// The tensors and memory of one iteration of a network.
+struct Iteration : Update {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   SquaredErrorArgs error;                   // without labels
   std::optional<CrossEntropyArgs> entropy;  // with labels
-  std::vector<std::string_view> names;      // of the trained tensors
-  std::vector<TrainedTensor> trained;
-  std::vector<ClippedGroup> clipped;
-  const UpdateScales* scales = nullptr;
-  double divisor = 1;  // of the loss, with ranks
-  std::int32_t* not_finite = nullptr;
+  double divisor = 1;                       // of the loss, with ranks
   Tape tape;
-  Scratch scratch;
 };
 
+/// The data of a Trainer, which trains either one network or a list of modules. All moments are on `device`:
+/// that of the network, or the CPU with several modules.
 struct Trainer::Implementation {
-  Network::Implementation& network;
+  Network::Implementation* network;  // null with several modules
+  std::vector<Module> modules;       // empty with one network
+  Device device;
+  Stream stream;
   OptimizerOptions options;
   Reduction reduction;
   Communicator* communicator;
@@ -76,7 +86,8 @@ struct Trainer::Implementation {
   std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
   DeviceMemory inputs{}, tape{}, results{}, y{}, current{}, modulation{};
-  DeviceMemory gradient{};  // dy, or da of a loss of the current
+  DeviceMemory gradient{};        // dy, or da of a loss of the current
+  DeviceMemory update_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
 
@@ -84,23 +95,36 @@ struct Trainer::Implementation {
   std::vector<float> host_y{}, host_modulation{};       // used on a GPU only
   bool y_is_on_host = false, modulation_is_on_host = false;
 
-  Device device() const { return network.options.device; }
-  Stream stream() const { return network.options.stream; }
-  bool on_cpu() const { return device().kind() == DeviceKind::cpu; }
+  bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
 
   double step(const Sequence& sequence, const Objective& objective);
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
-  double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);  // ranks.cpp
-  double meet_ranks(const Objective& objective, Iteration& it);                            // ranks.cpp
-  void broadcast_all(Iteration& it);                                                       // ranks.cpp
   double host_loss(const Objective& objective, const Iteration& it);
-  void add_moments(Iteration& it, MomentsByName& fresh) const;
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;
   void launch(const Plan& plan, const Iteration& it);
   std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
                                    bool& is_on_host) const;
+
+  // update.cpp
+  double step(const IterationFunction& iteration);
+  std::vector<ParameterView> views_of_modules() const;
+  std::optional<Shape> shape_of(std::string_view name) const;
+  void collect(Update& it, MomentsByName& fresh) const;
+  void zero_gradients(const Update& it) const;
+  void check_windows() const;
+  void enqueue_update(const Update& it, Stream on) const;
+  void values_written(const Update& it) const;
+  void count_step(const Update& it, std::int32_t not_finite);
+
+  // ranks.cpp
+  double meet_ranks(double divisor, const Update& it);
+  void broadcast_all(const Update& it);
+  double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);
 };
+
+/// Returns this rank's part of the divisor of the loss.
+double local_divisor(const Objective& objective, const SquaredErrorArgs& error, std::int64_t neurons);
 
 }  // namespace plasticity

@@ -235,6 +235,7 @@ class PLASTICITY_API BasicNetwork {
   void load_state(const io::TensorFile& file);
 
  private:
+  friend class Module;
   friend class Trainer;
   using Implementation = NetworkImplementation<Real>;
   explicit BasicNetwork(std::unique_ptr<Implementation> implementation);

@@ -600,7 +600,8 @@ typedef struct plasticity_trainer_options {
 /** Sets the defaults of TrainerOptions. Does nothing for NULL. */
 PLASTICITY_API void plasticity_trainer_options_init(plasticity_trainer_options* options);
 
-/** Trains a network towards a target. On a GPU one CUDA graph runs a whole iteration. See Trainer. */
+/** Trains a network towards a target, or several modules together. On a GPU one CUDA graph runs a whole
+   iteration of one network. See Trainer. */
 typedef struct plasticity_trainer plasticity_trainer;
 
 /** Creates a trainer. The caller destroys it. `network` must outlive it. Returns PLASTICITY_UNSUPPORTED for a
@@ -608,6 +609,25 @@ typedef struct plasticity_trainer plasticity_trainer;
 PLASTICITY_API plasticity_status plasticity_trainer_create(plasticity_network* network,
                                                            const plasticity_trainer_options* options,
                                                            plasticity_trainer** trainer);
+
+/** One of several modules that a trainer trains together. Set one of network, stack and parameters, and the
+   others to NULL. */
+typedef struct plasticity_module {
+  plasticity_network* network;    /**< of precision f32 or bf16; it must outlive the trainer */
+  struct plasticity_stack* stack; /**< it must outlive the trainer */
+  /** [parameter_count] parameters of the caller's own code: dense float32 tensors in host memory, which must
+     outlive the trainer. The list itself is copied. */
+  const plasticity_parameter* parameters;
+  size_t parameter_count; /**< number of parameters */
+} plasticity_module;
+
+/** Creates a trainer of several modules, for plasticity_trainer_step_with(). The caller destroys it. Returns
+   PLASTICITY_INVALID_ARGUMENT if the list is empty, a module occurs twice, or two modules have parameters of
+   the same name. options->reduction is ignored. */
+PLASTICITY_API plasticity_status plasticity_trainer_create_modules(const plasticity_module* modules,
+                                                                   size_t count,
+                                                                   const plasticity_trainer_options* options,
+                                                                   plasticity_trainer** trainer);
 PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
 
 /** Runs one training iteration over T steps: forward, loss, backward, gradient clipping, a step of the
@@ -615,15 +635,31 @@ PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
    target [T,B,N], and optionally target_mask [T,B,N] of uint8, which is 0 for entries that the loss ignores.
    For the softmax cross-entropy of the current: labels [T,B] of int64 instead, -1 for steps that the loss
    ignores. Output arguments: y [T,B,N], modulation [T,B]. The loss is stored in `loss`, which may be NULL.
-   Fails while the network has recorded windows. */
+   Fails while the network has recorded windows, and for a trainer of several modules. */
 PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
                                                          const plasticity_argument* arguments, size_t count,
                                                          double* loss);
+
+/** The caller's part of an iteration: runs forward, the loss and backward of the modules, and stores the
+   loss. `context` is the argument of plasticity_trainer_step_with(). The function returns PLASTICITY_OK, or
+   the status of a call that failed; it must not end by longjmp. */
+typedef plasticity_status (*plasticity_iteration)(void* context, double* loss);
+
+/** Runs one iteration of the caller's: sets the gradients of all modules to zero, calls `iteration`, clips
+   the gradients, and makes a step of the optimizer. Stores the loss in `loss`, which may be NULL. If
+   `iteration` returns an error, this call returns it and no parameter changes. Returns
+   PLASTICITY_INVALID_ARGUMENT if `iteration` leaves a window without backward. See Trainer::step. */
+PLASTICITY_API plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer,
+                                                              plasticity_iteration iteration, void* context,
+                                                              double* loss);
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer,
                                                                       double learning_rate);
-/** Returns the number of steps so far. */
+/** Returns the number of steps so far, without skipped ones. */
 PLASTICITY_API plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps);
+/** Returns the number of steps that PLASTICITY_NOT_FINITE_SKIP has skipped. */
+PLASTICITY_API plasticity_status plasticity_trainer_skipped(const plasticity_trainer* trainer,
+                                                            int64_t* skipped);
 
 /* ---- Files (io/safetensors.hpp) ---- */
 

@@ -15,6 +15,7 @@
 #include "plasticity/linear.hpp"
 #include "plasticity/loss.hpp"
 #include "plasticity/memory.hpp"
+#include "plasticity/module.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
 #include "plasticity/owner.hpp"

@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "plasticity/communicator.hpp"
 #include "plasticity/config.h"
+#include "plasticity/module.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
 #include "plasticity/owner.hpp"
@@ -32,8 +34,12 @@ struct TrainerOptions {
 /// before the call. Both are in host memory. Under Trainer::step_on_current() they are a and da.
 using LossFunction = std::function<double(std::span<const float> y, std::span<float> dy)>;
 
-/// Trains a Network towards a target, or with the caller's loss. One iteration is forward, loss, backward,
-/// gradient clipping, a step of the optimizer.
+/// The caller's part of an iteration: runs forward(), the loss and backward() of the modules, in any order,
+/// and returns the loss.
+using IterationFunction = std::function<double()>;
+
+/// Trains a Network towards a target, or with the caller's loss, or trains several modules together. One
+/// iteration is forward, loss, backward, gradient clipping, a step of the optimizer.
 ///
 /// On the CPU the parameters have the same bits as in a loop over Network, mse_loss(), clip_gradients() and
 /// Adam. The loss is added sample by sample (see SquaredErrorArgs::batch), so its last bits may differ. On a
@@ -50,12 +56,23 @@ using LossFunction = std::function<double(std::span<const float> y, std::span<fl
 /// samples each have the bits of one rank with B samples, if R is a power of two that divides B. On a GPU the
 /// bits are equal from run to run for one number of ranks, and the iteration is not captured in a graph.
 ///
-/// The network must outlive its trainer. It may be moved, and it may be used between steps.
+/// Several modules. A trainer of a list of modules runs step(iteration) only; the other steps throw
+/// Error(invalid_argument). It has one optimizer for the parameters of all modules: one global norm for
+/// clipping, and one check for gradients that are not finite. On the CPU the parameters have the same bits as
+/// in a loop with zero_gradients(), all_reduce() and Optimizer::step(). Modules on different devices may be
+/// mixed: gradients and moments are in host memory, as in an Optimizer.
+///
+/// A network must outlive its trainer. It may be moved, and it may be used between steps. The modules of a
+/// list must outlive the trainer and must not move.
 class PLASTICITY_API Trainer {
  public:
   /// Throws Error(invalid_argument) if an option is out of range.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
   explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
+  /// Trains several modules together with step(iteration), for example `Trainer({encoder, readout})`. Throws
+  /// Error(invalid_argument) if an option is out of range, the list is empty, a module occurs twice or shares
+  /// parameters with another, or two modules have parameters of the same name. options.reduction is ignored.
+  explicit Trainer(std::vector<Module> modules, const TrainerOptions& options = {});
   ~Trainer();
   Trainer(Trainer&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
   Trainer& operator=(Trainer&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
@@ -96,10 +113,23 @@ class PLASTICITY_API Trainer {
   /// labels is not T B or a label is out of range.
   double step_labels(const Sequence& sequence, std::span<const std::int64_t> labels);
 
+  /// Runs one iteration of the caller's: sets the gradients of all modules to zero, calls `iteration`, adds
+  /// the gradients of the ranks, clips them, and makes a step of the optimizer. Returns the loss that
+  /// `iteration` returned, summed over the ranks. Every window that `iteration` records must have its
+  /// backward(). Windows recorded before the call may be used too, except by ranks, whose first step replaces
+  /// the parameters.
+  ///
+  /// Throws Error(invalid_argument), before the optimizer's step, if a module has a window without
+  /// backward(), and under NotFinite::fail, naming the parameter, if a gradient is not finite. An exception
+  /// of `iteration` is passed on. Parameters and moments are then unchanged; call reset() or detach() of the
+  /// modules, since they may have windows.
+  double step(const IterationFunction& iteration);
+
   /// Returns y [T,B,N] of the last step, valid until the next step. On a GPU this call copies it to the host.
+  /// Empty after step(iteration).
   std::span<const float> y();
-  /// Returns M [T,B] of the last step, valid until the next step. Empty without a modulator. On a GPU this
-  /// call copies it to the host.
+  /// Returns M [T,B] of the last step, valid until the next step. Empty without a modulator, and after
+  /// step(iteration). On a GPU this call copies it to the host.
   std::span<const float> modulation();
 
   double learning_rate() const;  ///< learning rate of the next step
@@ -113,7 +143,7 @@ class PLASTICITY_API Trainer {
   /// Network::save() stores the parameters.
   void save(io::TensorFile& file) const;
   /// Loads a file that save() or Optimizer::save() wrote. Throws Error(format) and changes nothing if it is
-  /// incomplete or does not match the network's parameters.
+  /// incomplete or does not match the parameters.
   void load(const io::TensorFile& file);
 
  private:

@@ -63,6 +63,7 @@ void optimizers(void);
 void names_and_batches(void);
 void double_precision(void);
 void labels(void);
+void modules(void);
 void stacks(void);
 void struct_sizes(void);
 void wrong_tensors(void);

@@ -90,6 +90,7 @@ void struct_sizes(void) {
   CHECK(plasticity_struct_size("plasticity_optimizer_options") == sizeof(plasticity_optimizer_options));
   CHECK(plasticity_struct_size("plasticity_parameter_group") == sizeof(plasticity_parameter_group));
   CHECK(plasticity_struct_size("plasticity_stack_layer") == sizeof(plasticity_stack_layer));
+  CHECK(plasticity_struct_size("plasticity_module") == sizeof(plasticity_module));
   CHECK(plasticity_struct_size("plasticity_nothing") == 0 && plasticity_struct_size(NULL) == 0);
   const plasticity_device gpu = {PLASTICITY_CUDA, 0};
   const int missing = plasticity_device_check(gpu) == PLASTICITY_DEVICE_UNAVAILABLE;

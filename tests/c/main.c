@@ -40,6 +40,7 @@ int main(int count, char** arguments) {
                {"names_and_batches", names_and_batches},
                {"double_precision", double_precision},
                {"labels", labels},
+               {"modules", modules},
                {"stacks", stacks},
                {"struct_sizes", struct_sizes},
                {"training", training},

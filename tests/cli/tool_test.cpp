@@ -276,6 +276,21 @@ TEST_F(Tool, AFullDiskAtACheckpointIsAWarning) {
   EXPECT_TRUE(last_line(output).starts_with("completion error: ")) << output;
 }
 
+// The disk is full at the first checkpoint, after ten seconds, and has room at the next one.
+TEST_F(Tool, RetriesTheCheckpointAfterAFullDisk) {
+  const std::string command =
+      std::string("bash -c \"trap '' XFSZ; ulimit -S -f 800; ") + PLASTICITY_TOOL_PATH +
+      " train images --data drawn --batch 1 --iterations 1000000 --device cpu" + " --threads 1 --out " +
+      at("out") + " > " + at("output") + " 2>&1 & for k in \\$(seq 900); do grep -q warning " + at("output") +
+      " && break; sleep .1; done; prlimit --pid \\$! --fsize=unlimited;" + " kill -TERM \\$!; wait \\$!\"";
+  const int status = std::system(command.c_str());
+  const std::string output = read(at("output"));
+  EXPECT_EQ(WEXITSTATUS(status), 143) << output;
+  EXPECT_NE(output.find("plasticity: warning: no checkpoint at iteration "), std::string::npos) << output;
+  EXPECT_NE(last_line(output).find(" and saved in "), std::string::npos) << output;
+  EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors"));
+}
+
 TEST_F(Tool, ProbesTheFoldersBeforeTraining) {
   std::ofstream(at("file")) << "not a folder";
   for (const std::string& arguments : {"--out " + at("file"), "--out " + at("file/below"),

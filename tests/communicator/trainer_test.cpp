@@ -217,6 +217,35 @@ TEST(TrainerOnRanks, RankZeroAloneLoads) {
   for (const io::TensorFile& each : files) EXPECT_TRUE(each == whole);
 }
 
+// The moments that the first step copies from rank 0 stay if the caller's loss throws in that step.
+TEST(TrainerOnRanks, ResumesAfterALossThatThrows) {
+  const Training training({.inputs = 3, .neurons = 9}, 8, {}, Loss::squared, 6);
+  io::TensorFile whole, file;
+  training.run(nullptr, 0, 3, whole);
+  training.run(nullptr, 0, 2, file);
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    const BatchSlice slice = slice_of(&communicator, 8);
+    Network network(training.spec, {.batch = slice.count, .device = Device::cpu(1)});
+    Trainer trainer(network, {.communicator = &communicator});
+    if (communicator.rank() == 0) {
+      network.load(file);
+      trainer.load(file);
+    }
+    const Part episode(training.episodes[2], slice.first, slice.count);
+    const auto throws = [](std::span<const float>, std::span<float>) -> double {
+      throw std::runtime_error("of the program");
+    };
+    EXPECT_THROW(trainer.step_with(episode.sequence(), throws), std::runtime_error);
+    network.reset();
+    trainer.step(episode.sequence(), episode.target);
+    io::TensorFile own;
+    network.save(own);
+    trainer.save(own);
+    EXPECT_TRUE(own == whole);
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
 /// Runs a loop without a trainer: a readout, an upstream gradient of the current, an optimizer.
 Tensors run_loop(const Training& training, Communicator* communicator) {
   const BatchSlice slice = slice_of(communicator, training.batch);

@@ -49,18 +49,27 @@ int exit_code_of_child(Child child) {
   return -1;
 }
 
+// ThreadSanitizer's runtime ends a child of a program with threads when the child starts threads.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool child_may_start_threads = false;
+#else
+constexpr bool child_may_start_threads = true;
+#endif
+
 TEST(Fork, AChildThatDoesNothingExits) {
   ASSERT_TRUE(two_threads_work());
   EXPECT_EQ(exit_code_of_child([] { return 7; }), 7);
 }
 
 TEST(Fork, AChildHasThreadsOfItsOwn) {
+  if (!child_may_start_threads) GTEST_SKIP() << "ThreadSanitizer does not support this";
   ASSERT_TRUE(two_threads_work());
   EXPECT_EQ(exit_code_of_child([] { return two_threads_work() ? 7 : 8; }), 7);
   EXPECT_TRUE(two_threads_work());  // the parent's pool still works
 }
 
 TEST(Fork, AGrandchildHasThreadsOfItsOwn) {
+  if (!child_may_start_threads) GTEST_SKIP() << "ThreadSanitizer does not support this";
   ASSERT_TRUE(two_threads_work());
   EXPECT_EQ(exit_code_of_child([] {
               const bool child = two_threads_work();
@@ -71,6 +80,7 @@ TEST(Fork, AGrandchildHasThreadsOfItsOwn) {
 }
 
 TEST(Fork, AChildOfAParentWithoutAPoolHasThreads) {
+  if (!child_may_start_threads) GTEST_SKIP() << "ThreadSanitizer does not support this";
   // This process may have a pool from other tests, so the child of a child that has never used one is tested.
   EXPECT_EQ(exit_code_of_child([] { return exit_code_of_child([] { return two_threads_work() ? 7 : 8; }); }),
             7);

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -57,6 +58,10 @@ struct Job {
 
 class Pool {
  public:
+  // Held during fork().
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
   ~Pool() {
     {
       const std::lock_guard lock(mutex_);
@@ -85,14 +90,18 @@ class Pool {
   void call_helpers(int count, const std::shared_ptr<Job>& job) {
     const std::lock_guard lock(mutex_);
     for (int helper = 0; helper < count; ++helper) jobs_.push_back(job);
-    while (threads_.size() < static_cast<std::size_t>(count)) threads_.emplace_back([this] { serve(); });
+    while (threads_.size() < static_cast<std::size_t>(count)) {
+      if (taken_.size() == threads_.size()) taken_.emplace_back();
+      threads_.emplace_back([this, &job = taken_.back()] { serve(job); });
+    }
   }
 
-  void serve() {
+  /// Runs jobs until the pool stops. `job` is an element of taken_.
+  void serve(std::shared_ptr<Job>& job) {
     for (;;) {
-      std::shared_ptr<Job> job;
       {
         std::unique_lock lock(mutex_);
+        job.reset();
         wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
         if (stopping_) return;
         job = std::move(jobs_.front());
@@ -105,6 +114,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
+  // The job of each thread. Changed under the mutex only, so that fork() never loses the owner of a job.
+  std::list<std::shared_ptr<Job>> taken_;
   std::vector<std::thread> threads_;
   bool stopping_ = false;
 };
@@ -141,8 +152,14 @@ class ProcessPool {
 
 ProcessPool process_pool;
 
-void ProcessPool::before_fork() { process_pool.mutex_.lock(); }
-void ProcessPool::after_fork_in_parent() { process_pool.mutex_.unlock(); }
+void ProcessPool::before_fork() {
+  process_pool.mutex_.lock();
+  if (process_pool.pool_ != nullptr) process_pool.pool_->lock();
+}
+void ProcessPool::after_fork_in_parent() {
+  if (process_pool.pool_ != nullptr) process_pool.pool_->unlock();
+  process_pool.mutex_.unlock();
+}
 void ProcessPool::after_fork_in_child() {
   if (process_pool.pool_ != nullptr) process_pool.abandoned_ = std::exchange(process_pool.pool_, nullptr);
   process_pool.mutex_.unlock();

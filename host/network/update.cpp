@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/throw_error.hpp"
+#include "network/trainer.hpp"
+
+// The optimizer's part of a trainer's iteration, and the iteration of the caller's.
+namespace plasticity {
+
+/// Returns the parameters of all modules. Throws Error(invalid_argument) if a module occurs twice, shares
+/// parameters with another, or two parameters have the same name.
+std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
+  struct Origin {
+    std::size_t module;
+    const float* value;
+  };
+  std::vector<ParameterView> all;
+  std::map<std::string, Origin, std::less<>> seen;
+  for (std::size_t k = 0; k < modules.size(); ++k) {
+    for (ParameterView& view : modules[k].parameters()) {
+      const auto [earlier, is_new] = seen.try_emplace(view.name, Origin{k, view.value.data()});
+      if (!is_new) {
+        const std::string module = str_cat("modules[", k, "]: "),
+                          other = str_cat("modules[", earlier->second.module, "]");
+        throw Error(ErrorCode::invalid_argument,
+                    earlier->second.value == view.value.data()
+                        ? str_cat(module, "has the parameters of ", other)
+                        : str_cat(module, "has a parameter '", view.name, "', as ", other,
+                                  " has. Give the modules different names"));
+      }
+      if (view.gradient.size() != view.value.size()) {
+        bad_argument(str_cat("modules[", k, "]: parameter '", view.name, "'"),
+                     str_cat("a gradient of ", view.value.size(), " elements"),
+                     str_cat(view.gradient.size()));
+      }
+      all.push_back(std::move(view));
+    }
+  }
+  return all;
+}
+
+/// Returns the shape of a parameter, trainable or not, if there is one.
+std::optional<Shape> Trainer::Implementation::shape_of(std::string_view name) const {
+  if (network != nullptr) return network->parameters->shape_of(name);
+  for (const Module& module : modules) {
+    if (const std::optional<Shape> shape = module.shape_of(name)) return shape;
+  }
+  return std::nullopt;
+}
+
+/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
+/// zeros.
+void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) const {
+  if (network == nullptr) {
+    it.views = views_of_modules();
+    for (const ParameterView& view : it.views) {
+      it.names.push_back(view.name);
+      it.trained.push_back({.value = view.value.data(),
+                            .gradient = view.gradient.data(),
+                            .elements = static_cast<std::int64_t>(view.value.size())});
+    }
+  } else {
+    for (const auto& [name, tensor] : network->parameters->trained()) {
+      it.names.push_back(name);
+      it.trained.push_back(tensor);
+    }
+  }
+  for (std::size_t k = 0; k < it.trained.size(); ++k) {
+    auto found = moments.find(it.names[k]);
+    if (found == moments.end()) {
+      const std::int64_t elements = it.trained[k].elements;
+      found = fresh.try_emplace(std::string(it.names[k]), options.update, device, elements).first;
+      for (const DeviceMemory* each : {&found->second.first, &found->second.second}) {
+        if (each->bytes() > 0) fill_zero(device, stream, each->data(), each->bytes());
+      }
+    }
+    it.trained[k].first = static_cast<float*>(found->second.first.data());
+    it.trained[k].second = static_cast<float*>(found->second.second.data());
+  }
+  if (steps == 0) check_group_names(options, it.names);
+  apply_groups(options, it.names, it.trained);
+  it.clipped = clipped_groups(options, it.names, it.trained);
+}
+
+void Trainer::Implementation::zero_gradients(const Update& it) const {
+  if (network != nullptr) return network->parameters->zero_gradients();
+  for (const ParameterView& view : it.views) std::fill(view.gradient.begin(), view.gradient.end(), 0.0f);
+}
+
+/// Enqueues the part of an iteration after the gradients of this rank.
+void Trainer::Implementation::enqueue_update(const Update& it, Stream on) const {
+  if (has_ranks() && network == nullptr) {
+    all_reduce(*communicator, it.views);
+  } else if (has_ranks()) {
+    communicator->sum(device, on, static_cast<float*>(network->parameters->gradient_data()),
+                      static_cast<std::int64_t>(network->parameters->gradient_bytes() / sizeof(float)));
+  }
+  find_not_finite(device, on, it.trained, it.not_finite);
+  for (const ClippedGroup& group : it.clipped)
+    clip_gradients(device, on, group.tensors, group.max_norm, nullptr, it.scratch);
+  update_step(device, on, it.trained, options.update, it.scales, it.not_finite);
+}
+
+/// Tells the modules that their values and gradients have changed.
+void Trainer::Implementation::values_written(const Update& it) const {
+  if (network != nullptr) return network->parameters->step_written();
+  for (const ParameterView& view : it.views) {
+    if (view.version != nullptr) ++*view.version;
+  }
+}
+
+/// Counts the step. Throws if the gradient `not_finite` is not finite and the options demand it.
+void Trainer::Implementation::count_step(const Update& it, std::int32_t not_finite) {
+  if (not_finite >= 0 && options.not_finite == NotFinite::fail) {
+    throw_not_finite(it.names[static_cast<std::size_t>(not_finite)]);
+  }
+  ++(not_finite >= 0 ? skipped : steps);
+}
+
+/// Throws if a module has a window, whose gradient would be missing.
+void Trainer::Implementation::check_windows() const {
+  const auto check = [](const std::string& module, std::int64_t windows) {
+    if (windows > 0)
+      bad_argument("iteration", str_cat("backward() for every window of ", module),
+                   str_cat(windows, " windows without it"));
+  };
+  if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->recorded));
+  for (std::size_t k = 0; k < modules.size(); ++k) check(str_cat("modules[", k, "]"), modules[k].windows());
+}
+
+double Trainer::Implementation::step(const IterationFunction& iteration) {
+  if (!iteration) bad_argument("iteration", "a function", "none");
+  // Held while this call works on the network. `iteration` calls the network too.
+  using Call = Network::Implementation::Call;
+  const auto hold = [&] { return network == nullptr ? nullptr : std::make_unique<Call>(*network, true); };
+  std::unique_ptr<Call> call = hold();
+  if (network != nullptr) {  // uploads changes of the caller
+    network->parameters->values();
+    network->parameters->gradients();
+  }
+  y_elements = modulation_elements = 0;
+  make_room(results, device, sizeof(Results));
+  make_room(update_scratch, device, training_scratch_bytes(device));
+  Update it;
+  it.scratch = update_scratch.as<Scratch>();
+  it.not_finite = &static_cast<Results*>(results.data())->not_finite;
+  MomentsByName fresh;
+  collect(it, fresh);
+  if (has_ranks()) {
+    meet_ranks(0, it);
+    moments.merge(fresh);  // which now have the values of rank 0
+  }
+  zero_gradients(it);
+
+  call.reset();
+  double loss = iteration();
+  check_windows();
+  call = hold();
+
+  if (network != nullptr) {
+    network->parameters->values();
+    network->parameters->gradients();
+  }
+  UpdateScales scales = update_scales(options.update, steps + 1);
+  it.scales = &scales;
+  Staging staging(device, stream, inputs, upload);
+  staging.read(it.scales, 1);
+  staging.send();
+  enqueue_update(it, stream);
+  std::int32_t not_finite = -1;
+  copy(device, stream, &not_finite, it.not_finite, sizeof(not_finite));
+  values_written(it);
+  moments.merge(fresh);
+  if (has_ranks()) communicator->sum(std::span(&loss, 1));
+  count_step(it, not_finite);
+  return loss;
+}
+
+}  // namespace plasticity
