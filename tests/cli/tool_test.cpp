@@ -273,7 +273,7 @@ TEST_F(Tool, AFullDiskAtACheckpointIsAWarning) {
   EXPECT_EQ(std::system(command.c_str()), 0) << read(at("output"));
   const std::string output = read(at("output"));
   EXPECT_NE(output.find("plasticity: warning: no checkpoint at iteration 1: "), std::string::npos) << output;
-  EXPECT_TRUE(last_line(output).starts_with("completion error: ")) << output;
+  EXPECT_NE(output.find("\ncompletion error: "), std::string::npos) << output;  // a sanitizer may print more
 }
 
 // The disk is full at the first checkpoint, after ten seconds, and has room at the next one.
@@ -287,7 +287,7 @@ TEST_F(Tool, RetriesTheCheckpointAfterAFullDisk) {
   const std::string output = read(at("output"));
   EXPECT_EQ(WEXITSTATUS(status), 143) << output;
   EXPECT_NE(output.find("plasticity: warning: no checkpoint at iteration "), std::string::npos) << output;
-  EXPECT_NE(last_line(output).find(" and saved in "), std::string::npos) << output;
+  EXPECT_NE(output.find(" and saved in "), std::string::npos) << output;
   EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors"));
 }
 
