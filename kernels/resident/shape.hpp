@@ -56,8 +56,8 @@ PLASTICITY_HOST_DEVICE constexpr bool takes_bf16(ThreadShape shape) {
   return shape == ThreadShape::rows_8x4_half || shape == ThreadShape::rows_32x1;
 }
 
-/// Per block. An eligibility trace, and a bfloat16 tape, take registers: with 256 threads a block has 255 per
-/// thread. The adjoint of the form soft needs one register more than 512 threads have.
+/// Per block. An eligibility trace, and a bfloat16 tape, take registers: each of 256 threads has up to 255.
+/// The adjoint of the form soft needs one register more than 512 threads have.
 PLASTICITY_HOST_DEVICE constexpr int max_threads(ThreadShape shape, Form form, bool eligible,
                                                  bool bf16 = false) {
   const ThreadTraits traits = traits_of(shape);
