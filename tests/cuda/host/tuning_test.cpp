@@ -141,21 +141,23 @@ TEST(Tune, TimesEveryExecutionThatFits) {
 // Every part of a thread at each width, so that the planner's choice of a shape is measured too.
 TEST(Tune, TimesEveryShape) {
   simt::run([] {
-    const Measurement cluster{.neurons = 33,
-                              .batch = 1,
-                              .steps = 2,
-                              .interval = 1,
-                              .execution = Execution::cluster,
-                              .bf16 = true,
-                              .every_shape = true};
-    const std::vector<ShapedRun> runs = runs_of({cluster}, DeviceLimits::of_device(0));
-    const std::vector<Observation> observations = measure(0, {cluster}, 0);
-    ASSERT_EQ(observations.size(), runs.size());
-    EXPECT_GE(runs.size(), 4u);
-    for (std::size_t k = 0; k < runs.size(); ++k) {
-      EXPECT_TRUE(observations[k].candidate.shape == *runs[k].shape);
-      EXPECT_TRUE(observations[k].sizes.bf16);
-      for (std::size_t j = 0; j < k; ++j) EXPECT_FALSE(*runs[k].shape == *runs[j].shape);
+    for (const bool bf16 : {false, true}) {
+      const Measurement cluster{.neurons = 33,
+                                .batch = 1,
+                                .steps = 2,
+                                .interval = 1,
+                                .execution = Execution::cluster,
+                                .bf16 = bf16,
+                                .every_shape = true};
+      const std::vector<ShapedRun> runs = runs_of({cluster}, DeviceLimits::of_device(0));
+      const std::vector<Observation> observations = measure(0, {cluster}, 0);
+      ASSERT_EQ(observations.size(), runs.size());
+      EXPECT_GE(runs.size(), bf16 ? 2u : 4u);
+      for (std::size_t k = 0; k < runs.size(); ++k) {
+        EXPECT_TRUE(observations[k].candidate.shape == *runs[k].shape);
+        EXPECT_EQ(observations[k].sizes.bf16, bf16);
+        for (std::size_t j = 0; j < k; ++j) EXPECT_FALSE(*runs[k].shape == *runs[j].shape);
+      }
     }
   });
 }
