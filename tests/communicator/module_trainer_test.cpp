@@ -126,21 +126,30 @@ TEST(ModuleTrainerOnRanks, HasTheBitsOfOneRank) {
   }
 }
 
+/// A training of one rank: its file after two steps, and its tensors after the third.
+struct Saved {
+  io::TensorFile file{};
+  Tensors want{};
+
+  explicit Saved(const TrainerOptions& options) {
+    Training alone(nullptr, options);
+    for (std::uint64_t k = 0; k < 2; ++k) alone.step(k);
+    alone.save(file);
+    alone.step(2);
+    want = alone.look();
+  }
+};
+
 // Rank 0 alone has the file.
 TEST(ModuleTrainerOnRanks, Resumes) {
   const TrainerOptions options = some_options()[2];
-  Training alone(nullptr, options);
-  for (std::uint64_t k = 0; k < 2; ++k) alone.step(k);
-  io::TensorFile file;
-  alone.save(file);
-  alone.step(2);
-  const Tensors want = alone.look();
+  const Saved saved(options);
   for (const int ranks : {2, 4}) {
     expect_no_errors(on_ranks(ranks, [&](Communicator& communicator) {
       Training training(&communicator, options);
-      if (communicator.rank() == 0) training.load(file);
+      if (communicator.rank() == 0) training.load(saved.file);
       training.step(2);
-      EXPECT_EQ(training.look(), want) << ranks << " ranks";
+      EXPECT_EQ(training.look(), saved.want) << ranks << " ranks";
       EXPECT_EQ(training.trainer.steps(), 3);
     }));
   }
@@ -149,19 +158,14 @@ TEST(ModuleTrainerOnRanks, Resumes) {
 // The moments that the first step copies from rank 0 stay if the program's part of that step throws.
 TEST(ModuleTrainerOnRanks, ResumesAfterAFailedFirstStep) {
   const TrainerOptions options = some_options()[0];
-  Training alone(nullptr, options);
-  for (std::uint64_t k = 0; k < 2; ++k) alone.step(k);
-  io::TensorFile file;
-  alone.save(file);
-  alone.step(2);
-  const Tensors want = alone.look();
+  const Saved saved(options);
   expect_no_errors(on_ranks(2, [&](Communicator& communicator) {
     Training training(&communicator, options);
-    if (communicator.rank() == 0) training.load(file);
+    if (communicator.rank() == 0) training.load(saved.file);
     EXPECT_THROW(training.trainer.step([]() -> double { throw std::runtime_error("of the program"); }),
                  std::runtime_error);
     training.step(2);
-    EXPECT_EQ(training.look(), want);
+    EXPECT_EQ(training.look(), saved.want);
   }));
 }
 
