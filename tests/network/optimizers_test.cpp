@@ -164,11 +164,8 @@ TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
     Optimizer optimizer(options);
     Trainer trainer(got, {.optimizer = options});
     for (int iteration = 0; iteration < 3; ++iteration) {
-      const auto y = want.forward(episode.sequence());
-      std::vector<float> dy(y.size());
-      const double loss = mse_loss(y, episode.target, dy);
       want.zero_gradients();
-      want.backward(dy);
+      const double loss = squared_error_passes(want, episode);
       optimizer.step(want.parameters());
       EXPECT_DOUBLE_EQ(trainer.step(episode.sequence(), episode.target), loss);
     }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "plasticity/loss.hpp"
 #include "plasticity/network.hpp"
 #include "problems/random_problem.hpp"
 
@@ -55,6 +56,15 @@ struct Episode {
   std::vector<float> target;
   std::vector<std::uint8_t> mask{};
 };
+
+/// Runs an episode forward, and the gradient of its squared error backward. Returns the error.
+inline double squared_error_passes(Network& network, const Episode& episode) {
+  const std::span<const float> y = network.forward(episode.sequence());
+  std::vector<float> dy(y.size());
+  const double error = mse_loss(y, episode.target, dy);
+  network.backward(dy);
+  return error;
+}
 
 /// Returns copies of the parameters, their gradients and the state.
 inline std::map<std::string, std::vector<float>> look(Network& network) {
