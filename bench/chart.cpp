@@ -1,4 +1,5 @@
-// Draws a chart of bench/run: bench_chart DATA.json PICTURE.png. bench/suite/report.py writes the data.
+// Draws a chart of curves: bench_chart DATA.json PICTURE.png. bench/suite/report.py and
+// examples/papers/table.py write the data. A point is [x, y], or [x, y, low, high] for a curve with a band.
 #include <cstdio>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -18,18 +19,27 @@ void draw_chart(const char* data_file, const char* picture) {
   for (const auto& each : data.at("series")) {
     draw::Curve& curve = curves.emplace_back();
     curve.name = each.at("name");
-    for (const auto& [n, milliseconds] : each.at("points").get<std::vector<std::pair<double, double>>>()) {
-      curve.x.push_back(n);
-      curve.y.push_back(milliseconds);
+    for (const auto& point : each.at("points").get<std::vector<std::vector<double>>>()) {
+      curve.x.push_back(point.at(0));
+      curve.y.push_back(point.at(1));
+      if (point.size() == 2) continue;
+      curve.low.push_back(point.at(2));
+      curve.high.push_back(point.at(3));
     }
     curve.colour = curve.name == "floor" ? draw::muted
                                          : draw::series_colours[contenders++ % draw::series_colours.size()];
   }
+  std::optional<draw::Reference> reference;
+  if (data.contains("reference")) {
+    reference = {data["reference"].at("y"), data["reference"].at("label").get<std::string>()};
+  }
   io::write_png(picture, draw::line_chart(curves, {.title = data.at("title"),
                                                    .x_label = data.at("x_label"),
                                                    .y_label = data.at("y_label"),
-                                                   .log_x = true,
-                                                   .log_y = data.value("log_y", true)}));
+                                                   .log_x = data.value("log_x", true),
+                                                   .log_y = data.value("log_y", true),
+                                                   .reference = reference,
+                                                   .scale = data.value("scale", 2)}));
 }
 
 }  // namespace

@@ -139,7 +139,8 @@ int main(int argc, char** argv) {
                          .metric = "bits per character",
                          .x_label = "iterations",
                          .iterations = 4000,
-                         .quick = 300});
+                         .quick = 300,
+                         .learners = names_of(variants)});
   std::string file;
   std::int64_t neurons = 0;
   experiment.app().add_option("--text", file, "A file, or the word generated");
@@ -150,6 +151,7 @@ int main(int argc, char** argv) {
     const Text text(file);
     trial.set_chance(text.bits_without_context());
     for (const Variant& variant : variants) {
+      if (!trial.trains(variant.name)) continue;
       learn(trial, variant, text, neurons > 0 ? neurons : trial.quick() ? 48 : 128);
       trial.expect_below(variant.name, text.bits_without_context() - .5);
     }

@@ -157,14 +157,11 @@ int main(int argc, char** argv) {
                          .x_label = "iterations",
                          .chance = 1,
                          .iterations = 3000,
-                         .quick = 250});
-  std::string only;
+                         .quick = 250,
+                         .learners = names_of(variants)});
   std::int64_t neurons = 0, steps = 0;
   std::size_t interior = 0;
   double learning_rate = 0;
-  std::vector<std::string> names;
-  for (const Variant& variant : variants) names.emplace_back(variant.name);
-  experiment.app().add_option("--only", only, "Train this network only")->check(CLI::IsMember(names));
   experiment.app()
       .add_option("--neurons", neurons, "Default: 100, with --quick 40")
       ->check(CLI::Range(1, 10'000));
@@ -187,7 +184,7 @@ int main(int argc, char** argv) {
     options.communicator = trial.communicator();
     if (interior == 0) interior = trial.quick() ? 5 : 9;
     for (const Variant& variant : variants) {
-      if (!only.empty() && only != variant.name) continue;
+      if (!trial.trains(variant.name)) continue;
       learn(trial, variant, options, interior);
       trial.expect_above(variant.name, 1.5);
     }

@@ -114,6 +114,9 @@ Experiment::Experiment(Description description)
   app_.add_flag("--quick", quick_, "A small version of a few seconds, which must beat chance");
   app_.add_option("--out", out_, "Folder for the curve, the networks and the outcomes")
       ->capture_default_str();
+  if (!description_.learners.empty()) {
+    app_.add_option("--only", only_, "Train this one only")->check(CLI::IsMember(description_.learners));
+  }
 }
 
 int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& train) {
@@ -161,6 +164,7 @@ int Experiment::train_all(const std::function<void(Trial&)>& train, const std::s
     trial.out_ = out_;
     trial.seed_ = seed_ + static_cast<std::uint64_t>(k);
     trial.quick_ = quick_;
+    trial.only_ = only_;
     trial.first_ = k == 0;
     trial.terminal_ = leads && isatty(STDERR_FILENO) != 0;
     trial.communicator_ = communicator_.get();
@@ -196,7 +200,7 @@ void Experiment::draw(const Outcomes& outcomes) const {
         plasticity::draw::line_chart(curves, {.title = description_.about,
                                               .x_label = description_.x_label,
                                               .y_label = description_.metric + over,
-                                              .log_y = description_.log_y,
+                                              .log_y = outcomes.log_y,
                                               .reference = {{outcomes.chance, "chance"}}}));
   }
 }
@@ -206,6 +210,7 @@ Outcomes Experiment::gather(const std::vector<Trial>& trials) const {
   Outcomes outcomes{.experiment = description_.name,
                     .metric = description_.metric,
                     .chance = first.chance_,
+                    .log_y = description_.log_y,
                     .iteration = description_.x_label,
                     .iterations = first.iterations(),
                     .device = first.device().name()};

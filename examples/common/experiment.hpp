@@ -23,7 +23,16 @@ struct Description {
   std::int64_t iterations = 1000;  ///< training iterations
   std::int64_t quick = 100;        ///< training iterations with --quick
   bool log_y = false;
+  std::vector<std::string> learners{};  ///< those that --only can choose from
 };
+
+/// The names of learners, for Description::learners.
+template <class Variants>
+std::vector<std::string> names_of(const Variants& variants) {
+  std::vector<std::string> names;
+  for (const auto& variant : variants) names.emplace_back(variant.name);
+  return names;
+}
 
 /// A learner's record over one seed.
 struct Record {
@@ -44,6 +53,8 @@ class Trial {
   std::uint64_t seed() const { return seed_; }
   bool quick() const { return quick_; }
   std::int64_t iterations() const { return iterations_; }
+  /// Whether to train this learner: --only leaves out all others.
+  bool trains(const std::string& learner) const { return only_.empty() || only_ == learner; }
   plasticity::Device device() const { return device_; }
   /// The ranks that mpirun started, or null. Each trains with its slice of the batch; rank 0 prints and
   /// writes.
@@ -85,7 +96,7 @@ class Trial {
   void draw_progress(const std::string& learner, const Record& record);
   void end_progress();
 
-  std::string name_, out_;
+  std::string name_, out_, only_;
   std::uint64_t seed_ = 1;
   bool quick_ = false, first_ = true, terminal_ = false, line_open_ = false;
   std::int64_t iterations_ = 0;
@@ -124,7 +135,7 @@ class Experiment {
   CLI::App app_;
   std::uint64_t seed_ = 1;
   std::int64_t seeds_ = 1, iterations_ = 0;
-  std::string device_ = "best", out_ = "out";
+  std::string device_ = "best", out_ = "out", only_;
   bool quick_ = false;
   std::unique_ptr<plasticity::Communicator> communicator_{};
 };

@@ -87,6 +87,7 @@ void write(const Outcomes& outcomes, const std::filesystem::path& file) {
                               {"command", outcomes.command},
                               {"metric", outcomes.metric},
                               {"chance", outcomes.chance},
+                              {"log_y", outcomes.log_y},
                               {"iteration", outcomes.iteration},
                               {"iterations", outcomes.iterations},
                               {"seeds", outcomes.seeds},

@@ -21,6 +21,7 @@ struct Outcome {
 struct Outcomes {
   std::string experiment, metric;
   double chance = 0;
+  bool log_y = false;  // how the chart shows the metric
   std::string iteration;
   std::int64_t iterations = 0;
   std::string device, command{};

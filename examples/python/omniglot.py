@@ -14,6 +14,7 @@ import copy
 import gzip
 import json
 import pathlib
+import sys
 import time
 
 import numpy
@@ -28,6 +29,7 @@ DRAWINGS = 20  # of each character
 POOL, EPISODES = 64, 128  # characters and episodes of a training step
 TEST, VALIDATION = 100, 50  # characters held out
 LABEL = 1000.0  # the input current of a label
+PLASTIC, FIXED, PIXELS, EMBEDDING = "plastic", "α = 0", "nearest picture", "nearest embedding"
 
 
 def read_drawings(path):
@@ -120,16 +122,16 @@ def evaluate(network, characters, count, seed):
     generator = torch.Generator().manual_seed(seed)
     fixed = copy.deepcopy(network)
     fixed.layer.alpha.zero_()
-    sums = dict.fromkeys(("plastic", "alpha_zero", "neighbour_embedding", "neighbour_pixels"), 0.0)
+    sums = dict.fromkeys((PLASTIC, FIXED, PIXELS, EMBEDDING), 0.0)
     for _ in range(count):
         classes = torch.randperm(len(characters), generator=generator)[:WAYS]
         pictures = warp(characters.draw(classes, 2, generator).flatten(0, 1))
         features = network.embed(pictures)
         shown, labels, questions = episodes(features.view(2, WAYS, -1), 1, generator)
-        sums["plastic"] += accuracy(network.ask(questions, network.learn(shown, labels)), labels)
-        sums["alpha_zero"] += accuracy(fixed.ask(questions, fixed.learn(shown, labels)), labels)
+        sums[PLASTIC] += accuracy(network.ask(questions, network.learn(shown, labels)), labels)
+        sums[FIXED] += accuracy(fixed.ask(questions, fixed.learn(shown, labels)), labels)
         right = torch.arange(WAYS)
-        for name, vectors in (("neighbour_embedding", features), ("neighbour_pixels", pictures.flatten(1))):
+        for name, vectors in ((EMBEDDING, features), (PIXELS, pictures.flatten(1))):
             unit = functional.normalize(vectors, dim=1)
             sums[name] += accuracy(unit[WAYS:] @ unit[:WAYS].T, right)
     return {name: value / count for name, value in sums.items()}
@@ -161,18 +163,32 @@ def train(options):
                 mean.lerp_(value, 1 - keep)
         if (step + 1) % max(1, steps // options.reports) == 0:
             seen, minutes = (step + 1) * 2 * POOL, (time.perf_counter() - start) / 60
-            right = evaluate(averaged, validation, options.validation, 1)["plastic"]
-            curve.append({"images": seen, "minutes": minutes, "validation": right})
+            right = evaluate(averaged, validation, options.validation, 1)[PLASTIC]
+            curve.append((seen, right))
             print(f"{seen:9,d} images, {minutes:5.1f} min: loss {loss.item():.4f}, validation {100 * right:.2f} %", flush=True)
-    result = evaluate(averaged, test, options.episodes, 2)
-    print(", ".join(f"{name.replace('_', ' ')} {100 * value:.2f} %" for name, value in result.items()))
+    shares = evaluate(averaged, test, options.episodes, 2)
+    print(", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items()))
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        outcome = {"seed": options.seed, "images": options.images, "test_episodes": options.episodes, "test": result,
-                   "curve": curve, "torch": torch.__version__, "threads": torch.get_num_threads()}
-        (options.out / f"omniglot_seed{options.seed}.json").write_text(json.dumps(outcome, indent=1) + "\n")
-        averaged.layer.save_safetensors(options.out / f"omniglot_seed{options.seed}.safetensors")
-        torch.save(averaged.state_dict(), options.out / f"omniglot_seed{options.seed}.pt")
+        save(options, averaged, shares, curve, time.perf_counter() - start)
+
+
+def save(options, network, shares, curve, seconds):
+    """Saves the network, and the outcome as the C++ experiments write theirs."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    network.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
+    torch.save(network.state_dict(), options.out / "omniglot.pt")
+    images, validation = zip(*curve)
+    curves = {PLASTIC: {"x": images, "median": validation}}
+    learners = [{"name": name, "values": [share], "expected": "above 0.6" if name == PLASTIC else "",
+                 "curve": curves.get(name, {"x": [], "median": []})} for name, share in shares.items()]
+    outcome = {"experiment": "omniglot", "command": " ".join(["omniglot", *sys.argv[1:]]), "metric": "share of right answers",
+               "chance": 1 / WAYS, "log_y": False, "iteration": "drawings embedded", "iterations": options.images,
+               "seeds": [options.seed], "device": f"cpu, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
+               "seconds": seconds, "processor_seconds": time.process_time(), "test_episodes": options.episodes,
+               "learners": learners}
+    fresh = options.out / "omniglot.json.new"
+    fresh.write_text(json.dumps(outcome, indent=1) + "\n")
+    fresh.replace(options.out / "omniglot.json")
 
 
 def main():

@@ -37,7 +37,7 @@ def test_blocks(page):
         ("cue_reward.py --episodes 50 --batch 4 --hidden 8", "episode 50: reward"),
         ("acting.py --steps 50", "agree to the last bit"),
         ("one_shot.py --episodes 50 --batch 2", "episode 50"),
-        ("omniglot.py --images 256 --reports 1 --validation 2 --episodes 3", "neighbour pixels"),
+        ("omniglot.py --images 256 --reports 1 --validation 2 --episodes 3", "nearest picture"),
         ("plot_traces.py traces.png", "wrote traces.png"),
     ],
     ids=lambda value: value.split(".")[0] if value.endswith(("png", "0", "2", "3", "8")) else "",
