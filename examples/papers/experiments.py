@@ -6,7 +6,7 @@ SCALES = ("quick", "minutes", "hours", "full")
 
 @dataclass(frozen=True)
 class Size:
-    """The arguments of one scale, the number of seeds, and what is smaller than in the paper ("" for nothing)."""
+    """The arguments of one scale, the number of seeds, and the differences in size from the paper ("" for none)."""
 
     arguments: str
     seeds: int

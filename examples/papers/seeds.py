@@ -1,4 +1,4 @@
-"""Runs the seeds of experiments, several programs at a time. What is finished is not run again."""
+"""Runs the seeds of experiments, several programs at a time. A finished seed is not run again."""
 import json
 import os
 import pathlib
@@ -84,7 +84,7 @@ def run(jobs, at_once, finished):
         for future in as_completed(started):
             job, (code, tail, seconds) = started[future], future.result()
             print(f"== {job.title}: {seconds:.0f} s", *tail, sep="\n   ", flush=True)
-            if job.result() is None:  # else code 1 says that this seed missed what is expected of the mean over the seeds
+            if job.result() is None:  # else code 1: a seed missed an expectation, which only the mean must meet
                 failures.append(f"{job.title}: code {code} and no outcome, see {job.outcome.parent / 'log.txt'}")
             finished()
     finally:

@@ -61,7 +61,7 @@ def meets(value, expected):
 
 
 def merge_curves(curves):
-    """The median over the seeds with the lowest and the highest, where all seeds have a value."""
+    """The median over the seeds with the lowest and the highest, at the places that all seeds have."""
     points = [dict(zip(curve["x"], curve["median"])) for curve in curves]
     x = [at for at in curves[0]["x"] if all(at in each for each in points)]
     columns = [[each[at] for each in points] for at in x]

@@ -1,4 +1,4 @@
-"""Checks examples/run_all with a stand-in for a program: it keeps outcomes, goes on after a failure, and judges means.
+"""Checks examples/run_all with a stand-in for a program: outcomes are stored, the rest is run after a failure, means are judged.
 
 `python3 run_all_test.py RUN_ALL FOLDER` works in FOLDER, which it empties first.
 """
@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-# Writes what an experiment writes. Fails for the seeds in fails.txt, and lists the seeds that it ran in ran.txt.
+# Writes the outcome of a seed as an experiment does. Fails for the seeds in fails.txt, and lists the seeds that it ran in ran.txt.
 PROGRAM = """#!{python}
 import json, pathlib, sys
 words = sys.argv[1:]
