@@ -123,9 +123,11 @@ const Variant variants[] = {
 /// from the start. The modulator starts almost constant, at its bias: with the library's weights every trace
 /// is noise at its clip from the first trial on, and the network never learns.
 void scale_initial_values(Network& network) {
-  const double gain = .8 / std::sqrt(static_cast<double>(network.spec().neurons));
-  for (float& w : network.parameter("w")) w *= static_cast<float>(gain / .01);
-  for (float& alpha : network.parameter("alpha")) alpha *= 10;
+  const double neurons = static_cast<double>(network.spec().neurons);
+  for (float& w : network.parameter("w")) w *= static_cast<float>(.8 / std::sqrt(neurons) / .01);
+  for (float& alpha : network.parameter("alpha")) {
+    alpha *= static_cast<float>(std::sqrt(.4 / neurons) / .01);
+  }
   for (float& w : network.parameter("w_in")) w *= 2;
   if (!network.spec().has_modulator()) return;
   for (float& v : network.parameter("modulator.weight")) v *= .03f;

@@ -18,7 +18,7 @@ namespace {
 
 using namespace examples;
 using namespace plasticity;
-constexpr std::size_t ways = 5, T = ways + 1, rotations = 4, area = Pictures::side * Pictures::side;
+constexpr std::size_t ways = 5, T = ways + 1, rotations = 4, area = 28 * 28;
 
 /// Pictures of a subset of the classes.
 struct Pool {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <plasticity/plasticity.hpp>
 #include <stdexcept>
@@ -13,12 +15,12 @@
 namespace examples {
 namespace {
 
-constexpr std::size_t side = Pictures::side, area = side * side;
+constexpr std::size_t side = 28, area = side * side;  // of all but CIFAR-10
 
 /// Draws bright strokes on black. A class is three strokes; each picture moves their ends.
 Pictures draw_pictures(bool test) {
   constexpr std::size_t classes = 10, strokes = 3;
-  Pictures pictures{classes, {}, {}, "pictures drawn by the program (Fashion-MNIST is not installed)"};
+  Pictures pictures{side, classes, {}, {}, "pictures drawn by the program (Fashion-MNIST is not installed)"};
   Random class_random(1), picture_random(test ? 3 : 2);
   std::vector<double> ends(classes * strokes * 4);
   for (double& end : ends) end = 4 + 20 * class_random.uniform();
@@ -82,8 +84,8 @@ std::vector<std::vector<std::size_t>> Pictures::by_class() const {
 }
 
 void Pictures::load(std::size_t index, std::span<float> values, std::size_t quarter) const {
-  const std::size_t size = values.size() == area ? side : side / 2, block = side / size;
-  const std::uint8_t* picture = pixels.data() + index * area;
+  const std::size_t size = values.size() == side * side ? side : side / 2, block = side / size;
+  const std::uint8_t* picture = pixels.data() + index * side * side;
   double mean = 0;
   for (std::size_t y = 0; y < size; ++y) {
     for (std::size_t x = 0; x < size; ++x) {
@@ -118,9 +120,38 @@ Pictures fashion_mnist(bool test) {
       static_cast<std::size_t>(images.count) != labels.size()) {
     throw std::runtime_error(folder.string() + ": expected pictures of 28x28 and a label for each");
   }
-  Pictures pictures{10, std::move(images.pixels), {labels.begin(), labels.end()}, "Fashion-MNIST"};
+  Pictures pictures{side, 10, std::move(images.pixels), {labels.begin(), labels.end()}, "Fashion-MNIST"};
   if (*std::max_element(labels.begin(), labels.end()) >= pictures.classes) {
     throw std::runtime_error(folder.string() + ": expected labels from 0 to 9");
+  }
+  return pictures;
+}
+
+Pictures cifar10(const std::filesystem::path& folder, bool test) {
+  constexpr std::size_t width = 32, pixels = width * width, record = 1 + 3 * pixels;
+  Pictures pictures{width, 10, {}, {}, "CIFAR-10"};
+  for (int part = 1; part <= (test ? 1 : 5); ++part) {
+    const std::filesystem::path file =
+        folder / (test ? "test_batch.bin" : "data_batch_" + std::to_string(part) + ".bin");
+    std::ifstream in(file, std::ios::binary);
+    if (!in) throw std::runtime_error(file.string() + " cannot be read");
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
+    if (bytes.empty() || bytes.size() % record != 0) {
+      throw std::runtime_error(file.string() + ": expected records of " + std::to_string(record) +
+                               " bytes, got " + std::to_string(bytes.size()) + " bytes");
+    }
+    for (std::size_t at = 0; at < bytes.size(); at += record) {
+      const auto byte = [&](std::size_t k) { return static_cast<std::uint8_t>(bytes[at + k]); };
+      if (byte(0) >= pictures.classes) {
+        throw std::runtime_error(file.string() + ": expected labels from 0 to 9, got " +
+                                 std::to_string(byte(0)));
+      }
+      pictures.labels.push_back(byte(0));
+      for (std::size_t k = 1; k <= pixels; ++k) {  // red, green and blue: one plane each
+        const double luminance = .299 * byte(k) + .587 * byte(k + pixels) + .114 * byte(k + 2 * pixels);
+        pictures.pixels.push_back(static_cast<std::uint8_t>(std::lround(luminance)));
+      }
+    }
   }
   return pictures;
 }
@@ -136,7 +167,7 @@ Pictures omniglot(const std::filesystem::path& folder) {
     throw std::runtime_error(folder.string() + ": expected at least 20 folders of PNG pictures, got " +
                              std::to_string(characters.size()));
   }
-  Pictures pictures{characters.size(), {}, {}, "Omniglot"};
+  Pictures pictures{side, characters.size(), {}, {}, "Omniglot"};
   std::size_t label = 0;
   for (auto& [name, files] : characters) {
     if (files.size() < 2) throw std::runtime_error(name + ": expected at least two pictures of a character");

@@ -8,9 +8,9 @@
 
 namespace examples {
 
-/// Grey pictures of 28x28 in classes.
+/// Grey square pictures in classes.
 struct Pictures {
-  static constexpr std::size_t side = 28;
+  std::size_t side = 28;  // pixels, even
   std::size_t classes = 0;
   std::vector<std::uint8_t> pixels;  // [count,side,side]
   std::vector<std::size_t> labels;   // [count] 0..classes-1
@@ -21,8 +21,8 @@ struct Pictures {
   /// The indices of the pictures of each class.
   std::vector<std::vector<std::size_t>> by_class() const;
 
-  /// Writes picture `index`, rotated by `quarter` right angles, to `values`, which is 28x28 or 14x14 (2x2
-  /// averages). The mean is 0 and the largest magnitude 1.
+  /// Writes picture `index`, rotated by `quarter` right angles, to `values`, which is side x side, or half of
+  /// that in each direction (2x2 averages). The mean is 0 and the largest magnitude 1.
   void load(std::size_t index, std::span<float> values, std::size_t quarter = 0) const;
 };
 
@@ -30,6 +30,11 @@ struct Pictures {
 /// program draws pictures: ten classes of three strokes. Each picture moves the ends of its strokes and
 /// varies their shade.
 Pictures fashion_mnist(bool test);
+
+/// CIFAR-10 in its binary version: data_batch_1.bin to data_batch_5.bin in `folder`, or test_batch.bin;
+/// 32x32, as the luminance of the colours. Throws std::runtime_error for a file that is absent or not of that
+/// form.
+Pictures cifar10(const std::filesystem::path& folder, bool test);
 
 /// Omniglot in its distributed form: every folder below `folder` that holds PNG pictures is a class (a
 /// character). Pictures are averaged to 28x28, with bright ink. Throws std::runtime_error for fewer than 20

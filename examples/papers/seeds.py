@@ -58,14 +58,14 @@ def find_program(program, build, python):
     return (str(binary),)
 
 
-def jobs_of(experiment, scale, out, start=()):
-    """All jobs of an experiment at a scale, seed by seed."""
+def jobs_of(experiment, scale, out, start=(), data=None):
+    """All jobs of an experiment at a scale, seed by seed. `data` is the folder of its data set, if it needs one."""
     size, stem = experiment.size(scale), pathlib.Path(experiment.program).stem
     jobs = []
     for seed in range(1, size.seeds + 1):
         for learner in experiment.learners or (None,):
             folder = out / experiment.slug / f"seed_{seed}"
-            arguments = (*shlex.split(size.arguments), "--seed", str(seed))
+            arguments = (*shlex.split(size.arguments), *(("--data", str(data)) if data else ()), "--seed", str(seed))
             title = f"{experiment.name}, seed {seed}"
             if learner is not None:
                 folder /= learner.replace(" ", "_")

@@ -9,7 +9,7 @@ import tempfile
 def row_of(experiment, scale, results, machine):
     """The row of an experiment from the outcomes of its programs, one per seed or per seed and learner."""
     size = experiment.size(scale)
-    arguments = f" {size.arguments}" if size.arguments else ""
+    arguments = (f" {size.arguments}" if size.arguments else "") + (" --data DIR" if experiment.data else "")
     if experiment.program.endswith(".py"):
         command = f"python examples/{experiment.program}{arguments} --seed 1"
     else:

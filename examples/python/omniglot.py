@@ -12,12 +12,11 @@ with five questions each from them. So most of the work, the convolutions, serve
 import argparse
 import copy
 import gzip
-import json
 import pathlib
-import sys
 import time
 
 import numpy
+import outcome
 import torch
 from plasticity.torch import PlasticLinear, State
 from torch import nn
@@ -169,26 +168,14 @@ def train(options):
     shares = evaluate(averaged, test, options.episodes, 2)
     print(", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items()))
     if options.out:
-        save(options, averaged, shares, curve, time.perf_counter() - start)
-
-
-def save(options, network, shares, curve, seconds):
-    """Saves the network, and the outcome as the C++ experiments write theirs."""
-    options.out.mkdir(parents=True, exist_ok=True)
-    network.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
-    torch.save(network.state_dict(), options.out / "omniglot.pt")
-    images, validation = zip(*curve)
-    curves = {PLASTIC: {"x": images, "median": validation}}
-    learners = [{"name": name, "values": [share], "expected": "above 0.6" if name == PLASTIC else "",
-                 "curve": curves.get(name, {"x": [], "median": []})} for name, share in shares.items()]
-    outcome = {"experiment": "omniglot", "command": " ".join(["omniglot", *sys.argv[1:]]), "metric": "share of right answers",
-               "chance": 1 / WAYS, "log_y": False, "iteration": "drawings embedded", "iterations": options.images,
-               "seeds": [options.seed], "device": f"cpu, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
-               "seconds": seconds, "processor_seconds": time.process_time(), "test_episodes": options.episodes,
-               "learners": learners}
-    fresh = options.out / "omniglot.json.new"
-    fresh.write_text(json.dumps(outcome, indent=1) + "\n")
-    fresh.replace(options.out / "omniglot.json")
+        options.out.mkdir(parents=True, exist_ok=True)
+        averaged.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
+        torch.save(averaged.state_dict(), options.out / "omniglot.pt")
+        learners = [(name, share, "above 0.6" if name == PLASTIC else "", curve if name == PLASTIC else [])
+                    for name, share in shares.items()]
+        outcome.save(options.out, metric="share of right answers", chance=1 / WAYS, iteration="drawings embedded",
+                     iterations=options.images, seed=options.seed, seconds=time.perf_counter() - start, learners=learners,
+                     test_episodes=options.episodes)
 
 
 def main():

@@ -21,7 +21,7 @@ std::filesystem::path fresh_folder(const char* name) {
 
 /// A picture with one bright pixel near its top left corner.
 Pictures one_pixel(std::size_t row, std::size_t column) {
-  Pictures pictures{1, std::vector<std::uint8_t>(28 * 28), {0}, ""};
+  Pictures pictures{28, 1, std::vector<std::uint8_t>(28 * 28), {0}, ""};
   pictures.pixels[row * 28 + column] = 200;
   return pictures;
 }
@@ -50,6 +50,36 @@ TEST(Pictures, AreCentredScaledAndTurned) {
   EXPECT_NE(places[1], places[3]);
   picture.load(0, small);
   EXPECT_EQ(brightest(small), 1u * 14 + 3);
+}
+
+TEST(Pictures, Cifar10IsReadAsLuminance) {
+  const std::filesystem::path folder = fresh_folder("plasticity_cifar_test");
+  const auto write = [&](const std::string& name, char label, std::size_t size) {
+    std::string record(size, '\0');
+    record[0] = label;
+    record[1 + 5] = record[1 + 1024 + 5] = record[1 + 2048 + 5] = '\xff';  // a white pixel
+    record[1 + 1024 + 6] = '\x64';                                         // a green one
+    std::ofstream(folder / name, std::ios::binary) << record << record;
+  };
+  for (int part = 1; part <= 5; ++part) {
+    write("data_batch_" + std::to_string(part) + ".bin", static_cast<char>(part), 3073);
+  }
+  EXPECT_THROW(cifar10(folder, true), std::runtime_error);  // no test_batch.bin
+  const Pictures pictures = cifar10(folder, false);
+  EXPECT_EQ(pictures.side, 32u);
+  EXPECT_EQ(pictures.count(), 10u);
+  EXPECT_EQ(pictures.labels, (std::vector<std::size_t>{1, 1, 2, 2, 3, 3, 4, 4, 5, 5}));
+  EXPECT_EQ(pictures.pixels.size(), 10u * 1024);
+  EXPECT_EQ(pictures.pixels[9 * 1024 + 5], 255);
+  EXPECT_EQ(pictures.pixels[9 * 1024 + 6], 59);  // .587 of 100
+  std::vector<float> values(32 * 32);
+  pictures.load(9, values);
+  EXPECT_EQ(brightest(values), 5u);
+  write("data_batch_3.bin", 10, 3073);
+  EXPECT_THROW(cifar10(folder, false), std::runtime_error);  // a label above 9
+  write("data_batch_3.bin", 1, 3072);
+  EXPECT_THROW(cifar10(folder, false), std::runtime_error);  // cut off
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Pictures, OmniglotIsReadFromFoldersOfPng) {

@@ -1,5 +1,6 @@
 """The blocks of Python in the guide and in the README run, and the examples do."""
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -51,3 +52,17 @@ def test_examples(words, text, tmp_path):
                           capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
+
+
+def test_language_model_of_words(tmp_path):
+    text = "one two three four five\n" * 700
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{part}.txt").write_text(text)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    words = ["--data", ".", "--epochs", "6", "--hidden", "16", "--out", "out"]
+    subprocess.run([sys.executable, ROOT / "examples" / "python" / "words.py", *words], cwd=tmp_path, env=environment,
+                   timeout=300, check=True)
+    outcome = json.loads((tmp_path / "out" / "words.json").read_text())
+    assert [learner["name"] for learner in outcome["learners"]] == ["LSTM", "plastic", "modulated", "retroactive"]
+    for learner in outcome["learners"]:
+        assert learner["values"][0] < outcome["chance"]
