@@ -10,7 +10,9 @@
 // Cairo keeps fonts until the program ends. fontconfig refers to parts of them by offsets, which
 // LeakSanitizer does not follow.
 extern "C" PLASTICITY_API const char* __lsan_default_suppressions();
+extern "C" PLASTICITY_API const char* __lsan_default_options();
 const char* __lsan_default_suppressions() { return "leak:libfontconfig"; }
+const char* __lsan_default_options() { return "print_suppressions=0"; }  // the tool's output stays its own
 #endif
 
 namespace plasticity::draw {

@@ -17,7 +17,7 @@ _HALVES = (torch.bfloat16, torch.float16)
 
 
 class _Call(NamedTuple):
-    """What plastic() derives from the names of its tensors and its options."""
+    """The parts of a call that depend on the names of its tensors and on its options."""
 
     network: Network
     parameters: Tuple[str, ...]  # in the order of the call
