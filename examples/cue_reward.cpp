@@ -120,7 +120,9 @@ const Variant variants[] = {
 };
 
 /// Scales the library's initial values (.01 normal), so that activity persists and plasticity has an effect
-/// from the start. The modulator starts almost constant, at its bias: with the library's weights every trace
+/// from the start. Alphas fall with the square root of the neurons, as the weights do: with a constant
+/// deviation the plastic current grows with the network, and at 100 neurons one seed of two never learned.
+/// The modulator starts almost constant, at its bias: with the library's weights every trace
 /// is noise at its clip from the first trial on, and the network never learns.
 void scale_initial_values(Network& network) {
   const double neurons = static_cast<double>(network.spec().neurons);
