@@ -41,7 +41,18 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim) {
   return list + "]";
 }
 
-void check_dense(const std::string& name, const plasticity_tensor& tensor, std::int32_t max_axes) {
+bool Name::operator==(std::string_view whole) const {
+  if (group.empty()) return field == whole;
+  return whole.size() == group.size() + 1 + field.size() && whole[group.size()] == '.' &&
+         whole.ends_with(field) && whole.starts_with(group);
+}
+
+std::ostream& operator<<(std::ostream& out, const Name& name) {
+  if (!name.group.empty()) out << name.group << '.';
+  return out << name.field;
+}
+
+void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_axes) {
   if (tensor.ndim < 0) bad_argument(str_cat(name, ".ndim"), "at least 0", str_cat(tensor.ndim));
   if (tensor.ndim > max_axes) {
     bad_argument(str_cat(name, ".ndim"), str_cat("at most ", max_axes), str_cat(tensor.ndim));
@@ -95,12 +106,12 @@ Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device 
   }
 }
 
-bool Arguments::has(std::string_view name) const {
+bool Arguments::has(Name name) const {
   return std::any_of(entries_.begin(), entries_.end(),
-                     [&](const Entry& entry) { return entry.name == name && entry.tensor != nullptr; });
+                     [&](const Entry& entry) { return name == entry.name && entry.tensor != nullptr; });
 }
 
-void Arguments::check_device(const std::string& name, const plasticity_tensor& tensor) const {
+void Arguments::check_device(Name name, const plasticity_tensor& tensor) const {
   const plasticity_device got = tensor.device;
   const bool for_cpu = device_.kind() == DeviceKind::cpu;
   const bool on_host = got.kind == PLASTICITY_CPU || got.kind == PLASTICITY_CUDA_HOST;
@@ -110,10 +121,10 @@ void Arguments::check_device(const std::string& name, const plasticity_tensor& t
   bad_argument(str_cat(name, ".device"), to_string(expected), to_string(got));
 }
 
-void* Arguments::take(const std::string& name, const Shape& shape, plasticity_dtype dtype) {
+void* Arguments::take(Name name, const Shape& shape, plasticity_dtype dtype) {
   known_.push_back(name);
   const auto entry =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& each) { return each.name == name; });
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& each) { return name == each.name; });
   if (entry == entries_.end()) return nullptr;
   entry->taken = true;
   if (entry->tensor == nullptr) return nullptr;
@@ -139,7 +150,7 @@ void Arguments::check_all_used() const {
   for (const Entry& entry : entries_) {
     if (entry.taken || entry.tensor == nullptr) continue;
     std::string names;
-    for (const std::string& each : known_) names += str_cat(names.empty() ? "" : ", ", each);
+    for (const Name& each : known_) names += str_cat(names.empty() ? "" : ", ", each);
     bad_argument("arguments", str_cat("only arguments of this call (", names, ")"),
                  str_cat('\'', entry.name, '\''));
   }

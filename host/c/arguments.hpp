@@ -28,16 +28,24 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim);
 /// uninitialised field, and the shape would be read past its end.
 inline constexpr std::int32_t max_file_axes = 64;
 
+/// The name of an argument: "GROUP.FIELD", or "FIELD" without a group. It views the caller's texts, because a
+/// call compares forty names: to build them would take longer than a step of a small network.
+struct Name {
+  std::string_view group, field;
+
+  Name(std::string_view whole) : field(whole) {}  // NOLINT: implicit
+  Name(const char* whole) : field(whole) {}
+  Name(const std::string& whole) : field(whole) {}
+  Name(std::string_view group_name, std::string_view field_name) : group(group_name), field(field_name) {}
+
+  /// Whether this is the name `whole`.
+  bool operator==(std::string_view whole) const;
+};
+std::ostream& operator<<(std::ostream& out, const Name& name);
+
 /// Throws Error(invalid_argument) unless the tensor is dense and row-major, with at most `max_axes` axes. The
 /// message names the tensor.
-void check_dense(const std::string& name, const plasticity_tensor& tensor, std::int32_t max_axes);
-
-/// Returns "GROUP.NAME". Not str_cat(), which is slow: every call builds forty names.
-inline std::string full_name(std::string_view group, std::string_view name) {
-  std::string full;
-  full.reserve(group.size() + 1 + name.size());
-  return full.append(group).append(1, '.').append(name);
-}
+void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_axes);
 
 /// Returns the address of the first element.
 void* data_of(const plasticity_tensor& tensor);
@@ -58,22 +66,22 @@ class Arguments {
   /// Returns the data of the tensor, or null if it is absent. Throws Error(invalid_argument) for a wrong
   /// type, shape, stride or device. The message names the tensor.
   template <class T>
-  T* take(const std::string& name, const Shape& shape) {
+  T* take(Name name, const Shape& shape) {
     return static_cast<T*>(take(name, shape, dtype_of<std::remove_const_t<T>>()));
   }
 
   /// Takes all tensors of Parameters, Inputs or State, under the names "GROUP.NAME". Throws
   /// Error(invalid_argument) for a tensor that the spec does not have.
   template <class Group>
-  void take_group(const Spec& spec, std::int64_t T, std::int64_t B, const char* group, Group& tensors) {
+  void take_group(const Spec& spec, std::int64_t T, std::int64_t B, std::string_view group, Group& tensors) {
     for_each_tensor(
         spec, T, B, tensors,
         [&]<class Element>(std::string_view field, Element*& pointer, const std::optional<Shape>& shape) {
-          const std::string name = full_name(group, field);
+          const Name name(group, field);
           if (shape) {
             pointer = take<Element>(name, *shape);
           } else if (has(name)) {
-            bad_argument(name, "no tensor, because the spec does not have it", "a tensor");
+            bad_argument(str_cat(name), "no tensor, because the spec does not have it", "a tensor");
           }
         });
   }
@@ -87,12 +95,12 @@ class Arguments {
     const plasticity_tensor* tensor;
     bool taken = false;
   };
-  bool has(std::string_view name) const;
-  void* take(const std::string& name, const Shape& shape, plasticity_dtype dtype);
-  void check_device(const std::string& name, const plasticity_tensor& tensor) const;
+  bool has(Name name) const;
+  void* take(Name name, const Shape& shape, plasticity_dtype dtype);
+  void check_device(Name name, const plasticity_tensor& tensor) const;
 
   std::vector<Entry> entries_;
-  std::vector<std::string> known_;
+  std::vector<Name> known_;  // those of the call
   Device device_;
   bool leading_one_optional_ = false;
 };

@@ -39,13 +39,14 @@ class PlasticModule(nn.Module):
         super().__init__()
         self.spec, self.batch_first, self.precision = spec, batch_first, precision
         self.checkpoint_interval, self.memory_budget = checkpoint_interval, memory_budget
-        self._names = tuple(spec.parameters)
+        self._places = []  # (name, name of the head or "", name in its module)
         for name, shape in spec.parameters.items():
-            head, dot, leaf = name.partition(".")
-            if dot and not hasattr(self, head):
+            head, _, leaf = name.rpartition(".")
+            if head and not hasattr(self, head):
                 self.add_module(head, _Head())
-            owner = getattr(self, head) if dot else self
-            owner.register_parameter(leaf or head, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            owner = getattr(self, head) if head else self
+            owner.register_parameter(leaf, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            self._places.append((name, head, leaf))
         self.reset_parameters()
 
     input_size = property(lambda self: self.spec.inputs, doc="I")
@@ -61,9 +62,10 @@ class PlasticModule(nn.Module):
     def library_parameters(self) -> Mapping[str, Tensor]:
         """The parameters by their names in files, as plastic() takes them."""
         named = {}
-        for name in self._names:
-            head, dot, leaf = name.partition(".")
-            named[name] = getattr(getattr(self, head), leaf) if dot else getattr(self, name)
+        for name, head, leaf in self._places:
+            owner = self._modules[head] if head else self
+            value = owner._parameters.get(leaf)  # takes less time than getattr()
+            named[name] = getattr(owner, leaf) if value is None else value  # for example a parametrization
         return named
 
     def reset_parameters(self) -> None:
@@ -164,10 +166,13 @@ class PlasticModule(nn.Module):
         turn = self.batch_first and packed is None
         if lengths is not None:
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
-        x, rate, current, reset, clamp, clamp_value = [
-            each if each is None else (each.transpose(0, 1) if turn else each).contiguous()
-            for each in (x, rate, current, reset, clamp, clamp_value)
-        ]
+        if turn or any([each is not None for each in (rate, current, reset, clamp, clamp_value)]):
+            x, rate, current, reset, clamp, clamp_value = [
+                each if each is None else (each.transpose(0, 1) if turn else each).contiguous()
+                for each in (x, rate, current, reset, clamp, clamp_value)
+            ]
+        else:
+            x = x.contiguous()
         y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_current)
         if packed is not None:
             y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]

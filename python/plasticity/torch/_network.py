@@ -15,6 +15,7 @@ from . import _memory
 
 REAL = {torch.float32: "f32", torch.float64: "f64"}
 _MASK_TYPES = {"masks.reset": torch.uint8, "masks.clamp": torch.uint8, "masks.length": torch.int64}
+_SMALL_SCRATCH = 1 << 16  # bytes
 # The tensors whose shapes hold T and B.
 _SEQUENCES = ("inputs.x", "inputs.u", "inputs.pre")
 
@@ -143,6 +144,7 @@ class Program:
         self.kept_names = tuple(network.names[k] for k in self.kept)
         self.upstream = tuple("d" + name for name in network.outputs)
         self.has_modulation = "modulation" in network.outputs
+        self._scratch = []  # small ones that no call uses now
         self._recipes = {}  # (upstream gradients, wanted gradients) -> _recipe()
 
     def check(self, tensors):
@@ -176,6 +178,18 @@ class Program:
             return _memory.take(size)
         return torch.empty_strided((size,), (1,), dtype=torch.uint8, device=self.device)
 
+    def _take_scratch(self):
+        """Scratch memory of a call, which _give_back() keeps for the next if it is small and on the CPU."""
+        try:
+            return self._scratch.pop()
+        except IndexError:
+            return self._memory(self.scratch_bytes)
+
+    def _give_back(self, scratch):
+        # On a GPU the next call may be on another stream.
+        if not self.on_gpu and self.scratch_bytes <= _SMALL_SCRATCH:
+            self._scratch.append(scratch)
+
     def forward(self, tensors, record, zero_tape=False):
         """The outputs, and the tape: an empty tensor if nothing is recorded."""
         dtype, device = self.dtype, self.device
@@ -184,13 +198,14 @@ class Program:
         tape = self._memory(self.tape_bytes if record else 0)
         if zero_tape:
             tape.zero_()
-        scratch = self._memory(self.scratch_bytes)
+        scratch = self._take_scratch()
         pointers = [tensor.data_ptr() for tensor in tensors]
         pointers += [tensor.data_ptr() for tensor in outputs]
         self.plan.call(
             "forward", self.forward_names, pointers, self._stream(), tape.data_ptr() if record else None,
             self.tape_bytes if record else 0, scratch.data_ptr(), self.scratch_bytes,
         )
+        self._give_back(scratch)
         return outputs, tape
 
     def backward(self, kept, tape, upstream, wanted, y=None):
@@ -247,11 +262,12 @@ class Program:
                     ctypes.memset(pointer, 0, added)
             results[k] = result
             pointers.append(pointer)
-        scratch = self._memory(self.scratch_bytes)
+        scratch = self._take_scratch()
         self.plan.call(
             "backward", call_names, pointers, self._stream(), tape.data_ptr(), self.tape_bytes, scratch.data_ptr(),
             self.scratch_bytes,
         )
+        self._give_back(scratch)
         return results
 
     def _backward_of_modulation(self, kept, tape, upstream, wanted, y, dmodulation):
