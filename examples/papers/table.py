@@ -15,7 +15,7 @@ def row_of(experiment, scale, results, machine):
     else:
         command = f"./run example {experiment.program}{arguments} --seeds {size.seeds}"
     return {"name": experiment.name, "slug": experiment.slug, "reference": experiment.reference, "command": command,
-            "scaled": size.scaled, "machine": machine, "seeds_wanted": size.seeds, "result": merge(results)}
+            "scaled": size.scaled, "machine": machine, "seeds_wanted": size.seeds, "band": "range", "result": merge(results)}
 
 
 def merge(results):
@@ -132,9 +132,12 @@ def draw(rows, out, chart):
         series = [{"name": learner["name"],
                    "points": list(zip(*(learner["curve"][key] for key in ("x", "median", "low", "high"))))}
                   for learner in result["learners"] if learner["curve"]["x"]]
-        over = f"; median and range of {len(result['seeds'])} seeds" if len(result["seeds"]) > 1 else ""
+        over = ""
+        if len(result["seeds"]) > 1:
+            over = f"; median and {row.get('band', 'quartiles')} of {len(result['seeds'])} seeds"
         data = {"title": row["name"], "x_label": result["iteration"], "y_label": result["metric"] + over, "log_x": False,
-                "log_y": result["log_y"], "reference": {"y": result["chance"], "label": "chance"}, "scale": 1, "series": series}
+                "log_y": result["log_y"], "reference": {"y": result["chance"], "label": "chance"}, "scale": 1,
+                "series": series}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(data, file)
             file.flush()
