@@ -2,6 +2,8 @@
 
 python omniglot.py [--images N] [--seed S] [--out FOLDER]
 
+With --out, a run that was interrupted continues from its last report.
+
 An episode shows one drawing of each of five characters with its label, then a new drawing of one of them. The network is
 the paper's: four convolutions (64 channels, 3 x 3, stride 2, tanh) on 31 x 31 pixels, and a plastic softmax layer with
 Oja's rule. 100 characters in all four rotations are held out as test classes, and 50 others for validation.
@@ -136,6 +138,39 @@ def evaluate(network, characters, count, seed):
     return {name: value / count for name, value in sums.items()}
 
 
+class Checkpoint:
+    """The training so far, in the folder of the outcome: a run that was interrupted continues from its last report."""
+
+    def __init__(self, options, generator, *trained):
+        self.path = options.out / "omniglot.checkpoint.pt" if options.out else None
+        self.run = {"seed": options.seed, "images": options.images, "reports": options.reports}
+        self.generator, self.trained = generator, trained
+
+    def save(self, step, curve):
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        torch.save({"run": self.run, "step": step, "curve": curve, "generator": self.generator.get_state(),
+                    "trained": [each.state_dict() for each in self.trained]}, fresh)
+        fresh.replace(self.path)
+
+    def load(self):
+        """The number of steps done and the curve; (0, []) without a checkpoint of the same run."""
+        if self.path is None or not self.path.exists():
+            return 0, []
+        saved = torch.load(self.path)
+        if saved["run"] != self.run:
+            return 0, []
+        for each, state in zip(self.trained, saved["trained"]):
+            each.load_state_dict(state)
+        self.generator.set_state(saved["generator"])
+        return saved["step"], saved["curve"]
+
+    def remove(self):
+        self.path.unlink(missing_ok=True)
+
+
 def train(options):
     torch.manual_seed(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
@@ -144,8 +179,10 @@ def train(options):
     averaged = copy.deepcopy(network)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     steps = max(1, options.images // (2 * POOL))
-    curve, start = [], time.perf_counter()
-    for step in range(steps):
+    checkpoint = Checkpoint(options, generator, network, averaged, optimizer)
+    first, curve = checkpoint.load()
+    start = time.perf_counter()
+    for step in range(first, steps):
         for group in optimizer.param_groups:  # from 1e-3 to 5e-5 in twenty falls
             group["lr"] = 1e-3 * 0.05 ** (20 * step // steps / 19)
         classes = torch.randperm(len(training), generator=generator)[:POOL]
@@ -164,6 +201,7 @@ def train(options):
             seen, minutes = (step + 1) * 2 * POOL, (time.perf_counter() - start) / 60
             right = evaluate(averaged, validation, options.validation, 1)[PLASTIC]
             curve.append((seen, right))
+            checkpoint.save(step + 1, curve)
             print(f"{seen:9,d} images, {minutes:5.1f} min: loss {loss.item():.4f}, validation {100 * right:.2f} %", flush=True)
     shares = evaluate(averaged, test, options.episodes, 2)
     print(", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items()))
@@ -176,6 +214,7 @@ def train(options):
         outcome.save(options.out, metric="share of right answers", chance=1 / WAYS, iteration="drawings embedded",
                      iterations=options.images, seed=options.seed, seconds=time.perf_counter() - start, learners=learners,
                      test_episodes=options.episodes)
+        checkpoint.remove()
 
 
 def main():

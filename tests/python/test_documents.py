@@ -66,3 +66,23 @@ def test_language_model_of_words(tmp_path):
     assert [learner["name"] for learner in outcome["learners"]] == ["LSTM", "plastic", "modulated", "retroactive"]
     for learner in outcome["learners"]:
         assert learner["values"][0] < outcome["chance"]
+
+
+def test_omniglot_continues_after_a_kill(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, ROOT / "examples" / "python" / "omniglot.py", "--images", "2560", "--reports", "20",
+               "--validation", "2", "--episodes", "5", "--out"]
+
+    def outcome(folder):
+        subprocess.run([*command, folder], cwd=tmp_path, env=environment, timeout=300, check=True, capture_output=True)
+        found = json.loads((tmp_path / folder / "omniglot.json").read_text())
+        return [(learner["values"], learner["curve"]) for learner in found["learners"]]
+
+    with subprocess.Popen([*command, "killed"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert "128 images" in process.stdout.readline()
+        process.kill()
+    assert not (tmp_path / "killed" / "omniglot.json").exists()
+    saved = torch.load(tmp_path / "killed" / "omniglot.checkpoint.pt")
+    assert 1 <= saved["step"] < 20
+    assert outcome("killed") == outcome("whole")
+    assert not (tmp_path / "killed" / "omniglot.checkpoint.pt").exists()
