@@ -145,14 +145,18 @@ class Checkpoint:
         self.path = options.out / "omniglot.checkpoint.pt" if options.out else None
         self.run = {"seed": options.seed, "images": options.images, "reports": options.reports}
         self.generator, self.trained = generator, trained
+        self.start, self.before = time.perf_counter(), (0.0, 0.0)
+
+    def times(self):
+        """Seconds, and processor seconds, of all parts of the run."""
+        return self.before[0] + time.perf_counter() - self.start, self.before[1] + time.process_time()
 
     def save(self, step, curve):
         if self.path is None:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".new")
-        torch.save({"run": self.run, "step": step, "curve": curve, "generator": self.generator.get_state(),
-                    "trained": [each.state_dict() for each in self.trained]}, fresh)
+        torch.save({"run": self.run, "step": step, "curve": curve, "times": self.times(),
+                    "generator": self.generator.get_state(), "trained": [each.state_dict() for each in self.trained]}, fresh)
         fresh.replace(self.path)
 
     def load(self):
@@ -165,6 +169,7 @@ class Checkpoint:
         for each, state in zip(self.trained, saved["trained"]):
             each.load_state_dict(state)
         self.generator.set_state(saved["generator"])
+        self.before = saved["times"]
         return saved["step"], saved["curve"]
 
     def remove(self):
@@ -172,6 +177,8 @@ class Checkpoint:
 
 
 def train(options):
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     generator = torch.Generator().manual_seed(options.seed)
     test, validation, training = split(read_drawings(options.data))
@@ -181,7 +188,6 @@ def train(options):
     steps = max(1, options.images // (2 * POOL))
     checkpoint = Checkpoint(options, generator, network, averaged, optimizer)
     first, curve = checkpoint.load()
-    start = time.perf_counter()
     for step in range(first, steps):
         for group in optimizer.param_groups:  # from 1e-3 to 5e-5 in twenty falls
             group["lr"] = 1e-3 * 0.05 ** (20 * step // steps / 19)
@@ -198,7 +204,7 @@ def train(options):
             for mean, value in zip(averaged.parameters(), network.parameters()):
                 mean.lerp_(value, 1 - keep)
         if (step + 1) % max(1, steps // options.reports) == 0:
-            seen, minutes = (step + 1) * 2 * POOL, (time.perf_counter() - start) / 60
+            seen, minutes = (step + 1) * 2 * POOL, checkpoint.times()[0] / 60
             right = evaluate(averaged, validation, options.validation, 1)[PLASTIC]
             curve.append((seen, right))
             checkpoint.save(step + 1, curve)
@@ -206,14 +212,14 @@ def train(options):
     shares = evaluate(averaged, test, options.episodes, 2)
     print(", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items()))
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         averaged.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
         torch.save(averaged.state_dict(), options.out / "omniglot.pt")
+        seconds, processor_seconds = checkpoint.times()
         learners = [(name, share, "above 0.6" if name == PLASTIC else "", curve if name == PLASTIC else [])
                     for name, share in shares.items()]
         outcome.save(options.out, metric="share of right answers", chance=1 / WAYS, iteration="drawings embedded",
-                     iterations=options.images, seed=options.seed, seconds=time.perf_counter() - start, learners=learners,
-                     test_episodes=options.episodes)
+                     iterations=options.images, seed=options.seed, seconds=seconds, processor_seconds=processor_seconds,
+                     learners=learners, test_episodes=options.episodes)
         checkpoint.remove()
 
 

@@ -132,7 +132,6 @@ def train(name, texts, options):
     result = perplexity(model, texts, "test")
     print(f"{name}: test perplexity {result:.2f}", flush=True)
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
         torch.save(model.state_dict(), options.out / f"words.{name}.pt")
     return result, curve
 
@@ -147,6 +146,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=pathlib.Path, help="folder for the outcome")
     options = parser.parse_args()
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
     texts, start = Texts(options.data), time.perf_counter()
     chance = texts.perplexity_without_context()
     learners = []
@@ -155,7 +156,8 @@ def main():
         learners.append((name, result, f"below {chance:.4g}", curve))
     if options.out:
         outcome.save(options.out, metric="perplexity of words", chance=chance, iteration="epochs", iterations=options.epochs,
-                     seed=options.seed, seconds=time.perf_counter() - start, learners=learners, log_y=True)
+                     seed=options.seed, seconds=time.perf_counter() - start,
+                     processor_seconds=time.process_time(), learners=learners, log_y=True)
 
 
 if __name__ == "__main__":
