@@ -58,7 +58,7 @@ def find_program(program, build, python):
     return (str(binary),)
 
 
-def jobs_of(experiment, scale, out, start=(), data=None):
+def jobs_of(experiment, scale, out, start, data):
     """All jobs of an experiment at a scale, seed by seed. `data` is the folder of its data set, if it needs one."""
     size, stem = experiment.size(scale), pathlib.Path(experiment.program).stem
     jobs = []

@@ -11,6 +11,9 @@ from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 
+# The programs use this package and one thread.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
 
 def has_jax():
     return importlib.util.find_spec("jax") is not None and importlib.util.find_spec("jax.ffi") is not None
@@ -47,8 +50,7 @@ def test_examples(words, text, tmp_path):
     if "plot" in words:
         pytest.importorskip("matplotlib")
     name, *arguments = words.split()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / name, *arguments], cwd=tmp_path, env=environment,
+    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / name, *arguments], cwd=tmp_path, env=ENVIRONMENT,
                           capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
@@ -58,9 +60,8 @@ def test_language_model_of_words(tmp_path):
     text = "one two three four five\n" * 700
     for part in ("train", "valid", "test"):
         (tmp_path / f"ptb.{part}.txt").write_text(text)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     words = ["--data", ".", "--epochs", "6", "--hidden", "16", "--out", "out"]
-    subprocess.run([sys.executable, ROOT / "examples" / "python" / "words.py", *words], cwd=tmp_path, env=environment,
+    subprocess.run([sys.executable, ROOT / "examples" / "python" / "words.py", *words], cwd=tmp_path, env=ENVIRONMENT,
                    timeout=300, check=True)
     outcome = json.loads((tmp_path / "out" / "words.json").read_text())
     assert [learner["name"] for learner in outcome["learners"]] == ["LSTM", "plastic", "modulated", "retroactive"]
@@ -69,16 +70,15 @@ def test_language_model_of_words(tmp_path):
 
 
 def test_omniglot_continues_after_a_kill(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, ROOT / "examples" / "python" / "omniglot.py", "--images", "2560", "--reports", "20",
                "--validation", "2", "--episodes", "5", "--out"]
 
     def outcome(folder):
-        subprocess.run([*command, folder], cwd=tmp_path, env=environment, timeout=300, check=True, capture_output=True)
+        subprocess.run([*command, folder], cwd=tmp_path, env=ENVIRONMENT, timeout=300, check=True, capture_output=True)
         found = json.loads((tmp_path / folder / "omniglot.json").read_text())
         return [(learner["values"], learner["curve"]) for learner in found["learners"]]
 
-    with subprocess.Popen([*command, "killed"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "killed"], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         assert "128 images" in process.stdout.readline()
         process.kill()
     assert not (tmp_path / "killed" / "omniglot.json").exists()

@@ -9,7 +9,7 @@ from torch import Tensor
 from .. import _c
 from .._errors import bad_argument
 from .._plan import State
-from .._spec import INPUTS, PARAMETERS, STATE, Execution, Spec
+from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Spec
 from . import _operators
 from ._network import Network, to_text
 
@@ -26,11 +26,8 @@ class _Call(NamedTuple):
     current: Optional[int]
 
 
-_MASKS = ("clamp_value", "reset", "length", "clamp")  # in the order of the call
-
-
 def _describe(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_current):
-    """`given`: the names of the parameters. `present`: whether each of INPUTS, STATE and _MASKS is there."""
+    """`given`: the names of the parameters. `present`: whether each of INPUTS, STATE and MASKS is there."""
     if spec.inputs and spec.cell == "rnn" and "w_in" not in given and not present[0]:
         spec = dataclasses.replace(spec, inputs=0)
     for name in given:
@@ -39,7 +36,7 @@ def _describe(spec, given, present, bf16, checkpoint_interval, memory_budget, ex
     parameters = [name for name in PARAMETERS if name in given]
     names = ["parameters." + name for name in parameters]
     for group, members, part in (
-        ("inputs.", INPUTS, present[:4]), ("initial_state.", STATE, present[4:8]), ("masks.", _MASKS, present[8:])
+        ("inputs.", INPUTS, present[:4]), ("initial_state.", STATE, present[4:8]), ("masks.", MASKS, present[8:])
     ):
         names += [group + member for member, there in zip(members, part) if there]
     if not any(not name.startswith("masks.") or name == "masks.clamp_value" for name in names):
@@ -130,19 +127,19 @@ def plastic(
     present = (
         x is not None, u is not None, pre is not None, rate is not None,
         y0 is not None, c0 is not None, hebb0 is not None, eligibility0 is not None,
-        clamp_value is not None, reset is not None, length is not None, clamp is not None,
+        reset is not None, length is not None, clamp is not None, clamp_value is not None,
     )
     compiling = torch.compiler.is_compiling()
     call = (_describe if compiling else _described)(
         spec, given, present, precision == "bf16", checkpoint_interval, memory_budget, execution, return_current)
     network = call.network
     tensors = [parameters[name] for name in call.parameters]
-    tensors += [
-        value for value in (x, u, pre, rate, y0, c0, hebb0, eligibility0, clamp_value) if value is not None
-    ]
+    tensors += [value for value in (x, u, pre, rate, y0, c0, hebb0, eligibility0) if value is not None]
     for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
         if value is not None:
             tensors.append(_mask(name, value))
+    if clamp_value is not None:
+        tensors.append(clamp_value)
     eager = not compiling and _operators.is_eager(tensors)
     if not eager:
         for name, value in zip(network.names, tensors):
