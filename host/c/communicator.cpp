@@ -43,7 +43,9 @@ plasticity_status plasticity_communicator_create_threads(int32_t size, double ti
     not_null(communicators, "communicators");
     auto all = thread_communicators(size, options_with(time_limit));
     std::vector<std::unique_ptr<plasticity_communicator>> handles;
-    for (auto& each : all) handles.push_back(std::make_unique<plasticity_communicator>(std::move(each)));
+    for (auto& each : all)
+      handles.push_back(
+          std::unique_ptr<plasticity_communicator>(new plasticity_communicator{std::move(each)}));
     for (std::size_t r = 0; r < handles.size(); ++r) communicators[r] = handles[r].release();
   });
 }

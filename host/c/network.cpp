@@ -98,6 +98,7 @@ void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes&
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type cannot be in parentheses.
 #define PLASTICITY_INSTANTIATE(Real)                                                               \
   template BasicSequence<Real> take_sequence(Arguments&, const BasicNetwork<Real>&, std::int64_t); \
   template struct RequestedOutputs<Real>;                                                          \
@@ -107,6 +108,7 @@ void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes&
 PLASTICITY_INSTANTIATE(float)
 PLASTICITY_INSTANTIATE(double)
 #undef PLASTICITY_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 NetworkOptions to_options(const plasticity_network_options& from) {
   return {.batch = from.batch,

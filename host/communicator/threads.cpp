@@ -121,14 +121,13 @@ class ThreadCommunicator final : public Communicator {
 
   /// Fails this rank, and with it all others, after their last read of its blocks.
   [[noreturn]] void fail_group(std::unique_lock<std::mutex>& lock, const std::string& message) {
-    const std::string copy = message;
     Group::Member& self = own();
     self.open = false;
-    self.failure = copy;
+    self.failure = message;
     group_->changed.notify_all();
     group_->changed.wait(lock, [&] { return self.reading == 0; });
     lock.unlock();
-    fail(copy);
+    fail(self.failure);
   }
 
   std::shared_ptr<Group> group_;

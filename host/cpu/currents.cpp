@@ -33,6 +33,7 @@ void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>& paramete
   }
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a type cannot be in parentheses.
 #define PLASTICITY_INSTANTIATE(Real, Trace)                                                                 \
   template void CpuPlan<Real, Trace>::input_currents(const Parameters<const Real>&,                         \
                                                      const Inputs<const Real>&, std::int64_t, std::int64_t, \
@@ -41,5 +42,6 @@ PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)
 PLASTICITY_INSTANTIATE(float, Bfloat16)
 #undef PLASTICITY_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace plasticity::cpu

@@ -43,11 +43,12 @@ inline std::optional<Shape> parameter_shape_at(const TensorSizes& sizes, std::si
       if (!spec.is_plastic()) return std::nullopt;
       if (spec.alpha == Granularity::connection) return matrix(P, N);
       return vector(spec.alpha == Granularity::post ? N : 1);
-    case 5: return only_if(spec.has_eta(), vector(1));              // eta
-    case 6: return only_if(spec.has_modulator(), vector(N));        // modulator.weight
-    case 7: return only_if(spec.has_modulator(), vector(1));        // modulator.bias
-    case 8: return only_if(spec.rate == Rate::fan_out, vector(N));  // fan_out.weight
-    case 9: return only_if(spec.rate == Rate::fan_out, vector(N));  // fan_out.bias
+    case 5: return only_if(spec.has_eta(), vector(1));        // eta
+    case 6: return only_if(spec.has_modulator(), vector(N));  // modulator.weight
+    case 7: return only_if(spec.has_modulator(), vector(1));  // modulator.bias
+    case 8:                                                   // fan_out.weight
+    case 9:                                                   // fan_out.bias
+      return only_if(spec.rate == Rate::fan_out, vector(N));
     default: return std::nullopt;
   }
 }

@@ -200,7 +200,9 @@ void Canvas::hatch(Box box, std::span<const std::uint8_t> unseen, int rows, int 
   cairo_set_line_width(context, thickness);
   cairo_set_line_cap(context, CAIRO_LINE_CAP_SQUARE);
   const double first = std::floor((box.x + box.y) / period) * period;
-  for (double sum = first; sum < box.right() + box.bottom(); sum += period) {
+  const int stripes = static_cast<int>(std::ceil((box.right() + box.bottom() - first) / period));
+  for (int k = 0; k < stripes; ++k) {
+    const double sum = first + k * period;
     cairo_move_to(context, sum - box.bottom(), box.bottom());
     cairo_line_to(context, sum - box.y, box.y);
   }
