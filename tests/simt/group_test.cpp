@@ -70,6 +70,32 @@ TEST(Cluster, NeighboursAndSplitBarrier) {
   }));
 }
 
+/// The sum that each of `count` blocks receives in samples::transactions().
+float received(int count, int steps) {
+  return static_cast<float>(count * (count + 1) / 2 * steps * (steps + 1) / 2);
+}
+
+TEST(Cluster, AsynchronousStores) {
+  for (const int cluster : {2, 3}) {
+    expect_good(try_schedules(many, [&] {
+      std::vector<float> out(6, nan);
+      samples::transactions(out.data(), 6, cluster, 7);
+      cudaDeviceSynchronize();
+      return out == std::vector<float>(6, received(cluster, 7));
+    }));
+  }
+}
+
+TEST(Grid, TaggedValues) {
+  expect_good(try_schedules(many, [&] {
+    std::vector<float> out(3, nan);
+    std::vector<unsigned long long> exchange(6, ~0ull);
+    samples::tagged_values(out.data(), exchange.data(), 3, 7);
+    cudaDeviceSynchronize();
+    return out == std::vector<float>(3, received(3, 7));
+  }));
+}
+
 TEST(Cluster, LimitsOfSize) {
   int out[64];
   EXPECT_NO_THROW(run([&] { samples::cluster_neighbours(out, 16, 16); }));  // over 8: launch() asks for it

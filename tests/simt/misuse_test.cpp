@@ -58,6 +58,18 @@ TEST(Misuse, GridSyncNotCooperative) {
   expect_report(Misuse::grid_sync_not_cooperative, "not cooperative, at ");
 }
 TEST(Misuse, BadClusterRank) { expect_report(Misuse::bad_cluster_rank, "the cluster has no such block"); }
+TEST(Misuse, TransactionsNotInitialised) {
+  expect_report(Misuse::transactions_not_initialised, "that transaction barrier was not initialised");
+}
+TEST(Misuse, TooManyArrivals) {
+  expect_report(Misuse::too_many_arrivals, "more than 1 arrivals at a transaction barrier, at ");
+}
+TEST(Misuse, MissingTransactions) {
+  expect_report(Misuse::missing_transactions, "64 thread(s) in a wait for transactions at ");
+}
+TEST(Misuse, ExitBeforeTransactions) {
+  expect_report(Misuse::exit_before_transactions, "exits while 8 bytes of a transaction barrier are missing");
+}
 TEST(Misuse, Trap) { expect_report(Misuse::trap, "__trap() by thread ("); }
 
 TEST(Misuse, ReportsSayTheSourceLine) {
@@ -84,6 +96,8 @@ TEST(Misuse, NoBarrier) { expect_wrong_value(Misuse::no_barrier); }
 TEST(Misuse, NoSyncwarp) { expect_wrong_value(Misuse::no_syncwarp); }
 TEST(Misuse, NoCopyWait) { expect_wrong_value(Misuse::no_copy_wait); }
 TEST(Misuse, NoReuseBarrier) { expect_wrong_value(Misuse::no_reuse_barrier); }
+TEST(Misuse, NoTransactionsWait) { expect_wrong_value(Misuse::no_transactions_wait); }
+TEST(Misuse, OneTransactionsBuffer) { expect_wrong_value(Misuse::one_transactions_buffer); }
 TEST(Misuse, NoGridSync) { expect_wrong_value(Misuse::no_grid_sync); }
 
 #if defined(__SANITIZE_ADDRESS__)

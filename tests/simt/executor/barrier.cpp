@@ -53,6 +53,7 @@ void Group::thread_exits(CudaThread* thread) {
     for (SharedMemory& memory : block.shared) memory.kill();
   }
   Quiet quiet;
+  if (block.live == 1) check_no_transactions(block);
   thread->state = State::done;
   thread->open_copies.clear();
   thread->committed_copies.clear();

@@ -13,16 +13,11 @@ void land(const AsyncCopy& copy) {
   std::memset(static_cast<char*>(copy.to) + copy.bytes - copy.zeros, 0, copy.zeros);
 }
 
-namespace {
-
-/// Whether the next copy lands when it begins. The threads share the dice, which is no race of theirs.
 bool lands_at_once() {
   Quiet quiet;
   ReadyQueue& dice = current_group->ready;
   return dice.order() == Order::reverse || (dice.randomised() && dice.random() % 2 != 0);
 }
-
-}  // namespace
 
 namespace device {
 
@@ -60,7 +55,7 @@ void yield() {
   Quiet quiet;
   CudaThread* thread = self();
   // To the back, or a spinning thread starves the others.
-  thread->priority = current_group->ready.random() & 0xffff;
+  thread->priority = current_group->ready.lowest_priority();
   current_group->make_ready(thread);
   wait_for_turn();
 }

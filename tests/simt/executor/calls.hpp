@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <source_location>
 
 // The indices of the running thread. Not macros: CUDA's own structures have members of these names.
@@ -53,6 +54,16 @@ void* map_shared_rank(const void* p, unsigned rank, Location where);
 void copy_async(void* shared, const void* global, std::size_t bytes, std::size_t zeros, Location where);
 void copy_commit();
 void copy_wait(unsigned newest_allowed_pending);
+
+/// Transaction barriers (mbarrier): 8 bytes of shared memory, which the executor uses as a key. A phase ends
+/// when `arrivals` threads have arrived and the stores have brought as many bytes as the arrivals announced.
+void transactions_init(void* barrier, unsigned arrivals, Location where);
+void transactions_arrive(void* barrier, std::uint32_t bytes, Location where);
+/// Waits until the phase of that parity has ended. The phases are counted from 0.
+void transactions_wait(void* barrier, bool parity, Location where);
+/// Stores 4 bytes in the shared memory of a block of the cluster, at some time before the phase of `barrier`,
+/// in the same block, ends. Both addresses come from map_shared_rank().
+void store_async(void* shared, float value, void* barrier, Location where);
 
 /// Stops the kernel if p is not a multiple of `bytes`, as the GPU does for a vector access.
 void check_aligned(const void* p, std::size_t bytes, Location where);

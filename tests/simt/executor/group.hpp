@@ -19,6 +19,9 @@ class ReadyQueue {
 
   void push(CudaThread* thread);
   CudaThread* pop();  // null if no thread can run
+  /// Lower than every priority so far. (A random one starves others: threads that spin draw until theirs is
+  /// low.)
+  std::uint64_t lowest_priority() { return --lowest_; }
   std::uint64_t random() { return random_(); }
   Order order() const { return order_; }
   bool randomised() const { return order_ == Order::random || order_ == Order::priority; }
@@ -26,7 +29,8 @@ class ReadyQueue {
  private:
   Order order_;
   std::mt19937_64 random_;
-  std::deque<CudaThread*> threads_;  // a queue, a bag or a heap, by order
+  std::uint64_t lowest_ = 1ull << 32;  // the priorities at the start are higher, but for a few
+  std::deque<CudaThread*> threads_;    // a queue, a bag or a heap, by order
 };
 
 class Group {
@@ -78,5 +82,12 @@ void wait_for_turn();
 
 /// Lets an asynchronous copy happen.
 void land(const AsyncCopy& copy);
+
+/// Whether the next asynchronous copy or store lands when it begins. The threads share the dice, which is no
+/// race of theirs.
+bool lands_at_once();
+
+/// Fails the launch if stores are on their way to a block that exits.
+void check_no_transactions(const Block& block);
 
 }  // namespace simt

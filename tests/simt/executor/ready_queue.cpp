@@ -30,7 +30,7 @@ CudaThread* ReadyQueue::pop() {
     case Order::random: std::swap(threads_[random_() % threads_.size()], threads_.back()); break;
     case Order::priority:
       std::pop_heap(threads_.begin(), threads_.end(), lower);
-      if (random_() % steps_between_changes == 0) threads_.back()->priority = random_() & 0xffff'ffff;
+      if (random_() % steps_between_changes == 0) threads_.back()->priority = lowest_priority();
       break;
   }
   chosen = threads_.back();

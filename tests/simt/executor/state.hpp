@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,13 +31,28 @@ struct Barrier {
                  // releases
 };
 
+struct AsyncStore {
+  void* to;
+  float value;
+};
+
+/// A transaction barrier of a block.
+struct Transactions {
+  unsigned arrivals = 0, pending = 0;  // of a phase, and those that its present phase lacks
+  std::int64_t bytes = 0;              // announced by arrivals, less those that stores have brought
+  std::uint64_t phase = 0;
+  std::vector<AsyncStore> stores;  // which land when the phase ends
+  std::vector<CudaThread*> waiting;
+  char tags[2];  // for TSan, by parity of the phase
+};
+
 struct AsyncCopy {
   void* to;
   const void* from;
   std::size_t bytes, zeros;
 };
 
-enum class State { ready, at_barrier, in_warp_call, done };
+enum class State { ready, at_barrier, in_warp_call, done };  // at_barrier: a transaction barrier too
 
 struct CudaThread {
   uint3 index{}, block_index{};
@@ -95,6 +111,7 @@ struct Block {
   std::vector<char> warp_tags;          // for TSan
   char exit_tag = 0;                    // for TSan
   Barrier barrier;
+  std::map<const void*, Transactions> transactions;
   std::vector<SharedMemory> shared;  // dynamic first, then static variables in the order of their first use
 
   CudaThread* thread(unsigned warp, unsigned lane) { return threads[warp * 32 + lane].get(); }

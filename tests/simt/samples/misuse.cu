@@ -1,6 +1,7 @@
 // Kernels that are wrong, each in one way. mutate: skip file
 #include <cooperative_groups.h>
 
+#include "common/arrival.cuh"
 #include "common/launch.hpp"
 #include "common/ptx.cuh"
 #include "simt/samples/samples.hpp"
@@ -144,6 +145,50 @@ __global__ void bad_cluster_rank(int* out) {
   out[threadIdx.x] = *cg::this_cluster().map_shared_rank(&held, 2);
 }
 
+// Reverses the numbers of the other block of a cluster of two, which sends them without a barrier. With one
+// buffer the other block may send the next number too soon.
+template <bool Wait, int Buffers>
+__global__ void transactions(int* out, int rounds) {
+  PLASTICITY_SHARED(plasticity::TransactionBarrier, barriers, [2]);
+  PLASTICITY_SHARED(float, held, [128]);
+  const int thread = static_cast<int>(threadIdx.x), block = static_cast<int>(blockIdx.x), other = block ^ 1;
+  if (thread < 2) {
+    plasticity::init_transactions(barriers + thread, 2);
+    plasticity::publish_transactions();
+  }
+  held[thread] = held[thread + 64] = -1;
+  cg::this_cluster().sync();
+  bool good = true;
+  for (int round = 0; round < rounds; ++round) {
+    plasticity::TransactionBarrier* barrier = barriers + round % 2;
+    float* buffer = held + round % Buffers * 64;
+    plasticity::store_peer_async(buffer + 63 - thread, other % 2,
+                                 static_cast<float>(block * 64 + thread + round), barrier);
+    __syncwarp();
+    if (thread % 32 == 0) plasticity::arrive_transactions(barrier, 128);
+    if constexpr (Wait) plasticity::wait_transactions(barrier, round / 2 % 2);
+    good = good && buffer[thread] == static_cast<float>(other * 64 + 63 - thread + round);
+  }
+  if constexpr (!Wait) cg::this_cluster().sync();
+  out[global_thread()] = good ? block * 64 + 63 - thread : -1;
+}
+
+__global__ void transactions_not_initialised(int* out) {
+  PLASTICITY_SHARED(plasticity::TransactionBarrier, barrier);
+  plasticity::arrive_transactions(&barrier, 0);
+  out[threadIdx.x] = 1;
+}
+
+// `arrivals`: that the barrier expects; `announced`: bytes per arrival, of which none come.
+__global__ void incomplete_transactions(int* out, int arrivals, int announced, bool waits) {
+  PLASTICITY_SHARED(plasticity::TransactionBarrier, barrier);
+  if (threadIdx.x == 0) plasticity::init_transactions(&barrier, arrivals);
+  __syncthreads();
+  if (threadIdx.x % 32 == 0) plasticity::arrive_transactions(&barrier, announced);
+  if (waits) plasticity::wait_transactions(&barrier, 0);
+  out[threadIdx.x] = 1;
+}
+
 __global__ void trap(int* out) {
   if (out != nullptr) __trap();
 }
@@ -178,6 +223,13 @@ void misuse(Misuse which, int* out, int n, cudaStream_t stream) {
     case Misuse::too_much_static_shared: return launch(too_much_static_shared, one_block, out);
     case Misuse::grid_sync_not_cooperative: return launch(grid_sync_not_cooperative, one_block, out);
     case Misuse::bad_cluster_rank: return launch(bad_cluster_rank, clusters, out);
+    case Misuse::no_transactions_wait: return launch(transactions<false, 2>, clusters, out, 4);
+    case Misuse::one_transactions_buffer: return launch(transactions<true, 1>, clusters, out, 8);
+    case Misuse::transactions_not_initialised: return launch(transactions_not_initialised, one_block, out);
+    case Misuse::too_many_arrivals: return launch(incomplete_transactions, one_block, out, 1, 4, false);
+    case Misuse::missing_transactions: return launch(incomplete_transactions, one_block, out, 2, 4, true);
+    case Misuse::exit_before_transactions:
+      return launch(incomplete_transactions, one_block, out, 2, 4, false);
     case Misuse::trap: return launch(trap, one_block, out);
   }
 }

@@ -2,6 +2,8 @@
 
 #include <cuda_pipeline_primitives.h>
 
+#include "common/arrival.cuh"
+
 namespace samples {
 
 using plasticity::launch;
@@ -212,6 +214,47 @@ __global__ void cluster_neighbours_kernel(int* out) {
   cluster.sync();
 }
 
+__global__ void transactions_kernel(float* out, int steps) {
+  PLASTICITY_SHARED(plasticity::TransactionBarrier, barriers, [2]);
+  PLASTICITY_SHARED(float, received, [32]);
+  auto cluster = cg::this_cluster();
+  const int rank = static_cast<int>(cluster.block_rank()), count = static_cast<int>(cluster.num_blocks());
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread == 0) {
+    for (int k = 0; k < 2; ++k)
+      plasticity::init_transactions(barriers + k, static_cast<int>(blockDim.x / 32));
+    plasticity::publish_transactions();
+  }
+  cluster.sync();
+  float sum = 0;
+  for (int step = 0; step < steps; ++step) {
+    const int slot = step % 2;
+    __syncthreads();  // this block has read the values of the last step, so others may send the next but one
+    if (thread < count)
+      plasticity::store_peer_async(received + 16 * slot + rank, thread,
+                                   static_cast<float>((rank + 1) * (step + 1)), barriers + slot);
+    __syncwarp();
+    if (thread % 32 == 0) plasticity::arrive_transactions(barriers + slot, thread == 0 ? 4 * count : 0);
+    plasticity::wait_transactions(barriers + slot, step / 2 % 2);
+    for (int from = 0; from < count; ++from) sum += received[16 * slot + from];
+  }
+  if (thread == static_cast<int>(blockDim.x) - 1) out[blockIdx.x] = sum;
+}
+
+__global__ void tagged_values_kernel(float* out, plasticity::TaggedValue* exchange, int steps) {
+  const int blocks = static_cast<int>(gridDim.x), rank = static_cast<int>(blockIdx.x);
+  float sum = 0;
+  for (int step = 0; step < steps; ++step) {
+    plasticity::TaggedValue* slot = exchange + step % 2 * blocks;
+    const auto tag = static_cast<unsigned>(step + 1);
+    __syncthreads();
+    if (threadIdx.x == 0)
+      plasticity::store_tagged(slot + rank, static_cast<float>((rank + 1) * (step + 1)), tag);
+    for (int from = 0; from < blocks; ++from) sum += plasticity::wait_tagged(slot + from, tag);
+  }
+  if (threadIdx.x == blockDim.x - 1) out[rank] = sum;
+}
+
 }  // namespace
 
 void block_sums(const float* x, float* part, int n, int blocks, cudaStream_t stream) {
@@ -291,6 +334,14 @@ void pipeline(const int* in, int* out) { launch(pipeline_kernel, {}, in, out); }
 void write_last(float* y, long long n, int per_block) {
   launch(write_last_kernel, {.grid = unsigned((n + per_block - 1) / per_block), .block = 64}, y, n,
          per_block);
+}
+void transactions(float* out, int blocks, int cluster, int steps) {
+  launch(transactions_kernel, {.grid = unsigned(blocks), .block = 64, .cluster = unsigned(cluster)}, out,
+         steps);
+}
+void tagged_values(float* out, unsigned long long* exchange, int blocks, int steps) {
+  launch(tagged_values_kernel, {.grid = unsigned(blocks), .block = 64, .cooperative = true}, out, exchange,
+         steps);
 }
 void cluster_neighbours(int* out, int blocks, int cluster) {
   launch(

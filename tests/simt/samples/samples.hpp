@@ -82,6 +82,13 @@ void write_last(float* y, long long n, int per_block);
 /// separate.
 void cluster_neighbours(int* out, int blocks, int cluster);
 
+/// Blocks tell each other (rank + 1) (step + 1) at every step, without a barrier: in clusters by asynchronous
+/// stores and transaction barriers, in a grid by tagged values. out[b] is the sum of all that block b
+/// received.
+void transactions(float* out, int blocks, int cluster, int steps);
+/// `exchange`: [2 * blocks] of 8 bytes, without a tag of 1 to `steps`.
+void tagged_values(float* out, unsigned long long* exchange, int blocks, int steps);
+
 // --- wrong kernels (misuse.cu), which the executor must report
 
 enum class Misuse {
@@ -104,6 +111,12 @@ enum class Misuse {
   too_much_static_shared,  // over 48 KiB
   grid_sync_not_cooperative,
   bad_cluster_rank,
+  no_transactions_wait,     // uses asynchronous stores without waiting for them
+  one_transactions_buffer,  // sends the next value while the other block may still read the last
+  transactions_not_initialised,
+  too_many_arrivals,         // at a transaction barrier
+  missing_transactions,      // waits for more bytes than are sent
+  exit_before_transactions,  // a block exits while a store to it is on its way
   trap,
 };
 /// The right result of the silent kernels is out[i] = i / 64 * 64 + 63 - i % 64 for i < n, n a multiple of
