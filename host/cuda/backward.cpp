@@ -21,7 +21,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const NetworkTraits network = network_traits(spec);
   const ExecutionChoice& choice = plan.choice_;
   segment = arena.take<float>(
-      choice.resident() ? resident_segment(network, choice.shape, choice.groups, plan.interval_) : 0);
+      choice.resident() ? resident_segment(network, choice.shape(), choice.groups, plan.interval_) : 0);
   const std::int64_t tile_rows = B * plan.tiles() * P;
   dx_read = {arena.take<float>(stepped * 2 * tile_rows), tile_rows};
   const std::size_t updates_begin = arena.bytes();
@@ -30,8 +30,8 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   dpost = {arena.take<float>(stepped * 2 * BN), BN};
   updates_bytes = arena.bytes() - updates_begin;
   dc = arena.take<float>(lstm ? stepped * BN : 0);
-  exchange = arena.take<float>(plan.choice_.execution == Execution::grid
-                                   ? plan.choice_.groups * backward_exchange(network, choice.shape)
+  exchange = arena.take<float>(plan.choice_.execution() == Execution::grid
+                                   ? plan.choice_.groups * backward_exchange(network, choice.shape())
                                    : 0);
 
   const std::size_t begin = arena.bytes();
@@ -46,7 +46,7 @@ CudaPlan::BackwardMemory::BackwardMemory(const CudaPlan& plan, Arena& arena) {
   const bool projected = plan.projected();
   masked_lhs = arena.take<float>(T * B * std::max(P, projected ? I : 0));
   groups = spec.alpha == Granularity::connection ? replay_groups(B, N, P) : 0;
-  alpha_is_summed = choice.resident() && choice.shape.sums_alpha;
+  alpha_is_summed = choice.resident() && choice.shape().sums_alpha;
   if (alpha_is_summed) groups = B;
   partial = arena.take<float>(groups * P * N);
 

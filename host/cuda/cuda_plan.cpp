@@ -26,10 +26,10 @@ CudaPlan::CudaPlan(const Spec& spec, const PlanOptions& options, const std::opti
   const DeviceLimits limits = DeviceLimits::of_device(options.device.index());
   multiprocessors_ = limits.multiprocessors;
   choice_ = choose(limits, shape);
-  interval_ = choice_.interval;
+  interval_ = choice_.interval();
   tape_bytes_ = tape_bytes(interval_);
   blas_ = &BlasHandle::of(options.device.index());
-  if (choice_.execution == Execution::graph) graphs_ = std::make_shared<Graphs>();
+  if (choice_.execution() == Execution::graph) graphs_ = std::make_shared<Graphs>();
   scratch_bytes_ = std::max({ForwardMemory::bytes(*this, /*recording=*/true),
                              ForwardMemory::bytes(*this, /*recording=*/false), BackwardMemory::bytes(*this)});
   step_state_bytes_ = StepStateMemory::bytes(*this);

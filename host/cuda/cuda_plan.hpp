@@ -20,7 +20,7 @@ class CudaPlan final : public TypedBackend<float> {
   CudaPlan(const Spec& spec, const PlanOptions& options, const std::optional<ResidentShape>& shape = {});
 
   std::int64_t checkpoint_interval() const override { return interval_; }
-  Execution execution() const override { return choice_.execution; }
+  Execution execution() const override { return choice_.execution(); }
   const ExecutionChoice& choice() const { return choice_; }
   std::string describe() const override { return cuda::describe(choice_); }
   std::vector<std::string> candidates() const override { return cuda::describe_candidates(choice_); }

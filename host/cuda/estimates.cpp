@@ -34,7 +34,7 @@ std::string run_estimates(const Spec& spec, const PlanOptions& options, const st
                           {"checkpoint_interval", candidate.interval},
                           {"forward_us_per_step", candidate.estimate.forward},
                           {"backward_us_per_step", candidate.estimate.backward},
-                          {"chosen", k == choice.chosen}});
+                          {"chosen", k == choice.index}});
   }
   return nlohmann::ordered_json{{"gpu", gpu}, {"candidates", candidates}}.dump();
 }

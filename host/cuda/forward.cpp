@@ -9,9 +9,10 @@ namespace plasticity::cuda {
 CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& scratch, bool recording, void* tape) {
   const std::int64_t T = std::max<std::int64_t>(plan.options_.steps, 1);
   currents = scratch.take<float>(plan.projected() ? T * plan.options_.batch * plan.width() : 0);
-  const bool resident = plan.choice_.resident(), exchanges = plan.choice_.execution == Execution::grid;
-  exchange =
-      scratch.take<float>(exchanges ? plan.choice_.groups * forward_exchange(network_traits(plan.spec_)) : 0);
+  const ExecutionChoice& choice = plan.choice_;
+  const bool resident = choice.resident(), exchanges = choice.execution() == Execution::grid;
+  exchange = scratch.take<float>(
+      exchanges ? choice.groups * forward_exchange(network_traits(plan.spec_)) : 0);
   record = {};
   if (recording) {
     Arena on_tape(tape);

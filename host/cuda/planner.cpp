@@ -66,16 +66,6 @@ std::size_t cheapest(const Spec& spec, std::int64_t T, const std::vector<Candida
   return static_cast<std::size_t>(least - candidates.begin());
 }
 
-void select(ExecutionChoice& choice, std::size_t index) {
-  const Candidate& chosen = choice.candidates[index];
-  choice.chosen = index;
-  choice.execution = chosen.execution;
-  choice.interval = chosen.interval;
-  choice.shape = chosen.shape.group;
-  choice.forward_bytes = chosen.shape.forward_bytes;
-  choice.backward_bytes = chosen.shape.backward_bytes;
-}
-
 /// The choice at `sizes`, which also determine the estimates.
 ExecutionChoice choose_at(const Spec& spec, Sizes sizes, const DeviceLimits& limits,
                           const PlannerOptions& options) {
@@ -99,14 +89,14 @@ ExecutionChoice choose_at(const Spec& spec, Sizes sizes, const DeviceLimits& lim
     }
     choice.reasons += str_cat(choice.reasons.empty() ? "" : "; ", to_string(execution), ": ", reason);
   }
-  select(choice, cheapest(spec, sizes.T, choice.candidates, options.wanted));
+  choice.index = cheapest(spec, sizes.T, choice.candidates, options.wanted);
   return choice;
 }
 
 std::int64_t groups_of(const ExecutionChoice& choice, const DeviceLimits& limits, std::int64_t B) {
   constexpr std::int64_t max_groups = 1 << 20;  // more elements are done in waves
   const std::int64_t limit =
-      choice.execution == Execution::grid ? limits.multiprocessors / choice.shape.blocks : max_groups;
+      choice.execution() == Execution::grid ? limits.multiprocessors / choice.shape().blocks : max_groups;
   return std::clamp<std::int64_t>(B, 1, limit);
 }
 
@@ -135,9 +125,8 @@ ExecutionChoice choose_execution(const Spec& spec, Sizes sizes, const DeviceLimi
   if (options.bits_differ) {
     const CostModel model(spec, sizes, limits, options.constants);
     for (Candidate& candidate : choice.candidates) candidate.estimate = estimate_of(model, candidate);
-    if (!choice.resident()) {
-      select(choice, cheapest(spec, sizes.T, choice.candidates, options.wanted, /*only_steps=*/true));
-    }
+    if (!choice.resident())
+      choice.index = cheapest(spec, sizes.T, choice.candidates, options.wanted, /*only_steps=*/true);
   }
   if (choice.resident()) choice.groups = groups_of(choice, limits, sizes.B);
   return choice;
@@ -152,11 +141,11 @@ std::string describe_shape(const Candidate& candidate) {
 }
 
 std::string describe(const ExecutionChoice& choice) {
-  const Candidate& chosen = choice.candidates[choice.chosen];
+  const Candidate& chosen = choice.chosen();
   std::string line = describe_shape(chosen);
   if (choice.resident()) {
     line += str_cat(" per element, ", choice.groups, " elements at once, shared memory ",
-                    choice.forward_bytes, " bytes forward, ", choice.backward_bytes, " backward");
+                    chosen.shape.forward_bytes, " bytes forward, ", chosen.shape.backward_bytes, " backward");
   }
   return choice.reasons.empty() ? line : str_cat(line, " (not ", choice.reasons, ")");
 }
@@ -170,7 +159,7 @@ std::string describe(const Candidate& candidate, bool chosen) {
 std::vector<std::string> describe_candidates(const ExecutionChoice& choice) {
   std::vector<std::string> lines;
   for (std::size_t k = 0; k < choice.candidates.size(); ++k)
-    lines.push_back(describe(choice.candidates[k], k == choice.chosen));
+    lines.push_back(describe(choice.candidates[k], k == choice.index));
   return lines;
 }
 

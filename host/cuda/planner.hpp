@@ -46,18 +46,18 @@ struct Candidate {
 /// The estimate of a candidate at its interval.
 Estimate estimate_of(const CostModel& model, const Candidate& candidate);
 
-/// The chosen execution and launch shape, all candidates, and why other executions do not fit.
+/// All candidates, the chosen one, and why other executions do not fit.
 struct ExecutionChoice {
-  Execution execution = Execution::step;
-  GroupShape shape{};       ///< for cta, cluster and grid
-  std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
-  std::int64_t forward_bytes = 0, backward_bytes = 0;  ///< of shared memory per block
-  std::int64_t interval = 1;                           ///< K
   std::vector<Candidate> candidates;
-  std::size_t chosen = 0;  ///< among the candidates
-  std::string reasons;     ///< "cta: …; cluster: …"
+  std::size_t index = 0;    ///< of the chosen one
+  std::int64_t groups = 0;  ///< elements in progress at once, for cta, cluster and grid
+  std::string reasons;      ///< "cta: …; cluster: …"
 
-  bool resident() const { return candidates[chosen].resident(); }
+  const Candidate& chosen() const { return candidates[index]; }
+  Execution execution() const { return chosen().execution; }
+  const GroupShape& shape() const { return chosen().shape.group; }  ///< for cta, cluster and grid
+  std::int64_t interval() const { return chosen().interval; }       ///< K
+  bool resident() const { return chosen().resident(); }
 };
 
 /// The planner's options for a plan. `tape_bytes(K)`: the size of the tape. An interval may be

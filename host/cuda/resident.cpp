@@ -68,17 +68,20 @@ ExecutionChoice CudaPlan::choose(DeviceLimits limits, const std::optional<Reside
     if (!choice.resident()) return choice;
     const NetworkTraits network = network_traits(spec_);
     const std::int64_t room =
-        std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape),
-                 kernels_.max_backward_groups(network, spec_.eligibility, bf16(), choice.shape));
+        std::min(kernels_.max_forward_groups(network, spec_.eligibility, choice.shape()),
+                 kernels_.max_backward_groups(network, spec_.eligibility, bf16(), choice.shape()));
     if (room > 0) {
       choice.groups = std::min(choice.groups, room);  // the other elements are done in waves
       return choice;
     }
     // The device cannot hold a group (for example a part of a GPU): restrict the limits and choose again.
-    switch (choice.execution) {
-      case Execution::cluster: limits.cluster_blocks = choice.shape.blocks / 2; break;
+    switch (choice.execution()) {
+      case Execution::cluster: limits.cluster_blocks = choice.shape().blocks / 2; break;
       case Execution::grid: limits.cooperative = false; break;
-      default: limits.shared_bytes = std::max(choice.forward_bytes, choice.backward_bytes) - 1; break;
+      default:
+        limits.shared_bytes =
+            std::max(choice.chosen().shape.forward_bytes, choice.chosen().shape.backward_bytes) - 1;
+        break;
     }
   }
 }
@@ -94,7 +97,7 @@ void CudaPlan::resident_forward(const ForwardArgs<float>& args, const ForwardMem
   params.clip = resident_clip();
   const ResidentForward run{.params = params,
                             .network = network_traits(spec_),
-                            .shape = choice_.shape,
+                            .shape = choice_.shape(),
                             .groups = choice_.groups,
                             .on_tape = on_tape,
                             .record = memory.record,
@@ -121,7 +124,7 @@ void CudaPlan::resident_backward(const BackwardStep& step, const BackwardMemory&
   with_clip.params.clip = resident_clip();
   const ResidentBackward run{.step = with_clip,
                              .network = network_traits(spec_),
-                             .shape = choice_.shape,
+                             .shape = choice_.shape(),
                              .groups = choice_.groups,
                              .segment = memory.segment,
                              .partial_alpha = memory.partial,

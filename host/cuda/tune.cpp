@@ -61,7 +61,7 @@ class Sequence {
     const ExecutionChoice& choice = plan_.choice();
     return {.spec = spec_,
             .sizes = {options_.batch, options_.steps, options_.precision == Precision::bf16},
-            .candidate = choice.candidates[choice.chosen],
+            .candidate = choice.chosen(),
             .measured = time(seconds)};
   }
 
@@ -154,7 +154,7 @@ std::vector<ShapedRun> runs_of(const std::vector<Measurement>& measurements, con
     try {
       const ExecutionChoice choice = choose_execution(
           spec, sizes, limits, {.wanted = each.execution, .intervals = {each.interval}, .constants = {}});
-      const Candidate& preferred = choice.candidates[choice.chosen];
+      const Candidate& preferred = choice.chosen();
       if (!preferred.resident()) {
         runs.push_back({each, std::nullopt});
       } else if (!each.every_shape) {

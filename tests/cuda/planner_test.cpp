@@ -36,26 +36,26 @@ TEST(CudaPlanner, ChoosesBySizeAndDevice) {
   using enum Execution;
   for (const Expected& e : {Expected{1, cta, cta, cta, cta}, Expected{200, graph, cluster, cluster, graph},
                             Expected{4000, graph, graph, graph, graph}}) {
-    EXPECT_EQ(choose(e.neurons, a100).execution, e.on_a100) << e.neurons;
-    EXPECT_EQ(choose(e.neurons, h100).execution, e.on_h100) << e.neurons;
-    EXPECT_EQ(choose(e.neurons, b200).execution, e.on_b200) << e.neurons;
-    EXPECT_EQ(choose(e.neurons, rtx3050_laptop).execution, e.on_rtx3050_laptop) << e.neurons;
+    EXPECT_EQ(choose(e.neurons, a100).execution(), e.on_a100) << e.neurons;
+    EXPECT_EQ(choose(e.neurons, h100).execution(), e.on_h100) << e.neurons;
+    EXPECT_EQ(choose(e.neurons, b200).execution(), e.on_b200) << e.neurons;
+    EXPECT_EQ(choose(e.neurons, rtx3050_laptop).execution(), e.on_rtx3050_laptop) << e.neurons;
   }
 }
 
 TEST(CudaPlanner, DistributesTheColumns) {
   const ExecutionChoice small = choose(64, h100, {30, 100}, Execution::cta);
-  EXPECT_EQ(small.shape.blocks, 1);
+  EXPECT_EQ(small.shape().blocks, 1);
   EXPECT_EQ(small.groups, 30);
   const ExecutionChoice middle = choose(200, h100, {30, 100}, Execution::cluster);
-  EXPECT_EQ(middle.shape.blocks, 4);
-  EXPECT_EQ(middle.shape.columns, 64);
+  EXPECT_EQ(middle.shape().blocks, 4);
+  EXPECT_EQ(middle.shape().columns, 64);
   const ExecutionChoice whole = choose(1000, h100, {1, 106});
-  EXPECT_EQ(whole.shape.blocks, 125);
-  EXPECT_EQ(whole.shape.columns, 8);
+  EXPECT_EQ(whole.shape().blocks, 125);
+  EXPECT_EQ(whole.shape().columns, 8);
   EXPECT_EQ(whole.groups, 1);
   const ExecutionChoice few = choose(200, rtx3050_laptop, {30, 100}, Execution::grid);
-  EXPECT_EQ(few.groups, 16 / few.shape.blocks);
+  EXPECT_EQ(few.groups, 16 / few.shape().blocks);
 }
 
 // The planner may be restricted to one shape.
@@ -65,7 +65,7 @@ TEST(CudaPlanner, TakesOnlyAGivenShape) {
     const ExecutionChoice choice =
         choose_execution(network_of(200), {30, 100}, h100,
                          {.wanted = Execution::grid, .intervals = {1, 10}, .constants = {}, .shape = shape});
-    EXPECT_TRUE(choice.candidates[choice.chosen].shape == shape);
+    EXPECT_TRUE(choice.chosen().shape == shape);
     EXPECT_THROW(choose_execution(network_of(200), {30, 100}, h100,
                                   {.wanted = Execution::cluster, .constants = {}, .shape = shape}),
                  Error);
@@ -97,12 +97,12 @@ TEST(CudaPlanner, KeepsABfloatTapeInSomeShapes) {
 // B decides between a launch per step, which takes all elements at once, and a grid, which takes them in
 // waves. T decides between single launches and a graph.
 TEST(CudaPlanner, UsesBatchAndSteps) {
-  EXPECT_EQ(choose(768, h100, {1, 50}).execution, Execution::grid);
-  EXPECT_EQ(choose(768, h100, {64, 50}).execution, Execution::graph);
-  EXPECT_EQ(choose(128, h100, {1, 50}).shape.columns, 8);
-  EXPECT_EQ(choose(128, h100, {64, 50}).shape.columns, 32);
-  EXPECT_EQ(choose(4000, h100, {1, 1}).execution, Execution::step);
-  EXPECT_EQ(choose(4000, h100, {1, 50}).execution, Execution::graph);
+  EXPECT_EQ(choose(768, h100, {1, 50}).execution(), Execution::grid);
+  EXPECT_EQ(choose(768, h100, {64, 50}).execution(), Execution::graph);
+  EXPECT_EQ(choose(128, h100, {1, 50}).shape().columns, 8);
+  EXPECT_EQ(choose(128, h100, {64, 50}).shape().columns, 32);
+  EXPECT_EQ(choose(4000, h100, {1, 1}).execution(), Execution::step);
+  EXPECT_EQ(choose(4000, h100, {1, 50}).execution(), Execution::graph);
 }
 
 TEST(CudaPlanner, ChoosesTheSmallestEstimate) {
@@ -127,13 +127,12 @@ TEST(CudaPlanner, ChoosesTheSmallestEstimate) {
       }
       const bool eighths = spec.cell == Cell::lstm && candidate.shape.group.columns == 8;
       if (!eighths && (candidate.execution != Execution::graph || sizes.T >= 4)) {
-        EXPECT_LE(choice.candidates[choice.chosen].estimate.total(), candidate.estimate.total());
+        EXPECT_LE(choice.chosen().estimate.total(), candidate.estimate.total());
       }
-      EXPECT_FALSE(eighths && k == choice.chosen) << "other bits than in other executions";
-      marked += describe(candidate, k == choice.chosen).ends_with(" (chosen)");
+      EXPECT_FALSE(eighths && k == choice.index) << "other bits than in other executions";
+      marked += describe(candidate, k == choice.index).ends_with(" (chosen)");
     }
     EXPECT_EQ(marked, 1);
-    EXPECT_EQ(choice.interval, choice.candidates[choice.chosen].interval);
   }
 }
 
@@ -151,10 +150,10 @@ TEST(CudaPlanner, IgnoresStepsAndBatchIfBitsDiffer) {
                                                 static_cast<std::int64_t>(random() % 300)),
                             single = choose_for(1, 1);
       EXPECT_EQ(choice.resident(), single.resident());
-      EXPECT_EQ(choice.shape.columns, single.shape.columns);
-      EXPECT_EQ(choice.shape.thread, single.shape.thread);
+      EXPECT_EQ(choice.shape().columns, single.shape().columns);
+      EXPECT_EQ(choice.shape().thread, single.shape().thread);
       if (choice.resident()) {
-        EXPECT_EQ(choice.execution, single.execution);
+        EXPECT_EQ(choice.execution(), single.execution());
       }
     }
   }
@@ -172,21 +171,21 @@ TEST(CudaPlanner, RespectsLimits) {
           choose_execution(spec, {B, T, trial % 2 == 0}, limits, {.constants = {}});
       EXPECT_FALSE(describe(choice).empty());
       if (!choice.resident()) continue;
-      const GroupShape& shape = choice.shape;
+      const GroupShape& shape = choice.shape();
       EXPECT_GE(std::int64_t{shape.blocks} * shape.columns, neurons);
       EXPECT_GE(std::int64_t{shape.blocks} * shape.share(), spec.presynaptic());
       EXPECT_GE(shape.rows * shape.traits().row_groups(), spec.presynaptic());
       EXPECT_EQ(shape.tiles() * shape.tile_columns(), shape.columns);
       EXPECT_LE(shape.threads(),
                 max_threads(shape.thread, form_of(spec.rule), spec.has_eligibility(), trial % 2 == 0));
-      EXPECT_LE(choice.forward_bytes, limits.shared_bytes);
-      EXPECT_LE(choice.backward_bytes, limits.shared_bytes);
+      EXPECT_LE(choice.chosen().shape.forward_bytes, limits.shared_bytes);
+      EXPECT_LE(choice.chosen().shape.backward_bytes, limits.shared_bytes);
       EXPECT_GE(choice.groups, 1);
       EXPECT_LE(choice.groups, B);
-      if (choice.execution == Execution::cluster) {
+      if (choice.execution() == Execution::cluster) {
         EXPECT_LE(shape.blocks, limits.cluster_blocks);
       }
-      if (choice.execution == Execution::grid) {
+      if (choice.execution() == Execution::grid) {
         EXPECT_TRUE(limits.cooperative);
         EXPECT_LE(choice.groups * shape.blocks, limits.multiprocessors);
       }
@@ -210,7 +209,7 @@ TEST(CudaPlanner, ChoosesTheInterval) {
       return static_cast<std::size_t>(4 * batch * neurons * neurons * ((50 + K - 1) / K));
     };
     return choose_execution(spec, {batch, 50}, limits, planner_options(spec, options, limits, bytes))
-        .interval;
+        .interval();
   };
   EXPECT_EQ(interval(1024, 16, 80 * GiB), 1);
   EXPECT_EQ(interval(256, 64, 80 * GiB), 1);
@@ -253,10 +252,10 @@ TEST(CudaPlanner, NamesTheReasonWhyAnExecutionDoesNotFit) {
       "(not cta: no kernel has a block of 224 columns and 200 rows in");
   has(reason(64, h100, Execution::step), "step");
   // An explicit execution that fits is chosen, even if another would be preferred.
-  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::grid).execution, Execution::grid);
-  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::cluster).execution, Execution::cluster);
-  EXPECT_EQ(choose(128, h100, {1, 1}, Execution::cta).execution, Execution::cta);
-  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::graph).execution, Execution::graph);
+  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::grid).execution(), Execution::grid);
+  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::cluster).execution(), Execution::cluster);
+  EXPECT_EQ(choose(128, h100, {1, 1}, Execution::cta).execution(), Execution::cta);
+  EXPECT_EQ(choose(64, h100, {1, 1}, Execution::graph).execution(), Execution::graph);
 }
 
 }  // namespace
