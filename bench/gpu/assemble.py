@@ -91,7 +91,8 @@ def assemble(build, kit):
                 problems.append(f"{file.name} needs {library}, which the kit does not bring")
     commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     about = {"commit": commit or "unknown", "changed": bool(changes), "programs": PROGRAMS, "needs": sorted(outside),
-             "architectures": cache_value(build, "PLASTICITY_CUDA_ARCHITECTURES").replace(";", " ")}
+             "architectures": cache_value(build, "PLASTICITY_CUDA_ARCHITECTURES").replace(";", " "),
+             "alternatives": cache_value(build, "PLASTICITY_TUNING") == "ON"}
     (kit / "kit.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return problems
 

@@ -12,6 +12,7 @@ STEPS = 50
 LSTM_INPUTS = 40
 COMPILE_STALLS = 2  # times as long without a line: torch.compile takes its time
 TUNE_SHARE = 0.5  # of the time left for a part that `plasticity tune` measures; plans and the fit take time too
+ARRIVALS = ("barrier", "counted")  # of values from other blocks
 MODES = ("published", "eager", "graph", "compile")
 
 
@@ -77,13 +78,13 @@ def refused(note):
     return note.startswith("options.execution: expected one that fits")
 
 
-def time_entries(kit, part, label, entries, results, limit=None):
-    """Times the entries in one process and files them in results["times"]."""
+def time_entries(kit, part, label, entries, results, limit=None, variables=()):
+    """Times the entries in one process, with these environment variables, and files them in results["times"]."""
     by_line = {entry["line"]: entry for entry in entries}
     suffix = f" --seconds {kit.seconds}"
     found = part.run_items(
         label, list(by_line), lambda lines: [kit.program("plasticity"), "times"], parse_lines, limit, kit.stall,
-        text=lambda lines: "".join(line + suffix + "\n" for line in lines), environment=kit.environment)
+        text=lambda lines: "".join(line + suffix + "\n" for line in lines), environment=kit.environment | dict(variables))
     timed = 0
     for line, result in found.items():
         entry = {key: value for key, value in by_line[line].items() if key != "line"}
@@ -125,6 +126,16 @@ def measurements(kit, part, results):
             each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch, steps=steps)
             entries += variants(each, paths=("graph", "cluster", "grid"))
     time_entries(kit, part, "checkpoints and lengths", entries, results)
+
+
+def alternatives(kit, part, results):
+    """A kit of a tuning build: the resident kernels with each exchange between their blocks."""
+    if not kit.about.get("alternatives"):
+        return part.note("left out: the kit has no alternatives, see --tuning of ./run gpu-kit")
+    for arrival in ARRIVALS:
+        entries = [entry | {"extra": f"arrivals: {arrival}"} for each in configurations()
+                   for entry in variants(each, paths=("cluster", "grid"))]
+        time_entries(kit, part, f"arrivals: {arrival}", entries, results, variables={"PLASTICITY_ARRIVAL": arrival})
 
 
 def tune(kit, part, results):

@@ -12,7 +12,7 @@ CudaPlan::ForwardMemory::ForwardMemory(const CudaPlan& plan, Arena& scratch, boo
   const ExecutionChoice& choice = plan.choice_;
   const bool resident = choice.resident(), exchanges = choice.execution() == Execution::grid;
   exchange = scratch.take<float>(
-      exchanges ? choice.groups * forward_exchange(network_traits(plan.spec_)) : 0);
+      exchanges ? choice.groups * forward_exchange(network_traits(plan.spec_), choice.shape()) : 0);
   record = {};
   if (recording) {
     Arena on_tape(tape);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/str_cat.hpp"
+#include "cuda/alternatives.hpp"
 #include "rules/columns.hpp"
 
 namespace plasticity::cuda {
@@ -41,14 +42,24 @@ std::optional<GroupShape> shape_of(const Spec& spec, bool bf16, GroupKind kind, 
   return shape;
 }
 
+/// Whether the blocks of a group can do without a barrier: each block receives values from every other in
+/// each exchange, so that none is more than one exchange ahead.
+bool can_count(const GroupShape& shape, const NetworkTraits& network) {
+  const std::int64_t before_last = shape.blocks - 1;
+  return shape.kind != GroupKind::cta && before_last * shape.columns < network.N &&
+         before_last * shape.share() < network.P;
+}
+
 /// Adds the shapes of one width that fit into shared memory.
 void add_width(const Spec& spec, bool bf16, const DeviceLimits& limits, GroupKind kind, std::int64_t columns,
                std::vector<ResidentShape>& fitting) {
   const NetworkTraits network = network_traits(spec);
   const auto bytes = [](std::int64_t floats) { return floats * static_cast<std::int64_t>(sizeof(float)); };
+  const Arrival wanted = chosen_arrival();
   for (const ThreadShape thread : thread_shapes) {
     std::optional<GroupShape> group = shape_of(spec, bf16, kind, columns, thread);
     if (!group) continue;
+    if (can_count(*group, network)) group->arrival = wanted;
     for (const bool sums_alpha : {true, false}) {
       if (sums_alpha && spec.alpha != Granularity::connection) continue;
       group->sums_alpha = sums_alpha;

@@ -137,7 +137,8 @@ std::string describe_shape(const Candidate& candidate) {
   if (!candidate.resident()) return text;
   const GroupShape& shape = candidate.shape.group;
   return str_cat(text, ": ", shape.blocks, shape.blocks == 1 ? " block of " : " blocks of ", shape.columns,
-                 " columns and ", shape.threads(), " threads");
+                 " columns and ", shape.threads(), " threads",
+                 shape.arrival == Arrival::counted ? ", arrivals counted" : "");
 }
 
 std::string describe(const ExecutionChoice& choice) {

@@ -198,6 +198,16 @@ __device__ void end_element(BackwardBlock<form, kind, shape>& block, int b, int 
   step.sum_fan_bias[bj] = block.total(total_fan_bias);
 }
 
+/// The values that the group sends to this block in a step: the parts of its rows, and of each column the
+/// gradient of its rate.
+template <Form form, Eligibility kind, ThreadShape shape>
+__device__ __forceinline__ int values_to_block(const BackwardBlock<form, kind, shape>& block,
+                                               const ReverseStep& at) {
+  const int share = block.run.shape.share(), left = static_cast<int>(block.p.P) - block.exchange.rank * share;
+  const int rows = left < 0 ? 0 : (left < share ? left : share);
+  return rows * block.layout.pieces * 2 + (at.updates && block.p.modulator_weight != nullptr ? block.N : 0);
+}
+
 /// All steps of element b. In a grid b may not exist: all blocks still pass the barriers.
 template <Form form, Eligibility kind, bool on_bf16, ThreadShape shape>
 __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>& block, int b) {
@@ -225,11 +235,12 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
     BackwardPoint point{t, b, length, 0, 0};
     const float doutput = reads ? begin_reads(block, point) : 0;
     if (softmax && t < T) {  // the same for all blocks that synchronize
-      block.exchange.sync();
+      block.exchange.arrive(reads ? block.N : 0);
+      block.exchange.wait();
       if (reads) point.inner = softmax_inner(block, point);
     }
     if (active) reverse_step<form, kind, on_bf16>(block, at, point, doutput, ring);
-    block.exchange.arrive();
+    block.exchange.arrive(active ? values_to_block(block, at) : 0);
     const Prefetched next = active ? prefetch_step(block, t, b) : Prefetched{};
     block.exchange.wait();
     if (active) keep_prefetched(block, next);
@@ -249,6 +260,7 @@ __global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::
   PLASTICITY_DYNAMIC_SHARED(float, memory);
   BackwardBlock<form, kind, shape> block(run, memory);
   load_parameters(block);
+  block.exchange.prepare();
   clear_last_slot(block);
   int b = block.group;
 #pragma unroll 1

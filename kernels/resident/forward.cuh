@@ -165,7 +165,7 @@ __device__ __forceinline__ void run_element(ForwardBlock<kind, shape>& block, in
     const bool active = exists && t <= length;
     if (active) run_step<form>(block, t, b, t < length);
     if (t == last) break;
-    block.exchange.arrive();
+    block.exchange.arrive(block.run.network.channels() * block.N);
     const bool continues = active && t < length;
     if (continues) {
       if (block.owner.exists) store_outputs(block, t, b);
@@ -194,6 +194,7 @@ __global__ void __launch_bounds__(max_threads(shape, form, kind != Eligibility::
   PLASTICITY_DYNAMIC_SHARED(float, memory);
   ForwardBlock<kind, shape> block(run, memory);
   load_parameters(block);
+  block.exchange.prepare();
   // All groups of a grid do the same number of elements: they synchronize together.
   const int B = static_cast<int>(run.params.B), groups = static_cast<int>(run.groups);
   const int first = static_cast<int>(blockIdx.x / static_cast<unsigned>(run.shape.blocks));

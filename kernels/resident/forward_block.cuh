@@ -55,7 +55,8 @@ struct ForwardBlock {
         p(forward.params),
         layout(forward.layout),
         memory(shared),
-        exchange(Exchange::of(forward.shape, shared, forward.exchange, forward_exchange(forward.network))),
+        exchange(Exchange::of(forward.shape, shared, forward.exchange,
+                              forward_exchange(forward.network, forward.shape), forward.layout.transactions)),
         at(forward.shape, forward.layout.chunks, exchange.rank, static_cast<int>(forward.params.N)),
         N(static_cast<int>(forward.params.N)),
         width(forward.shape.columns) {

@@ -75,9 +75,9 @@ struct RowSender {
     if (block.p.lstm && (base & 1) == 0) sum += block.gates(Place<shape>::tile())[block.x_place(i)];
     switch (block.exchange.kind) {
       case GroupKind::cta: block.memory[place] = sum; break;
-      case GroupKind::cluster: store_peer(block.memory + place, to, sum); break;
+      case GroupKind::cluster: block.exchange.send_to_peer(place, to, sum); break;
       case GroupKind::grid:
-        store_exchange(block.exchange.global() + place + ((to * block.layout.pieces) << (bits + 1)), sum);
+        block.exchange.send_to_slot(place + ((to * block.layout.pieces) << (bits + 1)), sum);
         break;
     }
   }
@@ -109,9 +109,12 @@ __device__ __forceinline__ void receive_rows(const BackwardBlock<form, kind, sha
   for (int k = static_cast<int>(threadIdx.x); k < tiles << bits; k += static_cast<int>(blockDim.x)) {
     const int tile = k >> bits, row = (k & ((1 << bits) - 1)) >> 1, update = k & 1;
     block.memory[block.layout.tile_sums + k] = join_tile<pieces_per_tile>(tile, pieces, [&](int piece) {
-      if (grid)
-        return load_exchange(block.exchange.global() +
-                             block.global_inbox_index(t, block.exchange.rank, piece, row, update));
+      if (grid) {
+        // No block sends a row that does not exist.
+        if (block.exchange.counts() && (block.exchange.rank << (bits - 1)) + row >= block.p.P) return 0.0f;
+        return block.exchange.receive_from_slot(
+            block.global_inbox_index(t, block.exchange.rank, piece, row, update));
+      }
       return block.memory[block.layout.inbox + block.inbox_index(t, piece, row, update)];
     });
   }

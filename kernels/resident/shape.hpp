@@ -20,6 +20,14 @@ enum class GroupKind {
   grid,     ///< the blocks of a cooperative launch, which exchange values through global memory
 };
 
+/// How a block learns that the values of the other blocks have arrived. Only a build with alternatives
+/// (common/alternatives.hpp) has the second.
+enum class Arrival {
+  barrier,  ///< by a barrier of the group
+  counted,  ///< cluster: stores are asynchronous, and a transaction barrier of the block counts their bytes;
+            ///< grid: every value has a tag, which the block polls
+};
+
 /// The part of a thread: rows x columns. Each is compiled into kernels of its own.
 enum class ThreadShape {
   rows_8x4,       ///< up to 8 rows, 4 columns
@@ -71,6 +79,7 @@ constexpr int row_lanes = 8;
 /// The blocks of a group, and the threads of a block.
 struct GroupShape {
   GroupKind kind = GroupKind::cta;
+  Arrival arrival = Arrival::barrier;
   int blocks = 1;    // G
   int columns = 32;  // C: whole tiles; with several blocks a power of two
   ThreadShape thread = ThreadShape::rows_8x4;
@@ -79,6 +88,12 @@ struct GroupShape {
   int share_bits =
       0;  // a block adds up 2^share_bits rows of x̄ in backward; in a recurrent cell with several blocks C
 
+  /// Floats of shared memory for two transaction barriers, if the shape has them.
+  constexpr int transaction_floats() const {
+    return kind == GroupKind::cluster && arrival == Arrival::counted ? 4 : 0;
+  }
+  /// Floats of a value in the exchange of a grid: with a tag two.
+  PLASTICITY_HOST_DEVICE constexpr int exchange_floats() const { return arrival == Arrival::counted ? 2 : 1; }
   PLASTICITY_HOST_DEVICE constexpr int share() const { return 1 << share_bits; }
 
   PLASTICITY_HOST_DEVICE constexpr ThreadTraits traits() const { return traits_of(thread); }
@@ -158,13 +173,14 @@ struct ForwardLayout : SharedLayout {
   int chunks;                 // of a thread
   int w, alpha;               // [slice]
   int zero;                   // [x_order] zeros
-  int y, x;       // [3,y_order] the exchange: y (softmax: its logits); x: [3,x_order] feedforward, else y
-  int c;          // [3,y_order] if the modulator reads the cell
-  int columns;    // [2,C] of the last step, per column: post, and the rate if it is external
-  int parts;      // [4 or 1,warps of a tile,C] sums of the columns
-  int modulator;  // [y_order] v
-  int fan;        // [2,C] weight and bias of the rate
-  int scalars;    // [2] eta, bias of the modulator
+  int y, x;          // [3,y_order] the exchange: y (softmax: its logits); x: [3,x_order] feedforward, else y
+  int c;             // [3,y_order] if the modulator reads the cell
+  int columns;       // [2,C] of the last step, per column: post, and the rate if it is external
+  int parts;         // [4 or 1,warps of a tile,C] sums of the columns
+  int modulator;     // [y_order] v
+  int fan;           // [2,C] weight and bias of the rate
+  int scalars;       // [2] eta, bias of the modulator
+  int transactions;  // [2] transaction barriers
 
   ForwardLayout() = default;
   ForwardLayout(const NetworkTraits& network, const GroupShape& shape) {
@@ -184,12 +200,14 @@ struct ForwardLayout : SharedLayout {
     modulator = take(network.modulated ? y_order.size : 0);
     fan = take(2 * C);
     scalars = take(2);
+    transactions = take(shape.transaction_floats());
   }
 };
 
 /// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
 inline std::int64_t backward_exchange(const NetworkTraits& network, const GroupShape& shape) {
-  return 2 * std::int64_t{shape.blocks} * shape.pieces() * shape.share() * 2 + 3 * network.N;
+  const std::int64_t rows = std::int64_t{shape.blocks} * shape.pieces() * shape.share();
+  return shape.exchange_floats() * (2 * rows * 2 + 3 * network.N);
 }
 
 /// The sums over rows that a column has in a step of backward.
@@ -242,15 +260,16 @@ struct BackwardLayout : SharedLayout {
   int da;                            // [4 or 1,C]
   int parts;                         // [column_sums, 3 or 2,warps of a tile,C]
   int gates;                         // [tiles,x_order] LSTM: the gates' part of x̄ of each tile
-  int inbox;      // [2,pieces,share,2] x̄ of this block's rows: the parts of the read and of the update
-  int tile_sums;  // [whole tiles,share,2] if they are not summed in the inbox
-  int carry;      // [share] the update's part of x̄ of the next step to be done
-  int dg;         // [2,y_order] the gradient of each column's rate
-  int fan;        // [y_order] the weights of the rates; without fan_out 1
-  int inner;      // [N] softmax: the gradient of the output
-  int own;        // [own_values,C] see OwnValue
-  int sums;       // [carried_sums,C]
-  int scalars;    // [2] eta
+  int inbox;         // [2,pieces,share,2] x̄ of this block's rows: the parts of the read and of the update
+  int tile_sums;     // [whole tiles,share,2] if they are not summed in the inbox
+  int carry;         // [share] the update's part of x̄ of the next step to be done
+  int dg;            // [2,y_order] the gradient of each column's rate
+  int fan;           // [y_order] the weights of the rates; without fan_out 1
+  int inner;         // [N] softmax: the gradient of the output
+  int own;           // [own_values,C] see OwnValue
+  int sums;          // [carried_sums,C]
+  int scalars;       // [2] eta
+  int transactions;  // [2] transaction barriers
 
   BackwardLayout() = default;
   BackwardLayout(const NetworkTraits& network, const GroupShape& shape) {
@@ -286,12 +305,14 @@ struct BackwardLayout : SharedLayout {
     own = take(own_values * C);
     sums = take(carried_sums * C);
     scalars = take(2);
+    transactions = take(shape.transaction_floats());
   }
 };
 
 /// Floats of global memory per group of a cooperative launch, for the exchange between its blocks.
-PLASTICITY_HOST_DEVICE inline std::int64_t forward_exchange(const NetworkTraits& network) {
-  return exchange_slots * network.channels() * network.N;
+PLASTICITY_HOST_DEVICE inline std::int64_t forward_exchange(const NetworkTraits& network,
+                                                            const GroupShape& shape) {
+  return shape.exchange_floats() * exchange_slots * network.channels() * network.N;
 }
 
 }  // namespace plasticity::cuda

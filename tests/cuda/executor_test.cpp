@@ -3,6 +3,7 @@
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "problems/answers.hpp"
+#include "problems/environment.hpp"
 #include "rules/rules.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
@@ -48,6 +49,12 @@ TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBits) {
 // Small, because ThreadSanitizer permits few blocks that wait for each other.
 TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsOnChip) {
   expect_any_schedule_gives_the_same(Execution::cta, 81, 13, 2);
+  expect_any_schedule_gives_the_same(Execution::cluster, 82, 13, 2);
+  expect_any_schedule_gives_the_same(Execution::grid, 83, 13, 2);
+}
+
+TEST(CudaUnderTheExecutor, AnyScheduleGivesTheSameBitsIfArrivalsAreCounted) {
+  const EnvironmentVariable arrival("PLASTICITY_ARRIVAL", "counted");
   expect_any_schedule_gives_the_same(Execution::cluster, 82, 13, 2);
   expect_any_schedule_gives_the_same(Execution::grid, 83, 13, 2);
 }

@@ -31,7 +31,7 @@ class StandIns(unittest.TestCase):
         cls.kit = cls.path / "kit"
         assemble.copy_sources(cls.kit)
         (cls.kit / "kit.json").write_text(json.dumps({"commit": "abc", "changed": False, "programs": assemble.PROGRAMS, "needs": [],
-                                                      "architectures": "90-real"}))
+                                                      "architectures": "90-real", "alternatives": True}))
         for folder, names in ((cls.kit / "bin", assemble.PROGRAMS), (cls.path / "tools", TOOLS)):
             folder.mkdir()
             for name in names:
@@ -100,6 +100,8 @@ class StandIns(unittest.TestCase):
             if profile == "deep":
                 self.assertEqual(results["tune"]["summary"], "8 times; error of the estimates 9 %, built in 12 %")
                 self.assertTrue((self.path / "good-deep/tuning.json").exists())
+                for arrival in ("barrier", "counted"):
+                    self.assertEqual(sum(entry.get("extra") == f"arrivals: {arrival}" for entry in results["times"]), 13 * 2)
             saved = subprocess.run([sys.executable, self.kit / "run", "--table", self.path / f"good-{profile}/{profile}.json"],
                                    capture_output=True, text=True, check=False)
             self.assertEqual(saved.returncode, 0, saved.stderr)
@@ -206,7 +208,7 @@ class StandIns(unittest.TestCase):
         done = subprocess.run([sys.executable, self.kit / "run", "deep", "--parts", "exchange,peers"], capture_output=True, text=True,
                               check=False)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("--parts: expected sanitizers, ncu, exchange, measurements, tune, operations, got peers", done.stderr)
+        self.assertIn("--parts: expected sanitizers, ncu, exchange, measurements, alternatives, tune, operations, got peers", done.stderr)
 
     def test_wrong_arguments_are_refused(self):
         for words in (["second"], [], ["first", "--seconds", "0"], ["first", "--limit", "x"]):

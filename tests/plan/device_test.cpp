@@ -5,37 +5,15 @@
 #include <cstdint>
 #include <cstdlib>
 #include <numeric>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
+#include "problems/environment.hpp"
 
 namespace plasticity {
 namespace {
-
-/// Sets an environment variable as long as the object lives.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    ::setenv(name, value, 1);
-  }
-  ~Variable() {
-    if (before_) {
-      ::setenv(name_, before_->c_str(), 1);
-    } else {
-      ::unsetenv(name_);
-    }
-  }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 TEST(Device, CpuHasTheRequestedThreads) {
   EXPECT_EQ(Device::cpu(3).kind(), DeviceKind::cpu);
@@ -49,17 +27,17 @@ TEST(Device, CpuHasTheRequestedThreads) {
 }
 
 TEST(Device, ThreadsFromTheEnvironment) {
-  const Variable threads("PLASTICITY_THREADS", "7");
+  const testing::EnvironmentVariable threads("PLASTICITY_THREADS", "7");
   EXPECT_EQ(Device::cpu().threads(), 7);
   EXPECT_EQ(Device::cpu(2).threads(), 2);  // the argument has priority
 }
 
 TEST(Device, EmptyVariableIsIgnored) {
   const int without = [] {
-    const Variable none("PLASTICITY_THREADS", "");
+    const testing::EnvironmentVariable none("PLASTICITY_THREADS", "");
     return Device::cpu().threads();
   }();
-  const Variable one("PLASTICITY_THREADS", "1");
+  const testing::EnvironmentVariable one("PLASTICITY_THREADS", "1");
   EXPECT_GE(without, 1);
   EXPECT_EQ(Device::cpu().threads(), 1);
 }
@@ -67,7 +45,7 @@ TEST(Device, EmptyVariableIsIgnored) {
 TEST(Device, RejectsInvalidThreadsFromTheEnvironment) {
   for (const char* value :
        {"0", "-2", "1025", "two", "1.5", "4 ", " 4", "+4", "0x4", "4,", "99999999999999999999"}) {
-    const Variable threads("PLASTICITY_THREADS", value);
+    const testing::EnvironmentVariable threads("PLASTICITY_THREADS", value);
     try {
       (void)Device::cpu();
       ADD_FAILURE() << "accepted '" << value << "'";
@@ -158,7 +136,7 @@ TEST(DeviceMemory, FailedAllocationThrows) {
 TEST(DeviceDeathTest, InstructionSetFromTheEnvironment) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto print_instruction_set = [](const char* value) {
-    const Variable isa("PLASTICITY_ISA", value);
+    const testing::EnvironmentVariable isa("PLASTICITY_ISA", value);
     try {
       std::fprintf(stderr, "runs %s", cpu_instruction_set().c_str());
     } catch (const Error& error) {
