@@ -1,8 +1,9 @@
 // Rounding a trace to bfloat16 for a tape, and restoring it. Rounding to the nearest value could move an
 // entry across its clip: forward would pass its gradient and backward would not, or the reverse, and the
 // gradient would jump. So an entry is rounded to its own side of the clip. Form::clipped: a rounded entry is
-// at the rounded clip or beyond if and only if the entry is at the clip or beyond. Form::read_clipped: it is
-// beyond if and only if the entry is beyond.
+// within, at or beyond the rounded clip if and only if the entry is within, at or beyond the clip. (Only an
+// initial trace is beyond it. If its update is zero, its gradient stops, and that of an entry at the clip
+// passes.) Form::read_clipped: it is beyond if and only if the entry is beyond.
 #pragma once
 
 #include <cmath>
@@ -42,8 +43,8 @@ PLASTICITY_HOST_DEVICE inline bool is_cut(float hebb, float limit) {
 template <Form form>
 PLASTICITY_HOST_DEVICE inline float rounded_trace(float hebb, float nearest, const RoundedClip& at) {
   if constexpr (form == Form::clipped) {
-    if (!is_cut<form>(hebb, at.clip) && is_cut<form>(nearest, at.bound))
-      return std::copysign(at.within, hebb);
+    if (std::abs(nearest) == at.bound && std::abs(hebb) != at.clip)
+      return std::copysign(std::abs(hebb) < at.clip ? at.within : at.beyond, hebb);
   }
   if constexpr (form == Form::read_clipped) {
     if (is_cut<form>(hebb, at.clip) && !is_cut<form>(nearest, at.bound))

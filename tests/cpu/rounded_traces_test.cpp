@@ -49,6 +49,7 @@ TEST(RoundedTraces, AreOnTheirSideOfTheClip) {
     const std::vector<float> read = kept(clipping(Rule::read_clip, clip), values);
     for (std::size_t k = 0; k < values.size(); ++k) {
       ASSERT_EQ(std::abs(hard[k]) >= bound, std::abs(values[k]) >= clip) << values[k] << ", clip " << clip;
+      ASSERT_EQ(std::abs(hard[k]) > bound, std::abs(values[k]) > clip) << values[k] << ", clip " << clip;
       ASSERT_EQ(std::abs(read[k]) > bound, std::abs(values[k]) > clip) << values[k] << ", clip " << clip;
     }
   }
@@ -85,6 +86,7 @@ TEST(RoundedTraces, RestoreTheClipExactly) {
       const float within = restored(hard, kept(hard, {value})[0]),
                   read_as = restored(read, kept(read, {value})[0]);
       ASSERT_EQ(std::abs(within) >= clip, std::abs(value) >= clip) << value << ", clip " << clip;
+      ASSERT_EQ(std::abs(within) > clip, std::abs(value) > clip) << value << ", clip " << clip;
       ASSERT_EQ(std::abs(read_as) > clip, std::abs(value) > clip) << value << ", clip " << clip;
     }
     EXPECT_EQ(restored(clipping(Rule::decay, clip), clip), cpu::to_float(cpu::to_bfloat16(clip)));

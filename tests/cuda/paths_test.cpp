@@ -91,6 +91,24 @@ TEST_P(CudaPaths, BfloatTapeStaysClose) {
   }
 }
 
+// As on the CPU (precision_test.cpp): an output of zero leaves the traces as they are, at the clip, within it
+// or beyond it.
+TEST_P(CudaPaths, BfloatStopsTheGradientBeyondTheClip) {
+  const Spec spec{
+      .cell = Cell::rnn, .rule = Rule::hard_clip, .activation = Activation::relu, .neurons = 6, .clip = .3};
+  TestCase problem = make_test_case(spec, 2, 1, 149);
+  const auto at = static_cast<double>(.3f);
+  problem.inputs["input.u"].assign(12, -10);
+  std::vector<double>& hebb = problem.inputs["state.hebb"];
+  for (std::size_t k = 0; k < hebb.size(); ++k)
+    hebb[k] = std::array{at, -at, at * (1 + 1e-4), -at * (1 + 1e-4), at * (1 - 1e-4), 2 * at}[k % 6];
+  DeviceOptions rounded = options();
+  rounded.precision = Precision::bf16;
+  const auto want = run(problem, options()).gradients.at("state.hebb");
+  for (std::size_t k = 0; k < hebb.size(); ++k) EXPECT_EQ(want[k] == 0, std::abs(hebb[k]) > at) << k;
+  EXPECT_EQ(run(problem, rounded).gradients.at("state.hebb"), want);
+}
+
 TEST_P(CudaPaths, EmptySizes) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     const Spec spec{.cell = cell, .rule = Rule::oja, .inputs = 3, .neurons = 5};
