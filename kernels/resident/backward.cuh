@@ -250,7 +250,7 @@ __device__ __forceinline__ void reverse_element(BackwardBlock<form, kind, shape>
     }
   }
   if (exists) end_element(block, b, length);
-  __syncthreads();
+  __syncthreads();  // mutate: skip, the next element's barrier comes before a thread reads another's value
 }
 
 /// `on_bf16`: the tape is rounded to bfloat16.

@@ -275,7 +275,8 @@ __device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>
     const int i = at.row_of(r + own);
     if ((threadIdx.x & 4) == 0 && i < N) block.gates(Place<shape>::tile())[block.x_place(i)] = sum;
   }
-  __syncwarp();  // the sender of a row's sum is another thread of the warp
+  // The sender of a row's sum is another thread of the warp.
+  __syncwarp();  // mutate: skip, the executor's shuffles order the lanes too
 }
 
 }  // namespace plasticity::cuda

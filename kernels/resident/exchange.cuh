@@ -109,7 +109,7 @@ struct Exchange {
   __device__ void arrive(int values) {
     if (counts()) {
       if (kind == GroupKind::cluster) {
-        __syncwarp();
+        __syncwarp();  // mutate: skip, the executor changes lanes at calls that synchronise only
         if (lane_id() == 0)
           arrive_transactions(transactions + (count & 1),
                               warp_id() == 0 ? values * static_cast<int>(sizeof(float)) : 0);
