@@ -180,7 +180,7 @@ const char* plasticity_cuda_unavailable_reason(void) {
   } catch (...) {
     return "the reason is not known: out of memory";
   }
-  return reason.c_str();
+  return reason.c_str();  // NOLINT(clang-analyzer-cplusplus.InnerPointer): it lives as long as the thread
 }
 
 plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data, size_t bytes) {
