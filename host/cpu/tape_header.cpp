@@ -1,7 +1,5 @@
 #include "cpu/tape_header.hpp"
 
-#include <cstring>
-
 #include "base/throw_error.hpp"
 
 namespace plasticity::cpu {
@@ -46,7 +44,7 @@ void check_tape(const void* tape, const TapeHeader& expected) {
   if (found.state != TapeHeader::written) {
     bad_argument("tape", "a tape that forward() has written", "memory without a recorded pass");
   }
-  if (std::memcmp(&found, &expected, sizeof(TapeHeader)) != 0) {
+  if (found != expected) {
     bad_argument("tape", "a tape of " + describe(expected), "one of " + describe(found));
   }
 }

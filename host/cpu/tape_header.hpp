@@ -17,6 +17,7 @@ struct alignas(64) TapeHeader {
   static constexpr std::uint64_t written = 0x65706174'706c6173;
 
   TapeHeader(const Spec& spec, const PlanOptions& options, std::int64_t checkpoint_interval);
+  bool operator==(const TapeHeader&) const = default;
 };
 static_assert(sizeof(TapeHeader) == 64);
 
