@@ -257,12 +257,14 @@ template <class Real>
 auto NetworkParameters<Real>::trained() const -> std::vector<Trained>
 requires std::is_same_v<Real, float> {
   std::vector<Trained> list;
-  for (const Parameter& parameter : parameters_) {
-    if (!parameter.trainable) continue;
-    list.push_back({parameter.full_name,
-                    {.value = value_at(parameter),
-                     .gradient = gradient_at(parameter),
-                     .elements = parameter.shape.elements()}});
+  if constexpr (std::is_same_v<Real, float>) {  // clang before 16 instantiates it for double too
+    for (const Parameter& parameter : parameters_) {
+      if (!parameter.trainable) continue;
+      list.push_back({parameter.full_name,
+                      {.value = value_at(parameter),
+                       .gradient = gradient_at(parameter),
+                       .elements = parameter.shape.elements()}});
+    }
   }
   return list;
 }

@@ -25,10 +25,12 @@ double Schedule::at(std::int64_t step) const {
       const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
       return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
     }
-    case Decay::step:
+    case Decay::step: {
       check("schedule.interval", interval, interval >= 1, "at least 1");
       check("schedule.factor", factor, factor > 0, "a finite value above 0");
-      return rate * std::pow(factor, static_cast<double>(after / interval));
+      const std::int64_t decays = after / interval;
+      return rate * std::pow(factor, static_cast<double>(decays));
+    }
   }
   bad_argument("schedule.decay", "a value of its enumeration", str_cat(static_cast<int>(decay)));
 }

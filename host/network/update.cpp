@@ -134,8 +134,8 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;
   const auto hold = [&] { return network == nullptr ? nullptr : std::make_unique<Call>(*network, true); };
-  std::unique_ptr<Call> call = hold();
-  if (network != nullptr) {  // uploads changes of the caller
+  std::unique_ptr<Call> call = hold();  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): it has an owner
+  if (network != nullptr) {             // uploads changes of the caller
     network->parameters->values();
     network->parameters->gradients();
   }
