@@ -4,6 +4,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/str_cat.hpp"
+
 namespace plasticity::cli {
 namespace {
 
@@ -41,12 +43,13 @@ std::string unknown_command(const CLI::App& app, int argc, const char* const* ar
     std::string names;
     const CLI::App* nearest = commands.front();
     for (const CLI::App* each : commands) {
-      names += (names.empty() ? "" : ", ") + each->get_name();
+      if (!names.empty()) names += ", ";
+      names += each->get_name();
       if (distance(word, each->get_name()) < distance(word, nearest->get_name())) nearest = each;
     }
     const bool is_close = distance(word, nearest->get_name()) <= 1 + word.size() / 3;
-    return "command '" + word + "': expected one of " + names +
-           (is_close ? "; did you mean '" + nearest->get_name() + "'?" : "");
+    return str_cat("command '", word, "': expected one of ", names,
+                   is_close ? str_cat("; did you mean '", nearest->get_name(), "'?") : "");
   }
   return {};
 }
