@@ -1,6 +1,5 @@
 // A tuning build has a second exchange between the blocks of a group (Arrival::counted). It has the bits of
 // the first.
-#include "base/str_cat.hpp"
 #include "cuda/alternatives.hpp"
 #include "cuda/on_device.hpp"
 #include "cuda/planner.hpp"

@@ -60,9 +60,9 @@ void transactions_init(void* barrier, unsigned arrivals, Location where) {
   const std::string call = "initialisation of a transaction barrier at " + describe(where);
   if (owner_of(barrier) != &block) stop_kernel(call + ": not in this block's shared memory");
   if (arrivals == 0) stop_kernel(call + " with no arrivals");
-  if (!block.transactions.try_emplace(barrier).second) stop_kernel(call + ": it was initialised before");
-  Transactions& made = block.transactions[barrier];
-  made.arrivals = made.pending = arrivals;
+  const auto [made, is_new] = block.transactions.try_emplace(barrier);
+  if (!is_new) stop_kernel(call + ": it was initialised before");
+  made->second.arrivals = made->second.pending = arrivals;
 }
 
 void transactions_arrive(void* barrier, std::uint32_t bytes, Location where) {
