@@ -74,9 +74,12 @@ Text::Text(const std::string& file) : source_(file) {
   if (file.empty()) source_ = "licences of Debian";
   if (file == "generated" || (file.empty() && all.size() < min_bytes)) {
     all = generated_sentences();
-    source_ = "sentences invented up by the program";
+    source_ = "sentences invented by the program";
   }
-  if (all.size() < min_bytes) throw std::runtime_error("text: expected at least 10000 bytes, got " + file);
+  if (all.size() < min_bytes) {
+    throw std::runtime_error("text: expected at least " + std::to_string(min_bytes) + " bytes, got " +
+                             std::to_string(all.size()) + " in " + file);
+  }
   std::array<int, 256> symbol;
   symbol.fill(-1);
   for (const char byte : all) {
