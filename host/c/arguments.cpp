@@ -101,7 +101,9 @@ Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device 
   known_.reserve(40);
   for (std::size_t k = 0; k < count; ++k) {
     if (list[k].name == nullptr) bad_argument(str_cat("arguments[", k, "].name"), "a name", "null");
-    if (has(list[k].name)) throw Error(ErrorCode::invalid_argument, str_cat(list[k].name, ": occurs twice"));
+    const Name name(list[k].name);
+    if (std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return name == entry.name; }))
+      throw Error(ErrorCode::invalid_argument, str_cat(name, ": occurs twice"));
     entries_.push_back({list[k].name, list[k].tensor});
   }
 }

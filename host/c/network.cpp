@@ -287,8 +287,9 @@ plasticity_status plasticity_network_state(plasticity_network* network, const ch
     const std::string_view known = &not_null(name, "name");
     of.visit([&]<class Real>(BasicNetwork<Real>& it) {
       Real* data = it.state(known).data();
+      const std::vector<std::int64_t> sizes = c::dimensions(*state_shape(it.spec(), it.batch(), known));
       std::vector<std::int64_t>& shape = of.shapes[str_cat("state.", known)];
-      shape = c::dimensions(*state_shape(it.spec(), it.batch(), known));
+      shape.assign(sizes.begin(), sizes.end());  // in place: earlier views point to it
       not_null(state, "state") = host_view(data, dtype_of<Real>(), shape);
     });
   });

@@ -162,6 +162,9 @@ void networks(void) {
   OK(plasticity_network_state(network, "y", &state));
   CHECK(state.ndim == 2 && state.shape[0] == B && state.shape[1] == N);
   CHECK(memcmp(state.data, y + B * N, B * N * sizeof(float)) == 0);
+  plasticity_tensor again;
+  OK(plasticity_network_state(network, "y", &again));
+  CHECK(state.shape == again.shape && state.shape[0] == B && state.shape[1] == N);
   OK(plasticity_network_detach(network));
   FAILS(plasticity_network_backward(network, NULL, 0), PLASTICITY_INVALID_ARGUMENT,
         "a window that forward() recorded");

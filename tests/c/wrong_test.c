@@ -62,6 +62,9 @@ void wrong_tensors(void) {
   const plasticity_argument twice[] = {{"inputs.u", &right}, {"inputs.u", &right}};
   FAILS(plasticity_network_infer(network, 1, twice, 2), PLASTICITY_INVALID_ARGUMENT,
         "inputs.u: occurs twice");
+  const plasticity_argument once_null[] = {{"inputs.u", NULL}, {"inputs.u", &right}};
+  FAILS(plasticity_network_infer(network, 1, once_null, 2), PLASTICITY_INVALID_ARGUMENT,
+        "inputs.u: occurs twice");
   const plasticity_argument unknown[] = {{"inputs.z", &right}};
   FAILS(plasticity_network_infer(network, 1, unknown, 1), PLASTICITY_INVALID_ARGUMENT, "got 'inputs.z'");
   const plasticity_argument without[] = {{"inputs.x", &right}};
