@@ -14,6 +14,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Follows symbolic links to a file that need not exist. `path` itself, if it is no link or in a circle.
+fs::path target_of(const fs::path& path) {
+  constexpr int max_links = 40;  // as Linux
+  fs::path target = path;
+  std::error_code error;
+  for (int k = 0; k < max_links && fs::is_symlink(target, error); ++k)
+    target = target.parent_path() / fs::read_symlink(target, error);
+  return fs::is_symlink(target, error) ? path : target;
+}
+
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -60,7 +70,7 @@ int claim(const fs::path& path, mode_t permissions) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(path) {
+AtomicFile::AtomicFile(const fs::path& path) : name_(path.string()), target_(target_of(path)) {
   if (!path.has_filename())
     throw_error(ErrorCode::io, in_quotes(name_), "the path of a file", "a path without a file name");
   struct stat status {};

@@ -322,6 +322,11 @@ TEST(Safetensors, SaveKeepsPermissionsAndFollowsLinks) {
   struct stat status {};
   ASSERT_EQ(::stat((scratch / "there/file").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
+
+  std::filesystem::create_symlink("there/new", scratch / "dangling");
+  io::save(scratch / "dangling", every_type());
+  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "dangling"));
+  EXPECT_TRUE(io::load(scratch / "there/new") == every_type());
 }
 
 TEST(Safetensors, FailedAllocationThrows) {
