@@ -99,7 +99,9 @@ void Trial::save(const std::string& learner, const plasticity::Network& network,
 
 Experiment::Experiment(Description description)
     : description_(std::move(description)), app_(description_.about, description_.name) {
-  app_.add_option("--seed", seed_, "Seed of the parameters and of the episodes")->capture_default_str();
+  app_.add_option("--seed", seed_, "Seed of the parameters and of the episodes")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app_.add_option("--seeds", seeds_, "Number of seeds, starting at --seed")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();

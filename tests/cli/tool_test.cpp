@@ -362,6 +362,13 @@ TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   const Outcome again = run(common);
   EXPECT_EQ(again.exit_code, 0);
   EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors.previous"));
+  ASSERT_EQ(run(common).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder / "out" / "images.checkpoint.safetensors.previous-2"));
+  const Outcome in_place_of_a_folder = run(common + " --checkpoint " + at("out"));
+  EXPECT_EQ(in_place_of_a_folder.exit_code, 1);
+  EXPECT_TRUE(has(in_place_of_a_folder, "expected a regular file or no file, got a folder"));
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "out"));
+  EXPECT_NE(run(common + " --seed -1").exit_code, 0);
   std::ofstream(at("out/images.checkpoint.safetensors")) << "torn";
   const Outcome torn = run(common + " --resume");
   EXPECT_EQ(torn.exit_code, 1);

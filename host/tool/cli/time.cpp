@@ -260,7 +260,8 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
              "Arithmetic; bf16: float with the traces stored as bfloat16");
   command->add_option("--checkpoint-interval", options->checkpoint_interval, "K; 0: the plan chooses")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command->add_option("--memory-budget", options->memory_budget, "Bytes of tape; 0: K = sqrt(T)");
+  command->add_option("--memory-budget", options->memory_budget, "Bytes of tape; 0: K = sqrt(T)")
+      ->check(CLI::NonNegativeNumber);
   add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command
       ->add_option("--estimate", options->gpu,

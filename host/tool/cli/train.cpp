@@ -31,12 +31,21 @@ struct Options {
   bool resume = false, iterations_given = false;
 };
 
-/// Renames a checkpoint of an earlier run, which this run would overwrite.
+/// Renames a checkpoint of an earlier run, which this run would overwrite, to the first free name.
 void keep_earlier(const std::filesystem::path& checkpoint) {
-  if (!std::filesystem::exists(checkpoint)) return;
-  std::filesystem::path kept = checkpoint;
+  namespace fs = std::filesystem;
+  if (!fs::exists(checkpoint)) return;
+  if (!fs::is_regular_file(checkpoint)) {
+    throw_error(ErrorCode::io, checkpoint.string(), "a regular file or no file",
+                fs::is_directory(checkpoint) ? "a folder" : "a pipe or device");
+  }
+  fs::path kept = checkpoint;
   kept += ".previous";
-  std::filesystem::rename(checkpoint, kept);
+  for (int number = 2; fs::exists(kept); ++number) {
+    kept = checkpoint;
+    kept += str_cat(".previous-", number);
+  }
+  fs::rename(checkpoint, kept);
   std::printf("an earlier checkpoint is kept as %s (--resume would have continued it)\n", kept.c_str());
 }
 
@@ -246,6 +255,7 @@ void add_train(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   command->add_option("--seed", options->experiment.seed, "Seed of the parameters and of the episodes")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--device", options->device, "Device that trains")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
