@@ -14,25 +14,24 @@ double Schedule::at(std::int64_t step) const {
   check("step", step, step >= 0, "at least 0");
   check("schedule.rate", rate, rate >= 0, "a finite value of at least 0");
   check("schedule.warm_up", warm_up, warm_up >= 0, "at least 0");
+  if (decay < Decay::constant || decay > Decay::step)
+    bad_argument("schedule.decay", "a value of its enumeration", str_cat(static_cast<int>(decay)));
+  if (decay == Decay::cosine) {
+    check("schedule.steps", steps, steps > warm_up, "more steps than the warm-up has");
+    check("schedule.final_rate", final_rate, final_rate >= 0, "a finite value of at least 0");
+  }
+  if (decay == Decay::step) {
+    check("schedule.interval", interval, interval >= 1, "at least 1");
+    check("schedule.factor", factor, factor > 0, "a finite value above 0");
+  }
+
   if (step < warm_up) return rate * static_cast<double>(step + 1) / static_cast<double>(warm_up);
   const std::int64_t after = step - warm_up;
-  switch (decay) {
-    case Decay::constant: return rate;
-    case Decay::cosine: {
-      check("schedule.steps", steps, steps > warm_up, "more steps than the warm-up has");
-      check("schedule.final_rate", final_rate, final_rate >= 0, "a finite value of at least 0");
-      if (step >= steps) return final_rate;
-      const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
-      return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
-    }
-    case Decay::step: {
-      check("schedule.interval", interval, interval >= 1, "at least 1");
-      check("schedule.factor", factor, factor > 0, "a finite value above 0");
-      const std::int64_t decays = after / interval;
-      return rate * std::pow(factor, static_cast<double>(decays));
-    }
-  }
-  bad_argument("schedule.decay", "a value of its enumeration", str_cat(static_cast<int>(decay)));
+  if (decay == Decay::constant) return rate;
+  if (decay == Decay::step) return rate * std::pow(factor, static_cast<double>(after / interval));
+  if (step >= steps) return final_rate;
+  const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
+  return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
 }
 
 }  // namespace plasticity

@@ -151,6 +151,8 @@ TEST(Schedules, HaveTheirShapes) {
   EXPECT_THROW(step.at(-1), Error);
   EXPECT_THROW((Schedule{.decay = Decay::cosine, .warm_up = 5, .steps = 5}.at(7)), Error);
   EXPECT_THROW((Schedule{.decay = Decay::step, .interval = 0}.at(7)), Error);
+  EXPECT_THROW((Schedule{.decay = Decay::cosine, .warm_up = 5}.at(0)), Error);
+  EXPECT_THROW((Schedule{.decay = static_cast<Decay>(3), .warm_up = 5}.at(0)), Error);
 }
 
 TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
