@@ -11,7 +11,7 @@ namespace {
 
 /// Names a metadata entry in messages.
 std::string entry_name(const io::TensorFile& file, const std::string& key) {
-  return str_cat(file.source, file.source.empty() ? "" : " ", "metadata '", key, "'");
+  return place_in(file, str_cat("metadata '", key, "'"));
 }
 
 template <class Enum>
@@ -93,8 +93,7 @@ Spec read_spec(const io::TensorFile& file, const std::string& prefix) {
   try {
     spec.validate();  // an invalid spec is an error in the file
   } catch (const Error& error) {
-    throw Error(ErrorCode::format,
-                str_cat(file.source, file.source.empty() ? "" : " ", "metadata: ", error.what()));
+    throw Error(ErrorCode::format, place_in(file, str_cat("metadata: ", error.what())));
   }
   return spec;
 }

@@ -44,9 +44,6 @@ std::optional<Number> parse_number(const std::string& text) {
   return value;
 }
 
-/// The name of a file in messages.
-std::string name_of(const io::TensorFile& file) { return file.source.empty() ? "file" : file.source; }
-
 }  // namespace
 
 void check_learning_rate(double value) {

@@ -22,7 +22,7 @@ void Linear::load(const io::TensorFile& file) {
     const std::string name = "param." + name_ + part;
     const io::Tensor& stored = file.at(name);
     if (stored.shape != shape) {
-      throw_error(ErrorCode::format, str_cat(file.source, " tensor '", name, "'"),
+      throw_error(ErrorCode::format, place_in(file, str_cat("tensor '", name, "'")),
                   str_cat("shape ", io::shape_text(shape)), str_cat("shape ", io::shape_text(stored.shape)));
     }
     return io::to_floats(stored);

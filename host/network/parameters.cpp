@@ -305,7 +305,7 @@ void NetworkParameters<Real>::load(const io::TensorFile& file) {
     const std::string name = "param." + parameter.full_name;
     const io::Tensor& stored = file.at(name);
     if (stored.shape != dimensions(parameter.shape)) {
-      throw_error(ErrorCode::format, str_cat(file.source, " tensor '", name, "'"),
+      throw_error(ErrorCode::format, place_in(file, str_cat("tensor '", name, "'")),
                   str_cat("shape ", io::shape_text(dimensions(parameter.shape))),
                   str_cat("shape ", io::shape_text(stored.shape)));
     }
