@@ -89,6 +89,18 @@ class MemoryRegions {
 
 }  // namespace
 
+void check_no_overlap(const NamedMemory& output, std::initializer_list<NamedMemory> others) {
+  const auto begin_of = [](const NamedMemory& memory) {
+    return reinterpret_cast<std::uintptr_t>(memory.data);
+  };
+  const std::uintptr_t begin = begin_of(output), end = begin + output.bytes;
+  for (const NamedMemory& other : others) {
+    if (output.bytes == 0 || other.bytes == 0) continue;
+    if (begin < begin_of(other) + other.bytes && begin_of(other) < end)
+      throw Error(ErrorCode::invalid_argument, str_cat(output.name, ": overlaps ", other.name));
+  }
+}
+
 template <class Real>
 void check_overlap(const TensorSizes& sizes, std::int64_t steps, std::int64_t batch,
                    const ForwardArgs<Real>& args, const Memory& tape, const Memory& scratch) {

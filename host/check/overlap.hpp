@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+
 #include "model/shapes.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/plan.hpp"
@@ -8,6 +12,26 @@
 // depend on evaluation order. Exceptions: final_state may alias initial_state, and dinitial_state may alias
 // dfinal_state.
 namespace plasticity {
+
+/// The memory of an argument, and the argument's name for messages.
+struct NamedMemory {
+  const char* name;
+  const void* data;
+  std::size_t bytes;
+
+  template <class T>
+  NamedMemory(const char* argument, std::span<T> view)
+      : name(argument), data(view.data()), bytes(view.size_bytes()) {}
+  /// `elements` numbers at `pointer`, which may be null.
+  template <class T>
+  NamedMemory(const char* argument, const T* pointer, std::int64_t elements)
+      : name(argument),
+        data(pointer),
+        bytes(pointer == nullptr ? 0 : static_cast<std::size_t>(elements) * sizeof(T)) {}
+};
+
+/// Throws Error(invalid_argument) if `output` overlaps one of `others`. The message names both.
+void check_no_overlap(const NamedMemory& output, std::initializer_list<NamedMemory> others);
 
 /// Throw Error(invalid_argument) whose message names both tensors. They compare addresses and do not read
 /// memory.

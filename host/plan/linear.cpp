@@ -2,6 +2,7 @@
 
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
+#include "check/overlap.hpp"
 #include "device/cuda_api.hpp"
 #include "device/profiler_range.hpp"
 #include "plan/cpu_training.hpp"
@@ -45,6 +46,10 @@ void linear_forward(Device device, Stream stream, const LinearArgs& args) {
   check_pointer("args.weight", args.weight, args.inputs, args.outputs);
   check_pointer("args.bias", args.bias, 1, args.outputs);
   check_pointer("args.y", args.y, args.rows, args.outputs);
+  check_no_overlap({"args.y", args.y, args.rows * args.outputs},
+                   {{"args.x", args.x, args.rows * args.inputs},
+                    {"args.weight", args.weight, args.inputs * args.outputs},
+                    {"args.bias", args.bias, args.outputs}});
   if (const CudaApi* api = cuda_api_of(device)) {
     api->linear_forward(device.index(), stream, args);
   } else {
@@ -61,6 +66,14 @@ void linear_backward(Device device, Stream stream, const LinearGradientArgs& arg
   check_pointer("args.dbias", args.dbias, 1, args.outputs);
   check_linear_batch(args);
   if (args.dx != nullptr) check_pointer("args.weight", args.weight, args.inputs, args.outputs);
+  const NamedMemory x("args.x", args.x, args.rows * args.inputs),
+      dy("args.dy", args.dy, args.rows * args.outputs),
+      weight("args.weight", args.weight, args.inputs * args.outputs),
+      dweight("args.dweight", args.dweight, args.inputs * args.outputs),
+      dbias("args.dbias", args.dbias, args.outputs);
+  check_no_overlap(dweight, {x, dy, weight, dbias});
+  check_no_overlap(dbias, {x, dy, weight});
+  check_no_overlap({"args.dx", args.dx, args.rows * args.inputs}, {x, dy, weight, dweight, dbias});
   check_memory("scratch", scratch, linear_scratch_bytes(device, args.inputs, args.outputs));
   if (const CudaApi* api = cuda_api_of(device)) {
     api->linear_backward(device.index(), stream, args, scratch);

@@ -18,7 +18,7 @@ PLASTICITY_API double mse_loss(std::span<const float> y, std::span<const float> 
 
 /// Returns the mean softmax cross-entropy of `logits` [rows, classes] against `labels` [rows], in nats. A row
 /// whose label is -1 is ignored. Writes the gradient to `dlogits` [rows, classes] unless `dlogits` is empty.
-/// `dlogits` must not overlap `logits`. Throws Error(invalid_argument) if sizes do not match or a label is
+/// Throws Error(invalid_argument) if sizes do not match, `dlogits` overlaps `logits`, or a label is
 /// out of range.
 PLASTICITY_API double softmax_cross_entropy(std::span<const float> logits,
                                             std::span<const std::int64_t> labels, std::int64_t classes,

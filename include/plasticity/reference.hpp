@@ -14,8 +14,8 @@
 namespace plasticity::reference {
 
 /// Runs T = `steps` steps with B = `batch`. The arguments are those of Plan::forward, in host memory.
-/// Allocates about T P N numbers of type Real. Throws Error(invalid_spec | invalid_argument) for a spec or an
-/// argument that Plan rejects too.
+/// Allocates about T P N numbers of type Real. Outputs must not overlap other tensors, which is not checked.
+/// Throws Error(invalid_spec | invalid_argument) for a spec or any other argument that Plan rejects too.
 template <class Real>
 PLASTICITY_API void forward(const Spec& spec, std::int64_t steps, std::int64_t batch,
                             const ForwardArgs<Real>& args);
