@@ -110,10 +110,11 @@ std::vector<ClippedGroup> clipped_groups(const OptimizerOptions& options,
   return all;
 }
 
-void check_group_names(const OptimizerOptions& options, std::span<const std::string_view> names) {
+void check_group_names(const OptimizerOptions& options, std::span<const std::string_view> names,
+                       FunctionRef<bool(std::string_view)> exists) {
   for (std::size_t k = 0; k < options.groups.size(); ++k) {
     for (const std::string& name : options.groups[k].names) {
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+      if (exists(name)) continue;
       std::string known;
       for (const std::string_view each : names) known += str_cat(known.empty() ? "" : ", ", each);
       bad_argument(str_cat("groups[", k, "].names"), "names of " + known, str_cat('\'', name, '\''));

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.hpp"
 #include "plasticity/io/safetensors.hpp"
 #include "plasticity/optimizer.hpp"
 
@@ -37,8 +38,10 @@ std::vector<ClippedGroup> clipped_groups(const OptimizerOptions& options,
                                          std::span<const std::string_view> names,
                                          std::span<const TrainedTensor> tensors);
 
-/// Throws Error(invalid_argument) if a group has a name that is not in `names`.
-void check_group_names(const OptimizerOptions& options, std::span<const std::string_view> names);
+/// Throws Error(invalid_argument) if a group has a name that does not exist. The message lists `names`, the
+/// parameters that are trained.
+void check_group_names(const OptimizerOptions& options, std::span<const std::string_view> names,
+                       FunctionRef<bool(std::string_view)> exists);
 
 /// Throws Error(invalid_argument) that names the parameter whose gradient is not finite.
 [[noreturn]] void throw_not_finite(std::string_view name);

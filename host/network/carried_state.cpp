@@ -145,6 +145,11 @@ void CarriedState<Real>::copy_gradient(std::string_view name, std::span<Real> to
   copy(device_, stream_, to.data(), by_name(tensors_, name).gradient.data(), to.size_bytes());
 }
 
+template <class Real>
+void CarriedState<Real>::set_gradient(std::string_view name, std::span<const Real> from) {
+  copy(device_, stream_, by_name(tensors_, name).gradient.data(), from.data(), from.size_bytes());
+}
+
 #define PLASTICITY_INSTANTIATE(Real)                                     \
   template std::size_t state_bytes<Real>(const Spec&, std::int64_t);     \
   template State<Real> state_in<Real>(const Spec&, std::int64_t, void*); \

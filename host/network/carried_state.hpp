@@ -57,8 +57,9 @@ class CarriedState {
   void set_gradients_zero();  ///< call gradients() first
   /// Adds `upstream` in host memory to the gradient of the tensor `name`.
   void add_to_gradient(std::string_view name, std::span<const Real> upstream);
-  /// Copies the gradient of the tensor `name` to host memory.
+  /// Copy the gradient of the tensor `name` to host memory, and back.
   void copy_gradient(std::string_view name, std::span<Real> to) const;
+  void set_gradient(std::string_view name, std::span<const Real> from);
 
  private:
   struct Tensor {

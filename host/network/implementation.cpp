@@ -57,6 +57,9 @@ NetworkOptions checked_options(NetworkOptions options) {
 constexpr const char* busy =
     "network: another thread is running a call on it. One thread at a time may use a network; use "
     "Network::share() for a second state on the same parameters";
+constexpr const char* in_loss_function =
+    "network: its Trainer is running a loss function, which must not call the network; take views of parameters "
+    "before the step, or use Trainer::step(iteration)";
 constexpr const char* busy_parameters =
     "network: another thread is changing the parameters or gradients that this network shares, or reading "
     "them during this change";
@@ -70,7 +73,7 @@ NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
     : spec(network_spec),
       options(checked_options<Real>(network_options)),
       // Throws for bad options before anything is allocated.
-      plans{{{1, options.batch}, make_plan(1, options.batch)}},
+      plans{{{1, options.batch, true}, make_plan(1, options.batch, true)}},
       parameters(shared != nullptr ? std::move(shared)
                                    : std::make_shared<NetworkParameters<Real>>(
                                          spec, options.name, options.seed, options.device, options.stream)),
@@ -80,7 +83,7 @@ NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
 
 template <class Real>
 NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool writes)
-    : network_(network.gate, busy) {
+    : network_(network.gate, network.in_loss ? in_loss_function : busy) {
   Gate& shared = network.parameters->gate;
   if (writes || network.options.device.kind() == DeviceKind::cuda) {
     writes_.emplace(shared, busy_parameters);
@@ -90,13 +93,13 @@ NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool wri
 }
 
 template <class Real>
-Plan NetworkImplementation<Real>::make_plan(std::int64_t steps, std::int64_t batch) const {
+Plan NetworkImplementation<Real>::make_plan(std::int64_t steps, std::int64_t batch, bool with_tape) const {
   return Plan(spec, {.steps = steps,
                      .batch = batch,
                      .device = options.device,
                      .precision = options.precision,
                      .checkpoint_interval = options.checkpoint_interval,
-                     .memory_budget = options.memory_budget,
+                     .memory_budget = with_tape ? options.memory_budget : 0,
                      .execution = options.execution});
 }
 
@@ -111,12 +114,13 @@ std::int64_t NetworkImplementation<Real>::batch_of(const BasicSequence<Real>& se
 }
 
 template <class Real>
-const Plan& NetworkImplementation<Real>::plan(std::int64_t steps) {
+const Plan& NetworkImplementation<Real>::plan(std::int64_t steps, bool with_tape) {
   if (steps < 0) bad_argument("sequence.steps", "at least 0", str_cat(steps));
-  const std::pair key(steps, state.batch());
+  with_tape = with_tape || options.memory_budget == 0;
+  const std::tuple key(steps, state.batch(), with_tape);
   const auto found = plans.find(key);
   return found != plans.end() ? found->second
-                              : plans.emplace(key, make_plan(steps, state.batch())).first->second;
+                              : plans.emplace(key, make_plan(steps, state.batch(), with_tape)).first->second;
 }
 
 template <class Real>
@@ -189,9 +193,8 @@ void stage_outputs(Staging& staging, Outputs<Real>& outputs, Args& args) {
 
 template <class Real>
 void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<Real>& sequence,
-                                      bool owns_inputs, bool writes_tape) {
+                                      const Plan& p, bool owns_inputs, bool writes_tape) {
   const std::int64_t T = sequence.steps, B = batch_of(sequence);
-  const Plan& p = plan(T);
   ForwardArgs<Real> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
@@ -252,16 +255,18 @@ void NetworkImplementation<Real>::run_step(Window<Real>& window, const BasicSequ
 
 template <class Real>
 std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Real>& sequence) {
+  const auto last = std::pair(last_modulation, last_current);
   std::swap(inferred.outputs, previous);
   try {
-    const Plan& p = plan(sequence.steps);
+    const Plan& p = plan(sequence.steps, /*with_tape=*/false);
     if (can_step(sequence, p)) {
       run_step(inferred, sequence, p);
     } else {
-      run(inferred, sequence, /*owns_inputs=*/false, /*writes_tape=*/false);
+      run(inferred, sequence, p, /*owns_inputs=*/false, /*writes_tape=*/false);
     }
   } catch (...) {
     std::swap(inferred.outputs, previous);
+    std::tie(last_modulation, last_current) = last;
     throw;
   }
   has_moved = recorded > 0;
@@ -273,7 +278,8 @@ void NetworkImplementation<Real>::reset(std::int64_t batch) {
   if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
   if (batch == 0) batch = options.batch;
   if (batch != state.batch()) {
-    if (!plans.contains({1, batch})) plans.emplace(std::pair(1, batch), make_plan(1, batch));
+    const std::tuple key(std::int64_t{1}, batch, true);
+    if (!plans.contains(key)) plans.emplace(key, make_plan(1, batch, true));
     state = CarriedState<Real>(spec, batch, options.device, options.stream);
     step_state = {};
   } else {
@@ -319,7 +325,7 @@ void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
     const Shape shape = *state_shape(spec, std::max<std::int64_t>(batch, 0), member.name);
     const std::vector<std::int64_t> expected(shape.size.begin(), shape.size.begin() + shape.rank);
     if (stored.shape != expected) {
-      throw_error(ErrorCode::format, str_cat(file.source, " tensor '", key, "'"),
+      throw_error(ErrorCode::format, place_in(file, str_cat("tensor '", key, "'")),
                   str_cat("shape ", io::shape_text(expected)),
                   str_cat("shape ", io::shape_text(stored.shape)));
     }

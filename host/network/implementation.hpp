@@ -1,9 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -61,7 +63,7 @@ template <class Real>
 struct NetworkImplementation {
   Spec spec;
   NetworkOptions options;
-  std::map<std::pair<std::int64_t, std::int64_t>, Plan> plans;  // by T and B, created when first used
+  std::map<std::tuple<std::int64_t, std::int64_t, bool>, Plan> plans;  // see plan(), created when first used
   std::shared_ptr<NetworkParameters<Real>> parameters;
   CarriedState<Real> state;
   DeviceMemory step_state{};
@@ -83,6 +85,8 @@ struct NetworkImplementation {
   Outputs<Real> previous{};                                 // of infer(); the last y may be the next input
   std::span<const Real> last_modulation{}, last_current{};  // of the last call
   Gate gate{};
+  std::atomic<bool> in_loss = false;  // a Trainer is calling its loss function
+  std::shared_ptr<const int> life = std::make_shared<const int>(0);  // by which a Trainer sees the end of this
   InputWidths widths;
   bool checks_parameters;  // PLASTICITY_CHECKS
 
@@ -107,9 +111,9 @@ struct NetworkImplementation {
   /// Returns the batch size of a call. Throws Error(invalid_argument) if it is not that of the state.
   std::int64_t batch_of(const BasicSequence<Real>& sequence) const;
 
-  /// Returns the plan for T = `steps` and the batch of the state. Throws Error(invalid_argument) for a
-  /// negative number.
-  const Plan& plan(std::int64_t steps);
+  /// Returns the plan for T = `steps` and the batch of the state. `with_tape`: the plan records, so its tape
+  /// must fit the memory budget. Throws Error(invalid_argument) for a negative number.
+  const Plan& plan(std::int64_t steps, bool with_tape = true);
 
   /// Return the sequence's tensors, still in host memory, after checking their sizes.
   Inputs<const Real> inputs_of(const BasicSequence<Real>& sequence) const;
@@ -127,22 +131,24 @@ struct NetworkImplementation {
   void detach();
   /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
   void check_no_windows(const char* call) const;
+  /// Throws Error(invalid_argument) if forward() must not record: the state is not that after the last window.
+  void check_state_continues() const;
+  /// Throws Error(invalid_argument) without a recorded window, or if the parameters have changed since it.
+  void check_last_window() const;
 
   void save_state(io::TensorFile& file);
   void load_state(const io::TensorFile& file);
 
  private:
-  Plan make_plan(std::int64_t steps, std::int64_t batch) const;
+  Plan make_plan(std::int64_t steps, std::int64_t batch, bool with_tape) const;
   /// Runs T steps and stores the outputs in `window`. Allocates all memory before it changes the state.
-  void run(Window<Real>& window, const BasicSequence<Real>& sequence, bool owns_inputs, bool writes_tape);
+  void run(Window<Real>& window, const BasicSequence<Real>& sequence, const Plan& p, bool owns_inputs,
+           bool writes_tape);
   /// Runs one step in the step state. Otherwise as run().
   void run_step(Window<Real>& window, const BasicSequence<Real>& sequence, const Plan& p);
   void allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const;
   /// Returns whether run_step() computes the bits of run().
   bool can_step(const BasicSequence<Real>& sequence, const Plan& p) const;
-  void check_state_continues() const;
-  void check_parameters_unchanged(const Window<Real>& window) const;
-
   bool needs_checkpoint(std::size_t window);
   StateCheckpoint make_checkpoint(std::size_t window);
   void drop_checkpoints_from(std::size_t window);

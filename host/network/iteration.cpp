@@ -1,10 +1,11 @@
 #include <algorithm>
-#include <functional>
+#include <cstddef>
 #include <initializer_list>
 #include <utility>
 
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
+#include "check/overlap.hpp"
 #include "device/cuda_api.hpp"
 #include "network/trainer.hpp"
 
@@ -12,13 +13,28 @@
 namespace plasticity {
 namespace {
 
-/// Throws if `input` overlaps the outputs, which the iteration writes before it reads `input`.
-template <class T>
-void check_overlap_with_outputs(const char* name, std::span<const T> input, std::span<const float> y) {
-  const std::less<const void*> before;
-  if (input.empty() || y.empty()) return;
-  if (before(input.data(), y.data() + y.size()) && before(y.data(), input.data() + input.size())) {
-    throw Error(ErrorCode::invalid_argument, str_cat(name, ": overlaps the outputs"));
+/// Throws if a tensor of the iteration is in y() or modulation() of the last step, which the iteration
+/// overwrites or frees. `outputs` are their memories.
+void check_outputs_not_read(const Sequence& sequence, const Objective& objective,
+                            std::initializer_list<const DeviceMemory*> outputs) {
+  const std::span<const std::int64_t> labels =
+      objective.labels ? *objective.labels : std::span<const std::int64_t>();
+  const NamedMemory inputs[] = {{"sequence.x", sequence.x},
+                                {"sequence.u", sequence.u},
+                                {"sequence.pre", sequence.pre},
+                                {"sequence.rate", sequence.rate},
+                                {"sequence.reset", sequence.reset},
+                                {"sequence.length", sequence.length},
+                                {"sequence.clamp", sequence.clamp},
+                                {"sequence.clamp_value", sequence.clamp_value},
+                                {"target", objective.target},
+                                {"mask", objective.mask},
+                                {"labels", labels}};
+  for (const NamedMemory& input : inputs) {
+    for (const DeviceMemory* each : outputs) {
+      check_no_overlap(input, {{"the outputs of the last step", static_cast<const std::byte*>(each->data()),
+                                static_cast<std::int64_t>(each->bytes())}});
+    }
   }
 }
 
@@ -62,7 +78,17 @@ void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration
 double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it) {
   const auto count = static_cast<std::size_t>(it.error.elements);
   const float* const output = objective.of_current ? it.forward.a : it.forward.y;
-  const LossFunction& loss = *objective.function;
+  const auto loss = [&](std::span<const float> y_or_a, std::span<float> upstream) {
+    struct InLoss {
+      explicit InLoss(std::atomic<bool>& flag) : flag_(flag) { flag_ = true; }
+      ~InLoss() { flag_ = false; }
+      InLoss(const InLoss&) = delete;
+      InLoss& operator=(const InLoss&) = delete;
+      std::atomic<bool>& flag_;
+    };
+    const InLoss in_loss(network->in_loss);
+    return (*objective.function)(y_or_a, upstream);
+  };
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
     return loss({output, count}, {it.error.dy, count});
@@ -115,6 +141,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   if (network == nullptr)
     bad_argument("step", "a trainer of one network, or step(iteration)",
                  str_cat("a list of ", modules.size(), modules.size() == 1 ? " module" : " modules"));
+  check_network();
   const Network::Implementation::Call call(*network, true);
   network->check_no_windows("step");
   const Plan& plan = network->plan(sequence.steps);
@@ -125,11 +152,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   it.forward.inputs = network->inputs_of(sequence);
   it.forward.masks = network->masks_of(sequence);
   check(objective, rows, network->spec.neurons);
-  if (on_cpu()) {
-    const std::span<const float> last{static_cast<const float*>(y.data()), y.bytes() / sizeof(float)};
-    check_overlap_with_outputs("target", objective.target, last);
-    check_overlap_with_outputs("mask", objective.mask, last);
-  }
+  if (on_cpu()) check_outputs_not_read(sequence, objective, {&y, &modulation});
 
   // Allocate all memory before anything changes.
   y_elements = modulation_elements = 0;

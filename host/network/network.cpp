@@ -2,6 +2,7 @@
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
+#include "io/file_keys.hpp"
 #include "io/spec_metadata.hpp"
 #include "network/implementation.hpp"
 
@@ -124,6 +125,7 @@ BasicNetwork<Real> BasicNetwork<Real>::clone() const {
   io::TensorFile state;
   self.save_state(state);
   auto copy = std::make_unique<Implementation>(self.spec, self.options, self.parameters->copy_values());
+  copy->reset(batch());  // of a network without state too
   copy->load_state(state);
   return BasicNetwork(std::move(copy));
 }
@@ -153,8 +155,10 @@ void BasicNetwork<Real>::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   const typename Implementation::Call call(self, true);
   self.check_no_windows("load");
-  const Spec stored = read_spec(file, self.prefix());
-  if (stored != spec()) throw_error(ErrorCode::format, file.source, to_string(spec()), to_string(stored));
+  Spec stored = read_spec(file, self.prefix());
+  if (!has_clip(stored.rule)) stored.clip = spec().clip;  // such a rule does not use it
+  if (stored != spec())
+    throw_error(ErrorCode::format, name_of(file), to_string(spec()), to_string(stored));
   self.parameters->load(file);
 }
 

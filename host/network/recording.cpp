@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <tuple>
 
 #include "base/throw_error.hpp"
+#include "check/overlap.hpp"
 #include "network/implementation.hpp"
 
 // The recorded windows of a network.
@@ -23,7 +25,9 @@ void NetworkImplementation<Real>::check_state_continues() const {
 }
 
 template <class Real>
-void NetworkImplementation<Real>::check_parameters_unchanged(const Window<Real>& window) const {
+void NetworkImplementation<Real>::check_last_window() const {
+  if (recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
+  const Window<Real>& window = windows[recorded - 1];
   if (window.version == parameters->version() &&
       (!checks_parameters || window.checksum == parameters->checksum())) {
     return;
@@ -39,13 +43,16 @@ std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Re
   check_state_continues();
   if (windows.size() == recorded) windows.emplace_back();
   Window<Real>& window = windows[recorded];
+  const Plan& p = plan(sequence.steps);
   const bool writes_tape = recorded < taped_windows;
+  const auto last = std::pair(last_modulation, last_current);
   std::optional<StateCheckpoint> checkpoint;
   if (!writes_tape && needs_checkpoint(recorded)) checkpoint = make_checkpoint(recorded);
   try {
-    run(window, sequence, /*owns_inputs=*/true, writes_tape);
+    run(window, sequence, p, /*owns_inputs=*/true, writes_tape);
   } catch (...) {
     if (checkpoint) checkpoint_blocks.give(std::move(checkpoint->memory));
+    std::tie(last_modulation, last_current) = last;
     throw;
   }
   if (checkpoint) checkpoints.push_back(std::move(*checkpoint));
@@ -195,6 +202,20 @@ void for_each_view(const Spec& spec, std::int64_t batch, const char* group, cons
   }
 }
 
+/// Throws if the gradients of the initial state, which are copied after the pass, overlap another gradient.
+template <class Real>
+void check_initial_state(const BasicSequenceGradients<Real>& gradients) {
+  const StateViews<Real>& initial = gradients.initial_state;
+  const NamedMemory x("gradients.x", gradients.x), u("gradients.u", gradients.u),
+      pre("gradients.pre", gradients.pre), rate("gradients.rate", gradients.rate),
+      y("gradients.initial_state.y", initial.y), c("gradients.initial_state.c", initial.c),
+      hebb("gradients.initial_state.hebb", initial.hebb);
+  check_no_overlap(y, {x, u, pre, rate});
+  check_no_overlap(c, {x, u, pre, rate, y});
+  check_no_overlap(hebb, {x, u, pre, rate, y, c});
+  check_no_overlap({"gradients.initial_state.eligibility", initial.eligibility}, {x, u, pre, rate, y, c, hebb});
+}
+
 }  // namespace
 
 // M = tanh(v . y + v0), so dM adds q v to dy, q y to dv and q to dv0, q = dM (1 - M^2).
@@ -252,11 +273,11 @@ template <class Real>
 void NetworkImplementation<Real>::backward(std::span<const Real> dy,
                                            const BasicSequenceGradients<Real>& gradients,
                                            const BasicUpstreamGradients<Real>& more) {
-  if (recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
+  check_last_window();
   Window<Real>& window = windows[recorded - 1];
   const std::int64_t T = window.steps, B = state.batch();
   check_upstream(window, dy, more);
-  check_parameters_unchanged(window);
+  check_initial_state(gradients);
   const Plan& p = plan(T);
   BackwardArgs<Real> args;
   args.dinputs = {.x = gradient(spec, T, B, "x", gradients.x),
@@ -288,9 +309,18 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   args.parameters = parameters->values();
   args.dparameters = parameters->gradients();
   if (has_final && !chained) state.set_gradients_zero();
+  std::vector<std::pair<const char*, std::vector<Real>>> before;  // restored if the pass throws
   for_each_view(spec, B, "upstream.final_state", more.final_state,
-                [&](const char* name, std::span<const Real> view) { state.add_to_gradient(name, view); });
-  p.backward(options.stream, args, window.tape.template as<Tape>(), scratch.as<Scratch>());
+                [&](const char* name, std::span<const Real> view) {
+                  if (chained) state.copy_gradient(name, before.emplace_back(name, view.size()).second);
+                  state.add_to_gradient(name, view);
+                });
+  try {
+    p.backward(options.stream, args, window.tape.template as<Tape>(), scratch.as<Scratch>());
+  } catch (...) {
+    for (const auto& [name, gradient_before] : before) state.set_gradient(name, gradient_before);
+    throw;
+  }
   if (!more.modulation.empty()) {
     parameters->add_to_gradient("modulator.weight", dv);
     parameters->add_to_gradient("modulator.bias", {&dv0, 1});

@@ -7,6 +7,7 @@
 #include "io/file_keys.hpp"
 #include "io/spec_metadata.hpp"
 #include "network/gate.hpp"
+#include "network/implementation.hpp"
 
 namespace plasticity {
 namespace {
@@ -86,6 +87,8 @@ struct Stack::Implementation {
                                   const std::vector<std::span<const float>>& outputs);
   std::span<const float> run(const StackSequence& sequence, bool records);
   void backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da);
+  void backward_layers(std::int64_t rows, std::span<float> dx, std::span<const float> da);
+  void reset(std::int64_t batch);
   void add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx);
   io::TensorFile description() const;
 };
@@ -118,6 +121,9 @@ std::span<const float> Stack::Implementation::run(const StackSequence& sequence,
   if (static_cast<std::int64_t>(sequence.x.size()) != rows * inputs) {
     bad_argument("sequence.x", str_cat(rows * inputs, " elements"), str_cat(sequence.x.size()));
   }
+  if (records) {
+    for (const Network& network : networks) network.implementation_->check_state_continues();
+  }
   steps.reserve(steps.size() + 1);
   std::vector<std::span<const float>> outputs;
   for (std::size_t k = 0; k < networks.size(); ++k) {
@@ -130,10 +136,7 @@ std::span<const float> Stack::Implementation::run(const StackSequence& sequence,
       outputs.push_back(records ? networks[k].forward(part) : networks[k].infer(part));
     } catch (...) {
       // The first layer checks all arguments. A later layer fails only if memory runs out.
-      if (k > 0) {
-        for (Network& network : networks) network.reset(B);
-        steps.clear();
-      }
+      if (k > 0) reset(B);
       throw;
     }
   }
@@ -168,19 +171,44 @@ void Stack::Implementation::backward(std::span<const float> dy, std::span<float>
   check("dy", dy.size(), layers.back().spec.neurons);
   check("dx", dx.size(), inputs);
   check("da", da.size(), layers.back().spec.neurons);
+  for (const Network& network : networks) network.implementation_->check_last_window();
   for (std::size_t k = 0; k < layers.size(); ++k)
     gradients[k].assign(static_cast<std::size_t>(rows * layers[k].spec.neurons), 0.0f);
   std::copy(dy.begin(), dy.end(), gradients.back().begin());
-  std::fill(dx.begin(), dx.end(), 0.0f);
+  backward_layers(rows, dx, da);
+  steps.pop_back();
+}
+
+void Stack::Implementation::backward_layers(std::int64_t rows, std::span<float> dx,
+                                            std::span<const float> da) {
   for (std::size_t k = layers.size(); k-- > 0;) {
+    const bool is_last = k + 1 == layers.size();
     dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
     SequenceGradients wanted;
     (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
-    networks[k].backward(gradients[k], wanted,
-                         {.current = k + 1 == layers.size() ? da : std::span<const float>()});
+    try {
+      networks[k].backward(gradients[k], wanted, {.current = is_last ? da : std::span<const float>()});
+    } catch (...) {
+      // The last layer checks all arguments. An earlier layer fails only if memory runs out.
+      if (!is_last) reset(networks[0].batch());
+      throw;
+    }
+    if (is_last) std::fill(dx.begin(), dx.end(), 0.0f);  // now, because dx may alias da
     add_to_sources(k, rows, dx);
   }
-  steps.pop_back();
+}
+
+/// Sets all states to zero and discards the windows. If a later layer throws, the batch is as before.
+void Stack::Implementation::reset(std::int64_t batch) {
+  const std::int64_t before = networks[0].batch();
+  networks[0].reset(batch);
+  steps.clear();
+  try {
+    for (std::size_t k = 1; k < networks.size(); ++k) networks[k].reset(batch);
+  } catch (...) {
+    for (Network& network : networks) network.reset(before);
+    throw;
+  }
 }
 
 /// Returns the metadata that describes the stack.
@@ -231,8 +259,7 @@ std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implement
 
 void Stack::reset(std::int64_t batch) {
   const Gate::Exclusive call(implementation_->gate, busy);
-  for (Network& network : implementation_->networks) network.reset(batch);
-  implementation_->steps.clear();
+  implementation_->reset(batch);
 }
 
 void Stack::detach() {
@@ -285,7 +312,7 @@ void Stack::load(const io::TensorFile& file) {
   for (const auto& [key, value] : self.description().metadata) {
     if (read_metadata(file, key) != value) {
       throw_error(ErrorCode::format,
-                  str_cat(file.source, file.source.empty() ? "" : " ", "metadata '", key, "'"),
+                  place_in(file, str_cat("metadata '", key, "'")),
                   str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
     }
   }
@@ -316,13 +343,22 @@ void Stack::load_state(const io::TensorFile& file) {
     restore();
     throw;
   }
-  const std::int64_t B = batch();
+  const auto has_state = [&](std::size_t k) {
+    const Spec& spec = self.layers[k].spec;
+    return spec.cell != Cell::feedforward || spec.is_plastic();
+  };
+  std::optional<std::int64_t> B;  // of the first layer that has a state
   for (std::size_t k = 0; k < self.networks.size(); ++k) {
+    if (!has_state(k)) continue;
     const std::int64_t other = self.networks[k].batch();
-    if (other == B) continue;
+    if (!B) B = other;
+    if (other == *B) continue;
     restore();
-    throw_error(ErrorCode::format, str_cat(file.source, " state of layer ", k), str_cat("batch ", B),
+    throw_error(ErrorCode::format, place_in(file, str_cat("state of layer ", k)), str_cat("batch ", *B),
                 str_cat("batch ", other));
+  }
+  for (std::size_t k = 0; B && k < self.networks.size(); ++k) {
+    if (!has_state(k)) self.networks[k].reset(*B);
   }
 }
 
@@ -341,7 +377,7 @@ StackDescription load_stack(const io::TensorFile& file, const std::string& name)
       const char* const end = rest.data() + comma;
       const auto [stop, error] = std::from_chars(rest.data(), end, source);
       if (error != std::errc() || stop != end) {
-        throw_error(ErrorCode::format, str_cat(file.source, " metadata '", key, "'"), "numbers",
+        throw_error(ErrorCode::format, place_in(file, str_cat("metadata '", key, "'")), "numbers",
                     str_cat('\'', rest, '\''));
       }
       layer.from.push_back(source);

@@ -4,6 +4,7 @@
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
+#include "io/file_keys.hpp"
 
 namespace plasticity {
 namespace {
@@ -27,6 +28,7 @@ OptimizerOptions optimizer_of(const TrainerOptions& options) {
 Trainer::Trainer(Network& network, const TrainerOptions& options)
     : implementation_(
           std::unique_ptr<Implementation>(new Implementation{.network = &*network.implementation_,
+                                                             .life = network.implementation_->life,
                                                              .modules = {},
                                                              .device = network.options().device,
                                                              .stream = network.options().stream,
@@ -37,6 +39,7 @@ Trainer::Trainer(Network& network, const TrainerOptions& options)
 Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
     : implementation_(
           std::unique_ptr<Implementation>(new Implementation{.network = nullptr,
+                                                             .life = {},
                                                              .modules = std::move(modules),
                                                              .device = Device::cpu(1),
                                                              .stream = {},
@@ -115,9 +118,10 @@ void Trainer::save(io::TensorFile& file) const {
 
 void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
+  self.check_network();
   const UpdateOptions& update = self.options.update;
   const OptimizerRecord record = read_record(update, file);
-  const std::string source = file.source.empty() ? "file" : file.source;
+  const std::string source = name_of(file);
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {
     const std::optional<Shape> shape = self.shape_of(name);

@@ -76,12 +76,14 @@ struct Iteration : Update {
 /// that of the network, or the CPU with several modules.
 struct Trainer::Implementation {
   Network::Implementation* network;  // null with several modules
+  std::weak_ptr<const int> life;     // of the network
   std::vector<Module> modules;       // empty with one network
   Device device;
   Stream stream;
   OptimizerOptions options;
   Reduction reduction;
   Communicator* communicator;
+  bool groups_checked = false;
   bool needs_broadcast = true;  // with ranks: parameters and moments are not yet those of rank 0
   std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
@@ -98,6 +100,8 @@ struct Trainer::Implementation {
   bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
 
+  /// Throws Error(invalid_argument) if the network has been destroyed or assigned to.
+  void check_network() const;
   double step(const Sequence& sequence, const Objective& objective);
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);
@@ -111,7 +115,7 @@ struct Trainer::Implementation {
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
   std::optional<Shape> shape_of(std::string_view name) const;
-  void collect(Update& it, MomentsByName& fresh) const;
+  void collect(Update& it, MomentsByName& fresh);
   void zero_gradients(const Update& it) const;
   void check_windows() const;
   void enqueue_update(const Update& it, Stream on) const;

@@ -8,6 +8,13 @@
 // The optimizer's part of a trainer's iteration, and the iteration of the caller's.
 namespace plasticity {
 
+void Trainer::Implementation::check_network() const {
+  if (network != nullptr && life.expired()) {
+    throw Error(ErrorCode::invalid_argument,
+                "trainer: its network has been destroyed, or another has been assigned to it");
+  }
+}
+
 /// Returns the parameters of all modules. Throws Error(invalid_argument) if a module occurs twice, shares
 /// parameters with another, or two parameters have the same name.
 std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
@@ -51,7 +58,7 @@ std::optional<Shape> Trainer::Implementation::shape_of(std::string_view name) co
 
 /// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
 /// zeros.
-void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) const {
+void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) {
   if (network == nullptr) {
     it.views = views_of_modules();
     for (const ParameterView& view : it.views) {
@@ -78,7 +85,10 @@ void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) const {
     it.trained[k].first = static_cast<float*>(found->second.first.data());
     it.trained[k].second = static_cast<float*>(found->second.second.data());
   }
-  if (steps == 0) check_group_names(options, it.names);
+  if (!groups_checked) {
+    check_group_names(options, it.names, [&](std::string_view name) { return shape_of(name).has_value(); });
+    groups_checked = true;
+  }
   apply_groups(options, it.names, it.trained);
   it.clipped = clipped_groups(options, it.names, it.trained);
 }
@@ -130,6 +140,7 @@ void Trainer::Implementation::check_windows() const {
 }
 
 double Trainer::Implementation::step(const IterationFunction& iteration) {
+  check_network();
   if (!iteration) bad_argument("iteration", "a function", "none");
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;

@@ -79,19 +79,19 @@ class PLASTICITY_API Linear {
   std::int64_t outputs() const { return outputs_; }  ///< width of y
   Device device() const { return device_; }          ///< device that runs the layer
 
-  /// Computes y [rows, outputs] from x [rows, inputs]. The number of rows follows from the size of x. y must
-  /// not overlap x. Throws Error(invalid_argument) if the sizes do not match, and Error(out_of_memory).
+  /// Computes y [rows, outputs] from x [rows, inputs]. The number of rows follows from the size of x. Throws
+  /// Error(invalid_argument) if the sizes do not match or y overlaps x, and Error(out_of_memory).
   void forward(std::span<const float> x, std::span<float> y) const;
 
   /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
-  /// dx must not overlap x or dy. With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch.
-  /// Throws Error(invalid_argument) if the sizes do not match or B does not divide the rows, and
-  /// Error(out_of_memory).
+  /// With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch. Throws Error(invalid_argument) if
+  /// the sizes do not match, dx overlaps x or dy, or B does not divide the rows, and Error(out_of_memory).
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
                 std::int64_t batch = 0);
 
   void zero_gradients();  ///< sets the gradients of W and b to zero
-  /// Returns views of W and b, valid as long as this object. On a GPU the next call uploads W and b.
+  /// Returns views of W and b. They are valid as long as this object, also if a layer of the same size is
+  /// copied to it; if one is moved to it, they end. On a GPU the next call uploads W and b.
   std::vector<ParameterView> parameters();
 
   /// Stores W and b in `file` as "param.NAME.weight" and "param.NAME.bias". Throws Error(invalid_argument)
@@ -111,13 +111,21 @@ class PLASTICITY_API Linear {
   OnDevice parameters_on_device() const;
   void check_not_moved() const;
 
-  /// Device memory that the calls reuse, and the count of changes of W and b. A copy of a layer begins
-  /// without memory and with a count of its own.
+  /// Device memory that the calls reuse, and the count of changes of W and b, to which views point. A copy of
+  /// a layer begins without memory and with a count of its own. A layer that is assigned to keeps its count.
   struct Buffers {
     Buffers() = default;
     Buffers(const Buffers& other) : checks(other.checks) {}
     Buffers(Buffers&&) noexcept = default;
-    Buffers& operator=(const Buffers& other) { return *this = Buffers(other); }
+    Buffers& operator=(const Buffers& other) {
+      std::unique_ptr<std::uint64_t> own = std::move(version);
+      *this = Buffers(other);
+      if (own != nullptr) {
+        version = std::move(own);
+        ++*version;
+      }
+      return *this;
+    }
     Buffers& operator=(Buffers&&) noexcept = default;
     DeviceMemory tensors{}, scratch{}, parameters{};
     std::unique_ptr<std::uint64_t> version = std::make_unique<std::uint64_t>(1);

@@ -236,6 +236,7 @@ class PLASTICITY_API BasicNetwork {
 
  private:
   friend class Module;
+  friend class Stack;
   friend class Trainer;
   using Implementation = NetworkImplementation<Real>;
   explicit BasicNetwork(std::unique_ptr<Implementation> implementation);

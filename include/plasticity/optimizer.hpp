@@ -62,7 +62,7 @@ class PLASTICITY_API Optimizer {
   /// Updates the parameters with their gradients, after clipping if an option asks for it. Every call
   /// must pass the same parameters, by name and size. Throws Error(invalid_argument) and changes nothing if a
   /// name occurs twice, a size has changed, a gradient and its value differ in size, a name of a group is
-  /// unknown at the first step, or a gradient is not finite under NotFinite::fail.
+  /// unknown at this object's first step, or a gradient is not finite under NotFinite::fail.
   void step(std::span<const ParameterView> parameters);
 
   double learning_rate() const { return options_.update.learning_rate; }  ///< learning rate of the next step
@@ -83,6 +83,7 @@ class PLASTICITY_API Optimizer {
     std::vector<float> first, second;
   };
   OptimizerOptions options_;
+  bool groups_checked_ = false;
   std::int64_t steps_ = 0, skipped_ = 0;
   std::map<std::string, Moments> moments_;
 };

@@ -43,7 +43,8 @@ struct StackSequence {
 /// parameters are "layer0.w" and so on.
 ///
 /// Errors: those of Network. If a layer runs out of memory, the call throws Error(out_of_memory) after it has
-/// discarded the windows and set the state to zero.
+/// discarded the windows and set the state to zero; in backward(), gradients of later layers may have been
+/// added.
 class PLASTICITY_API Stack {
  public:
   static constexpr int input = -1;  ///< in StackLayer::from: the input of the stack

@@ -24,14 +24,16 @@ struct TrainerOptions {
   AdamOptions adam{};                     ///< constants of Adam
   double clip_norm = 0;                   ///< maximum global 2-norm of the gradients, finite; 0: no clipping
   Reduction reduction = Reduction::mean;  ///< divisor of the squared error
-  /// If given, this optimizer replaces `adam` and `clip_norm`. Its groups name the network's parameters.
+  /// If given, this optimizer replaces `adam` and `clip_norm`. Its groups name the network's parameters,
+  /// trainable or not.
   std::optional<OptimizerOptions> optimizer{};
   /// The ranks that train together, or null. It must outlive the trainer. See Trainer.
   Communicator* communicator = nullptr;
 };
 
 /// The caller's loss: reads y [T,B,N], writes the gradient to dy [T,B,N], and returns the loss. dy is zero
-/// before the call. Both are in host memory. Under Trainer::step_on_current() they are a and da.
+/// before the call. Both are in host memory. Under Trainer::step_on_current() they are a and da. It must not
+/// call the network: that throws Error(invalid_argument). Trainer::step(iteration) has no such limit.
 using LossFunction = std::function<double(std::span<const float> y, std::span<float> dy)>;
 
 /// The caller's part of an iteration: runs forward(), the loss and backward() of the modules, in any order,
@@ -62,8 +64,9 @@ using IterationFunction = std::function<double()>;
 /// in a loop with zero_gradients(), all_reduce() and Optimizer::step(). Modules on different devices may be
 /// mixed: gradients and moments are in host memory, as in an Optimizer.
 ///
-/// A network must outlive its trainer. It may be moved, and it may be used between steps. The modules of a
-/// list must outlive the trainer and must not move.
+/// A network must outlive its trainer. It may be moved, and it may be used between steps. Assigning another
+/// network to it ends it: the trainer's steps then throw Error(invalid_argument). The modules of a list must
+/// outlive the trainer and must not move.
 class PLASTICITY_API Trainer {
  public:
   /// Throws Error(invalid_argument) if an option is out of range.
@@ -83,8 +86,8 @@ class PLASTICITY_API Trainer {
   /// mask is 0. After the call the parameters' gradients are those of this iteration, after clipping. No
   /// window is recorded.
   ///
-  /// Throws Error(invalid_argument) for a tensor of the wrong size, for a target or mask that overlaps the
-  /// outputs y(), and while the network has recorded windows. Also throws Error(out_of_memory). A call that
+  /// Throws Error(invalid_argument) for a tensor of the wrong size, for one that overlaps y() or modulation()
+  /// of the last step, and while the network has recorded windows. Also throws Error(out_of_memory). A call that
   /// throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
   /// iteration; if it has no memory for them, the network's state may have changed.
   ///
@@ -142,8 +145,9 @@ class PLASTICITY_API Trainer {
   /// same method can load them.
   /// Network::save() stores the parameters.
   void save(io::TensorFile& file) const;
-  /// Loads a file that save() or Optimizer::save() wrote. Throws Error(format) and changes nothing if it is
-  /// incomplete or does not match the parameters.
+  /// Loads a file that save() or Optimizer::save() wrote. A parameter without moments in the file gets zeros,
+  /// as one that was not trainable so far. Throws Error(format) and changes nothing if the step count is
+  /// missing, or if moments do not match the parameters.
   void load(const io::TensorFile& file);
 
  private:

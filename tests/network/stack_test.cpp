@@ -210,5 +210,60 @@ TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
   EXPECT_THROW(without.backward({}, {}, x), Error);
 }
 
+// backward() refuses before any layer has run.
+TEST(Stack, ARefusedBackwardChangesNothing) {
+  Stack stack = make();
+  const std::vector<float> x = noise(T * B * I, 3), dy = noise(T * B * 6, 4);
+  stack.forward({.steps = T, .x = x});
+  ++*stack.layer(0).parameters()[0].version;  // as an optimizer's step
+  expect_error([&] { stack.backward(dy); }, ErrorCode::invalid_argument, "parameters that have changed since");
+  EXPECT_EQ(stack.windows(), 1);
+  for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(stack.layer(k).windows(), 1);
+  for (const ParameterView& view : stack.parameters()) {
+    for (const float value : view.gradient) ASSERT_EQ(value, 0);
+  }
+  stack.detach();
+}
+
+TEST(Stack, ARefusedResetOrForwardChangesNothing) {
+  Stack stack = make();
+  const std::vector<float> x = noise(T * B * I, 3);
+  stack.forward({.steps = T, .x = x});
+  EXPECT_THROW(stack.reset(-1), Error);
+  EXPECT_EQ(stack.windows(), 1);
+  stack.layer(1).state("y")[0] += 1;
+  expect_error([&] { stack.forward({.steps = T, .x = x}); }, ErrorCode::invalid_argument,
+               "a state that the caller has changed");
+  EXPECT_EQ(stack.windows(), 1);
+}
+
+TEST(Stack, TheInputsGradientMayAliasThatOfTheCurrent) {
+  const std::vector<float> x = noise(T * B * I, 3), da = noise(T * B * I, 4);
+  const auto gradient = [&](bool aliased) {
+    Stack stack(I, {{.spec = {.neurons = 4}}, {.spec = {.neurons = I}}},
+                {.batch = B, .device = Device::cpu(1), .current = true});
+    stack.forward({.steps = T, .x = x});
+    std::vector<float> memory = da, separate(x.size());
+    stack.backward({}, aliased ? memory : separate, memory);
+    return aliased ? memory : separate;
+  };
+  EXPECT_EQ(gradient(true), gradient(false));
+}
+
+TEST(Stack, ALayerWithoutStateHasTheBatchOfTheOthers) {
+  const auto make_two = [](std::int64_t batch) {
+    return Stack(I, {{.spec = {.neurons = 4}},
+                     {.spec = {.cell = Cell::feedforward, .alpha = Granularity::none, .neurons = 2}}},
+                 {.batch = batch, .device = Device::cpu(1)});
+  };
+  io::TensorFile file;
+  make_two(5).save_state(file);
+  Stack stack = make_two(1);
+  stack.load_state(file);
+  EXPECT_EQ(stack.batch(), 5);
+  stack.infer({.steps = 1, .x = noise(5 * I, 1)});
+  EXPECT_EQ(stack.layer(1).clone().batch(), 5);
+}
+
 }  // namespace
 }  // namespace plasticity::testing
