@@ -58,7 +58,8 @@ constexpr const char* busy =
     "network: another thread is running a call on it. One thread at a time may use a network; use "
     "Network::share() for a second state on the same parameters";
 constexpr const char* in_loss_function =
-    "network: its Trainer is running a loss function, which must not call the network; take views of parameters "
+    "network: its Trainer is running a loss function, which must not call the network; take views of "
+    "parameters "
     "before the step, or use Trainer::step(iteration)";
 constexpr const char* busy_parameters =
     "network: another thread is changing the parameters or gradients that this network shares, or reading "

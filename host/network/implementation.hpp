@@ -86,7 +86,8 @@ struct NetworkImplementation {
   std::span<const Real> last_modulation{}, last_current{};  // of the last call
   Gate gate{};
   std::atomic<bool> in_loss = false;  // a Trainer is calling its loss function
-  std::shared_ptr<const int> life = std::make_shared<const int>(0);  // by which a Trainer sees the end of this
+  std::shared_ptr<const int> life =
+      std::make_shared<const int>(0);  // by which a Trainer sees the end of this
   InputWidths widths;
   bool checks_parameters;  // PLASTICITY_CHECKS
 
@@ -131,7 +132,8 @@ struct NetworkImplementation {
   void detach();
   /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
   void check_no_windows(const char* call) const;
-  /// Throws Error(invalid_argument) if forward() must not record: the state is not that after the last window.
+  /// Throws Error(invalid_argument) if forward() must not record: the state is not that after the last
+  /// window.
   void check_state_continues() const;
   /// Throws Error(invalid_argument) without a recorded window, or if the parameters have changed since it.
   void check_last_window() const;

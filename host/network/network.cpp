@@ -157,8 +157,7 @@ void BasicNetwork<Real>::load(const io::TensorFile& file) {
   self.check_no_windows("load");
   Spec stored = read_spec(file, self.prefix());
   if (!has_clip(stored.rule)) stored.clip = spec().clip;  // such a rule does not use it
-  if (stored != spec())
-    throw_error(ErrorCode::format, name_of(file), to_string(spec()), to_string(stored));
+  if (stored != spec()) throw_error(ErrorCode::format, name_of(file), to_string(spec()), to_string(stored));
   self.parameters->load(file);
 }
 

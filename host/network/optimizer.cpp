@@ -46,7 +46,8 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
                        .gradient = parameter.gradient.data(),
                        .elements = static_cast<std::int64_t>(elements)});
   }
-  if (!groups_checked_) check_group_names(options_, names, [&](std::string_view name) { return seen.contains(name); });
+  if (!groups_checked_)
+    check_group_names(options_, names, [&](std::string_view name) { return seen.contains(name); });
   groups_checked_ = true;
   std::int32_t not_finite = -1;
   find_not_finite(Device::cpu(1), {}, tensors, &not_finite);

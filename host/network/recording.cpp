@@ -213,7 +213,8 @@ void check_initial_state(const BasicSequenceGradients<Real>& gradients) {
   check_no_overlap(y, {x, u, pre, rate});
   check_no_overlap(c, {x, u, pre, rate, y});
   check_no_overlap(hebb, {x, u, pre, rate, y, c});
-  check_no_overlap({"gradients.initial_state.eligibility", initial.eligibility}, {x, u, pre, rate, y, c, hebb});
+  check_no_overlap({"gradients.initial_state.eligibility", initial.eligibility},
+                   {x, u, pre, rate, y, c, hebb});
 }
 
 }  // namespace

@@ -311,8 +311,7 @@ void Stack::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   for (const auto& [key, value] : self.description().metadata) {
     if (read_metadata(file, key) != value) {
-      throw_error(ErrorCode::format,
-                  place_in(file, str_cat("metadata '", key, "'")),
+      throw_error(ErrorCode::format, place_in(file, str_cat("metadata '", key, "'")),
                   str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
     }
   }

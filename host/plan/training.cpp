@@ -72,9 +72,9 @@ void softmax_cross_entropy(Device device, Stream stream, const CrossEntropyArgs&
   }
   check_pointer(args.logits, args.rows * args.classes, "args.logits");
   check_pointer(args.labels, args.rows, "args.labels");
-  check_no_overlap({"args.dlogits", args.dlogits, args.rows * args.classes},
-                   {{"args.logits", args.logits, args.rows * args.classes},
-                    {"args.labels", args.labels, args.rows}});
+  check_no_overlap(
+      {"args.dlogits", args.dlogits, args.rows * args.classes},
+      {{"args.logits", args.logits, args.rows * args.classes}, {"args.labels", args.labels, args.rows}});
   check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaApi* api = cuda_api_of(device)) {
     api->softmax_cross_entropy(device.index(), stream, args, scratch);

@@ -84,8 +84,8 @@ class PLASTICITY_API Linear {
   void forward(std::span<const float> x, std::span<float> y) const;
 
   /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
-  /// With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch. Throws Error(invalid_argument) if
-  /// the sizes do not match, dx overlaps x or dy, or B does not divide the rows, and Error(out_of_memory).
+  /// With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch. Throws Error(invalid_argument)
+  /// if the sizes do not match, dx overlaps x or dy, or B does not divide the rows, and Error(out_of_memory).
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
                 std::int64_t batch = 0);
 

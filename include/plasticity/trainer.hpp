@@ -87,8 +87,8 @@ class PLASTICITY_API Trainer {
   /// window is recorded.
   ///
   /// Throws Error(invalid_argument) for a tensor of the wrong size, for one that overlaps y() or modulation()
-  /// of the last step, and while the network has recorded windows. Also throws Error(out_of_memory). A call that
-  /// throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
+  /// of the last step, and while the network has recorded windows. Also throws Error(out_of_memory). A call
+  /// that throws has changed nothing, with one exception: on a GPU, CUDA loads the kernels during the first
   /// iteration; if it has no memory for them, the network's state may have changed.
   ///
   /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under

@@ -41,9 +41,8 @@ TEST(Refused, GradientsOfTheInitialStateOverlapNoOther) {
   const std::vector<float> u = noise(T * B * N, 1), dy = noise(T * B * N, 2);
   network.forward({.steps = T, .u = u});
   std::vector<float> du(u.size());
-  expect_error(
-      [&] { network.backward(dy, {.u = du, .initial_state = {.y = std::span(du).first(B * N)}}); },
-      ErrorCode::invalid_argument, "gradients.initial_state.y: overlaps gradients.u");
+  expect_error([&] { network.backward(dy, {.u = du, .initial_state = {.y = std::span(du).first(B * N)}}); },
+               ErrorCode::invalid_argument, "gradients.initial_state.y: overlaps gradients.u");
   network.backward(dy, {.u = du});
 }
 
@@ -83,7 +82,8 @@ TEST(Refused, ATrainerDoesNotReadItsLastOutputs) {
   const std::vector<float> y = copied(trainer.y());
   refused({.steps = T, .u = trainer.y()}, "sequence.u");
   refused({.steps = 1, .u = trainer.y().first(B * N)}, "sequence.u");
-  refused({.steps = T, .u = std::span(u).first(T * B * N), .clamp_value = trainer.y()}, "sequence.clamp_value");
+  refused({.steps = T, .u = std::span(u).first(T * B * N), .clamp_value = trainer.y()},
+          "sequence.clamp_value");
   EXPECT_EQ(copied(trainer.y()), y);
   trainer.step({.steps = 2 * T, .u = u}, target);
 }
@@ -106,9 +106,7 @@ TEST(Refused, ALossFunctionDoesNotCallItsNetwork) {
   Trainer trainer(network);
   const std::vector<float> u = noise(T * B * N, 1);
   expect_error(
-      [&] {
-        trainer.step_with({.steps = T, .u = u}, [&](auto, auto) { return network.parameter("w")[0]; });
-      },
+      [&] { trainer.step_with({.steps = T, .u = u}, [&](auto, auto) { return network.parameter("w")[0]; }); },
       ErrorCode::invalid_argument, "its Trainer is running a loss function, which must not call the network");
   network.parameter("w");  // the call has ended
 }

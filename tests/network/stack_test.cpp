@@ -216,7 +216,8 @@ TEST(Stack, ARefusedBackwardChangesNothing) {
   const std::vector<float> x = noise(T * B * I, 3), dy = noise(T * B * 6, 4);
   stack.forward({.steps = T, .x = x});
   ++*stack.layer(0).parameters()[0].version;  // as an optimizer's step
-  expect_error([&] { stack.backward(dy); }, ErrorCode::invalid_argument, "parameters that have changed since");
+  expect_error([&] { stack.backward(dy); }, ErrorCode::invalid_argument,
+               "parameters that have changed since");
   EXPECT_EQ(stack.windows(), 1);
   for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(stack.layer(k).windows(), 1);
   for (const ParameterView& view : stack.parameters()) {
@@ -252,8 +253,9 @@ TEST(Stack, TheInputsGradientMayAliasThatOfTheCurrent) {
 
 TEST(Stack, ALayerWithoutStateHasTheBatchOfTheOthers) {
   const auto make_two = [](std::int64_t batch) {
-    return Stack(I, {{.spec = {.neurons = 4}},
-                     {.spec = {.cell = Cell::feedforward, .alpha = Granularity::none, .neurons = 2}}},
+    return Stack(I,
+                 {{.spec = {.neurons = 4}},
+                  {.spec = {.cell = Cell::feedforward, .alpha = Granularity::none, .neurons = 2}}},
                  {.batch = batch, .device = Device::cpu(1)});
   };
   io::TensorFile file;
