@@ -8,10 +8,11 @@ import tempfile
 import time
 
 import torch
+from arguments import count
 from plasticity.torch import PlasticRNN
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--steps", type=int, default=1000)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("--steps", type=count, default=1000)
 options = parser.parse_args()
 
 torch.manual_seed(0)

@@ -1,15 +1,20 @@
 """A plastic network learns to complete a pattern that it saw a moment ago: python first_network.py [ITERATIONS]"""
-import sys
+import argparse
 
 import torch
+from arguments import count
 from plasticity.torch import PlasticRNN
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("iterations", nargs="?", type=count, default=400)
+iterations = parser.parse_args().iterations
 
 torch.manual_seed(0)
 N, B, SHOW = 20, 16, 4
 network = PlasticRNN(0, N)  # no input weights: a pattern is the input current
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
 
-for iteration in range(int(sys.argv[1]) if len(sys.argv) > 1 else 400):
+for iteration in range(iterations):
     first, second = torch.randint(0, 2, (2, B, N)) * 2.0 - 1  # new patterns every time: only the traces can hold them
     half = torch.cat([first[:, : N // 2], torch.zeros(B, N // 2)], 1)
     u = 10 * torch.stack([first] * SHOW + [second] * SHOW + [half] * 3)

@@ -20,6 +20,7 @@ import time
 import numpy
 import outcome
 import torch
+from arguments import count
 from plasticity.torch import PlasticLinear, State
 from torch import nn
 from torch.nn import functional
@@ -227,10 +228,10 @@ def train(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default=DATA, help="the IDX file of the drawings")
-    parser.add_argument("--images", type=int, default=6_000_000, help="drawings to embed (default: %(default)s)")
-    parser.add_argument("--episodes", type=int, default=2000, help="of the test (default: %(default)s)")
-    parser.add_argument("--validation", type=int, default=200, help="episodes per report (default: %(default)s)")
-    parser.add_argument("--reports", type=int, default=20, help="of a run (default: %(default)s)")
+    parser.add_argument("--images", type=count, default=6_000_000, help="drawings to embed (default: %(default)s)")
+    parser.add_argument("--episodes", type=count, default=2000, help="of the test (default: %(default)s)")
+    parser.add_argument("--validation", type=count, default=200, help="episodes per report (default: %(default)s)")
+    parser.add_argument("--reports", type=count, default=20, help="of a run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, help="folder for the outcome and the network")
     train(parser.parse_args())

@@ -2,7 +2,7 @@
 
 The state comes out after every step, so a trace can be plotted as it grows.
 """
-import sys
+import argparse
 
 import matplotlib
 
@@ -10,6 +10,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 from plasticity.torch import PlasticRNN
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("output", nargs="?", default="traces.png", metavar="OUTPUT.png")
+output = parser.parse_args().output
 
 torch.manual_seed(0)
 T, N = 60, 24
@@ -33,6 +37,5 @@ middle.set(xlabel="step", ylabel="H of 12 connections")
 picture = bottom.imshow(traces[-1].view(N, N), cmap="RdBu", vmin=-1, vmax=1)
 bottom.set(xlabel="post", ylabel="pre")
 figure.colorbar(picture, ax=bottom, label="H")
-output = sys.argv[1] if len(sys.argv) > 1 else "traces.png"
 figure.savefig(output, dpi=110)
 print(f"wrote {output}")

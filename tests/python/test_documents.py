@@ -56,6 +56,25 @@ def test_examples(words, text, tmp_path):
     assert text in done.stdout
 
 
+@pytest.mark.parametrize("name", ["first_network", "acting", "plot_traces", "cue_reward", "one_shot", "omniglot", "words"])
+def test_help_of_examples(name, tmp_path):
+    if name == "plot_traces":
+        pytest.importorskip("matplotlib")
+    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / f"{name}.py", "--help"], cwd=tmp_path,
+                          env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=True)
+    assert f"python {name}.py" in " ".join(done.stdout.split()) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", ["first_network.py 0", "first_network.py many", "acting.py --steps 0", "cue_reward.py --batch 0",
+                                   "one_shot.py --episodes -1", "omniglot.py --reports 0", "words.py --data . --epochs 1.5"])
+def test_wrong_numbers_of_examples(words, tmp_path):
+    name, *arguments = words.split()
+    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / name, *arguments], cwd=tmp_path, env=ENVIRONMENT,
+                          capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"expected an integer, at least 1, got '{arguments[-1]}'\n")
+
+
 def test_language_model_of_words(tmp_path):
     text = "one two three four five\n" * 700
     for part in ("train", "valid", "test"):
