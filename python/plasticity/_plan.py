@@ -5,6 +5,7 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional
 import numpy
 
 from . import _c
+from ._arguments import integer, state_items
 from ._calls import REAL, Options, PlanHandle
 from ._errors import bad_argument
 from ._library import check, lib
@@ -86,11 +87,9 @@ class Plan:
         for name, value, legal in (("precision", precision, _c.PRECISION), ("execution", execution, _c.EXECUTION)):
             if value not in legal:
                 raise bad_argument(name, "one of " + ", ".join(legal), repr(value))
-        for name, value in (("steps", steps), ("batch", batch)):
-            if not hasattr(value, "__index__") or value < 0:
-                raise bad_argument(name, "an integer, at least 0", repr(value))
         options = Options(
-            int(steps), int(batch), precision, device_of(device), threads, checkpoint_interval, memory_budget, execution
+            integer("steps", steps), integer("batch", batch), precision, device_of(device), integer("threads", threads, 31),
+            integer("checkpoint_interval", checkpoint_interval), integer("memory_budget", memory_budget), execution,
         )
         self.spec, self._options, self._plan = spec, options, PlanHandle(spec, options)
         self._dtype = numpy.float64 if precision == "f64" else numpy.float32
@@ -189,10 +188,7 @@ class _Call:
                 self.read(f"{group}.{name}", value)
 
     def read_state(self, group, state):
-        given = dict(zip(STATE, state)) if isinstance(state, tuple) else dict(state or {})
-        for name, value in given.items():
-            if name not in STATE:
-                raise bad_argument(group, "names of " + ", ".join(STATE), repr(name))
+        for name, value in zip(STATE, () if state is None else state_items(state, group)):
             self.read(f"{group}.{name}", value)
 
     def read(self, name, value):

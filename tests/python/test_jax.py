@@ -2,6 +2,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy
 import pytest
@@ -118,6 +119,47 @@ def test_lengths_with_and_without_64_bits(x64):
     assert all(jnp.allclose(gradients[name], value, atol=1e-5) for name, value in cut.items())
 
 
+@pytest.mark.parametrize("x64", [True, False])
+def test_negative_lengths_are_named(x64):
+    parameters, inputs, _ = draw(SPEC, dtype="float32")
+    with jax.enable_x64(x64) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64(x64):
+        with pytest.raises(Exception, match="length.*got -1"):
+            jax.block_until_ready(plastic(SPEC, parameters, x=inputs["x"], length=jnp.array([4, -1]))[0])
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy
+from jax.sharding import Mesh, PartitionSpec
+from plasticity.jax import Spec, plastic
+
+spec = Spec("rnn", "hard_clip", "modulated", inputs=3, neurons=5)
+random = numpy.random.default_rng(0)
+weights = {name: jnp.asarray(.3 * random.standard_normal(shape), "f4") for name, shape in spec.parameters.items()}
+x, hebb = (jnp.asarray(.3 * random.standard_normal(shape), "f4") for shape in ((6, 4, 3), (4, 5, 5)))
+length = jnp.array([6, 5, 4, 6])
+
+def loss(*arguments):
+    weights, x, hebb, length = arguments
+    y, modulation, state = plastic(spec, weights, x=x, state={"hebb": hebb}, length=length)
+    return jnp.square(y).sum() + modulation.sum() + state.hebb.sum()
+
+batch = PartitionSpec("devices")
+sharded = jax.shard_map(
+    lambda *arguments: jax.lax.psum(loss(*arguments), "devices"), mesh=Mesh(numpy.array(jax.devices()), ("devices",)),
+    in_specs=(PartitionSpec(), PartitionSpec(None, "devices"), batch, batch), out_specs=PartitionSpec())
+got, want = (jax.jit(jax.value_and_grad(f, (0, 1, 2)))(weights, x, hebb, length) for f in (sharded, loss))
+assert len(jax.devices()) == 2
+assert jax.tree.all(jax.tree.map(lambda a, b: jnp.allclose(a, b, rtol=1e-4, atol=1e-5), got, want))
+"""
+
+
+@pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="JAX has no jax.shard_map")
+def test_shard_map_over_the_batch():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu",
+                   "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    subprocess.run([sys.executable, "-c", SHARDED], env=environment, timeout=300, check=True)
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -128,7 +170,15 @@ def test_lengths_with_and_without_64_bits(x64):
         ({"pre": jnp.zeros((4, 2, 3))}, "inputs.pre: expected none for a cell without it"),
         ({"state": {"c": jnp.zeros((2, 5))}}, "initial_state.c: expected none"),
         ({"state": {"memory": jnp.zeros((2, 5))}}, "state: expected names of"),
+        ({"state": {"hebb00": jnp.zeros((2, 5, 5))}}, "state: expected names of"),
+        ({"state": [jnp.zeros((2, 5))]}, "state: expected a State or a mapping, got list"),
+        ({"state": (jnp.zeros((2, 5)),)}, "state: expected a State or a mapping, got a tuple of 1"),
         ({"precision": "f16"}, "precision: expected"),
+        ({"precision": "f32"}, "precision: expected f64 for float64 arrays, got f32"),
+        ({"precision": "bf16"}, "precision: expected f64 for float64 arrays, got bf16"),
+        ({"execution": "fast"}, "execution: expected one of automatic, step"),
+        ({"memory_budget": 1e9}, "memory_budget: expected an integer, at least 0"),
+        ({"checkpoint_interval": True}, "checkpoint_interval: expected an integer"),
     ],
 )
 def test_wrong_arguments(changes, text):
@@ -139,6 +189,8 @@ def test_wrong_arguments(changes, text):
 
 def test_missing_and_unknown_parameters():
     parameters, inputs, _ = draw(SPEC)
+    with pytest.raises(ValueError, match="spec: expected a plasticity.Spec, got str"):
+        plastic("rnn", parameters, **inputs)
     with pytest.raises(ValueError, match="parameters: expected names of .*, got 'gain'"):
         plastic(SPEC, {**parameters, "gain": parameters["w"]}, **inputs)
     del parameters["w"]

@@ -150,9 +150,26 @@ def test_dlpack_without_a_copy():
 def test_wrong_plans():
     spec = Spec(neurons=2)
     for arguments, text in (({"steps": -1}, "steps"), ({"device": "tpu"}, "device: expected cpu, cuda or cuda:INDEX"),
-                            ({"precision": "f16"}, "precision"), ({"threads": 5000}, "threads")):
+                            ({"precision": "f16"}, "precision"), ({"threads": 5000}, "threads"), ({"threads": 2**32}, "threads"),
+                            ({"threads": 1.0}, "threads"), ({"steps": True}, "steps"),
+                            ({"memory_budget": 1e9}, "memory_budget: expected an integer"),
+                            ({"memory_budget": 2**64}, "memory_budget: expected an integer"),
+                            ({"checkpoint_interval": -1}, "checkpoint_interval: expected an integer, at least 0")):
         with pytest.raises(ValueError, match=text):
             Plan(spec, **arguments)
+
+
+def test_wrong_states():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    y = numpy.zeros((2, 4), "f4")
+    for state, text in (([y], "initial_state: expected a State or a mapping, got list"),
+                        ((y,), "initial_state: expected a State or a mapping, got a tuple of 1"),
+                        ({"hebb00": y}, "initial_state: expected names of y, c, hebb, eligibility, got 'hebb00'"),
+                        ({"y": y, "y0": y}, "initial_state: expected one of y and y0, got both")):
+        with pytest.raises(plasticity.InvalidArgument, match=text):
+            plan.forward(parameters, x=x, state=state)
+    assert Plan(spec, steps=numpy.int64(5)).steps == 5
 
 
 def test_cuda_says_why_not():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy
 
 from .. import _c
+from .._arguments import check_options, check_precision, integer, state_items
 from .._calls import Options, plan_for
 from .._errors import bad_argument
 from .._plan import State
@@ -52,10 +53,11 @@ def _foreign(call, function, names, arrays, results):
 
     @jax.custom_jvp
     def run(*operands):
-        return foreign(
+        made = foreign(
             *operands, function=function, names=" ".join([*names, *results]), plan=numpy.array(numbers, numpy.int64),
             clip=numpy.float64(spec.clip),
         )
+        return _vary(made, _axes_of(operands))
 
     @run.defjvp
     def refuse(primals, tangents):
@@ -65,6 +67,22 @@ def _foreign(call, function, names, arrays, results):
         )
 
     return run(*arrays)
+
+
+def _axes_of(arrays):
+    """The mesh axes over which any of the arrays varies within shard_map."""
+    axes = frozenset()
+    for each in arrays if hasattr(jax, "typeof") else ():
+        kind = jax.typeof(each)
+        axes |= kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else getattr(kind, "vma", axes)
+    return axes
+
+
+def _vary(arrays, axes):
+    """The arrays, varying over all of these axes. shard_map then adds up the gradients of those that varied over fewer."""
+    cast = functools.partial(jax.lax.pcast, to="varying") if hasattr(jax.lax, "pcast") else getattr(jax.lax, "pvary", None)
+    missing = [tuple(axes - _axes_of([each])) for each in arrays]
+    return [cast(each, over) if over else each for each, over in zip(arrays, missing)]
 
 
 def _dtype(call):
@@ -175,8 +193,12 @@ def plastic(
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
     Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad
-    and vmap; the batch axis of the arguments is faster than vmap, which runs one sequence after the other.
+    and vmap; the batch axis of the arguments is faster than vmap, which runs one sequence after the other. Works under
+    shard_map within jit.
     """
+    check_options(spec, precision, execution)
+    checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
+    memory_budget = integer("memory_budget", memory_budget)
     if spec.inputs and spec.cell == "rnn" and "w_in" not in parameters and x is None:
         spec = dataclasses.replace(spec, inputs=0)
     for name in parameters:
@@ -184,12 +206,8 @@ def plastic(
             raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), repr(name))
     floats = {"parameters." + name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
     floats.update({"inputs." + name: value for name, value in zip(INPUTS, (x, u, pre, rate)) if value is not None})
-    if isinstance(state, Mapping):
-        for name in state:
-            if name.rstrip("0") not in STATE:
-                raise bad_argument("state", "names of " + ", ".join(STATE), repr(name))
-        state = [state.get(name, state.get(name + "0")) for name in STATE]
-    floats.update({"initial_state." + name: value for name, value in zip(STATE, state or ()) if value is not None})
+    items = () if state is None else state_items(state)
+    floats.update({"initial_state." + name: value for name, value in zip(STATE, items) if value is not None})
     if clamp_value is not None:
         floats["masks.clamp_value"] = clamp_value
     floats = {name: jnp.asarray(value) for name, value in floats.items()}
@@ -203,10 +221,7 @@ def plastic(
     dtype = str(next(iter(floats.values())).dtype)
     if dtype not in _REAL:
         raise bad_argument(f"{next(iter(floats))}.dtype", "float32 or float64", dtype)
-    if precision not in (None, "f32", "f64", "bf16"):
-        raise bad_argument("precision", "bf16, f32, f64 or None", repr(precision))
-    if precision == "bf16" and dtype != "float32":
-        raise bad_argument("precision", "f64 for float64 arrays", "bf16")
+    check_precision(precision, f"{dtype} arrays", _REAL[dtype])
     register_all()
     gpu = jax.default_backend() in ("gpu", "cuda")
     options = Options(
@@ -227,6 +242,8 @@ def plastic(
             raise bad_argument(f"parameters.{name}", f"an array of shape {list(shape)}", "none")
     if "masks.length" in masks:
         masks["masks.length"] = _int64(masks["masks.length"])
+    axes = _axes_of([*floats.values(), *masks.values()])
+    floats, masks = (dict(zip(each, _vary(each.values(), axes))) for each in (floats, masks))
     results = _plastic(call, floats, masks)
     final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
     three = results["y"], results.get("modulation"), final
@@ -247,4 +264,4 @@ def _int64(length):
     if jax.config.jax_enable_x64:
         return length.astype(jnp.int64)
     low = length.astype(jnp.int32)
-    return jnp.stack([low, jnp.zeros_like(low)], axis=-1)
+    return jnp.stack([low, low >> 31], axis=-1)
