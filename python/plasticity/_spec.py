@@ -103,6 +103,11 @@ class Spec:
         return self.inputs if self.cell == "feedforward" else self.neurons
 
     @property
+    def has_clip(self) -> bool:
+        """Whether the rule uses `clip`."""
+        return self.rule in ("hard_clip", "read_clip")
+
+    @property
     def has_modulator(self) -> bool:
         """Whether there is a modulator M."""
         return self.rate in ("modulated", "fan_out")

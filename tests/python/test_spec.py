@@ -32,6 +32,15 @@ def test_wrong_fields(fields, text):
     assert isinstance(caught.value, plasticity.InvalidSpec) and isinstance(caught.value, plasticity.Error)
 
 
+@pytest.mark.parametrize("rule", plasticity._c.RULE)
+def test_rules_with_a_clip_check_it(rule):
+    if Spec(rule=rule).has_clip:
+        with pytest.raises(plasticity.InvalidSpec, match="clip"):
+            Spec(rule=rule, clip=-1)
+    else:
+        Spec(rule=rule, clip=-1)
+
+
 def test_wrong_metadata():
     metadata = Spec(neurons=3).to_metadata()
     with pytest.raises(plasticity.FormatError, match="metadata 'N': expected a number, got 'many'"):

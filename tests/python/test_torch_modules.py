@@ -7,13 +7,15 @@ import pickle
 import shutil
 import subprocess
 
+import numpy
 import pytest
 from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
 from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
-from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence  # noqa: E402
+import torch.nn.utils.prune  # noqa: E402
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence  # noqa: E402
 
 MAKERS = {
     "rnn": lambda **more: PlasticRNN(3, 4, rule="hard_clip", rate="modulated", **more),
@@ -113,6 +115,109 @@ def test_external_rate_and_modulation():
     current = torch.randn(5, 2, 4)
     assert PlasticLinear(3, 4)(torch.randn(5, 2, 3), current=current)[0].shape == (5, 2, 4)
     assert PlasticRNN(0, 4)(current)[0].shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_masks_of_packed_sequences(batch_first):
+    torch.manual_seed(0)
+    module = MAKERS["rnn"](batch_first=batch_first)
+    x = torch.randn(4, 4, 3)
+    reset = torch.zeros(4, 4, dtype=torch.bool)
+    reset[0, 2] = True
+    packed = pack_padded_sequence(x, [4, 2, 4, 3], batch_first=batch_first, enforce_sorted=False)
+    output, state, modulation = module(packed, reset=reset, return_modulation=True)
+    y, final, want = module(x, lengths=[4, 2, 4, 3], reset=reset, return_modulation=True)
+    assert torch.equal(pad_packed_sequence(output, batch_first=batch_first)[0], y)
+    assert torch.equal(state.hebb, final.hebb) and torch.equal(modulation, want)
+    with pytest.raises(ValueError, match="lengths: expected none beside a PackedSequence"):
+        module(packed, lengths=[1, 1, 1, 1])
+
+
+def test_modulation_of_packed_sequences_that_are_not_square():
+    module = MAKERS["rnn"](batch_first=True)
+    packed = pack_padded_sequence(torch.randn(2, 5, 3), [5, 3], batch_first=True)
+    assert module(packed, reset=torch.zeros(2, 5, dtype=torch.bool), return_modulation=True)[2].shape == (2, 5)
+
+
+def test_arguments_that_are_no_tensors():
+    module = MAKERS["rnn"]()
+    x, reset = torch.randn(5, 2, 3), numpy.zeros((5, 2), bool)
+    with pytest.raises(ValueError, match="reset: expected a tensor, got ndarray"):
+        module(x, reset=reset)
+    with pytest.raises(ValueError, match="reset: expected a tensor, got ndarray"):
+        module.step(x[0], reset=reset[0])
+    with pytest.raises(ValueError, match="x: expected a tensor, got ndarray"):
+        module.step(x[0].numpy())
+    with pytest.raises(ValueError, match=r"reset.shape: expected \[T,B,…\], got \[5\]"):
+        module(x, reset=torch.zeros(5))
+
+
+def test_steps_take_parts_of_tensors():
+    module = PlasticRNN(3, 4, rate="external")
+    x, rate, wide = torch.randn(2, 3), torch.rand(4, 2).T, torch.rand(2, 8)[:, ::2]
+    reset = torch.tensor([[True, False], [False, True]])[:, 0]
+    given = {"rate": rate, "reset": reset, "clamp": wide > .5, "clamp_value": wide}
+    y, state = module.step(x, reset=reset, rate=rate, clamp=(torch.rand(4, 2) > .5).T, clamp_value=wide)
+    assert y.shape == (2, 4)
+    y, state = module.step(x, **given)
+    want, final = module.step(x, **{name: each.contiguous() for name, each in given.items()})
+    assert torch.equal(y, want) and same(state, final)
+
+
+@pytest.mark.parametrize("options", [{"memory_budget": 1e9}, {"checkpoint_interval": -1}, {"precision": "f16"}], ids=str)
+def test_wrong_options(make, options):
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
+        make(**options)
+
+
+def test_states_are_loaded_as_weights_only(tmp_path):
+    module = MAKERS["rnn"]()
+    state = module(torch.randn(4, 2, 3))[1].detach()
+    torch.save({"state": state, "spec": module.spec}, tmp_path / "state.pt")
+    stored = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert same(stored["state"], state) and stored["spec"] == module.spec
+
+
+def test_parametrized_weights(tmp_path):
+    stored, module = PlasticRNN(3, 4), PlasticRNN(3, 4)
+    stored.save_safetensors(tmp_path / "stored")
+    torch.nn.utils.parametrizations.weight_norm(module, "w")
+    module.load_safetensors(tmp_path / "stored")
+    assert torch.allclose(module.w, stored.w) and torch.equal(module.alpha, stored.alpha)
+    module.reset_parameters()
+    assert not torch.allclose(module.w, stored.w)
+
+
+class Scaled(torch.nn.Module):
+    """A parametrization without right_inverse()."""
+
+    def forward(self, value):
+        return 2 * value
+
+
+@pytest.mark.parametrize("change", [
+    lambda module: torch.nn.utils.prune.l1_unstructured(module, "alpha", .5),
+    lambda module: torch.nn.utils.parametrize.register_parametrization(module, "alpha", Scaled()),
+    lambda module: torch.nn.utils.parametrizations.orthogonal(module, "alpha", "cayley", use_trivialization=False),
+], ids=["prune", "no inverse", "cayley"])
+def test_weights_that_cannot_be_set(change, tmp_path):
+    stored, module = PlasticRNN(3, 4), PlasticRNN(3, 4)
+    stored.save_safetensors(tmp_path / "stored")
+    change(module)
+    before = copy.deepcopy(module.state_dict())
+    for write in (lambda: module.load_safetensors(tmp_path / "stored"), module.reset_parameters):
+        with pytest.raises(ValueError, match="parameters.alpha: expected a parameter, or one with torch.nn.utils.parametrize"):
+            write()
+    after = module.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_files_of_rules_without_a_clip(tmp_path):
+    PlasticRNN(3, 4, rule="decay", clip=2.0).save_safetensors(tmp_path / "decay")
+    PlasticRNN(3, 4, rule="decay").load_safetensors(tmp_path / "decay")
+    PlasticRNN(3, 4, rule="hard_clip", clip=2.0).save_safetensors(tmp_path / "hard_clip")
+    with pytest.raises(plasticity.FormatError, match="expected a network of Spec"):
+        PlasticRNN(3, 4, rule="hard_clip").load_safetensors(tmp_path / "hard_clip")
 
 
 @pytest.mark.parametrize("input", [torch.zeros(3), "text", torch.zeros(2, 3)], ids=["vector", "text", "matrix"])

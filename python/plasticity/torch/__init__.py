@@ -13,4 +13,7 @@ from .._spec import Spec
 from ._functional import plastic
 from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN
 
+if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weights_only=True) reads a State
+    _torch.serialization.add_safe_globals([State, Spec])
+
 __all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic"]

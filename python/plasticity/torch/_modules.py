@@ -1,11 +1,15 @@
 """Plastic layers as PyTorch modules."""
+import copy
+import dataclasses
 import math
 from typing import Any, Mapping, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from .._arguments import check_options, integer
 from .._errors import FormatError, bad_argument
 from .._files import load_file, save_file
 from .._plan import State
@@ -37,8 +41,10 @@ class PlasticModule(nn.Module):
         dtype: Optional[torch.dtype] = None,
     ) -> None:
         super().__init__()
+        check_options(spec, precision, "automatic")
         self.spec, self.batch_first, self.precision = spec, batch_first, precision
-        self.checkpoint_interval, self.memory_budget = checkpoint_interval, memory_budget
+        self.checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
+        self.memory_budget = integer("memory_budget", memory_budget)
         self._places = []  # (name, name of the head or "", name in its module)
         for name, shape in spec.parameters.items():
             head, _, leaf = name.rpartition(".")
@@ -69,23 +75,53 @@ class PlasticModule(nn.Module):
         return named
 
     def reset_parameters(self) -> None:
-        """Draws the parameters anew, as in the papers' programs and in the C++ Network."""
+        """Draws the parameters anew, as in the papers' programs and in the C++ Network.
+
+        A parametrized one is set by its right_inverse(). Raises ValueError, and changes nothing, if one cannot be set.
+        """
         spec = self.spec
         dense = ("w_in", "b", "w", "w_gates") if spec.cell == "lstm" else ()
+
+        def draw(name, value):
+            if name in dense or name.startswith("modulator"):
+                bound = 1 / math.sqrt(spec.neurons)
+                value.uniform_(-bound, bound)
+            elif name in ("w", "alpha"):
+                value.normal_(0, 0.01)
+            elif name == "eta":
+                value.fill_(0.01)
+            elif name.startswith("fan_out"):
+                value.uniform_(-1, 1)
+            else:
+                bound = 1 / math.sqrt(max(spec.inputs, 1))
+                value.uniform_(-bound, bound)
+
+        self._set_parameters(draw)
+
+    def _set_parameters(self, fill):
+        """Calls fill(name, tensor), which writes the tensor, for every parameter."""
+        plain, parametrized = [], []
         with torch.no_grad():
-            for name, value in self.library_parameters().items():
-                if name in dense or name.startswith("modulator"):
-                    bound = 1 / math.sqrt(spec.neurons)
-                    value.uniform_(-bound, bound)
-                elif name in ("w", "alpha"):
-                    value.normal_(0, 0.01)
-                elif name == "eta":
-                    value.fill_(0.01)
-                elif name.startswith("fan_out"):
-                    value.uniform_(-1, 1)
-                else:
-                    bound = 1 / math.sqrt(max(spec.inputs, 1))
-                    value.uniform_(-bound, bound)
+            for name, head, leaf in self._places:
+                owner = self._modules[head] if head else self
+                value = owner._parameters.get(leaf)
+                if value is not None:
+                    plain.append((name, value))
+                    continue
+                expected = "a parameter, or one with torch.nn.utils.parametrize and a right_inverse()"
+                if not parametrize.is_parametrized(owner, leaf):
+                    raise bad_argument(f"parameters.{name}", expected, "a tensor that a hook computes; remove the hook first")
+                value = torch.empty_like(getattr(owner, leaf))
+                fill(name, value)
+                try:
+                    copy.deepcopy(owner.parametrizations[leaf]).right_inverse(value)
+                except Exception as error:
+                    raise bad_argument(f"parameters.{name}", expected, f"{type(error).__name__}: {error}") from error
+                parametrized.append((owner, leaf, value))
+            for owner, leaf, value in parametrized:
+                setattr(owner, leaf, value)
+            for name, value in plain:
+                fill(name, value)
 
     def initial_state(self, batch: int) -> State:
         """The zero state of a batch."""
@@ -108,11 +144,16 @@ class PlasticModule(nn.Module):
 
         rate, current and clamp are [B,N], reset is [B].
         """
+        one = [
+            None if each is None else _tensor(name, each).unsqueeze(0).contiguous() for name, each in (
+                ("x", x), ("rate", rate), ("current", current), ("reset", reset), ("clamp", clamp),
+                ("clamp_value", clamp_value),
+            )
+        ]
         if x.dim() != 2:
             raise bad_argument("x.shape", "two axes, [B,I]", list(x.shape))
-        one = [None if each is None else each.unsqueeze(0) for each in (x, rate, current, reset, clamp, clamp_value)]
         with torch.no_grad():
-            y, _, state = self._run(one[0].contiguous(), state, one[1], one[2], one[3], None, one[4], one[5])
+            y, _, state = self._run(*one[:1], state, *one[1:4], None, *one[4:])
         return y[0], state
 
     def save_safetensors(self, path, metadata: Optional[Mapping[str, str]] = None) -> None:
@@ -128,10 +169,13 @@ class PlasticModule(nn.Module):
     def load_safetensors(self, path) -> Mapping[str, str]:
         """Takes the parameters from a file of this module, or of a C++ Network, and returns the file's metadata.
 
-        Raises ValueError, and changes nothing, if the file is of another cell or lacks a parameter.
+        A parametrized parameter is set by its right_inverse(). Raises ValueError, and changes nothing, if the file is of
+        another cell or lacks a parameter, or if a parameter cannot be set.
         """
         tensors, metadata = load_file(path)
         spec = Spec.from_metadata(metadata)
+        if not spec.has_clip:
+            spec = dataclasses.replace(spec, clip=self.spec.clip)
         if spec != self.spec:
             raise FormatError(f"{path}: expected a network of {self.spec}, got one of {spec}")
         named = self.library_parameters()
@@ -140,9 +184,7 @@ class PlasticModule(nn.Module):
             if stored is None or stored.shape != tuple(value.shape):
                 got = "none" if stored is None else f"shape {list(stored.shape)}"
                 raise FormatError(f"{path} tensor 'param.{name}': expected shape {list(value.shape)}, got {got}")
-        with torch.no_grad():
-            for name, value in named.items():
-                value.copy_(torch.from_numpy(tensors["param." + name]))
+        self._set_parameters(lambda name, value: value.copy_(torch.from_numpy(tensors["param." + name])))
         return metadata
 
     def _inputs(self, x, current):
@@ -157,6 +199,8 @@ class PlasticModule(nn.Module):
 
     def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_current):
         if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise bad_argument("lengths", "none beside a PackedSequence, which has its own", type(lengths).__name__)
             packed, (x, lengths) = x, pad_packed_sequence(x)
         elif isinstance(x, Tensor) and x.dim() == 3:
             packed = None
@@ -166,19 +210,33 @@ class PlasticModule(nn.Module):
         turn = self.batch_first and packed is None
         if lengths is not None:
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
-        if turn or any([each is not None for each in (rate, current, reset, clamp, clamp_value)]):
-            x, rate, current, reset, clamp, clamp_value = [
-                each if each is None else (each.transpose(0, 1) if turn else each).contiguous()
-                for each in (x, rate, current, reset, clamp, clamp_value)
+        x = (x.transpose(0, 1) if turn else x).contiguous()
+        if any([each is not None for each in (rate, current, reset, clamp, clamp_value)]):
+            rate, current, reset, clamp, clamp_value = [
+                each if each is None else self._time_major(name, each) for name, each in (
+                    ("rate", rate), ("current", current), ("reset", reset), ("clamp", clamp), ("clamp_value", clamp_value),
+                )
             ]
-        else:
-            x = x.contiguous()
         y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_current)
         if packed is not None:
             y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]
         elif turn:
-            y, modulation, *a = [each if each is None else each.transpose(0, 1) for each in (y, modulation, *a)]
+            y, *a = [each.transpose(0, 1) for each in (y, *a)]
+        if self.batch_first and modulation is not None:
+            modulation = modulation.transpose(0, 1)
         return (y, final, modulation, *a) if return_modulation else (y, final, *a)
+
+
+    def _time_major(self, name, value):
+        if _tensor(name, value).dim() < 2:
+            raise bad_argument(f"{name}.shape", "[B,T,…]" if self.batch_first else "[T,B,…]", list(value.shape))
+        return (value.transpose(0, 1) if self.batch_first else value).contiguous()
+
+
+def _tensor(name, value):
+    if not isinstance(value, Tensor):
+        raise bad_argument(name, "a tensor", type(value).__name__)
+    return value
 
 
 def _pack_like(packed, y, lengths):
@@ -214,10 +272,11 @@ class _Recurrent(PlasticModule):
     ):
         """Runs a sequence [T,B,I], or [B,T,I] with batch_first, or a PackedSequence. Returns (output, state).
 
-        lengths [B]: from there on a sample's output is zero and its state stays. reset [T,B]: the sample's state is zero
-        before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output is clamp_value. All of
-        them are [B,T,…] with batch_first. return_modulation=True returns (output, state, modulation [T,B]).
-        return_current=True appends the current to which the activation is applied, in the form of the output.
+        lengths [B]: from there on a sample's output is zero and its state stays; a PackedSequence has its own. reset [T,B]:
+        the sample's state is zero before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output
+        is clamp_value. return_modulation=True returns (output, state, modulation [T,B]). With batch_first all of them are
+        [B,T,…], also beside a PackedSequence. return_current=True appends the current to which the activation is applied,
+        in the form of the output.
         """
         return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation,
                               return_current)
