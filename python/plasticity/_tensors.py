@@ -17,7 +17,7 @@ _DTYPES = {
 }
 _NAMES = {(_c.FLOAT, 64): "float64", (_c.FLOAT, 32): "float32", (_c.FLOAT, 16): "float16", (_c.BFLOAT, 16): "bfloat16",
           (_c.INT, 64): "int64", (_c.INT, 32): "int32", (_c.UINT, 8): "uint8", (_c.BOOL, 8): "bool"}
-_ALIGNMENT = 64
+ALIGNMENT = 64
 
 _get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -29,8 +29,8 @@ _READ_ONLY = 1
 
 def aligned_bytes(size):
     """A NumPy array of `size` bytes at a multiple of 64."""
-    room = numpy.empty(size + _ALIGNMENT, numpy.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
+    room = numpy.empty(size + ALIGNMENT, numpy.uint8)
+    start = -room.ctypes.data % ALIGNMENT
     return room[start : start + size]
 
 

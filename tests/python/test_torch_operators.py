@@ -27,19 +27,19 @@ def arguments_of(spec, grad, current=False):
 @pytest.mark.parametrize("current", [False, True])
 def test_opcheck_of_forward(spec, record, current):
     text, _, tensors = arguments_of(spec, record, current)
-    torch.library.opcheck(torch.ops.plasticity.forward.default, (text, tensors, record))
+    torch.library.opcheck(torch.ops.plasticity.forward.default, (text, tensors, record, []))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.cell)
 @pytest.mark.parametrize("current", [False, True])
 def test_opcheck_of_backward(spec, current):
     text, names, tensors = arguments_of(spec, False, current)
-    *outputs, tape = torch.ops.plasticity.forward(text, tensors, True)
+    *outputs, tape = torch.ops.plasticity.forward(text, tensors, True, [])
     kept = [tensor for name, tensor in zip(names, tensors) if not name.startswith("initial_state.")]
     upstream = [None if k == 1 and spec.has_modulator else torch.randn_like(each) for k, each in enumerate(outputs)]
     wanted = [k % 2 == 0 for k in range(len(names))]
     y = outputs[0] if spec.has_modulator else None
-    torch.library.opcheck(torch.ops.plasticity.backward.default, (text, kept, tape, upstream, wanted, y))
+    torch.library.opcheck(torch.ops.plasticity.backward.default, (text, kept, tape, upstream, wanted, y, []))
 
 
 def test_programs_compiled_for_another_build_are_not_used(monkeypatch, tmp_path):
@@ -57,12 +57,12 @@ def test_programs_compiled_for_another_build_are_not_used(monkeypatch, tmp_path)
 
 def test_unknown_networks_are_refused():
     with pytest.raises(ValueError, match="network: expected a spec"):
-        torch.ops.plasticity.forward("rnn", [torch.zeros(1)], False)
+        torch.ops.plasticity.forward("rnn", [torch.zeros(1)], False, [])
 
 
 def test_operators_refuse_a_second_derivative():
     text, _, tensors = arguments_of(SPECS[0], True)
-    y = torch.ops.plasticity.forward(text, tensors, True)[0]
+    y = torch.ops.plasticity.forward(text, tensors, True, [])[0]
     (grad,) = torch.autograd.grad(y.sum(), tensors[0], create_graph=True)
     with pytest.raises(RuntimeError, match="expected a first derivative"):
         grad.sum().backward()
@@ -93,6 +93,40 @@ def test_compiled_modules_have_equal_gradients(make, backend):
         answers.append([value.detach(), x.grad, *(each.grad for each in module.parameters())])
     for a, b in zip(*answers):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_operators_refuse_a_second_derivative_of_the_state():
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Through(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+            return function(*arguments, **(keywords or {}))
+
+    module = PlasticRNN(2, 3).requires_grad_(False)
+    hebb = torch.full((2, 3, 3), .1, requires_grad=True)
+    with Through():
+        y, _ = module(torch.ones(4, 2, 2), {"hebb": hebb})
+        (grad,) = torch.autograd.grad(y.sum(), hebb, create_graph=True)
+    with pytest.raises(RuntimeError, match="expected a first derivative"):
+        torch.autograd.grad(grad.sum(), hebb, allow_unused=True)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_traced_functions():
+    torch.manual_seed(0)
+    module = PlasticRNN(2, 3).requires_grad_(False)
+    traced = torch.jit.trace(lambda x: module(x)[0], torch.randn(4, 2, 2))
+    x = torch.randn(6, 5, 2)
+    assert torch.equal(traced(x), module(x)[0])
+
+
+@pytest.mark.parametrize("make", [PlasticRNN, PlasticLSTM])
+def test_meta_tensors(make):
+    module = make(2, 3, device="meta")
+    y, state = module(torch.zeros(4, 5, 2, device="meta"))
+    assert y.is_meta and y.shape == (4, 5, 3) and state.hebb.shape == (5, 3, 3)
+    (y.sum() + state.hebb.sum()).backward()
+    assert module.w.grad.is_meta and module.w.grad.shape == (3, 3)
 
 
 def test_fake_tensors():

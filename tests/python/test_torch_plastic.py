@@ -1,7 +1,9 @@
 """plastic() in PyTorch: parity, gradcheck over every cell, autograd, and wrong arguments."""
 import gc
 import threading
+import weakref
 
+import numpy
 import pytest
 from conftest import all_specs, tolerance_of
 
@@ -115,12 +117,33 @@ def call(**changes):
         ({"length": torch.tensor([1, 9])}, "length"),
         ({"length": [1, 2]}, "masks.length: expected a tensor, got list"),
         ({"precision": "f16"}, "precision: expected bf16, f32, f64 or None, got 'f16'"),
+        ({"precision": "f64"}, "precision: expected f32 for torch.float32 tensors, got f64"),
         ({"execution": "fast"}, "execution"),
+        ({"memory_budget": 1e9}, "memory_budget: expected an integer, at least 0 and less than 2\\*\\*63, got 1000000000.0"),
+        ({"memory_budget": 2**63}, "memory_budget: expected an integer"),
+        ({"memory_budget": True}, "memory_budget: expected an integer, .*, got True"),
+        ({"checkpoint_interval": -1}, "checkpoint_interval: expected an integer"),
+        ({"checkpoint_interval": "2"}, "checkpoint_interval: expected an integer"),
+        ({"state": (None, None)}, "state: expected a State or a mapping, got a tuple of 2"),
+        ({"state": {"y": torch.zeros(2, 3), "y0": torch.zeros(2, 3)}}, "state: expected one of y and y0, got both"),
     ],
 )
 def test_wrong_arguments(changes, text):
     with pytest.raises(plasticity.InvalidArgument, match=text):
         call(**changes)
+
+
+def test_a_wrong_number_does_not_affect_the_next_call():
+    with pytest.raises(ValueError, match="memory_budget"):
+        call(memory_budget=float(1 << 29))
+    call(memory_budget=1 << 29)
+
+
+def test_precision_of_float64():
+    parameters, inputs, _ = draw(SPEC)
+    plastic(SPEC, parameters, **inputs, precision="f64")
+    with pytest.raises(ValueError, match="precision: expected f64 for torch.float64 tensors, got f32"):
+        plastic(SPEC, parameters, **inputs, precision="f32")
 
 
 def test_half_precision_is_refused_outside_autocast():
@@ -140,6 +163,55 @@ def test_autocast_computes_in_float32():
     assert got.dtype == torch.float32 and torch.equal(got, want)
     got.sum().backward()
     assert inputs["u"].grad is not None
+
+
+def test_backward_within_autocast():
+    answers = []
+    for enabled in (False, True):
+        parameters, inputs, _ = draw(SPEC, steps=6, batch=4, dtype=torch.float32)
+        y, modulation, _ = plastic(SPEC, parameters, **inputs)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            modulation.sum().backward()
+        answers.append([each.grad for each in parameters.values()])
+    assert all(torch.equal(a, b) for a, b in zip(*answers))
+
+
+def test_tensors_with_the_negative_bit():
+    parameters, inputs, _ = draw(SPEC)
+    x = torch.complex(inputs["x"].detach(), inputs["x"].detach())[..., :1].flatten(1).reshape(3, 2, 1).conj().imag
+    spec = Spec("rnn", inputs=1, neurons=3)
+    weights = draw(spec)[0]
+    assert x.is_neg()
+    answers = []
+    for each in (x, x.resolve_neg()):
+        y = plastic(spec, weights, x=each.contiguous())[0]
+        upstream = torch._neg_view(torch.ones_like(y))
+        assert upstream.is_neg()
+        answers.append([y, *torch.autograd.grad(y, list(weights.values()), upstream)])
+    assert all(torch.equal(a, b) for a, b in zip(*answers))
+    y = plastic(spec, weights, x=x.resolve_neg().contiguous())[0]
+    want = torch.autograd.grad(y, weights["w"], -torch.ones_like(y))[0]
+    assert torch.equal(answers[0][3], want)
+    negated = plastic(spec, weights, x=torch._neg_view(-x.resolve_neg().contiguous()))[0]
+    assert torch.equal(negated, y)
+
+
+@pytest.mark.parametrize("neurons", [3, 40])
+def test_saved_tensors_in_memory_of_numpy(neurons):
+    spec = Spec("rnn", "hard_clip", "modulated", neurons=neurons)
+    parameters, inputs, _ = draw(spec, steps=20)
+    want = torch.autograd.grad(plastic(spec, parameters, **inputs)[0].sum(), parameters["w"])[0]
+
+    def pack(tensor):  # at an address that is no multiple of 64
+        room = numpy.empty(tensor.numel() * tensor.element_size() + 128, "u1")
+        start = -room.ctypes.data % 64 + 16
+        array = room[start : start + tensor.numel() * tensor.element_size()]
+        array[:] = tensor.detach().numpy().view("u1").reshape(-1)
+        return torch.from_numpy(array).view(tensor.dtype).view(tensor.shape)
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        y = plastic(spec, parameters, **inputs)[0]
+    assert torch.equal(torch.autograd.grad(y.sum(), parameters["w"])[0], want)
 
 
 def test_bf16_tapes_are_near():
@@ -174,6 +246,105 @@ def test_second_derivative_is_refused():
     (grad,) = torch.autograd.grad(y.sum(), parameters["w"], create_graph=True)
     with pytest.raises(RuntimeError, match="expected a first derivative"):
         grad.sum().backward()
+
+
+def frozen(carried=False):
+    """A loss of an initial trace alone; `carried`: of a trace that is no leaf."""
+    parameters, inputs, state = draw(SPEC)
+    weights = {name: value.detach() for name, value in parameters.items()}
+    x = inputs["x"].detach()
+    return state["hebb"].detach(), lambda hebb: plastic(SPEC, weights, x=x, state={"hebb": hebb * 1 if carried else hebb})[0].sum()
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_second_derivative_of_the_state_is_refused(carried):
+    hebb, loss = frozen(carried)
+    for derivative in (torch.autograd.functional.hessian, lambda f, h: torch.autograd.functional.hvp(f, h, torch.ones_like(h))):
+        with pytest.raises(RuntimeError, match="expected a first derivative"):
+            derivative(loss, hebb)
+    leaf = hebb.clone().requires_grad_()
+    value = loss(leaf)
+    (grad,) = torch.autograd.grad(value, leaf, create_graph=True)
+    with pytest.raises(RuntimeError, match="expected a first derivative"):
+        (value + grad.square().sum()).backward()
+
+
+def test_first_derivatives_of_the_state_with_create_graph():
+    hebb, loss = frozen()
+    leaf = hebb.clone().requires_grad_()
+    value = loss(leaf)
+    (want,) = torch.autograd.grad(value, leaf, retain_graph=True)
+    (got,) = torch.autograd.grad(value, leaf, create_graph=True)
+    assert torch.equal(got, want)
+    for reentrant in (False, True):
+        leaf.grad = None
+        torch.utils.checkpoint.checkpoint(loss, leaf, use_reentrant=reentrant).backward()
+        assert torch.equal(leaf.grad, want)
+    leaf.grad = None
+    with torch.autograd.graph.save_on_cpu():
+        value = loss(leaf)
+    (got,) = torch.autograd.grad(value, leaf, create_graph=True)
+    with pytest.raises(RuntimeError, match="expected a first derivative"):
+        torch.autograd.grad(got.sum(), leaf, allow_unused=True)
+
+
+def test_a_state_may_change_in_place_before_backward():
+    hebb, loss = frozen()
+    leaf = hebb.clone().requires_grad_()
+    (want,) = torch.autograd.grad(loss(leaf), leaf)
+    carried = leaf * 1
+    value = loss(carried)
+    carried.mul_(2)
+    assert torch.equal(torch.autograd.grad(value, leaf)[0], want)
+
+
+def test_initial_states_are_freed():
+    hebb, loss = frozen()
+    carried = hebb.clone().requires_grad_() * 1
+    reference, value = weakref.ref(carried), loss(carried)
+    del carried
+    assert reference() is None
+    node = weakref.ref(value.grad_fn.next_functions[0][0])
+    del value
+    assert node() is None
+
+
+def test_long_chains_of_calls_are_freed():
+    spec = Spec(neurons=1)
+    weights = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
+    u, state = torch.zeros(1, 1, 1), {"hebb": torch.zeros(1, 1, 1, requires_grad=True)}
+    for _ in range(20000):
+        state = plastic(spec, weights, u=u, state=state)[2]
+    del state
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_forward_mode_is_refused(gradient):
+    from torch.autograd import forward_ad
+
+    parameters, inputs, _ = draw(SPEC)
+    weights = {name: value.detach().requires_grad_(gradient) for name, value in parameters.items()}
+    x = inputs["x"].detach()
+    with forward_ad.dual_level():
+        plastic(SPEC, weights, x=x)
+        with pytest.raises(RuntimeError, match="plastic: expected reverse mode"):
+            plastic(SPEC, weights, x=forward_ad.make_dual(x, torch.ones_like(x)))
+
+
+def test_transforms_of_functions_are_refused():
+    parameters, inputs, _ = draw(SPEC)
+    weights, x = {name: value.detach() for name, value in parameters.items()}, inputs["x"].detach()
+
+    def run(x):
+        return plastic(SPEC, weights, x=x)[0]
+
+    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x), lambda: torch.func.vmap(run)(torch.stack([x, x])),
+                      lambda: torch.func.jvp(run, (x,), (x,)), lambda: torch.func.jacfwd(run)(x),
+                      lambda: torch.func.jacrev(run)(x),
+                      lambda: torch.autograd.functional.jacobian(run, x, vectorize=True)):
+        with pytest.raises(RuntimeError, match="plastic: expected no torch.func transform"):
+            transform()
+    assert torch.autograd.functional.jacobian(lambda x: run(x)[-1, 0], x).shape == (3, *x.shape)
 
 
 def test_modulation_of_a_cell_state_has_no_gradient():

@@ -6,12 +6,12 @@ from typing import Mapping, NamedTuple, Optional, Tuple, Union
 import torch
 from torch import Tensor
 
-from .. import _c
+from .._arguments import check_options, check_precision, integer, state_items
 from .._errors import bad_argument
 from .._plan import State
 from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Spec
 from . import _operators
-from ._network import Network, to_text
+from ._network import REAL, Network, to_text
 
 _HALVES = (torch.bfloat16, torch.float16)
 
@@ -28,6 +28,8 @@ class _Call(NamedTuple):
 
 def _describe(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_current):
     """`given`: the names of the parameters. `present`: whether each of INPUTS, STATE and MASKS is there."""
+    integer("checkpoint_interval", checkpoint_interval)
+    integer("memory_budget", memory_budget)
     if spec.inputs and spec.cell == "rnn" and "w_in" not in given and not present[0]:
         spec = dataclasses.replace(spec, inputs=0)
     for name in given:
@@ -51,20 +53,6 @@ def _describe(spec, given, present, bf16, checkpoint_interval, memory_budget, ex
 
 
 _described = functools.lru_cache(maxsize=4096)(_describe)
-
-
-def _state_items(state):
-    if isinstance(state, Mapping):
-        for name in state:
-            if name not in STATE and name not in _NUMBERED:
-                raise bad_argument("state", "names of " + ", ".join(STATE), repr(name))
-        return [state.get(name, state.get(name + "0")) for name in STATE]
-    if not isinstance(state, tuple) or len(state) != len(STATE):
-        raise bad_argument("state", "a State or a mapping", type(state).__name__)
-    return state
-
-
-_NUMBERED = tuple(name + "0" for name in STATE)
 
 
 def _mask(name, value):
@@ -114,15 +102,14 @@ def plastic(
     of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape (on a GPU all traces) as
     bfloat16. Under autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is
     enqueued on the current stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and
-    checkpoint_interval sets its K. Raises ValueError for a wrong argument, with its name.
+    checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
+    second derivatives raise RuntimeError. Raises ValueError for a wrong argument, with its name.
     """
-    if not isinstance(spec, Spec):
-        raise bad_argument("spec", "a plasticity.Spec", type(spec).__name__)
-    if precision not in (None, "bf16", "f32", "f64"):
-        raise bad_argument("precision", "bf16, f32, f64 or None", repr(precision))
-    if execution not in _c.EXECUTION:
-        raise bad_argument("execution", "one of " + ", ".join(_c.EXECUTION), repr(execution))
-    y0, c0, hebb0, eligibility0 = (None, None, None, None) if state is None else _state_items(state)
+    check_options(spec, precision, execution)
+    if type(checkpoint_interval) is not int or type(memory_budget) is not int:
+        checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
+        memory_budget = integer("memory_budget", memory_budget)
+    y0, c0, hebb0, eligibility0 = (None, None, None, None) if state is None else state_items(state)
     given = tuple([name for name, value in parameters.items() if value is not None])
     present = (
         x is not None, u is not None, pre is not None, rate is not None,
@@ -145,13 +132,17 @@ def plastic(
         for name, value in zip(network.names, tensors):
             if not isinstance(value, Tensor):
                 raise bad_argument(name, "a tensor", type(value).__name__)
-    if torch.is_autocast_enabled(tensors[0].device.type):
+    device = tensors[0].device.type
+    if device != "meta" and torch.is_autocast_enabled(device):
         tensors = [value.float() if value.dtype in _HALVES else value for value in tensors]
+    if precision is not None and tensors[0].dtype in REAL:
+        check_precision(precision, f"{tensors[0].dtype} tensors", REAL[tensors[0].dtype])
     record = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
     if eager:
         results = _operators.call(network, tensors, record)
     else:
-        results = torch.ops.plasticity.forward(to_text(*network), tensors, record)
+        anchors = [] if compiling or not record else _operators.anchors_of(network.initial, tensors)
+        results = torch.ops.plasticity.forward(to_text(*network), tensors, record, anchors)
 
     modulation = None if call.modulation is None else results[call.modulation]
     final = State(*[None if index is None else results[index] for index in call.final])

@@ -11,11 +11,16 @@ from .._calls import Options, plan_for
 from .._errors import FormatError, InvalidArgument, bad_argument
 from .._library import build_of, folder
 from .._spec import Spec
+from .._tensors import ALIGNMENT
 from . import _memory
 
 REAL = {torch.float32: "f32", torch.float64: "f64"}
 _MASK_TYPES = {"masks.reset": torch.uint8, "masks.clamp": torch.uint8, "masks.length": torch.int64}
 _SMALL_SCRATCH = 1 << 16  # bytes
+TRANSFORM = (
+    "plastic: expected no torch.func transform and no is_grads_batched=True, got one; use torch.autograd.grad, with "
+    "torch.func.functional_call outside of a transform, or torch.autograd.functional.jacobian without vectorize"
+)
 # The tensors whose shapes hold T and B.
 _SEQUENCES = ("inputs.x", "inputs.u", "inputs.pre")
 
@@ -34,6 +39,11 @@ class Network(NamedTuple):
     @property
     def outputs(self):
         return _outputs(self.spec, self.current)
+
+    @property
+    def initial(self):
+        """The places of the tensors of the initial state."""
+        return [k for k, name in enumerate(self.names) if name.startswith("initial_state.")]
 
     def sizes(self, tensors):
         """(T, B) of the call."""
@@ -140,10 +150,12 @@ class Program:
         self.made = [(each, _strides(each)) for each in self.results]
         self.forward_names = (*network.names, *network.outputs)
         # Backward reads all but the initial state, which is on the tape.
-        self.kept = [k for k, name in enumerate(network.names) if not name.startswith("initial_state.")]
+        self.initial = network.initial
+        self.kept = [k for k in range(len(network.names)) if k not in self.initial]
         self.kept_names = tuple(network.names[k] for k in self.kept)
         self.upstream = tuple("d" + name for name in network.outputs)
         self.has_modulation = "modulation" in network.outputs
+        self.saved = len(self.kept) + 1 + self.has_modulation  # tensors that backward reads, with the tape
         self._scratch = []  # small ones that no call uses now
         self._recipes = {}  # (upstream gradients, wanted gradients) -> _recipe()
 
@@ -217,7 +229,8 @@ class Program:
             upstream = list(upstream)
             through_y = upstream.pop(1)
             if through_y is not None:
-                return self._backward_of_modulation(kept, tape, upstream, wanted, y, through_y)
+                with torch.autocast(self.device.type, enabled=False):
+                    return self._backward_of_modulation(kept, tape, upstream, wanted, y, through_y)
         return self._backward(kept, tape, upstream, wanted)
 
     def _recipe(self, given, wanted):
@@ -239,11 +252,14 @@ class Program:
         alive = []
         for k, tensor in enumerate(upstream):
             if tensor is not None:
-                if tensor.dtype is not dtype or not tensor.is_contiguous():
-                    tensor = tensor.to(dtype).contiguous()
+                if tensor.dtype is not dtype or not tensor.is_contiguous() or tensor.is_neg():
+                    tensor = tensor.to(dtype).contiguous().resolve_neg()
                     alive.append(tensor)
                 given.append(k)
-                pointers.append(tensor.data_ptr())
+                try:
+                    pointers.append(tensor.data_ptr())
+                except RuntimeError as error:  # a batch of tensors has no memory of its own
+                    raise RuntimeError(TRANSFORM) from error
         key = (tuple(given), tuple(wanted))
         recipe = self._recipes.get(key)
         if recipe is None:
@@ -262,6 +278,8 @@ class Program:
                     ctypes.memset(pointer, 0, added)
             results[k] = result
             pointers.append(pointer)
+        if not self.on_gpu and tape.data_ptr() % ALIGNMENT:  # a hook of saved tensors returned other memory
+            tape = self._memory(self.tape_bytes).copy_(tape)
         scratch = self._take_scratch()
         self.plan.call(
             "backward", call_names, pointers, self._stream(), tape.data_ptr(), self.tape_bytes, scratch.data_ptr(),
