@@ -7,14 +7,13 @@ from plasticity.torch import PlasticRNN
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("iterations", nargs="?", type=count, default=400)
-iterations = parser.parse_args().iterations
 
 torch.manual_seed(0)
 N, B, SHOW = 20, 16, 4
 network = PlasticRNN(0, N)  # no input weights: a pattern is the input current
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
 
-for iteration in range(iterations):
+for iteration in range(parser.parse_args().iterations):
     first, second = torch.randint(0, 2, (2, B, N)) * 2.0 - 1  # new patterns every time: only the traces can hold them
     half = torch.cat([first[:, : N // 2], torch.zeros(B, N // 2)], 1)
     u = 10 * torch.stack([first] * SHOW + [second] * SHOW + [half] * 3)

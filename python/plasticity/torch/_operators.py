@@ -162,7 +162,7 @@ class _Once(torch.autograd.Function):
 
 
 _stack_size = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 1)
-_in_transform = torch._C._are_functorch_transforms_active
+_in_transform = getattr(torch._C, "_are_functorch_transforms_active", lambda: False)
 _FORWARD_MODE = (
     "plastic: expected reverse mode, got a tensor with a tangent of forward-mode AD; use torch.autograd.grad, or "
     "torch.autograd.functional.vjp"
