@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <initializer_list>
 #include <utility>
@@ -37,6 +38,18 @@ void check_outputs_not_read(const Sequence& sequence, const Objective& objective
     }
   }
 }
+
+/// Sets a flag for as long as it lives.
+class FlagScope {
+ public:
+  explicit FlagScope(std::atomic<bool>& flag) : flag_(flag) { flag_ = true; }
+  ~FlagScope() { flag_ = false; }
+  FlagScope(const FlagScope&) = delete;
+  FlagScope& operator=(const FlagScope&) = delete;
+
+ private:
+  std::atomic<bool>& flag_;
+};
 
 /// Checks the tensors and labels of an iteration of `rows` rows of N outputs.
 void check(const Objective& objective, std::int64_t rows, std::int64_t N) {
@@ -78,16 +91,9 @@ void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration
 double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it) {
   const auto count = static_cast<std::size_t>(it.error.elements);
   const float* const output = objective.of_current ? it.forward.a : it.forward.y;
-  const auto loss = [&](std::span<const float> y_or_a, std::span<float> upstream) {
-    struct InLoss {
-      explicit InLoss(std::atomic<bool>& flag) : flag_(flag) { flag_ = true; }
-      ~InLoss() { flag_ = false; }
-      InLoss(const InLoss&) = delete;
-      InLoss& operator=(const InLoss&) = delete;
-      std::atomic<bool>& flag_;
-    };
-    const InLoss in_loss(network->in_loss);
-    return (*objective.function)(y_or_a, upstream);
+  const auto loss = [&](std::span<const float> output_or_current, std::span<float> upstream) {
+    const FlagScope in_loss(network->in_loss);
+    return (*objective.function)(output_or_current, upstream);
   };
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
