@@ -102,15 +102,19 @@ Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device 
   for (std::size_t k = 0; k < count; ++k) {
     if (list[k].name == nullptr) bad_argument(str_cat("arguments[", k, "].name"), "a name", "null");
     const Name name(list[k].name);
-    if (std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return name == entry.name; }))
+    if (find(name) != entries_.end())
       throw Error(ErrorCode::invalid_argument, str_cat(name, ": occurs twice"));
     entries_.push_back({list[k].name, list[k].tensor});
   }
 }
 
-bool Arguments::has(Name name) const {
-  return std::any_of(entries_.begin(), entries_.end(),
-                     [&](const Entry& entry) { return name == entry.name && entry.tensor != nullptr; });
+std::vector<Arguments::Entry>::iterator Arguments::find(Name name) {
+  return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& each) { return name == each.name; });
+}
+
+bool Arguments::has(Name name) {
+  const auto entry = find(name);
+  return entry != entries_.end() && entry->tensor != nullptr;
 }
 
 void Arguments::check_device(Name name, const plasticity_tensor& tensor) const {
@@ -125,8 +129,7 @@ void Arguments::check_device(Name name, const plasticity_tensor& tensor) const {
 
 void* Arguments::take(Name name, const Shape& shape, plasticity_dtype dtype) {
   known_.push_back(name);
-  const auto entry =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& each) { return name == each.name; });
+  const auto entry = find(name);
   if (entry == entries_.end()) return nullptr;
   entry->taken = true;
   if (entry->tensor == nullptr) return nullptr;

@@ -95,7 +95,8 @@ class Arguments {
     const plasticity_tensor* tensor;
     bool taken = false;
   };
-  bool has(Name name) const;
+  std::vector<Entry>::iterator find(Name name);
+  bool has(Name name);  // and not null
   void* take(Name name, const Shape& shape, plasticity_dtype dtype);
   void check_device(Name name, const plasticity_tensor& tensor) const;
 

@@ -10,6 +10,11 @@
 namespace plasticity {
 namespace {
 
+/// Whether two ranges of addresses that are not empty overlap.
+bool overlap(std::uintptr_t begin, std::uintptr_t end, std::uintptr_t other_begin, std::uintptr_t other_end) {
+  return begin < other_end && other_begin < end;
+}
+
 /// The memory regions of one call's tensors.
 class MemoryRegions {
  public:
@@ -72,7 +77,7 @@ class MemoryRegions {
   }
   /// Whether two regions overlap, of which at least one is written.
   static bool conflict(const Region& a, const Region& b) {
-    if (a.begin >= b.end || b.begin >= a.end) return false;
+    if (!overlap(a.begin, a.end, b.begin, b.end)) return false;
     const bool may_alias = a.alias_group != 0 && a.alias_group == b.alias_group && a.name == b.name;
     return !may_alias || a.begin != b.begin;
   }
@@ -90,13 +95,11 @@ class MemoryRegions {
 }  // namespace
 
 void check_no_overlap(const NamedMemory& output, std::initializer_list<NamedMemory> others) {
-  const auto begin_of = [](const NamedMemory& memory) {
-    return reinterpret_cast<std::uintptr_t>(memory.data);
-  };
-  const std::uintptr_t begin = begin_of(output), end = begin + output.bytes;
+  if (output.bytes == 0) return;
+  const auto begin = reinterpret_cast<std::uintptr_t>(output.data);
   for (const NamedMemory& other : others) {
-    if (output.bytes == 0 || other.bytes == 0) continue;
-    if (begin < begin_of(other) + other.bytes && begin_of(other) < end)
+    const auto other_begin = reinterpret_cast<std::uintptr_t>(other.data);
+    if (other.bytes > 0 && overlap(begin, begin + output.bytes, other_begin, other_begin + other.bytes))
       throw Error(ErrorCode::invalid_argument, str_cat(output.name, ": overlaps ", other.name));
   }
 }

@@ -59,8 +59,7 @@ constexpr const char* busy =
     "Network::share() for a second state on the same parameters";
 constexpr const char* in_loss_function =
     "network: its Trainer is running a loss function, which must not call the network; take views of "
-    "parameters "
-    "before the step, or use Trainer::step(iteration)";
+    "parameters before the step, or use Trainer::step(iteration)";
 constexpr const char* busy_parameters =
     "network: another thread is changing the parameters or gradients that this network shares, or reading "
     "them during this change";

@@ -85,9 +85,8 @@ struct NetworkImplementation {
   Outputs<Real> previous{};                                 // of infer(); the last y may be the next input
   std::span<const Real> last_modulation{}, last_current{};  // of the last call
   Gate gate{};
-  std::atomic<bool> in_loss = false;  // a Trainer is calling its loss function
-  std::shared_ptr<const int> life =
-      std::make_shared<const int>(0);  // by which a Trainer sees the end of this
+  std::atomic<bool> in_loss = false;                                 // a Trainer is calling its loss function
+  std::shared_ptr<const int> life = std::make_shared<const int>(0);  // ends with this; a Trainer watches it
   InputWidths widths;
   bool checks_parameters;  // PLASTICITY_CHECKS
 

@@ -226,7 +226,6 @@ class PlasticModule(nn.Module):
             modulation = modulation.transpose(0, 1)
         return (y, final, modulation, *a) if return_modulation else (y, final, *a)
 
-
     def _time_major(self, name, value):
         if _tensor(name, value).dim() < 2:
             raise bad_argument(f"{name}.shape", "[B,T,…]" if self.batch_first else "[T,B,…]", list(value.shape))
