@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "check/arguments.hpp"
+
 namespace plasticity::c {
 namespace {
 
@@ -62,7 +64,7 @@ void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_ax
   for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) {
     const std::int64_t size = tensor.shape[axis];
     if (size < 0) bad_argument(str_cat(name, ".shape[", axis, "]"), "at least 0", str_cat(size));
-    if (size > 0 && elements > (std::int64_t{1} << 48) / size) {
+    if (size > 0 && elements > max_elements / size) {
       bad_argument(str_cat(name, ".shape"), "at most 2^48 elements", to_string(tensor.shape, tensor.ndim));
     }
     elements *= size;
@@ -79,6 +81,24 @@ void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_ax
     }
     dense *= tensor.shape[axis];
   }
+}
+
+void check_on_host(Name name, const plasticity_tensor& tensor) {
+  const std::int32_t kind = tensor.device.kind;
+  if (kind != PLASTICITY_CPU && kind != PLASTICITY_CUDA_HOST && kind != PLASTICITY_CUDA_MANAGED)
+    bad_argument(str_cat(name, ".device"), "host memory", to_string(tensor.device));
+}
+
+void check_dtype(Name name, const plasticity_tensor& tensor, plasticity_dtype expected) {
+  if (!matches(tensor.dtype, expected))
+    bad_argument(str_cat(name, ".dtype"), to_string(expected), to_string(tensor.dtype));
+}
+
+std::size_t elements_of(const plasticity_tensor& tensor) {
+  std::size_t elements = 1;
+  for (std::int32_t axis = 0; axis < tensor.ndim; ++axis)
+    elements *= static_cast<std::size_t>(tensor.shape[axis]);
+  return elements;
 }
 
 void* data_of(const plasticity_tensor& tensor) {
@@ -134,9 +154,7 @@ void* Arguments::take(Name name, const Shape& shape, plasticity_dtype dtype) {
   entry->taken = true;
   if (entry->tensor == nullptr) return nullptr;
   const plasticity_tensor& tensor = *entry->tensor;
-  if (!matches(tensor.dtype, dtype)) {
-    bad_argument(str_cat(name, ".dtype"), to_string(dtype), to_string(tensor.dtype));
-  }
+  check_dtype(name, tensor, dtype);
   check_dense(name, tensor, PLASTICITY_MAX_AXES);
   const auto has_shape = [&](const std::int64_t* size, int rank) {
     return tensor.ndim == rank && std::equal(size, size + rank, tensor.shape);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -47,8 +48,28 @@ std::ostream& operator<<(std::ostream& out, const Name& name);
 /// message names the tensor.
 void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_axes);
 
+/// Throws Error(invalid_argument) unless the tensor is in memory that the host can access: its own, pinned or
+/// managed memory.
+void check_on_host(Name name, const plasticity_tensor& tensor);
+
 /// Returns the address of the first element.
 void* data_of(const plasticity_tensor& tensor);
+
+/// The number of elements of a dense tensor.
+std::size_t elements_of(const plasticity_tensor& tensor);
+
+/// Throws Error(invalid_argument) unless the tensor's type is `expected`. A bool may be used as uint8.
+void check_dtype(Name name, const plasticity_tensor& tensor, plasticity_dtype expected);
+
+/// Returns the elements of a tensor. Throws Error(invalid_argument) unless it is dense, of type T and in
+/// memory that the host can access.
+template <class T>
+std::span<T> host_span(Name name, const plasticity_tensor& tensor) {
+  check_dtype(name, tensor, dtype_of<std::remove_const_t<T>>());
+  check_dense(name, tensor, max_file_axes);
+  check_on_host(name, tensor);
+  return {static_cast<T*>(data_of(tensor)), elements_of(tensor)};
+}
 
 /// Returns a dense view of host memory. The view points to `shape`, which must outlive it.
 plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vector<std::int64_t>& shape);

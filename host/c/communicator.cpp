@@ -19,20 +19,13 @@ CommunicatorOptions options_with(double seconds) {
 
 /// Calls work(values) with the elements of a dense tensor in host memory, as floats or doubles.
 template <class Work>
-void with_elements(const plasticity_tensor* tensor, const Work& work) {
-  const plasticity_tensor& of = not_null(tensor, "tensor");
-  c::check_dense("tensor", of, c::max_file_axes);
-  if (of.device.kind != PLASTICITY_CPU && of.device.kind != PLASTICITY_CUDA_HOST)
-    bad_argument("tensor", "host memory", str_cat("device kind ", of.device.kind));
-  std::size_t count = 1;
-  for (std::int32_t axis = 0; axis < of.ndim; ++axis) count *= static_cast<std::size_t>(of.shape[axis]);
-  if (count > 0 && of.data == nullptr) bad_argument("tensor", str_cat(count, " elements"), "null");
-  void* const data = c::data_of(of);
-  if (of.dtype.code == PLASTICITY_FLOAT && of.dtype.lanes == 1 && of.dtype.bits == 32)
-    return work(std::span(static_cast<float*>(data), count));
-  if (of.dtype.code == PLASTICITY_FLOAT && of.dtype.lanes == 1 && of.dtype.bits == 64)
-    return work(std::span(static_cast<double*>(data), count));
-  bad_argument("tensor", "float32 or float64", c::to_string(of.dtype));
+void with_elements(const plasticity_tensor* argument, const Work& work) {
+  const plasticity_tensor& tensor = not_null(argument, "tensor");
+  const plasticity_dtype dtype = tensor.dtype;
+  const bool is_float = dtype.code == PLASTICITY_FLOAT && dtype.lanes == 1;
+  if (is_float && dtype.bits == 32) return work(c::host_span<float>("tensor", tensor));
+  if (is_float && dtype.bits == 64) return work(c::host_span<double>("tensor", tensor));
+  bad_argument("tensor.dtype", "float32 or float64", c::to_string(dtype));
 }
 
 }  // namespace
@@ -91,25 +84,25 @@ void plasticity_communicator_destroy(plasticity_communicator* communicator) { de
 plasticity_status plasticity_communicator_rank(const plasticity_communicator* communicator, int32_t* rank,
                                                int32_t* size) {
   return guarded([&] {
-    const Communicator& of = *not_null(communicator, "communicator").communicator;
-    if (rank != nullptr) *rank = of.rank();
-    if (size != nullptr) *size = of.size();
+    const Communicator& ranks = *not_null(communicator, "communicator").communicator;
+    if (rank != nullptr) *rank = ranks.rank();
+    if (size != nullptr) *size = ranks.size();
   });
 }
 
 plasticity_status plasticity_communicator_sum(plasticity_communicator* communicator,
                                               const plasticity_tensor* tensor) {
   return guarded([&] {
-    Communicator& of = *not_null(communicator, "communicator").communicator;
-    with_elements(tensor, [&](auto values) { of.sum(values); });
+    Communicator& ranks = *not_null(communicator, "communicator").communicator;
+    with_elements(tensor, [&](auto values) { ranks.sum(values); });
   });
 }
 
 plasticity_status plasticity_communicator_broadcast(plasticity_communicator* communicator,
                                                     const plasticity_tensor* tensor, int32_t root) {
   return guarded([&] {
-    Communicator& of = *not_null(communicator, "communicator").communicator;
-    with_elements(tensor, [&](auto values) { of.broadcast(values, root); });
+    Communicator& ranks = *not_null(communicator, "communicator").communicator;
+    with_elements(tensor, [&](auto values) { ranks.broadcast(values, root); });
   });
 }
 
@@ -125,7 +118,7 @@ plasticity_status plasticity_all_reduce(plasticity_communicator* communicator,
                                         const plasticity_parameter* parameters, size_t count,
                                         plasticity_combine combine) {
   return guarded([&] {
-    Communicator& of = *not_null(communicator, "communicator").communicator;
-    all_reduce(of, c::to_views(parameters, count), static_cast<Combine>(combine));
+    Communicator& ranks = *not_null(communicator, "communicator").communicator;
+    all_reduce(ranks, c::to_views(parameters, count), static_cast<Combine>(combine));
   });
 }

@@ -42,8 +42,7 @@ plasticity_dtype type_in_memory(io::DType dtype) {
 
 io::Tensor to_tensor(const std::string& name, const plasticity_tensor& tensor) {
   check_dense(name, tensor, max_file_axes);
-  if (tensor.device.kind == PLASTICITY_CUDA)
-    bad_argument(str_cat(name, ".device"), "host memory", "CUDA memory");
+  check_on_host(name, tensor);
   io::Tensor copy;
   copy.dtype = type_in_file(name, tensor.dtype);
   copy.shape.assign(tensor.shape, tensor.shape + tensor.ndim);

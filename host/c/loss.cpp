@@ -1,4 +1,3 @@
-#include <numeric>
 #include <span>
 
 #include "c/arguments.hpp"
@@ -7,28 +6,17 @@
 namespace plasticity::c {
 namespace {
 
-/// A tensor in host memory as a list. A null tensor is an empty list.
+/// host_span() of a tensor that may be null: an empty list.
 template <class T>
-std::span<T> list_of(const char* name, const plasticity_tensor* tensor) {
-  if (tensor == nullptr) return {};
-  const plasticity_dtype expected = dtype_of<std::remove_const_t<T>>(), got = tensor->dtype;
-  const bool is_bool = expected.code == PLASTICITY_UINT && got.code == PLASTICITY_BOOL;
-  if ((got.code != expected.code && !is_bool) || got.bits != expected.bits || got.lanes != expected.lanes) {
-    bad_argument(str_cat(name, ".dtype"), to_string(expected), to_string(got));
-  }
-  check_dense(name, *tensor, max_file_axes);
-  if (tensor->device.kind == PLASTICITY_CUDA)
-    bad_argument(str_cat(name, ".device"), "host memory", "CUDA memory");
-  const std::int64_t elements = std::accumulate(tensor->shape, tensor->shape + tensor->ndim, std::int64_t{1},
-                                                [](std::int64_t a, std::int64_t b) { return a * b; });
-  return {static_cast<T*>(data_of(*tensor)), static_cast<std::size_t>(elements)};
+std::span<T> optional_span(const char* name, const plasticity_tensor* tensor) {
+  return tensor == nullptr ? std::span<T>() : host_span<T>(name, *tensor);
 }
 
 }  // namespace
 }  // namespace plasticity::c
 
 using namespace plasticity;
-using c::guarded, c::not_null, c::list_of;
+using c::guarded, c::not_null, c::optional_span;
 
 plasticity_status plasticity_mse_loss(const plasticity_tensor* y, const plasticity_tensor* target,
                                       const plasticity_tensor* mask, const plasticity_tensor* dy,
@@ -36,8 +24,9 @@ plasticity_status plasticity_mse_loss(const plasticity_tensor* y, const plastici
   return guarded([&] {
     (void)not_null(y, "y");
     (void)not_null(target, "target");
-    const double value = mse_loss(list_of<const float>("y", y), list_of<const float>("target", target),
-                                  list_of<float>("dy", dy), list_of<const std::uint8_t>("mask", mask));
+    const double value =
+        mse_loss(optional_span<const float>("y", y), optional_span<const float>("target", target),
+                 optional_span<float>("dy", dy), optional_span<const std::uint8_t>("mask", mask));
     if (loss != nullptr) *loss = value;
   });
 }
@@ -48,11 +37,11 @@ plasticity_status plasticity_softmax_cross_entropy(const plasticity_tensor* logi
   return guarded([&] {
     const plasticity_tensor& scores = not_null(logits, "logits");
     (void)not_null(labels, "labels");
-    const std::span<const float> list = list_of<const float>("logits", logits);
+    const std::span<const float> list = optional_span<const float>("logits", logits);
     if (scores.ndim < 1) bad_argument("logits.ndim", "at least 1", str_cat(scores.ndim));
     const double value =
-        softmax_cross_entropy(list, list_of<const std::int64_t>("labels", labels),
-                              scores.shape[scores.ndim - 1], list_of<float>("dlogits", dlogits));
+        softmax_cross_entropy(list, optional_span<const std::int64_t>("labels", labels),
+                              scores.shape[scores.ndim - 1], optional_span<float>("dlogits", dlogits));
     if (loss != nullptr) *loss = value;
   });
 }

@@ -112,6 +112,10 @@ void ranks(void) {
   plasticity_communicator* none = NULL;
   FAILS(plasticity_communicator_sum(communicators[0], &wrong), PLASTICITY_INVALID_ARGUMENT,
         "float32 or float64");
+  wrong = floats(&(float){0}, 1, one);
+  wrong.device.kind = 10; /* another library's */
+  FAILS(plasticity_communicator_sum(communicators[0], &wrong), PLASTICITY_INVALID_ARGUMENT,
+        "tensor.device: expected host memory, got a device of kind 10");
   FAILS(plasticity_communicator_sum(communicators[0], NULL), PLASTICITY_INVALID_ARGUMENT, "tensor");
   FAILS(plasticity_communicator_create_threads(0, 1, &none), PLASTICITY_INVALID_ARGUMENT, "size");
   FAILS(plasticity_communicator_create_threads(2, 0, &none), PLASTICITY_INVALID_ARGUMENT, "time_limit");

@@ -78,7 +78,7 @@ void wrong_tensors(void) {
   plasticity_network_destroy(network);
 }
 
-void wrong_axes_in_a_file(void) {
+void wrong_tensors_of_a_file(void) {
   plasticity_file* file = NULL;
   OK(plasticity_file_create(&file));
   float values[1] = {0};
@@ -87,6 +87,12 @@ void wrong_axes_in_a_file(void) {
   tensor.ndim = 1000000;
   FAILS(plasticity_file_set_tensor(file, "x", &tensor), PLASTICITY_INVALID_ARGUMENT,
         "x.ndim: expected at most 64, got 1000000");
+  tensor.ndim = 1;
+  tensor.device.kind = 10; /* another library's */
+  FAILS(plasticity_file_set_tensor(file, "x", &tensor), PLASTICITY_INVALID_ARGUMENT,
+        "x.device: expected host memory, got a device of kind 10");
+  FAILS(plasticity_mse_loss(&tensor, &tensor, NULL, NULL, NULL), PLASTICITY_INVALID_ARGUMENT,
+        "y.device: expected host memory, got a device of kind 10");
   plasticity_file_destroy(file);
 }
 
