@@ -85,22 +85,29 @@ const Nccl& nccl() {
   return loaded;
 }
 
+bool is_error(int result) { return result != success && result != in_progress; }
+
 std::string describe(int error) { return str_cat(nccl().get_error_string(error), " (", error, ")"); }
 
 void check_nccl(int error, const char* call) {
   if (error != success) throw Error(ErrorCode::communication, str_cat(call, ": ", describe(error)));
 }
 
+struct AbortComm {
+  void operator()(Comm* comm) const { nccl().comm_abort(comm); }
+};
+using CommHandle = std::unique_ptr<Comm, AbortComm>;
+
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(int index, int rank, int size, const CommunicatorOptions& options, Comm* comm)
-      : Communicator(rank, size, options), index_(index), comm_(comm) {
+  NcclCommunicator(int index, int rank, int size, const CommunicatorOptions& options, CommHandle comm)
+      : Communicator(rank, size, options), index_(index), comm_(std::move(comm)) {
     const CurrentDevice current(index_);
     check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "a stream for NCCL");
   }
 
   ~NcclCommunicator() override {
-    if (comm_ != nullptr) nccl().comm_destroy(comm_);
+    if (comm_ != nullptr) nccl().comm_destroy(comm_.release());
     bool ok = cudaStreamDestroy(stream_) == cudaSuccess;
     ok = cudaFree(memory_) == cudaSuccess && ok;
     if (!ok) cudaGetLastError();
@@ -136,14 +143,17 @@ class NcclCommunicator final : public Communicator {
       last = r;
     });
     start(call, nccl().group_start());
+    int error = success;  // the first; the group ends in any case, because NCCL counts a thread's open groups
+    const auto add = [&](int result) { error = is_error(error) ? error : result; };
     for_others([&](std::size_t r) {
       const int peer = static_cast<int>(r);
       if (!send[r].empty())
-        start(call, nccl().send(memory_ + sent[r], send[r].size(), uint8, peer, comm_, stream_));
+        add(nccl().send(memory_ + sent[r], send[r].size(), uint8, peer, comm_.get(), stream_));
       if (!receive[r].empty())
-        start(call, nccl().receive(memory_ + received[r], receive[r].size(), uint8, peer, comm_, stream_));
+        add(nccl().receive(memory_ + received[r], receive[r].size(), uint8, peer, comm_.get(), stream_));
     });
-    start(call, nccl().group_end());
+    add(nccl().group_end());
+    start(call, error);
     wait(call, stream_);
     for_others([&](std::size_t r) {
       if (!receive[r].empty())
@@ -174,11 +184,13 @@ class NcclCommunicator final : public Communicator {
       check(cudaMemsetAsync(memory_, 0, largest * ranks, stream_), "the blocks of NCCL");
     if (!own.empty()) copy(mine, own.data(), own.size(), cudaMemcpyHostToDevice);
     if (broadcast) {
-      start(call, nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_, stream_));
+      start(call,
+            nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_.get(), stream_));
     } else if (small) {  // every byte has at most one addend that is not zero
-      start(call, nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_, stream_));
+      start(call,
+            nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_.get(), stream_));
     } else {
-      start(call, nccl().all_gather(mine, memory_, largest, uint8, comm_, stream_));
+      start(call, nccl().all_gather(mine, memory_, largest, uint8, comm_.get(), stream_));
     }
     wait(call, stream_);
     fetch(receive, broadcast ? 0 : largest);
@@ -189,7 +201,7 @@ class NcclCommunicator final : public Communicator {
       bad_argument("device", str_cat("CUDA device ", index_, ", that of the communicator"), device.name());
     const CurrentDevice current(index_);
     start(Call::sum, nccl().all_reduce(values, values, static_cast<std::size_t>(count), float32,
-                                       operation_sum, comm_, stream.handle));
+                                       operation_sum, comm_.get(), stream.handle));
     wait(Call::sum, stream.handle);
   }
 
@@ -230,8 +242,7 @@ class NcclCommunicator final : public Communicator {
   }
 
   void start(Call call, int error) {
-    if (error != success && error != in_progress)
-      fail_all(str_cat("NCCL: ", name_of(call), ": ", describe(error)));
+    if (is_error(error)) fail_all(str_cat("NCCL: ", name_of(call), ": ", describe(error)));
   }
 
   /// Polls until the work of the stream is complete.
@@ -240,8 +251,8 @@ class NcclCommunicator final : public Communicator {
     for (;;) {
       const cudaError_t state = cudaStreamQuery(stream);
       int error = success;
-      check_nccl(nccl().comm_get_async_error(comm_, &error), "ncclCommGetAsyncError");
-      if (error != success && error != in_progress)
+      start(call, nccl().comm_get_async_error(comm_.get(), &error));
+      if (is_error(error))
         fail_all(str_cat("NCCL: ", name_of(call), ": another rank has failed: ", describe(error)));
       if (state == cudaSuccess) return;
       if (state != cudaErrorNotReady) check(state, "the stream of NCCL");
@@ -255,14 +266,13 @@ class NcclCommunicator final : public Communicator {
   }
 
   [[noreturn]] void fail_all(const std::string& message) {
-    if (comm_ != nullptr) nccl().comm_abort(comm_);
-    comm_ = nullptr;
+    comm_.reset();
     cudaGetLastError();
     fail(message);
   }
 
   int index_;
-  Comm* comm_;
+  CommHandle comm_;  // null after an error
   cudaStream_t stream_ = nullptr;
   std::byte* memory_ = nullptr;
   std::size_t bytes_ = 0;
@@ -290,22 +300,22 @@ std::unique_ptr<Communicator> make_nccl(int index, const NcclId& id, int rank, i
   UniqueId unique;
   std::memcpy(&unique, id.data(), sizeof(unique));
   // ncclCommInitRank() waits for all ranks without a limit, so it runs on a thread that is abandoned at the
-  // time limit.
-  std::promise<std::pair<int, Comm*>> promise;
-  std::future<std::pair<int, Comm*>> result = promise.get_future();
+  // time limit. A communicator that comes later is aborted there.
+  std::promise<std::pair<int, CommHandle>> promise;
+  std::future<std::pair<int, CommHandle>> result = promise.get_future();
   std::thread([index, unique, rank, size, promise = std::move(promise)]() mutable {
     Comm* comm = nullptr;
     const int error =
         cudaSetDevice(index) == cudaSuccess ? nccl().comm_init_rank(&comm, size, unique, rank) : 1;
-    promise.set_value({error, comm});
+    promise.set_value({error, CommHandle(comm)});
   }).detach();
   if (result.wait_for(options.time_limit) != std::future_status::ready) {
     throw_error(ErrorCode::communication, "NCCL",
                 str_cat("all ", size, " ranks within ", to_string(options.time_limit)), "fewer");
   }
-  const auto [error, comm] = result.get();
+  auto [error, comm] = result.get();
   check_nccl(error, "ncclCommInitRank");
-  return std::make_unique<NcclCommunicator>(index, rank, size, options, comm);
+  return std::make_unique<NcclCommunicator>(index, rank, size, options, std::move(comm));
 }
 
 }  // namespace plasticity::cuda

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cstdlib>
 #include <thread>
 
@@ -167,12 +168,54 @@ TEST_F(Nccl, TrainsANetworkOnSeveralGpus) {
 TEST_F(Nccl, AnErrorOfAnotherRankIsAnError) {
   const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
     communicator.barrier();
-    setenv("PLASTICITY_NCCL_FAILS", "1", 1);
+    setenv("PLASTICITY_NCCL_FAILS", "remote", 1);
     communicator.barrier();
   });
   for (const std::string& error : errors) {
     EXPECT_NE(error.find("remote process exited"), std::string::npos) << error;
   }
+}
+
+TEST_F(Nccl, AnErrorEndsTheCommunicator) {
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    communicator.barrier();
+    setenv("PLASTICITY_NCCL_FAILS", "query", 1);
+    std::string first;
+    try {
+      communicator.barrier();
+    } catch (const Error& error) {
+      first = error.what();
+    }
+    EXPECT_NE(first, "");
+    unsetenv("PLASTICITY_NCCL_FAILS");
+    try {
+      communicator.barrier();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.what(), first);
+    }
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
+}
+
+// NCCL counts the open groups of a thread. If one stays open, the thread's next communicator does nothing.
+TEST_F(Nccl, AFailedExchangeLeavesNoGroupOpen) {
+  const NcclId next = nccl_id();
+  std::barrier<> together(2);
+  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+    std::vector<double> values(3, communicator.rank() + 1.0);
+    setenv("PLASTICITY_NCCL_FAILS", "send", 1);
+    together.arrive_and_wait();
+    EXPECT_THROW(communicator.sum(std::span(values)), Error);
+    together.arrive_and_wait();
+    unsetenv("PLASTICITY_NCCL_FAILS");
+    together.arrive_and_wait();
+    const auto another = nccl_communicator(Device::cuda(), next, communicator.rank(), 2, {.time_limit = 20s});
+    values.assign(3, communicator.rank() + 1.0);
+    another->sum(std::span(values));
+    EXPECT_EQ(values, std::vector<double>(3, 3.0));
+  });
+  for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
 
 // NCCL has no tags. The stand-in reports the sizes that differ; NCCL itself would wait to the time limit.

@@ -1,6 +1,7 @@
 // A library with NCCL's entry points, for ranks that are threads of one process. Memory of the executor's
-// devices is host memory. Every call waits for the stream, meets the other ranks, and copies. An environment
-// variable makes a communicator report the error of another rank: PLASTICITY_NCCL_FAILS.
+// devices is host memory. Every call waits for the stream and for the other ranks, and copies. The
+// environment variable PLASTICITY_NCCL_FAILS makes calls fail: "remote" reports the error of another rank,
+// "query" fails when asked for it, "send" fails to send.
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -31,6 +32,11 @@ struct Group {
 std::mutex mutex;
 std::condition_variable changed;
 std::map<std::vector<char>, std::shared_ptr<Group>> groups;
+
+bool fails(const char* call) {
+  const char* const failing = std::getenv("PLASTICITY_NCCL_FAILS");
+  return failing != nullptr && std::strcmp(failing, call) == 0;
+}
 
 std::size_t size_of(int type) { return type == 1 ? 1 : type == 7 ? 4 : type == 8 ? 8 : 0; }
 
@@ -112,8 +118,8 @@ PLASTICITY_EXPORT int ncclCommAbort(Comm* comm) {
   return success;
 }
 PLASTICITY_EXPORT int ncclCommGetAsyncError(Comm*, int* error) {
-  *error = std::getenv("PLASTICITY_NCCL_FAILS") != nullptr ? remote_error : success;
-  return success;
+  *error = fails("remote") ? remote_error : success;
+  return fails("query") ? invalid_argument : success;
 }
 PLASTICITY_EXPORT const char* ncclGetErrorString(int error) {
   return error == remote_error ? "remote process exited or there was a network error" : "another error";
@@ -121,7 +127,8 @@ PLASTICITY_EXPORT const char* ncclGetErrorString(int error) {
 
 PLASTICITY_EXPORT int ncclSend(const void* from, std::size_t count, int type, int peer, Comm* comm,
                                cudaStream_t stream) {
-  if (cudaStreamSynchronize(stream) != cudaSuccess || size_of(type) == 0) return invalid_argument;
+  if (cudaStreamSynchronize(stream) != cudaSuccess || size_of(type) == 0 || fails("send"))
+    return invalid_argument;
   post(comm, peer, from, count * size_of(type));
   return success;
 }
