@@ -61,17 +61,6 @@ void check_masks(const Masks<Real>& masks) {
   }
 }
 
-void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
-  // 64 bits then hold the byte offsets of dozens of such tensors, even if each element is padded to 64 bytes.
-  constexpr std::int64_t limit = std::int64_t{1} << 48;
-  std::int64_t product = 1;
-  for (const std::int64_t factor : factors) {
-    if (factor == 0) return;
-    if (product > limit / factor) bad_argument(what, "at most 2^48", "more");
-    product *= factor;
-  }
-}
-
 /// Checks that the clip has normal bfloat16 neighbours: a bfloat16 tape stores on which side of the clip a
 /// trace is.
 void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
@@ -83,6 +72,15 @@ void check_clip_on_tape(const Spec& spec, const PlanOptions& options) {
 }
 
 }  // namespace
+
+void check_product(const char* what, std::initializer_list<std::int64_t> factors) {
+  std::int64_t product = 1;
+  for (const std::int64_t factor : factors) {
+    if (factor == 0) return;
+    if (product > max_elements / factor) bad_argument(what, "at most 2^48", "more");
+    product *= factor;
+  }
+}
 
 void check_sizes(const Spec& spec, std::int64_t steps, std::int64_t batch) {
   spec.validate();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "model/shapes.hpp"
@@ -9,6 +11,13 @@
 // Checks of the argument structs. Every implementation runs them before any work. Each check throws
 // Error(invalid_argument) whose message names the tensor.
 namespace plasticity {
+
+/// The largest number of elements of a tensor. 64 bits then hold the byte offsets of dozens of such tensors,
+/// even if each element is padded to 64 bytes.
+inline constexpr std::int64_t max_elements = std::int64_t{1} << 48;
+
+/// Checks that a product of sizes, which `what` names, is at most max_elements.
+void check_product(const char* what, std::initializer_list<std::int64_t> factors);
 
 /// Checks that the spec is valid, T >= 0, B >= 0, and every tensor is small enough for 64-bit byte offsets.
 /// Throws Error(invalid_spec) for a spec that is not valid.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <string_view>
 
 #include "model/for_each_tensor.hpp"
 #include "plasticity/arguments.hpp"
@@ -48,18 +49,19 @@ class StepCheck {
       const Range read = range(data, elements);
       for (const Range& each : written) valid &= !overlap(each, read);
     };
-    const auto check_group = [&]<class Group>(const Group& group, const auto& sizes, std::size_t optional) {
+    const auto check_group = [&]<class Group>(const Group& group, const auto& sizes,
+                                              std::string_view optional) {
       constexpr auto fields = Group::members();
       for (std::size_t index = 0; index < fields.size(); ++index) {
         const auto* data = group.*fields[index].pointer;
         const bool given = data != nullptr, expected = sizes[index] != absent;
-        if (!given && (!expected || index == optional)) continue;
+        if (!given && (!expected || fields[index].name == optional)) continue;
         valid &= given && expected;
         check(data, std::max<std::int64_t>(sizes[index], 0));
       }
     };
-    check_group(args.parameters, parameters_, fields_end);
-    check_group(args.inputs, inputs_, u_index);
+    check_group(args.parameters, parameters_, {});
+    check_group(args.inputs, inputs_, "u");
     if (masks.reset != nullptr) check(masks.reset, rows_);
     if (masks.clamp != nullptr) {
       check(masks.clamp, y_);
@@ -70,7 +72,6 @@ class StepCheck {
 
  private:
   static constexpr std::int64_t absent = -1;
-  static constexpr std::size_t u_index = 1, fields_end = 100;
 
   struct Range {
     std::uintptr_t begin, end;
@@ -89,8 +90,12 @@ class StepCheck {
                            reinterpret_cast<std::uintptr_t>(memory.data) % 64 == 0);
   }
 
-  std::array<std::int64_t, 10> parameters_{};
-  std::array<std::int64_t, 4> inputs_{};
+  /// The elements of each tensor of a group, or `absent`.
+  template <class Group>
+  using Sizes = std::array<std::int64_t, Group::members().size()>;
+
+  Sizes<Parameters<float>> parameters_{};
+  Sizes<Inputs<float>> inputs_{};
   std::int64_t rows_ = 0, y_ = 0;
   bool has_modulator_;
 };

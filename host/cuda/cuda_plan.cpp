@@ -1,6 +1,7 @@
 #include "cuda/cuda_plan.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/throw_error.hpp"
 #include "cuda/memory.hpp"
@@ -11,6 +12,14 @@ namespace plasticity::cuda {
 namespace {
 
 constexpr std::int64_t ring_slots = 3;
+
+/// Kernels have the sizes and the columns of whole blocks, at most 256 columns more, in 32 bits.
+void check_kernel_size(const char* argument, std::int64_t size) {
+  constexpr std::int64_t max_size = std::numeric_limits<int>::max() - 256;
+  if (size <= max_size) return;
+  throw_error(ErrorCode::unsupported, argument, str_cat("at most ", max_size, " on a CUDA device"),
+              str_cat(size));
+}
 
 bool aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
 
@@ -39,6 +48,10 @@ std::int64_t CudaPlan::tiles() const { return (spec_.neurons + tile_columns - 1)
 
 void CudaPlan::check_grids() const {
   const std::int64_t N = spec_.neurons, P = spec_.presynaptic(), I = spec_.inputs, B = options_.batch;
+  check_kernel_size("options.steps", options_.steps);
+  check_kernel_size("options.batch", B);
+  check_kernel_size("spec.neurons", N);
+  check_kernel_size("spec.inputs", I);
   const std::int64_t rows = std::max<std::int64_t>(options_.steps, 1) * B;
   check_blocks("options.batch", B * tiles());
   check_blocks("options.steps", product_blocks(rows, std::max(width(), I)));

@@ -18,6 +18,9 @@ void check_linear_sizes(const Args& args) {
   check("args.rows", args.rows);
   check("args.inputs", args.inputs);
   check("args.outputs", args.outputs);
+  check_product("size of args.x, rows * inputs", {args.rows, args.inputs});
+  check_product("size of args.y, rows * outputs", {args.rows, args.outputs});
+  check_product("size of args.weight, inputs * outputs", {args.inputs, args.outputs});
 }
 
 void check_pointer(const char* name, const void* pointer, std::int64_t rows, std::int64_t columns) {

@@ -12,8 +12,6 @@
 namespace plasticity {
 namespace {
 
-constexpr std::int64_t max_elements = std::int64_t{1} << 48;  // as for the tensors of a plan
-
 // The names of tensors are built only for an error.
 void check_pointer(const void* pointer, std::int64_t elements, const char* name) {
   if (pointer == nullptr && elements > 0) bad_argument(name, str_cat(elements, " elements"), "null");
@@ -24,7 +22,8 @@ void check_pointer(const void* pointer, std::int64_t elements, const char* list,
   bad_argument(str_cat(list, '[', index, "].", field), str_cat(elements, " elements"), "null");
 }
 void check_elements(std::int64_t elements, const char* list, std::size_t index) {
-  if (elements < 0) bad_argument(str_cat(list, '[', index, "].elements"), "at least 0", str_cat(elements));
+  if (elements >= 0 && elements <= max_elements) return;
+  bad_argument(str_cat(list, '[', index, "].elements"), "0 to 2^48", str_cat(elements));
 }
 
 }  // namespace
@@ -37,6 +36,7 @@ std::size_t training_scratch_bytes(Device device) {
 void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, Scratch scratch) {
   const ProfilerRange range("plasticity::squared_error");
   if (args.elements < 0) bad_argument("args.elements", "at least 0", str_cat(args.elements));
+  check_product("args.elements", {args.elements});
   check_pointer(args.y, args.elements, "args.y");
   check_pointer(args.target, args.elements, "args.target");
   if (args.reduction < Reduction::mean || args.reduction > Reduction::relative) {

@@ -45,6 +45,12 @@ TEST_F(CudaWrongCalls, RejectedPlans) {
                  [&] { Plan(spec, {.device = device, .execution = static_cast<Execution>(17)}); });
     expect_error(ErrorCode::unsupported, "options.batch",
                  [&] { Plan(spec, {.batch = std::int64_t{1} << 32, .device = device}); });
+    expect_error(ErrorCode::unsupported, "options.steps",
+                 [&] { Plan({.neurons = 1}, {.steps = (std::int64_t{1} << 31) + 1, .device = device}); });
+    expect_error(ErrorCode::unsupported, "spec.neurons", [&] {
+      Plan({.cell = Cell::feedforward, .neurons = (std::int64_t{1} << 31) - 64, .inputs = 1},
+           {.device = device});
+    });
     expect_error(ErrorCode::device_unavailable, "Device::cuda(99)", [] { Device::cuda(99); });
   });
 }

@@ -362,6 +362,10 @@ TEST(BadInput, Modules) {
        [&] { softmax_cross_entropy(values, labels, 4, gradient); }},
       {"logits", bad_argument, "logits: expected 6 elements, got 8",
        [&] { softmax_cross_entropy(values, labels, 3, {}); }},
+      {"linear overflow", bad_argument, "size of args.x, rows * inputs: expected at most 2^48, got more",
+       [&] {
+         linear_forward(Device::cpu(), {}, {.rows = std::int64_t{1} << 40, .inputs = std::int64_t{1} << 40});
+       }},
       {"linear sizes", bad_argument, "outputs: expected at least 1, got 0", [] { Linear(3, 0, 1); }},
       {"linear x", bad_argument, "x: expected rows of 3 elements, got 8 elements",
        [&] { Linear(3, 2, 1).forward(values, gradient); }},
