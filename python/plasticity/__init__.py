@@ -4,6 +4,7 @@
     Plan    its forward and backward pass, and single steps, on NumPy arrays and anything with __dlpack__
 """
 from ._errors import (
+    CommunicationError,
     DeviceUnavailable,
     Error,
     FormatError,
@@ -21,6 +22,7 @@ from ._spec import Spec
 
 __version__ = version()
 __all__ = [
+    "CommunicationError",
     "DeviceUnavailable",
     "Error",
     "FormatError",

@@ -50,6 +50,12 @@ class IOFailure(Error, RuntimeError):
     status = "io"
 
 
+class CommunicationError(Error, RuntimeError):
+    """Another process failed, or did not answer within the time limit."""
+
+    status = "communication"
+
+
 class InternalError(Error, RuntimeError):
     """A mistake of the library's own."""
 
@@ -59,7 +65,8 @@ class InternalError(Error, RuntimeError):
 _KINDS = {
     kind.status: kind
     for kind in (
-        InvalidArgument, InvalidSpec, FormatError, OutOfMemory, Unsupported, DeviceUnavailable, IOFailure, InternalError,
+        InvalidArgument, InvalidSpec, FormatError, OutOfMemory, Unsupported, DeviceUnavailable, IOFailure,
+        CommunicationError, InternalError,
     )
 }
 

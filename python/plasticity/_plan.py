@@ -50,7 +50,7 @@ class Gradients(NamedTuple):
 def device_of(device: Any) -> tuple:
     """(kind, index) of "cpu", "cuda" or "cuda:1"."""
     name, _, index = str(device).partition(":")
-    if name not in ("cpu", "cuda") or (index and not index.isdigit()):
+    if name not in ("cpu", "cuda") or (index and not (index.isascii() and index.isdigit())):
         raise bad_argument("device", "cpu, cuda or cuda:INDEX", repr(device))
     return (_c.CUDA if name == "cuda" else _c.CPU, int(index or 0))
 

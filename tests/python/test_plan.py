@@ -150,6 +150,7 @@ def test_dlpack_without_a_copy():
 def test_wrong_plans():
     spec = Spec(neurons=2)
     for arguments, text in (({"steps": -1}, "steps"), ({"device": "tpu"}, "device: expected cpu, cuda or cuda:INDEX"),
+                            ({"device": "cuda:²"}, "device: expected cpu, cuda or cuda:INDEX"),
                             ({"precision": "f16"}, "precision"), ({"threads": 5000}, "threads"), ({"threads": 2**32}, "threads"),
                             ({"threads": 1.0}, "threads"), ({"steps": True}, "steps"),
                             ({"memory_budget": 1e9}, "memory_budget: expected an integer"),

@@ -76,7 +76,11 @@ def test_unknown_names_of_tensors():
 def test_kinds_of_exceptions():
     for kind, base in ((plasticity.InvalidArgument, ValueError), (plasticity.OutOfMemory, MemoryError),
                        (plasticity.DeviceUnavailable, RuntimeError), (plasticity.Unsupported, RuntimeError),
-                       (plasticity.IOFailure, RuntimeError), (plasticity.FormatError, ValueError)):
+                       (plasticity.IOFailure, RuntimeError), (plasticity.FormatError, ValueError),
+                       (plasticity.CommunicationError, RuntimeError)):
         assert issubclass(kind, plasticity.Error) and issubclass(kind, base)
     with pytest.raises(MemoryError):
         raise plasticity._errors.error_of(5, "no room")
+    for status in plasticity._c.STATUS[1:]:
+        error = plasticity._errors.error_of(plasticity._c.STATUS.index(status), "text")
+        assert error.status == status.lower()
