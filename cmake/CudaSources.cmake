@@ -4,7 +4,7 @@
 function(plasticity_kernel_sources variable)
   set(kernels ${PROJECT_SOURCE_DIR}/kernels)
   set(sources
-    ${kernels}/fixed/fixed.cu ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu
+    ${kernels}/nonplastic/nonplastic.cu ${kernels}/product/product.cu ${kernels}/reduce/reduce.cu ${kernels}/replay/groups.cu
     ${kernels}/step/vectors.cu ${kernels}/training/cross_entropy.cu ${kernels}/training/optimizer.cu
     ${kernels}/training/squared_error.cu)
   foreach(form IN ITEMS linear read_clipped clipped soft)

@@ -25,34 +25,34 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   std::int64_t segment = 0;  // first step of the segment whose traces are in `space`
   BackwardSweep<Real> sweep{};
 
-  // A segment stores the trace before every kept_every-th step. The first is the checkpoint, which stays on
+  // A segment stores the trace before every stored_every-th step. The first is the checkpoint, which stays on
   // the tape if its type is Real. The others are recomputed into `space`. The sweeps recompute the traces
   // between two stored ones again, which costs less than the memory traffic of storing all of them.
-  static constexpr std::int64_t kept_every = BackwardSpace<Real>::kept_every;
+  static constexpr std::int64_t stored_every = BackwardSpace<Real>::stored_every;
 
-  Real* kept_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
+  Real* stored_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
     if constexpr (std::is_same_v<Trace, Real>) {
       if (t == segment) return checkpoints + segment / K * P * S;
     }
-    return replayed + (t - segment) / kept_every * trace_distance<Real>(spec);
+    return replayed + (t - segment) / stored_every * trace_distance<Real>(spec);
   }
-  Real* kept_hebb(std::int64_t t) const { return kept_trace(t, space.hebb, record.hebb); }
-  Real* kept_eligibility(std::int64_t t) const {
-    return eligible ? kept_trace(t, space.eligibility, record.eligibility) : nullptr;
+  Real* stored_hebb(std::int64_t t) const { return stored_trace(t, space.hebb, record.hebb); }
+  Real* stored_eligibility(std::int64_t t) const {
+    return eligible ? stored_trace(t, space.eligibility, record.eligibility) : nullptr;
   }
   /// The last step up to t whose trace is stored, or is zero after a reset.
   std::int64_t stored_before(std::int64_t t) const {
     std::int64_t stored = t;
-    while ((stored - segment) % kept_every != 0 && !pass.resets(stored, b)) --stored;
+    while ((stored - segment) % stored_every != 0 && !pass.resets(stored, b)) --stored;
     return stored;
   }
   TraceSource<Real> traces_before(std::int64_t t) const {
     const std::int64_t stored = stored_before(t);
     const bool zero = stored != segment && pass.resets(stored, b);
-    return {.hebb = zero ? pass.zeros : kept_hebb(stored),
+    return {.hebb = zero ? pass.zeros : stored_hebb(stored),
             .eligibility = !eligible ? nullptr
                            : zero    ? pass.zeros
-                                     : kept_eligibility(stored),
+                                     : stored_eligibility(stored),
             .updates = space.updates + (stored - segment),
             .count = t - stored};
   }
@@ -130,12 +130,12 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                 at(args.inputs.rate, (t * B + b) * N), rate_of(t));
       const std::int64_t first = (t - t0) * S;
       plan.sweeps_.factors(spec.rule, spec.eligibility, S,
-                           {rate_of(t), record.post + t * S, pass.connection.clip},
-                           space.kept_factors + first, space.drives + first);
+                           {rate_of(t), record.post + t * S, pass.connection.clip}, space.retentions + first,
+                           space.gains + first);
       space.updates[t - t0] = {.x = pre_of(t),
                                .y = record.post + t * S,
-                               .kept = space.kept_factors + first,
-                               .drive = space.drives + first};
+                               .retention = space.retentions + first,
+                               .gain = space.gains + first};
     }
     if constexpr (!std::is_same_v<Trace, Real>) {
       const std::int64_t checkpoint = t0 / K * P * S;
@@ -147,13 +147,13 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                                 record.hebb + t1 * P * S, space.hebb);
       }
     }
-    for (std::int64_t t = t0 + kept_every; t < t1; t += kept_every) {
+    for (std::int64_t t = t0 + stored_every; t < t1; t += stored_every) {
       const TraceSource<Real> from = traces_before(t - 1);
       const TraceSource<Real> before{from.hebb, from.eligibility, from.updates, from.count + 1};
       if (pass.resets(t, b)) continue;
       team.run([&](std::int64_t share) {
         plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
-                            kept_hebb(t), kept_eligibility(t));
+                            stored_hebb(t), stored_eligibility(t));
       });
     }
   }

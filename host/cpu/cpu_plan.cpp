@@ -1,6 +1,6 @@
 #include "cpu/cpu_plan.hpp"
 
-#include "cpu/fixed_plan.hpp"
+#include "cpu/nonplastic_plan.hpp"
 
 #include "base/throw_error.hpp"
 #include "plan/checkpoints.hpp"
@@ -81,8 +81,8 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
   c = arena.take<Real>(lstm ? ring * N : 0);
   gates = arena.take<Real>(lstm ? 3 * N : 0);
   rate = arena.take<Real>(N);
-  kept = arena.take<Real>(N);
-  drive = arena.take<Real>(N);
+  retention = arena.take<Real>(N);
+  gain = arena.take<Real>(N);
   hebb = arena.take<Real>(P * N);
   eligibility = arena.take<Real>(spec.has_eligibility() ? P * N : 0);
 }
@@ -107,12 +107,12 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   const bool eligible = spec.has_eligibility();
   G = arena.take<Real>(P * N);
   GE = arena.take<Real>(eligible ? P * N : 0);
-  const std::int64_t kept = (interval + kept_every - 1) / kept_every * trace_distance<Real>(spec);
-  hebb = arena.take<Real>(kept);
-  eligibility = arena.take<Real>(eligible ? kept : 0);
+  const std::int64_t stored = (interval + stored_every - 1) / stored_every * trace_distance<Real>(spec);
+  hebb = arena.take<Real>(stored);
+  eligibility = arena.take<Real>(eligible ? stored : 0);
   rates = arena.take<Real>(interval * N);
-  kept_factors = arena.take<Real>(interval * N);
-  drives = arena.take<Real>(interval * N);
+  retentions = arena.take<Real>(interval * N);
+  gains = arena.take<Real>(interval * N);
   updates = arena.take<UpdateFactors<Real>>(interval);
   dx_read = arena.take<Real>(shares * P);
   for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
@@ -187,8 +187,9 @@ namespace plasticity {
 
 std::shared_ptr<const Backend> make_cpu_backend(const Spec& spec, const PlanOptions& options) {
   if (!spec.is_plastic()) {
-    if (options.precision == Precision::f64) return std::make_shared<cpu::FixedPlan<double>>(spec, options);
-    return std::make_shared<cpu::FixedPlan<float>>(spec, options);  // no traces, so bf16 is f32
+    if (options.precision == Precision::f64)
+      return std::make_shared<cpu::NonplasticPlan<double>>(spec, options);
+    return std::make_shared<cpu::NonplasticPlan<float>>(spec, options);  // no traces, so bf16 is f32
   }
   switch (options.precision) {
     case Precision::f64: return std::make_shared<cpu::CpuPlan<double, double>>(spec, options);

@@ -102,7 +102,7 @@ struct ForwardSpace {
   Real* post;                                // [ring,N] aliases `output` except in an lstm
   Real* c;                                   // [ring,N] lstm
   Real* gates;                               // [3,N] lstm
-  Real *rate, *kept, *drive;                 // [N] of the pending update
+  Real *rate, *retention, *gain;             // [N] of the pending update
   Real* hebb;                                // [P,N]
   Real* eligibility;                         // [P,N]
 
@@ -144,21 +144,22 @@ struct StepList {
 /// Working memory of one thread while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  static constexpr std::int64_t kept_every = 3;  // steps per stored trace of a segment
-  Real* G;                                       // [P,N]
-  Real* GE;                                      // [P,N]
-  Real* hebb;  // [ceil(K/kept_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
-  Real* eligibility;                    // [ceil(K/kept_every),P,N]
-  Real *rates, *kept_factors, *drives;  // [K,N] of the segment's steps
-  UpdateFactors<Real>* updates;         // [K] of the segment's steps
-  Real* dx_read;                        // [shares,P] from the read of the current step
-  Real* dx_update[2];                   // [shares,P] from the updates of the current and the previous step
-  Real* dx;                             // [max(P,N)]
-  Real* doutput;                        // [N]
-  Real* dc;                             // [N]
-  Real* dy;                             // [N]
-  Real* drate;                          // [N]
-  Real* dproduct;                       // [N] with an eligibility trace
+  static constexpr std::int64_t stored_every = 3;  // steps per stored trace of a segment
+  Real* G;                                         // [P,N]
+  Real* GE;                                        // [P,N]
+  Real*
+      hebb;  // [ceil(K/stored_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
+  Real* eligibility;                 // [ceil(K/stored_every),P,N]
+  Real *rates, *retentions, *gains;  // [K,N] of the segment's steps
+  UpdateFactors<Real>* updates;      // [K] of the segment's steps
+  Real* dx_read;                     // [shares,P] from the read of the current step
+  Real* dx_update[2];                // [shares,P] from the updates of the current and the previous step
+  Real* dx;                          // [max(P,N)]
+  Real* doutput;                     // [N]
+  Real* dc;                          // [N]
+  Real* dy;                          // [N]
+  Real* drate;                       // [N]
+  Real* dproduct;                    // [N] with an eligibility trace
 
   BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
 };
@@ -216,7 +217,8 @@ class CpuPlan final : public TypedBackend<Real> {
   void run_backward(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
                     FunctionRef<void(const BackwardPass&)> run) const;
 
-  /// Input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b, or u.
+  /// Input currents of steps t0 .. t0+count-1 of element b, [count,gates,N]: x W_in + b + u, of those that
+  /// are given.
   void input_currents(const Parameters<const Real>& parameters, const Inputs<const Real>& inputs,
                       std::int64_t b, std::int64_t t0, std::int64_t count, Real* currents) const;
   StepStateElement step_state_element(StepState step_state, std::int64_t b) const;

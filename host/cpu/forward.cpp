@@ -144,17 +144,17 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   std::int64_t offset_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
   /// The vectors of step t.
   CellStep<Real> cell_step(std::int64_t t) const {
-    const std::int64_t row = t * B + b, kept = offset_of(t);
-    Real* const post = (records ? record.post : space.post) + kept;
+    const std::int64_t row = t * B + b, offset = offset_of(t);
+    Real* const post = (records ? record.post : space.post) + offset;
     return {.current = current_of(t),
             .clamp = at(args.masks.clamp, row * N),
             .clamp_value = at(args.masks.clamp_value, row * N),
-            .unclamped = records ? record.unclamped + kept : post,
+            .unclamped = records ? record.unclamped + offset : post,
             .post = post,
-            .output = (records ? record.output : space.output) + kept,
-            .gates = records && lstm ? record.gates + 3 * kept : space.gates,
+            .output = (records ? record.output : space.output) + offset,
+            .gates = records && lstm ? record.gates + 3 * offset : space.gates,
             .c_before = c_before,
-            .c = lstm ? (records ? record.c : space.c) + kept : nullptr};
+            .c = lstm ? (records ? record.c : space.c) + offset : nullptr};
   }
 
   /// Computes the output of step t from its complete currents. By step, softmax is already computed.
@@ -193,9 +193,9 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
     fill_rate(spec, args.parameters, modulation, at(args.inputs.rate, row * N), space.rate);
-    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip}, space.kept,
-                         space.drive);
-    pending = {.x = sweep.x, .y = post, .kept = space.kept, .drive = space.drive};
+    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip},
+                         space.retention, space.gain);
+    pending = {.x = sweep.x, .y = post, .retention = space.retention, .gain = space.gain};
   }
 
   void keep_hebb(Trace* checkpoint) const {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cpu {
 namespace {
@@ -19,11 +19,12 @@ void match_rows(const Connection<float>& c, const UpdateFactors<float>& update, 
   const float beyond_clip = clip.clip * (1 + margin), within_clip = clip.clip * (1 - margin);
   const std::int64_t stride = padded<float>(c.N);
   for (std::int64_t j = 0; j < c.N; ++j) {
-    const ColumnFactors<float> factors{has_kept<form> ? update.kept[j] : 1, update.drive[j], update.y[j]};
+    const ColumnFactors<float> factors{has_retention<form> ? update.retention[j] : 1, update.gain[j],
+                                       update.y[j]};
     for (std::int64_t i = 0; i < c.P; ++i) {
       const std::int64_t ij = i * stride + j;
       float e = kind == Eligibility::none ? 0.0f : eligibility[ij];
-      const float drive = drive_of<kind>(e, update.x[i], update.y[j], c.eta);
+      const float drive = presynaptic_drive<kind>(e, update.x[i], update.y[j], c.eta);
       const float end = unclamped_update<form>(hebb[ij], drive, factors);
       const float recorded = to_float(after[ij]);
       if (is_cut<form>(recorded, clip.bound)) {

@@ -9,14 +9,14 @@ template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::StepStateElement {
   // [1] 0: no update is pending; 1: one is; 2: one is, of a step that swept in reverse
   std::int64_t* pending;
-  Real* y;                           // [N]
-  Real* c;                           // [N]
-  Real* x_before;                    // [P] factors of the pending update
-  Real* post_before;                 // [N]
-  Real *kept_before, *drive_before;  // [N]
-  Real* eta_before;                  // [1]
-  Real* hebb;                        // [P,N]
-  Real* eligibility;                 // [P,N]
+  Real* y;                               // [N]
+  Real* c;                               // [N]
+  Real* x_before;                        // [P] factors of the pending update
+  Real* post_before;                     // [N]
+  Real *retention_before, *gain_before;  // [N]
+  Real* eta_before;                      // [1]
+  Real* hebb;                            // [P,N]
+  Real* eligibility;                     // [P,N]
 
   StepStateElement(const Spec& spec, StaggeredArena& arena) {
     const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic();
@@ -25,15 +25,15 @@ struct CpuPlan<Real, Trace>::StepStateElement {
     c = arena.take<Real>(N);
     x_before = arena.take<Real>(P);
     post_before = arena.take<Real>(N);
-    kept_before = arena.take<Real>(N);
-    drive_before = arena.take<Real>(N);
+    retention_before = arena.take<Real>(N);
+    gain_before = arena.take<Real>(N);
     eta_before = arena.take<Real>(1);
     hebb = arena.take<Real>(P * N);
     eligibility = arena.take<Real>(spec.has_eligibility() ? P * N : 0);
   }
 
   TraceMove<Real> traces() const { return {hebb, hebb, eligibility, eligibility}; }
-  UpdateFactors<Real> update() const { return {x_before, post_before, kept_before, drive_before}; }
+  UpdateFactors<Real> update() const { return {x_before, post_before, retention_before, gain_before}; }
 };
 
 template <class Real, class Trace>
@@ -57,8 +57,8 @@ void CpuPlan<Real, Trace>::enqueue_load(Stream, const State<const Real>& state, 
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const StepStateElement element = step_state_element(step_state, b);
     *element.pending = 0;
-    std::fill_n(element.kept_before, padded<Real>(N), Real(0));
-    std::fill_n(element.drive_before, padded<Real>(N), Real(0));
+    std::fill_n(element.retention_before, padded<Real>(N), Real(0));
+    std::fill_n(element.gain_before, padded<Real>(N), Real(0));
     pad_rows(at(state.y, b * N), 1, N, element.y);
     pad_rows(at(state.c, b * N), 1, N, element.c);
     pad_rows(at(state.hebb, b * P * N), P, N, element.hebb);
@@ -140,7 +140,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     std::fill_n(space.rate, S, Real(0));
     fill_rate(spec_, args.parameters, modulation, at(args.inputs.rate, b * N), space.rate);
     sweeps_.factors(spec_.rule, spec_.eligibility, S, {space.rate, element.post_before, connected.clip},
-                    element.kept_before, element.drive_before);
+                    element.retention_before, element.gain_before);
     *element.eta_before = connected.eta;
     *element.pending = reverse ? 2 : 1;
   };

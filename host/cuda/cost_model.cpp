@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "replay/launch.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 #include "step/launch.hpp"
 #include "step/tuning.hpp"
 
@@ -14,7 +14,6 @@ namespace {
 constexpr int schedulers = 4;             // of a multiprocessor; each issues one warp instruction per clock
 constexpr int threads_at_once = 2048;     // per multiprocessor
 constexpr int reserved_shared = 1024;     // bytes of shared memory that CUDA reserves per block
-constexpr int replay_connections = 8;     // per thread of a replay
 constexpr int launches_beside = 3;        // forward: the state, the input currents, the last update
 constexpr int launches_after = 8;         // backward: products and sums
 constexpr double blocks_exponent = 0.65;  // so n blocks of a multiprocessor take n^0.65 times as long
@@ -146,7 +145,7 @@ double CostModel::replay_of_alpha() const {
   // A replay's rate of instructions is that of the replays in a resident kernel.
   const double rate = constants_.resident_backward_rate;
   return overlapped({issue(instructions) * constants_.issue_rate / rate,
-                     waves * ceil_div(B_, static_cast<double>(groups)) * instructions * replay_connections *
+                     waves * ceil_div(B_, static_cast<double>(groups)) * instructions * replayed_connections *
                          constants_.warp_gap});
 }
 

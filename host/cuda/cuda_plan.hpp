@@ -53,7 +53,8 @@ class CudaPlan final : public TypedBackend<float> {
   /// Adds the working traces that forward uses between the checkpoints of a tape.
   void add_working_traces(Record& tape, Arena& scratch) const;
   Load load_params(const State<const float>& state, const Record& record) const;
-  /// Whether kernels may read the caller's matrices in groups of `columns` columns, 16 bytes or more.
+  /// Whether kernels may read the rows of the caller's matrices by 16 bytes: these and `others` begin and
+  /// continue at multiples of 16 bytes.
   bool wide(const Parameters<const float>& parameters, std::initializer_list<const void*> others = {}) const;
   /// Enqueues x W_in + b for `steps` steps into `currents`, and returns the currents that the steps read.
   const float* input_currents(const Parameters<const float>& parameters, const Inputs<const float>& inputs,

@@ -6,7 +6,7 @@
 
 #include "base/str_cat.hpp"
 #include "cuda/alternatives.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -88,7 +88,7 @@ NetworkTraits network_traits(const Spec& spec) {
   return {.N = spec.neurons,
           .P = spec.presynaptic(),
           .rule = spec.rule,
-          .kept = form_of(spec.rule) == Form::linear || form_of(spec.rule) == Form::read_clipped,
+          .has_retention = form_of(spec.rule) == Form::linear || form_of(spec.rule) == Form::read_clipped,
           .feedforward = spec.cell == Cell::feedforward,
           .lstm = spec.cell == Cell::lstm,
           .eligible = spec.has_eligibility(),

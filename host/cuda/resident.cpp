@@ -4,7 +4,7 @@
 
 #include "cuda/memory.hpp"
 #include "cuda/runtime.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -14,7 +14,7 @@ int clusters_at_once(int blocks) {
   constexpr NetworkTraits network{.N = 512,
                                   .P = 512,
                                   .rule = Rule::hard_clip,
-                                  .kept = false,
+                                  .has_retention = false,
                                   .feedforward = false,
                                   .lstm = false,
                                   .eligible = false,

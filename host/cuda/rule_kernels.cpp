@@ -1,6 +1,6 @@
 #include "cuda/rule_kernels.hpp"
 
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -14,11 +14,11 @@ constexpr Form resident_form =
 
 RuleKernels kernels_of(const Spec& spec) {
   if (!spec.is_plastic()) {
-    RuleKernels fixed{};
-    fixed.launch_step = FixedKernels::launch_step;
-    fixed.launch_flush = FixedKernels::launch_flush;
-    fixed.launch_backward_step = FixedKernels::launch_backward_step;
-    return fixed;
+    RuleKernels nonplastic{};
+    nonplastic.launch_step = NonplasticKernels::launch_step;
+    nonplastic.launch_flush = NonplasticKernels::launch_flush;
+    nonplastic.launch_backward_step = NonplasticKernels::launch_backward_step;
+    return nonplastic;
   }
   return dispatch_rule(spec.rule, []<Rule r> {
     constexpr Form form = TraceRule<r>::form;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fixed/launch.hpp"
+#include "nonplastic/launch.hpp"
 #include "replay/launch.hpp"
 #include "resident/launch.hpp"
 #include "step/launch.hpp"

@@ -31,7 +31,7 @@ class CurrentDevice {
 void check_blocks(const char* argument, std::int64_t blocks);
 
 /// Throws Error(device_unavailable) if the thread's last CUDA error is set, by an earlier call of the
-/// program. CUB checks the last error after a launch and would report that error as its own.
+/// program. cuBLAS checks the last error after its launches and would report that error as its own.
 void check_no_earlier_error();
 
 /// Throws Error(invalid_argument) that names `group`.`name` unless the pointer is null, memory of that

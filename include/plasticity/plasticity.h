@@ -265,7 +265,7 @@ PLASTICITY_API void plasticity_plan_destroy(plasticity_plan* plan);
 typedef struct plasticity_plan_needs {
   size_t tape_bytes;           /**< tape of forward and backward */
   size_t scratch_bytes;        /**< scratch of forward, backward and step */
-  size_t live_bytes;           /**< step state of load, step and store */
+  size_t step_state_bytes;     /**< step state of load, step and store */
   int64_t checkpoint_interval; /**< K */
 } plasticity_plan_needs;
 /** Returns the memory that the plan's calls need. */
@@ -382,7 +382,7 @@ typedef struct plasticity_parameter {
 } plasticity_parameter;
 
 /** The maximum number of parameters of a network. */
-enum { PLASTICITY_MOST_PARAMETERS = 10 };
+enum { PLASTICITY_MAX_PARAMETERS = 10 };
 
 /** Lists the trainable parameters in a fixed order and sets *count to their number. Fails if `capacity`, the
    length of `parameters`, is less than *count; *count is set then too. */
@@ -790,7 +790,7 @@ PLASTICITY_API plasticity_status plasticity_stack_reset(plasticity_stack* stack,
 PLASTICITY_API plasticity_status plasticity_stack_detach(plasticity_stack* stack);
 /** Sets the gradients of all parameters to zero. */
 PLASTICITY_API plasticity_status plasticity_stack_zero_gradients(plasticity_stack* stack);
-/** Lists the parameters of all layers, "layer0.w" and so on; at most PLASTICITY_MOST_PARAMETERS per layer.
+/** Lists the parameters of all layers, "layer0.w" and so on; at most PLASTICITY_MAX_PARAMETERS per layer.
    See plasticity_network_parameters(). */
 PLASTICITY_API plasticity_status plasticity_stack_parameters(plasticity_stack* stack,
                                                              plasticity_parameter* parameters,

@@ -29,7 +29,4 @@ struct SumList {
 /// The bits do not depend on the device. Launches nothing if the list is empty.
 void launch_sums(const SumList& list, cudaStream_t stream);
 
-/// Blocks of the launch of one sum.
-std::int64_t sum_blocks(const ColumnSums& sums);
-
 }  // namespace plasticity::cuda

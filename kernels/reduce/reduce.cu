@@ -13,6 +13,11 @@ namespace {
 
 constexpr int threads = 256, columns_per_block = 8, row_classes = threads / columns_per_block;
 
+/// Blocks of the launch of one sum.
+PLASTICITY_HOST_DEVICE std::int64_t sum_blocks(const ColumnSums& sums) {
+  return sums.total ? 1 : (sums.columns + columns_per_block - 1) / columns_per_block;
+}
+
 /// The sum of a block's values, along a tree, returned to thread 0.
 __device__ float sum_of_block(float value, float (&words)[threads / 32]) {
   value = join_lanes(value, Add{});
@@ -60,8 +65,7 @@ __global__ void __launch_bounds__(threads) sums_kernel(const __grid_constant__ S
   std::int64_t block = blockIdx.x;
   int k = 0;
   for (; k + 1 < list.count; ++k) {
-    const std::int64_t blocks =
-        list.sums[k].total ? 1 : (list.sums[k].columns + columns_per_block - 1) / columns_per_block;
+    const std::int64_t blocks = sum_blocks(list.sums[k]);
     if (block < blocks) break;
     block -= blocks;
   }
@@ -74,10 +78,6 @@ __global__ void __launch_bounds__(threads) sums_kernel(const __grid_constant__ S
 }
 
 }  // namespace
-
-std::int64_t sum_blocks(const ColumnSums& sums) {
-  return sums.total ? 1 : (sums.columns + columns_per_block - 1) / columns_per_block;
-}
 
 void launch_sums(const SumList& list, cudaStream_t stream) {
   std::int64_t blocks = 0;

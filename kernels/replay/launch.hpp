@@ -6,8 +6,12 @@
 
 #include "step/launch.hpp"
 #include "step/params.hpp"
+#include "step/tuning.hpp"
 
 namespace plasticity::cuda {
+
+constexpr int replay_tile_rows = 64;                                                   // per block
+constexpr int replayed_connections = replay_tile_rows * tile_columns / block_threads;  // per thread
 
 /// ᾱ per connection, from a recorded forward pass and ā of all its steps.
 struct Replay {

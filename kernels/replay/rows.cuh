@@ -7,9 +7,6 @@
 
 namespace plasticity::cuda {
 
-constexpr int replay_tile_rows = 64;                                                   // per block
-constexpr int replayed_connections = replay_tile_rows * tile_columns / block_threads;  // per thread
-
 /// A thread's V neighbouring columns of neighbouring rows, in a tile of 64 rows and 32 columns.
 template <int V>
 struct ReplayTile {
@@ -73,8 +70,7 @@ class ReplayedSteps {
   }
 
   /// Loads the inputs of the current step. Without a fan-out the rate is 1 M + 0, 0 η + η, or the
-  /// caller's. A
-  /// row that does not exist has x of another.
+  /// caller's. A row that does not exist has x of another.
   __device__ __forceinline__ void load(const StepParams& p, bool zeroed) {
     float rate[V];
     load_tape_row(post_row_, y_);
@@ -87,7 +83,7 @@ class ReplayedSteps {
 #pragma unroll
       for (int k = 0; k < V; ++k) rate[k] = multiply_add(M, weight_[k], bias_[k]);
     }
-    compute_factors<form, kind>(p, rate, y_, kept_, drive_);
+    compute_factors<form, kind>(p, rate, y_, retention_, gain_);
     if (zeroed && !feedforward_) {
 #pragma unroll
       for (int r = 0; r < rows; ++r) x[r] = 0;
@@ -100,7 +96,7 @@ class ReplayedSteps {
     step_at_ += p.B;
   }
   __device__ __forceinline__ ColumnFactors<float> factors(int k) const {
-    return {kept_[k], drive_[k], y_[k]};
+    return {retention_[k], gain_[k], y_[k]};
   }
 
  private:
@@ -113,7 +109,7 @@ class ReplayedSteps {
   std::int64_t modulation_stride_;
   std::int64_t column_, step_at_;  // the step's index among [T,B]
   int offset_[rows];
-  float y_[V], kept_[V], drive_[V];
+  float y_[V], retention_[V], gain_[V];
   float weight_[V], bias_[V];  // of Rate::fan_out
 };
 

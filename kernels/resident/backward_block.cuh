@@ -3,9 +3,9 @@
 #pragma once
 
 #include "resident/exchange.cuh"
+#include "resident/factors.cuh"
 #include "resident/sums.cuh"
 #include "resident/traces.cuh"
-#include "rules/columns.hpp"
 #include "rules/connection.hpp"
 #include "step/adjoint.cuh"
 
@@ -64,7 +64,7 @@ struct BackwardBlock {
   }
   __device__ float* gates(int tile) const { return memory + layout.gates + tile * layout.x_order.size; }
   /// The thread's sums over rows that are in shared memory, one chunk per class. 0: of its columns' part of
-  /// ᾱ, which most networks do not use; 1: for `kept`, see shares_kept_sums.
+  /// ᾱ, which most networks do not use; 1: of the retention's gradient, see shares_retention_sums.
   __device__ float* class_sums(int which) const {
     constexpr int own_classes = Place<shape>::traits.classes;
     const int warp = warp_again(), warps = static_cast<int>(blockDim.x / 32);

@@ -217,7 +217,7 @@ __device__ __forceinline__ void store_column_sums(const BackwardBlock<form, kind
   const auto store = [&](ColumnSum which) {
     store_class_sums(block.at, c.sums[which], block.parts(which), block.width);
   };
-  store(sum_drive);
+  store(sum_gain);
   const auto store_shared = [&](int which, ColumnSum to) {
     float s[BackwardColumns<shape>::own_classes][BackwardColumns<shape>::V];
 #pragma unroll
@@ -233,10 +233,10 @@ __device__ __forceinline__ void store_column_sums(const BackwardBlock<form, kind
     store_class_sums(block.at, s, block.parts(to), block.width);
   };
   if (!c.matrix) store_shared(0, sum_alpha);
-  if constexpr (shares_kept_sums<form, kind, shape>) {
-    store_shared(1, sum_kept);
-  } else if constexpr (has_kept<form>) {
-    store(sum_kept);
+  if constexpr (shares_retention_sums<form, kind, shape>) {
+    store_shared(1, sum_retention);
+  } else if constexpr (has_retention<form>) {
+    store(sum_retention);
   }
   if constexpr (kind != Eligibility::none) {
     store(sum_y);
@@ -257,10 +257,10 @@ __device__ __forceinline__ void finish_column_sums(BackwardBlock<form, kind, sha
     sum = multiply_add(block.da(p.lstm ? 2 : 0)[threadIdx.x], total(sum_alpha), sum);  // adjoint
   }
   if (!updates) return;
-  Column<float> factors{0, total(sum_drive)};
-  if constexpr (has_kept<form>) factors.kept = total(sum_kept);
-  auto [rate, y] = column_adjoint_in<form, kind>(block.run.network.rule, block.own(own_rate),
-                                                 block.own(own_y), factors, RuleConstants<float>{p.clip});
+  RuleFactors<float> factors{0, total(sum_gain)};
+  if constexpr (has_retention<form>) factors.retention = total(sum_retention);
+  auto [rate, y] = resident_factors_adjoint<form, kind>(
+      block.run.network.rule, block.own(own_rate), block.own(own_y), factors, RuleConstants<float>{p.clip});
   if constexpr (kind != Eligibility::none) {
     y += total(sum_y);
     block.total(total_eta) += total(sum_eta);

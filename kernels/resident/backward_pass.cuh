@@ -2,9 +2,9 @@
 //   G += α x ā;  x̄_i += (w + α φ(H)) ā_j;  ᾱ_ij += x_i ā_j φ(H)                the plastic read of step t
 //   G ← adjoint of the trace update of step t−1;  x̄(t−1)_i, and the sums of the column's factors
 // G is in registers, w, α and ᾱ in shared memory. H before step t − 1 comes from the replayed segment, asked
-// for four chunks ahead and across steps; H before step t is computed from it again. The same code runs in
-// every step: without a read ā is zero, without an update (at t = 0, or at a reset between the two) the
-// factors keep G.
+// for some chunks ahead and across steps (TraceRing); H before step t is computed from it again. The same
+// code runs in every step: without a read ā is zero, without an update (at t = 0, or at a reset between the
+// two) the factors keep G.
 #pragma once
 
 #include "resident/row_sums.cuh"
@@ -31,14 +31,15 @@ struct TraceRing {
 /// ā of the thread's columns and the factors of their update.
 template <int V>
 struct BackwardFactors {
-  float da[V], kept[V], drive[V], y[V];
+  float da[V], retention[V], gain[V], y[V];
 };
 
 /// The inputs of a pass for one thread, and its sums per class and column.
 template <ThreadShape shape>
 struct BackwardColumns {
   static constexpr int V = Place<shape>::V, own_classes = Place<shape>::traits.classes;
-  const float *da, *factors;  // in shared memory: ā of the thread's columns; kept, drive and y, `width` apart
+  const float *da,
+      *factors;  // in shared memory: ā of the thread's columns; retention, gain and y, `width` apart
   int width;
   float eta, limit;            // limit: of the update's clamp; infinite if there is no update
   float read_clip, side_clip;  // of φ, and of its adjoint: rounded if the trace is
@@ -50,8 +51,8 @@ template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ BackwardFactors<Place<shape>::V> load_factors(const BackwardColumns<shape>& c) {
   BackwardFactors<Place<shape>::V> f{};
   load_own_columns(c.da, f.da);
-  if constexpr (has_kept<form>) load_own_columns(c.factors, f.kept);
-  load_own_columns(c.factors + c.width, f.drive);
+  if constexpr (has_retention<form>) load_own_columns(c.factors, f.retention);
+  load_own_columns(c.factors + c.width, f.gain);
   if constexpr (kind != Eligibility::none) load_own_columns(c.factors + 2 * c.width, f.y);
   return f;
 }
@@ -60,10 +61,11 @@ __device__ __forceinline__ BackwardFactors<Place<shape>::V> load_factors(const B
 template <Form form, Eligibility kind, ThreadShape shape>
 constexpr bool reloads_factors = max_threads(shape, form, kind != Eligibility::none) > 256;
 
-/// Whether the sums for `kept` are in shared memory, since a thread has no registers for them.
+/// Whether the sums of the retention's gradient are in shared memory, since a thread has no registers for
+/// them.
 template <Form form, Eligibility kind, ThreadShape shape>
-constexpr bool shares_kept_sums =
-    has_kept<form>&& reloads_factors<form, kind, shape>&& shape == ThreadShape::rows_8x4_half;
+constexpr bool shares_retention_sums =
+    has_retention<form>&& reloads_factors<form, kind, shape>&& shape == ThreadShape::rows_8x4_half;
 
 /// A value on the side of the clip on which forward's update was, from two traces of a bfloat16 tape. A trace
 /// at its clip was not clipped if the update ends exactly there. `unclamped`: of the update of the restored
@@ -88,20 +90,20 @@ template <Form form, Eligibility kind, bool rounded, ThreadShape shape>
 __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& h, const Chunk& e,
                                               const Chunk& now, const Chunk& w, const Chunk& alpha,
                                               float* dalpha, float* alpha_sums,
-                                              [[maybe_unused]] float* kept_sums, int own_class,
+                                              [[maybe_unused]] float* retention_sums, int own_class,
                                               const BackwardFactors<Place<shape>::V>& f,
                                               BackwardColumns<shape>& c, ChunkTerms& terms) {
   const UpdateConstants<float> constants{c.eta, c.limit};
-  constexpr bool shared_kept = shares_kept_sums<form, kind, shape>;
+  constexpr bool shared_retention = shares_retention_sums<form, kind, shape>;
   Chunk product, value;
-  [[maybe_unused]] Chunk kept;
-  if constexpr (shared_kept) load_chunk(kept_sums, kept);
+  [[maybe_unused]] Chunk retention;
+  if constexpr (shared_retention) load_chunk(retention_sums, retention);
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const int j = Place<shape>::column_in(k);
-    const ColumnFactors<float> column{f.kept[j], f.drive[j], f.y[j]};
+    const ColumnFactors<float> column{f.retention[j], f.gain[j], f.y[j]};
     float after = e[k];
-    const float drive = drive_of<kind>(after, terms.x_before[k], column.y, c.eta);
+    const float drive = presynaptic_drive<kind>(after, terms.x_before[k], column.y, c.eta);
     const float unclamped = unclamped_update<form>(h[k], drive, column);
     float passes = unclamped, current = unclamped;
     if constexpr (rounded) {
@@ -115,20 +117,21 @@ __device__ __forceinline__ void reverse_chunk(Chunk& G, Chunk& GE, const Chunk& 
     const float through = through_read<form>(current, rounded ? c.side_clip : c.read_clip, product[k]);
     G[k] = multiply_add(alpha[k], through, G[k]);                                      // adjoint
     terms.read[k] = rounded_product(multiply_add(alpha[k], value[k], w[k]), f.da[j]);  // adjoint
-    ColumnGradients<float> sums{shared_kept ? kept[k] : c.sums[sum_kept][own_class][j],
-                                c.sums[sum_drive][own_class][j], c.sums[sum_y][own_class][j],
+    ColumnGradients<float> sums{shared_retention ? retention[k] : c.sums[sum_retention][own_class][j],
+                                c.sums[sum_gain][own_class][j], c.sums[sum_y][own_class][j],
                                 c.sums[sum_eta][own_class][j]};
     const float dx = reverse_connection<form, kind>(G[k], GE[k], h[k], e[k], terms.x_before[k], passes,
                                                     column, constants, sums);
-    if constexpr (has_kept<form>) (shared_kept ? kept[k] : c.sums[sum_kept][own_class][j]) = sums.kept;
-    c.sums[sum_drive][own_class][j] = sums.drive;
+    if constexpr (has_retention<form>)
+      (shared_retention ? retention[k] : c.sums[sum_retention][own_class][j]) = sums.retention;
+    c.sums[sum_gain][own_class][j] = sums.gain;
     if constexpr (kind != Eligibility::none) {
       c.sums[sum_y][own_class][j] = sums.y;
       c.sums[sum_eta][own_class][j] = sums.eta;
     }
     terms.update[k] = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
   }
-  if constexpr (shared_kept) store_chunk(kept_sums, kept);
+  if constexpr (shared_retention) store_chunk(retention_sums, retention);
   if (c.matrix) {
     Chunk total;
     load_chunk(dalpha, total);
@@ -169,7 +172,7 @@ __device__ __forceinline__ void load_weights_of(const BackwardBlock<form, kind, 
   load_chunk(block.memory + block.layout.alpha + block.at.chunk + chunk * chunk_stride, alpha);
 }
 
-/// Loads the first four chunks of a pass, before anything else of its step is known.
+/// Loads the first chunks of a pass, before anything else of its step is known.
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void fill_ring(const BackwardBlock<form, kind, shape>& block, const float* source,
                                           TraceRing<form, kind, shape>& ring) {
@@ -190,9 +193,9 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
   const Place<shape>& at = block.at;
   const int chunks = block.at.chunks;
   [[maybe_unused]] float* dalpha = block.memory + block.layout.dalpha + at.chunk;
-  float *alpha_sums = block.class_sums(0), *kept_sums = block.class_sums(1);
-  BackwardFactors<V> kept{};
-  if constexpr (!reloads_factors<form, kind, shape>) kept = load_factors<form, kind>(c);
+  float *alpha_sums = block.class_sums(0), *retention_sums = block.class_sums(1);
+  BackwardFactors<V> loaded{};
+  if constexpr (!reloads_factors<form, kind, shape>) loaded = load_factors<form, kind>(c);
   const auto one_chunk = [&](int chunk, ChunkTerms& terms) {
     const int own_class = V == 4 ? chunk % Place<shape>::traits.classes : 0;
     Chunk w, alpha, now{};
@@ -209,8 +212,8 @@ __device__ __forceinline__ void backward_pass(BackwardBlock<form, kind, shape>& 
     reverse_chunk<form, kind, rounded>(
         block.gradients.h[chunk], block.gradients.e[eligible ? chunk : 0], h, e, now, w, alpha,
         dalpha + chunk * chunk_stride, alpha_sums + own_class * chunk_stride,
-        kept_sums + own_class * chunk_stride, own_class,
-        reloads_factors<form, kind, shape> ? load_factors<form, kind>(c) : kept, c, terms);
+        retention_sums + own_class * chunk_stride, own_class,
+        reloads_factors<form, kind, shape> ? load_factors<form, kind>(c) : loaded, c, terms);
     if (chunk + ring.depth < Place<shape>::max_chunks && chunk + ring.depth < chunks)
       load_replayed(block, rows.source, chunk + ring.depth, ring.h[chunk % ring.depth],
                     ring.e[chunk % ring.depth]);

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "resident/exchange.cuh"
+#include "resident/factors.cuh"
 #include "resident/forward_pass.cuh"
 #include "resident/sums.cuh"
-#include "rules/columns.hpp"
 #include "step/cell.cuh"
 
 namespace plasticity::cuda {

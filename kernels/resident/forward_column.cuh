@@ -67,8 +67,8 @@ __device__ __forceinline__ ForwardColumns<Place<shape>::V> complete_step(Forward
   c.limit = INFINITY;
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    c.kept[k] = 1;
-    c.drive[k] = c.y[k] = 0;
+    c.retention[k] = 1;
+    c.gain[k] = c.y[k] = 0;
   }
   if (t == 0) return c;
   if (p.activation == Activation::softmax) complete_softmax(block, t, b);
@@ -93,10 +93,10 @@ __device__ __forceinline__ ForwardColumns<Place<shape>::V> complete_step(Forward
   }
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    const Column<float> column =
-        column_in<form, kind>(block.run.network.rule, rate[k], c.y[k], RuleConstants<float>{p.clip});
-    c.kept[k] = column.kept;
-    c.drive[k] = column.drive;
+    const RuleFactors<float> column =
+        resident_factors<form, kind>(block.run.network.rule, rate[k], c.y[k], RuleConstants<float>{p.clip});
+    c.retention[k] = column.retention;
+    c.gain[k] = column.gain;
   }
   return c;
 }

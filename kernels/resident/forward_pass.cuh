@@ -13,7 +13,7 @@ namespace plasticity::cuda {
 /// The inputs of a pass for one thread.
 template <int V>
 struct ForwardColumns {
-  float kept[V], drive[V], y[V];
+  float retention[V], gain[V], y[V];
   float eta;
   float limit;      // of the update's clamp; infinite if there is no update
   float read_clip;  // of φ
@@ -37,8 +37,8 @@ __device__ __forceinline__ void update_and_read(Chunk& h, Chunk& e, const Chunk&
 #pragma unroll
   for (int k = 0; k < 4; ++k) {
     const int i = rows == 4 ? k : 0, j = V == 4 ? k : 0;
-    const float drive = drive_of<kind>(e[k], x_before[i], c.y[j], c.eta);
-    h[k] = unclamped_update<form>(h[k], drive, ColumnFactors<float>{c.kept[j], c.drive[j], c.y[j]});
+    const float drive = presynaptic_drive<kind>(e[k], x_before[i], c.y[j], c.eta);
+    h[k] = unclamped_update<form>(h[k], drive, ColumnFactors<float>{c.retention[j], c.gain[j], c.y[j]});
     if constexpr (form == Form::clipped || form == Form::soft) h[k] = clamp(h[k], c.limit);
     const float read = read_trace<form>(h[k], c.read_clip);
     s[j] = multiply_add(x_now[i], multiply_add(alpha[k], read, w[k]), s[j]);

@@ -25,8 +25,8 @@ __device__ __forceinline__ float share_row_sums(float (&v)[count]) {
 #pragma unroll
       for (int k = 0; k < count / 2; ++k) {
         if (k >= held) continue;
-        const float given = upper ? v[k] : v[k + held], kept = upper ? v[k + held] : v[k];
-        v[k] = kept + __shfl_xor_sync(all_lanes, given, distance);
+        const float sent = upper ? v[k] : v[k + held], own = upper ? v[k + held] : v[k];
+        v[k] = own + __shfl_xor_sync(all_lanes, sent, distance);
       }
     } else {
       v[0] += __shfl_xor_sync(all_lanes, v[0], distance);

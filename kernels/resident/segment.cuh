@@ -58,10 +58,10 @@ __device__ void clear_last_slot(const BackwardBlock<form, kind, shape>& block) {
 template <Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void store_factors(const BackwardBlock<form, kind, shape>& block, float* factors,
                                               int own, float rate, float y) {
-  const Column<float> column =
-      column_in<form, kind>(block.run.network.rule, rate, y, RuleConstants<float>{block.p.clip});
-  factors[own] = column.kept;
-  factors[block.width + own] = column.drive;
+  const RuleFactors<float> column =
+      resident_factors<form, kind>(block.run.network.rule, rate, y, RuleConstants<float>{block.p.clip});
+  factors[own] = column.retention;
+  factors[block.width + own] = column.gain;
   factors[2 * block.width + own] = y;
 }
 
@@ -131,8 +131,7 @@ __device__ __forceinline__ void load_before(const BackwardBlock<form, kind, shap
 }
 
 /// Replays up to replayed_steps steps from step first + s on. Slot s is replayed already, unless it is the
-/// first. A thread loads as many chunks as its registers allow
-/// before it computes the first.
+/// first. A thread loads as many chunks as its registers allow before it computes the first.
 template <bool on_bf16, Form form, Eligibility kind, ThreadShape shape>
 __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, shape>& block, int first, int s,
                                              int count, bool more, int b) {
@@ -158,16 +157,17 @@ __device__ __forceinline__ void replay_steps(const BackwardBlock<form, kind, sha
       store_replayed(block, slot, chunk, h, e);
       slot += slot_floats;
       if (k + 1 == count && !more) break;
-      float kept[V] = {}, drive[V], y[V] = {};
-      if constexpr (has_kept<form>) load_own_columns(block.replayed_factors(k, 0) + block.at.local, kept);
-      load_own_columns(block.replayed_factors(k, 1) + block.at.local, drive);
+      float retention[V] = {}, gain[V], y[V] = {};
+      if constexpr (has_retention<form>)
+        load_own_columns(block.replayed_factors(k, 0) + block.at.local, retention);
+      load_own_columns(block.replayed_factors(k, 1) + block.at.local, gain);
       if constexpr (kind != Eligibility::none)
         load_own_columns(block.replayed_factors(k, 2) + block.at.local, y);
       const float* x = block.own_rows(block.replayed_x(k));
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
         const int j = Place<shape>::column_in(c);
-        const ColumnFactors<float> column{kept[j], drive[j], y[j]};
+        const ColumnFactors<float> column{retention[j], gain[j], y[j]};
         update_connection<form, kind>(h[c], e[c], x[Place<shape>::row_in(chunk, c)], column,
                                       UpdateConstants<float>{eta, limit});
       }

@@ -85,8 +85,8 @@ struct GroupShape {
   ThreadShape thread = ThreadShape::rows_8x4;
   int rows = 1;             // per thread: ceil(P / row_groups)
   bool sums_alpha = false;  // backward adds up the gradient of alpha per connection; else a replay does
-  int share_bits =
-      0;  // a block adds up 2^share_bits rows of x̄ in backward; in a recurrent cell with several blocks C
+  // A block adds up 2^share_bits rows of x̄ in backward: in a recurrent cell with several blocks C.
+  int share_bits = 0;
 
   /// Floats of shared memory for two transaction barriers, if the shape has them.
   constexpr int transaction_floats() const {
@@ -113,7 +113,7 @@ struct GroupShape {
 struct NetworkTraits {
   std::int64_t N, P;
   Rule rule;
-  bool kept;  // the columns' factor `kept` may differ from 1
+  bool has_retention;  // the retention of a column may differ from 1
   bool feedforward, lstm, eligible, softmax, modulated, reads_cell;
 
   PLASTICITY_HOST_DEVICE int channels() const { return reads_cell ? 2 : 1; }
@@ -211,7 +211,7 @@ inline std::int64_t backward_exchange(const NetworkTraits& network, const GroupS
 }
 
 /// The sums over rows that a column has in a step of backward.
-enum ColumnSum : int { sum_drive, sum_kept, sum_alpha, sum_y, sum_eta, column_sums };
+enum ColumnSum : int { sum_gain, sum_retention, sum_alpha, sum_y, sum_eta, column_sums };
 
 /// The sums that a column keeps over all steps of backward.
 enum CarriedSum : int { total_alpha, total_eta, total_v, total_v0, total_fan, total_fan_bias, carried_sums };
@@ -235,10 +235,10 @@ enum OwnValue : int {
   own_values
 };
 
-/// Sums over rows that a thread keeps in shared memory: of the gradient of alpha, and for `kept`
-/// (shares_kept_sums in backward_pass.cuh).
+/// Sums over rows that a thread keeps in shared memory: of the gradient of alpha, and of the
+/// retention (shares_retention_sums in backward_pass.cuh).
 inline int class_sum_count(const NetworkTraits& network, const GroupShape& shape) {
-  if (shape.thread == ThreadShape::rows_8x4_half && network.kept && !network.eligible) return 2;
+  if (shape.thread == ThreadShape::rows_8x4_half && network.has_retention && !network.eligible) return 2;
   return shape.sums_alpha ? 0 : 1;
 }
 
@@ -254,7 +254,7 @@ struct BackwardLayout : SharedLayout {
   int class_sums;                    // [2,threads,classes,4] sums that are not in registers
   int zero;                          // [x_order] zeros
   int x;                             // [2,x_order] of the current step and the step before
-  int factors;                       // [3,C] per column, of the update of the step before: kept, drive, y
+  int factors;                       // [3,C] per column, of the update of the step before: retention, gain, y
   int replayed_x;                    // [replayed_steps,x_order]
   int replayed_factors;              // [replayed_steps,3,C]
   int da;                            // [4 or 1,C]

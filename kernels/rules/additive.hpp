@@ -6,7 +6,7 @@ namespace plasticity {
 
 /// H <- H + g X.
 template <>
-struct TraceRule<Rule::additive> : AddedDrive {
+struct TraceRule<Rule::additive> : FullRetention {
   static constexpr Form form = Form::linear;
 };
 

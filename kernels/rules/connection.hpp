@@ -11,8 +11,8 @@ namespace plasticity {
 /// that does not use a member does not read it.
 template <class V>
 struct ColumnFactors {
-  V kept, drive;  ///< see Column
-  V y;            ///< y_j, for an eligibility trace
+  V retention, gain;  ///< see RuleFactors
+  V y;                ///< y_j, for an eligibility trace
 };
 
 /// The constants of all connections in one update.
@@ -28,9 +28,9 @@ PLASTICITY_HOST_DEVICE inline V update_limit(V clip) {
   return form == Form::soft ? 1 - V{} : clip;
 }
 
-/// The drive X of a connection before the update. `eligibility` is replaced by E after the step.
+/// The presynaptic drive z of a connection (form.hpp). Replaces `eligibility` by E after the step.
 template <Eligibility kind, class V>
-PLASTICITY_HOST_DEVICE inline V drive_of(V& eligibility, V x, V y, V eta) {
+PLASTICITY_HOST_DEVICE inline V presynaptic_drive(V& eligibility, V x, V y, V eta) {
   if constexpr (kind == Eligibility::none) {
     return x;
   } else {
@@ -44,12 +44,12 @@ PLASTICITY_HOST_DEVICE inline V drive_of(V& eligibility, V x, V y, V eta) {
 template <Form form, class V>
 PLASTICITY_HOST_DEVICE inline V unclamped_update(V hebb, V drive, const ColumnFactors<V>& column) {
   if constexpr (form == Form::clipped) {
-    return multiply_add(column.drive, drive, hebb);
+    return multiply_add(column.gain, drive, hebb);
   } else if constexpr (form == Form::soft) {
-    const V p = rounded_product(column.drive, drive);
+    const V p = rounded_product(column.gain, drive);
     return multiply_add(1 - magnitude(p), hebb, p);
   } else {
-    return multiply_add(column.drive, drive, rounded_product(column.kept, hebb));
+    return multiply_add(column.gain, drive, rounded_product(column.retention, hebb));
   }
 }
 
@@ -69,7 +69,7 @@ template <Form form, Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline void update_connection(V& hebb, V& eligibility, V x,
                                                      const ColumnFactors<V>& column,
                                                      const UpdateConstants<V>& constants) {
-  const V drive = drive_of<kind>(eligibility, x, column.y, constants.eta);
+  const V drive = presynaptic_drive<kind>(eligibility, x, column.y, constants.eta);
   hebb = clamped_update<form>(unclamped_update<form>(hebb, drive, column), constants.limit);
 }
 
@@ -96,39 +96,39 @@ PLASTICITY_HOST_DEVICE inline V through_read(V hebb, V clip, V gradient) {
 /// The gradients that a column sums over its connections, in rising order of the rows.
 template <class V>
 struct ColumnGradients {
-  V kept, drive;  ///< of l_j and q_j
-  V y;            ///< of y_j through the eligibility trace
-  V eta;          ///< of the eligibility trace's constant
+  V retention, gain;  ///< of l_j and q_j
+  V y;                ///< of y_j through the eligibility trace
+  V eta;              ///< of the eligibility trace's constant
 };
 
 /// The factor of a column by which reverse_connection()'s result contributes to the gradient of x_i.
 template <Eligibility kind, class V>
 PLASTICITY_HOST_DEVICE inline V presynaptic_factor(const ColumnFactors<V>& column) {
-  return kind == Eligibility::none ? column.drive : column.y;
+  return kind == Eligibility::none ? column.gain : column.y;
 }
 
-/// The adjoint of an update of the trace alone, from its drive X. Replaces G, the gradient of the trace after
+/// The adjoint of an update of the trace alone, from its drive z. Replaces G, the gradient of the trace after
 /// the step, by that of the trace before it, adds to the column's sums, and returns the gradient of p = q_j
-/// X. `passes`: the value of U that decides whether the gradient passes the clamp.
+/// z. `passes`: the value of U that decides whether the gradient passes the clamp.
 template <Form form, class V>
 PLASTICITY_HOST_DEVICE inline V reverse_update(V& G, V hebb, V drive, V passes,
                                                const ColumnFactors<V>& column, V limit,
                                                ColumnGradients<V>& sums) {
   if constexpr (form == Form::clipped) {
     G = through_clamp(passes, limit, G);
-    sums.drive = multiply_add(G, drive, sums.drive);  // adjoint
+    sums.gain = multiply_add(G, drive, sums.gain);  // adjoint
     return G;
   } else if constexpr (form == Form::soft) {
-    const V p = rounded_product(column.drive, drive), kept = through_clamp(passes, limit, G);
-    const V dp = rounded_product(kept, select(p >= V{}, 1 - hebb, 1 + hebb));  // adjoint
-    G = multiply_add(kept, -magnitude(p), kept);                               // adjoint
-    sums.drive = multiply_add(dp, drive, sums.drive);                          // adjoint
+    const V p = rounded_product(column.gain, drive), passed = through_clamp(passes, limit, G);
+    const V dp = rounded_product(passed, select(p >= V{}, 1 - hebb, 1 + hebb));  // adjoint
+    G = multiply_add(passed, -magnitude(p), passed);                             // adjoint
+    sums.gain = multiply_add(dp, drive, sums.gain);                              // adjoint
     return dp;
   } else {
     const V after = G;
-    G = rounded_product(column.kept, after);              // adjoint
-    sums.kept = multiply_add(after, hebb, sums.kept);     // adjoint
-    sums.drive = multiply_add(after, drive, sums.drive);  // adjoint
+    G = rounded_product(column.retention, after);                // adjoint
+    sums.retention = multiply_add(after, hebb, sums.retention);  // adjoint
+    sums.gain = multiply_add(after, drive, sums.gain);           // adjoint
     return after;
   }
 }
@@ -142,16 +142,16 @@ PLASTICITY_HOST_DEVICE inline V reverse_connection(V& G, V& GE, V hebb, V eligib
                                                    const UpdateConstants<V>& constants,
                                                    ColumnGradients<V>& sums) {
   V after = eligibility;
-  const V drive = drive_of<kind>(after, x, column.y, constants.eta);
+  const V drive = presynaptic_drive<kind>(after, x, column.y, constants.eta);
   const V dp = reverse_update<form>(G, hebb, drive, passes, column, constants.limit, sums);
   if constexpr (kind == Eligibility::none) {
     return dp;
   } else {
     V updated = GE;  // the gradient of E after its update
-    if constexpr (kind == Eligibility::after) updated = multiply_add(dp, column.drive, GE);  // adjoint
+    if constexpr (kind == Eligibility::after) updated = multiply_add(dp, column.gain, GE);  // adjoint
     const V dproduct = rounded_product(constants.eta, updated);
     GE = updated - dproduct;                                                                 // adjoint
-    if constexpr (kind == Eligibility::before) GE = multiply_add(dp, column.drive, GE);      // adjoint
+    if constexpr (kind == Eligibility::before) GE = multiply_add(dp, column.gain, GE);       // adjoint
     sums.y = multiply_add(dproduct, x, sums.y);                                              // adjoint
     sums.eta = multiply_add(updated, rounded_product(x, column.y) - eligibility, sums.eta);  // adjoint
     return dproduct;
@@ -165,7 +165,7 @@ PLASTICITY_HOST_DEVICE inline V reverse_connection(V& G, V& GE, V hebb, V eligib
                                                    const UpdateConstants<V>& constants,
                                                    ColumnGradients<V>& sums) {
   V after = eligibility;
-  const V drive = drive_of<kind>(after, x, column.y, constants.eta);
+  const V drive = presynaptic_drive<kind>(after, x, column.y, constants.eta);
   const V passes = unclamped_update<form>(hebb, drive, column);
   return reverse_connection<form, kind>(G, GE, hebb, eligibility, x, passes, column, constants, sums);
 }

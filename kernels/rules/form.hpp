@@ -1,7 +1,7 @@
-// The update of a trace in one formula for all rules. For a connection from i to j with drive X (x_i, or with
-// an eligibility trace E_ij):
-//   p = q_j X;  U = (l_j − s |p|) H + p;  H' = clamp(U, −c, c)
-// A rule is its form and the two factors per column, l_j ("kept") and q_j ("drive"). Kernels and sweeps are
+// The update of a trace in one formula for all rules. For a connection from i to j with presynaptic drive z
+// (x_i, or with an eligibility trace E_ij):
+//   p = q_j z;  U = (l_j − s |p|) H + p;  H' = clamp(U, −c, c)
+// A rule is its form and two factors per column, the retention l_j and the gain q_j. Kernels and sweeps are
 // compiled per form, not per rule.
 #pragma once
 
@@ -18,9 +18,9 @@ enum class Form {
   soft,          ///< l = 1, s = 1, clamp to ±1
 };
 
-/// Whether l_j may differ from 1. Else `kept` is not read and has no gradient.
+/// Whether l_j may differ from 1. Else the retention is not read and has no gradient.
 template <Form form>
-inline constexpr bool has_kept = form == Form::linear || form == Form::read_clipped;
+inline constexpr bool has_retention = form == Form::linear || form == Form::read_clipped;
 
 /// Whether the gradient jumps if an entry moves across its clip. A bfloat16 tape then keeps each entry on its
 /// side.
@@ -35,9 +35,9 @@ struct RuleConstants {
 
 /// The factors of a column, which a rule computes from g_j and y_j; or their gradients.
 template <class V>
-struct Column {
-  V kept;   ///< l_j
-  V drive;  ///< q_j
+struct RuleFactors {
+  V retention;  ///< l_j
+  V gain;       ///< q_j
 };
 
 /// The gradients of g_j and y_j.
@@ -48,7 +48,7 @@ struct ColumnAdjoint {
 
 /// q_j of a rule that uses g_j and the product x_i y_j (or E_ij): g_j y_j, with an eligibility trace g_j.
 template <Eligibility kind, class V>
-PLASTICITY_HOST_DEVICE inline V hebbian_drive(V rate, V y) {
+PLASTICITY_HOST_DEVICE inline V hebbian_gain(V rate, V y) {
   if constexpr (kind == Eligibility::none) {
     return rate * y;
   } else {
@@ -56,13 +56,13 @@ PLASTICITY_HOST_DEVICE inline V hebbian_drive(V rate, V y) {
   }
 }
 
-/// The adjoint of hebbian_drive().
+/// The adjoint of hebbian_gain().
 template <Eligibility kind, class V>
-PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> hebbian_adjoint(V rate, V y, V ddrive) {
+PLASTICITY_HOST_DEVICE inline ColumnAdjoint<V> hebbian_gain_adjoint(V rate, V y, V dgain) {
   if constexpr (kind == Eligibility::none) {
-    return {rounded_product(ddrive, y), rounded_product(ddrive, rate)};  // adjoint
+    return {rounded_product(dgain, y), rounded_product(dgain, rate)};  // adjoint
   } else {
-    return {ddrive, V{}};
+    return {dgain, V{}};
   }
 }
 

@@ -9,14 +9,14 @@ template <>
 struct TraceRule<Rule::oja> {
   static constexpr Form form = Form::linear;
   template <Eligibility kind, class V>
-  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
-    return {multiply_add(-rate * y, y, broadcast<V>(1)), hebbian_drive<kind>(rate, y)};
+  PLASTICITY_HOST_DEVICE static RuleFactors<V> factors(V rate, V y, const RuleConstants<V>&) {
+    return {multiply_add(-rate * y, y, broadcast<V>(1)), hebbian_gain<kind>(rate, y)};
   }
   template <Eligibility kind, class V>
-  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
-                                                                const RuleConstants<V>&) {
-    ColumnAdjoint<V> into = hebbian_adjoint<kind>(rate, y, gradient.drive);
-    const V scaled = -y * gradient.kept;
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> factors_adjoint(V rate, V y, const RuleFactors<V>& gradient,
+                                                                 const RuleConstants<V>&) {
+    ColumnAdjoint<V> into = hebbian_gain_adjoint<kind>(rate, y, gradient.gain);
+    const V scaled = -y * gradient.retention;
     into.rate = multiply_add(scaled, y, into.rate);   // adjoint
     into.y = multiply_add(2 * rate, scaled, into.y);  // adjoint
     return into;

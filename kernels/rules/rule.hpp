@@ -9,23 +9,23 @@ namespace plasticity {
 
 /// A rule, specialised in a file of its own:
 ///   form: the Form of its update
-///   column<kind>(g_j, y_j, constants): the factors of column j
-///   column_adjoint<kind>(g_j, y_j, gradient, constants): the gradients of g_j and y_j from those of the
-///   factors.
-///     gradient.kept is 0 if the form has no `kept`. The gradient of y_j is that through the factors alone.
+///   factors<kind>(g_j, y_j, constants): the factors of column j
+///   factors_adjoint<kind>(g_j, y_j, gradient, constants): the gradients of g_j and y_j from those of the
+///     factors. gradient.retention is 0 if the form has none. The gradient of y_j is that through the factors
+///     alone.
 template <Rule rule>
 struct TraceRule;
 
-/// The column functions of a rule that keeps all of H and adds g X: l_j = 1.
-struct AddedDrive {
+/// The factors of a rule that retains all of H and adds g X: l_j = 1.
+struct FullRetention {
   template <Eligibility kind, class V>
-  PLASTICITY_HOST_DEVICE static Column<V> column(V rate, V y, const RuleConstants<V>&) {
-    return {broadcast<V>(1), hebbian_drive<kind>(rate, y)};
+  PLASTICITY_HOST_DEVICE static RuleFactors<V> factors(V rate, V y, const RuleConstants<V>&) {
+    return {broadcast<V>(1), hebbian_gain<kind>(rate, y)};
   }
   template <Eligibility kind, class V>
-  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> column_adjoint(V rate, V y, const Column<V>& gradient,
-                                                                const RuleConstants<V>&) {
-    return hebbian_adjoint<kind>(rate, y, gradient.drive);
+  PLASTICITY_HOST_DEVICE static ColumnAdjoint<V> factors_adjoint(V rate, V y, const RuleFactors<V>& gradient,
+                                                                 const RuleConstants<V>&) {
+    return hebbian_gain_adjoint<kind>(rate, y, gradient.gain);
   }
 };
 

@@ -107,7 +107,7 @@ __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const
 #pragma unroll 1
   for (int e = 0; e < (two ? 2 : 1); ++e) {
     const BackwardElement element = e == 0 ? one : other;
-    if (element.over) continue;
+    if (element.not_started) continue;
     const UpdateFactors<V> factors = e == 0 ? first : second;
     if constexpr (copies) {
       if (element.regular()) {
@@ -206,11 +206,11 @@ __device__ __forceinline__ void finish_column_sums(const BackwardStep& step, con
   const std::int64_t t = step.t, b = element.b, bj = b * p.N + own.j;
   if (!own.exists) return;
   if (element.updates) {
-    Column<float> factors{0, sum_of_classes(sums.sums[sums.drive], column)};
-    if constexpr (has_kept<form>) factors.kept = sum_of_classes(sums.sums[sums.kept], column);
+    RuleFactors<float> factors{0, sum_of_classes(sums.sums[sums.gain], column)};
+    if constexpr (has_retention<form>) factors.retention = sum_of_classes(sums.sums[sums.retention], column);
     auto [rate, y] =
-        column_adjoint_of<form, kind>(p.rule, updates.rate[warp_id()][column], updates.y[warp_id()][column],
-                                      factors, RuleConstants<float>{p.clip});
+        rule_factors_adjoint<form, kind>(p.rule, updates.rate[warp_id()][column],
+                                         updates.y[warp_id()][column], factors, RuleConstants<float>{p.clip});
     if constexpr (kind != Eligibility::none) {
       y += sum_of_classes(sums.sums[sums.y], column);
       step.sum_eta[bj] += sum_of_classes(sums.sums[sums.eta], column);
@@ -244,7 +244,7 @@ __global__ void __launch_bounds__(block_threads, backward_blocks)
   if (p.lstm) add_gate_rows(step, block, at, da);
   if (warp_id() >= block.elements) return;
   const BackwardElement element(step, block.first + warp_id());
-  if (!element.over)
+  if (!element.not_started)
     finish_column_sums<form, kind>(step, element, block.tile, updates[0], da[warp_id()], sums[warp_id()]);
 }
 

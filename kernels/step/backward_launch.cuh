@@ -18,7 +18,7 @@ void BackwardKernels<form>::launch_step(const BackwardStep& step, Variant varian
                         : backward_kernel<form, kind, float, 1>;
   });
   BackwardStep complete = step;
-  complete.plain = is_plain(step.params, step.t);
+  complete.all_regular = all_regular(step.params, step.t);
   launch(kernel,
          {.grid = step_blocks(step.params, step.elements),
           .block = block_threads,

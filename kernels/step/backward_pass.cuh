@@ -25,16 +25,18 @@ struct ElementGradient {
   TracePointers<kind, const float> in;    // the gradient of the traces; null: zero
   TracePointers<kind, float> out;         // null: not wanted
   float *dx_read, *dx_update;             // [P] of the tile, at the thread's first row
-  float da[V], kept[V], drive[V], y[V];
+  float da[V], retention[V], gain[V], y[V];
   UpdateConstants<float> constants;
 
-  __device__ __forceinline__ ColumnFactors<float> factors(int k) const { return {kept[k], drive[k], y[k]}; }
+  __device__ __forceinline__ ColumnFactors<float> factors(int k) const {
+    return {retention[k], gain[k], y[k]};
+  }
 };
 
 /// A thread's sums over rows.
 template <Form form, Eligibility kind, int V>
 struct GradientSums {
-  ThreadSums<V> drive, kept, y, eta,
+  ThreadSums<V> gain, retention, y, eta,
       alpha;  // of those that the form and the eligibility do not have, none is used
 };
 
@@ -51,7 +53,7 @@ template <Form form, Eligibility kind>
 __device__ __forceinline__ float recorded_side(float after, float before, float eligibility, float x,
                                                const ColumnFactors<float>& column,
                                                const UpdateConstants<float>& constants, float clip) {
-  const float drive = drive_of<kind>(eligibility, x, column.y, constants.eta);
+  const float drive = presynaptic_drive<kind>(eligibility, x, column.y, constants.eta);
   if constexpr (form == Form::clipped) {
     if (!is_cut<form>(after, rounded_clip(clip).bound)) return 0;
     const float end = unclamped_update<form>(restored<form>(before, clip), drive, column);
@@ -72,7 +74,7 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
   const bool reads = regular || e.reads, updates = regular || e.updates, cut = !regular && e.cut;
   const ColumnFactors<float> column = e.factors(k);
   float eligibility = before.e[k];
-  const float drive = drive_of<kind>(eligibility, x_before, column.y, e.constants.eta);
+  const float drive = presynaptic_drive<kind>(eligibility, x_before, column.y, e.constants.eta);
   float side = unclamped_update<form>(before.h[k], drive, column);
   if constexpr (!rounded16) {
     now = updates ? clamped_update<form>(side, e.constants.limit) : before.h[k];
@@ -90,11 +92,11 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
     if constexpr (rounded16)
       side =
           recorded_side<form, kind>(now, before.h[k], before.e[k], x_before, column, e.constants, clips.clip);
-    ColumnGradients<float> sums{s.kept[c][k], s.drive[c][k], s.y[c][k], s.eta[c][k]};
+    ColumnGradients<float> sums{s.retention[c][k], s.gain[c][k], s.y[c][k], s.eta[c][k]};
     const float dx = reverse_connection<form, kind>(gradient.h[k], gradient.e[k], before.h[k], before.e[k],
                                                     x_before, side, column, e.constants, sums);
-    if constexpr (has_kept<form>) s.kept[c][k] = sums.kept;
-    s.drive[c][k] = sums.drive;
+    if constexpr (has_retention<form>) s.retention[c][k] = sums.retention;
+    s.gain[c][k] = sums.gain;
     if constexpr (kind != Eligibility::none) {
       s.y[c][k] = sums.y;
       s.eta[c][k] = sums.eta;

@@ -17,7 +17,7 @@ struct BackwardElement {
   bool reads : 1, updates : 1;
   bool cut : 1;                        // a reset between them
   bool x_zero : 1, x_before_zero : 1;  // after a reset
-  bool starts : 1, over : 1;           // the launch is the first of the element; it is before that
+  bool first : 1, not_started : 1;     // it is the first launch of the element; it is before that
 
   __device__ BackwardElement(const BackwardStep& step, std::int64_t element)
       : b(element),
@@ -27,14 +27,14 @@ struct BackwardElement {
         cut(false),
         x_zero(false),
         x_before_zero(false),
-        starts(false),
-        over(false) {
-    if (step.plain) return;
+        first(false),
+        not_started(false) {
+    if (step.all_regular) return;
     const StepParams& p = step.params;
     const bool recurrent = p.cell != Cell::feedforward;
     length = length_of(p, element);
-    starts = step.t == length;
-    over = step.t > length;
+    first = step.t == length;
+    not_started = step.t > length;
     reads = step.t < length;
     updates = step.t > 0 && step.t <= length;
     cut = reads && resets(p, step.t, b);
@@ -55,7 +55,7 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
   const Record& record = step.record;
   const std::int64_t t = step.t, b = element.b, first = (b * p.P + at.group) * p.N + at.loaded,
                      trace = p.B * p.P * p.N, slot = (regular || element.updates ? t - 1 : 0) - record.first;
-  const bool starts = !regular && element.starts, ends = !regular && t == 0;
+  const bool starts = !regular && element.first, ends = !regular && t == 0;
   ElementGradient<kind, Trace, V> e{};
   e.reads = regular || element.reads;
   e.updates = regular || element.updates;
@@ -85,7 +85,7 @@ __device__ __forceinline__ ElementGradient<kind, Trace, V> prepare_pass(const Ba
 /// The factors of V columns in the update of step t − 1.
 template <int V>
 struct UpdateFactors {
-  float kept[V], drive[V], y[V];
+  float retention[V], gain[V], y[V];
 };
 
 template <Form form, Eligibility kind, int V>
@@ -101,7 +101,7 @@ __device__ __forceinline__ UpdateFactors<V> load_factors(const BackwardStep& ste
   float rate[V];
 #pragma unroll
   for (int k = 0; k < V; ++k) rate[k] = parts.rate(p.rate, M, k);
-  compute_factors<form, kind>(p, rate, factors.y, factors.kept, factors.drive);
+  compute_factors<form, kind>(p, rate, factors.y, factors.retention, factors.gain);
   return factors;
 }
 
@@ -112,8 +112,8 @@ __device__ __forceinline__ void set_columns(const BackwardStep& step, const Thre
                                             ElementGradient<kind, Trace, V>& e) {
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    e.kept[k] = factors.kept[k];
-    e.drive[k] = factors.drive[k];
+    e.retention[k] = factors.retention[k];
+    e.gain[k] = factors.gain[k];
     e.y[k] = factors.y[k];
   }
   if (e.reads && at.inside) load_tile_row(da[step.params.lstm ? 2 : 0] + at.column % tile_columns, e.da);
@@ -126,7 +126,7 @@ constexpr int backward_elements = copies_ahead<Trace, V> ? elements_at_once<kind
 /// The sums over a block's rows, per element.
 template <Form form, Eligibility kind>
 struct TileGradientSums {
-  static constexpr int drive = 0, alpha = 1, kept = 2, y = has_kept<form> ? 3 : 2, eta = y + 1;
+  static constexpr int gain = 0, alpha = 1, retention = 2, y = has_retention<form> ? 3 : 2, eta = y + 1;
   static constexpr int count = kind == Eligibility::none ? y : eta + 1;
   TileSums sums[count];
 };
@@ -135,9 +135,9 @@ template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ void store_gradient_sums(const ThreadTile<V>& at,
                                                     const GradientSums<form, kind, V>& s, bool sums_alpha,
                                                     TileGradientSums<form, kind>& tile) {
-  store_sums(at, s.drive, tile.sums[tile.drive]);
+  store_sums(at, s.gain, tile.sums[tile.gain]);
   if (sums_alpha) store_sums(at, s.alpha, tile.sums[tile.alpha]);
-  if constexpr (has_kept<form>) store_sums(at, s.kept, tile.sums[tile.kept]);
+  if constexpr (has_retention<form>) store_sums(at, s.retention, tile.sums[tile.retention]);
   if constexpr (kind != Eligibility::none) {
     store_sums(at, s.y, tile.sums[tile.y]);
     store_sums(at, s.eta, tile.sums[tile.eta]);

@@ -3,7 +3,7 @@
 // its own.
 #pragma once
 
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 #include "step/grid.hpp"
 #include "step/sums.cuh"
 
@@ -88,12 +88,14 @@ struct RateParts {
 /// The factors of V columns in the trace update of a step, from their rates and y.
 template <Form form, Eligibility kind, int V>
 __device__ __forceinline__ void compute_factors(const StepParams& p, const float (&rate)[V],
-                                                const float (&y)[V], float (&kept)[V], float (&drive)[V]) {
+                                                const float (&y)[V], float (&retention)[V],
+                                                float (&gain)[V]) {
 #pragma unroll
   for (int k = 0; k < V; ++k) {
-    const Column<float> column = column_of<form, kind>(p.rule, rate[k], y[k], RuleConstants<float>{p.clip});
-    kept[k] = column.kept;
-    drive[k] = column.drive;
+    const RuleFactors<float> column =
+        rule_factors<form, kind>(p.rule, rate[k], y[k], RuleConstants<float>{p.clip});
+    retention[k] = column.retention;
+    gain[k] = column.gain;
   }
 }
 
@@ -125,15 +127,13 @@ __device__ inline float recorded_modulation(const StepParams& p, const Record& r
   return p.modulator_weight == nullptr ? 0 : *record.modulation.at(t + 1, b);
 }
 
-/// The inputs of the trace update of step t for column j, from a tape.
+/// y_j and the rate in the trace update of step t, from a tape.
 struct RecordedUpdate {
-  Activities x;
   float y, rate;
 
   __device__ RecordedUpdate(const StepParams& p, const Record& record, std::int64_t t, std::int64_t b,
                             std::int64_t j)
-      : x(presynaptic_of(p, record, t, b)),
-        y(*record.post.at(t + 1, b * p.N + j)),
+      : y(*record.post.at(t + 1, b * p.N + j)),
         rate(rate_of(p, recorded_modulation(p, record, t, b), t, b, j)) {}
 };
 

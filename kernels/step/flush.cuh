@@ -63,12 +63,12 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
       flush.final_hebb != nullptr || flush.final_eligibility != nullptr || slots.single || rounds;
   if (!at.inside || !needs_traces) return;
 
-  float rate[1] = {}, y[1] = {}, kept[1] = {}, drive[1] = {};
+  float rate[1] = {}, y[1] = {}, retention[1] = {}, gain[1] = {};
   UpdateConstants<float> constants{0, update_limit<form>(p.clip)};
   if (slots.pending) {
     y[0] = *record.post.at(slots.now, b * N + j);
     rate[0] = slots.single ? *state.rate.at(slots.now, b * N + j) : rate_of(p, modulation, slots.last, b, j);
-    compute_factors<form, kind>(p, rate, y, kept, drive);
+    compute_factors<form, kind>(p, rate, y, retention, gain);
     if constexpr (kind != Eligibility::none)
       constants.eta = slots.single ? *state.eta.at(slots.now, b) : *p.eta;
   }
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(block_threads, 1) flush_kernel(const __grid_co
     const auto stored = traces_before<kind>(record, slots.last < 0 ? 0 : slots.last, ij);
     TracePair<kind> traces;
     traces.load(stored);
-    if (slots.pending) traces.template update<form>(0, x[i], {kept[0], drive[0], y[0]}, constants);
+    if (slots.pending) traces.template update<form>(0, x[i], {retention[0], gain[0], y[0]}, constants);
     if (slots.pending && slots.single) traces.store(stored);
     if (rounds) {  // the trace after the last step; backward does not read its eligibility
       static_cast<__nv_bfloat16*>(record.hebb16)[(slots.last + 1) * p.B * p.P * N + ij] =

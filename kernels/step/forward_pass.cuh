@@ -19,11 +19,13 @@ struct ElementPass {
   TracePointers<kind, const float> in;
   TracePointers<kind, float> out;
   TracePointers<kind, __nv_bfloat16> rounded;  // a bfloat16 checkpoint; null: none
-  float kept[V], drive[V], y[V];
+  float retention[V], gain[V], y[V];
   UpdateConstants<float> constants;
   float clip;  // of the rule
 
-  __device__ __forceinline__ ColumnFactors<float> factors(int k) const { return {kept[k], drive[k], y[k]}; }
+  __device__ __forceinline__ ColumnFactors<float> factors(int k) const {
+    return {retention[k], gain[k], y[k]};
+  }
 };
 
 /// The rows that a pass with updates copies ahead.

@@ -38,7 +38,7 @@ struct ForwardElement {
 
   __device__ ForwardElement(const ForwardStep& step, std::int64_t element, int tile)
       : b(element), slots(step, element, tile), ended(false), zeroed(false), clears(false), updates(true) {
-    if (step.places.plain) return;
+    if (step.places.all_regular) return;
     const StepParams& p = step.params;
     ended = step.t >= length_of(p, element);
     zeroed = !ended && resets(p, step.t, element);
@@ -113,7 +113,7 @@ __device__ __forceinline__ void complete_pass(const ForwardStep& step, const Thr
   float rate[V];
 #pragma unroll
   for (int k = 0; k < V; ++k) rate[k] = parts.rate(kind_of_rate, modulation, k);
-  compute_factors<form, kind>(step.params, rate, pass.y, pass.kept, pass.drive);
+  compute_factors<form, kind>(step.params, rate, pass.y, pass.retention, pass.gain);
 }
 
 /// M of step t − 1 of each of the block's elements, in shared memory. One warp per element computes it.

@@ -16,7 +16,7 @@ PLASTICITY_HOST_DEVICE inline std::int64_t slot_before(const Record& record, std
 }
 
 /// Whether every batch element has step t − 1 and step t of a sequence, without a reset.
-inline bool is_plain(const StepParams& p, std::int64_t t) {
+inline bool all_regular(const StepParams& p, std::int64_t t) {
   return t > 0 && t < p.T && p.length == nullptr && p.reset == nullptr;
 }
 
@@ -27,7 +27,7 @@ inline ForwardStep with_places(const ForwardStep& step) {
                      size = step.params.B * step.params.P * step.params.N;
   ForwardStep complete = step;
   StepPlaces& places = complete.places;
-  places.plain = step.step_state.phase == nullptr && is_plain(step.params, t);
+  places.all_regular = step.step_state.phase == nullptr && all_regular(step.params, t);
   places.before = slot_before(record, last);
   places.now = slot_before(record, t);
   places.next = slot_before(record, t + 1);

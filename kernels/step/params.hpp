@@ -87,7 +87,7 @@ struct StepPlaces {
   float *hebb_in, *eligibility_in;           // [B,P,N] the traces before step t − 1,
   float *hebb, *eligibility;                 // and before step t
   void *rounded_hebb, *rounded_eligibility;  // [B,P,N] the bfloat16 checkpoint of step t; null: none
-  bool plain;                                // every batch element has an update, no reset, and this step
+  bool all_regular;                          // every batch element has an update, no reset, and this step
 };
 
 struct ForwardStep {
@@ -154,7 +154,8 @@ struct BackwardStep {
   float* sum_fan;       // [B,N]
   float* sum_fan_bias;  // [B,N]
 
-  bool plain = false;  // every batch element has both parts of the launch, and no reset; set by the launch
+  bool all_regular =
+      false;  // every batch element has both parts of the launch, and no reset; set by the launch
 };
 
 }  // namespace plasticity::cuda

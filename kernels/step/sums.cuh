@@ -1,12 +1,10 @@
 // The sums of the library, each in one order that no launch shape changes. All paths therefore have the same
 // bits.
 //   Σ over rows i of a column: 32 classes, class = i mod 32, each in rising order of i with one multiply-add
-//   per row.
-//     Then a tree: for d in 16, 8, 4, 2, 1: s[c] += s[c + d].
+//     per row. Then a tree: for d in 16, 8, 4, 2, 1: s[c] += s[c + d].
 //   Σ over columns j of a row: within a tile of 32 columns a binary tree over the bits of j, bit 0 first.
-//   Columns that
-//     do not exist add 0. The tiles follow in rising order. A row's sum of the read and that of the update
-//     are formed apart and added last.
+//     Columns that do not exist add 0. The tiles follow in rising order. A row's sum of the read and that of
+//     the update are formed apart and added last.
 //   Σ over the columns of a batch element: 32 classes, class = j mod 32, then the same tree as for rows.
 #pragma once
 

@@ -100,12 +100,6 @@ __device__ __forceinline__ TracePointers<kind, const Trace> traces_on_tape(const
     return {static_cast<const Trace*>(record.hebb16), static_cast<const Trace*>(record.eligibility16)};
 }
 
-/// The bfloat16 checkpoints that forward writes.
-template <Eligibility kind>
-__device__ __forceinline__ TracePointers<kind, __nv_bfloat16> rounded_checkpoints(const Record& record) {
-  return {static_cast<__nv_bfloat16*>(record.hebb16), static_cast<__nv_bfloat16*>(record.eligibility16)};
-}
-
 /// Forward's traces before step t: in their checkpoint, or in the working traces between two checkpoints.
 template <Eligibility kind>
 __device__ __forceinline__ TracePointers<kind, float> traces_before(const Record& record, std::int64_t t,

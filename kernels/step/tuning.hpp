@@ -7,7 +7,6 @@
 namespace plasticity::cuda {
 
 constexpr int block_threads = 256;
-constexpr int block_warps = block_threads / 32;
 
 /// Postsynaptic columns per block: 128 bytes of a float row, one cache line. One warp, one column per lane,
 /// does the work on vectors.

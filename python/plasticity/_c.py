@@ -136,7 +136,7 @@ class PlanNeeds(Structure):
     _fields_ = [
         ("tape_bytes", c_size_t),
         ("scratch_bytes", c_size_t),
-        ("live_bytes", c_size_t),
+        ("step_state_bytes", c_size_t),
         ("checkpoint_interval", c_int64),
     ]
 

@@ -49,7 +49,7 @@ class PlanHandle:
         needs, execution = _c.PlanNeeds(), ctypes.c_int()
         check(lib.plasticity_plan_needs_of(handle, ctypes.byref(needs)))
         check(lib.plasticity_plan_execution(handle, ctypes.byref(execution)))
-        self.tape_bytes, self.scratch_bytes, self.live_bytes = needs.tape_bytes, needs.scratch_bytes, needs.live_bytes
+        self.tape_bytes, self.scratch_bytes, self.step_state_bytes = needs.tape_bytes, needs.scratch_bytes, needs.step_state_bytes
         self.checkpoint_interval = needs.checkpoint_interval
         self.execution = _c.EXECUTION[execution.value]
         self._free = {}  # (function, names) -> argument lists that no call uses now
@@ -59,7 +59,7 @@ class PlanHandle:
             lib.plasticity_plan_destroy(self._handle)
 
     def call(self, function, names, pointers, stream, first, first_bytes, scratch=None, scratch_bytes=0):
-        """Calls plasticity_plan_FUNCTION with the tensors `names` at `pointers`; `first` is the tape or the live memory."""
+        """Calls plasticity_plan_FUNCTION with the tensors `names` at `pointers`; `first` is the tape or the step state."""
         free = self._free.setdefault((function, names), [])
         try:
             prepared = free.pop()

@@ -98,7 +98,7 @@ class Plan:
     batch = property(lambda self: self._options.batch, doc="B")
     tape_bytes = property(lambda self: self._plan.tape_bytes, doc="Bytes that forward records for backward.")
     scratch_bytes = property(lambda self: self._plan.scratch_bytes, doc="Bytes that every call needs meanwhile.")
-    live_bytes = property(lambda self: self._plan.live_bytes, doc="Bytes of the state that load, step and store use.")
+    step_state_bytes = property(lambda self: self._plan.step_state_bytes, doc="Bytes of the state that load, step and store use.")
     checkpoint_interval = property(lambda self: self._plan.checkpoint_interval, doc="K: the tape keeps every K-th trace.")
     execution = property(lambda self: self._plan.execution, doc="The kernels that were chosen.")
 
@@ -138,28 +138,28 @@ class Plan:
         call.run(tape, scratch, stream)
         return Gradients(weights, inputs, initial)
 
-    def load(self, state=None, *, live=None, stream=None):
+    def load(self, state=None, *, step_state=None, stream=None):
         """Memory that holds a state for step(); absent tensors are zero."""
         call = _Call(self, "load", None)
         call.read_state("state", state)
-        live = self._own("live", self.live_bytes) if live is None else live
-        call.run(live, None, stream)
-        return live
+        step_state = self._own("step_state", self.step_state_bytes) if step_state is None else step_state
+        call.run(step_state, None, stream)
+        return step_state
 
-    def step(self, parameters, live, *, x=None, u=None, pre=None, rate=None, reset=None, clamp=None, clamp_value=None,
+    def step(self, parameters, step_state, *, x=None, u=None, pre=None, rate=None, reset=None, clamp=None, clamp_value=None,
              scratch=None, out=None, stream=None):
-        """One step, T = 1, of a network that acts: moves `live` on. Returns y [1,B,N] and modulation [1,B] or None."""
+        """One step, T = 1, of a network that acts: advances `step_state`. Returns y [1,B,N] and modulation [1,B] or None."""
         call = _Call(self, "step", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, None, clamp, clamp_value))
         y, modulation = call.write_outputs()
-        call.run(live, scratch, stream)
+        call.run(step_state, scratch, stream)
         return y, modulation
 
-    def store(self, live, *, out=None, stream=None) -> State:
-        """The state in `live` memory."""
+    def store(self, step_state, *, out=None, stream=None) -> State:
+        """Copies the state out of `step_state`."""
         call = _Call(self, "store", out)
         state = State(*(call.write(f"state.{name}") for name in STATE))
-        call.run(live, None, stream)
+        call.run(step_state, None, stream)
         return state
 
     def _own(self, name, size):
@@ -232,7 +232,7 @@ class _Call:
         arguments = (_c.Argument * max(count, 1))(
             *(_c.Argument(name, ctypes.pointer(view.tensor)) for name, view in zip(encoded, self.views))
         )
-        what = "tape" if self.function in ("forward", "backward") else "live"
+        what = "tape" if self.function in ("forward", "backward") else "step_state"
         memory = [_c.Memory(None, 0) if first is None else self._memory(what, first)]
         if self.function in ("forward", "backward", "step"):
             scratch = plan._own("scratch", plan.scratch_bytes) if scratch is None else scratch

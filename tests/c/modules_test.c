@@ -109,9 +109,9 @@ void names_and_batches(void) {
   options.current = 1;
   spec.neurons = 2;
   OK(plasticity_network_create(&spec, &options, &critic));
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
-  OK(plasticity_network_parameters(actor, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(actor, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   CHECK(count == 3 && strcmp(parameters[0].name, "actor.w") == 0 && parameters[0].value.shape[1] == 3);
   plasticity_tensor w, same, state;
   OK(plasticity_network_parameter(actor, "w", &w));
@@ -205,9 +205,9 @@ void double_precision(void) {
   CHECK(fabs((loss[0] - loss[1]) / (2 * h) - du[1]) < 1e-9 && fabs(du[1]) > .1);
   OK(plasticity_network_state(network, "y", &state));
   CHECK(state.dtype.bits == 64 && ((double*)state.data)[1] == y[STEPS * 2 - 1]);
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
-  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   CHECK(count == 3 && parameters[0].gradient.dtype.bits == 64 &&
         ((double*)parameters[0].gradient.data)[0] != 0);
 
@@ -323,9 +323,9 @@ void stacks(void) {
   options.seed = 4;
   plasticity_stack *stack = NULL, *again = NULL;
   OK(plasticity_stack_create(I, layers, 2, &options, &stack));
-  plasticity_parameter parameters[2 * PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[2 * PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
-  OK(plasticity_stack_parameters(stack, parameters, 2 * PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_stack_parameters(stack, parameters, 2 * PLASTICITY_MAX_PARAMETERS, &count));
   CHECK(count == 8 && strcmp(parameters[0].name, "layer0.w_in") == 0);
   CHECK(strcmp(parameters[5].name, "layer1.w") == 0 && parameters[5].value.shape[0] == I + 5);
 

@@ -55,10 +55,10 @@ static float train(plasticity_network* network, plasticity_adam* adam, uint64_t*
   }
   OK(plasticity_network_zero_gradients(network));
   OK(plasticity_network_backward(network, back, 1));
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
   double norm = -1;
-  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   OK(plasticity_clip_gradients(parameters, count, 5, &norm));
   CHECK(norm >= 0);
   OK(plasticity_adam_step(adam, parameters, count));
@@ -170,9 +170,9 @@ void networks(void) {
         "a window that forward() recorded");
 
   size_t count = 0;
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   OK(plasticity_network_set_trainable(network, "eta", 0));
-  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   CHECK(count == 2 && strcmp(parameters[0].name, "w") == 0 && strcmp(parameters[1].name, "alpha") == 0);
   FAILS(plasticity_network_parameters(network, parameters, 1, &count), PLASTICITY_INVALID_ARGUMENT,
         "capacity");

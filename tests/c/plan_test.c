@@ -127,14 +127,14 @@ void plans(void) {
   OK(plasticity_network_forward(network, T, in, 3));
   OK(plasticity_network_backward(network, back, 2));
 
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
-  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   CHECK(count == 6);
-  char names[2][PLASTICITY_MOST_PARAMETERS][64];
-  float gradient[PLASTICITY_MOST_PARAMETERS][64] = {{0}};
-  plasticity_tensor gradient_[PLASTICITY_MOST_PARAMETERS];
-  plasticity_argument forward[PLASTICITY_MOST_PARAMETERS + 3], backward[2 * PLASTICITY_MOST_PARAMETERS + 3];
+  char names[2][PLASTICITY_MAX_PARAMETERS][64];
+  float gradient[PLASTICITY_MAX_PARAMETERS][64] = {{0}};
+  plasticity_tensor gradient_[PLASTICITY_MAX_PARAMETERS];
+  plasticity_argument forward[PLASTICITY_MAX_PARAMETERS + 3], backward[2 * PLASTICITY_MAX_PARAMETERS + 3];
   for (size_t k = 0; k < count; ++k) {
     snprintf(names[0][k], 64, "parameters.%s", parameters[k].name);
     snprintf(names[1][k], 64, "dparameters.%s", parameters[k].name);
@@ -185,7 +185,7 @@ void stepping(void) {
   plasticity_plan* plan = make_plan(&spec, PLASTICITY_F32);
   plasticity_plan_needs needs;
   OK(plasticity_plan_needs_of(plan, &needs));
-  const plasticity_memory scratch = allocate(needs.scratch_bytes), step_state = allocate(needs.live_bytes);
+  const plasticity_memory scratch = allocate(needs.scratch_bytes), step_state = allocate(needs.step_state_bytes);
   uint64_t seed = 2;
   float w[N * N], alpha[N * N], eta = .2f, u[T * B * N], whole[T * B * N], hebb[2][B * N * N];
   for (size_t k = 0; k < N * N; ++k) {

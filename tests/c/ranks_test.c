@@ -53,9 +53,9 @@ static void train(work* of) {
     OK(plasticity_network_reset(network));
     OK(plasticity_trainer_step(trainer, T, arguments, 2, &of->loss));
   }
-  plasticity_parameter parameters[PLASTICITY_MOST_PARAMETERS];
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
   size_t count = 0;
-  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MOST_PARAMETERS, &count));
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
   for (size_t k = 0; k < count; ++k) {
     if (strcmp(parameters[k].name, "w") == 0) memcpy(of->w, parameters[k].value.data, sizeof of->w);
   }

@@ -50,8 +50,8 @@ static void destroy(model* of) {
 /* All parameters. Returns their number. */
 static size_t parameters_of(model* of, plasticity_parameter* list) {
   size_t first = 0, second = 0;
-  OK(plasticity_network_parameters(of->encoder, list, PLASTICITY_MOST_PARAMETERS, &first));
-  OK(plasticity_stack_parameters(of->stack, list + first, PLASTICITY_MOST_PARAMETERS, &second));
+  OK(plasticity_network_parameters(of->encoder, list, PLASTICITY_MAX_PARAMETERS, &first));
+  OK(plasticity_stack_parameters(of->stack, list + first, PLASTICITY_MAX_PARAMETERS, &second));
   list[first + second] = of->own;
   return first + second + 1;
 }
@@ -87,7 +87,7 @@ static plasticity_status passes(void* context, double* loss) {
 }
 
 static void expect_equal(model* first, model* second) {
-  plasticity_parameter a[2 * PLASTICITY_MOST_PARAMETERS + 1], b[2 * PLASTICITY_MOST_PARAMETERS + 1];
+  plasticity_parameter a[2 * PLASTICITY_MAX_PARAMETERS + 1], b[2 * PLASTICITY_MAX_PARAMETERS + 1];
   const size_t count = parameters_of(first, a);
   CHECK(parameters_of(second, b) == count);
   for (size_t k = 0; k < count; ++k) {
@@ -120,7 +120,7 @@ void modules(void) {
   OK(plasticity_trainer_create_modules(list, 3, &options, &trainer));
   double loss = 0, first_loss = 0;
   for (int step = 0; step < 4; ++step) {
-    plasticity_parameter all[2 * PLASTICITY_MOST_PARAMETERS + 1];
+    plasticity_parameter all[2 * PLASTICITY_MAX_PARAMETERS + 1];
     double of_loop = 0;
     OK(plasticity_network_zero_gradients(want.encoder));
     OK(plasticity_stack_zero_gradients(want.stack));

@@ -152,7 +152,7 @@ TEST(TrainerOnRanks, HasTheBitsOfOneRank) {
   std::mt19937_64 random(31);
   const std::vector<TrainerOptions> options = some_options();
   for (int trial = 0; trial < 24; ++trial) {
-    const Spec spec = trial % 8 == 7 ? fixed_spec(random, 9, 3) : random_spec(random, 9, 3);
+    const Spec spec = trial % 8 == 7 ? nonplastic_spec(random, 9, 3) : random_spec(random, 9, 3);
     const std::int64_t batch = pick<std::int64_t>(random, {8, 16, 24, 40});
     const Training training(spec, batch, options[static_cast<std::size_t>(trial) % 4],
                             static_cast<Loss>(trial / 4 % 4), random());

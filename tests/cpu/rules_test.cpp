@@ -9,8 +9,8 @@
 
 #include "plasticity/spec.hpp"
 #include "reference/trajectory.hpp"
-#include "rules/columns.hpp"
 #include "rules/connection.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -47,9 +47,9 @@ Traces<Real> published(const Spec& spec, const Point<Real>& at) {
 
 ColumnFactors<double> factors_of(const Spec& spec, const Point<double>& at) {
   const auto column = dispatch_eligibility(spec.eligibility, [&]<Eligibility kind> {
-    return column_of<kind>(spec.rule, at.rate, at.y, RuleConstants<double>{spec.clip});
+    return rule_factors<kind>(spec.rule, at.rate, at.y, RuleConstants<double>{spec.clip});
   });
-  return {column.kept, column.drive, at.y};
+  return {column.retention, column.gain, at.y};
 }
 
 Traces<double> updated(const Spec& spec, const Point<double>& at) {
@@ -73,8 +73,9 @@ Point<double> adjoint(const Spec& spec, const Point<double>& at, double G, doubl
       const double dx = reverse_connection<form, kind>(
           G, GE, at.hebb, at.eligibility, at.x, column,
           UpdateConstants<double>{at.eta, update_limit<form>(spec.clip)}, sums);
-      const auto [rate, y] = column_adjoint_of<kind>(
-          spec.rule, at.rate, at.y, Column<double>{sums.kept, sums.drive}, RuleConstants<double>{spec.clip});
+      const auto [rate, y] =
+          rule_factors_adjoint<kind>(spec.rule, at.rate, at.y, RuleFactors<double>{sums.retention, sums.gain},
+                                     RuleConstants<double>{spec.clip});
       result = {G, GE, dx * presynaptic_factor<kind>(column), y + sums.y, rate, sums.eta};
     });
   });
@@ -136,8 +137,8 @@ TEST(Rules, GradientPassesAtTheClip) {
   for (int rule = 0; rule < static_cast<int>(names<Rule>().size()); ++rule) {
     const Spec spec{.rule = static_cast<Rule>(rule), .neurons = 1, .clip = 1};
     const Point<double> still{1, 0, 0, .5, .5, 0};
-    const double kept = factors_of(spec, still).kept;
-    EXPECT_EQ(adjoint(spec, still, .75, 0).hebb, .75 * kept) << to_string(spec);
+    const double retention = factors_of(spec, still).retention;
+    EXPECT_EQ(adjoint(spec, still, .75, 0).hebb, .75 * retention) << to_string(spec);
   }
 }
 

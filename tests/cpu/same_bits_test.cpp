@@ -129,7 +129,7 @@ TEST(SameBits, GradientsAreATreeOverTheSamples) {
     for (int trial = 0; trial < 6; ++trial) {
       const std::int64_t N = trial == 5 ? 260 : static_cast<std::int64_t>(8 + random() % 60);
       if (trial == 5 && batch > 5) continue;
-      const Spec spec = trial == 4 ? fixed_spec(random, N, 5) : random_spec(random, N, 5);
+      const Spec spec = trial == 4 ? nonplastic_spec(random, N, 5) : random_spec(random, N, 5);
       const TestCase problem = make_test_case(spec, 7, batch, random(), random_masks(random));
       std::vector<Answers<float>> samples;
       for (std::int64_t b = 0; b < batch; ++b) samples.push_back(run(alone(problem, b), {}));

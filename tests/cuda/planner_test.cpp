@@ -8,7 +8,7 @@
 
 #include "plasticity/error.hpp"
 #include "problems/random_problem.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cuda {
 namespace {

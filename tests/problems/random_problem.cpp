@@ -63,7 +63,7 @@ Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inp
   return spec;
 }
 
-Spec fixed_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
+Spec nonplastic_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
   Spec spec = random_spec(random, neurons, inputs);
   spec.alpha = Granularity::none;
   spec.rate = Rate::fixed;

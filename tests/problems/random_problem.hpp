@@ -79,7 +79,7 @@ Enum pick_any(std::mt19937_64& random) {
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
 /// Returns a random valid spec without a plastic part, Granularity::none.
-Spec fixed_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
+Spec nonplastic_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
 /// Returns every valid combination of cell, rule, rate and eligibility. The other fields are random.
 std::vector<Spec> every_mix(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);

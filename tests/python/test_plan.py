@@ -48,11 +48,11 @@ def test_steps_are_the_sequence():
     spec, parameters, x = small(rule="hard_clip", rate="modulated")
     whole = Plan(spec, steps=5, batch=2).forward(parameters, x=x)
     plan = Plan(spec, batch=2)
-    live = plan.load()
+    step_state = plan.load()
     for t in range(5):
-        y, modulation = plan.step(parameters, live, x=x[t : t + 1])
+        y, modulation = plan.step(parameters, step_state, x=x[t : t + 1])
         assert numpy.array_equal(y[0], whole.y[t]) and numpy.array_equal(modulation[0], whole.modulation[t])
-    for name, value in plan.store(live)._asdict().items():
+    for name, value in plan.store(step_state)._asdict().items():
         assert value is None or numpy.array_equal(value, getattr(whole.state, name))
 
 

@@ -32,7 +32,8 @@ template <class Real, int degree>
 constexpr std::array<Real, degree - 1> inverse_factorials() {
   std::array<Real, degree - 1> values{};
   double factorial = 1;
-  for (int k = 2; k <= degree; ++k) values[k - 2] = static_cast<Real>(1 / (factorial *= k));
+  for (std::size_t k = 2; k <= degree; ++k)
+    values[k - 2] = static_cast<Real>(1 / (factorial *= static_cast<double>(k)));
   return values;
 }
 

@@ -47,8 +47,8 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
           const std::int64_t column = j + k * lanes<V>;
           factors[b][k] = load_factors<form, kind, V>(update.factors, column);
           if (i0 == 0) continue;
-          if constexpr (has_kept<form>) sums[b][k].kept = load<V>(update.drate + column);
-          sums[b][k].drive = load<V>(update.dy + column);
+          if constexpr (has_retention<form>) sums[b][k].retention = load<V>(update.drate + column);
+          sums[b][k].gain = load<V>(update.dy + column);
           if constexpr (eligible) sums[b][k].y = load<V>(update.dproduct + column);
         }
       }
@@ -111,8 +111,8 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
         const UpdateAdjoint<Real>& update = at[b].update;
         for (int k = 0; k < count; ++k) {
           const std::int64_t column = j + k * lanes<V>;
-          if constexpr (has_kept<form>) store(update.drate + column, sums[b][k].kept);
-          store(update.dy + column, sums[b][k].drive);
+          if constexpr (has_retention<form>) store(update.drate + column, sums[b][k].retention);
+          store(update.dy + column, sums[b][k].gain);
           if constexpr (!eligible) continue;
           store(update.dproduct + column, sums[b][k].y);
           store(update.deta + column, load<V>(update.deta + column) + sums[b][k].eta);
@@ -137,8 +137,9 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
     for (int b = 0; b < elements; ++b) {
       const UpdateAdjoint<Real>& update = at[b].update;
       for (std::int64_t j = columns.first; j < columns.first + columns.count; j += lanes<V>) {
-        const Column<V> gradient{has_kept<form> ? load<V>(update.drate + j) : V{}, load<V>(update.dy + j)};
-        const ColumnAdjoint<V> into = column_adjoint_of<form, kind>(
+        const RuleFactors<V> gradient{has_retention<form> ? load<V>(update.drate + j) : V{},
+                                      load<V>(update.dy + j)};
+        const ColumnAdjoint<V> into = rule_factors_adjoint<form, kind>(
             rule, load<V>(update.rate + j), load<V>(update.factors.y + j), gradient, RuleConstants<V>{clip});
         store(update.drate + j, into.rate);
         store(update.dy + j, eligible ? into.y + load<V>(update.dproduct + j) : into.y);

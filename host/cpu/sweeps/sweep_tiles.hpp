@@ -75,8 +75,8 @@ PLASTICITY_INLINE inline V load_row(const MatrixRows<Real>& rows, std::int64_t i
 template <Form form, Eligibility kind, class V, class Real>
 inline ColumnFactors<V> load_factors(const UpdateFactors<Real>& update, std::int64_t j) {
   ColumnFactors<V> factors{};
-  if constexpr (has_kept<form>) factors.kept = load<V>(update.kept + j);
-  factors.drive = load<V>(update.drive + j);
+  if constexpr (has_retention<form>) factors.retention = load<V>(update.retention + j);
+  factors.gain = load<V>(update.gain + j);
   if constexpr (kind != Eligibility::none) factors.y = load<V>(update.y + j);
   return factors;
 }

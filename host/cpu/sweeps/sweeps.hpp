@@ -43,10 +43,10 @@ struct TraceMove {
 /// The factors of a trace update.
 template <class Real>
 struct UpdateFactors {
-  const Real* x;      // [P]; null if there is no update
-  const Real* y;      // [N] for an eligibility trace
-  const Real* kept;   // [N] of the columns (rules/form.hpp)
-  const Real* drive;  // [N]
+  const Real* x;          // [P]; null if there is no update
+  const Real* y;          // [N] for an eligibility trace
+  const Real* retention;  // [N] of the columns (rules/form.hpp)
+  const Real* gain;       // [N]
 };
 
 /// The columns of an update, from which Sweeps::factors computes the factors.
@@ -119,7 +119,8 @@ struct Sweeps {
   void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
                  Real* hebb, Real* eligibility);
   /// Computes the factors of `count` columns, with padding.
-  void (*factors)(Rule, Eligibility, std::int64_t count, const ColumnInputs<Real>&, Real* kept, Real* drive);
+  void (*factors)(Rule, Eligibility, std::int64_t count, const ColumnInputs<Real>&, Real* retention,
+                  Real* gain);
   /// Copies a trace with non-temporal stores, if the processor has them.
   void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
   /// As forward. Each element has its own sums.

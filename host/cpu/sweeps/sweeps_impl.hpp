@@ -2,7 +2,7 @@
 
 #include "cpu/sweeps/sweep_backward.hpp"
 #include "cpu/sweeps/sweep_forward.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 // The table of sweeps for the instruction set that the including file is compiled for.
 namespace plasticity::cpu {
@@ -74,16 +74,16 @@ void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns colu
 }
 
 template <class Real>
-void factors(Rule rule, Eligibility kind, std::int64_t count, const ColumnInputs<Real>& columns, Real* kept,
-             Real* drive) {
+void factors(Rule rule, Eligibility kind, std::int64_t count, const ColumnInputs<Real>& columns,
+             Real* retention, Real* gain) {
   using V = Vector<Real>;
   dispatch_eligibility(kind, [&]<Eligibility k> {
     dispatch_rule(rule, [&]<Rule r> {
       for (std::int64_t j = 0; j < count; j += lanes<V>) {
-        const Column<V> column = TraceRule<r>::template column<k>(
+        const RuleFactors<V> column = TraceRule<r>::template factors<k>(
             load<V>(columns.rate + j), load<V>(columns.y + j), RuleConstants<V>{splat<V>(columns.clip)});
-        if constexpr (has_kept<TraceRule<r>::form>) store(kept + j, column.kept);
-        store(drive + j, column.drive);
+        if constexpr (has_retention<TraceRule<r>::form>) store(retention + j, column.retention);
+        store(gain + j, column.gain);
       }
     });
   });

@@ -16,8 +16,7 @@ inline constexpr bool available = PLASTICITY_HAVE_CAIRO;
 /// The line that a program prints instead of drawing.
 inline constexpr const char* unavailable_reason =
     "no picture is written: this build is without Cairo (Debian package libcairo2-dev; install it and "
-    "configure "
-    "again)";
+    "configure again)";
 
 /// A curve through points from left to right, with an optional band behind it. A point with a coordinate that
 /// is not finite, is beyond 1e150, or is not positive on a logarithmic axis leaves a gap.

@@ -9,7 +9,7 @@
 
 #include "base/str_cat.hpp"
 #include "cuda/estimates.hpp"
-#include "rules/columns.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::cuda {
 namespace {

@@ -12,9 +12,9 @@ namespace plasticity::cpu {
 /// product with w. Groups of batch elements run their whole sequences in parallel. The tape stores the
 /// vectors of every step, so nothing is recomputed.
 template <class Real>
-class FixedPlan final : public TypedBackend<Real> {
+class NonplasticPlan final : public TypedBackend<Real> {
  public:
-  FixedPlan(const Spec& spec, const PlanOptions& options);
+  NonplasticPlan(const Spec& spec, const PlanOptions& options);
 
   std::int64_t checkpoint_interval() const override { return 1; }
   std::size_t tape_bytes() const override { return tape_bytes_; }
@@ -40,14 +40,14 @@ class FixedPlan final : public TypedBackend<Real> {
     Real* c;          // [slots,B,N] lstm
     Real* gates;      // [slots,B,3,N] lstm
 
-    Record(const FixedPlan& plan, std::int64_t count, Arena& arena);
+    Record(const NonplasticPlan& plan, std::int64_t count, Arena& arena);
   };
   struct ForwardScratch {
     Record record;   // of a pass without a tape
     Real* currents;  // [B,gates,N]
     Real* zeros;     // [N]
 
-    ForwardScratch(const FixedPlan& plan, Arena& arena);
+    ForwardScratch(const NonplasticPlan& plan, Arena& arena);
   };
   struct BackwardScratch {
     Real* da;                    // [B,T,gates,N]
@@ -59,7 +59,7 @@ class FixedPlan final : public TypedBackend<Real> {
     Real* zeros;                 // [max(P,N)]
     StepList<Real> list;
 
-    BackwardScratch(const FixedPlan& plan, Arena& arena);
+    BackwardScratch(const NonplasticPlan& plan, Arena& arena);
   };
   struct Backward;
 

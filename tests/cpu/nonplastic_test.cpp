@@ -9,10 +9,10 @@
 namespace plasticity::testing {
 namespace {
 
-TEST(Fixed, MatchesTheReference) {
+TEST(Nonplastic, MatchesTheReference) {
   std::mt19937_64 random(31);
   for (int trial = 0; trial < 120; ++trial) {
-    const Spec spec = fixed_spec(random, pick<std::int64_t>(random, {1, 5, 17, 33}), 4);
+    const Spec spec = nonplastic_spec(random, pick<std::int64_t>(random, {1, 5, 17, 33}), 4);
     TestCase problem =
         make_test_case(spec, static_cast<std::int64_t>(random() % 6), 11, random(), random_masks(random));
     if (trial % 2 == 0) problem = with_current(problem);
@@ -32,10 +32,10 @@ TEST(Fixed, MatchesTheReference) {
   }
 }
 
-TEST(Fixed, EqualsAPlasticCellWithoutAlpha) {
+TEST(Nonplastic, EqualsAPlasticCellWithoutAlpha) {
   std::mt19937_64 random(32);
   for (int trial = 0; trial < 40; ++trial) {
-    const Spec spec = fixed_spec(random, 9, 3);
+    const Spec spec = nonplastic_spec(random, 9, 3);
     Spec plastic = spec;
     plastic.rule = Rule::decay;
     plastic.alpha = Granularity::connection;
@@ -56,10 +56,10 @@ TEST(Fixed, EqualsAPlasticCellWithoutAlpha) {
   }
 }
 
-TEST(Fixed, BitsDependNeitherOnTheBatchNorOnThreads) {
+TEST(Nonplastic, BitsDependNeitherOnTheBatchNorOnThreads) {
   std::mt19937_64 random(33);
   for (int trial = 0; trial < 20; ++trial) {
-    const Spec spec = fixed_spec(random, 19, 3);
+    const Spec spec = nonplastic_spec(random, 19, 3);
     const TestCase problem = make_test_case(spec, 5, 19, random(), {.reset = true, .length = true});
     Buffers<float> one(problem), four(problem);
     run_plan(problem, one, {.device = Device::cpu(1)});
@@ -76,10 +76,10 @@ TEST(Fixed, BitsDependNeitherOnTheBatchNorOnThreads) {
   }
 }
 
-TEST(Fixed, ANetworkStepsRecordsAndSaves) {
+TEST(Nonplastic, ANetworkStepsRecordsAndSaves) {
   std::mt19937_64 random(34);
   for (int trial = 0; trial < 12; ++trial) {
-    const Spec spec = fixed_spec(random, 7, 3);
+    const Spec spec = nonplastic_spec(random, 7, 3);
     const NetworkOptions options{.batch = 2, .device = Device::cpu(1), .seed = 3};
     Network whole(spec, options), cut(spec, options), stepped(spec, options), loaded(spec, options);
     const Episode all(spec, 9, 2, random(), {.reset = true});

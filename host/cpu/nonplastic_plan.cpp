@@ -1,4 +1,4 @@
-#include "cpu/fixed_plan.hpp"
+#include "cpu/nonplastic_plan.hpp"
 
 #include <algorithm>
 
@@ -18,7 +18,8 @@ constexpr std::int64_t group_size = 8;  // batch elements that run step by step 
 }  // namespace
 
 template <class Real>
-FixedPlan<Real>::Record::Record(const FixedPlan& plan, std::int64_t count, Arena& arena) : slots(count) {
+NonplasticPlan<Real>::Record::Record(const NonplasticPlan& plan, std::int64_t count, Arena& arena)
+    : slots(count) {
   const Spec& spec = plan.spec_;
   const std::int64_t rows = plan.options_.batch * padded<Real>(spec.neurons);
   const bool lstm = spec.cell == Cell::lstm, softmax = spec.activation == Activation::softmax;
@@ -32,7 +33,7 @@ FixedPlan<Real>::Record::Record(const FixedPlan& plan, std::int64_t count, Arena
 }
 
 template <class Real>
-FixedPlan<Real>::ForwardScratch::ForwardScratch(const FixedPlan& plan, Arena& arena)
+NonplasticPlan<Real>::ForwardScratch::ForwardScratch(const NonplasticPlan& plan, Arena& arena)
     : record(plan, 2, arena) {
   const std::int64_t S = padded<Real>(plan.spec_.neurons);
   currents = arena.take<Real>(plan.options_.batch * plan.spec_.gates() * S);
@@ -40,7 +41,7 @@ FixedPlan<Real>::ForwardScratch::ForwardScratch(const FixedPlan& plan, Arena& ar
 }
 
 template <class Real>
-FixedPlan<Real>::BackwardScratch::BackwardScratch(const FixedPlan& plan, Arena& arena)
+NonplasticPlan<Real>::BackwardScratch::BackwardScratch(const NonplasticPlan& plan, Arena& arena)
     : list(plan.options_.steps, plan.options_.batch, arena) {
   const Spec& spec = plan.spec_;
   const std::int64_t N = spec.neurons, S = padded<Real>(N), P = spec.presynaptic(), G = spec.gates(),
@@ -57,7 +58,7 @@ FixedPlan<Real>::BackwardScratch::BackwardScratch(const FixedPlan& plan, Arena& 
 }
 
 template <class Real>
-FixedPlan<Real>::FixedPlan(const Spec& spec, const PlanOptions& options)
+NonplasticPlan<Real>::NonplasticPlan(const Spec& spec, const PlanOptions& options)
     : spec_(spec),
       options_(options),
       cells_(cells<Real>(instruction_set())),
@@ -78,7 +79,7 @@ FixedPlan<Real>::FixedPlan(const Spec& spec, const PlanOptions& options)
 }
 
 template <class Real>
-State<Real> FixedPlan<Real>::state_in(StepState step_state) const {
+State<Real> NonplasticPlan<Real>::state_in(StepState step_state) const {
   const std::int64_t row = options_.batch * spec_.neurons;
   Arena arena(step_state.data);
   State<Real> state;
@@ -88,15 +89,15 @@ State<Real> FixedPlan<Real>::state_in(StepState step_state) const {
 }
 
 template <class Real>
-auto FixedPlan<Real>::on_tape(Tape tape) const -> Record {
+auto NonplasticPlan<Real>::on_tape(Tape tape) const -> Record {
   Arena arena(tape_bytes_ == 0 ? nullptr : static_cast<std::byte*>(tape.data) + sizeof(TapeHeader));
   return Record(*this, options_.steps, arena);
 }
 
 /// Input currents of step t of element b, [gates,N]: x W_in + b + u.
 template <class Real>
-void FixedPlan<Real>::input_currents(const ForwardArgs<Real>& args, std::int64_t t, std::int64_t b,
-                                     Real* currents) const {
+void NonplasticPlan<Real>::input_currents(const ForwardArgs<Real>& args, std::int64_t t, std::int64_t b,
+                                          Real* currents) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), G = spec_.gates(), I = spec_.inputs,
                      row = t * options_.batch + b;
   const bool projected = spec_.is_recurrent() && I > 0;
@@ -111,8 +112,9 @@ void FixedPlan<Real>::input_currents(const ForwardArgs<Real>& args, std::int64_t
 
 /// Runs the elements first .. last-1 step by step.
 template <class Real>
-void FixedPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& args, const Record& record,
-                                const ForwardScratch& scratch, std::int64_t first, std::int64_t last) const {
+void NonplasticPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& args, const Record& record,
+                                     const ForwardScratch& scratch, std::int64_t first,
+                                     std::int64_t last) const {
   const std::int64_t N = spec_.neurons, S = padded<Real>(N), P = spec_.presynaptic(), G = spec_.gates(),
                      B = options_.batch;
   const bool lstm = spec_.cell == Cell::lstm;
@@ -151,18 +153,18 @@ void FixedPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& arg
     for (std::int64_t gate = 0; lstm && gate < 3; ++gate)
       products_.multiply_rows(count, N, N, x, args.parameters.w_gates + gate * N, 3 * N, gate_rows[gate]);
     for (std::int64_t k = 0; k < count; ++k) {
-      const std::int64_t b = running[k], row = t * B + b, kept = (t % record.slots * B + b) * S;
+      const std::int64_t b = running[k], row = t * B + b, offset = (t % record.slots * B + b) * S;
       if (args.a != nullptr) std::copy_n(plastic[k], N, args.a + row * N);
-      Real* const output = record.output + kept;
-      Real* const c = lstm ? record.c + kept : nullptr;
+      Real* const output = record.output + offset;
+      Real* const c = lstm ? record.c + offset : nullptr;
       run_cell<Real>(spec_, cells_,
                      {.current = scratch.currents + b * G * S,
                       .clamp = at(args.masks.clamp, row * N),
                       .clamp_value = at(args.masks.clamp_value, row * N),
-                      .unclamped = record.unclamped + kept,
-                      .post = record.post + kept,
+                      .unclamped = record.unclamped + offset,
+                      .post = record.post + offset,
                       .output = output,
-                      .gates = lstm ? record.gates + 3 * kept : nullptr,
+                      .gates = lstm ? record.gates + 3 * offset : nullptr,
                       .c_before = c_before[b - first],
                       .c = c});
       std::copy_n(output, N, args.y + row * N);
@@ -177,8 +179,8 @@ void FixedPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>& arg
 }
 
 template <class Real>
-void FixedPlan<Real>::forward_steps(std::int64_t steps, const ForwardArgs<Real>& args, const Record& record,
-                                    const ForwardScratch& scratch) const {
+void NonplasticPlan<Real>::forward_steps(std::int64_t steps, const ForwardArgs<Real>& args,
+                                         const Record& record, const ForwardScratch& scratch) const {
   const std::int64_t B = options_.batch;
   std::fill_n(scratch.zeros, B == 0 ? 0 : padded<Real>(spec_.neurons), Real(0));
   parallel_for(options_.device.threads(), (B + group_size - 1) / group_size, [&](std::int64_t group, int) {
@@ -188,8 +190,8 @@ void FixedPlan<Real>::forward_steps(std::int64_t steps, const ForwardArgs<Real>&
 }
 
 template <class Real>
-void FixedPlan<Real>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape,
-                                      Scratch scratch) const {
+void NonplasticPlan<Real>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tape tape,
+                                           Scratch scratch) const {
   Arena arena(scratch.data);
   const ForwardScratch memory(*this, arena);
   const bool records = tape.data != nullptr && tape_bytes_ > 0;
@@ -200,7 +202,7 @@ void FixedPlan<Real>::enqueue_forward(Stream, const ForwardArgs<Real>& args, Tap
 }
 
 template <class Real>
-void FixedPlan<Real>::enqueue_load(Stream, const State<const Real>& state, StepState step_state) const {
+void NonplasticPlan<Real>::enqueue_load(Stream, const State<const Real>& state, StepState step_state) const {
   const State<Real> to = state_in(step_state);
   const std::int64_t count = options_.batch * spec_.neurons;
   for (const auto& [from, destination] : {std::pair{state.y, to.y}, std::pair{state.c, to.c}}) {
@@ -211,7 +213,7 @@ void FixedPlan<Real>::enqueue_load(Stream, const State<const Real>& state, StepS
 }
 
 template <class Real>
-void FixedPlan<Real>::enqueue_store(Stream, const State<Real>& state, StepState step_state) const {
+void NonplasticPlan<Real>::enqueue_store(Stream, const State<Real>& state, StepState step_state) const {
   const State<Real> from = state_in(step_state);
   const std::int64_t count = options_.batch * spec_.neurons;
   if (state.y != nullptr) std::copy_n(from.y, count, state.y);
@@ -219,8 +221,8 @@ void FixedPlan<Real>::enqueue_store(Stream, const State<Real>& state, StepState 
 }
 
 template <class Real>
-void FixedPlan<Real>::enqueue_step(Stream, const StepArgs<Real>& args, StepState step_state,
-                                   Scratch scratch) const {
+void NonplasticPlan<Real>::enqueue_step(Stream, const StepArgs<Real>& args, StepState step_state,
+                                        Scratch scratch) const {
   Arena arena(scratch.data);
   const ForwardScratch memory(*this, arena);
   ForwardArgs<Real> forward;
@@ -236,8 +238,8 @@ void FixedPlan<Real>::enqueue_step(Stream, const StepArgs<Real>& args, StepState
 
 /// One backward pass.
 template <class Real>
-struct FixedPlan<Real>::Backward {
-  const FixedPlan& plan;
+struct NonplasticPlan<Real>::Backward {
+  const NonplasticPlan& plan;
   const BackwardArgs<Real>& args;
   const Record record;
   const BackwardScratch memory;
@@ -389,8 +391,8 @@ struct FixedPlan<Real>::Backward {
 };
 
 template <class Real>
-void FixedPlan<Real>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
-                                       Scratch scratch) const {
+void NonplasticPlan<Real>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
+                                            Scratch scratch) const {
   if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, 1));
   if (options_.batch == 0) return;
   Arena arena(scratch.data);
@@ -404,7 +406,7 @@ void FixedPlan<Real>::enqueue_backward(Stream, const BackwardArgs<Real>& args, T
   pass.weight_gradients();
 }
 
-template class FixedPlan<float>;
-template class FixedPlan<double>;
+template class NonplasticPlan<float>;
+template class NonplasticPlan<double>;
 
 }  // namespace plasticity::cpu

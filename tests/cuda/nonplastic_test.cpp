@@ -9,7 +9,7 @@
 namespace plasticity::testing {
 namespace {
 
-class CudaFixed : public CudaTest {};
+class CudaNonplastic : public CudaTest {};
 
 Answers<float> run(const TestCase& problem, const DeviceOptions& options) {
   Buffers<float> buffers(problem);
@@ -17,11 +17,11 @@ Answers<float> run(const TestCase& problem, const DeviceOptions& options) {
   return answers_in(buffers);
 }
 
-TEST_F(CudaFixed, MatchesTheReference) {
+TEST_F(CudaNonplastic, MatchesTheReference) {
   std::mt19937_64 random(150);
   for (int trial = 0; trial < trials(120); ++trial) {
     const Spec spec =
-        fixed_spec(random, pick<std::int64_t>(random, {1, 5, 8, 33, 40}), trial % 3 == 0 ? 34 : 5);
+        nonplastic_spec(random, pick<std::int64_t>(random, {1, 5, 8, 33, 40}), trial % 3 == 0 ? 34 : 5);
     TestCase problem =
         make_test_case(spec, static_cast<std::int64_t>(random() % 6), 3, random(), random_masks(random));
     if (trial % 2 == 0) problem = with_current(problem);
@@ -36,10 +36,10 @@ TEST_F(CudaFixed, MatchesTheReference) {
   }
 }
 
-TEST_F(CudaFixed, MisalignedTensorsAndSingleSteps) {
+TEST_F(CudaNonplastic, MisalignedTensorsAndSingleSteps) {
   std::mt19937_64 random(151);
   for (int trial = 0; trial < trials(40); ++trial) {
-    const Spec spec = fixed_spec(random, trial % 2 == 0 ? 16 : 37, 5);
+    const Spec spec = nonplastic_spec(random, trial % 2 == 0 ? 16 : 37, 5);
     MaskChoice masks = random_masks(random);
     masks.length = false;
     const TestCase problem = with_current(make_test_case(spec, 6, 3, random(), masks));
@@ -51,10 +51,10 @@ TEST_F(CudaFixed, MisalignedTensorsAndSingleSteps) {
   }
 }
 
-TEST_F(CudaFixed, ASampleHasTheBitsThatItHasAlone) {
+TEST_F(CudaNonplastic, ASampleHasTheBitsThatItHasAlone) {
   std::mt19937_64 random(152);
   for (int trial = 0; trial < trials(20); ++trial) {
-    const Spec spec = fixed_spec(random, trial % 2 == 0 ? 36 : 9, 5);
+    const Spec spec = nonplastic_spec(random, trial % 2 == 0 ? 36 : 9, 5);
     const TestCase problem = make_test_case(spec, 4, 3, random(), random_masks(random));
     const Answers<float> batch = run(problem, {});
     for (std::int64_t b = 0; b < 3; b += 2) expect_same_alone(problem, batch, b, run(alone(problem, b), {}));
@@ -63,11 +63,11 @@ TEST_F(CudaFixed, ASampleHasTheBitsThatItHasAlone) {
 }
 
 // Many elements: a block has two of them. They take long under a sanitizer.
-TEST_F(CudaFixed, TwoElementsPerBlockHaveTheBitsOfOne) {
+TEST_F(CudaNonplastic, TwoElementsPerBlockHaveTheBitsOfOne) {
   std::mt19937_64 random(153);
   for (const Cell cell : {Cell::lstm, Cell::rnn, Cell::feedforward}) {
     if (sanitizer_share > 1 && cell != Cell::lstm) break;
-    Spec spec = fixed_spec(random, 8, 5);
+    Spec spec = nonplastic_spec(random, 8, 5);
     spec.cell = cell;
     spec.activation = Activation::tanh;
     const TestCase problem = make_test_case(spec, 3, 900, random(), {.reset = true, .length = true});
@@ -76,10 +76,10 @@ TEST_F(CudaFixed, TwoElementsPerBlockHaveTheBitsOfOne) {
   }
 }
 
-TEST_F(CudaFixed, ANetworkMatchesTheCpu) {
+TEST_F(CudaNonplastic, ANetworkMatchesTheCpu) {
   std::mt19937_64 random(154);
   for (int trial = 0; trial < trials(9); ++trial) {
-    const Spec spec = fixed_spec(random, 7, 3);
+    const Spec spec = nonplastic_spec(random, 7, 3);
     const Episode episode(spec, 4, 2, random(), {.reset = true});
     const Episode one(spec, 1, 2, random());
     on_device([&] {
@@ -98,7 +98,7 @@ TEST_F(CudaFixed, ANetworkMatchesTheCpu) {
   }
 }
 
-TEST_F(CudaFixed, NeedsNoMemoryForTracesAndHasNoResidentExecution) {
+TEST_F(CudaNonplastic, NeedsNoMemoryForTracesAndHasNoResidentExecution) {
   on_device([] {
     Spec spec{.alpha = Granularity::none, .inputs = 3, .neurons = 64};
     const PlanOptions options{.steps = 16, .batch = 4, .device = Device::cuda()};

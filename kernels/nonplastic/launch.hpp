@@ -7,7 +7,7 @@
 namespace plasticity::cuda {
 
 /// As ForwardKernels and BackwardKernels. Backward expects zeros in dx_update, dg and dpost.
-struct FixedKernels {
+struct NonplasticKernels {
   static void launch_step(const ForwardStep& step, bool wide, cudaStream_t stream);
   static void launch_flush(const Flush& flush, cudaStream_t stream);
   static void launch_backward_step(const BackwardStep& step, Variant variant, cudaStream_t stream);
