@@ -243,7 +243,7 @@ typedef struct plasticity_plan_options {
   int64_t batch;                  /**< B >= 0 */
   plasticity_device device;       /**< device that runs the plan and holds its tensors */
   int32_t threads;                /**< CPU threads; 0: PLASTICITY_THREADS, or one per hardware thread */
-  plasticity_precision precision; /**< f64 takes float64 tensors; f32 and bf16 take float32 */
+  plasticity_precision precision; /**< f64 takes float64 tensors, on the CPU; f32 and bf16 take float32 */
   int64_t checkpoint_interval;    /**< K: the tape stores every K-th trace; 0: the plan chooses K */
   uint64_t memory_budget;         /**< maximum tape size in bytes; 0: none, and K <= ceil(sqrt(T)) */
   plasticity_execution execution; /**< kernels that run a sequence on a GPU; must be automatic on the CPU */

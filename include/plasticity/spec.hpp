@@ -89,8 +89,8 @@ enum class Activation { tanh, sigmoid, relu, identity, softmax };
 /// accept only `hidden`.
 enum class ModulatorSource { hidden, cell };
 
-/// The precision of arithmetic and storage. f64 uses double, f32 uses float. bf16 uses float arguments and
-/// arithmetic, and stores the traces as bfloat16 within a call, on the tape and in the step state.
+/// The precision of arithmetic and storage. f64 uses double, f32 uses float. bf16 is f32, except that the
+/// tape stores the traces as bfloat16.
 enum class Precision { f64, f32, bf16 };
 
 /// The kernels that run a sequence on a CUDA device. All compute the same equations. `step` and `graph` run
