@@ -29,8 +29,8 @@ class LaunchKey {
 class LaunchGraph {
  public:
   virtual ~LaunchGraph() = default;
-  /// Launches the graph of `work`. `work(stream)` enqueues the launches; it is called to capture them at the
-  /// first call and whenever `key` differs from the key of the last capture.
+  /// Runs `work(stream)`, which enqueues the launches. The first call runs it on the stream. The second call
+  /// captures it in a graph, which later calls launch. If `key` changes, the call captures it again.
   virtual void run(const LaunchKey& key, Stream stream, const std::function<void(Stream)>& work) = 0;
 };
 

@@ -19,8 +19,8 @@ namespace plasticity {
 
 /// A reference to one of the modules that a Trainer trains: a Network, a Stack, a Linear, or parameters of
 /// the caller's own code. Each converts to a Module, as in `Trainer trainer({encoder, memory, readout})`. The
-/// module must outlive the reference and must not move; a call through the reference of a module that was
-/// moved from throws Error(invalid_argument).
+/// module must outlive the reference and must not move. A call through the reference throws
+/// Error(invalid_argument) if the module was moved from.
 class PLASTICITY_API Module {
  public:
   Module(Network& network) : module_(&network) {}  ///< refers to `network`

@@ -74,8 +74,8 @@ class PLASTICITY_API Optimizer {
   /// Stores the moments in `file` as "METHOD.NAME.m" (first) and "METHOD.NAME.v" (second), and as metadata
   /// the step count "METHOD.steps" and the rate "METHOD.learning_rate". METHOD is adam, sgd or rmsprop.
   void save(io::TensorFile& file) const;
-  /// Loads moments, step count and learning rate. A file of version 0.1 has no rate, which then does not
-  /// change. Throws Error(format) and changes nothing if they are incomplete.
+  /// Loads moments, step count and learning rate. If the file has no rate, the rate does not change. Throws
+  /// Error(format) and changes nothing if the others are incomplete.
   void load(const io::TensorFile& file);
 
  private:

@@ -21,7 +21,7 @@ struct PlanOptions {
   std::int64_t steps = 1;                ///< T >= 0
   std::int64_t batch = 1;                ///< B >= 0
   Device device = Device::best();        ///< device that runs the plan and holds all its buffers
-  Precision precision = Precision::f32;  ///< f64 takes double arguments; f32 and bf16 take float
+  Precision precision = Precision::f32;  ///< f64 (CPU only) takes double arguments; f32 and bf16 take float
   /// K >= 0: the tape stores the trace of every K-th step, and backward recomputes the steps in between.
   /// Except in bf16, the bits of the results do not depend on K. 0: the plan chooses K. It takes the smallest
   /// K whose tape fits memory_budget. Without a budget it takes ceil(sqrt(T)), but 1 in bf16 with a rule that

@@ -243,7 +243,7 @@ typedef struct plasticity_plan_options {
   int64_t batch;                  /**< B >= 0 */
   plasticity_device device;       /**< device that runs the plan and holds its tensors */
   int32_t threads;                /**< CPU threads; 0: PLASTICITY_THREADS, or one per hardware thread */
-  plasticity_precision precision; /**< f64 takes float64 tensors; f32 and bf16 take float32 */
+  plasticity_precision precision; /**< f64 takes float64 tensors, on the CPU; f32 and bf16 take float32 */
   int64_t checkpoint_interval;    /**< K: the tape stores every K-th trace; 0: the plan chooses K */
   uint64_t memory_budget;         /**< maximum tape size in bytes; 0: none, and K <= ceil(sqrt(T)) */
   plasticity_execution execution; /**< kernels that run a sequence on a GPU; must be automatic on the CPU */
@@ -500,7 +500,7 @@ PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* option
 /** The Adam optimizer (Kingma and Ba 2015, algorithm 1). Functions of plasticity_optimizer take it too. */
 typedef plasticity_optimizer plasticity_adam;
 
-/** Creates an optimiser. The caller destroys it. */
+/** Creates an optimizer. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_options* options,
                                                         plasticity_adam** adam);
 PLASTICITY_API void plasticity_adam_destroy(plasticity_adam* adam);
@@ -512,7 +512,7 @@ PLASTICITY_API plasticity_status plasticity_adam_step(plasticity_adam* adam,
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_adam_set_learning_rate(plasticity_adam* adam,
                                                                    double learning_rate);
-/** Returns the number of steps so far. */
+/** Returns the number of steps so far, without skipped ones. */
 PLASTICITY_API plasticity_status plasticity_adam_steps(const plasticity_adam* adam, int64_t* steps);
 
 /** Scales all gradients so that their global 2-norm is at most `max_norm` > 0. The norm before scaling is
@@ -589,7 +589,7 @@ PLASTICITY_API plasticity_status plasticity_all_reduce(plasticity_communicator* 
 
 /** The options of a trainer. The fields are those of TrainerOptions. */
 typedef struct plasticity_trainer_options {
-  plasticity_adam_options adam;   /**< constants of the optimiser */
+  plasticity_adam_options adam;   /**< constants of Adam */
   double clip_norm;               /**< maximum global 2-norm of the gradients; 0: no clipping */
   plasticity_reduction reduction; /**< divisor of the squared error */
   /** If not NULL, this optimizer replaces `adam` and `clip_norm`. It is copied. */
@@ -646,9 +646,10 @@ PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* tra
 typedef plasticity_status (*plasticity_iteration)(void* context, double* loss);
 
 /** Runs one iteration of the caller's: sets the gradients of all modules to zero, calls `iteration`, clips
-   the gradients, and makes a step of the optimizer. Stores the loss in `loss`, which may be NULL. If
-   `iteration` returns an error, this call returns it and no parameter changes. Returns
-   PLASTICITY_INVALID_ARGUMENT if `iteration` leaves a window without backward. See Trainer::step. */
+   the gradients, and makes a step of the optimizer. With ranks it adds their gradients before clipping, and
+   sums the losses. Stores the loss in `loss`, which may be NULL. If `iteration` returns an error, this call
+   returns it and no parameter changes. Returns PLASTICITY_INVALID_ARGUMENT if `iteration` leaves a window
+   without backward. See Trainer::step. */
 PLASTICITY_API plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer,
                                                               plasticity_iteration iteration, void* context,
                                                               double* loss);
@@ -721,20 +722,21 @@ PLASTICITY_API plasticity_status plasticity_network_load_state(plasticity_networ
 /** Stores the optimizer's moments, step count and learning rate in a file. */
 PLASTICITY_API plasticity_status plasticity_optimizer_save(const plasticity_optimizer* optimizer,
                                                            plasticity_file* file);
-/** Loads moments, step count and learning rate. Returns PLASTICITY_FORMAT if they are incomplete. */
+/** Loads moments, step count and learning rate. If the file has no rate, the rate does not change. Returns
+   PLASTICITY_FORMAT if the others are incomplete. */
 PLASTICITY_API plasticity_status plasticity_optimizer_load(plasticity_optimizer* optimizer,
                                                            const plasticity_file* file);
-/** Stores the optimiser's moments and step count in a file. */
+/** As plasticity_optimizer_save(). */
 PLASTICITY_API plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file);
-/** Loads the moments and step count. Returns PLASTICITY_FORMAT if they are incomplete. */
+/** As plasticity_optimizer_load(). */
 PLASTICITY_API plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file);
 
-/** Stores the trainer's moments and step count, in the format of plasticity_adam_save(): an optimiser can
-   load them. */
+/** Stores the trainer's moments, step count and learning rate in the format of plasticity_optimizer_save().
+   An optimizer of the same method can load them. */
 PLASTICITY_API plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer,
                                                          plasticity_file* file);
-/** Loads moments and step count that plasticity_trainer_save() or plasticity_adam_save() wrote. Returns
-   PLASTICITY_FORMAT if they are incomplete or do not match the network. */
+/** Loads a file that plasticity_trainer_save() or plasticity_optimizer_save() wrote. Returns
+   PLASTICITY_FORMAT if the step count is missing or moments do not match the network. */
 PLASTICITY_API plasticity_status plasticity_trainer_load(plasticity_trainer* trainer,
                                                          const plasticity_file* file);
 

@@ -65,7 +65,7 @@ enum class Rate {
 };
 
 /// The drive X of the trace: this step's product D, or the eligibility trace E, a running mean of D with
-/// constant eta.
+/// constant eta. An eligibility trace needs a rate other than fixed.
 enum class Eligibility {
   none,    ///< X = D
   before,  ///< X = E, then E <- (1 - eta) E + eta D [2019, "retroactive"]
@@ -89,19 +89,19 @@ enum class Activation { tanh, sigmoid, relu, identity, softmax };
 /// accept only `hidden`.
 enum class ModulatorSource { hidden, cell };
 
-/// The precision of arithmetic and storage. f64 uses double, f32 uses float. bf16 uses float arguments and
-/// arithmetic, and stores the traces as bfloat16 within a call, on the tape and in the step state.
+/// The precision of arithmetic and storage. f64 uses double, f32 uses float. bf16 is f32, except that the
+/// tape stores the traces as bfloat16.
 enum class Precision { f64, f32, bf16 };
 
-/// The kernels that run a sequence on a CUDA device. All compute the same equations. Results may differ in
-/// bits, except between `step` and `graph`, which run the same launches.
+/// The kernels that run a sequence on a CUDA device. All compute the same equations. `step` and `graph` run
+/// the same launches and have equal bits; PlanOptions::execution states the bits of the others.
 enum class Execution {
-  automatic,  ///< the plan chooses from the spec and the device
+  automatic,  ///< the plan chooses from the spec, T, B and the device
   step,       ///< one launch per step
   graph,      ///< the launches of `step` in one CUDA graph, captured at the second call
-  cta,      ///< one launch per sequence; the traces stay in the shared memory of one block per batch element
-  cluster,  ///< one launch per sequence; a cluster of 2 to 16 blocks shares the traces of a batch element
-  grid,     ///< one cooperative launch per sequence; its blocks share the traces of a batch element
+  cta,        ///< one launch per sequence; the traces stay in the registers of one block per batch element
+  cluster,    ///< one launch per sequence; a cluster of 2 to 16 blocks shares the traces of a batch element
+  grid,       ///< one cooperative launch per sequence; its blocks share the traces of a batch element
 };
 
 /// @{

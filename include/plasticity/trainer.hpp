@@ -128,10 +128,10 @@ class PLASTICITY_API Trainer {
   /// modules, since they may have windows.
   double step(const IterationFunction& iteration);
 
-  /// Returns y [T,B,N] of the last step, valid until the next step. On a GPU this call copies it to the host.
-  /// Empty after step(iteration).
+  /// Returns y [T,B,N] of the last iteration, valid until the next one. On a GPU this call copies it to the
+  /// host. Empty after step(iteration).
   std::span<const float> y();
-  /// Returns M [T,B] of the last step, valid until the next step. Empty without a modulator, and after
+  /// Returns M [T,B] of the last iteration, valid until the next one. Empty without a modulator, and after
   /// step(iteration). On a GPU this call copies it to the host.
   std::span<const float> modulation();
 

@@ -1,5 +1,5 @@
-// The factors of a column in the resident kernels. Their instances of the form read_clipped also serve the rules of
-// the form linear, with an infinite clip, so they have the cases of every rule.
+// The factors of a column in the resident kernels. Their instances of the form read_clipped also serve the
+// rules of the form linear, with an infinite clip, so they have the cases of every rule.
 #pragma once
 
 #include "rules/factors.hpp"

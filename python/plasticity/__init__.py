@@ -2,6 +2,7 @@
 
     Spec    a plastic cell: its equations and sizes
     Plan    its forward and backward pass, and single steps, on NumPy arrays and anything with __dlpack__
+    load_file, save_file   safetensors files
 """
 from ._errors import (
     CommunicationError,

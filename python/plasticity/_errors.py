@@ -3,7 +3,7 @@ from . import _c
 
 
 class Error(Exception):
-    """The base of every exception that the library raises. `status` is its word for the kind of error."""
+    """The base of the library's exceptions. `status` is the name of the error in C, for example "invalid_argument"."""
 
     status = "internal"
 
@@ -15,7 +15,7 @@ class InvalidArgument(Error, ValueError):
 
 
 class InvalidSpec(Error, ValueError):
-    """A field of a Spec, or its mix with others, is impossible."""
+    """The equations do not define a field of a Spec, or its combination with others."""
 
     status = "invalid_spec"
 
@@ -33,7 +33,7 @@ class OutOfMemory(Error, MemoryError):
 
 
 class Unsupported(Error, RuntimeError):
-    """The library has no such computation."""
+    """A valid request that this build or device does not support."""
 
     status = "unsupported"
 
@@ -57,7 +57,7 @@ class CommunicationError(Error, RuntimeError):
 
 
 class InternalError(Error, RuntimeError):
-    """A mistake of the library's own."""
+    """A bug in the library."""
 
     status = "internal"
 

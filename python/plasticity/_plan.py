@@ -56,10 +56,11 @@ def device_of(device: Any) -> tuple:
 
 
 class Plan:
-    """A cell, its sizes and a device, made ready: the C++ Plan on arrays.
+    """Runs one Spec, at fixed sizes, on one device: the C++ Plan on arrays.
 
-    Arrays are used in place. One that would have to be copied (its type, its layout or its device is another)
-    is refused with ValueError. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
+    Arrays are used in place. An array that would have to be copied (for its type, layout or device) raises ValueError.
+    T is `steps`, B is `batch`, K is `checkpoint_interval`; 0 lets the plan choose K and sets no memory budget. f64 runs on
+    the CPU only. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
     "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The current "a" [T,B,N], to which the activation
     is applied, is computed only into an array in `out`. On a CUDA device `out`, `tape` and `scratch`
     must be given, since the package has no arrays of its own there, and `stream` is a cudaStream_t as an integer.
@@ -96,19 +97,19 @@ class Plan:
 
     steps = property(lambda self: self._options.steps, doc="T")
     batch = property(lambda self: self._options.batch, doc="B")
-    tape_bytes = property(lambda self: self._plan.tape_bytes, doc="Bytes that forward records for backward.")
-    scratch_bytes = property(lambda self: self._plan.scratch_bytes, doc="Bytes that every call needs meanwhile.")
-    step_state_bytes = property(lambda self: self._plan.step_state_bytes, doc="Bytes of the state that load, step and store use.")
-    checkpoint_interval = property(lambda self: self._plan.checkpoint_interval, doc="K: the tape keeps every K-th trace.")
-    execution = property(lambda self: self._plan.execution, doc="The kernels that were chosen.")
+    tape_bytes = property(lambda self: self._plan.tape_bytes, doc="Bytes of the tape, which forward writes and backward reads.")
+    scratch_bytes = property(lambda self: self._plan.scratch_bytes, doc="Bytes of the scratch of forward, backward and step.")
+    step_state_bytes = property(lambda self: self._plan.step_state_bytes, doc="Bytes of the step state of load, step and store.")
+    checkpoint_interval = property(lambda self: self._plan.checkpoint_interval, doc="The chosen K, at least 1.")
+    execution = property(lambda self: self._plan.execution, doc="The chosen execution; automatic on the CPU.")
 
     def make_tape(self) -> numpy.ndarray:
-        """Memory of the host for forward to record in, 64-byte aligned."""
+        """A new tape in host memory, 64-byte aligned."""
         return aligned_bytes(self.tape_bytes)
 
     def forward(self, parameters, *, x=None, u=None, pre=None, rate=None, state=None, reset=None, length=None, clamp=None,
                 clamp_value=None, tape=None, scratch=None, out=None, stream=None) -> Result:
-        """T steps. With a `tape`, they are recorded for backward."""
+        """Runs T steps. Records them on `tape` for backward, if given. An absent state, or tensor of it, is zero."""
         call = _Call(self, "forward", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
         call.read_state("initial_state", state)
@@ -119,10 +120,10 @@ class Plan:
 
     def backward(self, parameters, tape, *, x=None, u=None, pre=None, rate=None, reset=None, length=None, clamp=None,
                  clamp_value=None, dy=None, da=None, dfinal_state=None, scratch=None, out=None, stream=None) -> Gradients:
-        """The gradients of the forward pass that wrote the tape, from upstream gradients `dy`, `da` and
-        `dfinal_state`.
+        """Computes the gradients of the forward pass that wrote the tape.
 
-        Parameters, inputs and masks are those given to forward. Gradients of parameters are added to arrays in `out`.
+        `dy`, `da` and `dfinal_state` are the upstream gradients; an absent one is zero. Parameters, inputs and masks are those
+        of forward. Gradients of parameters are added to arrays in `out`; the others overwrite theirs.
         """
         if tape is None:
             raise bad_argument("tape", "the tape that forward wrote", "None")
@@ -139,7 +140,7 @@ class Plan:
         return Gradients(weights, inputs, initial)
 
     def load(self, state=None, *, step_state=None, stream=None):
-        """Memory that holds a state for step(); absent tensors are zero."""
+        """Returns the step state, memory that holds `state` for step(). An absent tensor is zero."""
         call = _Call(self, "load", None)
         call.read_state("state", state)
         step_state = self._own("step_state", self.step_state_bytes) if step_state is None else step_state
@@ -148,7 +149,7 @@ class Plan:
 
     def step(self, parameters, step_state, *, x=None, u=None, pre=None, rate=None, reset=None, clamp=None, clamp_value=None,
              scratch=None, out=None, stream=None):
-        """One step, T = 1, of a network that acts: advances `step_state`. Returns y [1,B,N] and modulation [1,B] or None."""
+        """Runs one step and updates the step state. Returns y [1,B,N] and modulation [1,B] or None."""
         call = _Call(self, "step", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, None, clamp, clamp_value))
         y, modulation = call.write_outputs()
@@ -156,7 +157,7 @@ class Plan:
         return y, modulation
 
     def store(self, step_state, *, out=None, stream=None) -> State:
-        """Copies the state out of `step_state`."""
+        """Returns a copy of the state in the step state."""
         call = _Call(self, "store", out)
         state = State(*(call.write(f"state.{name}") for name in STATE))
         call.run(step_state, None, stream)

@@ -40,7 +40,7 @@ _CHOICES = {
 class Spec:
     """A plastic cell: its equations and its sizes. Fields, values and defaults are those of the C++ Spec.
 
-    Raises ValueError for an unknown value or an impossible mix.
+    Raises ValueError for an unknown value or a combination that the equations do not define.
     """
 
     cell: Cell = "rnn"

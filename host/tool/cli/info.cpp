@@ -41,10 +41,11 @@ void print_info() {
 }  // namespace
 
 void add_info(CLI::App& app, int& exit_code) {
-  CLI::App* command = app.add_subcommand("info",
-                                         "Prints the features of this build and this machine. "
-                                         "PLASTICITY_VERBOSE=info|dispatch|profile: every command prints its "
-                                         "decisions, its preparations or its calls on stderr");
+  CLI::App* command =
+      app.add_subcommand("info",
+                         "Prints the features of this build and this machine. "
+                         "PLASTICITY_VERBOSE=info|dispatch|profile: every command also prints "
+                         "its device, its plans or its calls on stderr");
   command->callback([&exit_code] {
     print_info();
     exit_code = 0;

@@ -254,13 +254,15 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
   command->add_option("--device", options->device, "Device that runs")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "CPU threads; 0: PLASTICITY_THREADS, or all")
+  command
+      ->add_option("--threads", options->threads,
+                   "CPU threads, for which best means cpu; 0: PLASTICITY_THREADS, or all")
       ->check(CLI::Range(0, 1024));
   add_choice(*command, "--precision", options->precision,
-             "Arithmetic; bf16: float with the traces stored as bfloat16");
+             "Arithmetic; bf16: float, with bfloat16 traces on the tape");
   command->add_option("--checkpoint-interval", options->checkpoint_interval, "K; 0: the plan chooses")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command->add_option("--memory-budget", options->memory_budget, "Bytes of tape; 0: K = sqrt(T)")
+  command->add_option("--memory-budget", options->memory_budget, "Maximum bytes of tape; 0: no limit")
       ->check(CLI::NonNegativeNumber);
   add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command

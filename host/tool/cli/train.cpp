@@ -260,7 +260,9 @@ void add_train(CLI::App& app, int& exit_code) {
   command->add_option("--device", options->device, "Device that trains")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "CPU threads; 0: PLASTICITY_THREADS, or all")
+  command
+      ->add_option("--threads", options->threads,
+                   "CPU threads, for which best means cpu; 0: PLASTICITY_THREADS, or all")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_option("--out", options->out, "Folder for the pictures and the networks")

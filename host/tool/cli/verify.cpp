@@ -48,7 +48,7 @@ void add_verify(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"reference", "cpu", "cuda"}))
       ->capture_default_str();
   add_choice(*command, "--precision", options->precision,
-             "Arithmetic; bf16: float with the traces stored as bfloat16");
+             "Arithmetic; bf16: float, with bfloat16 traces on the tape");
   add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
   command->callback([options, &exit_code] { exit_code = run(*options); });

@@ -99,10 +99,10 @@ def plastic(
 
     Gradients reach inputs, parameters and the initial state, from y, the current, the final state and modulation. A gradient
     of the modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one device and
-    of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape (on a GPU all traces) as
-    bfloat16. Under autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is
-    enqueued on the current stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and
-    checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
+    of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape as bfloat16. Under autocast,
+    tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the current
+    stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and checkpoint_interval sets
+    its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
     second derivatives raise RuntimeError. Raises ValueError for a wrong argument, with its name.
     """
     check_options(spec, precision, execution)

@@ -27,7 +27,11 @@ class _Head(nn.Module):
 
 
 class PlasticModule(nn.Module):
-    """The base of the plastic layers. Parameters have the names that the library's files have."""
+    """The base of the plastic layers. Parameters have the names that the library's files have.
+
+    With batch_first=True sequences are [B,T,…] instead of [T,B,…]. precision, checkpoint_interval and memory_budget are those
+    of plastic(); device and dtype are those of the parameters.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class PlasticModule(nn.Module):
         return named
 
     def reset_parameters(self) -> None:
-        """Draws the parameters anew, as in the papers' programs and in the C++ Network.
+        """Draws the parameters anew, from the distributions of the C++ Network.
 
         A parametrized one is set by its right_inverse(). Raises ValueError, and changes nothing, if one cannot be set.
         """
@@ -282,10 +286,10 @@ class _Recurrent(PlasticModule):
 
 
 class PlasticRNN(_Recurrent):
-    """A recurrent layer whose connections carry Hebbian traces [Miconi 2018, 2019].
+    """A recurrent layer whose connections have Hebbian traces [Miconi 2018, 2019].
 
-    y(t) = f(x(t) W_in + b + y(t-1) (w + alpha H)); H then follows `rule` at `rate`. With input_size=0 the input is the
-    current itself, [T,B,N].
+    y(t) = f(x(t) W_in + b + y(t-1) (w + alpha H)); then `rule` updates H at `rate`. With input_size=0 the input is the
+    current itself, [T,B,N]. Other arguments: those of Spec and PlasticModule.
     """
 
     def __init__(
@@ -314,7 +318,10 @@ class PlasticRNN(_Recurrent):
 
 
 class PlasticLSTM(_Recurrent):
-    """An LSTM layer whose candidate gate is plastic [Backpropamine 2019]. The state's y is h, its c the cell state."""
+    """An LSTM layer whose candidate gate is plastic [Backpropamine 2019]. The state's y is h, its c the cell state.
+
+    Other arguments: those of Spec and PlasticModule.
+    """
 
     def __init__(
         self,
@@ -344,7 +351,8 @@ class PlasticLSTM(_Recurrent):
 class PlasticLinear(PlasticModule):
     """A feed-forward layer with Hebbian traces [2016; one-shot classification of 2018].
 
-    y(t) = f(current(t) + x(t) (w + alpha H)); H then follows `rule` at `rate`. The state is the trace alone.
+    y(t) = f(current(t) + x(t) (w + alpha H)); then `rule` updates H at `rate`. The state has the traces alone. Other
+    arguments: those of Spec and PlasticModule.
     """
 
     def __init__(
