@@ -136,7 +136,7 @@ __device__ float softmax_inner(const BackwardBlock<form, kind, shape>& block, co
   struct Term {
     float dy, f;
   };
-  return warp_fold(
+  return fold_columns(
       block.N, 0,
       [&](int j) {
         return Term{dy[j], f[j]};

@@ -254,7 +254,7 @@ __device__ __forceinline__ void gate_rows(const BackwardBlock<form, kind, shape>
   constexpr int V = Place<shape>::V;
   const Place<shape>& at = block.at;
   const std::int64_t N = block.p.N;
-  const int own = own_value<4>();
+  const int own = row_sum_of_lane<4>();
 #pragma unroll 1
   for (int r = 0; r < at.rows; r += 4) {
     float v[4];

@@ -14,8 +14,8 @@ __device__ void complete_softmax(ForwardBlock<kind, shape>& block, int t, int b)
   float* y = block.y(block.slots.now);
   const std::int64_t row = (std::int64_t{t} - 1) * p.B * p.N + b * p.N;
   const auto logit = [&](int j) { return y[block.y_place(j)]; };
-  const float max_logit = warp_fold(block.N, -INFINITY, logit, Max{}, Max{});
-  const float sum = warp_fold(
+  const float max_logit = fold_columns(block.N, -INFINITY, logit, Max{}, Max{});
+  const float sum = fold_columns(
       block.N, 0, logit, [&](float part, float value) { return part + expf(value - max_logit); }, Add{});
   const int own = block.owner.column;
   const float unclamped = block.owner.exists ? expf(logit(own) - max_logit) / sum : 0;

@@ -7,12 +7,8 @@
 
 namespace plasticity::cuda {
 
-/// The term of a row from a thread's columns.
-__device__ __forceinline__ float join_columns(const float (&v)[4]) { return (v[0] + v[1]) + (v[2] + v[3]); }
-__device__ __forceinline__ float join_columns(const float (&v)[1]) { return v[0]; }
-
 /// Adds up `count` values over the eight threads of a row: 8 or 4. The thread returns the sum of value
-/// own_value<count>().
+/// row_sum_of_lane<count>().
 template <int count>
 __device__ __forceinline__ float share_row_sums(float (&v)[count]) {
   const int lane = static_cast<int>(threadIdx.x);
@@ -35,9 +31,9 @@ __device__ __forceinline__ float share_row_sums(float (&v)[count]) {
   return v[0];
 }
 
-/// Which of the values' sums the thread has.
+/// Which of the values' sums the thread has. With four values, two threads have each.
 template <int count>
-__device__ __forceinline__ int own_value() {
+__device__ __forceinline__ int row_sum_of_lane() {
   const int lane = static_cast<int>(threadIdx.x);
   int value = 0, held = count;
 #pragma unroll
@@ -59,7 +55,7 @@ struct RowSender {
   int base;   // the place of row 0 in the inbox of block 0; odd for the part of the update
 
   __device__ RowSender(const BackwardBlock<form, kind, shape>& backward, int t) : block(backward) {
-    const int own = own_value<8>(), piece = block.exchange.rank * block.layout.tiles + Place<shape>::tile();
+    const int own = row_sum_of_lane<8>(), piece = block.exchange.rank * block.layout.tiles + Place<shape>::tile();
     first = block.at.row_of(own % 4);
     base = block.exchange.kind == GroupKind::grid
                ? block.global_inbox_index(t, 0, piece, 0, own / 4)

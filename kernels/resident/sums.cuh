@@ -77,7 +77,7 @@ __device__ __forceinline__ float join_warps(const float* parts, int width) {
 /// join(a, b). Every warp that calls it folds all of them, and each thread has the result. Several values are
 /// loaded before the first is used.
 template <class Load, class Fold, class Join>
-__device__ __forceinline__ float warp_fold(int count, float start, Load load, Fold fold, Join join) {
+__device__ __forceinline__ float fold_columns(int count, float start, Load load, Fold fold, Join join) {
   constexpr int ahead = 8;
   float sum = start;
 #pragma unroll 1
@@ -93,7 +93,7 @@ __device__ __forceinline__ float warp_fold(int count, float start, Load load, Fo
   return join_lanes(sum, join);
 }
 
-/// Σ_j a_j b_j over all columns, in the order of warp_fold(). Both vectors are in shared memory in the order
+/// Σ_j a_j b_j over all columns, in the order of fold_columns(). Both vectors are in shared memory in the order
 /// of `stride` (RowOrder), and zero beyond the last column. Every warp that calls it computes all of it.
 template <ThreadShape shape>
 __device__ __forceinline__ float dot_columns(const float* a, const float* b, int stride) {

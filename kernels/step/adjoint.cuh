@@ -77,7 +77,7 @@ __device__ inline BackwardPoint reduce_columns(const BackwardStep& step, std::in
     const float* dg = step.dg.at(at.t % 2, b * p.N);
     const bool fans_out = p.rate == Rate::fan_out;
     const float M = *step.record.modulation.at(at.t + 1, b);
-    const float sum = fans_out ? fold_products(p.N, dg, p.fan_out_weight)
+    const float sum = fans_out ? dot_columns(p.N, dg, p.fan_out_weight)
                                : fold_columns(
                                      p.N, 0, [&](float s, int j) { return s + dg[j]; }, Add{});
     at.q = sum * multiply_add(-M, M, 1.0f);  // adjoint

@@ -85,7 +85,7 @@ __device__ __forceinline__ void reverse_elements(const BackwardStep& step, const
                                                  TileGradientSums<form, kind> (&tiles)[most]) {
   constexpr bool copies = copies_ahead<Trace, V>;
   const StepParams& p = step.params;
-  const ReadClips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
+  const Clips clips{p.clip, sizeof(Trace) < sizeof(float) ? rounded_clip(p.clip).bound : p.clip};
   const BackwardElement one(step, block.first), other(step, block.first + block.elements - 1);
   const bool two = most > 1 && block.elements == 2, together = two && one.regular() && other.regular(),
              started = copies && one.regular();
@@ -138,7 +138,7 @@ __device__ __forceinline__ void sum_row_products(const BackwardStep& step, const
     float leaf[max_elements][V] = {}, sums[max_elements];
     add_products(i, r < own && at.inside, leaf);
 #pragma unroll
-    for (int e = 0; e < max_elements; ++e) sums[e] = column_tree<V>(leaf[e]);
+    for (int e = 0; e < max_elements; ++e) sums[e] = join_columns<V>(leaf[e]);
     const float sum = share_row_sums<V, max_elements>(sums);
     if (stores && reads && r < own) dx[i] = adds ? dx[i] + sum : sum;
   }

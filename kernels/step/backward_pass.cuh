@@ -40,17 +40,16 @@ struct GradientSums {
       alpha;  // of those that the form and the eligibility do not have, none is used
 };
 
-/// The clips of a pass.
-struct ReadClips {
-  float clip;  // of the rule
-  float read;  // of φ's adjoint: rounded if the trace is
+/// The clips of a pass: of φ, which is the rule's, and of its adjoint: rounded if the trace is.
+struct Clips {
+  float read, side;
 };
 
 /// A value on the side of the clip on which forward's update was: from two traces on the tape, `before` and
 /// `after`. A trace at its clip was not clipped if the update ends exactly there. To find that out, the
 /// update is computed again without a clip, from the restored trace.
 template <Form form, Eligibility kind>
-__device__ __forceinline__ float recorded_side(float after, float before, float eligibility, float x,
+__device__ __forceinline__ float side_of_clip(float after, float before, float eligibility, float x,
                                                const ColumnFactors<float>& column,
                                                const UpdateConstants<float>& constants, float clip) {
   const float drive = presynaptic_drive<kind>(eligibility, x, column.y, constants.eta);
@@ -65,7 +64,7 @@ __device__ __forceinline__ float recorded_side(float after, float before, float 
 /// Connection k of a row: both parts. Replaces the gradient of its traces, and returns the connection's terms
 /// of x̄_i and of x̄(t−1)_i. `regular`: both parts are due, without a reset.
 template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
-__device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V>& e, const ReadClips& clips,
+__device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V>& e, const Clips& clips,
                                             int k, const TracePair<kind, V>& before, float now, float x,
                                             float x_before, float w, float alpha,
                                             TracePair<kind, V>& gradient, GradientSums<form, kind, V>& s,
@@ -81,9 +80,9 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
     if (cut) now = 0;
   }
   if (reads) {
-    const float read = read_trace<form>(now, clips.clip), product = rounded_product(x, e.da[k]);
+    const float read = read_trace<form>(now, clips.read), product = rounded_product(x, e.da[k]);
     gradient.h[k] =
-        multiply_add(alpha, through_read<form>(now, clips.read, product), gradient.h[k]);  // adjoint
+        multiply_add(alpha, through_read<form>(now, clips.side, product), gradient.h[k]);  // adjoint
     if constexpr (sums_alpha) s.alpha[c][k] = multiply_add(x, read, s.alpha[c][k]);        // adjoint
     into_x = rounded_product(multiply_add(alpha, read, w), e.da[k]);                       // adjoint
   }
@@ -91,7 +90,7 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
   if (updates) {
     if constexpr (rounded16)
       side =
-          recorded_side<form, kind>(now, before.h[k], before.e[k], x_before, column, e.constants, clips.clip);
+          side_of_clip<form, kind>(now, before.h[k], before.e[k], x_before, column, e.constants, clips.read);
     ColumnGradients<float> sums{s.retention[c][k], s.gain[c][k], s.y[c][k], s.eta[c][k]};
     const float dx = reverse_connection<form, kind>(gradient.h[k], gradient.e[k], before.h[k], before.e[k],
                                                     x_before, side, column, e.constants, sums);
@@ -108,18 +107,18 @@ __device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V
 /// The address at which this thread stores its row sum of an iteration, see share_row_sums(). Null: another
 /// thread has it.
 template <int V, int elements, int rows, class Element>
-__device__ __forceinline__ float* place_of_row_sum(const Element* e, int which, int& row) {
+__device__ __forceinline__ float* address_of_row_sum(const Element* e, int which, int& row) {
   row = 0;
-  float* place = nullptr;
+  float* address = nullptr;
 #pragma unroll
   for (int b = 0; b < elements; ++b) {
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
-      if (which == (b * rows + r) * 2) place = e[b].dx_read + r * ThreadTile<V>::groups, row = r;
-      if (which == (b * rows + r) * 2 + 1) place = e[b].dx_update + r * ThreadTile<V>::groups, row = r;
+      if (which == (b * rows + r) * 2) address = e[b].dx_read + r * ThreadTile<V>::groups, row = r;
+      if (which == (b * rows + r) * 2 + 1) address = e[b].dx_update + r * ThreadTile<V>::groups, row = r;
     }
   }
-  return place;
+  return address;
 }
 
 /// Whether a regular pass copies its rows ahead.
@@ -156,7 +155,7 @@ __device__ __forceinline__ BackwardAhead<kind, elements> rows_ahead(
 /// call it.
 template <Form form, Eligibility kind, int elements, bool sums_alpha>
 __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const ThreadTile<4>& at,
-                                                   const ReadClips& clips,
+                                                   const Clips& clips,
                                                    BackwardAhead<kind, elements>& ahead,
                                                    ElementGradient<kind, float, 4>* e,
                                                    GradientSums<form, kind, 4>* s) {
@@ -169,7 +168,7 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
 #pragma unroll
   for (int k = 0; k < V; ++k) alpha[k] = matrix ? 0 : p.alpha[(at.loaded + k) * p.alpha_column];
   int row_stored;
-  float* place = place_of_row_sum<V, elements, 1>(e, row_sum_of_lane<V, count>(), row_stored);
+  float* address = address_of_row_sum<V, elements, 1>(e, row_sum_of_lane<V, count>(), row_stored);
   // All threads of a warp take part in every tree of shuffles, also those whose columns do not exist: they
   // load the tile's first columns, and their factors and ā are zero.
   const int own = at.rows(p.P), total = at.max_rows(p.P);
@@ -218,18 +217,18 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
               out.eligibility = const_cast<float*>(ahead.present(traces * b + 3));
             gradient.store(out);
           }
-          sums[2 * b] = column_tree<V>(into_x);
-          sums[2 * b + 1] = column_tree<V>(into_x_before);
+          sums[2 * b] = join_columns<V>(into_x);
+          sums[2 * b + 1] = join_columns<V>(into_x_before);
         }
       }
       const float sum = share_row_sums<V, count>(sums);
-      if (place != nullptr && first + stage < own) place[stage * groups] = sum;
+      if (address != nullptr && first + stage < own) address[stage * groups] = sum;
 #pragma unroll
       for (int b = 0; b < elements; ++b) {
         x[b] = x_next[b], x_before[b] = x_before_next[b];
       }
     }
-    if (place != nullptr) place += stages * groups;
+    if (address != nullptr) address += stages * groups;
 #pragma unroll
     for (int b = 0; b < elements; ++b) {
       e[b].x += stages * groups;
@@ -242,7 +241,7 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
 /// above. All threads of the block call it.
 template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
 __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at,
-                                             const ReadClips& clips, ElementGradient<kind, Trace, V>* e,
+                                             const Clips& clips, ElementGradient<kind, Trace, V>* e,
                                              GradientSums<form, kind, V>* s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   constexpr int groups = ThreadTile<V>::groups, elements = 1,
@@ -260,7 +259,7 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
     for (int k = 0; k < V; ++k) alpha[r][k] = matrix ? 0 : alpha_row[k * p.alpha_column];
   }
   int row_stored;
-  float* place = place_of_row_sum<V, elements, rows>(e, row_sum_of_lane<V, count>(), row_stored);
+  float* address = address_of_row_sum<V, elements, rows>(e, row_sum_of_lane<V, count>(), row_stored);
   const auto add_rows = [&](int existing) {
     TracePair<kind, V> before[elements][rows], gradient[elements][rows] = {};
     float w[rows][V], now[elements][rows][V], x[elements][rows] = {}, x_before[elements][rows] = {},
@@ -303,12 +302,12 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
             gradient[b][r].store_existing(e[b].out, r * row);
           }
         }
-        sums[(b * rows + r) * 2] = column_tree<V>(into_x);
-        sums[(b * rows + r) * 2 + 1] = column_tree<V>(into_x_before);
+        sums[(b * rows + r) * 2] = join_columns<V>(into_x);
+        sums[(b * rows + r) * 2 + 1] = join_columns<V>(into_x_before);
       }
     }
     const float sum = share_row_sums<V, count>(sums);
-    if (place != nullptr && row_stored < existing) *place = sum;
+    if (address != nullptr && row_stored < existing) *address = sum;
 #pragma unroll
     for (int b = 0; b < elements; ++b) {
       if (regular || e[b].x != nullptr) e[b].x += rows * groups;
@@ -324,7 +323,7 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
     }
     w_row += rows * row;
     if (matrix) alpha_row += rows * row;
-    if (place != nullptr) place += rows * groups;
+    if (address != nullptr) address += rows * groups;
   };
   // All threads of a warp take part in every tree of shuffles, also those whose columns do not exist: they
   // load the tile's first columns, and their factors and ā are zero.

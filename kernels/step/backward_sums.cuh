@@ -162,7 +162,7 @@ template <Form form, Eligibility kind, int elements>
 __device__ __forceinline__ void reverse_ahead(const BackwardStep& step, const ThreadTile<4>& at, int tile,
                                               const BackwardElement* const (&element)[elements], int number,
                                               const UpdateFactors<4>* const (&factors)[elements],
-                                              bool started, RowPart* shared, const ReadClips& clips,
+                                              bool started, RowPart* shared, const Clips& clips,
                                               const TileGradients* da, TileGradientSums<form, kind>* tiles) {
   const StepParams& p = step.params;
   ElementGradient<kind, float, 4> passes[elements];
@@ -192,7 +192,7 @@ __device__ __forceinline__ void reverse_ahead(const BackwardStep& step, const Th
 template <Form form, Eligibility kind, class Trace, int V>
 __device__ __forceinline__ void reverse_alone(const BackwardStep& step, const ThreadTile<V>& at, int tile,
                                               const BackwardElement& element, const UpdateFactors<V>& factors,
-                                              const ReadClips& clips, const TileGradients& da,
+                                              const Clips& clips, const TileGradients& da,
                                               TileGradientSums<form, kind>& sums) {
   const StepParams& p = step.params;
   const bool sums_alpha = p.alpha_row == 0;

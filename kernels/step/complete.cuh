@@ -43,7 +43,7 @@ __device__ inline float modulation_of(const StepParams& p, const Record& record,
   if (p.modulator_weight == nullptr) return 0;
   const float* y = modulator_input(p, record).at(slot, b * p.N);
   const float bias = *p.modulator_bias;
-  const float sum = fold_products(p.N, p.modulator_weight, y);
+  const float sum = dot_columns(p.N, p.modulator_weight, y);
   return tanhf(sum + bias);
 }
 

@@ -72,7 +72,7 @@ __device__ __forceinline__ float fold_columns(std::int64_t count, float start, A
 
 /// Σ_j a_j b_j over the columns of a batch element, in the order of fold_columns(). The products of 16
 /// columns per lane are loaded before the first is added.
-__device__ __forceinline__ float fold_products(std::int64_t count, const float* a, const float* b) {
+__device__ __forceinline__ float dot_columns(std::int64_t count, const float* a, const float* b) {
   constexpr int loaded = 16;
   const int columns = static_cast<int>(count);
   float sum = 0;
@@ -96,7 +96,7 @@ __device__ __forceinline__ float fold_products(std::int64_t count, const float* 
 
 /// The binary tree over V neighbouring columns.
 template <int V>
-__device__ __forceinline__ float column_tree(const float (&value)[V]) {
+__device__ __forceinline__ float join_columns(const float (&value)[V]) {
   if constexpr (V == 1) {
     return value[0];
   } else {

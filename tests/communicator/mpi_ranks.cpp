@@ -32,7 +32,7 @@ void expect(bool condition, const char* what) {
 }
 
 void calls(Communicator& ranks) {
-  for (const std::size_t count : {0, 1, 7, 1024, 1025, 100'003}) {
+  for (const std::size_t count : {0u, 1u, 7u, 1024u, 1025u, 100'003u}) {
     std::vector<float> floats = values_of<float>(ranks.rank(), count);
     ranks.sum(std::span(floats));
     expect(floats == sums_of<float>(ranks.size(), count), "sum of floats");

@@ -129,8 +129,8 @@ TEST(Precision, BfloatStopsTheGradientBeyondTheClip) {
     problem.inputs["state.hebb"] = {at, -at, at * (1 + 1e-4), -at * (1 + 1e-4), at * (1 - 1e-4), 2 * at, 0,
                                     0,  0};
     const auto want = run(problem, {}).gradients.at("state.hebb");
-    for (const std::size_t k : {2, 3, 5}) EXPECT_EQ(want[k], 0);
-    for (const std::size_t k : {0, 1, 4}) EXPECT_NE(want[k], 0);
+    for (const std::size_t k : {2u, 3u, 5u}) EXPECT_EQ(want[k], 0);
+    for (const std::size_t k : {0u, 1u, 4u}) EXPECT_NE(want[k], 0);
     EXPECT_EQ(run(problem, {.precision = Precision::bf16}).gradients.at("state.hebb"), want) << clip;
   }
 }

@@ -99,7 +99,7 @@ TEST(RoundedTraces, NanAndInfinityStay) {
     const std::vector<float> tape = kept(spec, {NAN, INFINITY, -INFINITY, 0});
     EXPECT_TRUE(std::isnan(tape[0]));
     EXPECT_TRUE(std::isnan(restored(spec, tape[0])));
-    for (const std::size_t k : {1, 2, 3}) EXPECT_EQ(restored(spec, tape[k]), tape[k]);
+    for (const std::size_t k : {1u, 2u, 3u}) EXPECT_EQ(restored(spec, tape[k]), tape[k]);
     EXPECT_EQ(tape[1], INFINITY);
     EXPECT_EQ(tape[2], -INFINITY);
     EXPECT_EQ(tape[3], 0);

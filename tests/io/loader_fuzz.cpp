@@ -26,6 +26,11 @@
 #include "plasticity/io/idx.hpp"
 #include "plasticity/io/safetensors.hpp"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
 #ifndef __SANITIZE_ADDRESS__
 #error "loader_fuzz finds little without -fsanitize=address,undefined"
 #endif

@@ -109,7 +109,8 @@ TEST(Equations, TestCasesAreNeitherDeadNorSaturated) {
   std::mt19937_64 random(72);
   for (int trial = 0; trial < 300; ++trial) {
     const std::int64_t sizes[] = {5, 12, 31, 130};
-    const TestCase problem = make_test_case(random_spec(random, sizes[trial % 4], 7), 19, 1, random());
+    const std::uint64_t seed = random();  // compilers evaluate arguments in different orders
+    const TestCase problem = make_test_case(random_spec(random, sizes[trial % 4], 7), 19, 1, seed);
     double squares = 0, count = 0, middle = 0;
     std::int64_t limited = 0, free = 0;
     Model model(problem, 0);
