@@ -17,15 +17,16 @@ bool is_captured(cudaStream_t stream) {
 }
 
 /// The part of a key that determines which kernels a call launches: whether each pointer is null, aligned to
-/// 16 bytes, or neither. (A word of the key may be a size. Then two calls may differ in form without need.)
-std::string form_of(const std::vector<std::byte>& key) {
-  std::string form;
+/// 16 bytes, or neither. (A word of the key may be a size. Then the signatures of two calls may differ
+/// without need.)
+std::string launch_signature(const std::vector<std::byte>& key) {
+  std::string signature;
   for (std::size_t place = 0; place < key.size(); place += sizeof(std::uintptr_t)) {
     std::uintptr_t word = 0;
     std::memcpy(&word, key.data() + place, std::min(sizeof word, key.size() - place));
-    form.push_back(word == 0 ? '0' : word % 16 == 0 ? 'a' : 'u');
+    signature.push_back(word == 0 ? '0' : word % 16 == 0 ? 'a' : 'u');
   }
-  return form;
+  return signature;
 }
 
 /// Destroys a captured graph at the end of a scope.
@@ -74,7 +75,7 @@ SequenceGraph::Call::Mode SequenceGraph::Call::choose_mode() {
   if (is_captured(stream_)) return Mode::nested;
   lock_.lock();
   if (graph_.executable_ != nullptr && key_ == graph_.key_) return Mode::replay;
-  return graph_.ran_.contains(form_of(key_)) ? Mode::capture : Mode::direct;
+  return graph_.ran_.contains(launch_signature(key_)) ? Mode::capture : Mode::direct;
 }
 
 SequenceGraph::Call::~Call() {
@@ -86,7 +87,7 @@ SequenceGraph::Call::~Call() {
 void SequenceGraph::Call::finish() {
   if (mode_ == Mode::nested) return;
   if (mode_ == Mode::direct) {
-    graph_.ran_.insert(form_of(key_));
+    graph_.ran_.insert(launch_signature(key_));
     return;
   }
   if (mode_ == Mode::capture) {

@@ -55,7 +55,8 @@ struct RowSender {
   int base;   // the place of row 0 in the inbox of block 0; odd for the part of the update
 
   __device__ RowSender(const BackwardBlock<form, kind, shape>& backward, int t) : block(backward) {
-    const int own = row_sum_of_lane<8>(), piece = block.exchange.rank * block.layout.tiles + Place<shape>::tile();
+    const int own = row_sum_of_lane<8>(),
+              piece = block.exchange.rank * block.layout.tiles + Place<shape>::tile();
     first = block.at.row_of(own % 4);
     base = block.exchange.kind == GroupKind::grid
                ? block.global_inbox_index(t, 0, piece, 0, own / 4)

@@ -93,8 +93,9 @@ __device__ __forceinline__ float fold_columns(int count, float start, Load load,
   return join_lanes(sum, join);
 }
 
-/// Σ_j a_j b_j over all columns, in the order of fold_columns(). Both vectors are in shared memory in the order
-/// of `stride` (RowOrder), and zero beyond the last column. Every warp that calls it computes all of it.
+/// Σ_j a_j b_j over all columns, in the order of fold_columns(). Both vectors are in shared memory in the
+/// order of `stride` (RowOrder), and zero beyond the last column. Every warp that calls it computes all of
+/// it.
 template <ThreadShape shape>
 __device__ __forceinline__ float dot_columns(const float* a, const float* b, int stride) {
   constexpr int classes = traits_of(shape).classes, groups = traits_of(shape).row_groups();

@@ -50,8 +50,8 @@ struct Clips {
 /// update is computed again without a clip, from the restored trace.
 template <Form form, Eligibility kind>
 __device__ __forceinline__ float side_of_clip(float after, float before, float eligibility, float x,
-                                               const ColumnFactors<float>& column,
-                                               const UpdateConstants<float>& constants, float clip) {
+                                              const ColumnFactors<float>& column,
+                                              const UpdateConstants<float>& constants, float clip) {
   const float drive = presynaptic_drive<kind>(eligibility, x, column.y, constants.eta);
   if constexpr (form == Form::clipped) {
     if (!is_cut<form>(after, rounded_clip(clip).bound)) return 0;
@@ -155,8 +155,7 @@ __device__ __forceinline__ BackwardAhead<kind, elements> rows_ahead(
 /// call it.
 template <Form form, Eligibility kind, int elements, bool sums_alpha>
 __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const ThreadTile<4>& at,
-                                                   const Clips& clips,
-                                                   BackwardAhead<kind, elements>& ahead,
+                                                   const Clips& clips, BackwardAhead<kind, elements>& ahead,
                                                    ElementGradient<kind, float, 4>* e,
                                                    GradientSums<form, kind, 4>* s) {
   constexpr int V = 4, groups = ThreadTile<V>::groups, traces = kind == Eligibility::none ? 2 : 4,
@@ -240,8 +239,8 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
 /// The pass of one batch element. `regular`: it has both parts, no reset, and all pointers. `sums_alpha`: as
 /// above. All threads of the block call it.
 template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
-__device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at,
-                                             const Clips& clips, ElementGradient<kind, Trace, V>* e,
+__device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at, const Clips& clips,
+                                             ElementGradient<kind, Trace, V>* e,
                                              GradientSums<form, kind, V>* s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   constexpr int groups = ThreadTile<V>::groups, elements = 1,

@@ -67,7 +67,7 @@ TEST_F(Tool, InfoPrintsDevicesAndSettings) {
   EXPECT_EQ(outcome.exit_code, 0);
   for (const char* subject :
        {"plasticity ", "\nbuild ", "\ncpu ", "\nthreads ", "\nisa ", "\ncuda ", "\nbest ",
-        "\nPLASTICITY_VERBOSE ", "\nPLASTICITY_THREADS ", "\nPLASTICITY_ISA "}) {
+        "\nPLASTICITY_VERBOSE ", "\nPLASTICITY_THREADS ", "\nPLASTICITY_ISA ", "\nPLASTICITY_TIME_LIMIT "}) {
     EXPECT_TRUE(has(outcome, subject)) << subject << " in " << outcome.output;
   }
   EXPECT_FALSE(has(outcome, "build          ,")) << "no build type: " << outcome.output;

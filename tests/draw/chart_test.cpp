@@ -12,7 +12,8 @@ namespace plasticity::draw {
 namespace {
 
 constexpr Colour red{255, 0, 0};
-constexpr double infinity = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double infinity = std::numeric_limits<double>::infinity(),
+                 nan = std::numeric_limits<double>::quiet_NaN();
 
 bool same(const io::Image& a, const io::Image& b) { return a.pixels == b.pixels; }
 

@@ -32,7 +32,8 @@ void print_info() {
   if (cuda_api() != nullptr) print_lines(cuda_api()->description());
   print_line("best", Device::best().name());
   for (const char* variable :
-       {"PLASTICITY_VERBOSE", "PLASTICITY_THREADS", "PLASTICITY_ISA", "PLASTICITY_TUNING"}) {
+       {"PLASTICITY_VERBOSE", "PLASTICITY_THREADS", "PLASTICITY_ISA", "PLASTICITY_CHECKS",
+        "PLASTICITY_TUNING", "PLASTICITY_ARRIVAL", "PLASTICITY_TIME_LIMIT", "PLASTICITY_NCCL"}) {
     const char* value = std::getenv(variable);
     print_line(variable, value == nullptr ? "unset" : value);
   }

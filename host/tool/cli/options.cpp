@@ -32,8 +32,8 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, cons
 
 Device device_of(const std::string& name, int threads) {
   if (name == "cuda") return Device::cuda();
-  if (name == "best" && threads == 0) return Device::best();
-  return Device::cpu(threads);
+  const Device best = name == "best" ? Device::best() : Device::cpu(threads);
+  return best.kind() == DeviceKind::cpu ? Device::cpu(threads) : best;
 }
 
 Device device_of_rank(const std::string& name, int threads) {

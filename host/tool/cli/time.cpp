@@ -256,7 +256,7 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
       ->capture_default_str();
   command
       ->add_option("--threads", options->threads,
-                   "CPU threads, for which best means cpu; 0: PLASTICITY_THREADS, or all")
+                   "Threads, if the device is the CPU; 0: PLASTICITY_THREADS, or all")
       ->check(CLI::Range(0, 1024));
   add_choice(*command, "--precision", options->precision,
              "Arithmetic; bf16: float, with bfloat16 traces on the tape");

@@ -262,7 +262,7 @@ void add_train(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command
       ->add_option("--threads", options->threads,
-                   "CPU threads, for which best means cpu; 0: PLASTICITY_THREADS, or all")
+                   "Threads, if the device is the CPU; 0: PLASTICITY_THREADS, or all")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_option("--out", options->out, "Folder for the pictures and the networks")

@@ -47,11 +47,15 @@ void add_verify(CLI::App& app, int& exit_code) {
   command->add_option("--device", options->device, "Device that runs the cases")
       ->check(CLI::IsMember({"reference", "cpu", "cuda"}))
       ->capture_default_str();
-  add_choice(*command, "--precision", options->precision,
-             "Arithmetic; bf16: float, with bfloat16 traces on the tape");
+  const CLI::Option* const precision = add_choice(
+      *command, "--precision", options->precision,
+      "Arithmetic; bf16: float, with bfloat16 traces on the tape. With --device cuda the default is f32");
   add_choice(*command, "--path", options->path, "Kernels of --device cuda");
   command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
-  command->callback([options, &exit_code] { exit_code = run(*options); });
+  command->callback([options, precision, &exit_code] {
+    if (options->device == "cuda" && precision->count() == 0) options->precision = Precision::f32;
+    exit_code = run(*options);
+  });
 }
 
 }  // namespace plasticity::cli
