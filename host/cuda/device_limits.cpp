@@ -6,8 +6,8 @@
 namespace plasticity::cuda {
 namespace {
 
-/// Clusters of that many blocks that the current device can run at once, if a block fills a multiprocessor. The
-/// kernel of 256 threads and 16 rows does: its block has 128 KiB of weights, and all registers.
+/// Clusters of that many blocks that the current device can run at once, if a block fills a multiprocessor.
+/// The kernel of 256 threads and 16 rows does: its block has 128 KiB of weights, and all registers.
 int clusters_at_once(int blocks) {
   constexpr NetworkTraits network{.N = 512,
                                   .P = 512,

@@ -79,7 +79,7 @@ void ColumnLayer<Real, Trace>::BackwardPass::reverse_modulator(std::int64_t t, s
   const bool reads_cell = layer.reads_cell();
   const Real* const read = reads_cell ? recording.record.c + row * S
                            : lstm     ? recording.record.output + row * S
-                                      : layer.plan_.recorded_output(layer_tape(), t, b);
+                                      : layer.plan_.recorded_output(inner_tape(), t, b);
   Real* const dread = reads_cell ? memory.dc + b * S : dy;
   const Real* const drate = memory.drate + row * n;
   Real *const dv = sums_of(b), *const dF = dv + n, *const dF0 = dF + n;
@@ -104,7 +104,7 @@ void ColumnLayer<Real, Trace>::BackwardPass::reverse_gates(std::int64_t t, Team&
     dh_before.push_back(memory.dpre + row * N);
     std::fill_n(memory.dpost, S, Real(0));
     layer.cells_.lstm_adjoint(S, {.gates = record.gates + row * 3 * S,
-                                  .post = layer.plan_.recorded_output(layer_tape(), t, b),
+                                  .post = layer.plan_.recorded_output(inner_tape(), t, b),
                                   .c = record.c + row * S,
                                   .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
                                   .dh = memory.dh + b * S,
@@ -154,32 +154,32 @@ void ColumnLayer<Real, Trace>::backward(const BackwardArgs<Real>& args, Tape tap
   const bool modulated = spec_.has_modulator(), scalar_alpha = spec_.alpha == Granularity::scalar;
   Real of_scalars[2] = {0, 0};  // gradients of eta and of a scalar alpha: sums over the ranks
 
-  BackwardArgs<Real> layer;
-  layer.parameters = layer_parameters(args.parameters);
-  layer.inputs = {.u = nullptr,
+  BackwardArgs<Real> inner;
+  inner.parameters = layer_parameters(args.parameters);
+  inner.inputs = {.u = nullptr,
                   .pre = recurrent() ? recording.record.pre : args.inputs.pre,
                   .rate = modulated ? memory.rate : args.inputs.rate};
-  layer.masks = args.masks;
-  layer.dy = exchanges() ? memory.dy : args.dy;
-  layer.da = args.da;
-  layer.dfinal_state = {.hebb = args.dfinal_state.hebb, .eligibility = args.dfinal_state.eligibility};
-  layer.dparameters = {.w = args.dparameters.w,
+  inner.masks = args.masks;
+  inner.dy = exchanges() ? memory.dy : args.dy;
+  inner.da = args.da;
+  inner.dfinal_state = {.hebb = args.dfinal_state.hebb, .eligibility = args.dfinal_state.eligibility};
+  inner.dparameters = {.w = args.dparameters.w,
                        .alpha = scalar_alpha ? &of_scalars[1] : args.dparameters.alpha,
                        .eta = spec_.has_eta() ? &of_scalars[0] : nullptr};
-  layer.dinputs = {
+  inner.dinputs = {
       .u = projected() && (lstm() || args.dinputs.u == nullptr) ? memory.currents : args.dinputs.u,
       .pre = dpre,
       .rate = modulated ? memory.drate : args.dinputs.rate};
-  layer.dinitial_state = {.hebb = args.dinitial_state.hebb, .eligibility = args.dinitial_state.eligibility};
+  inner.dinitial_state = {.hebb = args.dinitial_state.hebb, .eligibility = args.dinitial_state.eligibility};
 
   pass.begin();
   if (dpre != nullptr) std::fill_n(dpre, T_ * B_ * spec_.presynaptic(), Real(0));
   if (n_ > 0) {
     plan_.backward_by_step(
-        layer, pass.layer_tape(), Scratch{{memory.plan, plan_.scratch_bytes()}},
+        inner, pass.inner_tape(), Scratch{{memory.inner_scratch, plan_.scratch_bytes()}},
         [&](std::int64_t t, Team& team) { pass.before_step(t, team); },
         [&](std::span<Real> values) { sum_over_ranks(values); });
-  } else {  // no layer, exchanges only
+  } else {  // no columns, exchanges only
     Team alone(1, false);
     std::vector<Real> totals(static_cast<std::size_t>(B_));
     for (std::int64_t t = longest(args.masks) - 1; t >= 0; --t) {
@@ -190,7 +190,7 @@ void ColumnLayer<Real, Trace>::backward(const BackwardArgs<Real>& args, Tape tap
   }
   pass.finish_state();
   pass.add_modulator_gradients();
-  if (projected()) pass.reverse_currents(layer.dinputs.u);
+  if (projected()) pass.reverse_currents(inner.dinputs.u);
   if (!recurrent() && args.dinputs.pre != nullptr)
     communicator_.sum(std::span(args.dinputs.pre, static_cast<std::size_t>(T_ * B_ * I_)));
   if (!spec_.has_eta() && !scalar_alpha) return;

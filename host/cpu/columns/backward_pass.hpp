@@ -21,7 +21,7 @@ struct ColumnLayer<Real, Trace>::BackwardPass {
   /// The gradients of v, F, F0 and v0 of one element.
   Real* sums_of(std::int64_t b) const { return memory.modulator_sums + b * (3 * n + 1); }
 
-  Tape layer_tape() const { return Tape{{recording.plan, layer.plan_.tape_bytes()}}; }
+  Tape inner_tape() const { return Tape{{recording.inner_tape, layer.plan_.tape_bytes()}}; }
 
   void begin() const;
   /// Adds over the ranks the gradients of y(t) that step t+1 sends, and those of M(t). t is -1 for the

@@ -166,20 +166,20 @@ void ColumnLayer<Real, Trace>::forward(const ForwardArgs<Real>& args, Tape tape,
   const bool records = tape.data != nullptr;
   const ForwardPass pass{*this, args, memory, records ? recording.record : memory.record};
 
-  ForwardArgs<Real> layer;
-  layer.parameters = layer_parameters(args.parameters);
-  layer.inputs = {.u = projected() ? memory.currents : args.inputs.u,
+  ForwardArgs<Real> inner;
+  inner.parameters = layer_parameters(args.parameters);
+  inner.inputs = {.u = projected() ? memory.currents : args.inputs.u,
                   .pre = recurrent() ? pass.record.pre : args.inputs.pre,
                   .rate = spec_.has_modulator() ? memory.rate : args.inputs.rate};
-  layer.masks = args.masks;
-  layer.initial_state = {.hebb = args.initial_state.hebb, .eligibility = args.initial_state.eligibility};
-  layer.y = lstm() ? memory.candidate : args.y;
-  layer.a = args.a;
-  layer.final_state = {.hebb = args.final_state.hebb, .eligibility = args.final_state.eligibility};
+  inner.masks = args.masks;
+  inner.initial_state = {.hebb = args.initial_state.hebb, .eligibility = args.initial_state.eligibility};
+  inner.y = lstm() ? memory.candidate : args.y;
+  inner.a = args.a;
+  inner.final_state = {.hebb = args.final_state.hebb, .eligibility = args.final_state.eligibility};
 
   if (T_ > 0 && projected()) pass.project();
   if (T_ > 0 && exchanges()) pass.begin();
-  if (n_ == 0) {  // no layer, exchanges only
+  if (n_ == 0) {  // no columns, exchanges only
     Team alone(1, false);
     std::vector<Real> totals(static_cast<std::size_t>(B_));
     for (std::int64_t t = 0; t < longest(args.masks); ++t) {
@@ -194,7 +194,8 @@ void ColumnLayer<Real, Trace>::forward(const ForwardArgs<Real>& args, Tape tape,
     return pass.store_results();
   }
   plan_.forward_by_step(
-      layer, Tape{{recording.plan, plan_.tape_bytes()}}, Scratch{{memory.plan, plan_.scratch_bytes()}},
+      inner, Tape{{recording.inner_tape, plan_.tape_bytes()}},
+      Scratch{{memory.inner_scratch, plan_.scratch_bytes()}},
       [&](std::int64_t t, Team& team) { pass.after_outputs(t, team); },
       [&](std::span<Real> values) { max_over_ranks(values); },
       [&](std::span<Real> values) { sum_over_ranks(values); });

@@ -46,12 +46,12 @@ ColumnLayer<Real, Trace>::Record::Record(const ColumnLayer& layer, Arena& arena)
 
 template <class Real, class Trace>
 ColumnLayer<Real, Trace>::Recording::Recording(const ColumnLayer& layer, Arena& arena)
-    : plan(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.tape_bytes()))),
+    : inner_tape(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.tape_bytes()))),
       record(layer, arena) {}
 
 template <class Real, class Trace>
 ColumnLayer<Real, Trace>::ForwardScratch::ForwardScratch(const ColumnLayer& layer, Arena& arena)
-    : plan(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.scratch_bytes()))),
+    : inner_scratch(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.scratch_bytes()))),
       record(layer, arena) {
   const std::int64_t N = layer.N_, B = layer.B_, sequence = layer.T_ * B * layer.n_,
                      gathered = layer.exchanges() ? (layer.reads_cell() ? 2 : 1) * B * N : 0,
@@ -70,7 +70,7 @@ ColumnLayer<Real, Trace>::ForwardScratch::ForwardScratch(const ColumnLayer& laye
 
 template <class Real, class Trace>
 ColumnLayer<Real, Trace>::BackwardScratch::BackwardScratch(const ColumnLayer& layer, Arena& arena)
-    : plan(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.scratch_bytes()))),
+    : inner_scratch(arena.take<std::byte>(static_cast<std::int64_t>(layer.plan_.scratch_bytes()))),
       list(layer.projected() ? layer.T_ : 0, layer.B_, arena) {
   const std::int64_t N = layer.N_, B = layer.B_, n = layer.n_, sequence = layer.T_ * B * n,
                      row = layer.lstm() ? layer.S_ : 0;

@@ -65,42 +65,42 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
     Record(const ColumnLayer& layer, Arena& arena);
   };
   struct Recording {
-    std::byte* plan;  // the tape of the CpuPlan
+    std::byte* inner_tape;  // of the CpuPlan
     Record record;
 
     Recording(const ColumnLayer& layer, Arena& arena);
   };
   struct ForwardScratch {
-    std::byte* plan;  // the scratch of the CpuPlan
-    Record record;    // of a pass without a tape
-    Real* message;    // [B,N] the slices of y; [2 B,N] of y and c if M reads c
-    Real* whole;      // as message, in the order of the columns
-    Real* v;          // [N] the weights of the modulator
-    Real* currents;   // [T,B,n] x w_in + b + u; lstm: of the candidate
-    Real* rate;       // [T,B,n]
-    Real* gates;      // [T,B,4,S] lstm: the currents of i, f and o
-    Real* candidate;  // [T,B,n] lstm
-    Real* post;       // [S] lstm: the candidate of one element
-    Real* zeros;      // [S] lstm
+    std::byte* inner_scratch;  // of the CpuPlan
+    Record record;             // of a pass without a tape
+    Real* message;             // [B,N] the slices of y; [2 B,N] of y and c if M reads c
+    Real* whole;               // as message, in the order of the columns
+    Real* v;                   // [N] the weights of the modulator
+    Real* currents;            // [T,B,n] x w_in + b + u; lstm: of the candidate
+    Real* rate;                // [T,B,n]
+    Real* gates;               // [T,B,4,S] lstm: the currents of i, f and o
+    Real* candidate;           // [T,B,n] lstm
+    Real* post;                // [S] lstm: the candidate of one element
+    Real* zeros;               // [S] lstm
 
     ForwardScratch(const ColumnLayer& layer, Arena& arena);
   };
   struct BackwardScratch {
-    std::byte* plan;       // the scratch of the CpuPlan
-    Real* message;         // [B,N] gradients of y, then [B] gradients of M
-    Real* rate;            // [T,B,n]
-    Real* drate;           // [T,B,n]
-    Real* dpre;            // [T,B,N] recurrent
-    Real* dy;              // [T,B,n] of the layer's output
-    Real* currents;        // [T,B,n] gradients of the currents; lstm: of the candidate
-    Real* transposed;      // [gates,n,I] w_in
-    Real* gates;           // [T,B,4,S] lstm: gradients of the currents of i, f and o
-    Real* w_gates;         // [3,n,N] lstm: transposed
-    Real* dh;              // [B,S] lstm
-    Real* dc;              // [B,S] lstm
-    Real* dpost;           // [S] lstm: of the candidate of one element
-    Real* zeros;           // [S] lstm
-    Real* modulator_sums;  // [B,3n+1] gradients of v, F, F0 and v0
+    std::byte* inner_scratch;  // of the CpuPlan
+    Real* message;             // [B,N] gradients of y, then [B] gradients of M
+    Real* rate;                // [T,B,n]
+    Real* drate;               // [T,B,n]
+    Real* dpre;                // [T,B,N] recurrent
+    Real* dy;                  // [T,B,n] of the layer's output
+    Real* currents;            // [T,B,n] gradients of the currents; lstm: of the candidate
+    Real* transposed;          // [gates,n,I] w_in
+    Real* gates;               // [T,B,4,S] lstm: gradients of the currents of i, f and o
+    Real* w_gates;             // [3,n,N] lstm: transposed
+    Real* dh;                  // [B,S] lstm
+    Real* dc;                  // [B,S] lstm
+    Real* dpost;               // [S] lstm: of the candidate of one element
+    Real* zeros;               // [S] lstm
+    Real* modulator_sums;      // [B,3n+1] gradients of v, F, F0 and v0
     StepList<Real> list;
 
     BackwardScratch(const ColumnLayer& layer, Arena& arena);
