@@ -72,8 +72,6 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   /// The element b, whose working memory is space `space`. Writes its sums to `to`.
   Element element(std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const;
   void finish(const Element& element) const;
-  void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column,
-                       const StepList<Real>& list) const;
   /// Replaces the sums of a scalar parameter per column by their sum over the columns.
   void add_columns(const GradientSums<Real>& of) const;
 };

@@ -15,6 +15,7 @@
 #include "cpu/sweeps/sweeps.hpp"
 #include "cpu/tape_header.hpp"
 #include "cpu/threads/team.hpp"
+#include "cpu/weight_gradients.hpp"
 #include "plan/backend.hpp"
 
 // The CPU backend.
@@ -125,20 +126,6 @@ struct GradientSums {
   void add(const GradientSums& other) const {
     for (std::int64_t k = 0; k < elements; ++k) eta[k] += other.eta[k];
   }
-};
-
-/// The factors of the outer products of a weight gradient: those of all steps of element 0, then those of
-/// element 1, and so on.
-template <class Real>
-struct StepList {
-  const Real **left, **right;  // [T B]
-  std::int64_t* first;         // [B+1] index of an element's first step
-
-  template <class Memory>
-  StepList(std::int64_t steps, std::int64_t batch, Memory& memory)
-      : left(memory.template take<const Real*>(steps * batch)),
-        right(memory.template take<const Real*>(steps * batch)),
-        first(memory.template take<std::int64_t>(batch + 1)) {}
 };
 
 /// Working memory of one thread while it runs an element backward.

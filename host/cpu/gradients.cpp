@@ -25,56 +25,15 @@ void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
   }
 }
 
-/// C[rows,N] += sum over all steps of the outer products of `left` and the columns of `right` from
-/// `first_column` on.
-template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc,
-                                                         std::int64_t first_column,
-                                                         const StepList<Real>& list) const {
-  constexpr std::int64_t rows_at_once = 32;
-  parallel_for(plan.options_.device.threads(), (rows + rows_at_once - 1) / rows_at_once,
-               [&](std::int64_t block, int) {
-                 const std::int64_t m = block * rows_at_once;
-                 plan.products_.outer(m, std::min(rows, m + rows_at_once), N, B, list.first, list.left,
-                                      list.right, first_column, c, ldc);
-               });
-}
-
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& list) const {
-  const Parameters<Real>& gradients = args.dparameters;
-  const std::int64_t I = spec.inputs, gates = spec.gates();
-  const auto list_steps = [&](auto left_of) {
-    std::int64_t count = 0;
-    for (std::int64_t b = 0; b < B; ++b) {
-      const TapeElement<Real, Trace> record = plan.tape_element(tape, b);
-      list.first[b] = count;
-      for (std::int64_t t = 0; t < length_of(b); ++t, ++count) {
-        list.left[count] = left_of(record, t, b);
-        list.right[count] = da_of(t, b);
-      }
-    }
-    list.first[B] = count;
-  };
-  list_steps([&](const auto& record, std::int64_t t, std::int64_t b) { return pre_of(record, t, b); });
-  if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0, list);
-  if (gradients.w_gates != nullptr) {
-    for (std::int64_t gate = 0; gate < 3; ++gate) {
-      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, rows_of_gates[gate] * S, list);
-    }
-  }
-  if (gradients.w_in != nullptr) {
-    list_steps([&](const auto&, std::int64_t t, std::int64_t b) { return args.inputs.x + (t * B + b) * I; });
-    for (std::int64_t gate = 0; gate < gates; ++gate) {
-      weight_gradient(gradients.w_in + gate * N, I, gates * N, gate * S, list);
-    }
-  }
-  if (gradients.b == nullptr) return;
-  const Real one = 1;
-  list_steps([&](const auto&, std::int64_t, std::int64_t) { return &one; });
-  for (std::int64_t gate = 0; gate < gates; ++gate) {
-    weight_gradient(gradients.b + gate * N, 1, gates * N, gate * S, list);
-  }
+  WeightGradients<Real>{plan.products_, plan.options_.device.threads(), B, N, list}.add_all(
+      spec, args.dparameters, args.inputs.x, [&](std::int64_t b) { return length_of(b); },
+      [&](std::int64_t b) {
+        return
+            [this, record = plan.tape_element(tape, b), b](std::int64_t t) { return pre_of(record, t, b); };
+      },
+      [&](std::int64_t t, std::int64_t b) { return da_of(t, b); });
 }
 
 template <class Real, class Trace>

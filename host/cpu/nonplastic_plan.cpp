@@ -146,7 +146,7 @@ void NonplasticPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>
       x[count] = spec_.is_recurrent() ? y_before[b - first] : args.inputs.pre + (t * B + b) * P;
       plastic[count] = currents + (lstm ? 2 * S : 0);
       for (std::int64_t gate = 0; gate < 3; ++gate)
-        gate_rows[gate][count] = currents + (gate == 2 ? 3 : gate) * S;  // i, f and o
+        gate_rows[gate][count] = currents + rows_of_gates[gate] * S;
       running[count++] = b;
     }
     products_.multiply_rows(count, N, P, x, args.parameters.w, N, plastic);
@@ -319,7 +319,7 @@ struct NonplasticPlan<Real>::Backward {
     const Real* da = da_of(t, b) + (lstm ? 2 * S : 0);
     plan.products_.multiply_rows(1, P, N, &da, memory.w_transposed, P, &dx);
     for (std::int64_t gate = 0; lstm && gate < 3; ++gate) {
-      const Real* of_gate = da_of(t, b) + (gate == 2 ? 3 : gate) * S;
+      const Real* of_gate = da_of(t, b) + rows_of_gates[gate] * S;
       plan.products_.multiply_rows(1, N, N, &of_gate, memory.gates_transposed + gate * N * N, N, &dx);
     }
     if (recurrent) {
@@ -346,47 +346,12 @@ struct NonplasticPlan<Real>::Backward {
     }
   }
 
-  /// C[rows,N] += sum over all steps of the outer products of `left` and the columns of `right` from
-  /// `first_column` on.
-  void weight_gradient(Real* c, std::int64_t rows, std::int64_t ldc, std::int64_t first_column) const {
-    constexpr std::int64_t rows_at_once = 32;
-    const StepList<Real>& list = memory.list;
-    parallel_for(plan.options_.device.threads(), (rows + rows_at_once - 1) / rows_at_once,
-                 [&](std::int64_t block, int) {
-                   const std::int64_t m = block * rows_at_once;
-                   plan.products_.outer(m, std::min(rows, m + rows_at_once), N, B, list.first, list.left,
-                                        list.right, first_column, c, ldc);
-                 });
-  }
-
+  /// Gradients of w, w_gates, w_in and b.
   void weight_gradients() const {
-    const Parameters<Real>& gradients = args.dparameters;
-    const auto list_steps = [&](auto left_of) {
-      std::int64_t count = 0;
-      for (std::int64_t b = 0; b < B; ++b) {
-        memory.list.first[b] = count;
-        for (std::int64_t t = 0; t < length_of(b); ++t, ++count) {
-          memory.list.left[count] = left_of(t, b);
-          memory.list.right[count] = da_of(t, b);
-        }
-      }
-      memory.list.first[B] = count;
-    };
-    list_steps([&](std::int64_t t, std::int64_t b) { return pre_of(t, b); });
-    if (gradients.w != nullptr) weight_gradient(gradients.w, P, N, lstm ? 2 * S : 0);
-    for (std::int64_t gate = 0; gradients.w_gates != nullptr && gate < 3; ++gate) {
-      weight_gradient(gradients.w_gates + gate * N, N, 3 * N, (gate == 2 ? 3 : gate) * S);
-    }
-    if (gradients.b != nullptr) {
-      const Real one = 1;
-      list_steps([&](std::int64_t, std::int64_t) { return &one; });
-      for (std::int64_t gate = 0; gate < G; ++gate)
-        weight_gradient(gradients.b + gate * N, 1, G * N, gate * S);
-    }
-    if (gradients.w_in == nullptr) return;
-    list_steps([&](std::int64_t t, std::int64_t b) { return args.inputs.x + (t * B + b) * I; });
-    for (std::int64_t gate = 0; gate < G; ++gate)
-      weight_gradient(gradients.w_in + gate * N, I, G * N, gate * S);
+    WeightGradients<Real>{plan.products_, plan.options_.device.threads(), B, N, memory.list}.add_all(
+        spec, args.dparameters, args.inputs.x, [&](std::int64_t b) { return length_of(b); },
+        [&](std::int64_t b) { return [this, b](std::int64_t t) { return pre_of(t, b); }; },
+        [&](std::int64_t t, std::int64_t b) { return da_of(t, b); });
   }
 };
 

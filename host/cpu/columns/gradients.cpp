@@ -25,22 +25,13 @@ template <class Left>
 void ColumnLayer<Real, Trace>::BackwardPass::add_outer(Real* to, std::int64_t rows, std::int64_t stride,
                                                        Real* dcurrents, std::int64_t gate,
                                                        const Left& left_of) const {
-  const StepList<Real>& list = memory.list;
-  std::int64_t count = 0;
-  for (std::int64_t b = 0; b < B; ++b) {
-    list.first[b] = count;
-    for (std::int64_t t = 0; runs(t, b); ++t, ++count) {
-      list.left[count] = left_of(t * B + b);
-      list.right[count] = layer.gate_row(dcurrents, memory.gates, t * B + b, gate);
-    }
-  }
-  list.first[B] = count;
-  constexpr std::int64_t at_once = 32;
-  parallel_for(layer.options_.device.threads(), (rows + at_once - 1) / at_once, [&](std::int64_t block, int) {
-    const std::int64_t first = block * at_once;
-    layer.products_.outer(first, std::min(rows, first + at_once), n, B, list.first, list.left, list.right, 0,
-                          to, stride);
-  });
+  const WeightGradients<Real> sums{layer.products_, layer.options_.device.threads(), B, n, memory.list};
+  sums.set([&](std::int64_t b) { return layer.length_of(args.masks, b); },
+           [&](std::int64_t b) { return [&, b](std::int64_t t) { return left_of(t * B + b); }; },
+           [&](std::int64_t t, std::int64_t b) {
+             return layer.gate_row(dcurrents, memory.gates, t * B + b, gate);
+           });
+  sums.add(to, rows, stride, 0);
 }
 
 template <class Real, class Trace>
