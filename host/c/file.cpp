@@ -105,9 +105,9 @@ plasticity_status plasticity_file_set_metadata(plasticity_file* file, const char
 
 plasticity_status plasticity_file_metadata(const plasticity_file* file, const char* key, const char** value) {
   return guarded([&] {
-    const io::TensorFile& of = not_null(file, "file").file;
-    const auto found = of.metadata.find(&not_null(key, "key"));
-    if (found == of.metadata.end())
+    const io::TensorFile& content = not_null(file, "file").file;
+    const auto found = content.metadata.find(&not_null(key, "key"));
+    if (found == content.metadata.end())
       throw_error(ErrorCode::format, str_cat("metadata '", key, '\''), "a value", "none");
     not_null(value, "value") = found->second.c_str();
   });
@@ -115,9 +115,9 @@ plasticity_status plasticity_file_metadata(const plasticity_file* file, const ch
 
 plasticity_status plasticity_file_counts(const plasticity_file* file, size_t* tensors, size_t* metadata) {
   return guarded([&] {
-    const io::TensorFile& of = not_null(file, "file").file;
-    if (tensors != nullptr) *tensors = of.tensors.size();
-    if (metadata != nullptr) *metadata = of.metadata.size();
+    const io::TensorFile& content = not_null(file, "file").file;
+    if (tensors != nullptr) *tensors = content.tensors.size();
+    if (metadata != nullptr) *metadata = content.metadata.size();
   });
 }
 
@@ -132,24 +132,26 @@ plasticity_status plasticity_file_metadata_key(const plasticity_file* file, size
 }
 
 plasticity_status plasticity_network_save(const plasticity_network* network, plasticity_file* file) {
-  return guarded(
-      [&] { not_null(network, "network").visit([&](auto& of) { of.save(not_null(file, "file").file); }); });
+  return guarded([&] {
+    not_null(network, "network").visit([&](auto& typed) { typed.save(not_null(file, "file").file); });
+  });
 }
 
 plasticity_status plasticity_network_load(plasticity_network* network, const plasticity_file* file) {
-  return guarded(
-      [&] { not_null(network, "network").visit([&](auto& of) { of.load(not_null(file, "file").file); }); });
+  return guarded([&] {
+    not_null(network, "network").visit([&](auto& typed) { typed.load(not_null(file, "file").file); });
+  });
 }
 
 plasticity_status plasticity_network_save_state(const plasticity_network* network, plasticity_file* file) {
   return guarded([&] {
-    not_null(network, "network").visit([&](auto& of) { of.save_state(not_null(file, "file").file); });
+    not_null(network, "network").visit([&](auto& typed) { typed.save_state(not_null(file, "file").file); });
   });
 }
 
 plasticity_status plasticity_network_load_state(plasticity_network* network, const plasticity_file* file) {
   return guarded([&] {
-    not_null(network, "network").visit([&](auto& of) { of.load_state(not_null(file, "file").file); });
+    not_null(network, "network").visit([&](auto& typed) { typed.load_state(not_null(file, "file").file); });
   });
 }
 

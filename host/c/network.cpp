@@ -29,16 +29,16 @@ void take_inputs(Arguments& arguments, const char* group, const BasicNetwork<Rea
 plasticity_status run(plasticity_network* handle, std::int64_t steps, const plasticity_argument* list,
                       std::size_t count, bool records) {
   return guarded([&] {
-    plasticity_network& of = not_null(handle, "network");
-    of.visit([&]<class Real>(BasicNetwork<Real>& network) {
+    plasticity_network& owner = not_null(handle, "network");
+    owner.visit([&]<class Real>(BasicNetwork<Real>& network) {
       Arguments arguments(list, count, Device::cpu(1));
       const BasicSequence<Real> sequence = take_sequence(arguments, network, steps);
       const RequestedOutputs<Real> outputs(arguments, network, steps);
       Real* const current = take_current(arguments, network, steps);
       arguments.check_all_used();
-      of.recorded.reserve(of.recorded.size() + 1);
+      owner.recorded.reserve(owner.recorded.size() + 1);
       const std::span<const Real> y = records ? network.forward(sequence) : network.infer(sequence);
-      if (records) of.recorded.push_back(steps);
+      if (records) owner.recorded.push_back(steps);
       copy_to(outputs.y, y);
       copy_to(outputs.modulation, network.modulation());
       copy_to(current, network.current());
@@ -198,17 +198,17 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
                                               const plasticity_argument* arguments, size_t count) {
   return guarded([&] {
     std::vector<std::int64_t>& recorded = not_null(network, "network").recorded;
-    network->visit([&]<class Real>(BasicNetwork<Real>& of) {
-      if (recorded.empty()) of.backward({});  // throws the error for a missing window
-      const std::int64_t T = recorded.back(), B = of.batch(), N = of.spec().neurons;
+    network->visit([&]<class Real>(BasicNetwork<Real>& typed) {
+      if (recorded.empty()) typed.backward({});  // throws the error for a missing window
+      const std::int64_t T = recorded.back(), B = typed.batch(), N = typed.spec().neurons;
       c::Arguments list(arguments, count, Device::cpu(1));
       const Shape all{{T, B, N}, 3};
       const auto dy = c::span_of(list.take<const Real>("dy", all), T * B * N),
                  da = c::span_of(list.take<const Real>("da", all), T * B * N);
       BasicSequenceGradients<Real> gradients;
-      c::take_inputs<Real>(list, "dinputs", of, T, gradients);
+      c::take_inputs<Real>(list, "dinputs", typed, T, gradients);
       list.check_all_used();
-      of.backward(dy, gradients, {.current = da});
+      typed.backward(dy, gradients, {.current = da});
       recorded.pop_back();
     });
   });
@@ -217,7 +217,7 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
 plasticity_status plasticity_network_windows(const plasticity_network* network, int64_t* windows) {
   return guarded([&] {
     not_null(windows, "windows") =
-        not_null(network, "network").visit([](const auto& of) { return of.windows(); });
+        not_null(network, "network").visit([](const auto& typed) { return typed.windows(); });
   });
 }
 
@@ -227,47 +227,51 @@ plasticity_status plasticity_network_reset(plasticity_network* network) {
 
 plasticity_status plasticity_network_reset_batch(plasticity_network* network, int64_t batch) {
   return guarded([&] {
-    not_null(network, "network").visit([&](auto& of) { of.reset(batch); });
+    not_null(network, "network").visit([&](auto& typed) { typed.reset(batch); });
     network->recorded.clear();
   });
 }
 
 plasticity_status plasticity_network_batch(const plasticity_network* network, int64_t* batch) {
   return guarded([&] {
-    not_null(batch, "batch") = not_null(network, "network").visit([](const auto& of) { return of.batch(); });
+    not_null(batch, "batch") =
+        not_null(network, "network").visit([](const auto& typed) { return typed.batch(); });
   });
 }
 
 plasticity_status plasticity_network_detach(plasticity_network* network) {
   return guarded([&] {
-    not_null(network, "network").visit([](auto& of) { of.detach(); });
+    not_null(network, "network").visit([](auto& typed) { typed.detach(); });
     network->recorded.clear();
   });
 }
 
 plasticity_status plasticity_network_zero_gradients(plasticity_network* network) {
-  return guarded([&] { not_null(network, "network").visit([](auto& of) { of.zero_gradients(); }); });
+  return guarded([&] { not_null(network, "network").visit([](auto& typed) { typed.zero_gradients(); }); });
 }
 
 plasticity_status plasticity_network_parameters(plasticity_network* network, plasticity_parameter* parameters,
                                                 size_t capacity, size_t* count) {
   return guarded([&] {
-    plasticity_network& of = not_null(network, "network");
-    of.visit([&](auto& it) { c::list_parameters(it.parameters(), of.shapes, parameters, capacity, count); });
+    plasticity_network& owner = not_null(network, "network");
+    owner.visit([&](auto& typed) {
+      c::list_parameters(typed.parameters(), owner.shapes, parameters, capacity, count);
+    });
   });
 }
 
 plasticity_status plasticity_network_parameter(plasticity_network* network, const char* name,
                                                plasticity_tensor* value) {
   return guarded([&] {
-    plasticity_network& of = not_null(network, "network");
+    plasticity_network& owner = not_null(network, "network");
     const std::string_view known = &not_null(name, "name");
-    of.visit([&]<class Real>(BasicNetwork<Real>& it) {
-      Real* data = it.parameter(known).data();
-      std::optional<Shape> shape = parameter_shape(it.spec(), known);
-      if (!shape) shape = parameter_shape(it.spec(), known.substr(it.options().name.size() + 1));  // NAME.w
-      not_null(value, "value") =
-          host_view(data, dtype_of<Real>(), of.shapes.try_emplace(name, c::dimensions(*shape)).first->second);
+    owner.visit([&]<class Real>(BasicNetwork<Real>& typed) {
+      Real* data = typed.parameter(known).data();
+      std::optional<Shape> shape = parameter_shape(typed.spec(), known);
+      if (!shape)
+        shape = parameter_shape(typed.spec(), known.substr(typed.options().name.size() + 1));  // NAME.w
+      not_null(value, "value") = host_view(
+          data, dtype_of<Real>(), owner.shapes.try_emplace(name, c::dimensions(*shape)).first->second);
     });
   });
 }
@@ -276,19 +280,19 @@ plasticity_status plasticity_network_set_trainable(plasticity_network* network, 
                                                    int trainable) {
   return guarded([&] {
     const char* const known = &not_null(name, "name");
-    not_null(network, "network").visit([&](auto& of) { of.set_trainable(known, trainable != 0); });
+    not_null(network, "network").visit([&](auto& typed) { typed.set_trainable(known, trainable != 0); });
   });
 }
 
 plasticity_status plasticity_network_state(plasticity_network* network, const char* name,
                                            plasticity_tensor* state) {
   return guarded([&] {
-    plasticity_network& of = not_null(network, "network");
+    plasticity_network& owner = not_null(network, "network");
     const std::string_view known = &not_null(name, "name");
-    of.visit([&]<class Real>(BasicNetwork<Real>& it) {
-      Real* data = it.state(known).data();
-      const std::vector<std::int64_t> sizes = c::dimensions(*state_shape(it.spec(), it.batch(), known));
-      std::vector<std::int64_t>& shape = of.shapes[str_cat("state.", known)];
+    owner.visit([&]<class Real>(BasicNetwork<Real>& typed) {
+      Real* data = typed.state(known).data();
+      const std::vector<std::int64_t> sizes = c::dimensions(*state_shape(typed.spec(), typed.batch(), known));
+      std::vector<std::int64_t>& shape = owner.shapes[str_cat("state.", known)];
       shape.assign(sizes.begin(), sizes.end());  // in place: earlier views point to it
       not_null(state, "state") = host_view(data, dtype_of<Real>(), shape);
     });

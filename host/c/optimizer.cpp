@@ -28,8 +28,8 @@ OptimizerOptions to_options(const plasticity_optimizer_options& from) {
     to.weight_decay = group.weight_decay;
     to.clip_norm = group.clip_norm;
     for (std::size_t name = 0; name < group.name_count; ++name) {
-      const std::string of = str_cat("options.groups[", k, "].names");
-      to.names.emplace_back(&not_null((&not_null(group.names, of.c_str()))[name], of.c_str()));
+      const std::string argument = str_cat("options.groups[", k, "].names");
+      to.names.emplace_back(&not_null((&not_null(group.names, argument.c_str()))[name], argument.c_str()));
     }
   }
   return options;

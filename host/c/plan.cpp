@@ -157,9 +157,9 @@ void plasticity_plan_destroy(plasticity_plan* plan) { delete plan; }
 
 plasticity_status plasticity_plan_needs_of(const plasticity_plan* plan, plasticity_plan_needs* needs) {
   return guarded([&] {
-    const Plan& of = not_null(plan, "plan").plan;
-    not_null(needs, "needs") = {of.tape_bytes(), of.scratch_bytes(), of.step_state_bytes(),
-                                of.checkpoint_interval()};
+    const Plan& the_plan = not_null(plan, "plan").plan;
+    not_null(needs, "needs") = {the_plan.tape_bytes(), the_plan.scratch_bytes(), the_plan.step_state_bytes(),
+                                the_plan.checkpoint_interval()};
   });
 }
 
@@ -174,8 +174,8 @@ plasticity_status plasticity_plan_forward(const plasticity_plan* plan, void* str
                                           const plasticity_argument* arguments, size_t count,
                                           plasticity_memory tape, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
-               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::forward<Real>(of, on, list, as<Tape>(tape), as<Scratch>(scratch));
+               [&]<class Real>(const Plan& the_plan, Stream on, c::Arguments& list) {
+                 c::forward<Real>(the_plan, on, list, as<Tape>(tape), as<Scratch>(scratch));
                });
 }
 
@@ -183,8 +183,8 @@ plasticity_status plasticity_plan_backward(const plasticity_plan* plan, void* st
                                            const plasticity_argument* arguments, size_t count,
                                            plasticity_memory tape, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
-               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::backward<Real>(of, on, list, as<Tape>(tape), as<Scratch>(scratch));
+               [&]<class Real>(const Plan& the_plan, Stream on, c::Arguments& list) {
+                 c::backward<Real>(the_plan, on, list, as<Tape>(tape), as<Scratch>(scratch));
                });
 }
 
@@ -192,8 +192,8 @@ plasticity_status plasticity_plan_load(const plasticity_plan* plan, void* stream
                                        const plasticity_argument* arguments, size_t count,
                                        plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
-               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::load<Real>(of, on, list, as<StepState>(step_state));
+               [&]<class Real>(const Plan& the_plan, Stream on, c::Arguments& list) {
+                 c::load<Real>(the_plan, on, list, as<StepState>(step_state));
                });
 }
 
@@ -201,8 +201,8 @@ plasticity_status plasticity_plan_step(const plasticity_plan* plan, void* stream
                                        const plasticity_argument* arguments, size_t count,
                                        plasticity_memory step_state, plasticity_memory scratch) {
   return c::on(plan, stream, arguments, count,
-               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::step<Real>(of, on, list, as<StepState>(step_state), as<Scratch>(scratch));
+               [&]<class Real>(const Plan& the_plan, Stream on, c::Arguments& list) {
+                 c::step<Real>(the_plan, on, list, as<StepState>(step_state), as<Scratch>(scratch));
                });
 }
 
@@ -210,7 +210,7 @@ plasticity_status plasticity_plan_store(const plasticity_plan* plan, void* strea
                                         const plasticity_argument* arguments, size_t count,
                                         plasticity_memory step_state) {
   return c::on(plan, stream, arguments, count,
-               [&]<class Real>(const Plan& of, Stream on, c::Arguments& list) {
-                 c::store<Real>(of, on, list, as<StepState>(step_state));
+               [&]<class Real>(const Plan& the_plan, Stream on, c::Arguments& list) {
+                 c::store<Real>(the_plan, on, list, as<StepState>(step_state));
                });
 }

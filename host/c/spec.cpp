@@ -194,11 +194,11 @@ plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, v
 plasticity_status plasticity_spec_shape(const plasticity_spec* spec, int64_t steps, int64_t batch,
                                         const char* name, int64_t shape[PLASTICITY_MAX_AXES], int32_t* ndim) {
   return guarded([&] {
-    const Spec of = c::to_spec(not_null(spec, "spec"));
-    of.validate();
+    const Spec converted = c::to_spec(not_null(spec, "spec"));
+    converted.validate();
     if (steps < 0) bad_argument("steps", "at least 0", str_cat(steps));
     if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
-    const std::optional<Shape> found = c::shape_of(of, steps, batch, &not_null(name, "name"));
+    const std::optional<Shape> found = c::shape_of(converted, steps, batch, &not_null(name, "name"));
     std::int64_t* const sizes = &not_null(shape, "shape");
     not_null(ndim, "ndim") = found ? found->rank : 0;
     if (found) std::copy_n(found->size.begin(), found->rank, sizes);

@@ -22,8 +22,8 @@ std::vector<StackLayer> to_layers(const plasticity_stack_layer* layers, std::siz
 }
 
 /// Forgets the windows that a call discarded because it ran out of memory.
-void forget_discarded_windows(plasticity_stack& of) {
-  of.recorded.resize(static_cast<std::size_t>(of.stack.windows()));
+void forget_discarded_windows(plasticity_stack& owner) {
+  owner.recorded.resize(static_cast<std::size_t>(owner.stack.windows()));
 }
 
 /// The shapes of x and y of T steps, after checking that T is valid for all layers.
@@ -39,23 +39,23 @@ struct StackShapes {
 plasticity_status run(plasticity_stack* handle, std::int64_t steps, const plasticity_argument* list,
                       std::size_t count, bool records) {
   return guarded([&] {
-    plasticity_stack& of = not_null(handle, "stack");
-    forget_discarded_windows(of);
-    const std::int64_t T = steps, B = of.stack.batch();
-    const StackShapes shapes(of.stack, steps);
+    plasticity_stack& owner = not_null(handle, "stack");
+    forget_discarded_windows(owner);
+    const std::int64_t T = steps, B = owner.stack.batch();
+    const StackShapes shapes(owner.stack, steps);
     Arguments arguments(list, count, Device::cpu(1));
     StackSequence sequence{.steps = T};
     sequence.x = span_of(arguments.take<const float>("inputs.x", shapes.x), shapes.x.elements());
     sequence.reset = span_of(arguments.take<const std::uint8_t>("masks.reset", Shape{{T, B}, 2}), T * B);
     sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
     auto* const y = arguments.take<float>("y", shapes.y);
-    const std::size_t last = of.stack.layers().size() - 1;
-    float* const current = take_current(arguments, of.stack.layer(last), steps);
+    const std::size_t last = owner.stack.layers().size() - 1;
+    float* const current = take_current(arguments, owner.stack.layer(last), steps);
     arguments.check_all_used();
-    of.recorded.reserve(of.recorded.size() + 1);
-    copy_to(y, records ? of.stack.forward(sequence) : of.stack.infer(sequence));
-    copy_to(current, of.stack.current());
-    if (records) of.recorded.push_back(steps);
+    owner.recorded.reserve(owner.recorded.size() + 1);
+    copy_to(y, records ? owner.stack.forward(sequence) : owner.stack.infer(sequence));
+    copy_to(current, owner.stack.current());
+    if (records) owner.recorded.push_back(steps);
   });
 }
 
@@ -129,8 +129,8 @@ plasticity_status plasticity_stack_zero_gradients(plasticity_stack* stack) {
 plasticity_status plasticity_stack_parameters(plasticity_stack* stack, plasticity_parameter* parameters,
                                               size_t capacity, size_t* count) {
   return guarded([&] {
-    plasticity_stack& of = not_null(stack, "stack");
-    c::list_parameters(of.stack.parameters(), of.shapes, parameters, capacity, count);
+    plasticity_stack& owner = not_null(stack, "stack");
+    c::list_parameters(owner.stack.parameters(), owner.shapes, parameters, capacity, count);
   });
 }
 

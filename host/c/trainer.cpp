@@ -14,8 +14,8 @@ TrainerOptions to_options(const plasticity_trainer_options& from) {
   return to;
 }
 
-Network& in_float(plasticity_network& of, const char* name) {
-  Network* const network = std::get_if<Network>(&of.network);
+Network& in_float(plasticity_network& owner, const char* name) {
+  Network* const network = std::get_if<Network>(&owner.network);
   if (network == nullptr)
     throw_error(ErrorCode::unsupported, name, "a network of precision f32 or bf16", "f64");
   return *network;
@@ -50,9 +50,9 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
                                             plasticity_trainer** trainer) {
   return guarded([&] {
     plasticity_trainer*& out = not_null(trainer, "trainer");
-    plasticity_network& of = not_null(network, "network");
+    plasticity_network& owner = not_null(network, "network");
     const plasticity_trainer_options& from = not_null(options, "options");
-    Network& trained = in_float(of, "network");
+    Network& trained = in_float(owner, "network");
     out = new plasticity_trainer{&trained, Trainer(trained, to_options(from))};
   });
 }
@@ -75,10 +75,10 @@ void plasticity_trainer_destroy(plasticity_trainer* trainer) { delete trainer; }
 plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
                                           const plasticity_argument* list, size_t count, double* loss) {
   return guarded([&] {
-    plasticity_trainer& of = not_null(trainer, "trainer");
-    if (of.network == nullptr)
+    plasticity_trainer& owner = not_null(trainer, "trainer");
+    if (owner.network == nullptr)
       bad_argument("trainer", "a trainer of one network", "one of a list of modules");
-    const Network& network = *of.network;
+    const Network& network = *owner.network;
     c::Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = c::take_sequence(arguments, network, steps);
     const Shape all{{steps, network.batch(), network.spec().neurons}, 3}, rows{{steps, network.batch()}, 2};
@@ -93,12 +93,12 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
     }
     const double result =
         labels != nullptr
-            ? of.trainer.step_labels(sequence, {labels, static_cast<std::size_t>(rows.elements())})
-            : of.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
-                              {mask, mask == nullptr ? 0 : elements});
+            ? owner.trainer.step_labels(sequence, {labels, static_cast<std::size_t>(rows.elements())})
+            : owner.trainer.step(sequence, {target, target == nullptr ? 0 : elements},
+                                 {mask, mask == nullptr ? 0 : elements});
     if (loss != nullptr) *loss = result;
-    if (outputs.y != nullptr) c::copy_to(outputs.y, of.trainer.y());  // on a GPU y() downloads it
-    if (outputs.modulation != nullptr) c::copy_to(outputs.modulation, of.trainer.modulation());
+    if (outputs.y != nullptr) c::copy_to(outputs.y, owner.trainer.y());  // on a GPU y() downloads it
+    if (outputs.modulation != nullptr) c::copy_to(outputs.modulation, owner.trainer.modulation());
   });
 }
 
@@ -106,10 +106,10 @@ plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer, plas
                                                void* context, double* loss) {
   plasticity_status of_callback = PLASTICITY_OK;
   const plasticity_status status = guarded([&] {
-    plasticity_trainer& of = not_null(trainer, "trainer");
+    plasticity_trainer& owner = not_null(trainer, "trainer");
     if (iteration == nullptr) bad_argument("iteration", "a function", "null");
     try {
-      const double result = of.trainer.step([&] {
+      const double result = owner.trainer.step([&] {
         double value = 0;
         const plasticity_status returned = iteration(context, &value);
         if (returned != PLASTICITY_OK) throw CallbackFailed{returned};

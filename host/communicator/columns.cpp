@@ -59,10 +59,10 @@ template <class Real>
 void gather(Communicator& communicator, std::int64_t rows, std::int64_t neurons, const Real* slice,
             Real* whole) {
   check_rows(rows, neurons);
-  const ColumnGather of(communicator, rows, neurons);
+  const ColumnGather gather(communicator, rows, neurons);
   std::vector<Real> message(static_cast<std::size_t>(rows * neurons));
-  std::copy_n(slice, rows * columns_of(communicator, neurons).count, of.own(message.data()));
-  of.run(message.data(), whole);
+  std::copy_n(slice, rows * columns_of(communicator, neurons).count, gather.own(message.data()));
+  gather.run(message.data(), whole);
 }
 
 }  // namespace

@@ -61,21 +61,21 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   UpdateFactors<Real> pending{};
   ForwardSweep<Real> sweep{};  // of the current step
 
-  Element(const ForwardPass& of, std::int64_t element, const ForwardSpace<Real>& memory,
+  Element(const ForwardPass& forward_pass, std::int64_t element, const ForwardSpace<Real>& memory,
           const TapeElement<Real, Trace>& tape_element)
-      : pass(of),
-        plan(of.plan),
-        args(of.args),
-        spec(of.spec),
+      : pass(forward_pass),
+        plan(forward_pass.plan),
+        args(forward_pass.args),
+        spec(forward_pass.spec),
         b(element),
-        N(of.N),
-        P(of.P),
-        B(of.B),
-        S(of.S),
-        length(args.masks.length == nullptr ? of.T : args.masks.length[b]),
-        lstm(of.lstm),
-        eligible(of.eligible),
-        records(of.records),
+        N(forward_pass.N),
+        P(forward_pass.P),
+        B(forward_pass.B),
+        S(forward_pass.S),
+        length(args.masks.length == nullptr ? forward_pass.T : args.masks.length[b]),
+        lstm(forward_pass.lstm),
+        eligible(forward_pass.eligible),
+        records(forward_pass.records),
         space(memory),
         record(tape_element) {
     y_before = initial_output();

@@ -37,15 +37,15 @@ void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& 
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>& of) const {
+void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>& element) const {
   const auto add = [&](Real* columns) {
     Real total = 0;
     for (std::int64_t j = 0; j < N; ++j) total += columns[j];
     std::fill_n(columns, S, Real(0));
     columns[0] = total;
   };
-  add(of.eta);
-  if (spec.alpha == Granularity::scalar) add(of.alpha);
+  add(element.eta);
+  if (spec.alpha == Granularity::scalar) add(element.alpha);
 }
 
 template <class Real, class Trace>

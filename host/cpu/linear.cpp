@@ -16,7 +16,7 @@ void linear_forward(const LinearArgs& args) {
 void linear_backward(const LinearGradientArgs& args) {
   const std::int64_t rows = args.rows, inputs = args.inputs, outputs = args.outputs;
   const std::int64_t samples = args.batch > 0 ? args.batch : 1, steps = rows / samples;
-  const Products<float>& of = products<float>(instruction_set());
+  const Products<float>& table = products<float>(instruction_set());
   // The rows sample by sample.
   std::vector<const float*> x_rows, dy_rows;
   std::vector<std::int64_t> first_row;
@@ -28,11 +28,12 @@ void linear_backward(const LinearGradientArgs& args) {
     }
   }
   first_row.push_back(rows);
-  of.outer(0, inputs, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dweight,
-           outputs);
+  table.outer(0, inputs, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dweight,
+              outputs);
   const float one = 1;
   std::fill(x_rows.begin(), x_rows.end(), &one);
-  of.outer(0, 1, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dbias, outputs);
+  table.outer(0, 1, outputs, samples, first_row.data(), x_rows.data(), dy_rows.data(), 0, args.dbias,
+              outputs);
   if (args.dx == nullptr) return;
   std::vector<float> transposed(static_cast<std::size_t>(inputs * outputs));
   for (std::int64_t i = 0; i < inputs; ++i) {
@@ -40,7 +41,7 @@ void linear_backward(const LinearGradientArgs& args) {
       transposed[static_cast<std::size_t>(k * inputs + i)] = args.weight[i * outputs + k];
   }
   std::fill_n(args.dx, rows * inputs, 0.0f);
-  of.multiply(rows, inputs, outputs, args.dy, outputs, transposed.data(), inputs, args.dx, inputs);
+  table.multiply(rows, inputs, outputs, args.dy, outputs, transposed.data(), inputs, args.dx, inputs);
 }
 
 }  // namespace plasticity::cpu

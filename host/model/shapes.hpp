@@ -16,7 +16,7 @@ struct TensorSizes {
   std::int64_t P, N;
 
   TensorSizes(const Spec& of) : TensorSizes(of, of.neurons) {}  // implicit, for the tensors of whole cells
-  TensorSizes(const Spec& of, std::int64_t columns) : spec(of), P(of.presynaptic()), N(columns) {}
+  TensorSizes(const Spec& whole, std::int64_t columns) : spec(whole), P(whole.presynaptic()), N(columns) {}
 };
 
 namespace shapes {
