@@ -5,8 +5,8 @@
 namespace plasticity::cpu {
 
 /// The backward pass of one batch element. One sweep reverses the read of step t and the update of step t-1.
-/// Before the sweep of step t, `doutput`, `dc`, `dy`, `drate` and `dx_update[t % 2]` hold the gradients that
-/// later steps have sent to step t.
+/// Before the sweep of step t, `doutput`, `dc`, `dpost`, `drate` and `dx_update[t % 2]` hold the gradients
+/// that later steps have sent to step t.
 template <class Real, class Trace>
 struct CpuPlan<Real, Trace>::BackwardPass::Element {
   const BackwardPass& pass;
@@ -162,7 +162,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     return {.factors = space.updates[t - segment],
             .rate = rate_of(t),
             .dx = space.dx_update[t % 2],
-            .dy = space.dy,
+            .dpost = space.dpost,
             .drate = space.drate,
             .dproduct = space.dproduct,
             .deta = sums.eta};
@@ -236,27 +236,27 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                                    .c_before = c_before,
                                    .dh = space.doutput,
                                    .dc = space.dc,
-                                   .dpost = space.dy,
+                                   .dpost = space.dpost,
                                    .da = pass.da_of(t, b)});
     } else {
-      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += space.doutput[j];
+      for (std::int64_t j = 0; j < N; ++j) space.dpost[j] += space.doutput[j];
     }
-    clear_clamped(at(args.masks.clamp, (t * B + b) * N), space.dy, N);
+    clear_clamped(at(args.masks.clamp, (t * B + b) * N), space.dpost, N);
   }
 
   /// This plan's part of softmax_inner() of step t.
   Real inner_of(std::int64_t t) const {
-    return softmax_inner(spec.activation, record.unclamped + t * S, space.dy, N);
+    return softmax_inner(spec.activation, record.unclamped + t * S, space.dpost, N);
   }
 
   /// Computes the gradient of the current of step t, to which the activation is applied.
   void reverse_activation(std::int64_t t, Real inner) const {
     Real* const plastic = pass.da_of(t, b) + (lstm ? 2 * S : 0);
-    activate_adjoint(spec.activation, record.unclamped + t * S, inner, space.dy, N);
+    activate_adjoint(spec.activation, record.unclamped + t * S, inner, space.dpost, N);
     if (args.da != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) space.dy[j] += args.da[(t * B + b) * N + j];
+      for (std::int64_t j = 0; j < N; ++j) space.dpost[j] += args.da[(t * B + b) * N + j];
     }
-    std::copy_n(space.dy, N, plastic);
+    std::copy_n(space.dpost, N, plastic);
     std::fill(plastic + N, plastic + S, Real(0));
   }
 

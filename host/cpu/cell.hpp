@@ -44,34 +44,35 @@ void activate(const Cells<Real>& cells, Activation activation, const Real* a, Re
 /// Sets the gradient of the outputs of clamped units to zero. Under softmax their currents still affect the
 /// other units.
 template <class Real>
-void clear_clamped(const std::uint8_t* clamped, Real* dy, std::int64_t N) {
-  for (std::int64_t j = 0; clamped != nullptr && j < N; ++j) dy[j] = clamped[j] != 0 ? Real(0) : dy[j];
+void clear_clamped(const std::uint8_t* clamped, Real* dpost, std::int64_t N) {
+  for (std::int64_t j = 0; clamped != nullptr && j < N; ++j) dpost[j] = clamped[j] != 0 ? Real(0) : dpost[j];
 }
 
-/// The sum of dy f(a) over the units, which activate_adjoint() needs. Zero for other activations.
+/// The sum of dpost f(a) over the units, which activate_adjoint() needs. Zero for other activations.
 template <class Real>
-Real softmax_inner(Activation activation, const Real* unclamped, const Real* dy, std::int64_t N) {
+Real softmax_inner(Activation activation, const Real* unclamped, const Real* dpost, std::int64_t N) {
   Real inner = 0;
-  for (std::int64_t j = 0; activation == Activation::softmax && j < N; ++j) inner += dy[j] * unclamped[j];
+  for (std::int64_t j = 0; activation == Activation::softmax && j < N; ++j) inner += dpost[j] * unclamped[j];
   return inner;
 }
 
-/// Replaces dy by the gradient of the current, dy f'(a). `unclamped` is f(a), `inner` is softmax_inner().
+/// Replaces dpost by the gradient of the current, dpost f'(a). `unclamped` is f(a), `inner` is
+/// softmax_inner().
 template <class Real>
-void activate_adjoint(Activation activation, const Real* unclamped, Real inner, Real* dy, std::int64_t N) {
+void activate_adjoint(Activation activation, const Real* unclamped, Real inner, Real* dpost, std::int64_t N) {
   switch (activation) {
     case Activation::tanh:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] *= 1 - unclamped[j] * unclamped[j];
+      for (std::int64_t j = 0; j < N; ++j) dpost[j] *= 1 - unclamped[j] * unclamped[j];
       return;
     case Activation::sigmoid:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] *= unclamped[j] * (1 - unclamped[j]);
+      for (std::int64_t j = 0; j < N; ++j) dpost[j] *= unclamped[j] * (1 - unclamped[j]);
       return;
     case Activation::relu:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] > 0 ? dy[j] : Real(0) * dy[j];
+      for (std::int64_t j = 0; j < N; ++j) dpost[j] = unclamped[j] > 0 ? dpost[j] : Real(0) * dpost[j];
       return;
     case Activation::identity: return;
     case Activation::softmax:
-      for (std::int64_t j = 0; j < N; ++j) dy[j] = unclamped[j] * (dy[j] - inner);
+      for (std::int64_t j = 0; j < N; ++j) dpost[j] = unclamped[j] * (dpost[j] - inner);
       return;
   }
 }

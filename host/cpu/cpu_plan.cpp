@@ -119,7 +119,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   dx = arena.take<Real>(std::max(P, N));
   doutput = arena.take<Real>(N);
   dc = arena.take<Real>(N);
-  dy = arena.take<Real>(N);
+  dpost = arena.take<Real>(N);
   drate = arena.take<Real>(N);
   dproduct = arena.take<Real>(eligible ? N : 0);
 }

@@ -144,7 +144,7 @@ struct BackwardSpace {
   Real* dx;                          // [max(P,N)]
   Real* doutput;                     // [N]
   Real* dc;                          // [N]
-  Real* dy;                          // [N]
+  Real* dpost;                       // [N]
   Real* drate;                       // [N]
   Real* dproduct;                    // [N] with an eligibility trace
 

@@ -48,7 +48,7 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
           factors[b][k] = load_factors<form, kind, V>(update.factors, column);
           if (i0 == 0) continue;
           if constexpr (has_retention<form>) sums[b][k].retention = load<V>(update.drate + column);
-          sums[b][k].gain = load<V>(update.dy + column);
+          sums[b][k].gain = load<V>(update.dpost + column);
           if constexpr (eligible) sums[b][k].y = load<V>(update.dproduct + column);
         }
       }
@@ -112,7 +112,7 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
         for (int k = 0; k < count; ++k) {
           const std::int64_t column = j + k * lanes<V>;
           if constexpr (has_retention<form>) store(update.drate + column, sums[b][k].retention);
-          store(update.dy + column, sums[b][k].gain);
+          store(update.dpost + column, sums[b][k].gain);
           if constexpr (!eligible) continue;
           store(update.dproduct + column, sums[b][k].y);
           store(update.deta + column, load<V>(update.deta + column) + sums[b][k].eta);
@@ -133,16 +133,16 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
     }
   });
   if constexpr (updates) {
-    // Up to here dy and drate hold the gradients of the factors.
+    // Up to here dpost and drate hold the gradients of the factors.
     for (int b = 0; b < elements; ++b) {
       const UpdateAdjoint<Real>& update = at[b].update;
       for (std::int64_t j = columns.first; j < columns.first + columns.count; j += lanes<V>) {
         const RuleFactors<V> gradient{has_retention<form> ? load<V>(update.drate + j) : V{},
-                                      load<V>(update.dy + j)};
+                                      load<V>(update.dpost + j)};
         const ColumnAdjoint<V> into = rule_factors_adjoint<form, kind>(
             rule, load<V>(update.rate + j), load<V>(update.factors.y + j), gradient, RuleConstants<V>{clip});
         store(update.drate + j, into.rate);
-        store(update.dy + j, eligible ? into.y + load<V>(update.dproduct + j) : into.y);
+        store(update.dpost + j, eligible ? into.y + load<V>(update.dproduct + j) : into.y);
       }
     }
   }

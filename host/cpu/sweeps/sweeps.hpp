@@ -90,7 +90,7 @@ struct UpdateAdjoint {
   UpdateFactors<Real> factors;  // x is null if no update is reversed
   const Real* rate;             // [N]
   Real* dx;                     // [P] written: the partial sum of this share
-  Real* dy;                     // [N] written
+  Real* dpost;                  // [N] written
   Real* drate;                  // [N] written
   Real* dproduct;               // [N] work memory for an eligibility trace
   Real* deta;                   // [N] accumulated: gradient of the eligibility constant, per column
