@@ -125,10 +125,10 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
 }
 
 template <class Real, class Trace>
-CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options, Schedule schedule)
+CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options, ElementOrder order)
     : spec_(spec),
       options_(options),
-      schedule_(schedule),
+      order_(order),
       sweeps_(sweeps<Real>(instruction_set())),
       cells_(cells<Real>(instruction_set())),
       products_(products<Real>(instruction_set())),

@@ -152,7 +152,7 @@ struct BackwardSpace {
 };
 
 /// How the batch elements of a pass run.
-enum class Schedule {
+enum class ElementOrder {
   by_element,  ///< each thread runs whole sequences of elements
   by_step,     ///< all elements run together, step by step; threads share the columns
 };
@@ -160,20 +160,21 @@ enum class Schedule {
 template <class Real, class Trace>
 class CpuPlan final : public TypedBackend<Real> {
  public:
-  CpuPlan(const Spec& spec, const PlanOptions& options, Schedule schedule = Schedule::by_element);
+  CpuPlan(const Spec& spec, const PlanOptions& options, ElementOrder order = ElementOrder::by_element);
 
   /// A function of the step. `team` helps it.
   using StepCall = FunctionRef<void(std::int64_t t, Team& team)>;
   /// Replaces values by their maxima or sums over the columns of all plans that share a cell.
   using ColumnTotals = FunctionRef<void(std::span<Real> values)>;
-  /// As enqueue_forward, for Schedule::by_step. Calls after_outputs(t) on the caller's thread when args.y has
-  /// the outputs of step t of all elements that have this step. It may write args.inputs.rate of step t and
-  /// args.inputs.pre of step t + 1. With softmax, `max` and then `sum` are called before, each with B values.
+  /// As enqueue_forward, for ElementOrder::by_step. Calls after_outputs(t) on the caller's thread when args.y
+  /// has the outputs of step t of all elements that have this step. It may write args.inputs.rate of step t
+  /// and args.inputs.pre of step t + 1. With softmax, `max` and then `sum` are called before, each with B
+  /// values.
   void forward_by_step(const ForwardArgs<Real>& args, Tape tape, Scratch scratch, StepCall after_outputs,
                        ColumnTotals max, ColumnTotals sum) const;
-  /// As enqueue_backward, for Schedule::by_step. Calls before_step(t) on the caller's thread before step t is
-  /// reversed. dinputs.rate of step t and dinputs.pre of step t + 1 are then complete. It may write args.dy
-  /// of step t. Adds to dinputs.pre instead of overwriting it. With softmax, `sum` is called after
+  /// As enqueue_backward, for ElementOrder::by_step. Calls before_step(t) on the caller's thread before step
+  /// t is reversed. dinputs.rate of step t and dinputs.pre of step t + 1 are then complete. It may write
+  /// args.dy of step t. Adds to dinputs.pre instead of overwriting it. With softmax, `sum` is called after
   /// before_step(t), with B values.
   void backward_by_step(const BackwardArgs<Real>& args, Tape tape, Scratch scratch, StepCall before_step,
                         ColumnTotals sum) const;
@@ -250,7 +251,7 @@ class CpuPlan final : public TypedBackend<Real> {
   std::size_t tape_bytes_with(std::int64_t interval) const;
   TapeElement<Real, Trace> tape_element(Tape tape, std::int64_t b) const;
   std::int64_t choose_interval() const;
-  bool by_step() const { return schedule_ == Schedule::by_step; }
+  bool by_step() const { return order_ == ElementOrder::by_step; }
   /// Numbers of ForwardSpaces and BackwardSpaces of a pass.
   std::int64_t forward_spaces() const {
     return by_step() ? options_.batch : static_cast<std::int64_t>(workers()) * elements_together;
@@ -269,7 +270,7 @@ class CpuPlan final : public TypedBackend<Real> {
 
   Spec spec_;
   PlanOptions options_;
-  Schedule schedule_;
+  ElementOrder order_;
   const Sweeps<Real>& sweeps_;
   const Cells<Real>& cells_;
   const Products<Real>& products_;

@@ -13,10 +13,10 @@
 namespace plasticity::cuda {
 namespace {
 
-/// A sequence with all tensors zero: the times do not depend on values.
-class Sequence {
+/// A plan with its memory. All tensors are zero: the times do not depend on values.
+class TimedPlan {
  public:
-  Sequence(int index, const ShapedRun& run)
+  TimedPlan(int index, const ShapedRun& run)
       : device_(Device::cuda(index)),
         spec_(run.measurement.spec()),
         options_{.steps = run.measurement.steps,
@@ -183,8 +183,8 @@ std::vector<Observation> measure(int index, const std::vector<Measurement>& meas
   std::vector<Observation> observations;
   for (const ShapedRun& run : runs) {
     try {
-      const Sequence sequence(index, run);
-      observations.push_back(sequence.observe(seconds / static_cast<double>(runs.size())));
+      const TimedPlan plan(index, run);
+      observations.push_back(plan.observe(seconds / static_cast<double>(runs.size())));
     } catch (const Error& error) {
       if (error.code() != ErrorCode::unsupported) throw;
     }

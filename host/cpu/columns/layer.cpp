@@ -15,7 +15,7 @@ ColumnLayer<Real, Trace>::ColumnLayer(const Spec& spec, const PlanOptions& optio
       N_(spec.neurons),
       n_(columns_.count),
       S_(padded<Real>(n_)),
-      plan_(layer_spec(spec, columns_.count), options, Schedule::by_step),
+      plan_(layer_spec(spec, columns_.count), options, ElementOrder::by_step),
       gather_y_(communicator, options.batch, spec.neurons),
       gather_step_(communicator, (reads_cell() ? 2 : 1) * options.batch, spec.neurons),
       gather_v_(communicator, 1, spec.neurons),

@@ -15,23 +15,23 @@ double target_power(const Episode& episode) {
 
 }  // namespace
 
-Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random,
+Episode make_episode(const Pictures& pictures, const EpisodePlan& plan, std::int64_t batch, Random& random,
                      BatchSlice slice) {
-  const std::int64_t T = schedule.steps(), B = slice.count, pixels = pictures.pixels(), N = pixels + 1;
+  const std::int64_t T = plan.steps(), B = slice.count, pixels = pictures.pixels(), N = pixels + 1;
   const auto size = static_cast<std::size_t>(T * B * N);
   Episode episode{T, B, N, {}, {}, {}, {}, {}, {}, {}};
   episode.clamp.assign(size, 0);
   episode.clamp_value.assign(size, 0);
   episode.target.assign(size, 0);
   episode.asked.assign(size, 0);
-  episode.shown.resize(static_cast<std::size_t>(B * schedule.pictures * pixels));
+  episode.shown.resize(static_cast<std::size_t>(B * plan.pictures * pixels));
 
   for (std::int64_t sample = 0; sample < batch; ++sample) {
     const std::int64_t b = sample - slice.first;
     const bool own = b >= 0 && b < B;  // for the samples of other slices it only draws the numbers
-    float* shown = own ? episode.shown.data() + b * schedule.pictures * pixels : nullptr;
+    float* shown = own ? episode.shown.data() + b * plan.pictures * pixels : nullptr;
     std::vector<std::int64_t> chosen;
-    while (static_cast<std::int64_t>(chosen.size()) < schedule.pictures) {
+    while (static_cast<std::int64_t>(chosen.size()) < plan.pictures) {
       const std::int64_t index = random.below(pictures.count());
       if (std::find(chosen.begin(), chosen.end(), index) != chosen.end()) continue;
       if (own)
@@ -45,22 +45,22 @@ Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::in
       episode.clamp_value[row(t) + static_cast<std::size_t>(pixels)] = 1;
     }
     std::int64_t t = 0;
-    for (std::int64_t cycle = 0; cycle < schedule.cycles; ++cycle) {
-      std::vector<std::int64_t> order(static_cast<std::size_t>(schedule.pictures));
+    for (std::int64_t cycle = 0; cycle < plan.cycles; ++cycle) {
+      std::vector<std::int64_t> order(static_cast<std::size_t>(plan.pictures));
       for (std::size_t k = 0; k < order.size(); ++k) {
         order[k] = static_cast<std::int64_t>(k);
         std::swap(order[k], order[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(k) + 1))]);
       }
       for (const std::int64_t picture : order) {
-        for (std::int64_t step = 0; step < schedule.on; ++step, ++t) {
+        for (std::int64_t step = 0; step < plan.on; ++step, ++t) {
           if (!own) continue;
           std::copy_n(shown + picture * pixels, pixels, episode.clamp_value.data() + row(t));
           std::fill_n(episode.clamp.data() + row(t), pixels, std::uint8_t{1});
         }
-        t += schedule.off;
+        t += plan.off;
       }
     }
-    const std::int64_t wanted = random.below(schedule.pictures);
+    const std::int64_t wanted = random.below(plan.pictures);
     const bool top = random.below(2) == 0;
     if (!own) continue;
     episode.wanted.push_back(wanted);

@@ -11,7 +11,7 @@ namespace plasticity::images {
 
 /// The task of [2018], section on images. The network sees a few pictures in turn, clamped onto its neurons,
 /// with pauses between them. Then it sees half of one picture and must complete the other half.
-struct Schedule {
+struct EpisodePlan {
   std::int64_t pictures = 3;  // per episode
   std::int64_t cycles = 2;    // repetitions of each picture
   std::int64_t on = 4;        // steps per picture
@@ -36,7 +36,7 @@ struct Episode {
 
 /// Draws random pictures, their order, the picture to complete and the half that is the cue, for `batch`
 /// samples. Returns the samples of `slice`, which are the same in every slice.
-Episode make_episode(const Pictures& pictures, const Schedule& schedule, std::int64_t batch, Random& random,
+Episode make_episode(const Pictures& pictures, const EpisodePlan& plan, std::int64_t batch, Random& random,
                      BatchSlice slice);
 
 /// Sum of squared errors on the asked entries, divided by the sum of squared targets. An output of zero has

@@ -62,7 +62,7 @@ double Experiment::learning_rate() const {
 
 void Experiment::advance() {
   Random random(options_.seed, static_cast<std::uint64_t>(iteration_));
-  const Episode episode = make_episode(train_, options_.schedule, options_.batch, random,
+  const Episode episode = make_episode(train_, options_.plan, options_.batch, random,
                                        slice_of(options_.communicator, options_.batch));
   for (Learner& learner : learners_) {
     learner.network.reset();
@@ -81,7 +81,7 @@ void Experiment::advance() {
 
 Episode Experiment::test_episode(std::int64_t index) const {
   Random random(~options_.seed, static_cast<std::uint64_t>(index));
-  return make_episode(test_, options_.schedule, options_.batch, random, {0, options_.batch});
+  return make_episode(test_, options_.plan, options_.batch, random, {0, options_.batch});
 }
 
 std::span<const float> Experiment::complete(Learner& learner, const Episode& episode) {

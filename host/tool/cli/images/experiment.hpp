@@ -17,7 +17,7 @@ struct ExperimentOptions {
   std::int64_t batch = 16;
   std::uint64_t seed = 1;
   Device device = Device::cpu(1);
-  Schedule schedule;
+  EpisodePlan plan;
   Communicator* communicator = nullptr;  // the ranks that train together, or null
 };
 

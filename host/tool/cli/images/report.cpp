@@ -96,7 +96,7 @@ double error_of(const Episode& episode, std::span<const float> y, std::int64_t b
 
 void draw_completions(Experiment& experiment, const std::filesystem::path& file) {
   const std::int64_t size = experiment.options().size, pixels = size * size;
-  const std::int64_t pictures = experiment.options().schedule.pictures;
+  const std::int64_t pictures = experiment.options().plan.pictures;
   Sheet sheet(size, pictures + 4, 5);
   sheet.title(
       "A plastic network remembers pictures that it has just seen",
