@@ -8,7 +8,7 @@ import sys
 
 ORDER = ["base", "device", "communicator", "model", "check", "io", "plan", "reference", "cpu", "cuda", "network", "c", "tool"]
 APART = {"cpu", "cuda", "reference"}  # implementations of the same calls, which never include each other
-KERNELS = {"fixed", "reduce", "product", "replay", "resident", "rules", "step", "training", "common"}
+KERNELS = {"nonplastic", "reduce", "product", "replay", "resident", "rules", "step", "training", "common"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
