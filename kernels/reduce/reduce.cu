@@ -7,6 +7,7 @@
 #include "reduce/launch.hpp"
 
 #include "common/lanes.cuh"
+#include "rules/arithmetic.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 constexpr int threads = 256, columns_per_block = 8, row_classes = threads / columns_per_block;
 
 /// Blocks of the launch of one sum.
-PLASTICITY_HOST_DEVICE std::int64_t sum_blocks(const ColumnSums& sums) {
+PLASTICITY_HOST_DEVICE inline std::int64_t sum_blocks(const ColumnSums& sums) {
   return sums.total ? 1 : (sums.columns + columns_per_block - 1) / columns_per_block;
 }
 

@@ -67,7 +67,7 @@ void modules(void);
 void stacks(void);
 void struct_sizes(void);
 void wrong_tensors(void);
-void wrong_axes_in_a_file(void);
+void wrong_tensors_of_a_file(void);
 void wrong_calls(void);
 void ranks(void);
 void threads(void);

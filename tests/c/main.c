@@ -45,7 +45,7 @@ int main(int count, char** arguments) {
                {"struct_sizes", struct_sizes},
                {"training", training},
                {"wrong_tensors", wrong_tensors},
-               {"wrong_axes_in_a_file", wrong_axes_in_a_file},
+               {"wrong_tensors_of_a_file", wrong_tensors_of_a_file},
                {"wrong_calls", wrong_calls},
                {"ranks", ranks},
                {"threads", threads}};

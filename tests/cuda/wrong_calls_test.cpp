@@ -48,7 +48,7 @@ TEST_F(CudaWrongCalls, RejectedPlans) {
     expect_error(ErrorCode::unsupported, "options.steps",
                  [&] { Plan({.neurons = 1}, {.steps = (std::int64_t{1} << 31) + 1, .device = device}); });
     expect_error(ErrorCode::unsupported, "spec.neurons", [&] {
-      Plan({.cell = Cell::feedforward, .neurons = (std::int64_t{1} << 31) - 64, .inputs = 1},
+      Plan({.cell = Cell::feedforward, .inputs = 1, .neurons = (std::int64_t{1} << 31) - 64},
            {.device = device});
     });
     expect_error(ErrorCode::device_unavailable, "Device::cuda(99)", [] { Device::cuda(99); });
