@@ -171,6 +171,7 @@ OptimizerRecord read_record(const UpdateOptions& update, const io::TensorFile& f
   const std::string listed = first ? ".m" : ".v";  // the moment that lists the parameters
   for (const auto& [key, tensor] : file.tensors) {
     if (!(first || second) || !key.starts_with(prefix) || !key.ends_with(listed)) continue;
+    if (key.size() < prefix.size() + listed.size()) continue;  // "sgd.m": prefix and suffix share the dot
     const std::string name = key.substr(prefix.size(), key.size() - prefix.size() - listed.size());
     HostMoments& pair = record.moments[name];
     (first ? pair.first : pair.second) = io::to_floats(tensor);
