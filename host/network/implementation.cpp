@@ -332,10 +332,7 @@ void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
     values.emplace_back(member.name, to_reals<Real>(stored));
   }
   if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
-  for (const auto& [name, tensor] : values) {
-    const std::span<Real> to = state.on_host(name);
-    std::copy(tensor.begin(), tensor.end(), to.begin());
-  }
+  for (auto& [name, tensor] : values) state.set(name, std::move(tensor));
 }
 
 template struct NetworkImplementation<float>;
