@@ -14,7 +14,6 @@ std::string key_of(const std::string& name, const char* key) {
   return str_cat(name.empty() ? "" : name + ".", "stack.", key);
 }
 
-
 std::string sources_text(const std::vector<int>& from) {
   std::string text;
   for (const int source : from) text += str_cat(text.empty() ? "" : ",", source);

@@ -5,6 +5,7 @@
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
 #include "io/file_keys.hpp"
+#include "network/optimizer_record.hpp"
 
 namespace plasticity {
 namespace {
@@ -109,18 +110,18 @@ void Trainer::save(io::TensorFile& file) const {
     if (!host.empty()) copy(self.device, self.stream, host.data(), memory.data(), memory.bytes());
   };
   for (const auto& [name, on_device] : self.moments) {
-    HostMoments& on_host = record.moments[name];
+    OptimizerRecord::Moments& on_host = record.moments[name];
     download(on_device.first, on_host.first);
     download(on_device.second, on_host.second);
   }
-  write_record(self.options.update, record, file);
+  write_optimizer_record(self.options.update, record, file);
 }
 
 void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   self.check_network();
   const UpdateOptions& update = self.options.update;
-  const OptimizerRecord record = read_record(update, file);
+  const OptimizerRecord record = read_optimizer_record(update, file);
   const std::string source = name_of(file);
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {

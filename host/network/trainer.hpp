@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "device/launch_graph.hpp"
-#include "network/adam.hpp"
 #include "network/implementation.hpp"
+#include "network/optimizer_options.hpp"
 #include "plasticity/trainer.hpp"
 
 namespace plasticity {
