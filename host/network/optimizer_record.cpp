@@ -26,7 +26,8 @@ std::optional<Number> parse_number(const std::string& text) {
 
 }  // namespace
 
-void write_optimizer_record(const UpdateOptions& update, const OptimizerRecord& record, io::TensorFile& file) {
+void write_optimizer_record(const UpdateOptions& update, const OptimizerRecord& record,
+                            io::TensorFile& file) {
   const std::string prefix = method_name(update.method) + ".";
   const auto store = [&](const std::string& name, const std::vector<float>& values) {
     file.tensors[name] =
