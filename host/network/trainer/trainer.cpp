@@ -1,4 +1,4 @@
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 #include <cmath>
 

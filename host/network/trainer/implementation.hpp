@@ -51,8 +51,8 @@ struct Objective {
   bool on_host() const { return function != nullptr; }
 };
 
-/// The optimizer's part of an iteration: the trained tensors, their clipping and their update.
-struct Update {
+/// The optimizer's part of an iteration: the trained tensors and their clipping.
+struct OptimizerStep {
   std::vector<ParameterView> views;     // of several modules, in host memory; empty with one network
   std::vector<std::string_view> names;  // of the trained tensors
   std::vector<TrainedTensor> trained;
@@ -63,7 +63,7 @@ struct Update {
 };
 
 /// The tensors and memory of one iteration of a network.
-struct Iteration : Update {
+struct Iteration : OptimizerStep {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   SquaredErrorArgs error;                   // without labels
@@ -88,8 +88,8 @@ struct Trainer::Implementation {
   std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
   DeviceMemory inputs{}, tape{}, results{}, y{}, current{}, modulation{};
-  DeviceMemory gradient{};        // dy, or da of a loss of the current
-  DeviceMemory update_scratch{};  // of step(iteration)
+  DeviceMemory gradient{};           // dy, or da of a loss of the current
+  DeviceMemory optimizer_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
 
@@ -111,20 +111,20 @@ struct Trainer::Implementation {
   std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
                                    bool& is_on_host) const;
 
-  // update.cpp
+  // optimizer_step.cpp
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
   std::optional<Shape> shape_of(std::string_view name) const;
-  void collect(Update& it, MomentsByName& fresh);
-  void zero_gradients(const Update& it) const;
+  void collect(OptimizerStep& it, MomentsByName& fresh);
+  void zero_gradients(const OptimizerStep& it) const;
   void check_windows() const;
-  void enqueue_update(const Update& it, Stream on) const;
-  void values_written(const Update& it) const;
-  void count_step(const Update& it, std::int32_t not_finite);
+  void enqueue_optimizer_step(const OptimizerStep& it, Stream on) const;
+  void values_written(const OptimizerStep& it) const;
+  void count_step(const OptimizerStep& it, std::int32_t not_finite);
 
   // ranks.cpp
-  double meet_ranks(double divisor, const Update& it);
-  void broadcast_all(const Update& it);
+  double synchronize_ranks(double divisor, const OptimizerStep& it);
+  void broadcast_all(const OptimizerStep& it);
   double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);
 };
 

@@ -8,7 +8,7 @@
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
 #include "device/cuda_api.hpp"
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 // One iteration of a trainer.
 namespace plasticity {
@@ -84,7 +84,7 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device, on, network->parameters->gradient_data(), network->parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
-  enqueue_update(it, on);
+  enqueue_optimizer_step(it, on);
 }
 
 /// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
@@ -175,8 +175,8 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   MomentsByName fresh;
   collect(it, fresh);
 
-  auto* const there = static_cast<Results*>(results.data());
-  it.not_finite = &there->not_finite;
+  auto* const device_results = static_cast<Results*>(results.data());
+  it.not_finite = &device_results->not_finite;
   UpdateScales scales{};
   it.scales = &scales;
   it.error = {.elements = elements,
@@ -185,7 +185,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
               .mask = objective.mask.empty() ? nullptr : objective.mask.data(),
               .reduction = reduction,
               .dy = static_cast<float*>(gradient.data()),
-              .loss = &there->loss,
+              .loss = &device_results->loss,
               .batch = B,
               .steps = T};
   if (objective.labels) {
@@ -198,7 +198,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
                   .batch = B};
   }
   if (has_ranks()) {
-    const double divisor = meet_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
+    const double divisor = synchronize_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
     const bool divides = objective.labels || (!objective.on_host() && reduction != Reduction::sum);
     it.divisor = divides ? divisor : 1;
     moments.merge(fresh);  // which now have the values of rank 0
@@ -228,11 +228,11 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   network->last_modulation = network->last_current = {};
   y_elements = count;
   modulation_elements = network->spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
-  Results here{};
+  Results host_results{};
   if (has_ranks()) {
-    here.loss = run_on_ranks(objective, plan, it);
+    host_results.loss = run_on_ranks(objective, plan, it);
   } else if (objective.on_host()) {
-    here.loss = run_with(objective, plan, it);
+    host_results.loss = run_with(objective, plan, it);
   } else {
     launch(plan, it);
   }
@@ -240,12 +240,13 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   values_written(it);
   moments.merge(fresh);
   if (objective.on_host() || has_ranks()) {
-    copy(device, stream, &here.not_finite, &there->not_finite, sizeof(here.not_finite));
+    copy(device, stream, &host_results.not_finite, &device_results->not_finite,
+         sizeof(host_results.not_finite));
   } else {
-    copy(device, stream, &here, there, sizeof(Results));
+    copy(device, stream, &host_results, device_results, sizeof(Results));
   }
-  count_step(it, here.not_finite);
-  return here.loss;
+  count_step(it, host_results.not_finite);
+  return host_results.loss;
 }
 
 /// Returns a device tensor in host memory. On a GPU the first call after a step downloads it to `host`.
