@@ -150,12 +150,13 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
     network->parameters->values();
     network->parameters->gradients();
   }
-  y_elements = modulation_elements = 0;
+  y.remove();
+  modulation.remove();
   make_room(results, device, sizeof(Results));
   make_room(optimizer_scratch, device, training_scratch_bytes(device));
   OptimizerStep it;
   it.scratch = optimizer_scratch.as<Scratch>();
-  it.not_finite = &static_cast<Results*>(results.data())->not_finite;
+  it.not_finite = &device_results()->not_finite;
   MomentsByName fresh;
   collect(it, fresh);
   if (has_ranks()) {

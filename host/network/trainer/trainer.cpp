@@ -83,13 +83,12 @@ double Trainer::step(const IterationFunction& iteration) {
 
 std::span<const float> Trainer::y() {
   Implementation& self = *implementation_;
-  return self.host_copy(self.y, self.y_elements, self.host_y, self.y_is_on_host);
+  return self.y.on_host(self.device, self.stream);
 }
 
 std::span<const float> Trainer::modulation() {
   Implementation& self = *implementation_;
-  return self.host_copy(self.modulation, self.modulation_elements, self.host_modulation,
-                        self.modulation_is_on_host);
+  return self.modulation.on_host(self.device, self.stream);
 }
 
 double Trainer::learning_rate() const { return implementation_->options.update.learning_rate; }
