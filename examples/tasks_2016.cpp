@@ -99,7 +99,7 @@ double classify(Network& network, Linear& readout, bool reversal, Random& random
   return loss;
 }
 
-/// The author's optimiser: RMSprop with limited steps, and penalties on all parameters except biases.
+/// The author's optimizer: RMSprop with limited steps, and penalties on all parameters except biases.
 class RmsProp {
  public:
   void step(const std::vector<ParameterView>& parameters, const Task& task) {
@@ -157,7 +157,7 @@ void learn(Trial& trial, const Task& task, float alpha_mean) {
   const std::vector<ParameterView> parameters = concatenate({network.parameters(), readouts});
   const auto alpha = std::ranges::find(parameters, "alpha", &ParameterView::name);
 
-  RmsProp optimiser;
+  RmsProp optimizer;
   Random random(trial.seed());
   Episode memory;
   const std::int64_t episodes = trial.iterations() * task.length;
@@ -171,7 +171,7 @@ void learn(Trial& trial, const Task& task, float alpha_mean) {
     network.zero_gradients();
     network.backward(memory.dy);
     std::ranges::fill(bias_row(alpha->gradient, neurons), 0.0f);
-    optimiser.step(parameters, task);
+    optimizer.step(parameters, task);
     readout.zero_gradients();
   }
   trial.result(name, trial.recent(name, static_cast<std::size_t>(frozen)));

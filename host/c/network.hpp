@@ -100,7 +100,7 @@ template <class Real>
 void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes& shapes,
                      plasticity_parameter* parameters, std::size_t capacity, std::size_t* count);
 
-/// Converts parameters for the optimiser. Throws Error(invalid_argument) unless they are dense float32
+/// Converts parameters for the optimizer. Throws Error(invalid_argument) unless they are dense float32
 /// tensors in host memory.
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count);
 

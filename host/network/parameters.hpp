@@ -50,7 +50,7 @@ class NetworkParameters {
   std::span<Real> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
 
-  /// Counts the changes of the values that the library makes: load(), optimisers, step_written(). Optimisers
+  /// Counts the changes of the values that the library makes: load(), optimizers, step_written(). Optimizers
   /// increment it through ParameterView::version.
   std::uint64_t version() const { return version_; }
   /// Returns a checksum of the values. On a GPU it covers the host copies only.

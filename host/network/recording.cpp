@@ -33,7 +33,7 @@ void NetworkImplementation<Real>::check_last_window() const {
     return;
   }
   bad_argument("backward",
-               "the parameters that forward() used (call backward() before an optimiser's step or load(), or "
+               "the parameters that forward() used (call backward() before an optimizer's step or load(), or "
                "detach() to discard the windows)",
                "parameters that have changed since");
 }

@@ -64,7 +64,7 @@ PLASTICITY_API void linear_backward(Device device, Stream stream, const LinearGr
 /// device and its results back, and waits for the stream. linear_forward() and linear_backward() work in
 /// device memory. Calls on a GPU, also const ones, are for one thread at a time.
 ///
-/// On a GPU the layer keeps W and b on the device. A call uploads them if an optimiser's step, load() or
+/// On a GPU the layer keeps W and b on the device. A call uploads them if an optimizer's step, load() or
 /// parameters() has been called since the last upload. Call parameters() again before you write to its views
 /// by other means: the next call then uploads W and b. With PLASTICITY_CHECKS=on in the environment of
 /// the constructor, a call whose W or b differ from those on the device throws Error(invalid_argument).

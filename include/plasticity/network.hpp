@@ -34,7 +34,7 @@ struct NetworkOptions {
   /// Stream of all work of the network. It must outlive the network. Networks on different streams are
   /// independent, also if different threads call them.
   Stream stream{};
-  /// The name of the network. The names of its parameters are then NAME.w and so on, so that one optimiser
+  /// The name of the network. The names of its parameters are then NAME.w and so on, so that one optimizer
   /// and one file can hold several networks. Initial values depend on the seed and the name. Empty: the
   /// parameters are w and so on.
   std::string name{};
@@ -170,7 +170,7 @@ class PLASTICITY_API BasicNetwork {
   /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites
   /// `gradients`. `upstream` has upstream gradients of other results. Throws Error(invalid_argument) if there
-  /// is no window, and if the library has changed the parameters since forward(): by an optimiser's step,
+  /// is no window, and if the library has changed the parameters since forward(): by an optimizer's step,
   /// load() or a Trainer. With PLASTICITY_CHECKS=on in the environment of the constructor, forward() and
   /// backward() also compare a checksum of the parameters, so that other changes throw too.
   void backward(std::span<const Real> dy, const BasicSequenceGradients<Real>& gradients = {},

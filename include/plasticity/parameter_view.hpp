@@ -17,11 +17,11 @@ struct BasicParameterView {
   Shape shape;               ///< shape of both views
   std::span<Real> value;     ///< row-major
   std::span<Real> gradient;  ///< backward adds to it
-  /// A module's count of changes to its values, or null. An optimiser increments it, so that
+  /// A module's count of changes to its values, or null. An optimizer increments it, so that
   /// Network::backward() can refuse parameters that differ from those of forward().
   std::uint64_t* version = nullptr;
 };
-using ParameterView = BasicParameterView<float>;      ///< of the modules that optimisers train
+using ParameterView = BasicParameterView<float>;      ///< of the modules that optimizers train
 using ParameterViewF64 = BasicParameterView<double>;  ///< of a NetworkF64
 
 }  // namespace plasticity

@@ -500,7 +500,7 @@ PLASTICITY_API void plasticity_adam_options_init(plasticity_adam_options* option
 /** The Adam optimizer (Kingma and Ba 2015, algorithm 1). Functions of plasticity_optimizer take it too. */
 typedef plasticity_optimizer plasticity_adam;
 
-/** Creates an optimiser. The caller destroys it. */
+/** Creates an optimizer. The caller destroys it. */
 PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_options* options,
                                                         plasticity_adam** adam);
 PLASTICITY_API void plasticity_adam_destroy(plasticity_adam* adam);
@@ -589,7 +589,7 @@ PLASTICITY_API plasticity_status plasticity_all_reduce(plasticity_communicator* 
 
 /** The options of a trainer. The fields are those of TrainerOptions. */
 typedef struct plasticity_trainer_options {
-  plasticity_adam_options adam;   /**< constants of the optimiser */
+  plasticity_adam_options adam;   /**< constants of the optimizer */
   double clip_norm;               /**< maximum global 2-norm of the gradients; 0: no clipping */
   plasticity_reduction reduction; /**< divisor of the squared error */
   /** If not NULL, this optimizer replaces `adam` and `clip_norm`. It is copied. */
@@ -724,12 +724,12 @@ PLASTICITY_API plasticity_status plasticity_optimizer_save(const plasticity_opti
 /** Loads moments, step count and learning rate. Returns PLASTICITY_FORMAT if they are incomplete. */
 PLASTICITY_API plasticity_status plasticity_optimizer_load(plasticity_optimizer* optimizer,
                                                            const plasticity_file* file);
-/** Stores the optimiser's moments and step count in a file. */
+/** Stores the optimizer's moments and step count in a file. */
 PLASTICITY_API plasticity_status plasticity_adam_save(const plasticity_adam* adam, plasticity_file* file);
 /** Loads the moments and step count. Returns PLASTICITY_FORMAT if they are incomplete. */
 PLASTICITY_API plasticity_status plasticity_adam_load(plasticity_adam* adam, const plasticity_file* file);
 
-/** Stores the trainer's moments and step count, in the format of plasticity_adam_save(): an optimiser can
+/** Stores the trainer's moments and step count, in the format of plasticity_adam_save(): an optimizer can
    load them. */
 PLASTICITY_API plasticity_status plasticity_trainer_save(const plasticity_trainer* trainer,
                                                          plasticity_file* file);

@@ -18,7 +18,7 @@ Network make(const Spec& spec, std::string name, std::uint64_t seed = 0) {
   return Network(spec, {.batch = 1, .device = Device::cpu(1), .seed = seed, .name = std::move(name)});
 }
 
-TEST(Names, OneOptimiserTrainsTwoNetworks) {
+TEST(Names, OneOptimizerTrainsTwoNetworks) {
   Network actor = make(actor_spec, "actor"), critic = make(critic_spec, "critic");
   std::vector<ParameterView> all = actor.parameters();
   EXPECT_EQ(all.front().name, "actor.w_in");

@@ -128,7 +128,7 @@ TEST(Windows, AreReusedFromEpisodeToEpisode) {
 
 const Spec modulated{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 6, .clip = .5};
 
-TEST(Windows, AnOptimisersStepBeforeBackwardIsRefused) {
+TEST(Windows, AnOptimizersStepBeforeBackwardIsRefused) {
   const Episode episode(modulated, 2, B, 5);
   Network network = make(modulated);
   Adam adam;
