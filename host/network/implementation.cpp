@@ -83,8 +83,8 @@ NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
 
 template <class Real>
 NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool writes)
-    : network_(network.gate, network.in_loss ? in_loss_function : busy) {
-  Gate& shared = network.parameters->gate;
+    : network_(network.guard, network.in_loss ? in_loss_function : busy) {
+  UseGuard& shared = network.parameters->guard;
   if (writes || network.options.device.kind() == DeviceKind::cuda) {
     writes_.emplace(shared, busy_parameters);
   } else {

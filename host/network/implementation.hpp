@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "network/carried_state.hpp"
-#include "network/gate.hpp"
 #include "network/memory_pool.hpp"
 #include "network/parameters.hpp"
+#include "network/use_guard.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/plan.hpp"
@@ -84,7 +84,7 @@ struct NetworkImplementation {
   Window<Real> inferred{};
   Outputs<Real> previous{};                                 // of infer(); the last y may be the next input
   std::span<const Real> last_modulation{}, last_current{};  // of the last call
-  Gate gate{};
+  UseGuard guard{};
   std::atomic<bool> in_loss = false;                                 // a Trainer is calling its loss function
   std::shared_ptr<const int> life = std::make_shared<const int>(0);  // ends with this; a Trainer watches it
   InputWidths widths;
@@ -97,9 +97,9 @@ struct NetworkImplementation {
     Call(NetworkImplementation& network, bool writes);
 
    private:
-    Gate::Exclusive network_;
-    std::optional<Gate::Exclusive> writes_;
-    std::optional<Gate::Shared> reads_;
+    UseGuard::Exclusive network_;
+    std::optional<UseGuard::Exclusive> writes_;
+    std::optional<UseGuard::Shared> reads_;
   };
 
   NetworkImplementation(const Spec& network_spec, const NetworkOptions& network_options,

@@ -150,12 +150,12 @@ void NetworkImplementation<Real>::replay(std::size_t first, std::size_t end, con
 template <class Real>
 void NetworkImplementation<Real>::write_tapes(std::size_t last) {
   const std::int64_t B = state.batch();
-  const std::size_t most = std::max<std::size_t>(1, checkpoint_distance / 2);
+  const std::size_t max_tapes = std::max<std::size_t>(1, checkpoint_distance / 2);
   const auto state_of = [&](const StateCheckpoint& checkpoint) {
     return state_in<Real>(spec, B, checkpoint.memory.data());
   };
-  if (last - checkpoints.back().window >= most) {
-    StateCheckpoint middle{last + 1 - most,
+  if (last - checkpoints.back().window >= max_tapes) {
+    StateCheckpoint middle{last + 1 - max_tapes,
                            checkpoint_blocks.take(options.device, state_bytes<Real>(spec, B))};
     replay(checkpoints.back().window, middle.window, state_of(checkpoints.back()), state_of(middle), false);
     checkpoints.push_back(std::move(middle));

@@ -6,9 +6,9 @@
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
 #include "io/spec_metadata.hpp"
-#include "network/gate.hpp"
 #include "network/implementation.hpp"
 #include "network/stack_description.hpp"
+#include "network/use_guard.hpp"
 
 namespace plasticity {
 namespace {
@@ -54,7 +54,7 @@ struct Stack::Implementation {
   std::vector<std::vector<float>> gradients{};  // [T,B,N] upstream gradient of each layer
   std::vector<float> dinput{};                  // [T,B,I] gradient of a layer's input
   std::vector<std::int64_t> steps{};            // of each window
-  Gate gate{};
+  UseGuard guard{};
 
   Implementation(std::int64_t width, std::vector<StackLayer> list, const NetworkOptions& options)
       : inputs(width), layers(completed(width, std::move(list))), name(options.name) {
@@ -219,29 +219,29 @@ Network& Stack::layer(std::size_t index) {
 std::span<const float> Stack::current() const { return implementation_->networks.back().current(); }
 
 std::span<const float> Stack::forward(const StackSequence& sequence) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   return implementation_->run(sequence, true);
 }
 
 std::span<const float> Stack::infer(const StackSequence& sequence) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   return implementation_->run(sequence, false);
 }
 
 void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   implementation_->backward(dy, dx, da);
 }
 
 std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }
 
 void Stack::reset(std::int64_t batch) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   implementation_->reset(batch);
 }
 
 void Stack::detach() {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   for (Network& network : implementation_->networks) network.detach();
   implementation_->steps.clear();
 }
@@ -271,7 +271,7 @@ void merge(io::TensorFile& part, io::TensorFile& file) {
 }  // namespace
 
 void Stack::save(io::TensorFile& file) const {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   io::TensorFile part;
   part.metadata = implementation_->description();
   for (const Network& network : implementation_->networks) network.save(part);
@@ -279,14 +279,14 @@ void Stack::save(io::TensorFile& file) const {
 }
 
 void Stack::save_state(io::TensorFile& file) const {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   io::TensorFile part;
   for (const Network& network : implementation_->networks) network.save_state(part);
   merge(part, file);
 }
 
 void Stack::load(const io::TensorFile& file) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   Implementation& self = *implementation_;
   for (const auto& [key, value] : self.description()) {
     if (read_metadata(file, key) != value) {
@@ -307,7 +307,7 @@ void Stack::load(const io::TensorFile& file) {
 }
 
 void Stack::load_state(const io::TensorFile& file) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   Implementation& self = *implementation_;
   io::TensorFile before;
   for (const Network& network : self.networks) network.save_state(before);
