@@ -135,7 +135,7 @@ void Trainer::Implementation::check_windows() const {
       bad_argument("iteration", str_cat("backward() for every window of ", module),
                    str_cat(windows, " windows without it"));
   };
-  if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->recorded));
+  if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->windows.count()));
   for (std::size_t k = 0; k < modules.size(); ++k) check(str_cat("modules[", k, "]"), modules[k].windows());
 }
 
