@@ -32,7 +32,7 @@ RESULTS = ROOT / "bench/results"
 ESTIMATES = RESULTS / "2026-11-27_gpu_h200_estimates.json"
 # cell, N, B, I: the shapes of the README's GPU table
 SHAPES = (("rnn", 200, 30, 0), ("rnn", 64, 64, 0), ("rnn", 1000, 1, 0), ("rnn", 1024, 16, 0), ("lstm", 200, 30, 40))
-MEETING, LOSS = 48, 8  # bytes of the Trainer's messages (host/network/ranks.cpp)
+RANK_SUMMARY, LOSS = 48, 8  # bytes of the Trainer's messages (host/network/trainer/ranks.cpp)
 KERNELS = 6  # outside forward and backward: zeros, loss, finite, norm, clip, Adam
 
 
@@ -93,7 +93,8 @@ def messages_us(gpus, slower=1.0):
     if gpus == 1:
         return 0.0
     copies = value("launch") + 2 * value("small_copy", slower)
-    return sum(copies + size * gpus / (1e3 * value("upload")) + all_reduce_us(size * gpus, gpus, slower)[0] for size in (MEETING, LOSS))
+    return sum(copies + size * gpus / (1e3 * value("upload")) + all_reduce_us(size * gpus, gpus, slower)[0]
+               for size in (RANK_SUMMARY, LOSS))
 
 
 def sends_us(gpus, slower=1.0):

@@ -1,5 +1,5 @@
 #include "c/network.hpp"
-#include "network/adam.hpp"
+#include "network/optimizer_options.hpp"
 
 namespace plasticity::c {
 

@@ -86,7 +86,7 @@ std::int32_t find_not_finite(std::span<const TrainedTensor> tensors) {
 
 void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& options,
                  const UpdateScales& scales) {
-  const UpdateConstants constants = constants_of(options);
+  const OptimizerConstants constants = constants_of(options);
   dispatch_update(options, [&]<Method method, bool momentum> {
     for (const TrainedTensor& tensor : tensors) {
       const float rate = scales.rate * tensor.rate, decay = scales.decay * tensor.rate * tensor.weight_decay;

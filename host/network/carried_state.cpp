@@ -1,6 +1,7 @@
 #include "network/carried_state.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/arena.hpp"
 #include "base/throw_error.hpp"
@@ -94,6 +95,19 @@ std::span<Real> CarriedState<Real>::on_host(std::string_view name) {
     tensor.host_is_newer = true;
   }
   return tensor.host;
+}
+
+template <class Real>
+void CarriedState<Real>::set(std::string_view name, std::vector<Real> values) {
+  Tensor& tensor = by_name(tensors_, name);
+  if (device_.kind() == DeviceKind::cpu) {
+    std::copy(values.begin(), values.end(), static_cast<Real*>(tensor.value.data()));
+  } else if (tensor.host_is_newer) {
+    std::copy(values.begin(), values.end(), tensor.host.begin());  // the caller may have a view
+  } else {
+    tensor.host = std::move(values);
+    tensor.host_is_newer = true;
+  }
 }
 
 template <class Real>

@@ -46,6 +46,9 @@ class CarriedState {
   /// Error(invalid_argument) for an unknown name.
   std::span<Real> on_host(std::string_view name);
 
+  /// Sets the tensor `name`. `values` has its size. Allocates nothing.
+  void set(std::string_view name, std::vector<Real> values);
+
   /// Notes the content of a tensor that on_host() has returned. is_unchanged() returns whether all noted
   /// tensors have their content still. values_written() and set_zero() remove the notes.
   void note(std::string_view name);

@@ -83,8 +83,8 @@ NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
 
 template <class Real>
 NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool writes)
-    : network_(network.gate, network.in_loss ? in_loss_function : busy) {
-  Gate& shared = network.parameters->gate;
+    : network_(network.guard, network.in_loss ? in_loss_function : busy) {
+  UseGuard& shared = network.parameters->guard;
   if (writes || network.options.device.kind() == DeviceKind::cuda) {
     writes_.emplace(shared, busy_parameters);
   } else {
@@ -208,7 +208,7 @@ void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());
   DeviceMemory tape;
-  if (writes_tape) tape = tapes.take(options.device, p.tape_bytes());
+  if (writes_tape) tape = windows.take_tape(options.device, p.tape_bytes());
 
   args.parameters = parameters->values();
   args.final_state = state_values();
@@ -269,7 +269,7 @@ std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Rea
     std::tie(last_modulation, last_current) = last;
     throw;
   }
-  has_moved = recorded > 0;
+  windows.set_state_moved();
   return inferred.outputs.y;
 }
 
@@ -291,9 +291,9 @@ void NetworkImplementation<Real>::reset(std::int64_t batch) {
 
 template <class Real>
 void NetworkImplementation<Real>::check_no_windows(const char* call) const {
-  if (recorded > 0) {
+  if (windows.count() > 0) {
     bad_argument(call, "a network without recorded windows (call backward() for each window, or detach())",
-                 str_cat(recorded, " windows"));
+                 str_cat(windows.count(), " windows"));
   }
 }
 
@@ -332,10 +332,7 @@ void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
     values.emplace_back(member.name, to_reals<Real>(stored));
   }
   if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
-  for (const auto& [name, tensor] : values) {
-    const std::span<Real> to = state.on_host(name);
-    std::copy(tensor.begin(), tensor.end(), to.begin());
-  }
+  for (auto& [name, tensor] : values) state.set(name, std::move(tensor));
 }
 
 template struct NetworkImplementation<float>;

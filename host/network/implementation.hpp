@@ -10,39 +10,14 @@
 #include <vector>
 
 #include "network/carried_state.hpp"
-#include "network/gate.hpp"
-#include "network/memory_pool.hpp"
 #include "network/parameters.hpp"
+#include "network/use_guard.hpp"
+#include "network/windows.hpp"
 #include "plan/staging.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/plan.hpp"
 
 namespace plasticity {
-
-/// The results of a call, in host memory.
-template <class Real>
-struct Outputs {
-  std::vector<Real> y{}, modulation{}, current{};
-};
-
-/// The results of a call, and a recorded call's inputs, masks and tape.
-template <class Real>
-struct Window {
-  std::int64_t steps = 0;
-  DeviceMemory tensors{}, tape{};
-  Inputs<const Real> inputs{};
-  Masks<Real> masks{};
-  Outputs<Real> outputs{};
-  std::vector<std::int64_t> length{};  // in host memory, of a recorded window
-  bool has_tape = false;
-  std::uint64_t version = 0, checksum = 0;  // of the parameters
-};
-
-/// The state before a recorded window, in device memory.
-struct StateCheckpoint {
-  std::size_t window;
-  DeviceMemory memory;
-};
 
 /// The width of each input: numbers per step and batch element. Nothing if the spec has no such input. Kept,
 /// because input_shape() would take longer than a small step.
@@ -54,11 +29,6 @@ struct InputWidths {
 ///
 /// The state is in `state`, or in `step_state` after single steps that were not recorded on a tape
 /// (is_stepping).
-///
-/// Windows. The first `taped_windows` have tapes. Before every `checkpoint_distance`-th later window the
-/// state is copied. Backward runs the later windows again from these copies, and writes at most
-/// `checkpoint_distance` / 2 tapes at a time. The distance doubles when there would be more copies than the
-/// distance. T windows of one step then need about 1.5 sqrt(T) traces, and 2.5 forward passes per window.
 template <class Real>
 struct NetworkImplementation {
   Spec spec;
@@ -70,21 +40,13 @@ struct NetworkImplementation {
   bool is_stepping = false;
   DeviceMemory upstream{}, scratch{};  // upstream: dy, da and the gradients of the inputs
 
-  static constexpr std::size_t taped_windows = 3;
-  // The first `recorded` are in use. The others keep their memory for reuse.
-  std::vector<Window<Real>> windows{};
-  std::size_t recorded = 0;
-  bool chained = false;  // state.gradients() holds the gradient from the window that backward() removed last
-  bool has_moved = false;                      // the state is not the one after the last window
-  std::vector<StateCheckpoint> checkpoints{};  // sorted by window
-  std::size_t checkpoint_distance = 1;
-  MemoryPool tapes{}, checkpoint_blocks{};
+  RecordedWindows<Real> windows{};
   DeviceMemory replayed_state{}, replayed_outputs{};
 
   Window<Real> inferred{};
   Outputs<Real> previous{};                                 // of infer(); the last y may be the next input
   std::span<const Real> last_modulation{}, last_current{};  // of the last call
-  Gate gate{};
+  UseGuard guard{};
   std::atomic<bool> in_loss = false;                                 // a Trainer is calling its loss function
   std::shared_ptr<const int> life = std::make_shared<const int>(0);  // ends with this; a Trainer watches it
   InputWidths widths;
@@ -97,9 +59,9 @@ struct NetworkImplementation {
     Call(NetworkImplementation& network, bool writes);
 
    private:
-    Gate::Exclusive network_;
-    std::optional<Gate::Exclusive> writes_;
-    std::optional<Gate::Shared> reads_;
+    UseGuard::Exclusive network_;
+    std::optional<UseGuard::Exclusive> writes_;
+    std::optional<UseGuard::Shared> reads_;
   };
 
   NetworkImplementation(const Spec& network_spec, const NetworkOptions& network_options,
@@ -128,7 +90,7 @@ struct NetworkImplementation {
                 const BasicUpstreamGradients<Real>& more);
 
   void reset(std::int64_t batch);  // 0: the options'
-  void detach();
+  void detach() { windows.clear(); }
   /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
   void check_no_windows(const char* call) const;
   /// Throws Error(invalid_argument) if forward() must not record: the state is not that after the last
@@ -150,10 +112,9 @@ struct NetworkImplementation {
   void allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const;
   /// Returns whether run_step() computes the bits of run().
   bool can_step(const BasicSequence<Real>& sequence, const Plan& p) const;
-  bool needs_checkpoint(std::size_t window);
+
+  // recording.cpp
   StateCheckpoint make_checkpoint(std::size_t window);
-  void drop_checkpoints_from(std::size_t window);
-  void release_tape(Window<Real>& window);
   void write_tapes(std::size_t last);
   void replay(std::size_t first, std::size_t end, const State<Real>& initial, const State<Real>& working,
               bool writes_tapes);

@@ -69,7 +69,7 @@ void BasicNetwork<Real>::backward(std::span<const Real> dy, const BasicSequenceG
 
 template <class Real>
 std::int64_t BasicNetwork<Real>::windows() const {
-  return static_cast<std::int64_t>(implementation_->recorded);
+  return static_cast<std::int64_t>(implementation_->windows.count());
 }
 
 template <class Real>
@@ -114,7 +114,7 @@ std::span<Real> BasicNetwork<Real>::state(std::string_view name) {
   const typename Implementation::Call call(self, false);
   self.state_values();
   const std::span<Real> view = self.state.on_host(name);
-  if (self.recorded > 0) self.state.note(name);
+  if (self.windows.count() > 0) self.state.note(name);
   return view;
 }
 

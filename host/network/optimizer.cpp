@@ -6,7 +6,8 @@
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
-#include "network/adam.hpp"
+#include "network/optimizer_options.hpp"
+#include "network/optimizer_record.hpp"
 
 namespace plasticity {
 
@@ -79,18 +80,12 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
 }
 
 void Optimizer::save(io::TensorFile& file) const {
-  OptimizerRecord record{.steps = steps_};
-  for (const auto& [name, moments] : moments_) record.moments[name] = {moments.first, moments.second};
-  write_record(options_.update, record, file);
+  write_optimizer_record(options_.update, {.steps = steps_, .moments = moments_}, file);
 }
 
 void Optimizer::load(const io::TensorFile& file) {
-  OptimizerRecord record = read_record(options_.update, file);
-  std::map<std::string, Moments> moments;
-  for (auto& [name, pair] : record.moments) {
-    moments[name] = {std::move(pair.first), std::move(pair.second)};
-  }
-  moments_ = std::move(moments);
+  OptimizerRecord record = read_optimizer_record(options_.update, file);
+  moments_ = std::move(record.moments);
   steps_ = record.steps;
   if (record.learning_rate) options_.update.learning_rate = *record.learning_rate;
 }

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "network/gate.hpp"
+#include "network/use_guard.hpp"
 #include "plasticity/arguments.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/io/safetensors.hpp"
@@ -64,7 +64,7 @@ class NetworkParameters {
   /// Adds to the gradient `name` on the device, if the parameter is trainable. Call gradients() first.
   void add_to_gradient(std::string_view name, std::span<const Real> gradient);
 
-  Gate gate{};  // of all networks that share the parameters
+  UseGuard guard{};  // of all networks that share the parameters
 
   /// A trainable parameter on the device, without moments.
   struct Trained {

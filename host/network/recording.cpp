@@ -10,24 +10,25 @@ namespace plasticity {
 
 template <class Real>
 void NetworkImplementation<Real>::check_state_continues() const {
-  if (recorded == 0) return;
-  if (chained) {
+  if (windows.count() == 0) return;
+  if (windows.has_later_gradient()) {
     bad_argument("forward",
                  "backward() for every recorded window, or detach(), before new steps are recorded",
-                 str_cat(recorded, " windows without backward()"));
+                 str_cat(windows.count(), " windows without backward()"));
   }
-  if (has_moved || !state.is_unchanged()) {
+  if (windows.has_state_moved() || !state.is_unchanged()) {
     bad_argument("forward",
                  "the state after the last recorded window, because gradients flow through it (detach() "
                  "discards the windows)",
-                 has_moved ? "a state that infer() has advanced" : "a state that the caller has changed");
+                 windows.has_state_moved() ? "a state that infer() has advanced"
+                                           : "a state that the caller has changed");
   }
 }
 
 template <class Real>
 void NetworkImplementation<Real>::check_last_window() const {
-  if (recorded == 0) bad_argument("backward", "a window that forward() recorded", "none");
-  const Window<Real>& window = windows[recorded - 1];
+  if (windows.count() == 0) bad_argument("backward", "a window that forward() recorded", "none");
+  const Window<Real>& window = windows.last();
   if (window.version == parameters->version() &&
       (!checks_parameters || window.checksum == parameters->checksum())) {
     return;
@@ -41,48 +42,29 @@ void NetworkImplementation<Real>::check_last_window() const {
 template <class Real>
 std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Real>& sequence) {
   check_state_continues();
-  if (windows.size() == recorded) windows.emplace_back();
-  Window<Real>& window = windows[recorded];
+  Window<Real>& window = windows.next();
   const Plan& p = plan(sequence.steps);
-  const bool writes_tape = recorded < taped_windows;
   const auto last = std::pair(last_modulation, last_current);
   std::optional<StateCheckpoint> checkpoint;
-  if (!writes_tape && needs_checkpoint(recorded)) checkpoint = make_checkpoint(recorded);
+  if (windows.next_needs_checkpoint()) checkpoint = make_checkpoint(windows.count());
   try {
-    run(window, sequence, p, /*owns_inputs=*/true, writes_tape);
+    run(window, sequence, p, /*owns_inputs=*/true, windows.next_has_tape());
   } catch (...) {
-    if (checkpoint) checkpoint_blocks.give(std::move(checkpoint->memory));
+    if (checkpoint) windows.give_back(std::move(*checkpoint));
     std::tie(last_modulation, last_current) = last;
     throw;
   }
-  if (checkpoint) checkpoints.push_back(std::move(*checkpoint));
   window.length.assign(sequence.length.begin(), sequence.length.end());
   window.version = parameters->version();
   window.checksum = checks_parameters ? parameters->checksum() : 0;
-  ++recorded;
-  has_moved = false;
+  windows.add_next(std::move(checkpoint));
   return window.outputs.y;
-}
-
-/// Returns whether the state before the next window, `window`, must be kept. Doubles the distance first if
-/// there would be too many copies.
-template <class Real>
-bool NetworkImplementation<Real>::needs_checkpoint(std::size_t window) {
-  const auto on_grid = [&](std::size_t index) { return (index - taped_windows) % checkpoint_distance == 0; };
-  if (!on_grid(window)) return false;
-  if (checkpoints.size() < checkpoint_distance) return true;
-  checkpoint_distance *= 2;
-  for (StateCheckpoint& checkpoint : checkpoints) {
-    if (!on_grid(checkpoint.window)) checkpoint_blocks.give(std::move(checkpoint.memory));
-  }
-  std::erase_if(checkpoints, [&](const StateCheckpoint& checkpoint) { return !on_grid(checkpoint.window); });
-  return on_grid(window);
 }
 
 template <class Real>
 StateCheckpoint NetworkImplementation<Real>::make_checkpoint(std::size_t window) {
   const std::int64_t B = state.batch();
-  StateCheckpoint checkpoint{window, checkpoint_blocks.take(options.device, state_bytes<Real>(spec, B))};
+  StateCheckpoint checkpoint = windows.take_checkpoint(window, options.device, state_bytes<Real>(spec, B));
   const State<Real> to = state_in<Real>(spec, B, checkpoint.memory.data());
   if (is_stepping) {
     plan(1).store(options.stream, to, step_state.as<StepState>());
@@ -98,29 +80,6 @@ StateCheckpoint NetworkImplementation<Real>::make_checkpoint(std::size_t window)
   return checkpoint;
 }
 
-template <class Real>
-void NetworkImplementation<Real>::drop_checkpoints_from(std::size_t window) {
-  while (!checkpoints.empty() && checkpoints.back().window >= window) {
-    checkpoint_blocks.give(std::move(checkpoints.back().memory));
-    checkpoints.pop_back();
-  }
-}
-
-template <class Real>
-void NetworkImplementation<Real>::release_tape(Window<Real>& window) {
-  tapes.give(std::move(window.tape));
-  window.has_tape = false;
-}
-
-template <class Real>
-void NetworkImplementation<Real>::detach() {
-  for (std::size_t k = 0; k < recorded; ++k) release_tape(windows[k]);
-  drop_checkpoints_from(0);
-  checkpoint_distance = 1;
-  recorded = 0;
-  chained = has_moved = false;
-}
-
 /// Runs windows first .. end-1 again, from the state `initial`. `working` holds the state between them, and
 /// the final state unless the windows write tapes.
 template <class Real>
@@ -132,7 +91,7 @@ void NetworkImplementation<Real>::replay(std::size_t first, std::size_t end, con
     const Plan& p = plan(window.steps);
     make_room(scratch, options.device, p.scratch_bytes());
     make_room(replayed_outputs, options.device, window.outputs.y.size() * sizeof(Real));
-    if (writes_tapes && !window.has_tape) window.tape = tapes.take(options.device, p.tape_bytes());
+    if (writes_tapes && !window.has_tape) window.tape = windows.take_tape(options.device, p.tape_bytes());
     ForwardArgs<Real> args;
     args.parameters = parameters->values();
     args.inputs = window.inputs;
@@ -146,23 +105,23 @@ void NetworkImplementation<Real>::replay(std::size_t first, std::size_t end, con
   }
 }
 
-/// Writes the tape of window `last`, and those of at most checkpoint_distance / 2 windows up to it.
+/// Writes the tape of window `last`, and those of at most max_tapes() - 1 windows before it.
 template <class Real>
 void NetworkImplementation<Real>::write_tapes(std::size_t last) {
   const std::int64_t B = state.batch();
-  const std::size_t most = std::max<std::size_t>(1, checkpoint_distance / 2);
   const auto state_of = [&](const StateCheckpoint& checkpoint) {
     return state_in<Real>(spec, B, checkpoint.memory.data());
   };
-  if (last - checkpoints.back().window >= most) {
-    StateCheckpoint middle{last + 1 - most,
-                           checkpoint_blocks.take(options.device, state_bytes<Real>(spec, B))};
-    replay(checkpoints.back().window, middle.window, state_of(checkpoints.back()), state_of(middle), false);
-    checkpoints.push_back(std::move(middle));
+  if (last - windows.last_checkpoint().window >= windows.max_tapes()) {
+    const StateCheckpoint& first = windows.last_checkpoint();
+    StateCheckpoint middle =
+        windows.take_checkpoint(last + 1 - windows.max_tapes(), options.device, state_bytes<Real>(spec, B));
+    replay(first.window, middle.window, state_of(first), state_of(middle), false);
+    windows.add_checkpoint(std::move(middle));
   }
   make_room(replayed_state, options.device, state_bytes<Real>(spec, B));
-  replay(checkpoints.back().window, last + 1, state_of(checkpoints.back()),
-         state_in<Real>(spec, B, replayed_state.data()), true);
+  const StateCheckpoint& start = windows.last_checkpoint();
+  replay(start.window, last + 1, state_of(start), state_in<Real>(spec, B, replayed_state.data()), true);
 }
 
 namespace {
@@ -275,7 +234,7 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
                                            const BasicSequenceGradients<Real>& gradients,
                                            const BasicUpstreamGradients<Real>& more) {
   check_last_window();
-  Window<Real>& window = windows[recorded - 1];
+  Window<Real>& window = windows.last();
   const std::int64_t T = window.steps, B = state.batch();
   check_upstream(window, dy, more);
   check_initial_state(gradients);
@@ -285,12 +244,13 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
                   .u = gradient(spec, T, B, "u", gradients.u),
                   .pre = gradient(spec, T, B, "pre", gradients.pre),
                   .rate = gradient(spec, T, B, "rate", gradients.rate)};
-  bool wants_initial = recorded > 1, has_final = chained;  // the window before this one needs its gradient
+  bool wants_initial = windows.count() > 1;  // the window before this one needs its gradient
+  bool has_final = windows.has_later_gradient();
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
                 [&](const char*, std::span<Real>) { wants_initial = true; });
   for_each_view(spec, B, "upstream.final_state", more.final_state,
                 [&](const char*, std::span<const Real>) { has_final = true; });
-  if (!window.has_tape) write_tapes(recorded - 1);
+  if (!window.has_tape) write_tapes(windows.count() - 1);
 
   std::vector<Real> sum, dv;
   Real dv0 = 0;
@@ -309,11 +269,12 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   if (has_final) args.dfinal_state = as_const(state.gradients());
   args.parameters = parameters->values();
   args.dparameters = parameters->gradients();
-  if (has_final && !chained) state.set_gradients_zero();
+  if (has_final && !windows.has_later_gradient()) state.set_gradients_zero();
   std::vector<std::pair<const char*, std::vector<Real>>> before;  // restored if the pass throws
   for_each_view(spec, B, "upstream.final_state", more.final_state,
                 [&](const char* name, std::span<const Real> view) {
-                  if (chained) state.copy_gradient(name, before.emplace_back(name, view.size()).second);
+                  if (windows.has_later_gradient())
+                    state.copy_gradient(name, before.emplace_back(name, view.size()).second);
                   state.add_to_gradient(name, view);
                 });
   try {
@@ -330,11 +291,7 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
                 [&](const char* name, std::span<Real> view) { state.copy_gradient(name, view); });
   parameters->gradients_written();
-  release_tape(window);
-  --recorded;
-  drop_checkpoints_from(recorded);
-  chained = recorded > 0;
-  if (!chained) detach();
+  windows.remove_last();
 }
 
 template struct NetworkImplementation<float>;

@@ -1,32 +1,20 @@
 #include "plasticity/stack.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <map>
 
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
 #include "io/spec_metadata.hpp"
-#include "network/gate.hpp"
 #include "network/implementation.hpp"
+#include "network/stack_description.hpp"
+#include "network/use_guard.hpp"
 
 namespace plasticity {
 namespace {
 
 constexpr const char* busy =
     "stack: another thread is running a call on it. One thread at a time may use a stack";
-
-std::string layer_name(const std::string& name, std::size_t layer) {
-  return str_cat(name, name.empty() ? "" : ".", "layer", layer);
-}
-std::string key_of(const std::string& name, const char* key) {
-  return str_cat(name.empty() ? "" : name + ".", "stack.", key);
-}
-
-std::string sources_text(const std::vector<int>& from) {
-  std::string text;
-  for (const int source : from) text += str_cat(text.empty() ? "" : ",", source);
-  return text;
-}
 
 /// Fills in the sources and the widths of the inputs.
 std::vector<StackLayer> completed(std::int64_t inputs, std::vector<StackLayer> layers) {
@@ -66,7 +54,7 @@ struct Stack::Implementation {
   std::vector<std::vector<float>> gradients{};  // [T,B,N] upstream gradient of each layer
   std::vector<float> dinput{};                  // [T,B,I] gradient of a layer's input
   std::vector<std::int64_t> steps{};            // of each window
-  Gate gate{};
+  UseGuard guard{};
 
   Implementation(std::int64_t width, std::vector<StackLayer> list, const NetworkOptions& options)
       : inputs(width), layers(completed(width, std::move(list))), name(options.name) {
@@ -90,7 +78,7 @@ struct Stack::Implementation {
   void backward_layers(std::int64_t rows, std::span<float> dx, std::span<const float> da);
   void reset(std::int64_t batch);
   void add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx);
-  io::TensorFile description() const;
+  std::map<std::string, std::string> description() const { return describe_stack(name, inputs, layers); }
 };
 
 /// Returns the input of layer k, [rows, inputs].
@@ -211,16 +199,6 @@ void Stack::Implementation::reset(std::int64_t batch) {
   }
 }
 
-/// Returns the metadata that describes the stack.
-io::TensorFile Stack::Implementation::description() const {
-  io::TensorFile file;
-  file.metadata[key_of(name, "inputs")] = str_cat(inputs);
-  file.metadata[key_of(name, "layers")] = str_cat(layers.size());
-  for (std::size_t k = 0; k < layers.size(); ++k)
-    file.metadata[key_of(name, str_cat("from", k).c_str())] = sources_text(layers[k].from);
-  return file;
-}
-
 Stack::Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options)
     : implementation_(std::make_unique<Implementation>(inputs, std::move(layers), options), "stack") {}
 Stack::~Stack() = default;
@@ -241,29 +219,29 @@ Network& Stack::layer(std::size_t index) {
 std::span<const float> Stack::current() const { return implementation_->networks.back().current(); }
 
 std::span<const float> Stack::forward(const StackSequence& sequence) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   return implementation_->run(sequence, true);
 }
 
 std::span<const float> Stack::infer(const StackSequence& sequence) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   return implementation_->run(sequence, false);
 }
 
 void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   implementation_->backward(dy, dx, da);
 }
 
 std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }
 
 void Stack::reset(std::int64_t batch) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   implementation_->reset(batch);
 }
 
 void Stack::detach() {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   for (Network& network : implementation_->networks) network.detach();
   implementation_->steps.clear();
 }
@@ -293,23 +271,24 @@ void merge(io::TensorFile& part, io::TensorFile& file) {
 }  // namespace
 
 void Stack::save(io::TensorFile& file) const {
-  const Gate::Exclusive call(implementation_->gate, busy);
-  io::TensorFile part = implementation_->description();
+  const UseGuard::Exclusive call(implementation_->guard, busy);
+  io::TensorFile part;
+  part.metadata = implementation_->description();
   for (const Network& network : implementation_->networks) network.save(part);
   merge(part, file);
 }
 
 void Stack::save_state(io::TensorFile& file) const {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   io::TensorFile part;
   for (const Network& network : implementation_->networks) network.save_state(part);
   merge(part, file);
 }
 
 void Stack::load(const io::TensorFile& file) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   Implementation& self = *implementation_;
-  for (const auto& [key, value] : self.description().metadata) {
+  for (const auto& [key, value] : self.description()) {
     if (read_metadata(file, key) != value) {
       throw_error(ErrorCode::format, place_in(file, str_cat("metadata '", key, "'")),
                   str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
@@ -328,7 +307,7 @@ void Stack::load(const io::TensorFile& file) {
 }
 
 void Stack::load_state(const io::TensorFile& file) {
-  const Gate::Exclusive call(implementation_->gate, busy);
+  const UseGuard::Exclusive call(implementation_->guard, busy);
   Implementation& self = *implementation_;
   io::TensorFile before;
   for (const Network& network : self.networks) network.save_state(before);
@@ -359,32 +338,6 @@ void Stack::load_state(const io::TensorFile& file) {
   for (std::size_t k = 0; B && k < self.networks.size(); ++k) {
     if (!has_state(k)) self.networks[k].reset(*B);
   }
-}
-
-StackDescription load_stack(const io::TensorFile& file, const std::string& name) {
-  StackDescription description;
-  description.inputs = read_number<std::int64_t>(file, key_of(name, "inputs"));
-  const auto count = read_number<std::int64_t>(file, key_of(name, "layers"));
-  for (std::int64_t k = 0; k < count; ++k) {
-    const auto index = static_cast<std::size_t>(k);
-    StackLayer layer{.spec = read_spec(file, layer_name(name, index) + ".")};
-    const std::string key = key_of(name, str_cat("from", k).c_str());
-    std::string rest = read_metadata(file, key);
-    while (!rest.empty()) {
-      const std::size_t comma = std::min(rest.find(','), rest.size());
-      int source = 0;
-      const char* const end = rest.data() + comma;
-      const auto [stop, error] = std::from_chars(rest.data(), end, source);
-      if (error != std::errc() || stop != end) {
-        throw_error(ErrorCode::format, place_in(file, str_cat("metadata '", key, "'")), "numbers",
-                    str_cat('\'', rest, '\''));
-      }
-      layer.from.push_back(source);
-      rest.erase(0, std::min(comma + 1, rest.size()));
-    }
-    description.layers.push_back(std::move(layer));
-  }
-  return description;
 }
 
 }  // namespace plasticity

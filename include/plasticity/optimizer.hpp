@@ -79,6 +79,7 @@ class PLASTICITY_API Optimizer {
   void load(const io::TensorFile& file);
 
  private:
+  friend struct OptimizerRecord;
   struct Moments {
     std::vector<float> first, second;
   };

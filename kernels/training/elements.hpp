@@ -86,11 +86,11 @@ PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double max_norm) {
 PLASTICITY_HOST_DEVICE inline bool is_finite(float value) { return value - value == 0; }
 
 /// The constants of UpdateOptions in the precision of the step.
-struct UpdateConstants {
+struct OptimizerConstants {
   float beta1, beta2, epsilon, momentum;
 };
 
-inline UpdateConstants constants_of(const UpdateOptions& options) {
+inline OptimizerConstants constants_of(const UpdateOptions& options) {
   return {static_cast<float>(options.beta1), static_cast<float>(options.beta2),
           static_cast<float>(options.epsilon), static_cast<float>(options.momentum)};
 }
@@ -103,7 +103,7 @@ constexpr bool has_second = method != Method::sgd;
 
 /// One step of one element. `rate` and `decay` are those of its tensor, times the scales.
 template <Method method, bool momentum>
-PLASTICITY_HOST_DEVICE inline void update_element(const UpdateConstants& constants, float rate,
+PLASTICITY_HOST_DEVICE inline void update_element(const OptimizerConstants& constants, float rate,
                                                   float second_scale, float decay, float gradient,
                                                   float& first, float& second, float& value) {
   if (decay != 0) value -= decay * value;

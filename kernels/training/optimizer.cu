@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(sum_threads)
 
 template <Method method, bool momentum>
 __global__ void __launch_bounds__(sum_threads)
-    update_kernel(const __grid_constant__ TensorTable table, const UpdateConstants constants,
+    update_kernel(const __grid_constant__ TensorTable table, const OptimizerConstants constants,
                   const UpdateScales* device_scales, const std::int32_t* veto) {
   if (veto != nullptr && *veto != -1) return;
   const UpdateScales scales = *device_scales;

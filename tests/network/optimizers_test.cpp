@@ -84,6 +84,21 @@ TEST(Optimizers, ResumeFromTheirFiles) {
   }
 }
 
+// Prefix and suffix of the key "sgd.m" share their dot.
+TEST(Optimizers, ATensorWithoutAParametersNameIsIgnored) {
+  std::vector<float> value{1}, gradient{1};
+  const std::vector<ParameterView> parameters{{"p", Shape{{1}, 1}, value, gradient}};
+  Optimizer optimizer(OptimizerOptions::sgd(.1, .9)), loaded(OptimizerOptions::sgd(.1, .9));
+  optimizer.step(parameters);
+  io::TensorFile file, saved;
+  optimizer.save(file);
+  const io::TensorFile before = file;
+  file.tensors["sgd.m"] = io::make_tensor({1}, std::vector<float>{1});
+  loaded.load(file);
+  loaded.save(saved);
+  EXPECT_EQ(saved, before);
+}
+
 TEST(Optimizers, GroupsHaveTheirOwnRateDecayAndClipping) {
   std::vector<float> a{1}, b{1}, c{1}, a_gradient{3}, b_gradient{3}, c_gradient{4};
   const std::vector<ParameterView> parameters{{"a", Shape{{1}, 1}, a, a_gradient},

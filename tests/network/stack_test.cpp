@@ -153,8 +153,27 @@ TEST(Stack, OneFileHoldsTheStackAndItsState) {
   other.save(after);
   EXPECT_EQ(after, unchanged);
   wrong.metadata["agent.stack.from1"] = "0,x";
-  expect_error([&] { load_stack(wrong, "agent"); }, ErrorCode::format, "expected numbers, got 'x'");
   expect_error([&] { load_stack(file); }, ErrorCode::format, "'stack.inputs'");
+}
+
+TEST(Stack, AWrongDescriptionIsAnError) {
+  io::TensorFile file;
+  make().save(file);
+  const auto expect_wrong = [&](const char* key, const char* value, const std::string& expected) {
+    io::TensorFile wrong = file;
+    wrong.metadata[key] = value;
+    expect_error([&] { load_stack(wrong); }, ErrorCode::format,
+                 "metadata '" + std::string(key) + "': expected " + expected + ", got ");
+  };
+  for (const char* value : {"0", "-5"}) {
+    expect_wrong("stack.layers", value, "at least 1");
+    expect_wrong("stack.inputs", value, "at least 1");
+  }
+  for (const char* value : {"", "0,", ",0", "0,x", "0;-1"})
+    expect_wrong("stack.from1", value, "numbers separated by commas");
+  for (const char* value : {"7", "1", "-2", "0,1"})
+    expect_wrong("stack.from1", value, "indices from -1 to 0");
+  expect_wrong("stack.from0", "0", "indices from -1 to -1");
 }
 
 TEST(Stack, WrongCallsAreErrors) {

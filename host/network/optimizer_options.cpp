@@ -1,13 +1,10 @@
-#include "network/adam.hpp"
+#include "network/optimizer_options.hpp"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "base/throw_error.hpp"
-#include "io/file_keys.hpp"
 
 namespace plasticity {
 namespace {
@@ -29,19 +26,6 @@ std::int64_t group_index(const OptimizerOptions& options, std::string_view name)
     if (std::find(names.begin(), names.end(), name) != names.end()) return static_cast<std::int64_t>(k);
   }
   return -1;
-}
-
-std::string method_name(Method method) {
-  return method == Method::adam ? "adam" : method == Method::sgd ? "sgd" : "rmsprop";
-}
-
-/// Reads a metadata entry as a number.
-template <class Number>
-std::optional<Number> parse_number(const std::string& text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 }  // namespace
@@ -124,64 +108,6 @@ void check_group_names(const OptimizerOptions& options, std::span<const std::str
 
 void throw_not_finite(std::string_view name) {
   bad_argument(str_cat("gradient of '", name, "'"), "finite numbers", "NaN or infinity");
-}
-
-void write_record(const UpdateOptions& update, const OptimizerRecord& record, io::TensorFile& file) {
-  const std::string prefix = method_name(update.method) + ".";
-  const auto store = [&](const std::string& name, const std::vector<float>& values) {
-    file.tensors[name] =
-        io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
-  };
-  for (const auto& [name, moments] : record.moments) {
-    if (uses_first_moment(update)) check_new_tensor(file, prefix + name + ".m");
-    if (uses_second_moment(update)) check_new_tensor(file, prefix + name + ".v");
-  }
-  for (const char* key : {"steps", "learning_rate"}) check_new_metadata(file, prefix + key);
-  for (const auto& [name, moments] : record.moments) {
-    if (uses_first_moment(update)) store(prefix + name + ".m", moments.first);
-    if (uses_second_moment(update)) store(prefix + name + ".v", moments.second);
-  }
-  file.metadata[prefix + "steps"] = std::to_string(record.steps);
-  std::array<char, 32> rate;
-  const auto [end, error] = std::to_chars(rate.data(), rate.data() + rate.size(), update.learning_rate);
-  file.metadata[prefix + "learning_rate"] = std::string(rate.data(), end);
-}
-
-OptimizerRecord read_record(const UpdateOptions& update, const io::TensorFile& file) {
-  const std::string prefix = method_name(update.method) + ".", source = name_of(file);
-  const auto found = file.metadata.find(prefix + "steps");
-  if (found == file.metadata.end()) {
-    throw_error(ErrorCode::format, source, str_cat("metadata '", prefix, "steps'"), "none");
-  }
-  OptimizerRecord record;
-  const std::optional<std::int64_t> steps = parse_number<std::int64_t>(found->second);
-  if (!steps || *steps < 0) {
-    throw_error(ErrorCode::format, str_cat(source, " metadata '", prefix, "steps'"), "a number of steps",
-                str_cat('\'', found->second, '\''));
-  }
-  record.steps = *steps;
-  if (const auto rate = file.metadata.find(prefix + "learning_rate"); rate != file.metadata.end()) {
-    record.learning_rate = parse_number<double>(rate->second);
-    if (!record.learning_rate || !(*record.learning_rate >= 0) || !std::isfinite(*record.learning_rate)) {
-      throw_error(ErrorCode::format, str_cat(source, " metadata '", prefix, "learning_rate'"),
-                  "a finite value of at least 0", str_cat('\'', rate->second, '\''));
-    }
-  }
-  const bool first = uses_first_moment(update), second = uses_second_moment(update);
-  const std::string listed = first ? ".m" : ".v";  // the moment that lists the parameters
-  for (const auto& [key, tensor] : file.tensors) {
-    if (!(first || second) || !key.starts_with(prefix) || !key.ends_with(listed)) continue;
-    const std::string name = key.substr(prefix.size(), key.size() - prefix.size() - listed.size());
-    HostMoments& pair = record.moments[name];
-    (first ? pair.first : pair.second) = io::to_floats(tensor);
-    if (!first || !second) continue;
-    pair.second = io::to_floats(file.at(prefix + name + ".v"));
-    if (pair.first.size() != pair.second.size()) {
-      throw_error(ErrorCode::format, str_cat(source, " tensor '", prefix, name, ".v'"),
-                  str_cat(pair.first.size(), " elements"), str_cat(pair.second.size()));
-    }
-  }
-  return record;
 }
 
 }  // namespace plasticity

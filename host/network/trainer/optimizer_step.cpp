@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/throw_error.hpp"
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 // The optimizer's part of a trainer's iteration, and the iteration of the caller's.
 namespace plasticity {
@@ -58,7 +58,7 @@ std::optional<Shape> Trainer::Implementation::shape_of(std::string_view name) co
 
 /// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
 /// zeros.
-void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) {
+void Trainer::Implementation::collect(OptimizerStep& it, MomentsByName& fresh) {
   if (network == nullptr) {
     it.views = views_of_modules();
     for (const ParameterView& view : it.views) {
@@ -93,13 +93,13 @@ void Trainer::Implementation::collect(Update& it, MomentsByName& fresh) {
   it.clipped = clipped_groups(options, it.names, it.trained);
 }
 
-void Trainer::Implementation::zero_gradients(const Update& it) const {
+void Trainer::Implementation::zero_gradients(const OptimizerStep& it) const {
   if (network != nullptr) return network->parameters->zero_gradients();
   for (const ParameterView& view : it.views) std::fill(view.gradient.begin(), view.gradient.end(), 0.0f);
 }
 
 /// Enqueues the part of an iteration after the gradients of this rank.
-void Trainer::Implementation::enqueue_update(const Update& it, Stream on) const {
+void Trainer::Implementation::enqueue_optimizer_step(const OptimizerStep& it, Stream on) const {
   if (has_ranks() && network == nullptr) {
     all_reduce(*communicator, it.views);
   } else if (has_ranks()) {
@@ -113,7 +113,7 @@ void Trainer::Implementation::enqueue_update(const Update& it, Stream on) const 
 }
 
 /// Tells the modules that their values and gradients have changed.
-void Trainer::Implementation::values_written(const Update& it) const {
+void Trainer::Implementation::values_written(const OptimizerStep& it) const {
   if (network != nullptr) return network->parameters->step_written();
   for (const ParameterView& view : it.views) {
     if (view.version != nullptr) ++*view.version;
@@ -121,7 +121,7 @@ void Trainer::Implementation::values_written(const Update& it) const {
 }
 
 /// Counts the step. Throws if the gradient `not_finite` is not finite and the options demand it.
-void Trainer::Implementation::count_step(const Update& it, std::int32_t not_finite) {
+void Trainer::Implementation::count_step(const OptimizerStep& it, std::int32_t not_finite) {
   if (not_finite >= 0 && options.not_finite == NotFinite::fail) {
     throw_not_finite(it.names[static_cast<std::size_t>(not_finite)]);
   }
@@ -135,7 +135,7 @@ void Trainer::Implementation::check_windows() const {
       bad_argument("iteration", str_cat("backward() for every window of ", module),
                    str_cat(windows, " windows without it"));
   };
-  if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->recorded));
+  if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->windows.count()));
   for (std::size_t k = 0; k < modules.size(); ++k) check(str_cat("modules[", k, "]"), modules[k].windows());
 }
 
@@ -150,16 +150,17 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
     network->parameters->values();
     network->parameters->gradients();
   }
-  y_elements = modulation_elements = 0;
+  y.remove();
+  modulation.remove();
   make_room(results, device, sizeof(Results));
-  make_room(update_scratch, device, training_scratch_bytes(device));
-  Update it;
-  it.scratch = update_scratch.as<Scratch>();
-  it.not_finite = &static_cast<Results*>(results.data())->not_finite;
+  make_room(optimizer_scratch, device, training_scratch_bytes(device));
+  OptimizerStep it;
+  it.scratch = optimizer_scratch.as<Scratch>();
+  it.not_finite = &device_results()->not_finite;
   MomentsByName fresh;
   collect(it, fresh);
   if (has_ranks()) {
-    meet_ranks(0, it);
+    synchronize_ranks(0, it);
     moments.merge(fresh);  // which now have the values of rank 0
   }
   zero_gradients(it);
@@ -178,7 +179,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   Staging staging(device, stream, inputs, upload);
   staging.read(it.scales, 1);
   staging.send();
-  enqueue_update(it, stream);
+  enqueue_optimizer_step(it, stream);
   std::int32_t not_finite = -1;
   copy(device, stream, &not_finite, it.not_finite, sizeof(not_finite));
   values_written(it);

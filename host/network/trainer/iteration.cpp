@@ -8,7 +8,7 @@
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
 #include "device/cuda_api.hpp"
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 // One iteration of a trainer.
 namespace plasticity {
@@ -84,7 +84,7 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
 void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device, on, network->parameters->gradient_data(), network->parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
-  enqueue_update(it, on);
+  enqueue_optimizer_step(it, on);
 }
 
 /// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
@@ -143,6 +143,108 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   graph->run(key, stream, [&](Stream captured) { enqueue_iteration(plan, it, captured); });
 }
 
+/// Returns the iteration's sizes and inputs, after checking all tensors of the caller.
+Iteration Trainer::Implementation::checked_iteration(const Sequence& sequence,
+                                                     const Objective& objective) const {
+  Iteration it;
+  it.T = sequence.steps;
+  it.B = network->batch_of(sequence);
+  it.forward.inputs = network->inputs_of(sequence);
+  it.forward.masks = network->masks_of(sequence);
+  check(objective, it.T * it.B, network->spec.neurons);
+  if (on_cpu()) check_outputs_not_read(sequence, objective, {&y.memory(), &modulation.memory()});
+  return it;
+}
+
+/// Allocates all memory of the iteration.
+void Trainer::Implementation::allocate(const Plan& plan, Iteration& it, bool of_current) {
+  const auto rows = static_cast<std::size_t>(it.T * it.B),
+             elements = rows * static_cast<std::size_t>(network->spec.neurons);
+  make_room(results, device, sizeof(Results));
+  y.allocate(device, elements);
+  modulation.allocate(device, network->spec.has_modulator() ? rows : 0);
+  make_room(gradient, device, elements * sizeof(float));
+  if (of_current) make_room(current, device, elements * sizeof(float));
+  make_room(tape, device, plan.tape_bytes());
+  make_room(network->scratch, device, std::max(plan.scratch_bytes(), training_scratch_bytes(device)));
+  it.backward.dparameters = network->parameters->gradients();
+}
+
+/// Sets the arguments of the loss. Those of the caller are still in host memory.
+void Trainer::Implementation::set_loss(Iteration& it, const Objective& objective) const {
+  const std::int64_t rows = it.T * it.B, N = network->spec.neurons;
+  it.error = {.elements = rows * N,
+              .y = y.data(),
+              .target = objective.target.data(),
+              .mask = objective.mask.empty() ? nullptr : objective.mask.data(),
+              .reduction = reduction,
+              .dy = static_cast<float*>(gradient.data()),
+              .loss = &device_results()->loss,
+              .batch = it.B,
+              .steps = it.T};
+  if (!objective.labels) return;
+  it.entropy = {.rows = rows,
+                .classes = N,
+                .logits = static_cast<float*>(current.data()),
+                .labels = objective.labels->data(),
+                .dlogits = it.error.dy,
+                .loss = it.error.loss,
+                .batch = it.B};
+}
+
+/// Uploads the inputs of the iteration, and points to them on the device.
+void Trainer::Implementation::stage(Iteration& it) {
+  Staging staging(device, stream, inputs, upload);
+  staging.read(it.scales, 1);
+  stage_inputs(staging, network->spec, it.T, it.B, it.forward.inputs, it.forward.masks);
+  staging.read(it.error.target, it.error.elements);
+  staging.read(it.error.mask, it.error.elements);
+  if (it.entropy) staging.read(it.entropy->labels, it.entropy->rows);
+  staging.send();
+}
+
+/// Points to the other tensors on the device, after uploading the caller's changes of parameters and state.
+void Trainer::Implementation::set_pointers(Iteration& it, bool of_current) {
+  it.not_finite = &device_results()->not_finite;
+  it.tape = tape.as<Tape>();
+  it.scratch = network->scratch.as<Scratch>();
+  it.forward.parameters = network->parameters->values();
+  it.forward.final_state = network->state_values();
+  it.forward.initial_state = as_const(it.forward.final_state);
+  it.forward.y = y.data();
+  if (network->spec.has_modulator()) it.forward.modulation = modulation.data();
+  if (of_current) it.forward.a = static_cast<float*>(current.data());
+  it.backward.parameters = it.forward.parameters;
+  it.backward.inputs = it.forward.inputs;
+  it.backward.masks = it.forward.masks;
+  (of_current ? it.backward.da : it.backward.dy) = it.error.dy;
+}
+
+/// Runs the iteration. Returns the loss if the host has it, otherwise it is in the results on the device.
+std::optional<double> Trainer::Implementation::run(const Objective& objective, const Plan& plan,
+                                                   const Iteration& it) {
+  network->last_modulation = network->last_current = {};
+  y.set_written();
+  modulation.set_written();
+  if (has_ranks()) return run_on_ranks(objective, plan, it);
+  if (objective.on_host()) return run_with(objective, plan, it);
+  launch(plan, it);
+  return std::nullopt;
+}
+
+/// Downloads the results, but not the loss if it is given.
+Results Trainer::Implementation::download_results(std::optional<double> loss) const {
+  Results host_results{};
+  if (loss) {
+    host_results.loss = *loss;
+    copy(device, stream, &host_results.not_finite, &device_results()->not_finite,
+         sizeof(host_results.not_finite));
+  } else {
+    copy(device, stream, &host_results, device_results(), sizeof(Results));
+  }
+  return host_results;
+}
+
 double Trainer::Implementation::step(const Sequence& sequence, const Objective& objective) {
   if (network == nullptr)
     bad_argument("step", "a trainer of one network, or step(iteration)",
@@ -151,113 +253,32 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   const Network::Implementation::Call call(*network, true);
   network->check_no_windows("step");
   const Plan& plan = network->plan(sequence.steps);
-  const std::int64_t T = sequence.steps, B = network->batch_of(sequence), rows = T * B,
-                     elements = rows * network->spec.neurons;
-  const auto count = static_cast<std::size_t>(elements);
-  Iteration it;
-  it.forward.inputs = network->inputs_of(sequence);
-  it.forward.masks = network->masks_of(sequence);
-  check(objective, rows, network->spec.neurons);
-  if (on_cpu()) check_outputs_not_read(sequence, objective, {&y, &modulation});
+  Iteration it = checked_iteration(sequence, objective);
 
   // Allocate all memory before anything changes.
-  y_elements = modulation_elements = 0;
-  y_is_on_host = modulation_is_on_host = false;
-  make_room(results, device, sizeof(Results));
-  make_room(y, device, count * sizeof(float));
-  make_room(gradient, device, count * sizeof(float));
-  if (objective.of_current) make_room(current, device, count * sizeof(float));
-  if (network->spec.has_modulator())
-    make_room(modulation, device, static_cast<std::size_t>(rows) * sizeof(float));
-  make_room(tape, device, plan.tape_bytes());
-  make_room(network->scratch, device, std::max(plan.scratch_bytes(), training_scratch_bytes(device)));
-  it.backward.dparameters = network->parameters->gradients();
+  allocate(plan, it, objective.of_current);
   MomentsByName fresh;
   collect(it, fresh);
 
-  auto* const there = static_cast<Results*>(results.data());
-  it.not_finite = &there->not_finite;
-  UpdateScales scales{};
-  it.scales = &scales;
-  it.error = {.elements = elements,
-              .y = static_cast<float*>(y.data()),
-              .target = objective.target.data(),
-              .mask = objective.mask.empty() ? nullptr : objective.mask.data(),
-              .reduction = reduction,
-              .dy = static_cast<float*>(gradient.data()),
-              .loss = &there->loss,
-              .batch = B,
-              .steps = T};
-  if (objective.labels) {
-    it.entropy = {.rows = rows,
-                  .classes = network->spec.neurons,
-                  .logits = static_cast<float*>(current.data()),
-                  .labels = objective.labels->data(),
-                  .dlogits = it.error.dy,
-                  .loss = it.error.loss,
-                  .batch = B};
-  }
+  set_loss(it, objective);
   if (has_ranks()) {
-    const double divisor = meet_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
+    const double divisor = synchronize_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
     const bool divides = objective.labels || (!objective.on_host() && reduction != Reduction::sum);
     it.divisor = divides ? divisor : 1;
     moments.merge(fresh);  // which now have the values of rank 0
   }
-  scales = update_scales(options.update, steps + 1);
-  Staging staging(device, stream, inputs, upload);
-  staging.read(it.scales, 1);
-  stage_inputs(staging, network->spec, T, B, it.forward.inputs, it.forward.masks);
-  staging.read(it.error.target, elements);
-  staging.read(it.error.mask, elements);
-  if (it.entropy) staging.read(it.entropy->labels, rows);
-  staging.send();
+  const UpdateScales scales = update_scales(options.update, steps + 1);
+  it.scales = &scales;
+  stage(it);
+  set_pointers(it, objective.of_current);
 
-  it.tape = tape.as<Tape>();
-  it.scratch = network->scratch.as<Scratch>();
-  it.forward.parameters = network->parameters->values();
-  it.forward.final_state = network->state_values();
-  it.forward.initial_state = as_const(it.forward.final_state);
-  it.forward.y = static_cast<float*>(y.data());
-  if (network->spec.has_modulator()) it.forward.modulation = static_cast<float*>(modulation.data());
-  it.backward.parameters = it.forward.parameters;
-  it.backward.inputs = it.forward.inputs;
-  it.backward.masks = it.forward.masks;
-  if (objective.of_current) it.forward.a = static_cast<float*>(current.data());
-  (objective.of_current ? it.backward.da : it.backward.dy) = it.error.dy;
-
-  network->last_modulation = network->last_current = {};
-  y_elements = count;
-  modulation_elements = network->spec.has_modulator() ? static_cast<std::size_t>(rows) : 0;
-  Results here{};
-  if (has_ranks()) {
-    here.loss = run_on_ranks(objective, plan, it);
-  } else if (objective.on_host()) {
-    here.loss = run_with(objective, plan, it);
-  } else {
-    launch(plan, it);
-  }
+  const std::optional<double> loss = run(objective, plan, it);
   network->state.values_written();
   values_written(it);
   moments.merge(fresh);
-  if (objective.on_host() || has_ranks()) {
-    copy(device, stream, &here.not_finite, &there->not_finite, sizeof(here.not_finite));
-  } else {
-    copy(device, stream, &here, there, sizeof(Results));
-  }
-  count_step(it, here.not_finite);
-  return here.loss;
-}
-
-/// Returns a device tensor in host memory. On a GPU the first call after a step downloads it to `host`.
-std::span<const float> Trainer::Implementation::host_copy(const DeviceMemory& memory, std::size_t elements,
-                                                          std::vector<float>& host, bool& is_on_host) const {
-  if (on_cpu()) return {static_cast<const float*>(memory.data()), elements};
-  if (!is_on_host) {
-    host.resize(elements);
-    copy(device, stream, host.data(), memory.data(), elements * sizeof(float));
-    is_on_host = true;
-  }
-  return host;
+  const Results host_results = download_results(loss);
+  count_step(it, host_results.not_finite);
+  return host_results.loss;
 }
 
 }  // namespace plasticity

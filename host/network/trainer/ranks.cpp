@@ -3,21 +3,21 @@
 
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 // An iteration of a trainer with several ranks.
 namespace plasticity {
 namespace {
 
 /// The numbers that every rank sends to the others before an iteration.
-struct Meeting {
+struct RankSummary {
   double needs_broadcast;       // 0 or 1
   double tensors, elements;     // of the trained parameters
   double steps, learning_rate;  // of the optimizer
   double divisor;               // this rank's part of the divisor of the loss
 };
 
-void check_equal(const char* of, const std::vector<Meeting>& all, double Meeting::*member) {
+void check_equal(const char* of, const std::vector<RankSummary>& all, double RankSummary::*member) {
   for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r].*member == all[0].*member) continue;
     throw_error(ErrorCode::communication, str_cat(of, " of rank ", r),
@@ -50,9 +50,9 @@ double local_divisor(const Objective& objective, const SquaredErrorArgs& error, 
 }
 
 /// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the sum of the ranks' divisors.
-double Trainer::Implementation::meet_ranks(double divisor, const Update& it) {
+double Trainer::Implementation::synchronize_ranks(double divisor, const OptimizerStep& it) {
   const auto size = static_cast<std::size_t>(communicator->size());
-  std::vector<Meeting> all(size);
+  std::vector<RankSummary> all(size);
   std::int64_t elements = 0;
   for (const TrainedTensor& tensor : it.trained) elements += tensor.elements;
   all[static_cast<std::size_t>(communicator->rank())] = {.needs_broadcast = needs_broadcast ? 1.0 : 0.0,
@@ -64,20 +64,21 @@ double Trainer::Implementation::meet_ranks(double divisor, const Update& it) {
   std::vector<std::int64_t> first(size + 1);
   for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
   communicator->all_gather(std::span(all), first);
-  check_equal("number of trained parameters", all, &Meeting::tensors);
-  check_equal("number of trained elements", all, &Meeting::elements);
-  if (std::any_of(all.begin(), all.end(), [](const Meeting& rank) { return rank.needs_broadcast != 0; })) {
+  check_equal("number of trained parameters", all, &RankSummary::tensors);
+  check_equal("number of trained elements", all, &RankSummary::elements);
+  if (std::any_of(all.begin(), all.end(),
+                  [](const RankSummary& rank) { return rank.needs_broadcast != 0; })) {
     broadcast_all(it);
   } else {
-    check_equal("step count", all, &Meeting::steps);
-    check_equal("learning rate", all, &Meeting::learning_rate);
+    check_equal("step count", all, &RankSummary::steps);
+    check_equal("learning rate", all, &RankSummary::learning_rate);
   }
   return tree_total<double>(0, communicator->size(),
                             [&](std::int64_t r) { return all[static_cast<std::size_t>(r)].divisor; });
 }
 
 /// Copies the values, the moments, the step count and the learning rate from rank 0.
-void Trainer::Implementation::broadcast_all(const Update& it) {
+void Trainer::Implementation::broadcast_all(const OptimizerStep& it) {
   const auto broadcast_block = [&](void* data, std::size_t bytes) {
     if (bytes == 0) return;
     if (on_cpu()) return communicator->broadcast(std::span(static_cast<std::byte*>(data), bytes));

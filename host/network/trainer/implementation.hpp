@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "device/launch_graph.hpp"
-#include "network/adam.hpp"
 #include "network/implementation.hpp"
+#include "network/optimizer_options.hpp"
+#include "network/trainer/step_output.hpp"
 #include "plasticity/trainer.hpp"
 
 namespace plasticity {
@@ -51,8 +52,8 @@ struct Objective {
   bool on_host() const { return function != nullptr; }
 };
 
-/// The optimizer's part of an iteration: the trained tensors, their clipping and their update.
-struct Update {
+/// The optimizer's part of an iteration: the trained tensors and their clipping.
+struct OptimizerStep {
   std::vector<ParameterView> views;     // of several modules, in host memory; empty with one network
   std::vector<std::string_view> names;  // of the trained tensors
   std::vector<TrainedTensor> trained;
@@ -63,7 +64,8 @@ struct Update {
 };
 
 /// The tensors and memory of one iteration of a network.
-struct Iteration : Update {
+struct Iteration : OptimizerStep {
+  std::int64_t T, B;
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   SquaredErrorArgs error;                   // without labels
@@ -87,44 +89,49 @@ struct Trainer::Implementation {
   bool needs_broadcast = true;  // with ranks: parameters and moments are not yet those of rank 0
   std::int64_t steps = 0, skipped = 0;
   MomentsByName moments{};
-  DeviceMemory inputs{}, tape{}, results{}, y{}, current{}, modulation{};
-  DeviceMemory gradient{};        // dy, or da of a loss of the current
-  DeviceMemory update_scratch{};  // of step(iteration)
+  StepOutput y{}, modulation{};
+  DeviceMemory inputs{}, tape{}, results{}, current{};
+  DeviceMemory gradient{};           // dy, or da of a loss of the current
+  DeviceMemory optimizer_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
-
-  std::size_t y_elements = 0, modulation_elements = 0;  // of the last step
-  std::vector<float> host_y{}, host_modulation{};       // used on a GPU only
-  bool y_is_on_host = false, modulation_is_on_host = false;
 
   bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
 
   /// Throws Error(invalid_argument) if the network has been destroyed or assigned to.
   void check_network() const;
+  Results* device_results() const { return static_cast<Results*>(results.data()); }
+
+  // iteration.cpp
   double step(const Sequence& sequence, const Objective& objective);
+  Iteration checked_iteration(const Sequence& sequence, const Objective& objective) const;
+  void allocate(const Plan& plan, Iteration& it, bool of_current);
+  void set_loss(Iteration& it, const Objective& objective) const;
+  void stage(Iteration& it);
+  void set_pointers(Iteration& it, bool of_current);
+  std::optional<double> run(const Objective& objective, const Plan& plan, const Iteration& it);
+  Results download_results(std::optional<double> loss) const;
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;
   void launch(const Plan& plan, const Iteration& it);
-  std::span<const float> host_copy(const DeviceMemory& memory, std::size_t elements, std::vector<float>& host,
-                                   bool& is_on_host) const;
 
-  // update.cpp
+  // optimizer_step.cpp
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
   std::optional<Shape> shape_of(std::string_view name) const;
-  void collect(Update& it, MomentsByName& fresh);
-  void zero_gradients(const Update& it) const;
+  void collect(OptimizerStep& it, MomentsByName& fresh);
+  void zero_gradients(const OptimizerStep& it) const;
   void check_windows() const;
-  void enqueue_update(const Update& it, Stream on) const;
-  void values_written(const Update& it) const;
-  void count_step(const Update& it, std::int32_t not_finite);
+  void enqueue_optimizer_step(const OptimizerStep& it, Stream on) const;
+  void values_written(const OptimizerStep& it) const;
+  void count_step(const OptimizerStep& it, std::int32_t not_finite);
 
   // ranks.cpp
-  double meet_ranks(double divisor, const Update& it);
-  void broadcast_all(const Update& it);
+  double synchronize_ranks(double divisor, const OptimizerStep& it);
+  void broadcast_all(const OptimizerStep& it);
   double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);
 };
 

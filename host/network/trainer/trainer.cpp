@@ -1,10 +1,11 @@
-#include "network/trainer.hpp"
+#include "network/trainer/implementation.hpp"
 
 #include <cmath>
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
 #include "io/file_keys.hpp"
+#include "network/optimizer_record.hpp"
 
 namespace plasticity {
 namespace {
@@ -82,13 +83,12 @@ double Trainer::step(const IterationFunction& iteration) {
 
 std::span<const float> Trainer::y() {
   Implementation& self = *implementation_;
-  return self.host_copy(self.y, self.y_elements, self.host_y, self.y_is_on_host);
+  return self.y.on_host(self.device, self.stream);
 }
 
 std::span<const float> Trainer::modulation() {
   Implementation& self = *implementation_;
-  return self.host_copy(self.modulation, self.modulation_elements, self.host_modulation,
-                        self.modulation_is_on_host);
+  return self.modulation.on_host(self.device, self.stream);
 }
 
 double Trainer::learning_rate() const { return implementation_->options.update.learning_rate; }
@@ -109,18 +109,18 @@ void Trainer::save(io::TensorFile& file) const {
     if (!host.empty()) copy(self.device, self.stream, host.data(), memory.data(), memory.bytes());
   };
   for (const auto& [name, on_device] : self.moments) {
-    HostMoments& on_host = record.moments[name];
+    OptimizerRecord::Moments& on_host = record.moments[name];
     download(on_device.first, on_host.first);
     download(on_device.second, on_host.second);
   }
-  write_record(self.options.update, record, file);
+  write_optimizer_record(self.options.update, record, file);
 }
 
 void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   self.check_network();
   const UpdateOptions& update = self.options.update;
-  const OptimizerRecord record = read_record(update, file);
+  const OptimizerRecord record = read_optimizer_record(update, file);
   const std::string source = name_of(file);
   MomentsByName moments;
   for (const auto& [name, on_host] : record.moments) {

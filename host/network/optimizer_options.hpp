@@ -1,18 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/function_ref.hpp"
-#include "plasticity/io/safetensors.hpp"
 #include "plasticity/optimizer.hpp"
 
-// The checks, the groups and the file format that Optimizer and Trainer share.
+// The checks of options and the parameter groups that Optimizer and Trainer share.
 
 namespace plasticity {
 
@@ -45,25 +41,5 @@ void check_group_names(const OptimizerOptions& options, std::span<const std::str
 
 /// Throws Error(invalid_argument) that names the parameter whose gradient is not finite.
 [[noreturn]] void throw_not_finite(std::string_view name);
-
-/// The moments of one parameter, in host memory. A moment that the method does not use is empty.
-struct HostMoments {
-  std::vector<float> first, second;
-};
-
-/// The optimizer's part of a checkpoint: the step count, the learning rate, and the moments by parameter
-/// name.
-struct OptimizerRecord {
-  std::int64_t steps = 0;
-  std::optional<double> learning_rate{};  // not in files of version 0.1
-  std::map<std::string, HostMoments> moments{};
-};
-
-/// Stores the moments as "METHOD.NAME.m" and "METHOD.NAME.v", and metadata "METHOD.steps" and
-/// "METHOD.learning_rate".
-void write_record(const UpdateOptions& update, const OptimizerRecord& record, io::TensorFile& file);
-
-/// Loads the record. Throws Error(format) if it is incomplete.
-OptimizerRecord read_record(const UpdateOptions& update, const io::TensorFile& file);
 
 }  // namespace plasticity

@@ -6,43 +6,43 @@
 
 namespace plasticity {
 
-/// Turns concurrent use of an object into an error. A gate never waits.
-class Gate {
+/// Turns concurrent use of an object into an error. No call waits.
+class UseGuard {
  public:
   /// Held by a call that needs the object for itself. Throws Error(invalid_argument) if another call is
   /// running.
   class Exclusive {
    public:
-    Exclusive(Gate& gate, const char* message) : gate_(gate) {
+    Exclusive(UseGuard& guard, const char* message) : guard_(guard) {
       int none = 0;
-      if (!gate.calls_.compare_exchange_strong(none, exclusive, std::memory_order_acquire))
+      if (!guard.calls_.compare_exchange_strong(none, exclusive, std::memory_order_acquire))
         throw Error(ErrorCode::invalid_argument, message);
     }
-    ~Exclusive() { gate_.calls_.store(0, std::memory_order_release); }
+    ~Exclusive() { guard_.calls_.store(0, std::memory_order_release); }
     Exclusive(const Exclusive&) = delete;
     Exclusive& operator=(const Exclusive&) = delete;
 
    private:
-    Gate& gate_;
+    UseGuard& guard_;
   };
 
   /// Held by a call that may run beside other shared calls. Throws Error(invalid_argument) if an exclusive
   /// call is running.
   class Shared {
    public:
-    Shared(Gate& gate, const char* message) : gate_(gate) {
-      int calls = gate.calls_.load(std::memory_order_relaxed);
+    Shared(UseGuard& guard, const char* message) : guard_(guard) {
+      int calls = guard.calls_.load(std::memory_order_relaxed);
       do {
         if (calls == exclusive) throw Error(ErrorCode::invalid_argument, message);
-      } while (!gate.calls_.compare_exchange_weak(calls, calls + 1, std::memory_order_acquire,
-                                                  std::memory_order_relaxed));
+      } while (!guard.calls_.compare_exchange_weak(calls, calls + 1, std::memory_order_acquire,
+                                                   std::memory_order_relaxed));
     }
-    ~Shared() { gate_.calls_.fetch_sub(1, std::memory_order_release); }
+    ~Shared() { guard_.calls_.fetch_sub(1, std::memory_order_release); }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;
 
    private:
-    Gate& gate_;
+    UseGuard& guard_;
   };
 
  private:
