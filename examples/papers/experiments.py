@@ -83,7 +83,8 @@ EXPERIMENTS = [
     Experiment("2018, 2019 maze", "maze", "plastic above plain, modulated above plastic", {
         "quick": Size("--quick", 5, "5×5, N = 40, T = 60, 250 iterations of 30 episodes"),
         "minutes": Size("--interior 7 --steps 100 --neurons 64", 3,
-                        "7×7, N = 64, T = 100, 3,000 iterations of 30 episodes, learning rate 1e-3"),
+                        "7×7, N = 64, T = 100, 3,000 iterations of 30 episodes, learning rate 1e-3")}, MAZE),
+    Experiment("2018, 2019 maze, 9×9", "maze", "plastic above plain, modulated above plastic", {
         "hours": Size("", 3, "3,000 iterations of 30 episodes, learning rate 1e-3"),
         "full": Size("--iterations 200000 --learning-rate 1e-4", 3)}, MAZE),
     Experiment("2019 cue-reward, cues together", "cue_reward", "modulated and retroactive learn, the others do not", {

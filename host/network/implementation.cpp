@@ -293,7 +293,7 @@ template <class Real>
 void NetworkImplementation<Real>::check_no_windows(const char* call) const {
   if (windows.count() > 0) {
     bad_argument(call, "a network without recorded windows (call backward() for each window, or detach())",
-                 str_cat(windows.count(), " windows"));
+                 str_cat(windows.count(), windows.count() == 1 ? " window" : " windows"));
   }
 }
 

@@ -129,7 +129,7 @@ void training(void) {
   FAILS(plasticity_trainer_set_learning_rate(trainer, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
   FAILS(plasticity_trainer_step(trainer, T, in, 2, NULL), PLASTICITY_INVALID_ARGUMENT, "target");
   OK(plasticity_network_forward(network, T, in, 2));
-  FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "got 1 windows");
+  FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "got 1 window");
   plasticity_trainer_destroy(trainer);
   options.reduction = (plasticity_reduction)7;
   FAILS(plasticity_trainer_create(network, &options, &trainer), PLASTICITY_INVALID_ARGUMENT, "reduction");

@@ -273,7 +273,7 @@ TEST(ModuleTrainer, AWindowWithoutBackwardIsAnError) {
     return 0.0;
   };
   expect_error([&] { trainer.step(forgets); }, ErrorCode::invalid_argument,
-               "iteration: expected backward() for every window of modules[1], got 1 windows without it");
+               "iteration: expected backward() for every window of modules[1], got 1 window without it");
   EXPECT_EQ(model.values(), before);
   EXPECT_EQ(trainer.steps(), 0);
   model.memory.detach();

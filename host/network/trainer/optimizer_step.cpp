@@ -133,7 +133,7 @@ void Trainer::Implementation::check_windows() const {
   const auto check = [](const std::string& module, std::int64_t windows) {
     if (windows > 0)
       bad_argument("iteration", str_cat("backward() for every window of ", module),
-                   str_cat(windows, " windows without it"));
+                   str_cat(windows, windows == 1 ? " window" : " windows", " without it"));
   };
   if (network != nullptr) return check("the network", static_cast<std::int64_t>(network->windows.count()));
   for (std::size_t k = 0; k < modules.size(); ++k) check(str_cat("modules[", k, "]"), modules[k].windows());
