@@ -177,9 +177,12 @@ TEST_F(Nccl, AnErrorOfAnotherRankIsAnError) {
 }
 
 TEST_F(Nccl, AnErrorEndsTheCommunicator) {
+  std::barrier<> together(2);
   const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
     communicator.barrier();
+    together.arrive_and_wait();
     setenv("PLASTICITY_NCCL_FAILS", "query", 1);
+    together.arrive_and_wait();
     std::string first;
     try {
       communicator.barrier();
@@ -187,6 +190,7 @@ TEST_F(Nccl, AnErrorEndsTheCommunicator) {
       first = error.what();
     }
     EXPECT_NE(first, "");
+    together.arrive_and_wait();
     unsetenv("PLASTICITY_NCCL_FAILS");
     try {
       communicator.barrier();
@@ -200,10 +204,11 @@ TEST_F(Nccl, AnErrorEndsTheCommunicator) {
 
 // NCCL counts the open groups of a thread. If one stays open, the thread's next communicator does nothing.
 TEST_F(Nccl, AFailedExchangeLeavesNoGroupOpen) {
+  constexpr std::size_t many = 3000;  // few are gathered, without a group
   const NcclId next = nccl_id();
   std::barrier<> together(2);
   const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
-    std::vector<double> values(3, communicator.rank() + 1.0);
+    std::vector<double> values(many, communicator.rank() + 1.0);
     setenv("PLASTICITY_NCCL_FAILS", "send", 1);
     together.arrive_and_wait();
     EXPECT_THROW(communicator.sum(std::span(values)), Error);
@@ -211,9 +216,9 @@ TEST_F(Nccl, AFailedExchangeLeavesNoGroupOpen) {
     unsetenv("PLASTICITY_NCCL_FAILS");
     together.arrive_and_wait();
     const auto another = nccl_communicator(Device::cuda(), next, communicator.rank(), 2, {.time_limit = 20s});
-    values.assign(3, communicator.rank() + 1.0);
+    values.assign(many, communicator.rank() + 1.0);
     another->sum(std::span(values));
-    EXPECT_EQ(values, std::vector<double>(3, 3.0));
+    EXPECT_EQ(values, std::vector<double>(many, 3.0));
   });
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
