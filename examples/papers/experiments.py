@@ -94,8 +94,8 @@ EXPERIMENTS = [
     Experiment("2019 cue-reward, in turn", "cue_reward", "modulated and retroactive learn, the others do not", {
         "minutes": Size("", 3, "N = 40, T = 60, 10,000 iterations of 30 episodes")}, CUE_REWARD),
     Experiment("2019 cue-reward, N = 200", "cue_reward", "modulated and retroactive learn, the others do not", {
-        "hours": Size("--neurons 200 --steps 120 --learning-rate 1e-3 --iterations 3000", 3,
-                      "3,000 iterations of 30 episodes, learning rate 1e-3"),
+        "hours": Size("--neurons 200 --steps 120 --learning-rate 5e-4 --iterations 3000", 3,
+                      "3,000 iterations of 30 episodes, learning rate 5e-4"),
         "full": Size("--neurons 200 --steps 120 --learning-rate 1e-4 --iterations 100000", 3, "100,000 iterations of 30 episodes")}, CUE_REWARD),
     Experiment("2019 language", "language", "perplexity of words: LSTM 62.48, modulated 61.44", {
         "quick": Size("--quick", 3, "characters, 200 KB, one layer of 48, 300 iterations"),
