@@ -130,17 +130,7 @@ std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std:
     const plasticity_parameter& parameter = parameters[k];
     if (parameter.name == nullptr) bad_argument(str_cat("parameters[", k, "].name"), "a name", "null");
     const auto floats = [&](const char* part, const plasticity_tensor& tensor) {
-      const std::string name = str_cat("parameter '", parameter.name, "' ", part);
-      Shape flat{{1}, 1};
-      check_dense(name, tensor, max_file_axes);
-      for (std::int32_t axis = 0; axis < tensor.ndim; ++axis) flat.size[0] *= tensor.shape[axis];
-      std::int64_t elements = flat.size[0];
-      plasticity_tensor list = tensor;
-      list.ndim = 1;
-      list.shape = &elements;
-      list.strides = nullptr;
-      const plasticity_argument argument{name.c_str(), &list};
-      return span_of(Arguments(&argument, 1, Device::cpu(1)).take<float>(name, flat), elements);
+      return host_span<float>(str_cat("parameter '", parameter.name, "' ", part), tensor);
     };
     const std::span<float> value = floats("value", parameter.value),
                            gradient = floats("gradient", parameter.gradient);

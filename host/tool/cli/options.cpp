@@ -32,8 +32,8 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, cons
 
 Device device_of(const std::string& name, int threads) {
   if (name == "cuda") return Device::cuda();
-  const Device best = name == "best" ? Device::best() : Device::cpu(threads);
-  return best.kind() == DeviceKind::cpu ? Device::cpu(threads) : best;
+  if (name == "best" && Device::best().kind() == DeviceKind::cuda) return Device::best();
+  return Device::cpu(threads);
 }
 
 Device device_of_rank(const std::string& name, int threads) {
