@@ -1,4 +1,4 @@
-#include "plasticity/linear.hpp"
+#include "network/linear.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,13 +9,12 @@
 #include "network/checksum.hpp"
 #include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
-#include "plasticity/owner.hpp"
 
 namespace plasticity {
+namespace {
 
-Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name, Device device,
-               Stream stream)
-    : inputs_(inputs), outputs_(outputs), name_(std::move(name)), device_(device), stream_(stream) {
+LinearValues initial_values(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name,
+                            Device device, Stream stream) {
   if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
   if (outputs < 1) bad_argument("outputs", "at least 1", str_cat(outputs));
   constexpr std::int64_t max_elements = std::int64_t{1} << 48;  // as for the tensors of a plan
@@ -23,114 +22,145 @@ Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, st
     bad_argument("outputs", str_cat("at most ", max_elements / inputs, " for ", inputs, " inputs"),
                  str_cat(outputs));
   }
+  LinearValues values{inputs, outputs, std::move(name), device, stream};
   try {
-    weight_.resize(static_cast<std::size_t>(inputs * outputs));
-    bias_.resize(static_cast<std::size_t>(outputs));
-    weight_gradient_.resize(weight_.size());
-    bias_gradient_.resize(bias_.size());
+    values.weight.resize(static_cast<std::size_t>(inputs * outputs));
+    values.bias.resize(static_cast<std::size_t>(outputs));
+    values.weight_gradient.resize(values.weight.size());
+    values.bias_gradient.resize(values.bias.size());
   } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::out_of_memory,
-                str_cat(name_, ": no memory for a matrix of ", inputs, " x ", outputs));
+                str_cat(values.name, ": no memory for a matrix of ", inputs, " x ", outputs));
   }
-  buffers_.checks = checks_requested();
   Random random(seed);
   const double bound = 1 / std::sqrt(static_cast<double>(inputs));
-  for (float& value : weight_) value = static_cast<float>(random.uniform(-bound, bound));
-  for (float& value : bias_) value = static_cast<float>(random.uniform(-bound, bound));
+  for (float& value : values.weight) value = static_cast<float>(random.uniform(-bound, bound));
+  for (float& value : values.bias) value = static_cast<float>(random.uniform(-bound, bound));
+  return values;
 }
 
-void Linear::check_not_moved() const {
-  if (weight_.empty()) throw_moved_from("linear");
+}  // namespace
+
+Linear::Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name, Device device,
+               Stream stream)
+    : implementation_(std::make_unique<Implementation>(
+                          initial_values(inputs, outputs, seed, std::move(name), device, stream)),
+                      "linear") {}
+
+Linear::Linear(const Linear& other)
+    : implementation_(std::make_unique<Implementation>(LinearValues(*other.implementation_)), "linear") {}
+
+Linear& Linear::operator=(const Linear& other) {
+  if (this == &other) return *this;
+  if (implementation_.empty()) return *this = Linear(other);
+  implementation_->assign(*other.implementation_);
+  return *this;
 }
 
-Linear::OnDevice Linear::parameters_on_device() const {
-  if (device_.kind() == DeviceKind::cpu) return {weight_.data(), bias_.data()};
+Linear::Linear(Linear&& other) noexcept = default;
+Linear& Linear::operator=(Linear&& other) noexcept = default;
+Linear::~Linear() = default;
+
+std::int64_t Linear::inputs() const { return implementation_->inputs; }
+std::int64_t Linear::outputs() const { return implementation_->outputs; }
+Device Linear::device() const { return implementation_->device; }
+
+void Linear::Implementation::assign(const LinearValues& other) {
+  LinearValues::operator=(other);
+  tensors = {};
+  scratch = {};
+  uploaded_ = {};
+  ++version;
+}
+
+Linear::Implementation::OnDevice Linear::Implementation::parameters_on_device() {
+  if (device.kind() == DeviceKind::cpu) return {weight.data(), bias.data()};
   constexpr std::size_t alignment = 64 / sizeof(float);
-  const std::size_t place_of_bias = (weight_.size() + alignment - 1) / alignment * alignment;
-  Buffers& buffers = buffers_;
-  make_room(buffers.parameters, device_, (place_of_bias + bias_.size()) * sizeof(float));
-  auto* const weight = static_cast<float*>(buffers.parameters.data());
-  const std::uint64_t checksum =
-      buffers.checks ? plasticity::checksum<float>(weight_) * 31 + plasticity::checksum<float>(bias_) : 0;
-  if (buffers.uploaded != *buffers.version) {
-    copy(device_, stream_, weight, weight_.data(), weight_.size() * sizeof(float));
-    copy(device_, stream_, weight + place_of_bias, bias_.data(), bias_.size() * sizeof(float));
-    buffers.uploaded = *buffers.version;
-    buffers.checksum = checksum;
-  } else if (buffers.checksum != checksum) {
-    bad_argument(name_, "the parameters on the device (call parameters() again before writing to its views)",
+  const std::size_t place_of_bias = (weight.size() + alignment - 1) / alignment * alignment;
+  make_room(uploaded_, device, (place_of_bias + bias.size()) * sizeof(float));
+  auto* const on_device = static_cast<float*>(uploaded_.data());
+  const std::uint64_t now = checks ? checksum<float>(weight) * 31 + checksum<float>(bias) : 0;
+  if (uploaded_version_ != version) {
+    copy(device, stream, on_device, weight.data(), weight.size() * sizeof(float));
+    copy(device, stream, on_device + place_of_bias, bias.data(), bias.size() * sizeof(float));
+    uploaded_version_ = version;
+    uploaded_checksum_ = now;
+  } else if (uploaded_checksum_ != now) {
+    bad_argument(name, "the parameters on the device (call parameters() again before writing to its views)",
                  "others");
   }
-  return {weight, weight + place_of_bias};
+  return {on_device, on_device + place_of_bias};
 }
 
-std::int64_t Linear::checked_rows(std::span<const float> x, std::span<const float> y,
-                                  const char* name_of_y) const {
-  check_not_moved();
+std::int64_t Linear::Implementation::checked_rows(std::span<const float> x, std::span<const float> y,
+                                                  const char* name_of_y) const {
   const auto size = static_cast<std::int64_t>(x.size());
-  if (size % inputs_ != 0)
-    bad_argument("x", str_cat("rows of ", inputs_, " elements"), str_cat(size, " elements"));
-  const std::int64_t rows = size / inputs_;
-  if (static_cast<std::int64_t>(y.size()) != rows * outputs_) {
-    bad_argument(name_of_y, str_cat(rows, " rows of ", outputs_, " elements"),
-                 str_cat(y.size(), " elements"));
+  if (size % inputs != 0)
+    bad_argument("x", str_cat("rows of ", inputs, " elements"), str_cat(size, " elements"));
+  const std::int64_t rows = size / inputs;
+  if (static_cast<std::int64_t>(y.size()) != rows * outputs) {
+    bad_argument(name_of_y, str_cat(rows, " rows of ", outputs, " elements"), str_cat(y.size(), " elements"));
   }
   return rows;
 }
 
 void Linear::forward(std::span<const float> x, std::span<float> y) const {
-  const std::int64_t rows = checked_rows(x, y, "y");
-  LinearArgs args{.rows = rows, .inputs = inputs_, .outputs = outputs_, .x = x.data(), .y = y.data()};
-  Staging staging(device_, stream_, buffers_.tensors);
-  staging.read(args.x, rows * inputs_);
-  staging.write(args.y, rows * outputs_);
+  Implementation& layer = *implementation_;
+  const std::int64_t rows = layer.checked_rows(x, y, "y");
+  LinearArgs args{
+      .rows = rows, .inputs = layer.inputs, .outputs = layer.outputs, .x = x.data(), .y = y.data()};
+  Staging staging(layer.device, layer.stream, layer.tensors);
+  staging.read(args.x, rows * layer.inputs);
+  staging.write(args.y, rows * layer.outputs);
   staging.send();
-  const OnDevice parameters = parameters_on_device();
+  const Implementation::OnDevice parameters = layer.parameters_on_device();
   args.weight = parameters.weight;
   args.bias = parameters.bias;
-  linear_forward(device_, stream_, args);
+  linear_forward(layer.device, layer.stream, args);
   staging.fetch();
 }
 
 void Linear::backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
                       std::int64_t batch) {
-  const std::int64_t rows = checked_rows(x, dy, "dy");
+  Implementation& layer = *implementation_;
+  const std::int64_t rows = layer.checked_rows(x, dy, "dy");
   if (!dx.empty() && dx.size() != x.size())
     bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
   LinearGradientArgs args{.rows = rows,
-                          .inputs = inputs_,
-                          .outputs = outputs_,
+                          .inputs = layer.inputs,
+                          .outputs = layer.outputs,
                           .x = x.data(),
                           .dy = dy.data(),
-                          .dweight = weight_gradient_.data(),
-                          .dbias = bias_gradient_.data(),
+                          .dweight = layer.weight_gradient.data(),
+                          .dbias = layer.bias_gradient.data(),
                           .dx = dx.empty() ? nullptr : dx.data(),
                           .batch = batch};
   check_linear_batch(args);
-  Staging staging(device_, stream_, buffers_.tensors);
-  staging.read(args.x, rows * inputs_);
-  staging.read(args.dy, rows * outputs_);
-  staging.update(args.dweight, inputs_ * outputs_);
-  staging.update(args.dbias, outputs_);
-  staging.write(args.dx, rows * inputs_);
+  Staging staging(layer.device, layer.stream, layer.tensors);
+  staging.read(args.x, rows * layer.inputs);
+  staging.read(args.dy, rows * layer.outputs);
+  staging.update(args.dweight, layer.inputs * layer.outputs);
+  staging.update(args.dbias, layer.outputs);
+  staging.write(args.dx, rows * layer.inputs);
   staging.send();
-  if (!dx.empty()) args.weight = parameters_on_device().weight;
-  make_room(buffers_.scratch, device_, linear_scratch_bytes(device_, inputs_, outputs_));
-  linear_backward(device_, stream_, args, buffers_.scratch.as<Scratch>());
+  if (!dx.empty()) args.weight = layer.parameters_on_device().weight;
+  make_room(layer.scratch, layer.device, linear_scratch_bytes(layer.device, layer.inputs, layer.outputs));
+  linear_backward(layer.device, layer.stream, args, layer.scratch.as<Scratch>());
   staging.fetch();
 }
 
 void Linear::zero_gradients() {
-  std::fill(weight_gradient_.begin(), weight_gradient_.end(), 0.0f);
-  std::fill(bias_gradient_.begin(), bias_gradient_.end(), 0.0f);
+  Implementation& layer = *implementation_;
+  std::fill(layer.weight_gradient.begin(), layer.weight_gradient.end(), 0.0f);
+  std::fill(layer.bias_gradient.begin(), layer.bias_gradient.end(), 0.0f);
 }
 
 std::vector<ParameterView> Linear::parameters() {
-  check_not_moved();
-  std::uint64_t* const version = buffers_.version.get();
-  ++*version;  // the caller may write to the views
-  return {{name_ + ".weight", Shape{{inputs_, outputs_}, 2}, weight_, weight_gradient_, version},
-          {name_ + ".bias", Shape{{outputs_}, 1}, bias_, bias_gradient_, version}};
+  Implementation& layer = *implementation_;
+  ++layer.version;  // the caller may write to the views
+  return {{layer.name + ".weight", Shape{{layer.inputs, layer.outputs}, 2}, layer.weight,
+           layer.weight_gradient, &layer.version},
+          {layer.name + ".bias", Shape{{layer.outputs}, 1}, layer.bias, layer.bias_gradient, &layer.version}};
 }
 
 }  // namespace plasticity

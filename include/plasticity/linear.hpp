@@ -3,16 +3,15 @@
 #include "plasticity/require_cxx20.hpp"  // first
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "plasticity/config.h"
 #include "plasticity/device.hpp"
-#include "plasticity/device_memory.hpp"
 #include "plasticity/io/safetensors.hpp"
 #include "plasticity/memory.hpp"
+#include "plasticity/owner.hpp"
 #include "plasticity/parameter_view.hpp"
 
 namespace plasticity {
@@ -75,9 +74,15 @@ class PLASTICITY_API Linear {
   Linear(std::int64_t inputs, std::int64_t outputs, std::uint64_t seed, std::string name = "linear",
          Device device = Device::cpu(1), Stream stream = {});
 
-  std::int64_t inputs() const { return inputs_; }    ///< width of x
-  std::int64_t outputs() const { return outputs_; }  ///< width of y
-  Device device() const { return device_; }          ///< device that runs the layer
+  Linear(const Linear& other);                 ///< copies W, b and their gradients
+  Linear& operator=(const Linear& other);      ///< copies W, b and their gradients
+  Linear(Linear&& other) noexcept;             ///< then `other` may only be assigned to
+  Linear& operator=(Linear&& other) noexcept;  ///< then `other` may only be assigned to
+  ~Linear();
+
+  std::int64_t inputs() const;   ///< width of x
+  std::int64_t outputs() const;  ///< width of y
+  Device device() const;         ///< device that runs the layer
 
   /// Computes y [rows, outputs] from x [rows, inputs]. The number of rows follows from the size of x. Throws
   /// Error(invalid_argument) if the sizes do not match or y overlaps x, and Error(out_of_memory).
@@ -102,43 +107,8 @@ class PLASTICITY_API Linear {
   void load(const io::TensorFile& file);
 
  private:
-  std::int64_t checked_rows(std::span<const float> x, std::span<const float> y, const char* name_of_y) const;
-
-  /// W and b in memory of the device.
-  struct OnDevice {
-    const float *weight, *bias;
-  };
-  OnDevice parameters_on_device() const;
-  void check_not_moved() const;
-
-  /// Device memory that the calls reuse, and the count of changes of W and b, to which views point. A copy of
-  /// a layer begins without memory and with a count of its own. A layer that is assigned to keeps its count.
-  struct Buffers {
-    Buffers() = default;
-    Buffers(const Buffers& other) : checks(other.checks) {}
-    Buffers(Buffers&&) noexcept = default;
-    Buffers& operator=(const Buffers& other) {
-      std::unique_ptr<std::uint64_t> own = std::move(version);
-      *this = Buffers(other);
-      if (own != nullptr) {
-        version = std::move(own);
-        ++*version;
-      }
-      return *this;
-    }
-    Buffers& operator=(Buffers&&) noexcept = default;
-    DeviceMemory tensors{}, scratch{}, parameters{};
-    std::unique_ptr<std::uint64_t> version = std::make_unique<std::uint64_t>(1);
-    std::uint64_t uploaded = 0, checksum = 0;  // of `parameters`; version 0: nothing
-    bool checks = false;                       // PLASTICITY_CHECKS
-  };
-
-  std::int64_t inputs_, outputs_;
-  std::string name_;
-  Device device_;
-  Stream stream_;
-  std::vector<float> weight_, bias_, weight_gradient_, bias_gradient_;
-  mutable Buffers buffers_{};
+  struct Implementation;
+  Owner<Implementation> implementation_;
 };
 
 }  // namespace plasticity

@@ -19,8 +19,9 @@ class Owner {
  public:
   Owner(std::unique_ptr<Data> data, const char* name) : data_(std::move(data)), name_(name) {}  ///< owns it
 
-  Data* operator->() const { return &**this; }  ///< the data; throws if it was moved away
-  Data& operator*() const {                     ///< the data; throws if it was moved away
+  bool empty() const { return data_ == nullptr; }  ///< whether the data were moved away
+  Data* operator->() const { return &**this; }     ///< the data; throws if it was moved away
+  Data& operator*() const {                        ///< the data; throws if it was moved away
     if (data_ == nullptr) throw_moved_from(name_);
     return *data_;
   }

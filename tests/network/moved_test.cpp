@@ -71,6 +71,10 @@ TEST(MovedFrom, Linear) {
   expect_moved_from("linear", [&] { layer.save(file); });
   other.save(file);
   expect_moved_from("linear", [&] { layer.load(file); });
+  expect_moved_from("linear", [&] { (void)layer.inputs(); });
+  expect_moved_from("linear", [&] { const Linear copy(layer); });
+  layer = other;
+  layer.forward(x, y);
   layer = std::move(other);
   layer.forward(x, y);
 }
