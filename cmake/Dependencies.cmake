@@ -29,6 +29,7 @@ set(ZLIB_BUILD_EXAMPLES OFF)
 set(INSTALL_GTEST OFF)
 set(BENCHMARK_ENABLE_TESTING OFF)
 set(BENCHMARK_ENABLE_INSTALL OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # the shared library contains libpng and zlib
 plasticity_dependency(ZLIB FETCH
   URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz)
 if(TARGET zlibstatic AND NOT TARGET ZLIB::ZLIB)
@@ -42,6 +43,7 @@ if(TARGET png_static AND NOT TARGET PNG::PNG)
   target_include_directories(png_static INTERFACE ${png_SOURCE_DIR} ${png_BINARY_DIR})
   add_library(PNG::PNG ALIAS png_static)
 endif()
+unset(CMAKE_POSITION_INDEPENDENT_CODE)
 plasticity_dependency(nlohmann_json 3.11 FETCH
   URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 
