@@ -61,47 +61,65 @@ __device__ __forceinline__ float side_of_clip(float after, float before, float e
   return unclamped_update<form>(before, drive, column);
 }
 
-/// Connection k of a row: both parts. Replaces the gradient of its traces, and returns the connection's terms
-/// of x̄_i and of x̄(t−1)_i. `regular`: both parts are due, without a reset.
+/// The operands of one row for one batch element.
+template <Eligibility kind, int V>
+struct ElementRow {
+  float x = 0, x_before = 0;                // of steps t and t − 1
+  TracePair<kind, V> before{}, gradient{};  // the traces on the tape, and the gradient of the traces
+  float now[V] = {};                        // H before step t, if it is on the tape
+};
+
+/// A row's terms of x̄_i (read) and of x̄(t−1)_i (update), summed over the thread's columns.
+struct RowTerms {
+  float read, update;
+};
+
+/// Both parts for one row. Replaces row.gradient, and adds to the sums of class `c`. `regular`: both parts
+/// are due, without a reset.
 template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
-__device__ __forceinline__ void reverse_one(const ElementGradient<kind, Trace, V>& e, const Clips& clips,
-                                            int k, const TracePair<kind, V>& before, float now, float x,
-                                            float x_before, float w, float alpha,
-                                            TracePair<kind, V>& gradient, GradientSums<form, kind, V>& s,
-                                            int c, float& into_x, float& into_x_before) {
+__device__ __forceinline__ RowTerms reverse_row(const ElementGradient<kind, Trace, V>& e, const Clips& clips,
+                                                ElementRow<kind, V>& row, const float (&w)[V],
+                                                const float (&alpha)[V], GradientSums<form, kind, V>& s,
+                                                int c) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
   const bool reads = regular || e.reads, updates = regular || e.updates, cut = !regular && e.cut;
-  const ColumnFactors<float> column = e.factors(k);
-  float eligibility = before.e[k];
-  const float drive = presynaptic_drive<kind>(eligibility, x_before, column.y, e.constants.eta);
-  float side = unclamped_update<form>(before.h[k], drive, column);
-  if constexpr (!rounded16) {
-    now = updates ? clamped_update<form>(side, e.constants.limit) : before.h[k];
-    if (cut) now = 0;
-  }
-  if (reads) {
-    const float read = read_trace<form>(now, clips.read), product = rounded_product(x, e.da[k]);
-    gradient.h[k] =
-        multiply_add(alpha, through_read<form>(now, clips.side, product), gradient.h[k]);  // adjoint
-    if constexpr (sums_alpha) s.alpha[c][k] = multiply_add(x, read, s.alpha[c][k]);        // adjoint
-    into_x = rounded_product(multiply_add(alpha, read, w), e.da[k]);                       // adjoint
-  }
-  if (cut) gradient.h[k] = gradient.e[k] = 0;
-  if (updates) {
-    if constexpr (rounded16)
-      side =
-          side_of_clip<form, kind>(now, before.h[k], before.e[k], x_before, column, e.constants, clips.read);
-    ColumnGradients<float> sums{s.retention[c][k], s.gain[c][k], s.y[c][k], s.eta[c][k]};
-    const float dx = reverse_connection<form, kind>(gradient.h[k], gradient.e[k], before.h[k], before.e[k],
-                                                    x_before, side, column, e.constants, sums);
-    if constexpr (has_retention<form>) s.retention[c][k] = sums.retention;
-    s.gain[c][k] = sums.gain;
-    if constexpr (kind != Eligibility::none) {
-      s.y[c][k] = sums.y;
-      s.eta[c][k] = sums.eta;
+  float into_x[V] = {}, into_x_before[V] = {};
+#pragma unroll
+  for (int k = 0; k < V; ++k) {
+    const ColumnFactors<float> column = e.factors(k);
+    const float h = row.before.h[k];
+    float &G = row.gradient.h[k], &GE = row.gradient.e[k];
+    float eligibility = row.before.e[k];
+    const float drive = presynaptic_drive<kind>(eligibility, row.x_before, column.y, e.constants.eta);
+    float side = unclamped_update<form>(h, drive, column), now = row.now[k];
+    if constexpr (!rounded16) {
+      now = updates ? clamped_update<form>(side, e.constants.limit) : h;
+      if (cut) now = 0;
     }
-    into_x_before = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
+    if (reads) {
+      const float read = read_trace<form>(now, clips.read), product = rounded_product(row.x, e.da[k]);
+      G = multiply_add(alpha[k], through_read<form>(now, clips.side, product), G);         // adjoint
+      if constexpr (sums_alpha) s.alpha[c][k] = multiply_add(row.x, read, s.alpha[c][k]);  // adjoint
+      into_x[k] = rounded_product(multiply_add(alpha[k], read, w[k]), e.da[k]);            // adjoint
+    }
+    if (cut) G = GE = 0;
+    if (updates) {
+      if constexpr (rounded16)
+        side =
+            side_of_clip<form, kind>(now, h, row.before.e[k], row.x_before, column, e.constants, clips.read);
+      ColumnGradients<float> sums{s.retention[c][k], s.gain[c][k], s.y[c][k], s.eta[c][k]};
+      const float dx = reverse_connection<form, kind>(G, GE, h, row.before.e[k], row.x_before, side, column,
+                                                      e.constants, sums);
+      if constexpr (has_retention<form>) s.retention[c][k] = sums.retention;
+      s.gain[c][k] = sums.gain;
+      if constexpr (kind != Eligibility::none) {
+        s.y[c][k] = sums.y;
+        s.eta[c][k] = sums.eta;
+      }
+      into_x_before[k] = rounded_product(dx, presynaptic_factor<kind>(column));  // adjoint
+    }
   }
+  return {join_columns<V>(into_x), join_columns<V>(into_x_before)};
 }
 
 /// The address at which this thread stores its row sum of an iteration, see share_row_sums(). Null: another
@@ -196,28 +214,23 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
         if (matrix) ahead.load(stage, streams + 1, alpha);
 #pragma unroll
         for (int b = 0; b < elements; ++b) {
-          TracePair<kind, V> before, gradient;
-          ahead.load(stage, traces * b, before.h);
-          ahead.load(stage, traces * b + 1, gradient.h);
+          ElementRow<kind, V> row{x[b], x_before[b]};
+          ahead.load(stage, traces * b, row.before.h);
+          ahead.load(stage, traces * b + 1, row.gradient.h);
           if constexpr (kind != Eligibility::none) {
-            ahead.load(stage, traces * b + 2, before.e);
-            ahead.load(stage, traces * b + 3, gradient.e);
+            ahead.load(stage, traces * b + 2, row.before.e);
+            ahead.load(stage, traces * b + 3, row.gradient.e);
           }
-          float into_x[V] = {}, into_x_before[V] = {};
-#pragma unroll
-          for (int k = 0; k < V; ++k) {
-            reverse_one<form, kind, float, V, true, sums_alpha>(e[b], clips, k, before, 0, x[b], x_before[b],
-                                                                w[k], alpha[k], gradient, s[b], 0, into_x[k],
-                                                                into_x_before[k]);
-          }
+          const auto terms =
+              reverse_row<form, kind, float, V, true, sums_alpha>(e[b], clips, row, w, alpha, s[b], 0);
           if (at.inside) {  // in place
             TracePointers<kind, float> out{const_cast<float*>(ahead.present(traces * b + 1)), nullptr};
             if constexpr (kind != Eligibility::none)
               out.eligibility = const_cast<float*>(ahead.present(traces * b + 3));
-            gradient.store(out);
+            row.gradient.store(out);
           }
-          sums[2 * b] = join_columns<V>(into_x);
-          sums[2 * b + 1] = join_columns<V>(into_x_before);
+          sums[2 * b] = terms.read;
+          sums[2 * b + 1] = terms.update;
         }
       }
       const float sum = share_row_sums<V, count>(sums);
@@ -240,14 +253,13 @@ __device__ __forceinline__ void reverse_rows_ahead(const StepParams& p, const Th
 /// above. All threads of the block call it.
 template <Form form, Eligibility kind, class Trace, int V, bool regular, bool sums_alpha>
 __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTile<V>& at, const Clips& clips,
-                                             ElementGradient<kind, Trace, V>* e,
-                                             GradientSums<form, kind, V>* s) {
+                                             ElementGradient<kind, Trace, V>& e,
+                                             GradientSums<form, kind, V>& s) {
   constexpr bool rounded16 = sizeof(Trace) < sizeof(float);
-  constexpr int groups = ThreadTile<V>::groups, elements = 1,
-                rows = regular ? backward_rows<V> : classes_per_thread<V>;
+  constexpr int groups = ThreadTile<V>::groups, rows = regular ? backward_rows<V> : classes_per_thread<V>,
+                count = 2 * rows;
   static_assert(rows % classes_per_thread<V> == 0);
-  constexpr int count = 2 * elements * rows;
-  const std::int64_t row = std::int64_t{groups} * p.N;
+  const std::int64_t distance = std::int64_t{groups} * p.N;
   const bool matrix = p.alpha_row != 0;
   const float* w_row = p.w + at.group * p.N + at.loaded;
   const float* alpha_row = p.alpha + at.group * p.alpha_row + at.loaded * p.alpha_column;
@@ -258,70 +270,58 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
     for (int k = 0; k < V; ++k) alpha[r][k] = matrix ? 0 : alpha_row[k * p.alpha_column];
   }
   int row_stored;
-  float* address = address_of_row_sum<V, elements, rows>(e, row_sum_of_lane<V, count>(), row_stored);
-  const auto add_rows = [&](int existing) {
-    TracePair<kind, V> before[elements][rows], gradient[elements][rows] = {};
-    float w[rows][V], now[elements][rows][V], x[elements][rows] = {}, x_before[elements][rows] = {},
-                                              sums[count] = {};
+  float* address = address_of_row_sum<V, 1, rows>(&e, row_sum_of_lane<V, count>(), row_stored);
+  const auto reverse_next = [&](int existing) {
+    ElementRow<kind, V> loaded[rows];
+    float w[rows][V], sums[count] = {};
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r >= existing) continue;
-#pragma unroll
-      for (int b = 0; b < elements; ++b) {
-        before[b][r].load_hebb(e[b].tape + r * row);
-        if (regular || e[b].updates) before[b][r].load_eligibility(e[b].tape + r * row);
-        if constexpr (rounded16) load_columns(e[b].tape_now + r * row, now[b][r]);
-        if constexpr (regular) {
-          gradient[b][r].load(e[b].in + r * row);
-        } else {
-          gradient[b][r].load_existing(e[b].in, r * row);
-        }
-        if (regular || e[b].x != nullptr) x[b][r] = __ldg(e[b].x + r * groups);
-        if (regular || e[b].x_before != nullptr) x_before[b][r] = __ldg(e[b].x_before + r * groups);
+      ElementRow<kind, V>& row = loaded[r];
+      const std::int64_t offset = r * distance;
+      row.before.load_hebb(e.tape + offset);
+      if (regular || e.updates) row.before.load_eligibility(e.tape + offset);
+      if constexpr (rounded16) load_columns(e.tape_now + offset, row.now);
+      if constexpr (regular) {
+        row.gradient.load(e.in + offset);
+      } else {
+        row.gradient.load_existing(e.in, offset);
       }
-      load_weights(w_row + r * row, w[r]);
-      if (matrix) load_weights(alpha_row + r * row, alpha[r]);
+      if (regular || e.x != nullptr) row.x = __ldg(e.x + r * groups);
+      if (regular || e.x_before != nullptr) row.x_before = __ldg(e.x_before + r * groups);
+      load_weights(w_row + offset, w[r]);
+      if (matrix) load_weights(alpha_row + offset, alpha[r]);
     }
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r >= existing) continue;
-#pragma unroll
-      for (int b = 0; b < elements; ++b) {
-        float into_x[V] = {}, into_x_before[V] = {};
-#pragma unroll
-        for (int k = 0; k < V; ++k) {
-          reverse_one<form, kind, Trace, V, regular, sums_alpha>(
-              e[b], clips, k, before[b][r], now[b][r][k], x[b][r], x_before[b][r], w[r][k], alpha[r][k],
-              gradient[b][r], s[b], r % classes_per_thread<V>, into_x[k], into_x_before[k]);
+      ElementRow<kind, V>& row = loaded[r];
+      const auto terms = reverse_row<form, kind, Trace, V, regular, sums_alpha>(e, clips, row, w[r], alpha[r],
+                                                                                s, r % classes_per_thread<V>);
+      if (at.inside) {
+        if constexpr (regular) {
+          row.gradient.store(e.out + r * distance);
+        } else {
+          row.gradient.store_existing(e.out, r * distance);
         }
-        if (at.inside) {
-          if constexpr (regular) {
-            gradient[b][r].store(e[b].out + r * row);
-          } else {
-            gradient[b][r].store_existing(e[b].out, r * row);
-          }
-        }
-        sums[(b * rows + r) * 2] = join_columns<V>(into_x);
-        sums[(b * rows + r) * 2 + 1] = join_columns<V>(into_x_before);
       }
+      sums[2 * r] = terms.read;
+      sums[2 * r + 1] = terms.update;
     }
     const float sum = share_row_sums<V, count>(sums);
     if (address != nullptr && row_stored < existing) *address = sum;
-#pragma unroll
-    for (int b = 0; b < elements; ++b) {
-      if (regular || e[b].x != nullptr) e[b].x += rows * groups;
-      if (regular || e[b].x_before != nullptr) e[b].x_before += rows * groups;
-      e[b].tape = e[b].tape + rows * row;
-      if constexpr (rounded16) e[b].tape_now += rows * row;
-      if (regular || e[b].in.hebb != nullptr) e[b].in.hebb += rows * row;
-      if (regular || e[b].out.hebb != nullptr) e[b].out.hebb += rows * row;
-      if constexpr (kind != Eligibility::none) {
-        if (regular || e[b].in.eligibility != nullptr) e[b].in.eligibility += rows * row;
-        if (regular || e[b].out.eligibility != nullptr) e[b].out.eligibility += rows * row;
-      }
+    if (regular || e.x != nullptr) e.x += rows * groups;
+    if (regular || e.x_before != nullptr) e.x_before += rows * groups;
+    e.tape = e.tape + rows * distance;
+    if constexpr (rounded16) e.tape_now += rows * distance;
+    if (regular || e.in.hebb != nullptr) e.in.hebb += rows * distance;
+    if (regular || e.out.hebb != nullptr) e.out.hebb += rows * distance;
+    if constexpr (kind != Eligibility::none) {
+      if (regular || e.in.eligibility != nullptr) e.in.eligibility += rows * distance;
+      if (regular || e.out.eligibility != nullptr) e.out.eligibility += rows * distance;
     }
-    w_row += rows * row;
-    if (matrix) alpha_row += rows * row;
+    w_row += rows * distance;
+    if (matrix) alpha_row += rows * distance;
     if (address != nullptr) address += rows * groups;
   };
   // All threads of a warp take part in every tree of shuffles, also those whose columns do not exist: they
@@ -330,10 +330,10 @@ __device__ __forceinline__ void reverse_rows(const StepParams& p, const ThreadTi
   int done = 0;
   if constexpr (regular) {
 #pragma unroll 1
-    for (; done + rows <= whole; done += rows) add_rows(rows);
+    for (; done + rows <= whole; done += rows) reverse_next(rows);
   }
 #pragma unroll 1
-  for (; done < total; done += rows) add_rows(own - done < rows ? own - done : rows);
+  for (; done < total; done += rows) reverse_next(own - done < rows ? own - done : rows);
 }
 
 }  // namespace plasticity::cuda

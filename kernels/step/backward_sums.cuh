@@ -202,15 +202,15 @@ __device__ __forceinline__ void reverse_alone(const BackwardStep& step, const Th
   if constexpr (V > 1 && sizeof(Trace) < sizeof(float)) {
     if (element.regular()) {
       if (sums_alpha) {
-        reverse_rows<form, kind, Trace, V, true, true>(p, at, clips, &pass, &s);
+        reverse_rows<form, kind, Trace, V, true, true>(p, at, clips, pass, s);
       } else {
-        reverse_rows<form, kind, Trace, V, true, false>(p, at, clips, &pass, &s);
+        reverse_rows<form, kind, Trace, V, true, false>(p, at, clips, pass, s);
       }
       return store_gradient_sums(at, s, sums_alpha, sums);
     }
   }
   // One column per thread has one pass for all cases.
-  reverse_rows<form, kind, Trace, V, false, true>(p, at, clips, &pass, &s);
+  reverse_rows<form, kind, Trace, V, false, true>(p, at, clips, pass, s);
   store_gradient_sums(at, s, sums_alpha, sums);
 }
 

@@ -120,11 +120,11 @@ __device__ __forceinline__ void update_and_read_ahead(const StepParams& p, const
 /// in a checkpoint too, if there is one. Adds to the sums.
 template <Form form, Eligibility kind, int V, bool updates, bool rounds>
 __device__ __forceinline__ void update_and_read(const StepParams& p, const ThreadTile<V>& at,
-                                                ElementPass<kind, V>* e, ThreadSums<V>* s) {
-  constexpr int elements = 1, groups = ThreadTile<V>::groups,
+                                                ElementPass<kind, V>& e, ThreadSums<V>& s) {
+  constexpr int groups = ThreadTile<V>::groups,
                 rows = updates && !rounds ? forward_rows : classes_per_thread<V>;
   static_assert(rows % classes_per_thread<V> == 0);
-  const std::int64_t row = std::int64_t{groups} * p.N;
+  const std::int64_t distance = std::int64_t{groups} * p.N;
   const bool matrix = p.alpha_row != 0;
   const float* w_row = p.w + at.group * p.N + at.column;
   const float* alpha_row = p.alpha + at.group * p.alpha_row + at.loaded * p.alpha_column;
@@ -136,53 +136,44 @@ __device__ __forceinline__ void update_and_read(const StepParams& p, const Threa
   }
   // `existing`: rows that exist; all of them in the loop, so that it has no branch.
   const auto add_rows = [&](int existing) {
-    TracePair<kind, V> traces[elements][rows];
-    float w[rows][V], x[elements][rows], x_before[elements][rows];
+    TracePair<kind, V> traces[rows];
+    float w[rows][V], x[rows], x_before[rows];
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r >= existing) continue;
-#pragma unroll
-      for (int b = 0; b < elements; ++b) {
-        traces[b][r].load_hebb(e[b].in + r * row);
-        if constexpr (updates || rounds) traces[b][r].load_eligibility(e[b].in + r * row);
-        if constexpr (updates) x_before[b][r] = __ldg(e[b].x_before + r * groups);
-        x[b][r] = __ldg(e[b].x + r * groups);
-      }
-      load_weights(w_row + r * row, w[r]);
-      if (matrix) load_weights(alpha_row + r * row, alpha[r]);
+      const std::int64_t offset = r * distance;
+      traces[r].load_hebb(e.in + offset);
+      if constexpr (updates || rounds) traces[r].load_eligibility(e.in + offset);
+      if constexpr (updates) x_before[r] = __ldg(e.x_before + r * groups);
+      x[r] = __ldg(e.x + r * groups);
+      load_weights(w_row + offset, w[r]);
+      if (matrix) load_weights(alpha_row + offset, alpha[r]);
     }
 #pragma unroll
     for (int r = 0; r < rows; ++r) {
       if (r >= existing) continue;
 #pragma unroll
-      for (int b = 0; b < elements; ++b) {
-#pragma unroll
-        for (int k = 0; k < V; ++k) {
-          if constexpr (updates)
-            traces[b][r].template update<form>(k, x_before[b][r], e[b].factors(k), e[b].constants);
-          const float read = read_trace<form>(traces[b][r].h[k], e[b].clip);
-          float& sum = s[b][r % classes_per_thread<V>][k];
-          sum = multiply_add(x[b][r], multiply_add(alpha[r][k], read, w[r][k]), sum);
-        }
-        if constexpr (updates) traces[b][r].store(e[b].out + r * row);
-        if constexpr (rounds) {
-          if (e[b].rounded.hebb != nullptr)
-            traces[b][r].template store_rounded<form>(e[b].rounded + r * row, e[b].clip);
-        }
+      for (int k = 0; k < V; ++k) {
+        if constexpr (updates) traces[r].template update<form>(k, x_before[r], e.factors(k), e.constants);
+        const float read = read_trace<form>(traces[r].h[k], e.clip);
+        float& sum = s[r % classes_per_thread<V>][k];
+        sum = multiply_add(x[r], multiply_add(alpha[r][k], read, w[r][k]), sum);
       }
-    }
-#pragma unroll
-    for (int b = 0; b < elements; ++b) {
-      e[b].x += rows * groups;
-      if constexpr (updates) e[b].x_before += rows * groups;
-      e[b].in = e[b].in + rows * row;
-      if constexpr (updates) e[b].out = e[b].out + rows * row;
+      if constexpr (updates) traces[r].store(e.out + r * distance);
       if constexpr (rounds) {
-        if (e[b].rounded.hebb != nullptr) e[b].rounded = e[b].rounded + rows * row;
+        if (e.rounded.hebb != nullptr)
+          traces[r].template store_rounded<form>(e.rounded + r * distance, e.clip);
       }
     }
-    w_row += rows * row;
-    if (matrix) alpha_row += rows * row;
+    e.x += rows * groups;
+    if constexpr (updates) e.x_before += rows * groups;
+    e.in = e.in + rows * distance;
+    if constexpr (updates) e.out = e.out + rows * distance;
+    if constexpr (rounds) {
+      if (e.rounded.hebb != nullptr) e.rounded = e.rounded + rows * distance;
+    }
+    w_row += rows * distance;
+    if (matrix) alpha_row += rows * distance;
   };
   int left = at.inside ? at.rows(p.P) : 0;
 #pragma unroll 1

@@ -152,13 +152,13 @@ __device__ __forceinline__ void sum_alone(const ForwardStep& step, const ThreadT
   const StepParams& p = step.params;
   if constexpr (V == 1) {
     if (element.updates) {
-      if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, true, false>(p, at, &pass, &s);
-      return update_and_read<form, kind, V, true, true>(p, at, &pass, &s);
+      if (pass.rounded.hebb == nullptr) return update_and_read<form, kind, V, true, false>(p, at, pass, s);
+      return update_and_read<form, kind, V, true, true>(p, at, pass, s);
     }
   }
   if (element.clears) clear_traces(p, at, pass);
   const bool reads = !element.zeroed || p.cell == Cell::feedforward;  // else x is zero
-  if (reads) update_and_read<form, kind, V, false, true>(p, at, &pass, &s);
+  if (reads) update_and_read<form, kind, V, false, true>(p, at, pass, s);
 }
 
 /// The sums of `elements` batch elements, from the block's element `number` on, all with an update.

@@ -25,8 +25,8 @@ KNOWN = [
     (re.compile("sm_.0"), re.compile("resident_backward_kernel.*EligibilityE[12]E.*ThreadShapeE2E"), 80),
     (re.compile("sm_.0"), re.compile("resident_backward_kernel.*EligibilityE0E.*ThreadShapeE[01]E"), 48),
     (re.compile("sm_80"), re.compile("resident_forward_kernel.*FormE1E.*EligibilityE0E.*ThreadShapeE1E"), 92),
-    (re.compile("sm_80"), re.compile("cuda15backward_kernel.*EfLi4E"), 240),
-    (re.compile("sm_90"), re.compile("cuda15backward_kernel.*EfLi4E"), 180),
+    (re.compile("sm_80"), re.compile("cuda15backward_kernel.*EfLi4E"), 224),
+    (re.compile("sm_90"), re.compile("cuda15backward_kernel.*EfLi4E"), 96),
 ]
 RESOURCES = pathlib.Path(__file__).resolve().parent.parent / "simt/runtime/resources.hpp"
 
