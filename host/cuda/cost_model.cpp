@@ -21,7 +21,7 @@ constexpr double trace_value = 4;         // bytes; of a gradient too
 constexpr double rounded_value = 2;       // bytes on a bfloat16 tape
 constexpr double gate_bytes = 12;         // of an LSTM's gate weights per connection
 /// A step kernel with one column per thread, relative to four (counted for hard_clip).
-constexpr double narrow_forward = 2.6, narrow_backward = 4.3;
+constexpr double narrow_forward = 1.9, narrow_backward = 1.9;
 /// A row of an LSTM in a step kernel, relative to that of another cell: it loads the weights of three gates
 /// too.
 constexpr double lstm_loads = 4;

@@ -199,7 +199,7 @@ __device__ __forceinline__ void reverse_alone(const BackwardStep& step, const Th
   auto pass = prepare_pass<form, kind, Trace, V, false>(step, at, element, tile);
   set_columns(step, at, factors, da, pass);
   GradientSums<form, kind, V> s = {};
-  if constexpr (V > 1 && sizeof(Trace) < sizeof(float)) {
+  if constexpr (!copies_ahead<Trace, V>) {
     if (element.regular()) {
       if (sums_alpha) {
         reverse_rows<form, kind, Trace, V, true, true>(p, at, clips, pass, s);
@@ -209,7 +209,6 @@ __device__ __forceinline__ void reverse_alone(const BackwardStep& step, const Th
       return store_gradient_sums(at, s, sums_alpha, sums);
     }
   }
-  // One column per thread has one pass for all cases.
   reverse_rows<form, kind, Trace, V, false, true>(p, at, clips, pass, s);
   store_gradient_sums(at, s, sums_alpha, sums);
 }
