@@ -1,6 +1,6 @@
 """The C interface, include/plasticity/plasticity.h, declared for ctypes.
 
-Everything that the package uses of the header is declared here and nowhere else. tests/test_c_interface.py compiles
+Everything that the package uses of the header is declared here and nowhere else. tests/python/test_c_interface.py compiles
 the header and compares every size, offset and enumerator with these declarations.
 """
 import ctypes

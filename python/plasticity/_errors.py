@@ -62,9 +62,9 @@ class InternalError(Error, RuntimeError):
     status = "internal"
 
 
-_KINDS = {
-    kind.status: kind
-    for kind in (
+_EXCEPTIONS = {
+    exception.status: exception
+    for exception in (
         InvalidArgument, InvalidSpec, FormatError, OutOfMemory, Unsupported, DeviceUnavailable, IOFailure,
         CommunicationError, InternalError,
     )
@@ -72,12 +72,9 @@ _KINDS = {
 
 
 def error_of(status, message):
-    """The exception for a status that is not OK."""
-    name = _C_NAMES[status] if 0 <= status < len(_C_NAMES) else "internal"
-    return _KINDS.get(name, InternalError)(message)
-
-
-_C_NAMES = [name.lower() for name in _c.STATUS]
+    """The exception for a status of the C interface that is not OK."""
+    name = _c.STATUS[status].lower() if 0 <= status < len(_c.STATUS) else "internal"
+    return _EXCEPTIONS.get(name, InternalError)(message)
 
 
 def bad_argument(name, expected, got):

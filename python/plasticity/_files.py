@@ -7,9 +7,9 @@ import numpy
 
 from . import _c
 from ._library import check, lib
-from ._tensors import _DTYPES, View
+from ._tensors import DTYPES, View
 
-_NUMPY = {pair: dtype for dtype, pair in _DTYPES.items()}
+_NUMPY_DTYPES = {pair: dtype for dtype, pair in DTYPES.items()}
 
 
 class _File:
@@ -30,7 +30,10 @@ class _File:
 
 
 def load_file(path) -> Tuple[Dict[str, numpy.ndarray], Dict[str, str]]:
-    """The tensors of a safetensors file as new arrays, and its metadata. bfloat16 is read as float32."""
+    """The tensors of a safetensors file as new arrays, and its metadata. bfloat16 is read as float32.
+
+    Raises IOFailure if the file cannot be read, and FormatError, a ValueError, if it is not one.
+    """
     with _File(path) as file:
         counts = (ctypes.c_size_t * 2)()
         check(lib.plasticity_file_counts(
@@ -53,7 +56,7 @@ def load_file(path) -> Tuple[Dict[str, numpy.ndarray], Dict[str, str]]:
 
 
 def save_file(path, tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str, str]) -> None:
-    """Writes a safetensors file, completely or not at all."""
+    """Writes a safetensors file, completely or not at all. Raises IOFailure if it cannot be written."""
     with _File() as file:
         for name, array in tensors.items():
             check(lib.plasticity_file_set_tensor(file.handle, name.encode(), ctypes.byref(View(name, array).tensor)))
@@ -64,11 +67,11 @@ def save_file(path, tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str,
 
 def _array_of(view):
     shape = tuple(view.shape[axis] for axis in range(view.ndim))
-    half = (view.dtype.code, view.dtype.bits) == (_c.BFLOAT, 16)
-    dtype = numpy.dtype("u2") if half else _NUMPY[(view.dtype.code, view.dtype.bits)]
+    bfloat16 = (view.dtype.code, view.dtype.bits) == (_c.BFLOAT, 16)  # which NumPy lacks: the upper half of a float32
+    dtype = numpy.dtype("u2") if bfloat16 else _NUMPY_DTYPES[(view.dtype.code, view.dtype.bits)]
     elements = int(numpy.prod(shape, dtype=numpy.int64))
     if elements == 0:
-        return numpy.zeros(shape, "f4" if half else dtype)
+        return numpy.zeros(shape, "f4" if bfloat16 else dtype)
     raw = ctypes.string_at(view.data + view.byte_offset, elements * dtype.itemsize)
     array = numpy.frombuffer(raw, dtype).reshape(shape)
-    return (array.astype("u4") << 16).view("f4") if half else array.copy()
+    return (array.astype("u4") << 16).view("f4") if bfloat16 else array.copy()

@@ -7,6 +7,7 @@ import ctypes
 import glob
 import os
 import pathlib
+import re
 import sys
 import threading
 
@@ -60,8 +61,7 @@ def build_of(path):
 
 def _preload_cublas(path):
     """Loads cuBLAS from the first of its usual folders: the loader's own paths, Python's nvidia packages, a CUDA toolkit."""
-    needed = ("libcublasLt.so", "libcublas.so")
-    major = next((name for name in _needed_by(path) if name.startswith("libcublas.so.")), "libcublas.so.13").split(".")[-1]
+    major = _cublas_major(path)
     folders = [None]
     for entry in sys.path:
         for package in (f"nvidia/cu{major}/lib", "nvidia/cublas/lib"):
@@ -71,7 +71,7 @@ def _preload_cublas(path):
             folders += [os.path.join(home, "lib64"), os.path.join(home, "targets/x86_64-linux/lib")]
     for each in folders:
         try:
-            for name in needed:
+            for name in ("libcublasLt.so", "libcublas.so"):
                 file = f"{name}.{major}"
                 ctypes.CDLL(file if each is None else os.path.join(each, file), mode=ctypes.RTLD_GLOBAL)
             return
@@ -79,18 +79,13 @@ def _preload_cublas(path):
             continue
 
 
-def _needed_by(path):
-    """The names of cuBLAS libraries in the bytes of a shared library, without a parser for its format."""
+def _cublas_major(path):
+    """The major version of the cuBLAS that a library needs, from the names in its bytes; 13 if there is none."""
     try:
-        data = path.read_bytes()
+        match = re.search(rb"libcublas\.so\.(\d+)", path.read_bytes())
     except OSError:
-        return []
-    found, start = [], 0
-    while (start := data.find(b"libcublas.so.", start)) >= 0:
-        end = data.index(b"\0", start)
-        found.append(data[start:end].decode(errors="replace"))
-        start = end
-    return found
+        match = None
+    return match[1].decode() if match else "13"
 
 
 def load_cuda():

@@ -6,7 +6,7 @@ import numpy
 from . import _c
 from ._errors import bad_argument
 
-_DTYPES = {
+DTYPES = {
     numpy.dtype("f8"): (_c.FLOAT, 64),
     numpy.dtype("f4"): (_c.FLOAT, 32),
     numpy.dtype("f2"): (_c.FLOAT, 16),
@@ -15,7 +15,7 @@ _DTYPES = {
     numpy.dtype("u1"): (_c.UINT, 8),
     numpy.dtype("?"): (_c.BOOL, 8),
 }
-_NAMES = {(_c.FLOAT, 64): "float64", (_c.FLOAT, 32): "float32", (_c.FLOAT, 16): "float16", (_c.BFLOAT, 16): "bfloat16",
+_DTYPE_NAMES = {(_c.FLOAT, 64): "float64", (_c.FLOAT, 32): "float32", (_c.FLOAT, 16): "float16", (_c.BFLOAT, 16): "bfloat16",
           (_c.INT, 64): "int64", (_c.INT, 32): "int32", (_c.UINT, 8): "uint8", (_c.BOOL, 8): "bool"}
 ALIGNMENT = 64
 
@@ -23,7 +23,7 @@ _get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _get_pointer.restype, _get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 _is_valid = ctypes.pythonapi.PyCapsule_IsValid
 _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
-_VERSIONED_TENSOR = 32  # the offset of DLTensor in DLManagedTensorVersioned; its flags come 8 bytes before it
+_VERSIONED_HEADER = 32  # bytes before DLTensor in DLManagedTensorVersioned; its flags are the last 8 of them
 _READ_ONLY = 1
 
 
@@ -35,7 +35,10 @@ def aligned_bytes(size):
 
 
 class View:
-    """A tensor of the C interface over an array; keeps the array, or its DLPack capsule, alive."""
+    """A tensor of the C interface over an array; keeps the array, or its DLPack capsule, alive.
+
+    Raises InvalidArgument with `name` for an array that would have to be copied, or that may not be written if `writable`.
+    """
 
     __slots__ = ("tensor", "shape", "dtype", "_keep")
 
@@ -50,7 +53,7 @@ class View:
             )
         tensor = self.tensor
         self.shape = tuple(tensor.shape[axis] for axis in range(tensor.ndim))
-        self.dtype = _NAMES.get((tensor.dtype.code, tensor.dtype.bits), f"type {tensor.dtype.code}.{tensor.dtype.bits}")
+        self.dtype = _DTYPE_NAMES.get((tensor.dtype.code, tensor.dtype.bits), f"type {tensor.dtype.code}.{tensor.dtype.bits}")
 
     @property
     def pointer(self):
@@ -64,8 +67,8 @@ class View:
         return count
 
     def _of_numpy(self, name, array, writable):
-        if array.dtype not in _DTYPES:
-            raise bad_argument(f"{name}.dtype", "one of " + ", ".join(str(each) for each in _DTYPES), str(array.dtype))
+        if array.dtype not in DTYPES:
+            raise bad_argument(f"{name}.dtype", "one of " + ", ".join(str(each) for each in DTYPES), str(array.dtype))
         if not array.flags.c_contiguous:
             raise bad_argument(
                 name, "a dense row-major array",
@@ -73,7 +76,7 @@ class View:
             )
         if writable and not array.flags.writeable:
             raise bad_argument(name, "an array that may be written", "a read-only one; numpy.array() makes a copy that may be")
-        code, bits = _DTYPES[array.dtype]
+        code, bits = DTYPES[array.dtype]
         shape = (ctypes.c_int64 * max(array.ndim, 1))(*array.shape)
         self._keep = (array, shape)
         self.tensor = _c.Tensor(
@@ -86,7 +89,7 @@ class View:
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise bad_argument(name, "an array that exports its memory through DLPack", str(error)) from error
         if _is_valid(capsule, b"dltensor_versioned"):
-            address = _get_pointer(capsule, b"dltensor_versioned") + _VERSIONED_TENSOR
+            address = _get_pointer(capsule, b"dltensor_versioned") + _VERSIONED_HEADER
             if writable and ctypes.c_uint64.from_address(address - 8).value & _READ_ONLY:
                 raise bad_argument(name, "an array that may be written", "a read-only one")
         else:
