@@ -1,11 +1,15 @@
 """Checks of arguments that NumPy, PyTorch and JAX share."""
+import dataclasses
 from typing import Mapping
 
 from . import _c
 from ._errors import bad_argument
-from ._spec import STATE, Spec
+from ._spec import PARAMETERS, STATE, Spec
 
-_NAMES = {**{name: name for name in STATE}, **{name + "0": name for name in STATE}}
+# The names of a state in arguments and in files, "hebb" and "hebb0".
+_STATE_NAMES = {**{name: name for name in STATE}, **{name + "0": name for name in STATE}}
+# The tensors whose shapes hold T and B.
+_SEQUENCES = ("inputs.x", "inputs.u", "inputs.pre")
 
 
 def integer(name, value, bits=63):
@@ -31,6 +35,30 @@ def check_precision(precision, tensors, real):
         raise bad_argument("precision", f"{real} for {tensors}", precision)
 
 
+def check_parameter_names(spec, names):
+    """Raises InvalidArgument for a name that no cell has. A parameter that this cell lacks is an error of the library."""
+    for name in names:
+        if name not in PARAMETERS:
+            raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), repr(name))
+
+
+def spec_of_call(spec, has_w_in, has_x):
+    """The spec of a call: an rnn without w_in and x takes its current u alone, so its I is 0."""
+    if spec.inputs and spec.cell == "rnn" and not has_w_in and not has_x:
+        return dataclasses.replace(spec, inputs=0)
+    return spec
+
+
+def sequence_sizes(named_tensors):
+    """(T, B) of a call, from the first of its inputs x, u and pre. Takes pairs of a name and a tensor."""
+    for name, tensor in named_tensors:
+        if name in _SEQUENCES:
+            if tensor.ndim != 3:
+                raise bad_argument(f"{name}.shape", "three axes, [T,B,…]", list(tensor.shape))
+            return int(tensor.shape[0]), int(tensor.shape[1])
+    raise bad_argument("inputs", "one of x, u and pre", "none")
+
+
 def state_items(state, name="state"):
     """The tensors of a State, or of a mapping with its names or with those of files ("hebb0"), in the order of STATE."""
     if not isinstance(state, Mapping):
@@ -40,10 +68,10 @@ def state_items(state, name="state"):
         return state
     items = dict.fromkeys(STATE)
     for given, value in state.items():
-        if given not in _NAMES:
+        if given not in _STATE_NAMES:
             raise bad_argument(name, "names of " + ", ".join(STATE), repr(given))
         if value is not None:
-            if items[_NAMES[given]] is not None:
-                raise bad_argument(name, f"one of {_NAMES[given]} and {_NAMES[given]}0", "both")
-            items[_NAMES[given]] = value
+            if items[_STATE_NAMES[given]] is not None:
+                raise bad_argument(name, f"one of {_STATE_NAMES[given]} and {_STATE_NAMES[given]}0", "both")
+            items[_STATE_NAMES[given]] = value
     return tuple(items.values())

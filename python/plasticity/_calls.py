@@ -10,8 +10,8 @@ from typing import NamedTuple
 from . import _c
 from ._library import check, check_device, lib
 
-REAL = {"f64": _c.DType(_c.FLOAT, 64, 1), "f32": _c.DType(_c.FLOAT, 32, 1), "bf16": _c.DType(_c.FLOAT, 32, 1)}
-_OTHER = {
+_DTYPES = {"f64": _c.DType(_c.FLOAT, 64, 1), "f32": _c.DType(_c.FLOAT, 32, 1), "bf16": _c.DType(_c.FLOAT, 32, 1)}
+_MASK_DTYPES = {
     "masks.reset": _c.DType(_c.UINT, 8, 1),
     "masks.clamp": _c.DType(_c.UINT, 8, 1),
     "masks.length": _c.DType(_c.INT, 64, 1),
@@ -35,7 +35,7 @@ class PlanHandle:
     """Owns a plan of the C interface. Any number of threads may use it at once."""
 
     def __init__(self, spec, options):
-        self.spec, self.options, self._handle = spec, options, None
+        self.spec, self.options, self.handle = spec, options, None  # the handle of the C interface
         if options.device[0] == _c.CUDA:
             check_device(*options.device)
         with_options = _c.PlanOptions(
@@ -45,71 +45,63 @@ class PlanHandle:
         )
         handle = ctypes.c_void_p()
         check(lib.plasticity_plan_create(spec._as_c(), with_options, ctypes.byref(handle)))
-        self._handle = handle.value
+        self.handle = handle.value
         needs, execution = _c.PlanNeeds(), ctypes.c_int()
         check(lib.plasticity_plan_needs_of(handle, ctypes.byref(needs)))
         check(lib.plasticity_plan_execution(handle, ctypes.byref(execution)))
         self.tape_bytes, self.scratch_bytes, self.step_state_bytes = needs.tape_bytes, needs.scratch_bytes, needs.step_state_bytes
         self.checkpoint_interval = needs.checkpoint_interval
         self.execution = _c.EXECUTION[execution.value]
-        self._free = {}  # (function, names) -> argument lists that no call uses now
+        self._free = {}  # (function, names) -> argument lists that no call uses
 
     def __del__(self):
-        if self._handle is not None:
-            lib.plasticity_plan_destroy(self._handle)
+        if self.handle is not None:
+            lib.plasticity_plan_destroy(self.handle)
 
-    def call(self, function, names, pointers, stream, first, first_bytes, scratch=None, scratch_bytes=0):
-        """Calls plasticity_plan_FUNCTION with the tensors `names` at `pointers`; `first` is the tape or the step state."""
+    def call(self, function, names, pointers, stream, tape, tape_bytes, scratch, scratch_bytes):
+        """Runs "forward" or "backward" with the tensors `names` at `pointers`. Raises the library's error."""
         free = self._free.setdefault((function, names), [])
         try:
-            prepared = free.pop()
+            arguments = free.pop()
         except IndexError:
-            prepared = _Prepared(self, function, names)
-        for tensor, pointer in zip(prepared.tensors, pointers):
+            arguments = _ArgumentList(self, function, names)
+        for tensor, pointer in zip(arguments.tensors, pointers):
             tensor.data = pointer
-        memory = _c.Memory
-        if prepared.has_scratch:
-            status = prepared.function(
-                self._handle, stream, prepared.arguments, prepared.count, memory(first, first_bytes),
-                memory(scratch, scratch_bytes),
-            )
-        else:
-            status = prepared.function(
-                self._handle, stream, prepared.arguments, prepared.count, memory(first, first_bytes)
-            )
-        free.append(prepared)
+        status = arguments.function(
+            self.handle, stream, arguments.address, arguments.count, _c.Memory(tape, tape_bytes),
+            _c.Memory(scratch, scratch_bytes),
+        )
+        free.append(arguments)
         if status:
             check(status)
 
 
-class _Prepared:
-    """An argument list that one call at a time may use."""
+class _ArgumentList:
+    """The function of a call and its list of named tensors. One call at a time may use it."""
 
-    __slots__ = ("function", "tensors", "arguments", "count", "has_scratch", "_keep")
+    __slots__ = ("function", "tensors", "address", "count", "_keep")
 
     def __init__(self, plan, function, names):
         spec, options = plan.spec, plan.options
-        steps = options.steps if function in ("forward", "backward") else 1
         device = _c.Device(*options.device)
         self.function = getattr(lib, "plasticity_plan_" + function)
-        self.has_scratch = function in ("forward", "backward", "step")
         self.count = len(names)
         array = (_c.Tensor * len(names))()
         arguments = (_c.Argument * len(names))()
         self._keep = [array, arguments]
         self.tensors = []
         for k, name in enumerate(names):
-            shape = spec.shape(name, steps, options.batch) or ()
+            shape = spec.shape(name, options.steps, options.batch) or ()
             sizes = (ctypes.c_int64 * max(len(shape), 1))(*shape)
             encoded = name.encode()
             self._keep += [sizes, encoded]
             tensor = array[k]
             tensor.device, tensor.ndim, tensor.shape = device, len(shape), sizes
-            tensor.dtype = _OTHER.get(name, REAL[options.precision])
+            tensor.dtype = _MASK_DTYPES.get(name, _DTYPES[options.precision])
             arguments[k].name = encoded
             arguments[k].tensor = ctypes.pointer(tensor)
             self.tensors.append(tensor)
-        self.arguments = ctypes.cast(arguments, ctypes.c_void_p)
+        self.address = ctypes.cast(arguments, ctypes.c_void_p)
 
 
 @functools.lru_cache(maxsize=256)

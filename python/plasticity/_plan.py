@@ -1,18 +1,18 @@
 """The core calls on arrays: NumPy arrays and anything with __dlpack__, in place."""
 import ctypes
-from typing import Any, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple
 
 import numpy
 
 from . import _c
-from ._arguments import integer, state_items
-from ._calls import REAL, Options, PlanHandle
+from ._arguments import check_parameter_names, integer, state_items
+from ._calls import Options, PlanHandle
 from ._errors import bad_argument
 from ._library import check, lib
 from ._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Precision, Spec
 from ._tensors import View, aligned_bytes
 
-_MASK_TYPES = {"masks.reset": ("uint8", "bool"), "masks.clamp": ("uint8", "bool"), "masks.length": ("int64",)}
+_MASK_DTYPES = {"masks.reset": ("uint8", "bool"), "masks.clamp": ("uint8", "bool"), "masks.length": ("int64",)}
 
 
 class State(NamedTuple):
@@ -110,7 +110,7 @@ class Plan:
     def forward(self, parameters, *, x=None, u=None, pre=None, rate=None, state=None, reset=None, length=None, clamp=None,
                 clamp_value=None, tape=None, scratch=None, out=None, stream=None) -> Result:
         """Runs T steps. Records them on `tape` for backward, if given. An absent state, or tensor of it, is zero."""
-        call = _Call(self, "forward", out)
+        call = _PlanCall(self, "forward", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
         call.read_state("initial_state", state)
         y, modulation = call.write_outputs()
@@ -127,7 +127,7 @@ class Plan:
         """
         if tape is None:
             raise bad_argument("tape", "the tape that forward wrote", "None")
-        call = _Call(self, "backward", out)
+        call = _PlanCall(self, "backward", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, length, clamp, clamp_value))
         call.read("dy", dy)
         call.read("da", da)
@@ -141,7 +141,7 @@ class Plan:
 
     def load(self, state=None, *, step_state=None, stream=None):
         """Returns the step state, memory that holds `state` for step(). An absent tensor is zero."""
-        call = _Call(self, "load", None)
+        call = _PlanCall(self, "load", None)
         call.read_state("state", state)
         step_state = self._own("step_state", self.step_state_bytes) if step_state is None else step_state
         call.run(step_state, None, stream)
@@ -150,7 +150,7 @@ class Plan:
     def step(self, parameters, step_state, *, x=None, u=None, pre=None, rate=None, reset=None, clamp=None, clamp_value=None,
              scratch=None, out=None, stream=None):
         """Runs one step and updates the step state. Returns y [1,B,N] and modulation [1,B] or None."""
-        call = _Call(self, "step", out)
+        call = _PlanCall(self, "step", out)
         call.read_all(parameters, (x, u, pre, rate), (reset, None, clamp, clamp_value))
         y, modulation = call.write_outputs()
         call.run(step_state, scratch, stream)
@@ -158,7 +158,7 @@ class Plan:
 
     def store(self, step_state, *, out=None, stream=None) -> State:
         """Returns a copy of the state in the step state."""
-        call = _Call(self, "store", out)
+        call = _PlanCall(self, "store", out)
         state = State(*(call.write(f"state.{name}") for name in STATE))
         call.run(step_state, None, stream)
         return state
@@ -169,8 +169,8 @@ class Plan:
         return aligned_bytes(size)
 
 
-class _Call:
-    """The tensors of one call."""
+class _PlanCall:
+    """One call of a Plan: its tensors are added by read() and write(), then run() makes the call."""
 
     def __init__(self, plan, function, out):
         self.plan, self.function = plan, function
@@ -179,9 +179,8 @@ class _Call:
         self.names, self.views = [], []
 
     def read_all(self, parameters, inputs, masks):
-        for name in parameters:
-            if name not in PARAMETERS:
-                raise bad_argument("parameters", "names of " + ", ".join(self.plan.spec.parameters), repr(name))
+        """Adds parameters by name, and inputs and masks in the order of INPUTS and MASKS; None: absent."""
+        check_parameter_names(self.plan.spec, parameters)
         for name in PARAMETERS:
             self.read(f"parameters.{name}", parameters.get(name))
         for group, names, values in (("inputs", INPUTS, inputs), ("masks", MASKS, masks)):
@@ -218,13 +217,14 @@ class _Call:
 
     def _add(self, name, view):
         real = "float64" if self.plan._options.precision == "f64" else "float32"
-        legal = _MASK_TYPES.get(name, (real,))
+        legal = _MASK_DTYPES.get(name, (real,))
         if view.dtype not in legal:
             raise bad_argument(f"{name}.dtype", " or ".join(legal), f"{view.dtype}; astype({legal[0]!r}) makes a copy that fits")
         self.names.append(name)
         self.views.append(view)
 
-    def run(self, first, scratch, stream):
+    def run(self, memory, scratch, stream):
+        """Makes the call. `memory` is the tape or the step state; None: no tape."""
         if self.out:
             raise bad_argument("out", "tensors that this call computes", ", ".join(map(repr, self.out)))
         plan = self.plan
@@ -233,13 +233,13 @@ class _Call:
         arguments = (_c.Argument * max(count, 1))(
             *(_c.Argument(name, ctypes.pointer(view.tensor)) for name, view in zip(encoded, self.views))
         )
-        what = "tape" if self.function in ("forward", "backward") else "step_state"
-        memory = [_c.Memory(None, 0) if first is None else self._memory(what, first)]
+        name = "tape" if self.function in ("forward", "backward") else "step_state"
+        memories = [_c.Memory(None, 0) if memory is None else self._memory(name, memory)]
         if self.function in ("forward", "backward", "step"):
             scratch = plan._own("scratch", plan.scratch_bytes) if scratch is None else scratch
-            memory.append(self._memory("scratch", scratch))
+            memories.append(self._memory("scratch", scratch))
         function = getattr(lib, "plasticity_plan_" + self.function)
-        check(function(plan._plan._handle, stream, ctypes.cast(arguments, ctypes.c_void_p), count, *memory))
+        check(function(plan._plan.handle, stream, ctypes.cast(arguments, ctypes.c_void_p), count, *memories))
 
     @staticmethod
     def _memory(name, value):

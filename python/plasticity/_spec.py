@@ -145,3 +145,10 @@ def _shape(spec, name, steps, batch):
     sizes, ndim = (ctypes.c_int64 * _c.MAX_AXES)(), ctypes.c_int32()
     check(lib.plasticity_spec_shape(spec._as_c(), steps, batch, name.encode(), sizes, ctypes.byref(ndim)))
     return tuple(sizes[: ndim.value]) if ndim.value else None
+
+
+@functools.lru_cache(maxsize=None)
+def output_names(spec, return_current):
+    """The names of the outputs of plastic() over a sequence: y, modulation, the final state, and the current a."""
+    final = [f"final_state.{name}" for name in spec.state_of(1)]
+    return ("y", *(["modulation"] if spec.has_modulator else []), *final, *(["a"] if return_current else []))

@@ -5,8 +5,8 @@ torch = pytest.importorskip("torch")
 from plasticity import Spec  # noqa: E402
 from plasticity.torch import PlasticLSTM, PlasticRNN, plastic  # noqa: E402
 from plasticity._library import build_of  # noqa: E402
-from plasticity.torch import _network  # noqa: E402
-from plasticity.torch._network import to_text  # noqa: E402
+from plasticity.torch import _signature  # noqa: E402
+from plasticity.torch._signature import to_text  # noqa: E402
 
 SPECS = [Spec("rnn", "hard_clip", "modulated", "before", inputs=2, neurons=3), Spec("feedforward", "oja", inputs=2, neurons=3),
          Spec("lstm", "read_clip", "fan_out", alpha="post", inputs=2, neurons=3)]
@@ -49,14 +49,14 @@ def test_programs_compiled_for_another_build_are_not_used(monkeypatch, tmp_path)
     assert build_of(first) != build_of(other)
     texts = []
     for path in (first, other):
-        monkeypatch.setattr(_network, "_BUILD", build_of(path))
+        monkeypatch.setattr(_signature, "_BUILD", build_of(path))
         texts.append(to_text(SPECS[0], False, 0, 0, "automatic", False, ["inputs.x"]))
     assert texts[0] != texts[1]
-    assert _network.from_text(texts[0]) == _network.from_text(texts[1])
+    assert _signature.from_text(texts[0]) == _signature.from_text(texts[1])
 
 
-def test_unknown_networks_are_refused():
-    with pytest.raises(ValueError, match="network: expected a spec"):
+def test_unknown_signatures_are_refused():
+    with pytest.raises(ValueError, match="signature: expected a spec"):
         torch.ops.plasticity.forward("rnn", [torch.zeros(1)], False, [])
 
 

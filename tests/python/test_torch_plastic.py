@@ -477,10 +477,10 @@ def test_blocks_of_memory_return():
     assert not _memory._free  # the storage is in use
     del alias
     assert _memory.take(size - 64).data_ptr() == address
-    tensors = [_memory.take(size) for _ in range(2 * _memory.MOST_BLOCKS)]
+    tensors = [_memory.take(size) for _ in range(2 * _memory.MAX_BLOCKS)]
     assert len({each.data_ptr() for each in tensors}) == len(tensors)
     del tensors
-    assert len(_memory._free) == _memory.MOST_BLOCKS
+    assert len(_memory._free) == _memory.MAX_BLOCKS
     _memory.release()
 
 

@@ -1,47 +1,61 @@
 """plastic() for JAX: two foreign calls, and the rule that makes one the derivative of the other."""
-import dataclasses
 import functools
-from typing import Any, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Mapping, NamedTuple, Optional, Tuple, Union
 
 import jax
 import jax.numpy as jnp
 import numpy
 
 from .. import _c
-from .._arguments import check_options, check_precision, integer, state_items
+from .._arguments import (
+    check_options,
+    check_parameter_names,
+    check_precision,
+    integer,
+    sequence_sizes,
+    spec_of_call,
+    state_items,
+)
 from .._calls import Options, plan_for
 from .._errors import bad_argument
 from .._plan import State
-from .._spec import INPUTS, PARAMETERS, STATE, Execution, Spec
+from .._spec import INPUTS, PARAMETERS, STATE, Execution, Spec, output_names
 from ._handler import TARGET, register_all
 
 Array = jax.Array
-_REAL = {"float32": "f32", "float64": "f64"}
+_PRECISIONS = {"float32": "f32", "float64": "f64"}
 
 
-class _Call(NamedTuple):
-    """The static part of a call. It is hashable."""
+class _StaticArguments(NamedTuple):
+    """The arguments of a call that are no arrays. Hashable, as JAX requires of static arguments."""
 
     spec: Spec
     options: Options
-    current: bool
+    return_current: bool
 
     @property
-    def outputs(self):
-        final = [f"final_state.{name}" for name in self.spec.state_of(1)]
-        return ("y", *(["modulation"] if self.spec.has_modulator else []), *final, *(["a"] if self.current else []))
+    def output_names(self):
+        return output_names(self.spec, self.return_current)
+
+    @property
+    def dtype(self):
+        return jnp.float64 if self.options.precision == "f64" else jnp.float32
 
     def shape(self, name):
         return self.spec.shape(name, self.options.steps, self.options.batch)
 
 
 def _padded(size):
-    return (size + 63) // 64 * 64  # elements of vmap stay aligned
+    """A multiple of 64 bytes, so that the elements of vmap stay aligned."""
+    return (size + 63) // 64 * 64
 
 
-def _foreign(call, function, names, arrays, results):
-    """Runs the handler. `results`: name -> (shape, dtype)."""
-    spec, options = call.spec, call.options
+def _foreign(static, function, names, arrays, results):
+    """Runs "forward" or "backward" in the handler. `results`: name -> (shape, dtype); returns their arrays.
+
+    The handler reads the numbers in the order of PlanNumber (python/xla/handler.cpp).
+    """
+    spec, options = static.spec, static.options
     c = spec._as_c()
     numbers = [
         c.cell, c.rule, c.rate, c.eligibility, c.alpha, c.activation, c.modulator_source, c.inputs, c.neurons,
@@ -85,75 +99,71 @@ def _vary(arrays, axes):
     return [cast(each, over) if over else each for each, over in zip(arrays, missing)]
 
 
-def _dtype(call):
-    return jnp.float64 if call.options.precision == "f64" else jnp.float32
-
-
-def _forward(call, floats, masks, record):
+def _forward(static, floats, masks, record):
     """The outputs by name, and the tape or None."""
-    real = _dtype(call)
-    results = {name: (call.shape(name), real) for name in call.outputs}
+    real = static.dtype
+    results = {name: (static.shape(name), real) for name in static.output_names}
     if record:
-        results["tape"] = ((_padded(_sizes(call)[0]),), jnp.uint8)
-    results["scratch"] = ((_padded(_sizes(call)[1]),), jnp.uint8)
+        results["tape"] = ((_padded(_sizes(static)[0]),), jnp.uint8)
+    results["scratch"] = ((_padded(_sizes(static)[1]),), jnp.uint8)
     names, arrays = [*floats, *masks], [*floats.values(), *masks.values()]
-    values = dict(zip(results, _foreign(call, "forward", names, arrays, results)))
-    return {name: values[name] for name in call.outputs}, values.get("tape")
+    values = dict(zip(results, _foreign(static, "forward", names, arrays, results)))
+    return {name: values[name] for name in static.output_names}, values.get("tape")
 
 
 @functools.lru_cache(maxsize=1024)
-def _sizes(call):
-    """Bytes of tape and scratch, the most that any platform of this process needs."""
+def _sizes(static):
+    """Bytes of tape and scratch: the maxima over the platforms of this process."""
     sizes = [(0, 0)]
-    for device in {(_c.CPU, 0), call.options.device}:
-        plan = plan_for(call.spec, call.options._replace(device=device))
+    for device in {(_c.CPU, 0), static.options.device}:
+        plan = plan_for(static.spec, static.options._replace(device=device))
         sizes.append((plan.tape_bytes, plan.scratch_bytes))
     return tuple(max(each) for each in zip(*sizes))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _plastic(call, floats, masks):
-    return _forward(call, floats, masks, record=False)[0]
+def _plastic(static, floats, masks):
+    return _forward(static, floats, masks, record=False)[0]
 
 
-def _plastic_forward(call, floats, masks):
+def _plastic_forward(static, floats, masks):
     floats = {name: each.value for name, each in floats.items()}
     masks = {name: each.value for name, each in masks.items()}
-    outputs, tape = _forward(call, floats, masks, record=True)
+    outputs, tape = _forward(static, floats, masks, record=True)
     kept = {name: value for name, value in floats.items() if not name.startswith("initial_state.")}
     initial = [name for name in floats if name.startswith("initial_state.")]
-    y = outputs["y"] if call.spec.has_modulator else None
+    y = outputs["y"] if static.spec.has_modulator else None
     # The names of the initial state are static; empty arrays carry them.
     return outputs, (kept, {name: jnp.zeros(0) for name in initial}, masks, tape, y)
 
 
-def _plastic_backward(call, residuals, upstream):
+def _plastic_backward(static, residuals, upstream):
     kept, initial, masks, tape, y = residuals
     upstream = {
         name: value for name, value in upstream.items() if not isinstance(value, jax.custom_derivatives.SymbolicZero)
     }
-    through = upstream.pop("modulation", None)
+    dmodulation = upstream.pop("modulation", None)
     parts = {}
-    if through is not None:
-        parts, through_y = _modulation_parts(call, kept, masks, y, through)
+    if dmodulation is not None:
+        parts, through_y = _modulation_parts(static, kept, masks, y, dmodulation)
         upstream["y"] = upstream["y"] + through_y if "y" in upstream else through_y
     grads = {name: None for name in [*kept, *initial]}
     if upstream:
-        real = _dtype(call)
+        real = static.dtype
         wanted = [name for name in grads if name != "masks.clamp_value"]
-        results = {"d" + name: (call.shape(name), real) for name in wanted}
-        results["scratch"] = ((_padded(_sizes(call)[1]),), jnp.uint8)
+        results = {"d" + name: (static.shape(name), real) for name in wanted}
+        results["scratch"] = ((_padded(_sizes(static)[1]),), jnp.uint8)
         names = [*kept, *masks, *("d" + name for name in upstream), "tape"]
         arrays = [*kept.values(), *masks.values(), *upstream.values(), tape]
-        values = dict(zip(results, _foreign(call, "backward", names, arrays, results)))
+        values = dict(zip(results, _foreign(static, "backward", names, arrays, results)))
         for name in wanted:
             grads[name] = values["d" + name] + parts.get(name, 0)
     return grads, {name: None for name in masks}
 
 
-def _modulation_parts(call, kept, masks, y, dmodulation):
+def _modulation_parts(static, kept, masks, y, dmodulation):
     """The parts of the gradients of v, v0 and y that a gradient of M = tanh(y v + v0) adds."""
-    if call.spec.modulator_source == "cell":
+    if static.spec.modulator_source == "cell":
         raise bad_argument(
             "modulation", "no gradient if modulator_source is cell, because the cell state of every step is not kept",
             "one; use jax.lax.stop_gradient(modulation)",
@@ -163,7 +173,7 @@ def _modulation_parts(call, kept, masks, y, dmodulation):
     if "masks.length" in masks:
         length = masks["masks.length"]
         length = length if length.ndim == 1 else length[:, 0]
-        q = q * (jnp.arange(call.options.steps)[:, None] < length)
+        q = q * (jnp.arange(static.options.steps)[:, None] < length)
     parts = {"parameters.modulator.weight": jnp.einsum("tb,tbn->n", q, y), "parameters.modulator.bias": q.sum()[None]}
     return parts, q[..., None] * v
 
@@ -199,64 +209,73 @@ def plastic(
     check_options(spec, precision, execution)
     checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
     memory_budget = integer("memory_budget", memory_budget)
-    if spec.inputs and spec.cell == "rnn" and "w_in" not in parameters and x is None:
-        spec = dataclasses.replace(spec, inputs=0)
-    for name in parameters:
-        if name not in PARAMETERS:
-            raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), repr(name))
-    floats = {"parameters." + name: parameters[name] for name in PARAMETERS if parameters.get(name) is not None}
-    floats.update({"inputs." + name: value for name, value in zip(INPUTS, (x, u, pre, rate)) if value is not None})
-    items = () if state is None else state_items(state)
-    floats.update({"initial_state." + name: value for name, value in zip(STATE, items) if value is not None})
-    if clamp_value is not None:
-        floats["masks.clamp_value"] = clamp_value
-    floats = {name: jnp.asarray(value) for name, value in floats.items()}
-    masks = {}
-    for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
-        if value is not None:
-            value = jnp.asarray(value)
-            masks["masks." + name] = value if name == "length" else (value if value.dtype == jnp.bool_ else value != 0)
-
-    steps, batch = _sequence_sizes(floats)
-    dtype = str(next(iter(floats.values())).dtype)
-    if dtype not in _REAL:
-        raise bad_argument(f"{next(iter(floats))}.dtype", "float32 or float64", dtype)
-    check_precision(precision, f"{dtype} arrays", _REAL[dtype])
+    spec = spec_of_call(spec, "w_in" in parameters, x is not None)
+    check_parameter_names(spec, parameters)
+    floats = _named_floats(parameters, (x, u, pre, rate), state, clamp_value)
+    masks = _named_masks(reset, length, clamp)
+    steps, batch = sequence_sizes(floats.items())
+    precision = _precision_of(precision, floats)
     register_all()
     gpu = jax.default_backend() in ("gpu", "cuda")
     options = Options(
-        steps, batch, "bf16" if precision == "bf16" else _REAL[dtype], (_c.CUDA if gpu else _c.CPU, 0), 0,
-        checkpoint_interval, memory_budget, execution,
+        steps, batch, precision, (_c.CUDA if gpu else _c.CPU, 0), 0, checkpoint_interval, memory_budget, execution,
     )
-    call = _Call(spec, options, return_current)
-    for name, value in {**floats, **masks}.items():
-        shape = call.shape(name)
-        if shape is None:
-            raise bad_argument(name, "none for a cell without it", "an array")
-        if value.shape != shape:
-            raise bad_argument(f"{name}.shape", list(shape), list(value.shape))
-        if name in floats and str(value.dtype) != dtype:
-            raise bad_argument(f"{name}.dtype", f"{dtype} as of {next(iter(floats))}", str(value.dtype))
-    for name, shape in spec.parameters.items():
-        if "parameters." + name not in floats:
-            raise bad_argument(f"parameters.{name}", f"an array of shape {list(shape)}", "none")
+    static = _StaticArguments(spec, options, return_current)
+    _check_arrays(static, floats, masks)
     if "masks.length" in masks:
         masks["masks.length"] = _int64(masks["masks.length"])
     axes = _axes_of([*floats.values(), *masks.values()])
     floats, masks = (dict(zip(each, _vary(each.values(), axes))) for each in (floats, masks))
-    results = _plastic(call, floats, masks)
+    results = _plastic(static, floats, masks)
     final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
     three = results["y"], results.get("modulation"), final
     return (*three, results["a"]) if return_current else three
 
 
-def _sequence_sizes(floats):
-    for name in ("inputs.x", "inputs.u", "inputs.pre"):
-        if name in floats:
-            if floats[name].ndim != 3:
-                raise bad_argument(f"{name}.shape", "three axes, [T,B,…]", list(floats[name].shape))
-            return floats[name].shape[0], floats[name].shape[1]
-    raise bad_argument("inputs", "one of x, u and pre", "none")
+def _named_floats(parameters, inputs, state, clamp_value):
+    """The arrays of real numbers by their full names, in the order of a call; absent ones are left out."""
+    given = {"parameters." + name: parameters.get(name) for name in PARAMETERS}
+    given.update({"inputs." + name: value for name, value in zip(INPUTS, inputs)})
+    given.update({"initial_state." + name: value for name, value in zip(STATE, () if state is None else state_items(state))})
+    given["masks.clamp_value"] = clamp_value
+    return {name: jnp.asarray(value) for name, value in given.items() if value is not None}
+
+
+def _named_masks(reset, length, clamp):
+    """The given masks by their full names, those but the length as bool."""
+    masks = {}
+    for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
+        if value is not None:
+            value = jnp.asarray(value)
+            masks["masks." + name] = value if name == "length" or value.dtype == jnp.bool_ else value != 0
+    return masks
+
+
+def _precision_of(precision, floats):
+    """The precision of a plan for these arrays. Raises InvalidArgument if `precision` is another one."""
+    first = next(iter(floats))
+    dtype = str(floats[first].dtype)
+    if dtype not in _PRECISIONS:
+        raise bad_argument(f"{first}.dtype", "float32 or float64", dtype)
+    check_precision(precision, f"{dtype} arrays", _PRECISIONS[dtype])
+    return "bf16" if precision == "bf16" else _PRECISIONS[dtype]
+
+
+def _check_arrays(static, floats, masks):
+    """Raises InvalidArgument for an array that does not fit, and for a parameter that is missing."""
+    first = next(iter(floats))
+    dtype = str(floats[first].dtype)
+    for name, value in {**floats, **masks}.items():
+        shape = static.shape(name)
+        if shape is None:
+            raise bad_argument(name, "none for a cell without it", "an array")
+        if value.shape != shape:
+            raise bad_argument(f"{name}.shape", list(shape), list(value.shape))
+        if name in floats and str(value.dtype) != dtype:
+            raise bad_argument(f"{name}.dtype", f"{dtype} as of {first}", str(value.dtype))
+    for name, shape in static.spec.parameters.items():
+        if "parameters." + name not in floats:
+            raise bad_argument(f"parameters.{name}", f"an array of shape {list(shape)}", "none")
 
 
 def _int64(length):

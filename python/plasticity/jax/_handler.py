@@ -4,7 +4,6 @@ import functools
 
 import jax
 
-from .. import _c
 from .._library import folder, load_cuda
 
 TARGET = "plasticity_call"

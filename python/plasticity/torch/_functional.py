@@ -1,58 +1,59 @@
 """plastic(): a plastic cell over a sequence as a differentiable function."""
-import dataclasses
 import functools
 from typing import Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
 from torch import Tensor
 
-from .._arguments import check_options, check_precision, integer, state_items
+from .._arguments import check_options, check_parameter_names, check_precision, integer, spec_of_call, state_items
 from .._errors import bad_argument
 from .._plan import State
 from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Spec
 from . import _operators
-from ._network import REAL, Network, to_text
+from ._program import PRECISIONS
+from ._signature import Signature, to_text
 
 _HALVES = (torch.bfloat16, torch.float16)
 
 
-class _Call(NamedTuple):
-    """The parts of a call that depend on the names of its tensors and on its options."""
+# The full names of the tensors besides the parameters, in the order of a signature.
+_TENSORS = (
+    *("inputs." + name for name in INPUTS), *("initial_state." + name for name in STATE), *("masks." + name for name in MASKS)
+)
 
-    network: Network
-    parameters: Tuple[str, ...]  # in the order of the call
-    modulation: Optional[int]  # the places in the results, or None
-    final: Tuple[Optional[int], ...]
+
+class _PreparedCall(NamedTuple):
+    """The parts of a call that depend only on the names of its tensors and on its options."""
+
+    signature: Signature
+    parameters: Tuple[str, ...]  # in the order of the signature
+    # Indices of the outputs; None for one that the call does not have.
+    modulation: Optional[int]
+    final_state: Tuple[Optional[int], ...]
     current: Optional[int]
 
 
-def _describe(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_current):
-    """`given`: the names of the parameters. `present`: whether each of INPUTS, STATE and MASKS is there."""
+def _prepare(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_current):
+    """`given`: the names of the parameters. `present`: for each of _TENSORS, whether the call has it."""
     integer("checkpoint_interval", checkpoint_interval)
     integer("memory_budget", memory_budget)
-    if spec.inputs and spec.cell == "rnn" and "w_in" not in given and not present[0]:
-        spec = dataclasses.replace(spec, inputs=0)
-    for name in given:
-        if name not in PARAMETERS:
-            raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), repr(name))
+    others = [name for name, is_present in zip(_TENSORS, present) if is_present]
+    spec = spec_of_call(spec, "w_in" in given, "inputs.x" in others)
+    check_parameter_names(spec, given)
     parameters = [name for name in PARAMETERS if name in given]
-    names = ["parameters." + name for name in parameters]
-    for group, members, part in (
-        ("inputs.", INPUTS, present[:4]), ("initial_state.", STATE, present[4:8]), ("masks.", MASKS, present[8:])
-    ):
-        names += [group + member for member, there in zip(members, part) if there]
+    names = ["parameters." + name for name in parameters] + others
     if not any(not name.startswith("masks.") or name == "masks.clamp_value" for name in names):
         raise bad_argument("parameters", "names of " + ", ".join(spec.parameters), "none")
     modulation = 1 if spec.has_modulator else None
     final, index = [], 2 if spec.has_modulator else 1
-    for there in (spec.cell != "feedforward", spec.cell == "lstm", spec.alpha != "none", spec.eligibility != "none"):
-        final.append(index if there else None)
-        index += there
-    network = Network(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, tuple(names))
-    return _Call(network, tuple(parameters), modulation, tuple(final), index if return_current else None)
+    for exists in (spec.cell != "feedforward", spec.cell == "lstm", spec.alpha != "none", spec.eligibility != "none"):
+        final.append(index if exists else None)
+        index += exists
+    signature = Signature(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, tuple(names))
+    return _PreparedCall(signature, tuple(parameters), modulation, tuple(final), index if return_current else None)
 
 
-_described = functools.lru_cache(maxsize=4096)(_describe)
+_prepare_cached = functools.lru_cache(maxsize=4096)(_prepare)  # torch.compile traces the function without a cache
 
 
 def _mask(name, value):
@@ -106,7 +107,7 @@ def plastic(
     second derivatives raise RuntimeError. Raises ValueError for a wrong argument, with its name.
     """
     check_options(spec, precision, execution)
-    if type(checkpoint_interval) is not int or type(memory_budget) is not int:
+    if type(checkpoint_interval) is not int or type(memory_budget) is not int:  # 1.0 and True are equal keys of a cache
         checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
         memory_budget = integer("memory_budget", memory_budget)
     y0, c0, hebb0, eligibility0 = (None, None, None, None) if state is None else state_items(state)
@@ -117,9 +118,9 @@ def plastic(
         reset is not None, length is not None, clamp is not None, clamp_value is not None,
     )
     compiling = torch.compiler.is_compiling()
-    call = (_describe if compiling else _described)(
+    call = (_prepare if compiling else _prepare_cached)(
         spec, given, present, precision == "bf16", checkpoint_interval, memory_budget, execution, return_current)
-    network = call.network
+    signature = call.signature
     tensors = [parameters[name] for name in call.parameters]
     tensors += [value for value in (x, u, pre, rate, y0, c0, hebb0, eligibility0) if value is not None]
     for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
@@ -129,23 +130,23 @@ def plastic(
         tensors.append(clamp_value)
     eager = not compiling and _operators.is_eager(tensors)
     if not eager:
-        for name, value in zip(network.names, tensors):
+        for name, value in zip(signature.names, tensors):
             if not isinstance(value, Tensor):
                 raise bad_argument(name, "a tensor", type(value).__name__)
     device = tensors[0].device.type
     if device != "meta" and torch.is_autocast_enabled(device):
         tensors = [value.float() if value.dtype in _HALVES else value for value in tensors]
-    if precision is not None and tensors[0].dtype in REAL:
-        check_precision(precision, f"{tensors[0].dtype} tensors", REAL[tensors[0].dtype])
+    if precision is not None and tensors[0].dtype in PRECISIONS:
+        check_precision(precision, f"{tensors[0].dtype} tensors", PRECISIONS[tensors[0].dtype])
     record = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
     if eager:
-        results = _operators.call(network, tensors, record)
+        results = _operators.call(signature, tensors, record)
     else:
-        anchors = [] if compiling or not record else _operators.anchors_of(network.initial, tensors)
-        results = torch.ops.plasticity.forward(to_text(*network), tensors, record, anchors)
+        anchors = [] if compiling or not record else _operators.anchors_of(signature.initial_state, tensors)
+        results = torch.ops.plasticity.forward(to_text(*signature), tensors, record, anchors)
 
     modulation = None if call.modulation is None else results[call.modulation]
-    final = State(*[None if index is None else results[index] for index in call.final])
+    final = State(*[None if index is None else results[index] for index in call.final_state])
     if call.current is not None:
         return results[0], modulation, final, results[call.current]
     return results[0], modulation, final

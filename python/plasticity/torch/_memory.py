@@ -10,8 +10,8 @@ import torch
 
 from .._tensors import aligned_bytes
 
-SMALLEST = 1 << 20  # bytes; PyTorch's allocator serves smaller blocks well
-MOST_BLOCKS = 4  # free ones that are kept
+MIN_BYTES = 1 << 20  # PyTorch's allocator serves smaller blocks well
+MAX_BLOCKS = 4  # free blocks that are kept
 _free, _lock = [], threading.RLock()  # a finalizer may run inside take()
 
 
@@ -33,7 +33,7 @@ def take(size: int) -> torch.Tensor:
 def _give_back(block):
     with _lock:
         _free.append(block)
-        del _free[:-MOST_BLOCKS]
+        del _free[:-MAX_BLOCKS]
 
 
 def release() -> None:
