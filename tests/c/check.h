@@ -47,29 +47,11 @@ plasticity_tensor bytes(uint8_t* data, int32_t ndim, int64_t shape[]);
 /* Random numbers in -1..1, the same on every machine. */
 float noise(uint64_t* state);
 
-/* The tests. Their names are arguments of the program. */
-void layout(void);
-void shapes(void);
-void plans(void);
-void stepping(void);
-void gradients(void);
-void networks(void);
-void learning(void);
-void training(void);
-void saving(void);
-void losses(void);
-void current(void);
-void optimizers(void);
-void names_and_batches(void);
-void double_precision(void);
-void labels(void);
-void modules(void);
-void stacks(void);
-void struct_sizes(void);
-void wrong_tensors(void);
-void wrong_tensors_of_a_file(void);
-void wrong_calls(void);
-void ranks(void);
-void threads(void);
+/* Whether two numbers differ by no more than a few roundings of floats, also of 1 - beta. */
+int near(float got, double want);
+
+#define TEST(name) void name(void);
+#include "c/tests.def"
+#undef TEST
 
 #endif

@@ -1,4 +1,4 @@
-/* Losses, struct sizes, and the reaction to gradients that are not finite. */
+/* Losses, and the reaction to gradients that are not finite. */
 #include <math.h>
 
 #include "c/check.h"
@@ -44,55 +44,4 @@ void losses(void) {
         "gradient of 'w': expected finite numbers, got NaN or infinity");
   CHECK(y[0] == 1);
   plasticity_adam_destroy(adam);
-}
-
-/* The gradient of a loss on the current passes a saturated activation. */
-void current(void) {
-  plasticity_spec spec;
-  plasticity_plan_options options;
-  plasticity_plan* plan = NULL;
-  plasticity_plan_needs needs;
-  plasticity_spec_init(&spec);
-  plasticity_plan_options_init(&options);
-  spec.neurons = 1;
-  options.threads = 1;
-  OK(plasticity_plan_create(&spec, &options, &plan));
-  OK(plasticity_plan_needs_of(plan, &needs));
-  static _Alignas(64) char tape[1 << 16], scratch[1 << 16];
-  const plasticity_memory tape_ = {tape, needs.tape_bytes}, scratch_ = {scratch, needs.scratch_bytes};
-  CHECK(needs.tape_bytes <= sizeof tape && needs.scratch_bytes <= sizeof scratch);
-  float zero = 0, u = 120, y = 0, a = 0, da = 1, du = 0;
-  int64_t one[] = {1}, square[] = {1, 1}, sequence[] = {1, 1, 1};
-  const plasticity_tensor w_ = floats(&zero, 2, square), eta_ = floats(&zero, 1, one),
-                          u_ = floats(&u, 3, sequence), y_ = floats(&y, 3, sequence),
-                          a_ = floats(&a, 3, sequence), da_ = floats(&da, 3, sequence),
-                          du_ = floats(&du, 3, sequence);
-  const plasticity_argument forward[] = {{"parameters.w", &w_},
-                                         {"parameters.alpha", &w_},
-                                         {"parameters.eta", &eta_},
-                                         {"inputs.u", &u_},
-                                         {"y", &y_},
-                                         {"a", &a_}};
-  OK(plasticity_plan_forward(plan, NULL, forward, 6, tape_, scratch_));
-  CHECK(y == 1 && a == 120);
-  const plasticity_argument backward[] = {
-      {"parameters.w", &w_}, {"parameters.alpha", &w_}, {"parameters.eta", &eta_}, {"inputs.u", &u_},
-      {"da", &da_},          {"dinputs.u", &du_}};
-  OK(plasticity_plan_backward(plan, NULL, backward, 6, tape_, scratch_));
-  CHECK(du == 1);
-  plasticity_plan_destroy(plan);
-}
-
-void struct_sizes(void) {
-  CHECK(plasticity_struct_size("plasticity_spec") == sizeof(plasticity_spec));
-  CHECK(plasticity_struct_size("plasticity_adam_options") == sizeof(plasticity_adam_options));
-  CHECK(plasticity_struct_size("plasticity_network_options") == sizeof(plasticity_network_options));
-  CHECK(plasticity_struct_size("plasticity_optimizer_options") == sizeof(plasticity_optimizer_options));
-  CHECK(plasticity_struct_size("plasticity_parameter_group") == sizeof(plasticity_parameter_group));
-  CHECK(plasticity_struct_size("plasticity_stack_layer") == sizeof(plasticity_stack_layer));
-  CHECK(plasticity_struct_size("plasticity_module") == sizeof(plasticity_module));
-  CHECK(plasticity_struct_size("plasticity_nothing") == 0 && plasticity_struct_size(NULL) == 0);
-  const plasticity_device gpu = {PLASTICITY_CUDA, 0};
-  const int missing = plasticity_device_check(gpu) == PLASTICITY_DEVICE_UNAVAILABLE;
-  CHECK(missing == (strlen(plasticity_cuda_unavailable_reason()) > 0));
 }

@@ -1,3 +1,6 @@
+/* Runs all tests, or the one that the argument names. */
+#include <math.h>
+
 #include "c/check.h"
 
 int failures = 0;
@@ -22,33 +25,17 @@ float noise(uint64_t* state) {
   return (float)(*state >> 40) / 8388608.0f - 1.0f;
 }
 
+int near(float got, double want) { return fabs((double)got - want) < 1e-5; }
+
 int main(int count, char** arguments) {
   static const struct {
     const char* name;
     void (*run)(void);
-  } tests[] = {{"layout", layout},
-               {"shapes", shapes},
-               {"plans", plans},
-               {"stepping", stepping},
-               {"gradients", gradients},
-               {"networks", networks},
-               {"learning", learning},
-               {"saving", saving},
-               {"losses", losses},
-               {"current", current},
-               {"optimizers", optimizers},
-               {"names_and_batches", names_and_batches},
-               {"double_precision", double_precision},
-               {"labels", labels},
-               {"modules", modules},
-               {"stacks", stacks},
-               {"struct_sizes", struct_sizes},
-               {"training", training},
-               {"wrong_tensors", wrong_tensors},
-               {"wrong_tensors_of_a_file", wrong_tensors_of_a_file},
-               {"wrong_calls", wrong_calls},
-               {"ranks", ranks},
-               {"threads", threads}};
+  } tests[] = {
+#define TEST(name) {#name, name},
+#include "c/tests.def"
+#undef TEST
+  };
   int ran = 0;
   for (size_t k = 0; k < sizeof tests / sizeof tests[0]; ++k) {
     if (count > 1 && strcmp(arguments[1], tests[k].name) != 0) continue;

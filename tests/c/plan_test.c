@@ -45,66 +45,6 @@ static plasticity_plan* make_plan(const plasticity_spec* spec, plasticity_precis
   return plan;
 }
 
-/* The structs have the layout of DLPack. */
-void layout(void) {
-  CHECK(sizeof(plasticity_device) == 8 && sizeof(plasticity_dtype) == 4);
-  CHECK(offsetof(plasticity_tensor, data) == 0 && offsetof(plasticity_tensor, device) == sizeof(void*));
-  CHECK(offsetof(plasticity_tensor, ndim) == sizeof(void*) + 8);
-  CHECK(offsetof(plasticity_tensor, dtype) == sizeof(void*) + 12);
-  CHECK(offsetof(plasticity_tensor, shape) == sizeof(void*) + 16);
-  CHECK(offsetof(plasticity_tensor, strides) == 2 * sizeof(void*) + 16);
-  CHECK(offsetof(plasticity_tensor, byte_offset) == 3 * sizeof(void*) + 16);
-}
-
-/* The shape of every kind of tensor, and names that do not exist. */
-void shapes(void) {
-  const plasticity_spec spec = modulated();
-  static const struct {
-    const char* name;
-    int32_t ndim;
-    int64_t shape[PLASTICITY_MAX_AXES];
-  } wanted[] = {{"parameters.w_in", 2, {I, N}},
-                {"dparameters.modulator.bias", 1, {1}},
-                {"inputs.x", 3, {T, B, I}},
-                {"inputs.u", 3, {T, B, N}},
-                {"inputs.pre", 0, {0}},
-                {"parameters.w_gates", 0, {0}},
-                {"initial_state.hebb", 3, {B, N, N}},
-                {"final_state.eligibility", 0, {0}},
-                {"masks.reset", 2, {T, B}},
-                {"masks.length", 1, {B}},
-                {"masks.clamp_value", 3, {T, B, N}},
-                {"y", 3, {T, B, N}},
-                {"modulation", 2, {T, B}}};
-  for (size_t k = 0; k < sizeof wanted / sizeof *wanted; ++k) {
-    int64_t shape[PLASTICITY_MAX_AXES] = {0};
-    int32_t ndim = -1;
-    OK(plasticity_spec_shape(&spec, T, B, wanted[k].name, shape, &ndim));
-    CHECK(ndim == wanted[k].ndim && memcmp(shape, wanted[k].shape, sizeof shape) == 0);
-  }
-  int64_t shape[PLASTICITY_MAX_AXES];
-  int32_t ndim = 0;
-  FAILS(plasticity_spec_shape(&spec, T, B, "parameters.gain", shape, &ndim), PLASTICITY_INVALID_ARGUMENT,
-        "'parameters.gain'");
-  FAILS(plasticity_spec_shape(&spec, T, B, "w", shape, &ndim), PLASTICITY_INVALID_ARGUMENT, "name");
-  FAILS(plasticity_spec_shape(&spec, -1, B, "y", shape, &ndim), PLASTICITY_INVALID_ARGUMENT, "steps");
-
-  const plasticity_device cpu = {PLASTICITY_CPU, 0}, unknown = {99, 0};
-  OK(plasticity_device_check(cpu));
-  FAILS(plasticity_device_check(unknown), PLASTICITY_INVALID_ARGUMENT, "kind");
-  float values[] = {1, 2, 3};
-  OK(plasticity_fill_zero(cpu, NULL, values, 2 * sizeof *values));
-  CHECK(values[0] < 1 && values[1] < 1 && values[2] > 2);
-  FAILS(plasticity_fill_zero(cpu, NULL, NULL, 4), PLASTICITY_INVALID_ARGUMENT, "data");
-
-  plasticity_plan* plan = make_plan(&spec, PLASTICITY_F32);
-  plasticity_execution execution = PLASTICITY_EXECUTION_GRID;
-  OK(plasticity_plan_execution(plan, &execution));
-  CHECK(execution == PLASTICITY_EXECUTION_AUTOMATIC);
-  FAILS(plasticity_plan_execution(plan, NULL), PLASTICITY_INVALID_ARGUMENT, "execution");
-  plasticity_plan_destroy(plan);
-}
-
 /* A network and a plan on the network's parameters give the same bits, forward and backward. */
 void plans(void) {
   const plasticity_spec spec = modulated();
@@ -167,6 +107,10 @@ void plans(void) {
     CHECK(elements <= 64 && memcmp(gradient[k], parameters[k].gradient.data, elements * sizeof(float)) == 0);
   }
 
+  plasticity_execution execution = PLASTICITY_EXECUTION_GRID;
+  OK(plasticity_plan_execution(plan, &execution));
+  CHECK(execution == PLASTICITY_EXECUTION_AUTOMATIC);
+  FAILS(plasticity_plan_execution(plan, NULL), PLASTICITY_INVALID_ARGUMENT, "execution");
   FAILS(plasticity_plan_forward(plan, NULL, forward, count + 3, tape, (plasticity_memory){scratch.data, 8}),
         PLASTICITY_INVALID_ARGUMENT, "scratch.bytes");
   FAILS(plasticity_plan_forward(plan, NULL, forward + 1, count + 2, tape, scratch),
@@ -185,7 +129,8 @@ void stepping(void) {
   plasticity_plan* plan = make_plan(&spec, PLASTICITY_F32);
   plasticity_plan_needs needs;
   OK(plasticity_plan_needs_of(plan, &needs));
-  const plasticity_memory scratch = allocate(needs.scratch_bytes), step_state = allocate(needs.step_state_bytes);
+  const plasticity_memory scratch = allocate(needs.scratch_bytes),
+                          step_state = allocate(needs.step_state_bytes);
   uint64_t seed = 2;
   float w[N * N], alpha[N * N], eta = .2f, u[T * B * N], whole[T * B * N], hebb[2][B * N * N];
   for (size_t k = 0; k < N * N; ++k) {
@@ -271,5 +216,42 @@ void gradients(void) {
   }
   free(tape.data);
   free(scratch.data);
+  plasticity_plan_destroy(plan);
+}
+
+/* The gradient of a loss on the current passes a saturated activation. */
+void current(void) {
+  plasticity_spec spec;
+  plasticity_plan_options options;
+  plasticity_plan* plan = NULL;
+  plasticity_plan_needs needs;
+  plasticity_spec_init(&spec);
+  plasticity_plan_options_init(&options);
+  spec.neurons = 1;
+  options.threads = 1;
+  OK(plasticity_plan_create(&spec, &options, &plan));
+  OK(plasticity_plan_needs_of(plan, &needs));
+  static _Alignas(64) char tape[1 << 16], scratch[1 << 16];
+  const plasticity_memory tape_ = {tape, needs.tape_bytes}, scratch_ = {scratch, needs.scratch_bytes};
+  CHECK(needs.tape_bytes <= sizeof tape && needs.scratch_bytes <= sizeof scratch);
+  float zero = 0, u = 120, y = 0, a = 0, da = 1, du = 0;
+  int64_t one[] = {1}, square[] = {1, 1}, sequence[] = {1, 1, 1};
+  const plasticity_tensor w_ = floats(&zero, 2, square), eta_ = floats(&zero, 1, one),
+                          u_ = floats(&u, 3, sequence), y_ = floats(&y, 3, sequence),
+                          a_ = floats(&a, 3, sequence), da_ = floats(&da, 3, sequence),
+                          du_ = floats(&du, 3, sequence);
+  const plasticity_argument forward[] = {{"parameters.w", &w_},
+                                         {"parameters.alpha", &w_},
+                                         {"parameters.eta", &eta_},
+                                         {"inputs.u", &u_},
+                                         {"y", &y_},
+                                         {"a", &a_}};
+  OK(plasticity_plan_forward(plan, NULL, forward, 6, tape_, scratch_));
+  CHECK(y == 1 && a == 120);
+  const plasticity_argument backward[] = {
+      {"parameters.w", &w_}, {"parameters.alpha", &w_}, {"parameters.eta", &eta_}, {"inputs.u", &u_},
+      {"da", &da_},          {"dinputs.u", &du_}};
+  OK(plasticity_plan_backward(plan, NULL, backward, 6, tape_, scratch_));
+  CHECK(du == 1);
   plasticity_plan_destroy(plan);
 }
