@@ -1,9 +1,6 @@
-"""plastic() in PyTorch: parity, gradcheck over every cell, autograd, and wrong arguments."""
-import gc
+"""plastic() in PyTorch: parity, gradcheck over every cell, precisions, and wrong arguments."""
 import threading
-import weakref
 
-import numpy
 import pytest
 from conftest import all_specs, tolerance_of
 
@@ -11,19 +8,7 @@ torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
 from plasticity import Spec  # noqa: E402
 from plasticity.torch import State, plastic  # noqa: E402
-
-
-def draw(spec, steps=3, batch=2, dtype=torch.float64, seed=0, scale=.4):
-    """Parameters, inputs and a state that all require gradients."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def leaf(shape):
-        return (scale * torch.randn(shape, dtype=dtype, generator=generator)).requires_grad_()
-
-    return ({name: leaf(shape) for name, shape in spec.parameters.items()},
-            {name: leaf(shape) for name, shape in spec.inputs_of(steps, batch).items() if name != "u" or not spec.inputs
-             or spec.cell == "feedforward"},
-            {name: leaf(shape) for name, shape in spec.state_of(batch).items()})
+from torch_cases import SPEC, draw  # noqa: E402
 
 
 @pytest.mark.parametrize("masks_as", ["float64", "exact"])
@@ -83,9 +68,6 @@ def test_gradcheck_of_masks(alpha, masked):
         return y, modulation, final.hebb, final.eligibility
 
     assert torch.autograd.gradcheck(run, [inputs["x"], state["hebb"], *parameters.values()])
-
-
-SPEC = Spec("rnn", "hard_clip", "modulated", inputs=2, neurons=3)
 
 
 def call(**changes):
@@ -165,55 +147,6 @@ def test_autocast_computes_in_float32():
     assert inputs["u"].grad is not None
 
 
-def test_backward_within_autocast():
-    answers = []
-    for enabled in (False, True):
-        parameters, inputs, _ = draw(SPEC, steps=6, batch=4, dtype=torch.float32)
-        y, modulation, _ = plastic(SPEC, parameters, **inputs)
-        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            modulation.sum().backward()
-        answers.append([each.grad for each in parameters.values()])
-    assert all(torch.equal(a, b) for a, b in zip(*answers))
-
-
-def test_tensors_with_the_negative_bit():
-    parameters, inputs, _ = draw(SPEC)
-    x = torch.complex(inputs["x"].detach(), inputs["x"].detach())[..., :1].flatten(1).reshape(3, 2, 1).conj().imag
-    spec = Spec("rnn", inputs=1, neurons=3)
-    weights = draw(spec)[0]
-    assert x.is_neg()
-    answers = []
-    for each in (x, x.resolve_neg()):
-        y = plastic(spec, weights, x=each.contiguous())[0]
-        upstream = torch._neg_view(torch.ones_like(y))
-        assert upstream.is_neg()
-        answers.append([y, *torch.autograd.grad(y, list(weights.values()), upstream)])
-    assert all(torch.equal(a, b) for a, b in zip(*answers))
-    y = plastic(spec, weights, x=x.resolve_neg().contiguous())[0]
-    want = torch.autograd.grad(y, weights["w"], -torch.ones_like(y))[0]
-    assert torch.equal(answers[0][3], want)
-    negated = plastic(spec, weights, x=torch._neg_view(-x.resolve_neg().contiguous()))[0]
-    assert torch.equal(negated, y)
-
-
-@pytest.mark.parametrize("neurons", [3, 40])
-def test_saved_tensors_in_memory_of_numpy(neurons):
-    spec = Spec("rnn", "hard_clip", "modulated", neurons=neurons)
-    parameters, inputs, _ = draw(spec, steps=20)
-    want = torch.autograd.grad(plastic(spec, parameters, **inputs)[0].sum(), parameters["w"])[0]
-
-    def pack(tensor):  # at an address that is no multiple of 64
-        room = numpy.empty(tensor.numel() * tensor.element_size() + 128, "u1")
-        start = -room.ctypes.data % 64 + 16
-        array = room[start : start + tensor.numel() * tensor.element_size()]
-        array[:] = tensor.detach().numpy().view("u1").reshape(-1)
-        return torch.from_numpy(array).view(tensor.dtype).view(tensor.shape)
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        y = plastic(spec, parameters, **inputs)[0]
-    assert torch.equal(torch.autograd.grad(y.sum(), parameters["w"])[0], want)
-
-
 def test_bf16_tapes_are_near():
     spec = Spec(neurons=32)
     parameters, inputs, _ = draw(spec, steps=30, dtype=torch.float32, scale=.1)
@@ -240,158 +173,7 @@ def test_cross_entropy_of_a_saturated_softmax(label, gradient):
     assert loss == (240 if label else 0) and u.grad.tolist() == [[gradient]]
 
 
-def test_second_derivative_is_refused():
-    parameters, inputs, _ = draw(SPEC)
-    y = plastic(SPEC, parameters, **inputs)[0]
-    (grad,) = torch.autograd.grad(y.sum(), parameters["w"], create_graph=True)
-    with pytest.raises(RuntimeError, match="expected a first derivative"):
-        grad.sum().backward()
-
-
-def frozen(carried=False):
-    """A loss of an initial trace alone; `carried`: of a trace that is no leaf."""
-    parameters, inputs, state = draw(SPEC)
-    weights = {name: value.detach() for name, value in parameters.items()}
-    x = inputs["x"].detach()
-    return state["hebb"].detach(), lambda hebb: plastic(SPEC, weights, x=x, state={"hebb": hebb * 1 if carried else hebb})[0].sum()
-
-
-@pytest.mark.parametrize("carried", [False, True])
-def test_second_derivative_of_the_state_is_refused(carried):
-    hebb, loss = frozen(carried)
-    for derivative in (torch.autograd.functional.hessian, lambda f, h: torch.autograd.functional.hvp(f, h, torch.ones_like(h))):
-        with pytest.raises(RuntimeError, match="expected a first derivative"):
-            derivative(loss, hebb)
-    leaf = hebb.clone().requires_grad_()
-    value = loss(leaf)
-    (grad,) = torch.autograd.grad(value, leaf, create_graph=True)
-    with pytest.raises(RuntimeError, match="expected a first derivative"):
-        (value + grad.square().sum()).backward()
-
-
-def test_first_derivatives_of_the_state_with_create_graph():
-    hebb, loss = frozen()
-    leaf = hebb.clone().requires_grad_()
-    value = loss(leaf)
-    (want,) = torch.autograd.grad(value, leaf, retain_graph=True)
-    (got,) = torch.autograd.grad(value, leaf, create_graph=True)
-    assert torch.equal(got, want)
-    for reentrant in (False, True):
-        leaf.grad = None
-        torch.utils.checkpoint.checkpoint(loss, leaf, use_reentrant=reentrant).backward()
-        assert torch.equal(leaf.grad, want)
-    leaf.grad = None
-    with torch.autograd.graph.save_on_cpu():
-        value = loss(leaf)
-    (got,) = torch.autograd.grad(value, leaf, create_graph=True)
-    with pytest.raises(RuntimeError, match="expected a first derivative"):
-        torch.autograd.grad(got.sum(), leaf, allow_unused=True)
-
-
-def test_a_state_may_change_in_place_before_backward():
-    hebb, loss = frozen()
-    leaf = hebb.clone().requires_grad_()
-    (want,) = torch.autograd.grad(loss(leaf), leaf)
-    carried = leaf * 1
-    value = loss(carried)
-    carried.mul_(2)
-    assert torch.equal(torch.autograd.grad(value, leaf)[0], want)
-
-
-def test_initial_states_are_freed():
-    hebb, loss = frozen()
-    carried = hebb.clone().requires_grad_() * 1
-    reference, value = weakref.ref(carried), loss(carried)
-    del carried
-    assert reference() is None
-    node = weakref.ref(value.grad_fn.next_functions[0][0])
-    del value
-    assert node() is None
-
-
-def test_long_chains_of_calls_are_freed():
-    spec = Spec(neurons=1)
-    weights = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
-    u, state = torch.zeros(1, 1, 1), {"hebb": torch.zeros(1, 1, 1, requires_grad=True)}
-    for _ in range(20000):
-        state = plastic(spec, weights, u=u, state=state)[2]
-    del state
-
-
-@pytest.mark.parametrize("gradient", [False, True])
-def test_forward_mode_is_refused(gradient):
-    from torch.autograd import forward_ad
-
-    parameters, inputs, _ = draw(SPEC)
-    weights = {name: value.detach().requires_grad_(gradient) for name, value in parameters.items()}
-    x = inputs["x"].detach()
-    with forward_ad.dual_level():
-        plastic(SPEC, weights, x=x)
-        with pytest.raises(RuntimeError, match="plastic: expected reverse mode"):
-            plastic(SPEC, weights, x=forward_ad.make_dual(x, torch.ones_like(x)))
-
-
-def test_transforms_of_functions_are_refused():
-    parameters, inputs, _ = draw(SPEC)
-    weights, x = {name: value.detach() for name, value in parameters.items()}, inputs["x"].detach()
-
-    def run(x):
-        return plastic(SPEC, weights, x=x)[0]
-
-    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x), lambda: torch.func.vmap(run)(torch.stack([x, x])),
-                      lambda: torch.func.jvp(run, (x,), (x,)), lambda: torch.func.jacfwd(run)(x),
-                      lambda: torch.func.jacrev(run)(x),
-                      lambda: torch.autograd.functional.jacobian(run, x, vectorize=True)):
-        with pytest.raises(RuntimeError, match="plastic: expected no torch.func transform"):
-            transform()
-    assert torch.autograd.functional.jacobian(lambda x: run(x)[-1, 0], x).shape == (3, *x.shape)
-
-
-def test_modulation_of_a_cell_state_has_no_gradient():
-    spec = Spec("lstm", "hard_clip", "modulated", modulator_source="cell", inputs=2, neurons=3)
-    parameters, inputs, _ = draw(spec)
-    y, modulation, _ = plastic(spec, parameters, **inputs)
-    (y.sum() + modulation.detach().sum()).backward()
-    with pytest.raises(ValueError, match="modulation: expected no gradient if modulator_source is cell"):
-        plastic(spec, parameters, **inputs)[1].sum().backward()
-
-
-@pytest.mark.parametrize("changed", ["x", "w", "y"])
-def test_tensors_changed_before_backward(changed):
-    parameters, inputs, _ = draw(SPEC)
-    y, _, _ = plastic(SPEC, parameters, **inputs)
-    loss = (y * 2).sum()
-    with torch.no_grad():
-        {"x": inputs["x"], "w": parameters["w"], "y": y}[changed].add_(1)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()
-
-
-def test_backward_twice_needs_the_graph():
-    parameters, inputs, _ = draw(SPEC)
-    loss = plastic(SPEC, parameters, **inputs)[0].sum()
-    loss.backward(retain_graph=True)
-    once = parameters["w"].grad.clone()
-    loss.backward()
-    assert torch.equal(parameters["w"].grad, 2 * once)
-    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
-        loss.backward()
-
-
-def test_a_state_used_twice():
-    """Two continuations of one state add their gradients; a state of a freed graph raises."""
-    parameters, inputs, _ = draw(SPEC)
-    state = plastic(SPEC, parameters, **inputs)[2]
-    whole = [plastic(SPEC, parameters, x=factor * inputs["x"].detach(), state=state)[0].sum() for factor in (1, 2)]
-    separate = [torch.autograd.grad(loss, parameters["w"], retain_graph=True)[0] for loss in whole]
-    together = torch.autograd.grad(sum(whole), parameters["w"])[0]
-    assert torch.allclose(together, sum(separate))
-    with pytest.raises(RuntimeError, match="second time"):
-        plastic(SPEC, parameters, **inputs, state=state)[0].sum().backward()
-    plastic(SPEC, parameters, **inputs, state=state.detach())[0].sum().backward()
-
-
-def test_windows_are_the_sequence():
+def test_windows_have_the_bits_of_the_sequence():
     parameters, inputs, state = draw(SPEC, steps=6)
     whole, _, final = plastic(SPEC, parameters, **inputs, state=state)
     first, _, carried = plastic(SPEC, parameters, x=inputs["x"][:4], state=state)
@@ -400,23 +182,6 @@ def test_windows_are_the_sequence():
     grads = [torch.autograd.grad(y.square().sum(), [*parameters.values(), inputs["x"], *state.values()], allow_unused=True)
              for y in (whole, torch.cat([first, second]))]
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*grads))
-
-
-def test_nothing_is_recorded_without_need():
-    parameters, inputs, _ = draw(SPEC)
-    with torch.no_grad():
-        assert plastic(SPEC, parameters, **inputs)[0].grad_fn is None
-    detached = {name: value.detach() for name, value in parameters.items()}
-    assert plastic(SPEC, detached, x=inputs["x"].detach())[0].grad_fn is None
-
-
-def test_only_wanted_gradients():
-    parameters, inputs, _ = draw(SPEC)
-    frozen = {name: value.detach() for name, value in parameters.items()}
-    frozen["alpha"].requires_grad_()
-    plastic(SPEC, frozen, x=inputs["x"].detach())[0].sum().backward()
-    plastic(SPEC, parameters, **inputs)[0].sum().backward()
-    assert torch.equal(frozen["alpha"].grad, parameters["alpha"].grad) and frozen["w"].grad is None
 
 
 def test_empty_sequences_and_batches():
@@ -428,7 +193,7 @@ def test_empty_sequences_and_batches():
         assert not parameters["w"].grad.any() and final.hebb.shape == (batch, 3, 3)
 
 
-def test_threads():
+def test_threads_at_once_have_equal_gradients():
     parameters, inputs, _ = draw(SPEC)
     want = torch.autograd.grad(plastic(SPEC, parameters, **inputs)[0].sum(), parameters["w"])[0]
     wrong = []
@@ -445,79 +210,3 @@ def test_threads():
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_a_tape_does_not_depend_on_the_number_of_threads():
-    from plasticity._calls import Options, plan_for
-
-    for spec in all_specs()[::7]:
-        bytes_of = {plan_for(spec, Options(5, 3, threads=threads)).tape_bytes for threads in (1, 2, 7)}
-        assert len(bytes_of) == 1
-    parameters, inputs, _ = draw(SPEC)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        y = plastic(SPEC, parameters, **inputs)[0]
-        torch.set_num_threads(2)
-        other = plastic(SPEC, parameters, **inputs)[0]
-        assert torch.equal(*(torch.autograd.grad(each.sum(), parameters["w"])[0] for each in (y, other)))
-    finally:
-        torch.set_num_threads(before)
-
-
-def test_blocks_of_memory_return():
-    from plasticity.torch import _memory
-
-    _memory.release()
-    size = 3 << 20
-    tensor = _memory.take(size)
-    assert tensor.data_ptr() % 64 == 0 and tensor.numel() == size and not _memory._free
-    address, alias = tensor.data_ptr(), tensor.view(-1, 64)
-    del tensor
-    assert not _memory._free  # the storage is in use
-    del alias
-    assert _memory.take(size - 64).data_ptr() == address
-    tensors = [_memory.take(size) for _ in range(2 * _memory.MAX_BLOCKS)]
-    assert len({each.data_ptr() for each in tensors}) == len(tensors)
-    del tensors
-    assert len(_memory._free) == _memory.MAX_BLOCKS
-    _memory.release()
-
-
-def test_tapes_that_live_at_once_are_apart():
-    spec = Spec(neurons=64)
-    parameters, inputs, _ = draw(spec, steps=40, batch=8, dtype=torch.float32, scale=.1)
-    answers = []
-    for _ in range(2):  # the second round uses the blocks of the first
-        losses = [plastic(spec, parameters, u=k * inputs["u"])[0].square().sum() for k in (1, 2, 3)]
-        answers.append([torch.autograd.grad(loss, parameters["w"])[0] for loss in losses])
-    alone = [torch.autograd.grad(plastic(spec, parameters, u=k * inputs["u"])[0].square().sum(), parameters["w"])[0] for k in (1, 2, 3)]
-    for each in answers:
-        assert all(torch.equal(a, b) for a, b in zip(each, alone))
-
-
-def resident():
-    with open("/proc/self/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * 4096
-
-
-def test_a_thousand_iterations_do_not_grow():
-    spec = Spec("rnn", "hard_clip", "modulated", inputs=8, neurons=32)
-    parameters, inputs, _ = draw(spec, steps=10, batch=4, dtype=torch.float32)
-    optimizer = torch.optim.SGD(parameters.values(), lr=1e-3)
-
-    def train(iterations):
-        for _ in range(iterations):
-            optimizer.zero_grad()
-            y, _, state = plastic(spec, parameters, x=inputs["x"])
-            y2, _, _ = plastic(spec, parameters, x=inputs["x"], state=state)
-            y2.square().mean().backward()
-            optimizer.step()
-        gc.collect()
-        return resident(), len(gc.get_objects())
-
-    # A leak grows in every window. The process's other memory (thread stacks, allocator) grows in some.
-    windows = [train(250) for _ in range(5)]
-    bytes_grown, objects_grown = (min(b - a for a, b in zip(at, at[1:])) for at in zip(*windows))
-    assert bytes_grown < 250 * 512
-    assert objects_grown < 50
