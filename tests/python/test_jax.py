@@ -218,7 +218,7 @@ def test_modulation_of_a_cell_state_has_no_gradient():
         jax.grad(lambda p: plastic(spec, p, **inputs)[1].sum())(parameters)
 
 
-def test_layout_of_xla(tmp_path):
+def test_structs_have_the_layout_of_xla(tmp_path):
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         pytest.skip("there is no C++ compiler")

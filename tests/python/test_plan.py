@@ -44,7 +44,7 @@ def small(dtype="f4", **fields):
     return spec, parameters, random.standard_normal((5, 2, 3)).astype(dtype)
 
 
-def test_steps_are_the_sequence():
+def test_steps_have_the_bits_of_the_sequence():
     spec, parameters, x = small(rule="hard_clip", rate="modulated")
     whole = Plan(spec, steps=5, batch=2).forward(parameters, x=x)
     plan = Plan(spec, batch=2)
@@ -56,7 +56,7 @@ def test_steps_are_the_sequence():
         assert value is None or numpy.array_equal(value, getattr(whole.state, name))
 
 
-def test_results_go_where_they_are_asked_to():
+def test_results_are_written_to_out():
     spec, parameters, x = small()
     plan = Plan(spec, steps=5, batch=2)
     y = numpy.full((5, 2, 4), numpy.nan, "f4")
@@ -173,7 +173,7 @@ def test_wrong_states():
     assert Plan(spec, steps=numpy.int64(5)).steps == 5
 
 
-def test_cuda_says_why_not():
+def test_cuda_names_the_reason_without_a_device():
     reason = plasticity.cuda_unavailable_reason()
     if reason is None:
         pytest.skip("there is a CUDA device")
@@ -181,7 +181,7 @@ def test_cuda_says_why_not():
         Plan(Spec(neurons=2), device="cuda")
 
 
-def test_empty_sizes():
+def test_empty_sizes_have_empty_outputs():
     spec, parameters, x = small()
     for steps, batch in ((0, 2), (5, 0)):
         result = Plan(spec, steps=steps, batch=batch).forward(parameters, x=numpy.zeros((steps, batch, 3), "f4"))
@@ -207,7 +207,7 @@ def test_threads_share_a_plan():
     assert not wrong
 
 
-def test_files(tmp_path):
+def test_files_keep_values_and_types(tmp_path):
     path = tmp_path / "a.safetensors"
     arrays = {"a": numpy.arange(6, dtype="f4").reshape(2, 3), "b": numpy.array([1, 2], "i8"), "c": numpy.zeros((0, 2)),
               "d": numpy.array([True, False])}

@@ -8,7 +8,7 @@ import plasticity
 from plasticity import Spec
 
 
-def test_metadata_goes_round():
+def test_metadata_round_trips():
     spec = Spec("lstm", "read_clip", "fan_out", "after", "post", "tanh", "cell", inputs=7, neurons=11, clip=2.5)
     assert Spec.from_metadata(spec.to_metadata()) == spec
     assert Spec.from_metadata({**spec.to_metadata(), "T": "3", "loss": "x"}) == spec
@@ -50,12 +50,12 @@ def test_wrong_metadata():
         Spec.from_metadata(metadata)
 
 
-def test_frozen():
+def test_fields_cannot_be_set():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Spec().neurons = 3
 
 
-def test_shapes_are_the_cases(case):
+def test_shapes_are_those_of_the_parity_cases(case):
     spec = case.spec
     if spec.cell == "rnn" and "w_in" not in case.parameters:
         spec = dataclasses.replace(spec, inputs=0)
@@ -73,7 +73,7 @@ def test_unknown_names_of_tensors():
     assert Spec(neurons=3).shape("modulation", 2, 2) is None
 
 
-def test_kinds_of_exceptions():
+def test_exceptions_have_their_standard_bases():
     for kind, base in ((plasticity.InvalidArgument, ValueError), (plasticity.OutOfMemory, MemoryError),
                        (plasticity.DeviceUnavailable, RuntimeError), (plasticity.Unsupported, RuntimeError),
                        (plasticity.IOFailure, RuntimeError), (plasticity.FormatError, ValueError),

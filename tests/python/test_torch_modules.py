@@ -13,7 +13,7 @@ from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
-from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, plastic  # noqa: E402
 import torch.nn.utils.prune  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence  # noqa: E402
 
@@ -35,7 +35,7 @@ def same(a, b):
     return all(x is y is None or torch.equal(x, y) for x, y in zip(a, b))
 
 
-def test_is_the_function(make):
+def test_a_module_has_the_outputs_of_plastic(make):
     module = make()
     x = torch.randn(5, 2, 3)
     output, state = module(x)
@@ -69,7 +69,7 @@ def test_reset_and_state(make):
     assert not any(each is not None and each.requires_grad for each in state.detach())
 
 
-def test_steps(make):
+def test_steps_have_the_bits_of_the_sequence(make):
     module = make()
     x = torch.randn(5, 2, 3)
     output, final = module(x)
@@ -226,7 +226,7 @@ def test_wrong_inputs(make, input):
         make()(input)
 
 
-def test_copies(make, tmp_path):
+def test_copies_and_pickles_have_equal_outputs(make, tmp_path):
     module = make(memory_budget=1 << 20)
     x = torch.randn(4, 2, 3)
     want = module(x)[0]
@@ -244,7 +244,7 @@ def test_copies(make, tmp_path):
     assert module.double()(x.double())[0].dtype == torch.float64
 
 
-def test_initial_parameters():
+def test_initial_parameters_have_their_distributions():
     torch.manual_seed(0)
     module = PlasticRNN(0, 200)
     assert module.eta.item() == pytest.approx(.01)
@@ -255,7 +255,7 @@ def test_initial_parameters():
     assert .9 < lstm.fan_out.weight.abs().max() <= 1 and lstm.alpha.std() < .02
 
 
-def test_files_go_both_ways(make, tmp_path):
+def test_files_are_written_and_loaded(make, tmp_path):
     module, other = make(), make()
     path = tmp_path / "network.safetensors"
     module.save_safetensors(path, {"note": "mine"})
