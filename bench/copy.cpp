@@ -79,8 +79,8 @@ double Copier::seconds(std::int64_t rounds) {
 }
 
 double copy_rate(Device device, std::size_t footprint) {
-  constexpr std::size_t least = 16 << 10, most = 256 << 20;
-  footprint = std::clamp(footprint, least, most);
+  constexpr std::size_t min_bytes = 16 << 10, max_bytes = 256 << 20;
+  footprint = std::clamp(footprint, min_bytes, max_bytes);
   const std::size_t below = std::bit_floor(footprint);
   if (below == footprint) return rate_at(device, footprint);
   const double low = rate_at(device, below), high = rate_at(device, 2 * below);

@@ -45,14 +45,14 @@ class Flush {
 
  private:
   static std::size_t bytes(Device device) {
-    constexpr std::size_t least = 64 << 20, of_a_thread = 4 << 20;
+    constexpr std::size_t min_bytes = 64 << 20, bytes_per_thread = 4 << 20;
     if (device.kind() == DeviceKind::cuda) return 256 << 20;
     long size = 0;
 #ifdef _SC_LEVEL3_CACHE_SIZE
     size = std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0l);
 #endif
-    return std::max(
-        {least, of_a_thread * std::thread::hardware_concurrency(), 2 * static_cast<std::size_t>(size)});
+    return std::max({min_bytes, bytes_per_thread * std::thread::hardware_concurrency(),
+                     2 * static_cast<std::size_t>(size)});
   }
   Device device_;
   DeviceMemory memory_;

@@ -47,7 +47,7 @@ unset(CMAKE_POSITION_INDEPENDENT_CODE)
 plasticity_dependency(nlohmann_json 3.11 FETCH
   URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 
-if(PLASTICITY_TOOL OR PLASTICITY_EXAMPLES)
+if(PLASTICITY_TOOL OR PLASTICITY_EXAMPLES OR PLASTICITY_BENCH)
   plasticity_dependency(CLI11 2.1 FETCH
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz)
 endif()

@@ -11,7 +11,7 @@ step: the floor is low rather than high. Keeping the trace on chip over steps wo
 """
 import math
 
-MOST_NOTES = 24  # of a part that the table shows
+MAX_NOTES = 24  # of a part, in the table
 
 # (bytes moved, bytes touched) per B N N, by precision and direction
 TRAFFIC = {
@@ -153,8 +153,8 @@ def table(results):
     for name, part in results["parts"].items():
         no_time += part["no_time"]
         head = f"{name.ljust(width)}  {part['status'].ljust(9)} {part['seconds']:4.0f} s  "
-        notes = part["notes"] if len(part["notes"]) <= MOST_NOTES else \
-            [*part["notes"][:MOST_NOTES - 1], f"and {len(part['notes']) - MOST_NOTES + 1} more ({results['profile']}.json has them)"]
+        notes = part["notes"] if len(part["notes"]) <= MAX_NOTES else \
+            [*part["notes"][:MAX_NOTES - 1], f"and {len(part['notes']) - MAX_NOTES + 1} more ({results['profile']}.json has them)"]
         for note in notes or [""]:
             lines.append((head + note).rstrip())
             head = " " * len(head)

@@ -8,7 +8,7 @@ import time
 
 from spec import ACTIVATIONS, ALPHAS, CELLS, ELIGIBILITIES, RATES, RULES, Spec
 
-LEAST_REPETITIONS = 5  # of a program that is not paced
+MIN_REPETITIONS = 5  # of a program that is not paced
 
 
 class NotPossible(Exception):
@@ -40,10 +40,10 @@ def milliseconds(work, wait):
     return result, (time.perf_counter() - start) * 1e3
 
 
-def one_round(once, seconds, least):
+def one_round(once, seconds, min_repetitions):
     """Calls `once`, which returns a dict of times, for about `seconds`. Returns a sorted list per time."""
     rounds, end = [], time.perf_counter() + seconds
-    while len(rounds) < least or time.perf_counter() < end:
+    while len(rounds) < min_repetitions or time.perf_counter() < end:
         rounds.append(once())
     return {name: sorted(each[name] for each in rounds) for name in rounds[0]}
 
@@ -80,15 +80,15 @@ def configuration(spec, options, mode, version, device, threads):
             "device": device, "threads": threads}
 
 
-def rounds(options, once, told):
+def rounds(options, once, more_results):
     """The rounds of one mode, warmed up: one result, or, paced, one for each line on stdin, printed as a line.
 
-    `told` returns further entries of the result, after a round."""
+    `more_results` returns further entries of the result, after a round."""
     once()
     if not options.paced:
-        return summary(one_round(once, 2 * options.seconds, LEAST_REPETITIONS), options.steps) | told()
+        return summary(one_round(once, 2 * options.seconds, MIN_REPETITIONS), options.steps) | more_results()
     for _ in sys.stdin:
-        print(json.dumps(summary(one_round(once, 2 * options.seconds, 1), options.steps) | told()), flush=True)
+        print(json.dumps(summary(one_round(once, 2 * options.seconds, 1), options.steps) | more_results()), flush=True)
     return None
 
 

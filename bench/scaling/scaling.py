@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
 import machine
 import programs
-from programs import ROOT, Failed
+from programs import ROOT, Failed, positive
 from report import columns
 from spread import digits, paired_ratio, spread
 
@@ -128,13 +128,6 @@ def table(results, markdown=False):
     else:
         lines += columns([HEAD, *rows(results)])
     return "\n".join(lines + [f"FAILED: {each}" for each in results["failures"]])
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
-    return value
 
 
 def parse():

@@ -1,4 +1,5 @@
-"""Runs programs with a time limit, keeps their output, and ends them with the script."""
+"""Runs programs with a time limit, keeps their output, and ends them with the script. Types of options."""
+import argparse
 import json
 import os
 import pathlib
@@ -27,12 +28,20 @@ class Clock:
     def spent(self):
         return time.monotonic() - self.start
 
-    def left(self, most=float("inf")):
-        return most if self.limit is None else min(most, self.limit - self.spent())
+    def left(self, at_most=float("inf")):
+        return at_most if self.limit is None else min(at_most, self.limit - self.spent())
 
     def share(self, of):
         """A clock over a share of the remaining time."""
         return Clock(None if self.limit is None else max(0.0, of * self.left()))
+
+
+def positive(text):
+    """The type of an option that is an integer, at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
 
 
 def last_line(text):

@@ -4,7 +4,7 @@ from spread import digits
 OURS = "plasticity"
 PUBLISHED, CAREFUL = "torch published", "torch eager"  # the two forms of bench/peers/model.py; targets are of the first
 BUSY = 0.5  # of the processors
-MOST_MEMORY = 0.1  # of PyTorch's, for a case with a target
+MAX_MEMORY_RATIO = 0.1  # to PyTorch, for a case with a target
 
 
 def verdict(case):
@@ -21,7 +21,7 @@ def verdict(case):
         return None
     ratio = torch["times_ours"]["both"]
     memory = ours["memory_bytes"] / torch["memory_bytes"] if torch["memory_bytes"] > 0 else float("inf")
-    met = ratio["median"] >= case["target"] and memory <= MOST_MEMORY if case["target"] else None
+    met = ratio["median"] >= case["target"] and memory <= MAX_MEMORY_RATIO if case["target"] else None
     return ratio["median"], (ratio["low"], ratio["high"]), met, memory
 
 
@@ -50,7 +50,7 @@ def ratio_lines(results, part="peers"):
             line += f", target {digits(case['target'])}: {'met' if ratio >= case['target'] else 'NOT MET'}"
         line += f"; memory {digits(memory)} of it"
         if case["target"]:
-            line += f", at most {MOST_MEMORY}: {'met' if memory <= MOST_MEMORY else 'NOT MET'}"
+            line += f", at most {MAX_MEMORY_RATIO}: {'met' if memory <= MAX_MEMORY_RATIO else 'NOT MET'}"
         careful = case["contenders"].get(CAREFUL)
         if careful:
             line += f"; {digits(careful['times_ours']['both']['median'])} times as fast as its careful form"

@@ -125,14 +125,14 @@ def loads_in_flight(path):
     ...     "LDG.E R4, desc[UR8][R2.64+0x4]", "FADD R5, R9, R4", "LDG.E R12, desc[UR8][R2.64+0x8]", "FADD R5, R5, R12")])
     (2, 20)
     """
-    waiting, most = [], (0, 0)
+    waiting, largest = [], (0, 0)
     for instruction in path:
         written, read = registers_of(instruction)
         waiting = [(result, width) for result, width in waiting if not result & read]
         if space_of(instruction) in ("load", "half load", "weights"):
             waiting.append((written, width_of(instruction)))
-            most = max(most, (len(waiting), sum(width for _, width in waiting)), key=lambda loads: loads[1])
-    return most
+            largest = max(largest, (len(waiting), sum(width for _, width in waiting)), key=lambda loads: loads[1])
+    return largest
 
 
 def load_rounds(path):

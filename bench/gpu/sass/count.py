@@ -7,7 +7,7 @@ from flow import blocks_of, loops_of
 import unrolled
 from kernels import KERNELS, Unrolled, forbidden_in
 
-MOST_ROWS = 16  # of an iteration
+MAX_ROWS = 16  # of an iteration
 # sm_90
 REGISTERS, SHARED, RESERVED, THREADS, BLOCKS = 65536, 228 * 1024, 1024, 2048, 32
 
@@ -64,10 +64,10 @@ def _find(function, blocks, loops, wanted, forbidden):
         if id(loop) in taken or _holds_barrier(function, blocks, loop):
             continue
         own = [function.instructions[i] for n in loop.blocks for i in range(blocks[n].first, blocks[n].last)]
-        there = paths.moved(own)
+        moved = paths.moved(own)
         # Rows that the loop's instructions could move at most. (Those of an inner loop repeat, which is not counted.)
-        most = min((there.get(space, 0) // amount for space, amount in wanted.bytes.items() if amount), default=0)
-        for rows in range(min(most, MOST_ROWS), 0, -1):
+        max_rows = min((moved.get(space, 0) // amount for space, amount in wanted.bytes.items() if amount), default=0)
+        for rows in range(min(max_rows, MAX_ROWS), 0, -1):
             if best and rows < best[0]:
                 break
             amounts = {space: rows * amount for space, amount in wanted.bytes.items()}

@@ -9,7 +9,7 @@ import re
 
 STEP_THREADS, RESIDENT_THREADS = 256, 512
 REPLAYED = 8  # connections per thread of a replay
-MOST_ELEMENTS = 2  # batch elements of a step kernel's block
+MAX_ELEMENTS = 2  # batch elements of a step kernel's block
 # The thread shapes of the resident kernels that are counted (kernels/resident/shape.hpp): {enumerator: columns}, {columns:
 # rows}.
 SHAPES, SHAPE_ROWS = {"rows_8x4": 4, "rows_32x1": 1}, {4: 8, 1: 32}
@@ -46,7 +46,7 @@ class Pass:
 
 def _elements(v):
     """Batch elements that share the loads of w and alpha (kernels/step/tuning.hpp)."""
-    return MOST_ELEMENTS if v.columns > 1 and not v.eligible else 1
+    return MAX_ELEMENTS if v.columns > 1 and not v.eligible else 1
 
 
 def _copied(rows):
@@ -69,7 +69,7 @@ def _step_forward(v):
     if v.cell == "lstm":
         # The loop of the gates' products, once for each of i, f and o: its weights, and h of as many elements as a block
         # can have. A block with one element computes its products twice.
-        passes.append(Pass({"weights": 4 * v.columns + MOST_ELEMENTS * 4}, _elements(v) * v.columns, times=3))
+        passes.append(Pass({"weights": 4 * v.columns + MAX_ELEMENTS * 4}, _elements(v) * v.columns, times=3))
     return passes
 
 
