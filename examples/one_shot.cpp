@@ -103,7 +103,7 @@ class Classifier {
     return layer_.infer({.steps = T, .u = episodes.label_current, .pre = features_});
   }
 
-  /// Computes the gradients of -log y of the right label at the last step. Rerotations the share of right
+  /// Computes the gradients of -log y of the right label at the last step. Returns the share of right
   /// answers.
   double learn(const Episodes& episodes) {
     embed(episodes);
