@@ -8,11 +8,11 @@ import tempfile
 import time
 
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticRNN
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--steps", type=count, default=1000)
+parser.add_argument("--steps", type=positive_integer, default=1000)
 options = parser.parse_args()
 
 torch.manual_seed(0)

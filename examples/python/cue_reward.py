@@ -9,7 +9,7 @@ learns from the recorded episode by an actor and critic loss over plastic layer 
 import argparse
 
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticRNN
 from torch import nn
 
@@ -86,9 +86,9 @@ def loss_of(agent, observations, actions, rewards, discount=.9, entropy=.02):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=count, default=400)
-    parser.add_argument("--batch", type=count, default=30)
-    parser.add_argument("--hidden", type=count, default=64)
+    parser.add_argument("--episodes", type=positive_integer, default=400)
+    parser.add_argument("--batch", type=positive_integer, default=30)
+    parser.add_argument("--hidden", type=positive_integer, default=64)
     parser.add_argument("--rule", default="hard_clip")
     parser.add_argument("--rate", default="modulated")
     parser.add_argument("--eligibility", default="none")

@@ -2,11 +2,11 @@
 import argparse
 
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticRNN
 
 parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("iterations", nargs="?", type=count, default=400)
+parser.add_argument("iterations", nargs="?", type=positive_integer, default=400)
 
 torch.manual_seed(0)
 N, B, SHOW = 20, 16, 4

@@ -20,7 +20,7 @@ import time
 import numpy
 import outcome
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticLinear, State
 from torch import nn
 from torch.nn import functional
@@ -178,6 +178,27 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
+def train_step(network, optimizer, characters, generator):
+    """One step on EPISODES episodes of POOL characters. Returns the loss: -log of the right answers' probabilities."""
+    classes = torch.randperm(len(characters), generator=generator)[:POOL]
+    pictures = warp(characters.draw(classes, 2, generator).flatten(0, 1), generator)
+    shown, labels, questions = episodes(network.embed(pictures).view(2, POOL, -1), EPISODES, generator)
+    probabilities = network.ask(questions, network.learn(shown, labels))
+    loss = functional.nll_loss((probabilities + 1e-9).log().flatten(0, 1), labels.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def update_average(averaged, network, step):
+    """A moving average of the parameters, over all steps at first and over a thousand later."""
+    decay = min(0.999, step / (step + 10))
+    for mean, value in zip(averaged.parameters(), network.parameters()):
+        mean.lerp_(value, 1 - decay)
+
+
 def train(options):
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -193,45 +214,39 @@ def train(options):
     for step in range(first, steps):
         for group in optimizer.param_groups:  # from 1e-3 to 5e-5 in twenty falls
             group["lr"] = 1e-3 * 0.05 ** (20 * step // steps / 19)
-        classes = torch.randperm(len(training), generator=generator)[:POOL]
-        pictures = warp(training.draw(classes, 2, generator).flatten(0, 1), generator)
-        shown, labels, questions = episodes(network.embed(pictures).view(2, POOL, -1), EPISODES, generator)
-        probabilities = network.ask(questions, network.learn(shown, labels))
-        loss = functional.nll_loss((probabilities + 1e-9).log().flatten(0, 1), labels.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        keep = min(0.999, step / (step + 10))
-        with torch.no_grad():
-            for mean, value in zip(averaged.parameters(), network.parameters()):
-                mean.lerp_(value, 1 - keep)
+        loss = train_step(network, optimizer, training, generator)
+        update_average(averaged, network, step)
         if (step + 1) % max(1, steps // options.reports) == 0:
             seen, minutes = (step + 1) * 2 * POOL, checkpoint.times()[0] / 60
             right = evaluate(averaged, validation, options.validation, 1)[PLASTIC]
             curve.append((seen, right))
             checkpoint.save(step + 1, curve)
-            print(f"{seen:9,d} images, {minutes:5.1f} min: loss {loss.item():.4f}, validation {100 * right:.2f} %", flush=True)
+            print(f"{seen:9,d} images, {minutes:5.1f} min: loss {loss:.4f}, validation {100 * right:.2f} %", flush=True)
     shares = evaluate(averaged, test, options.episodes, 2)
     print(", ".join(f"{name} {100 * value:.2f} %" for name, value in shares.items()))
     if options.out:
-        averaged.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
-        torch.save(averaged.state_dict(), options.out / "omniglot.pt")
-        seconds, processor_seconds = checkpoint.times()
-        learners = [(name, share, "above 0.6" if name == PLASTIC else "", curve if name == PLASTIC else [])
-                    for name, share in shares.items()]
-        outcome.save(options.out, metric="share of right answers", chance=1 / WAYS, iteration="drawings embedded",
-                     iterations=options.images, seed=options.seed, seconds=seconds, processor_seconds=processor_seconds,
-                     learners=learners, test_episodes=options.episodes)
+        save_outcome(options, averaged, shares, curve, checkpoint.times())
         checkpoint.remove()
+
+
+def save_outcome(options, network, shares, curve, times):
+    """Writes the network and omniglot.json into the folder of the outcome."""
+    network.layer.save_safetensors(options.out / "omniglot.layer.safetensors")
+    torch.save(network.state_dict(), options.out / "omniglot.pt")
+    learners = [(name, share, "above 0.6" if name == PLASTIC else "", curve if name == PLASTIC else [])
+                for name, share in shares.items()]
+    outcome.save(options.out, metric="share of right answers", chance=1 / WAYS, iteration="drawings embedded",
+                 iterations=options.images, seed=options.seed, seconds=times[0], processor_seconds=times[1],
+                 learners=learners, test_episodes=options.episodes)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default=DATA, help="the IDX file of the drawings")
-    parser.add_argument("--images", type=count, default=6_000_000, help="drawings to embed (default: %(default)s)")
-    parser.add_argument("--episodes", type=count, default=2000, help="of the test (default: %(default)s)")
-    parser.add_argument("--validation", type=count, default=200, help="episodes per report (default: %(default)s)")
-    parser.add_argument("--reports", type=count, default=20, help="of a run (default: %(default)s)")
+    parser.add_argument("--images", type=positive_integer, default=6_000_000, help="drawings to embed (default: %(default)s)")
+    parser.add_argument("--episodes", type=positive_integer, default=2000, help="of the test (default: %(default)s)")
+    parser.add_argument("--validation", type=positive_integer, default=200, help="episodes per report (default: %(default)s)")
+    parser.add_argument("--reports", type=positive_integer, default=20, help="of a run (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, help="folder for the outcome and the network")
     train(parser.parse_args())

@@ -9,7 +9,7 @@ here every class is a random stroke drawing, and its pictures are jittered copie
 import argparse
 
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticLinear
 from torch import nn
 
@@ -70,8 +70,8 @@ def episode(batch, generator):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=count, default=300)
-    parser.add_argument("--batch", type=count, default=16)
+    parser.add_argument("--episodes", type=positive_integer, default=300)
+    parser.add_argument("--batch", type=positive_integer, default=16)
     options = parser.parse_args()
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)

@@ -18,7 +18,7 @@ from collections import Counter
 
 import outcome
 import torch
-from arguments import count
+from arguments import positive_integer
 from plasticity.torch import PlasticLSTM
 from torch import nn
 from torch.nn import functional
@@ -141,8 +141,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the folder of the three texts")
     parser.add_argument("--only", choices=LEARNERS, help="train this network only")
-    parser.add_argument("--epochs", type=count, default=13, help="(default: %(default)s)")
-    parser.add_argument("--hidden", type=count, default=200, help="neurons of a layer (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive_integer, default=13, help="(default: %(default)s)")
+    parser.add_argument("--hidden", type=positive_integer, default=200, help="neurons of a layer (default: %(default)s)")
     parser.add_argument("--dropout", type=float, default=0.0, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=pathlib.Path, help="folder for the outcome")
