@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "plasticity/io/safetensors.hpp"
+#include "problems/files.hpp"
 
 extern char** environ;
 
@@ -45,11 +46,9 @@ struct Outcome {
 class Mpi : public ::testing::Test {
  protected:
   Mpi() {
-    std::filesystem::create_directories(folder);
     // For the ranks: MPICH leaks in a library that it unloads, which no suppression can name.
     setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
   }
-  ~Mpi() override { std::filesystem::remove_all(folder); }
 
   /// Starts a shell command in a process group of its own.
   pid_t start(const std::string& command) const {
@@ -83,13 +82,14 @@ class Mpi : public ::testing::Test {
       if (Clock::now() - begin > limit) {
         kill(-child, SIGKILL);
         waitpid(child, &status, 0);
-        ADD_FAILURE() << "the ranks have not ended within " << limit.count() << " s: " << read(at("output"));
+        ADD_FAILURE() << "the ranks have not ended within " << limit.count()
+                      << " s: " << testing::read_file(at("output"));
         break;
       }
       std::this_thread::sleep_for(5ms);
     }
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read(at("output")),
-            std::chrono::duration<double>(Clock::now() - begin).count()};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            testing::read_file(at("output")), std::chrono::duration<double>(Clock::now() - begin).count()};
   }
 
   Outcome run(const std::string& command) const {
@@ -118,20 +118,9 @@ class Mpi : public ::testing::Test {
            "sleep 1; exit $code; }' sh " +
            program;
   }
-  static std::string read(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
   std::string at(const std::string& name) const { return (folder / name).string(); }
 
-  // In memory if possible: a busy disk needs seconds to flush a file.
-  static std::filesystem::path parent_folder() {
-    const std::filesystem::path memory = "/dev/shm";
-    return access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
-  }
-  const std::filesystem::path folder =
-      parent_folder() / ("plasticity_mpi_" + std::to_string(getpid()) + "_" +
-                         ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TemporaryFolder folder{testing::memory_folder()};
   const std::string program = std::string(PLASTICITY_MPI_RANKS) + " ";
 };
 
@@ -176,7 +165,7 @@ TEST_F(Mpi, TheOthersNameAKilledRankWithoutCleanup) {
   const pid_t child = start("PIDS=" + at("pid") + " " + limit_of_ranks() + PLASTICITY_MPIRUN +
                             " -disable-auto-cleanup -n 4 " + reported(program) + "fail hangs");
   const pid_t rank = pid_of_rank(1, begin);
-  ASSERT_NE(rank, 0) << read(at("output"));
+  ASSERT_NE(rank, 0) << testing::read_file(at("output"));
   ASSERT_EQ(kill(rank, SIGKILL), 0);
   const Outcome outcome = wait(child, begin);
   EXPECT_NE(outcome.exit_code, 0);
@@ -219,7 +208,7 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
                               " " + mpirun(ranks) + (is_reported ? reported(program) : program) + "train " +
                               disturbed + iterations);
     const pid_t rank = pid_of_rank(victim, begin);
-    ASSERT_NE(rank, 0) << read(at("output"));
+    ASSERT_NE(rank, 0) << testing::read_file(at("output"));
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 60'000));
     const bool hit = kill(rank, stops ? SIGSTOP : SIGKILL) == 0;
     // If a rank is stopped after all have done their work, only mpirun waits for it.
@@ -230,7 +219,7 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
     EXPECT_GE(after, before) << "a saved iteration was lost";
     if (outcome.exit_code == 0) {
       EXPECT_TRUE(!hit || after == 400) << outcome.output;
-      EXPECT_EQ(read(disturbed), read(undisturbed));
+      EXPECT_EQ(testing::read_file(disturbed), testing::read_file(undisturbed));
       std::filesystem::remove(disturbed);
       ++finished;
       continue;
@@ -251,7 +240,7 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
   whole = run(mpirun(2) + program + "train " + disturbed + iterations);
   ASSERT_EQ(whole.exit_code, 0) << whole.output;
   EXPECT_TRUE(io::load(disturbed) == io::load(undisturbed));
-  EXPECT_EQ(read(disturbed), read(undisturbed));
+  EXPECT_EQ(testing::read_file(disturbed), testing::read_file(undisturbed));
   EXPECT_GT(advanced, 5) << finished << " trainings finished";
   EXPECT_GT(stopped, 3);
   std::printf("%d kills and %d stops (%d unnamed), %d of them after progress, %d finished trainings\n",
@@ -272,8 +261,10 @@ TEST_F(Mpi, TheToolTrainsTheSameNetworks) {
     const Outcome several = run(command(ranks, out, "--iterations 6"));
     ASSERT_EQ(several.exit_code, 0) << several.output;
     for (const char* file : {"plastic.safetensors", "fixed.safetensors", "images.checkpoint.safetensors"})
-      EXPECT_EQ(read(at(out + "/" + file)), read(at("one/") + file)) << ranks << " ranks: " << file;
-    EXPECT_EQ(read(at(out + "/learning_curve.png")), read(at("one/learning_curve.png")));
+      EXPECT_EQ(testing::read_file(at(out + "/" + file)), testing::read_file(at("one/") + file))
+          << ranks << " ranks: " << file;
+    EXPECT_EQ(testing::read_file(at(out + "/learning_curve.png")),
+              testing::read_file(at("one/learning_curve.png")));
     EXPECT_EQ(several.output.find("completion error"), several.output.rfind("completion error"))
         << several.output;
   }
@@ -283,7 +274,7 @@ TEST_F(Mpi, TheToolTrainsTheSameNetworks) {
   const Outcome again = run(command(0, "ranks2", "--resume --iterations 8"));
   ASSERT_EQ(again.exit_code, 0) << again.output;
   for (const char* file : {"plastic.safetensors", "fixed.safetensors"})
-    EXPECT_EQ(read(at("one/") + file), read(at("ranks2/") + file)) << file;
+    EXPECT_EQ(testing::read_file(at("one/") + file), testing::read_file(at("ranks2/") + file)) << file;
 }
 
 TEST_F(Mpi, TheToolRefusesABatchThatTheRanksDoNotDivide) {
@@ -312,9 +303,9 @@ TEST_F(Mpi, TheExamplesTrainTheSameNetworks) {
     const Outcome one = run(command + at("one")), two = run(mpirun(2) + command + at("two"));
     EXPECT_LE(one.exit_code, 1) << one.output;
     EXPECT_LE(two.exit_code, 1) << two.output;
-    const std::string expected = read(at("one/") + example.network);
+    const std::string expected = testing::read_file(at("one/") + example.network);
     EXPECT_FALSE(expected.empty()) << one.output;
-    EXPECT_EQ(read(at("two/") + example.network), expected) << two.output;
+    EXPECT_EQ(testing::read_file(at("two/") + example.network), expected) << two.output;
   }
 }
 #endif

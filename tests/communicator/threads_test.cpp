@@ -6,6 +6,7 @@
 
 #include "communicator/on_ranks.hpp"
 #include "communicator/values.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -94,13 +95,9 @@ TEST(Communicator, ABarrierWaitsForAllRanks) {
 
 TEST(Communicator, WrongArgumentsNameTheArgument) {
   const auto message = [](const auto& call) -> std::string {
-    try {
-      call();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-      return error.what();
-    }
-    return "no error";
+    const Error error = error_of(call);
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
+    return error.what();
   };
   EXPECT_EQ(message([] { thread_communicators(0); }), "size: expected at least 1, got 0");
   EXPECT_EQ(message([] { thread_communicators(2, {.time_limit = 0ms}); }),
@@ -250,24 +247,12 @@ TEST(Communicator, AMissingLibraryIsNamed) {
   if (!mpi_unavailable_reason().empty()) {
     EXPECT_THROW(mpi_communicator(), Error);
     setenv("PMI_SIZE", "2", 1);
-    try {
-      environment_communicator();
-      ADD_FAILURE() << "no error";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::unsupported);
-      EXPECT_TRUE(std::string(error.what()).starts_with("mpirun: it has started 2 processes, but "))
-          << error.what();
-    }
+    expect_error([] { environment_communicator(); }, ErrorCode::unsupported,
+                 "mpirun: it has started 2 processes, but ");
     unsetenv("PMI_SIZE");
   }
-  try {
-    nccl_communicator(Device::cpu(1), NcclId{}, 0, 1);
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find(error.code() == ErrorCode::unsupported ? "NCCL" : "device"),
-              std::string::npos)
-        << error.what();
-  }
+  const Error error = error_of([] { nccl_communicator(Device::cpu(1), NcclId{}, 0, 1); });
+  expect_error(error, error.code(), error.code() == ErrorCode::unsupported ? "NCCL" : "device");
 }
 
 }  // namespace

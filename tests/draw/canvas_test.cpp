@@ -8,6 +8,7 @@
 
 #include "draw/pixels.hpp"
 #include "plasticity/error.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::draw {
 namespace {
@@ -15,13 +16,7 @@ namespace {
 constexpr Colour red{255, 0, 0}, black{0, 0, 0};
 
 void expect_invalid(const std::function<void()>& call, const std::string& message) {
-  try {
-    call();
-    ADD_FAILURE() << "accepted; expected: " << message;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-    EXPECT_TRUE(std::string(error.what()).starts_with(message)) << error.what();
-  }
+  testing::expect_error(call, ErrorCode::invalid_argument, message);
 }
 
 TEST(Canvas, ImageHasScalePixelsPerPoint) {

@@ -7,6 +7,7 @@
 
 #include "draw/pixels.hpp"
 #include "plasticity/error.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::draw {
 namespace {
@@ -144,13 +145,11 @@ TEST(Chart, LongTextStaysInside) {
 TEST(Chart, RefusesWrongArguments) {
   Curve wrong{.name = "a", .x = {1, 2, 3}, .y = {1, 2, 3}, .low = {0, 1, 2}, .high = {2, 3, 4}};
   const auto refused = [&](const std::string& message, const ChartOptions& options = {}) {
-    try {
-      (void)line_chart({&wrong, 1}, options);
-      ADD_FAILURE() << "accepted; expected: " << message;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-      EXPECT_TRUE(std::string(error.what()).starts_with(message)) << error.what();
-    }
+    testing::expect_error(
+        [&] {
+          (void)line_chart({&wrong, 1}, options);
+        },
+        ErrorCode::invalid_argument, message);
   };
   wrong.y.pop_back();
   refused("curve 'a' y: expected 3 values, one per x, got 2");

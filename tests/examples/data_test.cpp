@@ -8,16 +8,12 @@
 
 #include "common/pictures.hpp"
 #include "common/text.hpp"
+#include "problems/files.hpp"
 
 namespace examples {
 namespace {
 
-std::filesystem::path fresh_folder(const char* name) {
-  const std::filesystem::path folder = std::filesystem::temp_directory_path() / name;
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  return folder;
-}
+using plasticity::testing::TemporaryFolder;
 
 /// A picture with one bright pixel near its top left corner.
 Pictures one_pixel(std::size_t row, std::size_t column) {
@@ -53,7 +49,7 @@ TEST(Pictures, AreCentredScaledAndTurned) {
 }
 
 TEST(Pictures, Cifar10IsReadAsLuminance) {
-  const std::filesystem::path folder = fresh_folder("plasticity_cifar_test");
+  const TemporaryFolder folder;
   const auto write = [&](const std::string& name, char label, std::size_t size) {
     std::string record(size, '\0');
     record[0] = label;
@@ -64,8 +60,8 @@ TEST(Pictures, Cifar10IsReadAsLuminance) {
   for (int part = 1; part <= 5; ++part) {
     write("data_batch_" + std::to_string(part) + ".bin", static_cast<char>(part), 3073);
   }
-  EXPECT_THROW(cifar10(folder, true), std::runtime_error);  // no test_batch.bin
-  const Pictures pictures = cifar10(folder, false);
+  EXPECT_THROW(cifar10(folder.path(), true), std::runtime_error);  // no test_batch.bin
+  const Pictures pictures = cifar10(folder.path(), false);
   EXPECT_EQ(pictures.side, 32u);
   EXPECT_EQ(pictures.count(), 10u);
   EXPECT_EQ(pictures.labels, (std::vector<std::size_t>{1, 1, 2, 2, 3, 3, 4, 4, 5, 5}));
@@ -76,14 +72,13 @@ TEST(Pictures, Cifar10IsReadAsLuminance) {
   pictures.load(9, values);
   EXPECT_EQ(brightest(values), 5u);
   write("data_batch_3.bin", 10, 3073);
-  EXPECT_THROW(cifar10(folder, false), std::runtime_error);  // a label above 9
+  EXPECT_THROW(cifar10(folder.path(), false), std::runtime_error);  // a label above 9
   write("data_batch_3.bin", 1, 3072);
-  EXPECT_THROW(cifar10(folder, false), std::runtime_error);  // cut off
-  std::filesystem::remove_all(folder);
+  EXPECT_THROW(cifar10(folder.path(), false), std::runtime_error);  // cut off
 }
 
 TEST(Pictures, OmniglotIsReadFromFoldersOfPng) {
-  const std::filesystem::path folder = fresh_folder("plasticity_omniglot_test");
+  const TemporaryFolder folder;
   const auto character = [&](int k) {
     return folder / (k < 10 ? "images/Greek" : "images/Latin") / ("character" + std::to_string(10 + k % 10));
   };
@@ -95,25 +90,24 @@ TEST(Pictures, OmniglotIsReadFromFoldersOfPng) {
       plasticity::io::write_png(character(k) / (std::to_string(drawer) + ".png"), image);
     }
   }
-  const Pictures pictures = omniglot(folder);
+  const Pictures pictures = omniglot(folder.path());
   EXPECT_EQ(pictures.classes, 20u);
   EXPECT_EQ(pictures.count(), 60u);
   EXPECT_EQ(pictures.pixels[0], 255);  // ink is bright
   EXPECT_EQ(pictures.pixels[27 * 28 + 27], 0);
   EXPECT_EQ(pictures.by_class()[1], (std::vector<std::size_t>{3, 4, 5}));
   std::ofstream(character(0) / "9.png") << "not a picture";
-  EXPECT_THROW(omniglot(folder), std::runtime_error);
+  EXPECT_THROW(omniglot(folder.path()), std::runtime_error);
   std::filesystem::remove(character(0) / "9.png");
   for (const char* name : {"0.png", "1.png"}) std::filesystem::remove(character(0) / name);
-  EXPECT_THROW(omniglot(folder), std::runtime_error);  // one picture is left
+  EXPECT_THROW(omniglot(folder.path()), std::runtime_error);  // one picture is left
   std::filesystem::remove_all(character(0));
-  EXPECT_THROW(omniglot(folder), std::runtime_error);  // 19 characters are left
+  EXPECT_THROW(omniglot(folder.path()), std::runtime_error);  // 19 characters are left
   EXPECT_THROW(omniglot(folder / "none"), std::runtime_error);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Text, SymbolsSplitAndChance) {
-  const std::filesystem::path folder = fresh_folder("plasticity_text_test");
+  const TemporaryFolder folder;
   std::string all;
   for (int k = 0; k < 6000; ++k) all += "ab";
   std::ofstream(folder / "text") << all;
@@ -125,7 +119,6 @@ TEST(Text, SymbolsSplitAndChance) {
   std::ofstream(folder / "short") << "abc";
   EXPECT_THROW(Text((folder / "short").string()), std::runtime_error);
   EXPECT_THROW(Text((folder / "none").string()), std::runtime_error);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(Text, MadeUpTextIsTheSameEveryTime) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/experiment.hpp"
+#include "problems/files.hpp"
 
 namespace examples {
 namespace {
@@ -49,12 +50,10 @@ int run(std::vector<std::string> words, const std::filesystem::path& out, double
 }
 
 TEST(Experiment, ASeedThatFailsLosesNoneBeforeIt) {
-  const std::filesystem::path out =
-      std::filesystem::temp_directory_path() / "plasticity_experiment_cut_short";
-  std::filesystem::remove_all(out);
+  const plasticity::testing::TemporaryFolder out;
   Experiment experiment(
       {.name = "trial", .about = "A trial", .metric = "m", .x_label = "i", .iterations = 1});
-  std::string words[] = {"trial", "--seeds", "3", "--device", "cpu", "--out", out.string()};
+  std::string words[] = {"trial", "--seeds", "3", "--device", "cpu", "--out", out.path().string()};
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   const int code = experiment.run(static_cast<int>(argv.size()), argv.data(), [](Trial& trial) {
@@ -68,13 +67,11 @@ TEST(Experiment, ASeedThatFailsLosesNoneBeforeIt) {
   EXPECT_EQ(json["seeds"], (std::vector<int>{1, 2}));
   EXPECT_EQ(json["learners"][0]["mean"], 1.5);
   EXPECT_EQ(std::filesystem::exists(out / "trial.png"), plasticity::draw::available);
-  std::filesystem::remove_all(out);
 }
 
 TEST(Experiment, WritesItsOutcomesAndJudgesTheMeanOverSeeds) {
-  const std::filesystem::path out = std::filesystem::temp_directory_path() / "plasticity_experiment_test";
-  std::filesystem::remove_all(out);
-  EXPECT_EQ(run({"--seed", "4", "--seeds", "3", "--device", "cpu"}, out, 5.5), 0);
+  const plasticity::testing::TemporaryFolder out;
+  EXPECT_EQ(run({"--seed", "4", "--seeds", "3", "--device", "cpu"}, out.path(), 5.5), 0);
   EXPECT_EQ(std::filesystem::exists(out / "trial.png"), plasticity::draw::available);
   std::ifstream in(out / "trial.json");
   const nlohmann::json json = nlohmann::json::parse(in);
@@ -83,10 +80,9 @@ TEST(Experiment, WritesItsOutcomesAndJudgesTheMeanOverSeeds) {
   EXPECT_EQ(json["learners"][0]["name"], "one");
   EXPECT_EQ(json["learners"][0]["values"], (std::vector<double>{4, 5, 6}));
   EXPECT_EQ(json["learners"][1]["mean"], 1.5);
-  EXPECT_EQ(run({"--seed", "4", "--seeds", "3", "--device", "cpu"}, out, 5), 1);  // 5 is not below 5
-  EXPECT_EQ(run({"--quick", "--iterations", "0"}, out, 5), 2);
-  EXPECT_EQ(run({"--no-such-option"}, out, 5), 2);
-  std::filesystem::remove_all(out);
+  EXPECT_EQ(run({"--seed", "4", "--seeds", "3", "--device", "cpu"}, out.path(), 5), 1);  // 5 is not below 5
+  EXPECT_EQ(run({"--quick", "--iterations", "0"}, out.path(), 5), 2);
+  EXPECT_EQ(run({"--no-such-option"}, out.path(), 5), 2);
 }
 
 }  // namespace

@@ -12,51 +12,51 @@
 #include "io/atomic_file.hpp"
 #include "io/input_file.hpp"
 #include "io/messages.hpp"
-#include "io/scratch.hpp"
+#include "io/wrong_files.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
 TEST(AtomicFile, ReplacesTheFileAtCommit) {
-  const Scratch scratch;
-  put(scratch / "file", "old");
+  const TemporaryFolder folder;
+  write_file(folder / "file", "old");
   {
-    io::AtomicFile file(scratch / "file");
+    io::AtomicFile file(folder / "file");
     file.write(bytes_of("new "));
-    EXPECT_EQ(get(scratch / "file"), "old");
+    EXPECT_EQ(read_file(folder / "file"), "old");
     file.write(bytes_of("text"));
-    EXPECT_EQ(get(scratch / "file"), "old");
+    EXPECT_EQ(read_file(folder / "file"), "old");
     file.commit();
-    EXPECT_EQ(get(scratch / "file"), "new text");
+    EXPECT_EQ(read_file(folder / "file"), "new text");
   }
-  EXPECT_EQ(get(scratch / "file"), "new text");
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+  EXPECT_EQ(read_file(folder / "file"), "new text");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
 }
 
 TEST(AtomicFile, WithoutCommitNothingChanges) {
-  const Scratch scratch;
-  put(scratch / "file", "old");
+  const TemporaryFolder folder;
+  write_file(folder / "file", "old");
   for (const char* name : {"file", "other"}) {
-    io::AtomicFile file(scratch / name);
+    io::AtomicFile file(folder / name);
     file.write(bytes_of("new"));
-    EXPECT_EQ(scratch.names().size(), 2u);
+    EXPECT_EQ(folder.names().size(), 2u);
   }
-  EXPECT_EQ(get(scratch / "file"), "old");
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+  EXPECT_EQ(read_file(folder / "file"), "old");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
 }
 
 TEST(AtomicFile, TwoWritersUseDifferentTemporaryFiles) {
-  const Scratch scratch;
-  io::AtomicFile first(scratch / "file"), second(scratch / "file");
+  const TemporaryFolder folder;
+  io::AtomicFile first(folder / "file"), second(folder / "file");
   first.write(bytes_of("first"));
   second.write(bytes_of("second"));
   second.commit();
-  EXPECT_EQ(get(scratch / "file"), "second");
+  EXPECT_EQ(read_file(folder / "file"), "second");
   first.commit();
-  EXPECT_EQ(get(scratch / "file"), "first");
-  EXPECT_EQ(scratch.names().size(), 1u);
+  EXPECT_EQ(read_file(folder / "file"), "first");
+  EXPECT_EQ(folder.names().size(), 1u);
 }
 
 /// A process that writes half of `path` and waits until kill() kills it.
@@ -98,104 +98,104 @@ void save(const std::filesystem::path& path, const std::string& content) {
 }
 
 TEST(AtomicFile, RemovesTheLeftoverOfAKilledWriter) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   for (int round = 0; round < 3; ++round) {
-    Writer(scratch / "file").kill();
-    EXPECT_EQ(scratch.names(), std::vector<std::string>{".plasticity-0.tmp"});
+    Writer(folder / "file").kill();
+    EXPECT_EQ(folder.names(), std::vector<std::string>{".plasticity-0.tmp"});
   }
-  save(scratch / "other", "whole");
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"other"});
-  EXPECT_EQ(get(scratch / "other"), "whole");
+  save(folder / "other", "whole");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"other"});
+  EXPECT_EQ(read_file(folder / "other"), "whole");
 }
 
 TEST(AtomicFile, KeepsTheTemporaryFileOfALivingWriter) {
-  const Scratch scratch;
-  Writer writer(scratch / "file");
-  save(scratch / "file", "whole");
-  EXPECT_EQ(get(scratch / "file"), "whole");
-  EXPECT_EQ(get(scratch / ".plasticity-0.tmp"), "half");
+  const TemporaryFolder folder;
+  Writer writer(folder / "file");
+  save(folder / "file", "whole");
+  EXPECT_EQ(read_file(folder / "file"), "whole");
+  EXPECT_EQ(read_file(folder / ".plasticity-0.tmp"), "half");
   writer.kill();
-  save(scratch / "file", "again");
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+  save(folder / "file", "again");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
 }
 
 // A temporary name that is a link must not be written: that would change the linked file.
 TEST(AtomicFile, KeepsLinksPipesAndFoldersWithATemporaryName) {
-  const Scratch scratch;
-  put(scratch / "precious", "precious");
-  std::filesystem::create_symlink(scratch / "precious", scratch / ".plasticity-0.tmp");
-  std::filesystem::create_hard_link(scratch / "precious", scratch / ".plasticity-1.tmp");
-  ASSERT_EQ(::mkfifo((scratch / ".plasticity-2.tmp").c_str(), 0600), 0);
-  std::filesystem::create_directory(scratch / ".plasticity-3.tmp");
+  const TemporaryFolder folder;
+  write_file(folder / "precious", "precious");
+  std::filesystem::create_symlink(folder / "precious", folder / ".plasticity-0.tmp");
+  std::filesystem::create_hard_link(folder / "precious", folder / ".plasticity-1.tmp");
+  ASSERT_EQ(::mkfifo((folder / ".plasticity-2.tmp").c_str(), 0600), 0);
+  std::filesystem::create_directory(folder / ".plasticity-3.tmp");
   {
-    const io::AtomicFile first(scratch / "first"), second(scratch / "second");
-    EXPECT_TRUE(std::filesystem::exists(scratch / ".plasticity-4.tmp"));
+    const io::AtomicFile first(folder / "first"), second(folder / "second");
+    EXPECT_TRUE(std::filesystem::exists(folder / ".plasticity-4.tmp"));
   }
-  EXPECT_EQ(get(scratch / "precious"), "precious");
-  EXPECT_TRUE(std::filesystem::is_symlink(scratch / ".plasticity-0.tmp"));
-  EXPECT_TRUE(std::filesystem::is_fifo(scratch / ".plasticity-2.tmp"));
-  EXPECT_TRUE(std::filesystem::is_directory(scratch / ".plasticity-3.tmp"));
+  EXPECT_EQ(read_file(folder / "precious"), "precious");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / ".plasticity-0.tmp"));
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / ".plasticity-2.tmp"));
+  EXPECT_TRUE(std::filesystem::is_directory(folder / ".plasticity-3.tmp"));
 }
 
 // A writer may remove a temporary file that another writer has created and not locked yet. The other one must
 // then use another name.
 TEST(AtomicFile, ConcurrentWriters) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 8; ++thread) {
     threads.emplace_back([&, thread] {
       for (int round = 0; round < 50; ++round)
-        save(scratch / "file", std::string(1000, static_cast<char>('a' + thread)));
+        save(folder / "file", std::string(1000, static_cast<char>('a' + thread)));
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
-  const std::string content = get(scratch / "file");
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
+  const std::string content = read_file(folder / "file");
   EXPECT_EQ(content, std::string(1000, content.at(0)));
 }
 
 TEST(AtomicFile, TemporaryFileOfAPrivateFileIsPrivate) {
-  const Scratch scratch;
-  put(scratch / "file", "secret");
+  const TemporaryFolder folder;
+  write_file(folder / "file", "secret");
   namespace fs = std::filesystem;
-  fs::permissions(scratch / "file", fs::perms::owner_read | fs::perms::owner_write);
-  const auto permissions = [&](const std::string& name) { return fs::status(scratch / name).permissions(); };
+  fs::permissions(folder / "file", fs::perms::owner_read | fs::perms::owner_write);
+  const auto permissions = [&](const std::string& name) { return fs::status(folder / name).permissions(); };
   {
-    io::AtomicFile file(scratch / "file");
+    io::AtomicFile file(folder / "file");
     EXPECT_EQ(permissions(".plasticity-0.tmp"), fs::perms::owner_read | fs::perms::owner_write);
-    fs::permissions(scratch / "file", fs::perms::all);  // too late
+    fs::permissions(folder / "file", fs::perms::all);  // too late
     file.commit();
   }
   EXPECT_EQ(permissions("file"), fs::perms::owner_read | fs::perms::owner_write);
-  fs::permissions(scratch / "file", fs::perms::all);
-  save(scratch / "file", "open");
+  fs::permissions(folder / "file", fs::perms::all);
+  save(folder / "file", "open");
   EXPECT_EQ(permissions("file"), fs::perms::all);
 }
 
 TEST(AtomicFile, RemovedFolderThrows) {
-  const Scratch scratch;
-  std::filesystem::create_directory(scratch / "folder");
-  io::AtomicFile file(scratch / "folder/file");
-  std::filesystem::remove_all(scratch / "folder");
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "folder");
+  io::AtomicFile file(folder / "folder/file");
+  std::filesystem::remove_all(folder / "folder");
   const Error error = error_of([&] { file.commit(); });
   expect_error(error, ErrorCode::io,
                "folder/file: cannot rename the temporary file: No such file or directory");
 }
 
 TEST(AtomicFile, PathWithoutFolder) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(scratch / "");
+  std::filesystem::current_path(folder / "");
   io::AtomicFile file("name");
   file.commit();
   std::filesystem::current_path(before);
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"name"});
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"name"});
 }
 
 TEST(InputFile, ReadsToTheEnd) {
-  const Scratch scratch;
-  put(scratch / "file", "0123456789");
-  io::InputFile file(scratch / "file");
+  const TemporaryFolder folder;
+  write_file(folder / "file", "0123456789");
+  io::InputFile file(folder / "file");
   EXPECT_EQ(file.size(), 10u);
   std::array<std::byte, 8> bytes;
   EXPECT_EQ(file.read(bytes), 8u);
@@ -205,10 +205,10 @@ TEST(InputFile, ReadsToTheEnd) {
 }
 
 TEST(InputFile, FileThatBecomesShorterThrows) {
-  const Scratch scratch;
-  put(scratch / "file", "0123456789");
-  io::InputFile file(scratch / "file");
-  std::filesystem::resize_file(scratch / "file", 3);
+  const TemporaryFolder folder;
+  write_file(folder / "file", "0123456789");
+  io::InputFile file(folder / "file");
+  std::filesystem::resize_file(folder / "file", 3);
   std::array<std::byte, 8> bytes;
   const Error error = error_of([&] { file.read_exactly(bytes); });
   expect_error(error, ErrorCode::io,
@@ -233,4 +233,4 @@ TEST(Messages, PrintableAndQuotedText) {
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

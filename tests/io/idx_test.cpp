@@ -2,10 +2,10 @@
 
 #include <numeric>
 
-#include "io/scratch.hpp"
 #include "io/wire.hpp"
+#include "io/wrong_files.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 using io::Images;
@@ -25,33 +25,33 @@ void expect_images(const std::filesystem::path& path, const Images& expected) {
 }
 
 TEST(Idx, PlainAndCompressed) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   // Sizes near the reader's pieces (1 MiB, then doubling) and near its file buffer.
   for (const std::uint32_t count : {0u, 1u, 11u, 10920u, 10923u, 21845u, 21846u, 100'000u}) {
     SCOPED_TRACE(count);
     const std::string data = pattern(std::size_t{count} * 6 * 16);
     const Images expected{count, 6, 16, {data.begin(), data.end()}};
     const std::string file = idx(count, 6, 16, data);
-    put(scratch / "plain", file);
-    expect_images(scratch / "plain", expected);
+    write_file(folder / "plain", file);
+    expect_images(folder / "plain", expected);
     for (const int level : {0, 1, 9}) {
-      put(scratch / "gz", gzip(file, level));
-      expect_images(scratch / "gz", expected);
+      write_file(folder / "gz", gzip(file, level));
+      expect_images(folder / "gz", expected);
     }
   }
 }
 
 TEST(Idx, SeveralGzipMembers) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const std::string data = pattern(60), file = idx(5, 3, 4, data);
   const Images expected{5, 3, 4, {data.begin(), data.end()}};
   for (std::size_t cut = 0; cut <= file.size(); ++cut) {
-    put(scratch / "gz", gzip(file.substr(0, cut)) + gzip(file.substr(cut)) + gzip(""));
-    expect_images(scratch / "gz", expected);
+    write_file(folder / "gz", gzip(file.substr(0, cut)) + gzip(file.substr(cut)) + gzip(""));
+    expect_images(folder / "gz", expected);
   }
 }
 
-std::vector<Wrong> wrong_files() {
+std::vector<InvalidFile> wrong_files() {
   const std::string data = pattern(24), good = idx(2, 3, 4, data), gz = gzip(good);
   const std::string missing = "expected an IDX header of 16 bytes, got a truncated header";
   const std::string magic = "expected the magic number 0x803 of IDX images (bytes, 3 dimensions), got ";
@@ -109,23 +109,23 @@ std::vector<Wrong> wrong_files() {
   };
 }
 
-class WrongIdx : public testing::TestWithParam<Wrong> {};
+class WrongIdx : public ::testing::TestWithParam<InvalidFile> {};
 
 TEST_P(WrongIdx, IsRejected) {
-  const Scratch scratch;
-  put(scratch / "wrong", GetParam().bytes);
-  const Error error = error_of([&] { io::read_idx_images(scratch / "wrong"); });
-  expect_error(error, GetParam().code, (scratch / "wrong").string() + ": ");
+  const TemporaryFolder folder;
+  write_file(folder / "wrong", GetParam().bytes);
+  const Error error = error_of([&] { io::read_idx_images(folder / "wrong"); });
+  expect_error(error, GetParam().code, (folder / "wrong").string() + ": ");
   expect_error(error, GetParam().code, GetParam().message);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, WrongIdx, testing::ValuesIn(wrong_files()), name_of);
+INSTANTIATE_TEST_SUITE_P(Files, WrongIdx, ::testing::ValuesIn(wrong_files()), name_of);
 
 TEST(Idx, UnreadableFilesThrow) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const auto read = [](const std::filesystem::path& path) { return [path] { io::read_idx_images(path); }; };
-  expect_error(error_of(read(scratch / "none")), ErrorCode::io,
-               (scratch / "none").string() + ": cannot open it");
+  expect_error(error_of(read(folder / "none")), ErrorCode::io,
+               (folder / "none").string() + ": cannot open it");
   expect_error(error_of(read("/")), ErrorCode::io, "expected a regular file");
 }
 
@@ -134,20 +134,20 @@ std::string labels_file(std::uint32_t count, const std::string& data) {
 }
 
 TEST(Idx, Labels) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   for (const std::uint32_t count : {0u, 1u, 60'000u, 3'000'000u}) {
     SCOPED_TRACE(count);
     const std::string data = pattern(count);
-    put(scratch / "plain", labels_file(count, data));
-    put(scratch / "gz", gzip(labels_file(count, data)));
+    write_file(folder / "plain", labels_file(count, data));
+    write_file(folder / "gz", gzip(labels_file(count, data)));
     const std::vector<std::uint8_t> expected(data.begin(), data.end());
-    EXPECT_TRUE(io::read_idx_labels(scratch / "plain") == expected);
-    EXPECT_TRUE(io::read_idx_labels(scratch / "gz") == expected);
+    EXPECT_TRUE(io::read_idx_labels(folder / "plain") == expected);
+    EXPECT_TRUE(io::read_idx_labels(folder / "gz") == expected);
   }
 }
 
 TEST(Idx, RejectsWrongLabels) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const std::string magic = "expected the magic number 0x801 of IDX labels (bytes, 1 dimension), got ";
   for (const auto& [bytes, message] : {
            std::pair{std::string(), std::string("expected an IDX header of 8 bytes, got a truncated header")},
@@ -159,9 +159,9 @@ TEST(Idx, RejectsWrongLabels) {
            {labels_file(1, "ab"), "expected no data after the 1 labels, got extra data"},
        }) {
     SCOPED_TRACE(message);
-    put(scratch / "wrong", bytes);
-    expect_error(error_of([&] { io::read_idx_labels(scratch / "wrong"); }), ErrorCode::format,
-                 (scratch / "wrong").string() + ": " +
+    write_file(folder / "wrong", bytes);
+    expect_error(error_of([&] { io::read_idx_labels(folder / "wrong"); }), ErrorCode::format,
+                 (folder / "wrong").string() + ": " +
                      (message.starts_with("expected") ? message : "expected " + message));
   }
 }
@@ -186,4 +186,4 @@ TEST(Idx, FashionMnist) {
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

@@ -61,7 +61,7 @@ extern "C" void __sanitizer_free_hook(const volatile void* pointer) {
   live -= pointer ? __sanitizer_get_allocated_size(pointer) : 0;
 }
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 // The current input, for the signal handlers.
@@ -301,11 +301,11 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing
 
 int main(int argc, char** argv) {
   try {
-    return plasticity::io_test::run(argc, argv);
+    return plasticity::testing::run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "loader_fuzz: " << error.what() << "\n";
     return 2;

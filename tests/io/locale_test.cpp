@@ -3,10 +3,10 @@
 
 #include <locale>
 
+#include "io/wrong_files.hpp"
 #include "plasticity/plasticity.hpp"
-#include "scratch.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 /// Digits in groups of three, and a decimal comma.
@@ -33,7 +33,7 @@ TEST_F(Locale, IsInEffect) {
 }
 
 TEST_F(Locale, FilesHavePlainNumbers) {
-  const Scratch folder;
+  const TemporaryFolder folder;
   const std::string path = folder / "network.safetensors";
   const Spec spec{.cell = Cell::rnn, .rule = Rule::hard_clip, .inputs = 0, .neurons = 1200, .clip = 1234.5};
   Network network({.cell = Cell::rnn, .rule = Rule::hard_clip, .inputs = 0, .neurons = 1200, .clip = 1234.5},
@@ -56,11 +56,11 @@ TEST_F(Locale, MessagesHavePlainNumbers) {
             "rnn hard_clip fixed alpha=connection tanh clip=1234.5 I=0 N=1200");
   EXPECT_STREQ(error_of([] { Adam({.learning_rate = -1234.5}); }).what(),
                "learning_rate: expected a finite value of at least 0, got -1234.5");
-  const Scratch folder;
-  put(folder / "labels", std::string("\0\0\xd\7\0\0\0\0", 8));
+  const TemporaryFolder folder;
+  write_file(folder / "labels", std::string("\0\0\xd\7\0\0\0\0", 8));
   EXPECT_NE(std::string(error_of([&] { io::read_idx_labels(folder / "labels"); }).what()).find("0xd07"),
             std::string::npos);
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

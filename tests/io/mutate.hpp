@@ -11,7 +11,7 @@
 #include "io/wire.hpp"
 
 /// Inputs for the fuzz driver: valid files with a few random changes.
-namespace plasticity::io_test {
+namespace plasticity::testing {
 
 struct Input {
   bool is_idx = false;  // otherwise safetensors
@@ -266,4 +266,4 @@ class Mutator {
   std::mt19937_64 random_;
 };
 
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

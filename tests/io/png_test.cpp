@@ -2,9 +2,9 @@
 
 #include <png.h>
 
-#include "io/scratch.hpp"
+#include "io/wrong_files.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 using io::Image;
@@ -38,28 +38,28 @@ Image read(const std::filesystem::path& path) {
 }
 
 TEST(Png, RoundTrip) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 7}, {7, 1}, {28, 28}, {333, 257}, {1000, 1000}}) {
     for (const int channels : {1, 3}) {
-      SCOPED_TRACE(testing::Message() << width << " x " << height << " x " << channels);
+      SCOPED_TRACE(::testing::Message() << width << " x " << height << " x " << channels);
       const Image image = noise(width, height, channels);
-      io::write_png(scratch / "image.png", image);
-      const Image back = read(scratch / "image.png");
+      io::write_png(folder / "image.png", image);
+      const Image back = read(folder / "image.png");
       EXPECT_EQ(back.width, width);
       EXPECT_EQ(back.height, height);
       EXPECT_EQ(back.channels, channels);
       EXPECT_TRUE(back.pixels == image.pixels);
     }
   }
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"image.png"});
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"image.png"});
 }
 
 TEST(Png, LongestSides) {
-  const Scratch scratch;
-  io::write_png(scratch / "wide.png", noise(1'000'000, 1, 3));
-  EXPECT_TRUE(read(scratch / "wide.png").pixels == noise(1'000'000, 1, 3).pixels);
-  io::write_png(scratch / "high.png", noise(1, 1'000'000, 1));
-  EXPECT_EQ(read(scratch / "high.png").height, 1'000'000);
+  const TemporaryFolder folder;
+  io::write_png(folder / "wide.png", noise(1'000'000, 1, 3));
+  EXPECT_TRUE(read(folder / "wide.png").pixels == noise(1'000'000, 1, 3).pixels);
+  io::write_png(folder / "high.png", noise(1, 1'000'000, 1));
+  EXPECT_EQ(read(folder / "high.png").height, 1'000'000);
 }
 
 TEST(Png, RejectsWrongImages) {
@@ -82,32 +82,32 @@ TEST(Png, RejectsWrongImages) {
        "image.pixels: expected height 3 x width 2 x channels 1 = 6, got 7"},
       {{1'000'000, 1'000'000, 3, {}}, "image: expected at most 1073741824 samples, got 3000000000000"},
   };
-  const Scratch scratch;
+  const TemporaryFolder folder;
   for (const auto& row : rows) {
-    const Error error = error_of([&] { io::write_png(scratch / "wrong.png", row.image); });
-    expect_error(error, ErrorCode::invalid_argument, (scratch / "wrong.png").string() + ": " + row.message);
+    const Error error = error_of([&] { io::write_png(folder / "wrong.png", row.image); });
+    expect_error(error, ErrorCode::invalid_argument, (folder / "wrong.png").string() + ": " + row.message);
   }
-  EXPECT_TRUE(scratch.names().empty());
+  EXPECT_TRUE(folder.names().empty());
 }
 
 TEST(Png, UnwritableFilesThrow) {
-  const Scratch scratch;
-  const auto path = scratch / "no/image.png";
+  const TemporaryFolder folder;
+  const auto path = folder / "no/image.png";
   expect_error(error_of([&] { io::write_png(path, noise(2, 2, 1)); }), ErrorCode::io,
                path.string() + ": cannot create a file in its folder");
 }
 
 TEST(Png, FailedWriteKeepsTheOldFile) {
-  const Scratch scratch;
-  io::write_png(scratch / "image.png", noise(4, 4, 1));
+  const TemporaryFolder folder;
+  io::write_png(folder / "image.png", noise(4, 4, 1));
   {
     const FullDisk disk(5000);
-    const Error error = error_of([&] { io::write_png(scratch / "image.png", noise(200, 200, 3)); });
+    const Error error = error_of([&] { io::write_png(folder / "image.png", noise(200, 200, 3)); });
     expect_error(error, ErrorCode::io, "image.png: cannot write to it");
   }
-  EXPECT_TRUE(read(scratch / "image.png").pixels == noise(4, 4, 1).pixels);
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"image.png"});
+  EXPECT_TRUE(read(folder / "image.png").pixels == noise(4, 4, 1).pixels);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"image.png"});
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

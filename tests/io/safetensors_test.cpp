@@ -7,10 +7,10 @@
 #include <cstring>
 #include <limits>
 
-#include "io/scratch.hpp"
 #include "io/wire.hpp"
+#include "io/wrong_files.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 using io::DType;
@@ -52,8 +52,8 @@ TensorFile every_type() {
 }
 
 TEST(Safetensors, RoundTripKeepsAllBits) {
-  const Scratch scratch;
-  const auto path = scratch / "all.safetensors";
+  const TemporaryFolder folder;
+  const auto path = folder / "all.safetensors";
   const TensorFile file = every_type();
   io::save(path, file);
   const TensorFile back = io::load(path);
@@ -61,29 +61,29 @@ TEST(Safetensors, RoundTripKeepsAllBits) {
   EXPECT_EQ(back.tensors, file.tensors);
   EXPECT_EQ(back.metadata, file.metadata);
   EXPECT_EQ(back.source, path.string());
-  EXPECT_EQ(scratch.names().size(), 1u);
+  EXPECT_EQ(folder.names().size(), 1u);
 
-  io::save(scratch / "again.safetensors", back);
-  EXPECT_EQ(get(scratch / "again.safetensors"), get(path));
+  io::save(folder / "again.safetensors", back);
+  EXPECT_EQ(read_file(folder / "again.safetensors"), read_file(path));
 }
 
 TEST(Safetensors, RoundTripOfAnEmptyFile) {
-  const Scratch scratch;
-  io::save(scratch / "none", TensorFile());
-  EXPECT_TRUE(io::load(scratch / "none") == TensorFile());
-  EXPECT_EQ(get(scratch / "none").size(), 64u);
+  const TemporaryFolder folder;
+  io::save(folder / "none", TensorFile());
+  EXPECT_TRUE(io::load(folder / "none") == TensorFile());
+  EXPECT_EQ(read_file(folder / "none").size(), 64u);
 }
 
 TEST(Safetensors, DataIsAlignedAndOrdered) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   for (std::size_t length = 0; length < 130; ++length) {
     TensorFile file;
     file.tensors["a_byte"] = tensor<std::uint8_t>({1}, {9});
     file.tensors["z_double"] = tensor<double>({1}, {1.0});
     file.tensors["f_float"] = tensor<float>({1}, {2.0f});
     file.metadata["x"] = std::string(length, 'x');
-    io::save(scratch / "file", file);
-    const std::string bytes = get(scratch / "file");
+    io::save(folder / "file", file);
+    const std::string bytes = read_file(folder / "file");
     std::uint64_t header = 0;
     std::memcpy(&header, bytes.data(), sizeof header);
     ASSERT_EQ((8 + header) % 64, 0u) << length;
@@ -99,18 +99,18 @@ TEST(Safetensors, DataIsAlignedAndOrdered) {
 }
 
 TEST(Safetensors, ManyTensors) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   TensorFile file;
   for (int i = 0; i < 3000; ++i) {
     file.tensors["layer." + std::to_string(i)] =
         tensor<float>({i % 3, 2}, std::vector<float>(std::size_t(i) % 3 * 2, 0.5f));
   }
-  io::save(scratch / "many", file);
-  EXPECT_TRUE(io::load(scratch / "many") == file);
+  io::save(folder / "many", file);
+  EXPECT_TRUE(io::load(folder / "many") == file);
 }
 
 TEST(Safetensors, TensorsOfOneSizeAreSortedByName) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   TensorFile file;
   std::string expected;
   for (char name = '!'; name <= '~'; ++name) {
@@ -118,8 +118,8 @@ TEST(Safetensors, TensorsOfOneSizeAreSortedByName) {
     expected += name;
   }
   file.tensors["x float"] = tensor<float>({1}, {1.0f});
-  io::save(scratch / "file", file);
-  EXPECT_TRUE(get(scratch / "file").ends_with(expected));
+  io::save(folder / "file", file);
+  EXPECT_TRUE(read_file(folder / "file").ends_with(expected));
 }
 
 // Written by the format's reference implementation (safetensors 0.8.0 for Python).
@@ -137,9 +137,10 @@ TEST(Safetensors, ReadsAFileOfTheReferenceImplementation) {
                                 0x7f, 7,    0,    0,    0,    0xf9, 0xff, 0xff, 0xff, 0xc0, 0x3f, 0x40, 0xc0,
                                 0,    0x3e, 0xff, 0xfb, 1,    0,    1,    0,    1};
   ASSERT_EQ(header.size(), 0x218u);
-  const Scratch scratch;
-  put(scratch / "ref", safetensors(header, std::string(reinterpret_cast<const char*>(data), sizeof data)));
-  const TensorFile file = io::load(scratch / "ref");
+  const TemporaryFolder folder;
+  write_file(folder / "ref",
+             safetensors(header, std::string(reinterpret_cast<const char*>(data), sizeof data)));
+  const TensorFile file = io::load(folder / "ref");
   EXPECT_EQ(file.tensors.size(), 8u);
   EXPECT_EQ(io::to_doubles(file.at("long")), (std::vector<double>{-5}));
   EXPECT_EQ(io::to_doubles(file.at("double")), (std::vector<double>{0.1}));
@@ -154,15 +155,15 @@ TEST(Safetensors, ReadsAFileOfTheReferenceImplementation) {
 }
 
 TEST(Safetensors, MissingTensorErrorListsTheExistingNames) {
-  const Scratch scratch;
-  io::save(scratch / "file", every_type());
-  const TensorFile file = io::load(scratch / "file");
+  const TemporaryFolder folder;
+  io::save(folder / "file", every_type());
+  const TensorFile file = io::load(folder / "file");
   EXPECT_TRUE(file.contains("floats"));
   EXPECT_FALSE(file.contains("float"));
   EXPECT_EQ(&file.at("floats"), &file.tensors.at("floats"));
   const Error error = error_of([&] { file.at("w_in"); });
   expect_error(error, ErrorCode::format,
-               (scratch / "file").string() + ": tensor \"w_in\": not found; the file has ");
+               (folder / "file").string() + ": tensor \"w_in\": not found; the file has ");
   expect_error(error, ErrorCode::format, "brain, bytes, doubles, empty, floats, half");
   expect_error(error_of([] { TensorFile().at("w"); }), ErrorCode::format,
                "tensor \"w\": not found; the file has no tensors");
@@ -241,8 +242,8 @@ TEST(Safetensors, RejectsWrongArguments) {
 }
 
 TEST(Safetensors, SaveRejectsInvalidFiles) {
-  const Scratch scratch;
-  const auto path = scratch / "file";
+  const TemporaryFolder folder;
+  const auto path = folder / "file";
   const auto error = [&](const std::string& name, Tensor tensor,
                          std::map<std::string, std::string> metadata = {}) {
     const Error thrown = error_of([&] {
@@ -263,42 +264,42 @@ TEST(Safetensors, SaveRejectsInvalidFiles) {
   expect_error(error("w", good, {{"\xc3", ""}}), code, "__metadata__: expected text in UTF-8");
   expect_error(error("w", good, {{"key", "\x80"}}), code, "__metadata__ \"key\": expected text in UTF-8");
   expect_error(error("w", good, {{"key", std::string(100'000'000, 'x')}}), code, "at most 100000000 bytes");
-  EXPECT_TRUE(scratch.names().empty());
+  EXPECT_TRUE(folder.names().empty());
 }
 
 TEST(Safetensors, UnreadableFilesThrow) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const auto load = [](const std::filesystem::path& path) { return [path] { io::load(path); }; };
-  expect_error(error_of(load(scratch / "none")), ErrorCode::io,
-               (scratch / "none").string() + ": cannot open it");
-  expect_error(error_of(load(scratch / "")), ErrorCode::io, "expected a regular file");
+  expect_error(error_of(load(folder / "none")), ErrorCode::io,
+               (folder / "none").string() + ": cannot open it");
+  expect_error(error_of(load(folder / "")), ErrorCode::io, "expected a regular file");
   expect_error(error_of(load("/dev/zero")), ErrorCode::io, "/dev/zero: expected a regular file");
-  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
-  expect_error(error_of(load(scratch / "pipe")), ErrorCode::io, "expected a regular file");
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  expect_error(error_of(load(folder / "pipe")), ErrorCode::io, "expected a regular file");
 }
 
 TEST(Safetensors, UnwritableFilesThrow) {
-  const Scratch scratch;
+  const TemporaryFolder folder;
   const auto save = [](const std::filesystem::path& path) {
     return [path] { io::save(path, every_type()); };
   };
-  expect_error(error_of(save(scratch / "no/file")), ErrorCode::io,
-               (scratch / "no/file").string() + ": cannot create a file in its folder");
-  expect_error(error_of(save(scratch / "")), ErrorCode::io, "a path without a file name");
+  expect_error(error_of(save(folder / "no/file")), ErrorCode::io,
+               (folder / "no/file").string() + ": cannot create a file in its folder");
+  expect_error(error_of(save(folder / "")), ErrorCode::io, "a path without a file name");
   expect_error(error_of(save("")), ErrorCode::io, "a path without a file name");
-  std::filesystem::create_directory(scratch / "folder");
-  expect_error(error_of(save(scratch / "folder")), ErrorCode::io, "expected a regular file or no file");
+  std::filesystem::create_directory(folder / "folder");
+  expect_error(error_of(save(folder / "folder")), ErrorCode::io, "expected a regular file or no file");
   // A pipe, not a device: if the check failed, root would replace a device.
-  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
-  expect_error(error_of(save(scratch / "pipe")), ErrorCode::io, "pipe: expected a regular file or no file");
-  EXPECT_TRUE(std::filesystem::is_fifo(scratch / "pipe"));
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  expect_error(error_of(save(folder / "pipe")), ErrorCode::io, "pipe: expected a regular file or no file");
+  EXPECT_TRUE(std::filesystem::is_fifo(folder / "pipe"));
 }
 
 TEST(Safetensors, FailedSaveKeepsTheOldFile) {
-  const Scratch scratch;
-  const auto path = scratch / "file";
+  const TemporaryFolder folder;
+  const auto path = folder / "file";
   io::save(path, every_type());
-  const std::string before = get(path);
+  const std::string before = read_file(path);
   {
     TensorFile larger = every_type();
     larger.tensors["more"] = tensor<double>({10000}, std::vector<double>(10000));
@@ -306,36 +307,37 @@ TEST(Safetensors, FailedSaveKeepsTheOldFile) {
     expect_error(error_of([&] { io::save(path, larger); }), ErrorCode::io,
                  path.string() + ": cannot write to it: ");
   }
-  EXPECT_EQ(get(path), before);
-  EXPECT_EQ(scratch.names(), std::vector<std::string>{"file"});
+  EXPECT_EQ(read_file(path), before);
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"file"});
 }
 
 TEST(Safetensors, SaveKeepsPermissionsAndFollowsLinks) {
-  const Scratch scratch;
-  std::filesystem::create_directory(scratch / "there");
-  put(scratch / "there/file", "old");
-  ASSERT_EQ(::chmod((scratch / "there/file").c_str(), 0640), 0);
-  std::filesystem::create_symlink("there/file", scratch / "link");
-  io::save(scratch / "link", every_type());
-  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "link"));
-  EXPECT_TRUE(io::load(scratch / "there/file") == every_type());
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "there");
+  write_file(folder / "there/file", "old");
+  ASSERT_EQ(::chmod((folder / "there/file").c_str(), 0640), 0);
+  std::filesystem::create_symlink("there/file", folder / "link");
+  io::save(folder / "link", every_type());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_TRUE(io::load(folder / "there/file") == every_type());
   struct stat status {};
-  ASSERT_EQ(::stat((scratch / "there/file").c_str(), &status), 0);
+  ASSERT_EQ(::stat((folder / "there/file").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
 
-  std::filesystem::create_symlink("there/new", scratch / "dangling");
-  io::save(scratch / "dangling", every_type());
-  EXPECT_TRUE(std::filesystem::is_symlink(scratch / "dangling"));
-  EXPECT_TRUE(io::load(scratch / "there/new") == every_type());
+  std::filesystem::create_symlink("there/new", folder / "dangling");
+  io::save(folder / "dangling", every_type());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "dangling"));
+  EXPECT_TRUE(io::load(folder / "there/new") == every_type());
 }
 
 TEST(Safetensors, FailedAllocationThrows) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a failed allocation ends a program under a sanitizer";
 #endif
-  const Scratch scratch;
-  const auto path = scratch / "huge";
-  put(path, safetensors(R"({"w":{"dtype":"U8","shape":[1099511627776],"data_offsets":[0,1099511627776]}})"));
+  const TemporaryFolder folder;
+  const auto path = folder / "huge";
+  write_file(path,
+             safetensors(R"({"w":{"dtype":"U8","shape":[1099511627776],"data_offsets":[0,1099511627776]}})"));
   std::error_code failed;
   std::filesystem::resize_file(path, std::filesystem::file_size(path) + (1ull << 40),
                                failed);  // a sparse file
@@ -350,4 +352,4 @@ TEST(Safetensors, FailedAllocationThrows) {
 }
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

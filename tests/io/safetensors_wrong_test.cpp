@@ -1,9 +1,9 @@
 // Invalid safetensors files, each with a part of the message of its error.
-#include "io/scratch.hpp"
 #include "io/wire.hpp"
+#include "io/wrong_files.hpp"
 #include "plasticity/io/safetensors.hpp"
 
-namespace plasticity::io_test {
+namespace plasticity::testing {
 namespace {
 
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
@@ -32,7 +32,7 @@ std::string repeated(const std::string& text, int count) {
   return out;
 }
 
-std::vector<Wrong> wrong_files() {
+std::vector<InvalidFile> wrong_files() {
   const std::string w = entry("w", "\"F32\"", "[1]", "[0,4]");
   const std::string in_shape = "tensor \"w\": expected an array of integers from 0 to 2^63-1 as shape, got ";
   const std::string in_offsets =
@@ -151,19 +151,19 @@ std::vector<Wrong> wrong_files() {
   };
 }
 
-class WrongSafetensors : public testing::TestWithParam<Wrong> {};
+class WrongSafetensors : public ::testing::TestWithParam<InvalidFile> {};
 
 TEST_P(WrongSafetensors, IsRejected) {
-  const Scratch scratch;
-  const auto path = scratch / "wrong.safetensors";
-  put(path, GetParam().bytes);
+  const TemporaryFolder folder;
+  const auto path = folder / "wrong.safetensors";
+  write_file(path, GetParam().bytes);
   const Error error = error_of([&] { io::load(path); });
   expect_error(error, GetParam().code, path.string() + ": ");
   expect_error(error, GetParam().code, GetParam().message);
   EXPECT_LT(std::string(error.what()).size(), 1000u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Files, WrongSafetensors, testing::ValuesIn(wrong_files()), name_of);
+INSTANTIATE_TEST_SUITE_P(Files, WrongSafetensors, ::testing::ValuesIn(wrong_files()), name_of);
 
 }  // namespace
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

@@ -7,7 +7,7 @@
 #include <string>
 
 /// Builds the bytes of files by hand, so that tests can build invalid ones.
-namespace plasticity::io_test {
+namespace plasticity::testing {
 
 template <class T>
 std::string little_endian(T value) {
@@ -50,4 +50,4 @@ inline std::string gzip(const std::string& data, int level = 6) {
   return out;
 }
 
-}  // namespace plasticity::io_test
+}  // namespace plasticity::testing

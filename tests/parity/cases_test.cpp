@@ -1,7 +1,6 @@
 // Compares the library with the parity cases: outputs and gradients of an independent implementation in
 // float64.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,8 @@
 
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
+#include "problems/errors.hpp"
+#include "problems/files.hpp"
 #include "problems/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
@@ -66,15 +67,9 @@ TEST(ParityFiles, RefuseWrongLengths) {
     std::vector<double> lengths(static_cast<std::size_t>(c.batch), 1);
     lengths.back() = wrong;
     c.file.tensors.at("mask.length") = io::make_tensor({c.batch}, std::span<const double>(lengths));
-    try {
-      const Buffers<double> buffers(c);
-      ADD_FAILURE() << "accepted: " << wrong;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::format);
-      EXPECT_NE(std::string(error.what()).find("tensor 'mask.length': expected whole numbers from 0 to"),
-                std::string::npos)
-          << error.what();
-    }
+    SCOPED_TRACE(wrong);
+    testing::expect_error([&] { Buffers<double> buffers(c); }, ErrorCode::format,
+                          "tensor 'mask.length': expected whole numbers from 0 to");
   }
 }
 
@@ -82,24 +77,15 @@ TEST(ParityFiles, RefuseWrongLengths) {
 class WrongCase : public ::testing::Test {
  protected:
   WrongCase() : good(io::load(testing::test_data() / "parity/rnn_decay_2018.safetensors")) {}
-  ~WrongCase() override { std::filesystem::remove(path); }
 
   void expect_refused(const io::TensorFile& wrong, const std::string& part) const {
     io::save(path, wrong);
-    try {
-      (void)load_case(path);
-      ADD_FAILURE() << "accepted; expected: " << part;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::format) << error.what();
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
-          << error.what() << "\nwithout: " << part;
-    }
+    testing::expect_error([&] { (void)load_case(path); }, ErrorCode::format, part);
   }
 
   const io::TensorFile good;
-  const std::filesystem::path path = std::filesystem::temp_directory_path() /
-                                     ("plasticity_case_" + std::to_string(::getpid()) + "_" +
-                                      ::testing::UnitTest::GetInstance()->current_test_info()->name());
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path path = folder / "case.safetensors";
 };
 
 TEST_F(WrongCase, Metadata) {

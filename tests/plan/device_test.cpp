@@ -11,6 +11,7 @@
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
 #include "problems/environment.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity {
 namespace {
@@ -46,14 +47,9 @@ TEST(Device, RejectsInvalidThreadsFromTheEnvironment) {
   for (const char* value :
        {"0", "-2", "1025", "two", "1.5", "4 ", " 4", "+4", "0x4", "4,", "99999999999999999999"}) {
     const testing::EnvironmentVariable threads("PLASTICITY_THREADS", value);
-    try {
-      (void)Device::cpu();
-      ADD_FAILURE() << "accepted '" << value << "'";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-      EXPECT_EQ(std::string(error.what()),
-                std::string("PLASTICITY_THREADS: expected a number from 1 to 1024, got '") + value + "'");
-    }
+    testing::expect_exact_error(
+        [] { (void)Device::cpu(); }, ErrorCode::invalid_argument,
+        std::string("PLASTICITY_THREADS: expected a number from 1 to 1024, got '") + value + "'");
     EXPECT_EQ(Device::cpu(2).threads(), 2);
   }
 }
@@ -61,12 +57,7 @@ TEST(Device, RejectsInvalidThreadsFromTheEnvironment) {
 // Sizes near 2^64, as a wrong subtraction produces them, must not wrap around to a small block.
 TEST(DeviceMemory, RejectsMoreBytesThanAddresses) {
   for (const std::size_t bytes : {SIZE_MAX, SIZE_MAX - 63, SIZE_MAX / 2 + 1}) {
-    try {
-      const DeviceMemory memory(Device::cpu(1), bytes);
-      ADD_FAILURE() << bytes << " bytes at " << memory.data();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
-    }
+    testing::expect_error([&] { DeviceMemory(Device::cpu(1), bytes); }, ErrorCode::out_of_memory, "");
   }
   EXPECT_EQ(DeviceMemory(Device::cpu(1), 0).data(), nullptr);
 }
@@ -80,22 +71,12 @@ TEST(Device, BestIsTheCpuWithoutCuda) {
 }
 
 TEST(Device, CudaErrorGivesTheReason) {
-  try {
-    (void)Device::cuda(-1);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-    EXPECT_STREQ(error.what(), "index: expected at least 0, got -1");
-  }
+  testing::expect_exact_error([] { (void)Device::cuda(-1); }, ErrorCode::invalid_argument,
+                              "index: expected at least 0, got -1");
   const std::string reason = cuda_unavailable_reason();
   if (reason.empty()) GTEST_SKIP() << "this machine has a CUDA device";
-  try {
-    (void)Device::cuda(0);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
-    EXPECT_EQ(error.what(), "Device::cuda(0): expected a CUDA device, got " + reason);
-  }
+  testing::expect_exact_error([] { (void)Device::cuda(0); }, ErrorCode::device_unavailable,
+                              "Device::cuda(0): expected a CUDA device, got " + reason);
 }
 
 TEST(DeviceMemory, AllocatesCopiesAndMovesOnTheCpu) {
@@ -123,13 +104,8 @@ TEST(DeviceMemory, FailedAllocationThrows) {
   GTEST_SKIP() << "a failed allocation ends a program under a sanitizer";
 #endif
   const std::size_t bytes = std::size_t{1} << 60;
-  try {
-    const DeviceMemory memory(Device::cpu(1), bytes);
-    ADD_FAILURE() << "accepted";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::out_of_memory);
-    EXPECT_EQ(error.what(), "host memory: expected " + std::to_string(bytes) + " bytes, got none");
-  }
+  testing::expect_exact_error([&] { DeviceMemory(Device::cpu(1), bytes); }, ErrorCode::out_of_memory,
+                              "host memory: expected " + std::to_string(bytes) + " bytes, got none");
 }
 
 // PLASTICITY_ISA is read once per process, so each value needs a process.

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "plasticity/error.hpp"
+#include "problems/errors.hpp"
 #include "problems/plan_runner.hpp"
 
 namespace plasticity::testing {
@@ -147,13 +148,7 @@ TEST_F(Overlap, LoadAndStore) {
   EXPECT_NO_THROW(plan.load({}, load, memory));
   EXPECT_NO_THROW(plan.store({}, store, memory));
   const auto refused = [](const std::string& message, const auto& call) {
-    try {
-      call();
-      ADD_FAILURE() << "accepted: " << message;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
-      EXPECT_EQ(std::string(error.what()), message);
-    }
+    expect_exact_error(call, ErrorCode::invalid_argument, message);
   };
   load.hebb = static_cast<const double*>(memory.data) + 8;
   refused("step_state: overlaps state.hebb", [&] { plan.load({}, load, memory); });

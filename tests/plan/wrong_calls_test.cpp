@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "plasticity/plasticity.hpp"
+#include "problems/errors.hpp"
 #include "problems/plan_runner.hpp"
 
 namespace plasticity::testing {
@@ -17,16 +18,8 @@ struct Row {
 };
 
 void expect_error(const Row& row) {
-  try {
-    row.call();
-    ADD_FAILURE() << row.name << ": no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(row.code)) << row.name << ": " << error.what();
-    EXPECT_NE(std::string(error.what()).find(row.message), std::string::npos)
-        << row.name << ": expected '" << row.message << "' in '" << error.what() << "'";
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << row.name << ": not a plasticity::Error: " << error.what();
-  }
+  SCOPED_TRACE(row.name);
+  testing::expect_error(row.call, row.code, row.message);
 }
 
 constexpr ErrorCode bad_argument = ErrorCode::invalid_argument, bad_spec = ErrorCode::invalid_spec;

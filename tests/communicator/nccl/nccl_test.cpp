@@ -9,6 +9,7 @@
 
 #include "communicator/values.hpp"
 #include "plasticity/plasticity.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -44,15 +45,8 @@ class Nccl : public ::testing::Test {
 // Runs first: the library is loaded once.
 TEST_F(Nccl, ALibraryThatIsMissingIsNamed) {
   setenv("PLASTICITY_NCCL", "libno_such_nccl.so", 1);
-  try {
-    nccl_id();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
-    EXPECT_TRUE(std::string(error.what())
-                    .starts_with("NCCL: expected libno_such_nccl.so, which the loader finds, got "))
-        << error.what();
-  }
+  expect_error([] { nccl_id(); }, ErrorCode::device_unavailable,
+               "NCCL: expected libno_such_nccl.so, which the loader finds, got ");
 }
 
 TEST_F(Nccl, IdsDiffer) { EXPECT_NE(nccl_id(), nccl_id()); }
@@ -183,21 +177,10 @@ TEST_F(Nccl, AnErrorEndsTheCommunicator) {
     together.arrive_and_wait();
     setenv("PLASTICITY_NCCL_FAILS", "query", 1);
     together.arrive_and_wait();
-    std::string first;
-    try {
-      communicator.barrier();
-    } catch (const Error& error) {
-      first = error.what();
-    }
-    EXPECT_NE(first, "");
+    const std::string first = error_of([&] { communicator.barrier(); }).what();
     together.arrive_and_wait();
     unsetenv("PLASTICITY_NCCL_FAILS");
-    try {
-      communicator.barrier();
-      ADD_FAILURE() << "no error";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.what(), first);
-    }
+    EXPECT_EQ(message_of([&] { communicator.barrier(); }), first);
   });
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
@@ -242,30 +225,17 @@ TEST_F(Nccl, ARankThatEndsFailsTheOther) {
 }
 
 TEST_F(Nccl, AMissingRankEndsTheWait) {
-  try {
-    nccl_communicator(Device::cuda(), nccl_id(), 0, 2, {.time_limit = 100ms});
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::communication);
-    EXPECT_STREQ(error.what(), "NCCL: expected all 2 ranks within 100 ms, got fewer");
-  }
+  expect_exact_error([] { nccl_communicator(Device::cuda(), nccl_id(), 0, 2, {.time_limit = 100ms}); },
+                     ErrorCode::communication, "NCCL: expected all 2 ranks within 100 ms, got fewer");
   std::this_thread::sleep_for(3s);  // until the abandoned thread has ended
 }
 
 TEST_F(Nccl, WrongArgumentsAreNamed) {
-  const auto message = [](const auto& call) -> std::string {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  };
   const NcclId id{};
   EXPECT_TRUE(
-      message([&] { nccl_communicator(Device::cpu(1), id, 0, 1); }).starts_with("device: expected a GPU"));
-  EXPECT_EQ(message([&] { nccl_communicator(Device::cuda(), id, 2, 2); }), "rank: expected 0 to 1, got 2");
-  EXPECT_EQ(message([&] { nccl_communicator(Device::cuda(), id, 0, 0); }),
+      message_of([&] { nccl_communicator(Device::cpu(1), id, 0, 1); }).starts_with("device: expected a GPU"));
+  EXPECT_EQ(message_of([&] { nccl_communicator(Device::cuda(), id, 2, 2); }), "rank: expected 0 to 1, got 2");
+  EXPECT_EQ(message_of([&] { nccl_communicator(Device::cuda(), id, 0, 0); }),
             "size: expected at least 1, got 0");
 }
 
