@@ -1,4 +1,5 @@
 // The freedoms of the argument structs: absent tensors, gradients that are not asked for, aliasing, padding.
+#include "plasticity/error.hpp"
 #include "problems/implementations.hpp"
 
 namespace plasticity::testing {
@@ -152,6 +153,16 @@ TYPED_TEST(Arguments, PaddingBeyondTheLengthIsNotRead) {
     TypeParam::run(padded, got);
     EXPECT_EQ(got.outputs, want.outputs) << problem.name();
     EXPECT_EQ(got.gradients, want.gradients) << problem.name();
+  }
+}
+
+TEST(Plan, AnAbsentInitialStateIsZero) {
+  for (const Precision precision : {Precision::f32, Precision::f64}) {
+    const Plan plan({.neurons = 3}, {.device = Device::cpu(1), .precision = precision});
+    const DeviceMemory memory(Device::cpu(1), plan.step_state_bytes());
+    plan.load({}, {}, memory.as<StepState>());
+    plan.load({}, nullptr, memory.as<StepState>());
+    EXPECT_THROW(plan.load({}, {}, {}), Error);
   }
 }
 

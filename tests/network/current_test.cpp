@@ -1,10 +1,10 @@
 // The current a of a Network and of a Trainer, and losses of it.
 #include <gtest/gtest.h>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/answers.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -92,8 +92,8 @@ TEST(TrainerCurrent, LabelsMatchTheLoopInBits) {
                                           return softmax_cross_entropy(a, labels, spec.neurons, gradient);
                                         }),
                 loss);
-      ASSERT_EQ(look(by_labels), look(want)) << to_string(spec) << " iteration " << iteration;
-      ASSERT_EQ(look(by_function), look(want)) << to_string(spec) << " iteration " << iteration;
+      ASSERT_EQ(snapshot(by_labels), snapshot(want)) << to_string(spec) << " iteration " << iteration;
+      ASSERT_EQ(snapshot(by_function), snapshot(want)) << to_string(spec) << " iteration " << iteration;
     }
   }
 }
@@ -121,7 +121,7 @@ TEST(TrainerCurrent, WrongLabelsChangeNothing) {
   Network network = make(spec, false);
   Trainer trainer(network);
   const Episode episode(spec, 3, B, 4);
-  const auto before = look(network);
+  const auto before = snapshot(network);
   std::vector<std::int64_t> labels(3 * B, 0);
   labels[4] = 5;
   expect_error([&] { trainer.step_labels(episode.sequence(), labels); }, ErrorCode::invalid_argument,
@@ -131,7 +131,7 @@ TEST(TrainerCurrent, WrongLabelsChangeNothing) {
                "labels: expected 6 elements, got 5");
   expect_error([&] { trainer.step_on_current(episode.sequence(), nullptr); }, ErrorCode::invalid_argument,
                "loss: expected a function, got none");
-  EXPECT_EQ(look(network), before);
+  EXPECT_EQ(snapshot(network), before);
   EXPECT_EQ(trainer.steps(), 0);
 }
 

@@ -3,10 +3,10 @@
 
 #include <complex>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/answers.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

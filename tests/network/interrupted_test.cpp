@@ -10,13 +10,13 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <initializer_list>
 #include <random>
 #include <stdexcept>
 #include <thread>
 
 #include "plasticity/io/safetensors.hpp"
+#include "problems/files.hpp"
 
 extern char** environ;
 
@@ -28,9 +28,6 @@ constexpr int iterations = 60, kills = 50;
 
 class Interrupted : public ::testing::Test {
  protected:
-  Interrupted() { std::filesystem::create_directories(folder); }
-  ~Interrupted() override { std::filesystem::remove_all(folder); }
-
   pid_t start(const std::filesystem::path& checkpoint) const {
     const std::string count = std::to_string(iterations);
     std::string program = PLASTICITY_TRAINING, path = checkpoint.string();
@@ -56,25 +53,13 @@ class Interrupted : public ::testing::Test {
   /// Returns the number of other files in the folder.
   std::size_t others(std::initializer_list<std::filesystem::path> known) const {
     std::size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
       count += std::find(known.begin(), known.end(), entry.path()) == known.end() ? 1 : 0;
     }
     return count;
   }
 
-  static std::string bytes(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-
-  // Use a folder in memory if possible. A busy disk needs seconds to flush a file, and killing a process does
-  // not test the flush.
-  static std::filesystem::path parent_folder() {
-    const std::filesystem::path memory = "/dev/shm";
-    return access(memory.c_str(), W_OK) == 0 ? memory : std::filesystem::temp_directory_path();
-  }
-  const std::filesystem::path folder =
-      parent_folder() / ("plasticity_interrupted_" + std::to_string(getpid()));
+  const testing::TemporaryFolder folder{testing::memory_folder()};
 };
 
 TEST_F(Interrupted, ResumesToTheSameBitsAfterFiftyKills) {
@@ -105,12 +90,12 @@ TEST_F(Interrupted, ResumesToTheSameBitsAfterFiftyKills) {
       continue;
     }
     EXPECT_EQ(status, 0);
-    EXPECT_EQ(bytes(killed_run), bytes(uninterrupted));
+    EXPECT_EQ(testing::read_file(killed_run), testing::read_file(uninterrupted));
     std::filesystem::remove(killed_run);  // start again from the beginning
     ++finished;
   }
   EXPECT_EQ(wait(start(killed_run)), 0);
-  EXPECT_EQ(bytes(killed_run), bytes(uninterrupted));
+  EXPECT_EQ(testing::read_file(killed_run), testing::read_file(uninterrupted));
   EXPECT_EQ(others({uninterrupted, killed_run}), 0u);
   EXPECT_GT(resumed, 0) << finished << " trainings finished";
 }

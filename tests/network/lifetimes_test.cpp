@@ -9,12 +9,6 @@ namespace {
 
 constexpr std::int64_t B = 2;
 
-std::map<std::string, std::vector<float>> gradients(Network& network) {
-  std::map<std::string, std::vector<float>> copies;
-  for (const ParameterView& view : network.parameters()) copies[view.name] = copied(view.gradient);
-  return copies;
-}
-
 Network make(const Spec& spec) { return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3}); }
 
 TEST(Lifetimes, OneObservationBufferRefilledEveryStep) {
@@ -33,7 +27,7 @@ TEST(Lifetimes, OneObservationBufferRefilledEveryStep) {
     separate.backward(dy);
     refilled.backward(dy);
   }
-  EXPECT_EQ(gradients(refilled), gradients(separate));
+  EXPECT_EQ(gradients_of(refilled), gradients_of(separate));
 }
 
 TEST(Lifetimes, EveryInputAndMaskMayBeATemporary) {
@@ -56,7 +50,7 @@ TEST(Lifetimes, EveryInputAndMaskMayBeATemporary) {
     }
     kept.backward(dy);
     freed.backward(dy);
-    EXPECT_EQ(gradients(freed), gradients(kept)) << to_string(spec);
+    EXPECT_EQ(gradients_of(freed), gradients_of(kept)) << to_string(spec);
   }
 }
 

@@ -3,9 +3,9 @@
 
 #include <filesystem>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 #include "problems/test_data.hpp"
 
 namespace plasticity::testing {
@@ -123,6 +123,24 @@ TEST(Names, TrainerAndAdamShareTheFilesOfANamedNetwork) {
   adam.load(file);
   adam.step(network.parameters());
   EXPECT_EQ(adam.steps(), 2);
+}
+
+TEST(Names, AFileWithoutAPathIsNamed) {
+  const Spec spec{.rule = Rule::oja, .rate = Rate::modulated, .neurons = 5};
+  Network network = make(spec, ""),
+          smaller = make({.rule = Rule::oja, .rate = Rate::modulated, .neurons = 4}, "");
+  io::TensorFile file;
+  network.save(file);
+  expect_error([&] { smaller.load(file); }, ErrorCode::format, "file: expected rnn oja");
+  file.tensors.at("param.w").shape = {5 * 5};
+  expect_error([&] { network.load(file); }, ErrorCode::format, "tensor 'param.w'");
+}
+
+// A rule without a clip does not use the field.
+TEST(Names, AnUnusedClipMayDifferInAFile) {
+  io::TensorFile file;
+  make({.rule = Rule::decay, .neurons = 5, .clip = 2}, "").save(file);
+  make({.rule = Rule::decay, .neurons = 5}, "").load(file);
 }
 
 }  // namespace

@@ -9,14 +9,14 @@
 #include "model/for_each_tensor.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
+#include "problems/files.hpp"
 
-namespace plasticity {
+namespace plasticity::testing {
 namespace {
 
 const Spec spec{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 6, .clip = .5};
 constexpr std::int64_t B = 2;
-
-using testing::noise;
 
 // The network and the reference add float products in different orders. Each rounding is 6e-8 of a value near
 // 1, and a sequence has a few hundred of them. Gradients are larger, because they are sums over all steps and
@@ -24,13 +24,6 @@ using testing::noise;
 constexpr double output_tolerance = 1e-5, gradient_tolerance = 1e-4;
 
 Network make() { return Network(spec, {.batch = B, .device = Device::cpu(2), .seed = 3}); }
-
-std::map<std::string, std::vector<float>> gradients(Network& network) {
-  std::map<std::string, std::vector<float>> copies;
-  for (const ParameterView& view : network.parameters())
-    copies[view.name] = {view.gradient.begin(), view.gradient.end()};
-  return copies;
-}
 
 TEST(Network, GradientsMatchTheReference) {
   Network network = make();
@@ -67,7 +60,7 @@ TEST(Network, GradientsMatchTheReference) {
   reference::backward(spec, 5, B, backward);
   for (std::size_t k = 0; k < y.size(); ++k) EXPECT_NEAR(y[k], want_y[k], output_tolerance);
   for (std::size_t k = 0; k < dx.size(); ++k) EXPECT_NEAR(dx[k], want_dx[k], gradient_tolerance);
-  for (const auto& [name, values] : gradients(network)) {
+  for (const auto& [name, values] : gradients_of(network)) {
     for (std::size_t k = 0; k < values.size(); ++k)
       EXPECT_NEAR(values[k], expected.at(name)[k], gradient_tolerance) << name;
   }
@@ -86,7 +79,7 @@ TEST(Network, WindowGradientsMatchTheWholeSequence) {
   EXPECT_THROW(cut.forward({.steps = 1, .x = all_x.first(B * 3)}), Error) << "the first window is left";
   cut.backward(all_dy.first(4 * B * 6));
   EXPECT_EQ(cut.windows(), 0);
-  const auto want = gradients(whole), got = gradients(cut);
+  const auto want = gradients_of(whole), got = gradients_of(cut);
   for (const auto& [name, values] : want) {
     for (std::size_t k = 0; k < values.size(); ++k)
       EXPECT_NEAR(got.at(name)[k], values[k], gradient_tolerance / 10) << name;
@@ -108,7 +101,7 @@ TEST(Network, DetachStopsTheGradientAndKeepsTheState) {
   std::copy(y0.begin(), y0.end(), later.state("y").begin());
   later.forward({.steps = 1, .x = all.last(B * 3)});
   later.backward(dy);
-  EXPECT_EQ(gradients(cut), gradients(later));
+  EXPECT_EQ(gradients_of(cut), gradients_of(later));
 }
 
 TEST(Network, InferMatchesForward) {
@@ -123,8 +116,8 @@ TEST(Network, InferMatchesForward) {
 }
 
 TEST(Network, SaveAndLoadRoundTrip) {
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / "plasticity_network_test.safetensors";
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "network.safetensors";
   Network first = make();
   io::TensorFile file;
   first.save(file);
@@ -138,7 +131,6 @@ TEST(Network, SaveAndLoadRoundTrip) {
     const auto other = second.parameter(view.name);
     EXPECT_TRUE(std::equal(view.value.begin(), view.value.end(), other.begin(), other.end())) << view.name;
   }
-  std::filesystem::remove(path);
 }
 
 TEST(Network, RejectsParametersOfAnotherSize) {
@@ -148,18 +140,12 @@ TEST(Network, RejectsParametersOfAnotherSize) {
   small.save(before);
   // The metadata claims the right size, so load() must check the tensors too.
   file.metadata = before.metadata;
-  try {
-    small.load(file);
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::format);
-    EXPECT_NE(std::string(error.what()).find("expected shape ["), std::string::npos) << error.what();
-  }
+  expect_error([&] { small.load(file); }, ErrorCode::format, "expected shape [");
   small.save(after);
   EXPECT_EQ(before.tensors, after.tensors);
 }
 
-TEST(Network, Moves) {
+TEST(Network, MovingKeepsItsParameters) {
   Network first({.neurons = 3}, {.batch = 2, .seed = 1}), second({.neurons = 5}, {.batch = 1});
   const std::vector<float> u(6, .5f);
   const auto run = [&u](Network& network) {
@@ -213,4 +199,4 @@ TEST(Network, LearnsToRecall) {
 }
 
 }  // namespace
-}  // namespace plasticity
+}  // namespace plasticity::testing

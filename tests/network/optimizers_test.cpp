@@ -6,6 +6,7 @@
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -113,16 +114,6 @@ TEST(Optimizers, GroupsHaveTheirOwnRateDecayAndClipping) {
   EXPECT_FLOAT_EQ(c[0], 1 - .1f * .8f);
 }
 
-template <class Call>
-std::string message_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(Optimizers, RejectWrongOptions) {
   const auto message = [](auto change) {
     return message_of([&] {
@@ -213,6 +204,29 @@ TEST(Trainer, TakesTheCallersLoss) {
   EXPECT_THROW(by_function.step_with(episode.sequence(), [](auto, auto) -> double { throw Stop(); }), Stop);
   EXPECT_THROW(by_function.step_with(episode.sequence(), nullptr), Error);
   EXPECT_EQ(by_function.steps(), 3);
+}
+
+TEST(Optimizers, AGroupMayNameAFrozenParameter) {
+  constexpr std::int64_t T = 3, B = 2, N = 5;
+  const std::vector<float> u = noise(T * B * N, 1);
+  OptimizerOptions options = OptimizerOptions::sgd(.1);
+  const auto train = [&](const char* name, const io::TensorFile* resumed) {
+    Network network({.rule = Rule::oja, .rate = Rate::modulated, .neurons = N},
+                    {.batch = B, .device = Device::cpu(1)});
+    network.set_trainable("alpha", false);
+    options.groups = {{.names = {name}, .weight_decay = .1}};
+    Trainer trainer(network, {.optimizer = options});
+    if (resumed != nullptr) trainer.load(*resumed);
+    trainer.step({.steps = T, .u = u}, u);
+    io::TensorFile file;
+    trainer.save(file);
+    return file;
+  };
+  const io::TensorFile file = train("alpha", nullptr);
+  train("alpha", &file);
+  for (const io::TensorFile* resumed : {static_cast<const io::TensorFile*>(nullptr), &file}) {
+    expect_error([&] { train("alfa", resumed); }, ErrorCode::invalid_argument, "groups[0].names: expected");
+  }
 }
 
 }  // namespace

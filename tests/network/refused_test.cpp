@@ -1,9 +1,9 @@
 // Calls that are refused and change nothing, and memory that a call must not read.
 #include <gtest/gtest.h>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -29,7 +29,7 @@ TEST(Refused, BackwardAddsAnUpstreamGradientOnce) {
                    ErrorCode::invalid_argument, "dinputs.u: overlaps dy");
     }
     network.backward(dy, {.u = du}, {.final_state = {.hebb = dhebb}});
-    std::map<std::string, std::vector<float>> all = look(network);
+    std::map<std::string, std::vector<float>> all = snapshot(network);
     all["du"] = du;
     return all;
   };
@@ -58,16 +58,6 @@ TEST(Refused, ACallLeavesTheLastCurrentAndModulation) {
     EXPECT_EQ(copied(network.current()), current);
     EXPECT_EQ(copied(network.modulation()), M);
   }
-}
-
-TEST(Refused, InferIgnoresTheMemoryBudget) {
-  constexpr std::int64_t steps = 200;
-  const std::vector<float> u = noise(steps * B * N, 1);
-  Network network = make({.memory_budget = 3000}), free = make();
-  const std::vector<float> y = copied(free.infer({.steps = steps, .u = u}));
-  EXPECT_EQ(copied(network.infer({.steps = steps, .u = u})), y);
-  expect_error([&] { network.forward({.steps = steps, .u = u}); }, ErrorCode::invalid_argument,
-               "options.memory_budget: expected at least");
 }
 
 TEST(Refused, ATrainerDoesNotReadItsLastOutputs) {
@@ -109,68 +99,6 @@ TEST(Refused, ALossFunctionDoesNotCallItsNetwork) {
       [&] { trainer.step_with({.steps = T, .u = u}, [&](auto, auto) { return network.parameter("w")[0]; }); },
       ErrorCode::invalid_argument, "its Trainer is running a loss function, which must not call the network");
   network.parameter("w");  // the call has ended
-}
-
-TEST(Refused, AGroupMayNameAFrozenParameter) {
-  const std::vector<float> u = noise(T * B * N, 1);
-  OptimizerOptions options = OptimizerOptions::sgd(.1);
-  const auto train = [&](const char* name, const io::TensorFile* resumed) {
-    Network network = make();
-    network.set_trainable("alpha", false);
-    options.groups = {{.names = {name}, .weight_decay = .1}};
-    Trainer trainer(network, {.optimizer = options});
-    if (resumed != nullptr) trainer.load(*resumed);
-    trainer.step({.steps = T, .u = u}, u);
-    io::TensorFile file;
-    trainer.save(file);
-    return file;
-  };
-  const io::TensorFile file = train("alpha", nullptr);
-  train("alpha", &file);
-  for (const io::TensorFile* resumed : {static_cast<const io::TensorFile*>(nullptr), &file}) {
-    expect_error([&] { train("alfa", resumed); }, ErrorCode::invalid_argument, "groups[0].names: expected");
-  }
-}
-
-TEST(Refused, ALinearLayerDoesNotOverwriteItsInput) {
-  Linear layer(3, 3, 1);
-  std::vector<float> x = noise(6, 1), dy = noise(6, 2);
-  const auto refused = [](auto call, const std::string& message) {
-    expect_error(call, ErrorCode::invalid_argument, message);
-  };
-  refused([&] { layer.forward(x, x); }, "args.y: overlaps args.x");
-  refused([&] { layer.backward(x, dy, dy); }, "args.dx: overlaps args.dy");
-  refused([&] { layer.backward(x, dy, x); }, "args.dx: overlaps args.x");
-  const std::vector<std::int64_t> labels{0, 1};
-  refused([&] { softmax_cross_entropy(x, labels, 3, x); }, "args.dlogits: overlaps args.logits");
-}
-
-TEST(Refused, ViewsOfALinearLayerSurviveAnAssignment) {
-  Linear layer(3, 2, 1);
-  const std::vector<ParameterView> views = layer.parameters();
-  const Linear best = layer;
-  Adam adam;
-  adam.step(views);
-  layer = best;
-  adam.step(views);
-  EXPECT_EQ(layer.parameters()[0].version, views[0].version);
-}
-
-TEST(Refused, AFileWithoutAPathIsNamed) {
-  io::TensorFile file;
-  make().save(file);
-  Network smaller({.cell = Cell::rnn, .rule = Rule::oja, .rate = Rate::modulated, .neurons = N - 1},
-                  {.batch = B, .device = Device::cpu(1)});
-  expect_error([&] { smaller.load(file); }, ErrorCode::format, "file: expected rnn oja");
-  file.tensors.at("param.w").shape = {N * N};
-  expect_error([&] { make().load(file); }, ErrorCode::format, "tensor 'param.w'");
-}
-
-// A rule without a clip does not use the field.
-TEST(Refused, AnUnusedClipMayDiffer) {
-  io::TensorFile file;
-  Network({.cell = Cell::rnn, .rule = Rule::decay, .neurons = N, .clip = 2}).save(file);
-  Network({.cell = Cell::rnn, .rule = Rule::decay, .neurons = N}).load(file);
 }
 
 }  // namespace

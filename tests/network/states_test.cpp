@@ -1,9 +1,9 @@
 // The state of a network: single steps, batches of another size, copies, files.
 #include <gtest/gtest.h>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -50,7 +50,7 @@ TEST(States, SingleStepsAndSequencesMix) {
     }
     EXPECT_EQ(got, want) << to_string(any);
     EXPECT_EQ(M, copied(whole.modulation())) << to_string(any);
-    EXPECT_EQ(look(cut), look(whole)) << to_string(any);
+    EXPECT_EQ(snapshot(cut), snapshot(whole)) << to_string(any);
     cut.reset();
     whole.reset();
     const TestCase first = window(all.problem, 0, 1);
@@ -119,7 +119,7 @@ TEST(States, ACloneIsIndependent) {
   Network copy = network.clone();
   EXPECT_EQ(copy.windows(), 0);
   EXPECT_EQ(copy.parameters().size(), network.parameters().size());
-  EXPECT_EQ(look(copy), look(network));
+  EXPECT_EQ(snapshot(copy), snapshot(network));
   network.backward(episode.target);
   for (const ParameterView& view : copy.parameters()) {
     EXPECT_EQ(copied(view.gradient), std::vector<float>(view.gradient.size()));
@@ -129,7 +129,7 @@ TEST(States, ACloneIsIndependent) {
   copy.backward(episode.target);
   Adam().step(copy.parameters());
   EXPECT_EQ(copied(network.infer(episode.sequence())), y);
-  EXPECT_NE(look(copy).at("value w"), look(network).at("value w"));
+  EXPECT_NE(snapshot(copy).at("value w"), snapshot(network).at("value w"));
 }
 
 TEST(States, SharingNetworksHaveOneSetOfParameters) {
@@ -185,10 +185,10 @@ TEST(States, WrongStateFilesChangeNothing) {
   expect_error([&] { network.load_state(other); }, ErrorCode::format, "state.y");
   io::TensorFile wrong = good;
   wrong.tensors["state.hebb"] = io::make_tensor({B, 6, 5}, std::vector<float>(60));
-  const Tensors before = look(network);
+  const Tensors before = snapshot(network);
   expect_error([&] { network.load_state(wrong); }, ErrorCode::format,
                "tensor 'state.hebb': expected shape [2,6,6]");
-  EXPECT_EQ(look(network), before);
+  EXPECT_EQ(snapshot(network), before);
 }
 
 }  // namespace

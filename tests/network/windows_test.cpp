@@ -2,9 +2,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <functional>
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -18,22 +20,8 @@ constexpr double tolerance = 2e-5;
 
 Network make(const Spec& spec) { return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3}); }
 
-Tensors gradients(Network& network) {
-  Tensors copies;
-  for (const ParameterView& view : network.parameters()) copies[view.name] = copied(view.gradient);
-  return copies;
-}
-
-/// Expects an Error(invalid_argument) with this part in its message.
-template <class Call>
-void expect_refused(Call call, const std::string& part) {
-  try {
-    call();
-    ADD_FAILURE() << "no error; expected: " << part;
-  } catch (const Error& error) {
-    EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::invalid_argument)) << error.what();
-    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
-  }
+void expect_refused(const std::function<void()>& call, const std::string& part) {
+  expect_error(call, ErrorCode::invalid_argument, part);
 }
 
 /// Runs a sequence in windows of these lengths, forward and backward, and compares outputs, final state and
@@ -71,7 +59,7 @@ void expect_windows_match(const Spec& spec, const std::vector<std::int64_t>& len
     got_y.insert(got_y.end(), y.begin(), y.end());
     t += length;
   }
-  const Tensors got_state = look(cut), want_state = look(whole);
+  const Tensors got_state = snapshot(cut), want_state = snapshot(whole);
   for (std::size_t k = lengths.size(); k-- > 0;) {
     t -= lengths[k];
     const auto first = static_cast<std::size_t>(t) * row, count = static_cast<std::size_t>(lengths[k]) * row;
@@ -83,7 +71,7 @@ void expect_windows_match(const Spec& spec, const std::vector<std::int64_t>& len
     if (!name.starts_with("state")) continue;
     EXPECT_EQ(got_state.at(name), values) << name << ' ' << to_string(spec);
   }
-  const auto [error, name] = worst(gradients(cut), gradients(whole));
+  const auto [error, name] = worst(gradients_of(cut), gradients_of(whole));
   EXPECT_LT(error, tolerance) << name << ' ' << to_string(spec);
   EXPECT_LT(difference(got_dx, want_dx), tolerance) << to_string(spec);
 }
@@ -120,8 +108,8 @@ TEST(Windows, AreReusedFromEpisodeToEpisode) {
       }
       for (int t = 0; t < windows; ++t) network.backward(episode.target);
       if (windows != 40) continue;
-      if (first.empty()) first = gradients(network);
-      EXPECT_EQ(gradients(network), first);
+      if (first.empty()) first = gradients_of(network);
+      EXPECT_EQ(gradients_of(network), first);
     }
   }
 }
@@ -134,9 +122,9 @@ TEST(Windows, AnOptimizersStepBeforeBackwardIsRefused) {
   Adam adam;
   network.forward(episode.sequence());
   adam.step(network.parameters());
-  const Tensors before = gradients(network);
+  const Tensors before = gradients_of(network);
   expect_refused([&] { network.backward(episode.target); }, "parameters that have changed");
-  EXPECT_EQ(gradients(network), before);
+  EXPECT_EQ(gradients_of(network), before);
   EXPECT_EQ(network.windows(), 1);
   network.detach();
   network.forward(episode.sequence());
@@ -261,7 +249,7 @@ TEST(Windows, GradientsOfStatesModulationAndCurrentMatchDifferences) {
                                       .hebb = upstream["state.hebb"],
                                       .eligibility = upstream["state.eligibility"]}});
     Tensors got = initial;
-    for (const auto& [name, values] : gradients(network)) got["param." + name] = values;
+    for (const auto& [name, values] : gradients_of(network)) got["param." + name] = values;
     for (const auto& [name, values] : got) {
       for (int element = 0; element < 3 && !values.empty(); ++element) {
         const std::size_t k = random() % values.size();
@@ -292,7 +280,7 @@ TEST(Windows, AnUpstreamGradientOfTheStateAddsToThatOfALaterWindow) {
   both.backward(dfirst, {}, {.final_state = {.hebb = dhebb}});
   chained.backward(dfirst);
   direct.backward(dfirst, {}, {.final_state = {.hebb = dhebb}});
-  const Tensors got = gradients(both), a = gradients(chained), b = gradients(direct);
+  const Tensors got = gradients_of(both), a = gradients_of(chained), b = gradients_of(direct);
   for (const auto& [name, values] : got) {
     std::vector<float> sum = a.at(name);
     for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += b.at(name)[k];
@@ -316,6 +304,20 @@ TEST(Windows, UpstreamGradientsOfWrongSizesAreRefused) {
                  "gradients.initial_state.c: expected an empty view");
   expect_refused([&] { network.backward({}, {.x = to}); }, "gradients.x: expected 12 elements, got 4");
   network.backward({});
+}
+
+TEST(Windows, OnlyRecordingIsLimitedByTheMemoryBudget) {
+  constexpr std::int64_t steps = 200, N = 5;
+  const Spec spec{.rule = Rule::oja, .rate = Rate::modulated, .neurons = N};
+  const std::vector<float> u = noise(steps * B * N, 1);
+  const NetworkOptions options{.batch = B, .device = Device::cpu(1)};
+  NetworkOptions limited = options;
+  limited.memory_budget = 3000;
+  Network network(spec, limited), free(spec, options);
+  const std::vector<float> y = copied(free.infer({.steps = steps, .u = u}));
+  EXPECT_EQ(copied(network.infer({.steps = steps, .u = u})), y);
+  expect_refused([&] { network.forward({.steps = steps, .u = u}); },
+                 "options.memory_budget: expected at least");
 }
 
 }  // namespace

@@ -66,8 +66,15 @@ inline double squared_error_passes(Network& network, const Episode& episode) {
   return error;
 }
 
+/// Returns copies of the gradients by the names of their parameters.
+inline std::map<std::string, std::vector<float>> gradients_of(Network& network) {
+  std::map<std::string, std::vector<float>> copies;
+  for (const ParameterView& view : network.parameters()) copies[view.name] = copied(view.gradient);
+  return copies;
+}
+
 /// Returns copies of the parameters, their gradients and the state.
-inline std::map<std::string, std::vector<float>> look(Network& network) {
+inline std::map<std::string, std::vector<float>> snapshot(Network& network) {
   std::map<std::string, std::vector<float>> copies;
   for (const ParameterView& view : network.parameters()) {
     copies["value " + view.name] = copied(view.value);

@@ -1,16 +1,13 @@
-// Adam, gradient clipping, losses and the linear layer, compared with hand-written formulas and finite
-// differences.
+// Adam and gradient clipping, compared with hand-written formulas; Adam's files.
 #include <gtest/gtest.h>
 
-#include <random>
+#include <cmath>
 
-#include "network/expect_error.hpp"
 #include "plasticity/plasticity.hpp"
+#include "problems/errors.hpp"
 
-namespace plasticity {
+namespace plasticity::testing {
 namespace {
-
-using plasticity::testing::expect_error;
 
 TEST(Adam, MatchesThePaper) {
   std::vector<float> value{1, -2}, gradient{.5f, -.1f};
@@ -114,71 +111,29 @@ TEST(ClipGradients, ScalesOnlyLargeGradients) {
   EXPECT_FLOAT_EQ(second[1], .8f);
 }
 
-TEST(Losses, MeanSquaredErrorIgnoresMaskedEntries) {
-  const std::vector<float> y{1, 2, 3, 4}, target{0, 0, 0, 0};
-  const std::vector<std::uint8_t> mask{1, 0, 0, 1};
-  std::vector<float> dy(4, 9);
-  EXPECT_DOUBLE_EQ(mse_loss(y, target, dy, mask), (1 + 16) / 2.0);
-  EXPECT_EQ(dy, (std::vector<float>{1, 0, 0, 4}));
-  EXPECT_DOUBLE_EQ(mse_loss(y, target, dy), 30 / 4.0);
-  EXPECT_EQ(mse_loss(y, target, dy, std::vector<std::uint8_t>(4)), 0);
-  EXPECT_EQ(dy, std::vector<float>(4));
-}
+TEST(Adam, TheLearningRateIsInTheFile) {
+  io::TensorFile file;
+  Adam adam({.learning_rate = 1e-3}), other({.learning_rate = .5});
+  adam.set_learning_rate(.0123);
+  adam.save(file);
+  other.load(file);
+  EXPECT_EQ(other.learning_rate(), .0123);
 
-TEST(Losses, CrossEntropyGradientMatchesDifferences) {
-  std::vector<float> logits{.3f, -.2f, 1.1f, 2, .1f, -1, 80, -80, 0}, gradient(9);
-  const std::vector<std::int64_t> labels{2, -1, 0};
-  const double loss = softmax_cross_entropy(logits, labels, 3, gradient);
-  const double first = -std::log(std::exp(1.1) / (std::exp(.3) + std::exp(-.2) + std::exp(1.1)));
-  EXPECT_NEAR(loss, first / 2, 1e-6);  // the loss of row 2 is 0, row 1 is ignored
-  const float h = 1e-2f;               // the error of central differences is of order h^2
-  for (std::size_t k = 0; k < 3; ++k) {
-    auto moved = logits;
-    moved[k] += h;
-    const double up = softmax_cross_entropy(moved, labels, 3, {});
-    moved[k] -= 2 * h;
-    const double down = softmax_cross_entropy(moved, labels, 3, {});
-    EXPECT_NEAR(gradient[k], (up - down) / (2 * h), h * h);
-    EXPECT_EQ(gradient[3 + k], 0);
+  file.metadata.erase("adam.learning_rate");  // as version 0.1 writes it
+  Adam old({.learning_rate = .5});
+  old.load(file);
+  EXPECT_EQ(old.learning_rate(), .5);
+  for (const char* wrong : {"", "fast", "-1", "inf", "1e-3 "}) {
+    file.metadata["adam.learning_rate"] = wrong;
+    EXPECT_THROW(old.load(file), Error) << wrong;
   }
 }
 
-TEST(Linear, RejectsMoreWeightsThanAddresses) {
-  EXPECT_THROW(Linear(std::int64_t{1} << 40, std::int64_t{1} << 40, 1), Error);
-}
-
-TEST(Linear, GradientMatchesDifferences) {
-  Linear readout(5, 3, 1, "readout");
-  std::mt19937 random(2);
-  std::normal_distribution<float> normal;
-  std::vector<float> x(4 * 5), dy(4 * 3), y(4 * 3), dx(4 * 5);
-  for (float& value : x) value = normal(random);
-  for (float& value : dy) value = normal(random);
-  const auto loss = [&] {
-    readout.forward(x, y);
-    double sum = 0;
-    for (std::size_t k = 0; k < y.size(); ++k) sum += static_cast<double>(y[k]) * dy[k];
-    return sum;
-  };
-  readout.backward(x, dy, dx);
-  const auto expect_slope = [&](float& at, float gradient) {
-    const float before = at, h = .125f;  // the loss is linear in x, W and b, so h may be large
-    at = before + h;
-    const double up = loss();
-    at = before - h;
-    const double down = loss();
-    at = before;
-    const double tolerance = 1e-4;  // float rounding of the outputs, divided by 2 h
-    EXPECT_NEAR(gradient, (up - down) / (2 * h), tolerance);
-  };
-  for (std::size_t k = 0; k < x.size(); ++k) expect_slope(x[k], dx[k]);
-  for (const ParameterView& view : readout.parameters()) {
-    for (std::size_t k = 0; k < view.value.size(); ++k) expect_slope(view.value[k], view.gradient[k]);
-  }
-  EXPECT_EQ(readout.parameters()[0].name, "readout.weight");
-  readout.zero_gradients();
-  EXPECT_EQ(readout.parameters()[1].gradient[0], 0);
+TEST(Adam, NamesAFileThatHasNoName) {
+  Adam adam;
+  expect_exact_error([&] { adam.load({}); }, ErrorCode::format,
+                     "file: expected metadata 'adam.steps', got none");
 }
 
 }  // namespace
-}  // namespace plasticity
+}  // namespace plasticity::testing

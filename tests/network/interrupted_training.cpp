@@ -1,6 +1,6 @@
-// A small training that may be killed at any time: training CHECKPOINT ITERATIONS. It continues from the
-// checkpoint, if there is one, and writes a checkpoint after every iteration. The checkpoint holds the
-// parameters, Adam's moments, the state of the random number generator and the iteration.
+// A small training that may be killed at any time: interrupted_training CHECKPOINT ITERATIONS. It continues
+// from the checkpoint, if there is one, and writes a checkpoint after every iteration. The checkpoint holds
+// the parameters, Adam's moments, the state of the random number generator and the iteration.
 #include <cstdlib>
 #include <filesystem>
 #include <random>
