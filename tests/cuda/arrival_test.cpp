@@ -5,6 +5,7 @@
 #include "cuda/planner.hpp"
 #include "plasticity/error.hpp"
 #include "problems/environment.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -86,19 +87,14 @@ TEST_F(CudaArrival, IsChosenByTheEnvironment) {
 TEST(CudaArrivalChoice, RefusesAnotherValue) {
   const auto message = [](const char* value) {
     const EnvironmentVariable chosen(variable, value);
-    try {
-      first_shape({.neurons = 200}, GroupKind::cluster);
-    } catch (const Error& error) {
-      return std::string(error.what());
-    }
-    return std::string();
+    return message_of([] { first_shape({.neurons = 200}, GroupKind::cluster); });
   };
-  EXPECT_EQ(message(""), "");
-  EXPECT_EQ(message("barrier"), "");
+  EXPECT_EQ(message(""), "no error");
+  EXPECT_EQ(message("barrier"), "no error");
   EXPECT_EQ(message("sometimes"), "PLASTICITY_ARRIVAL: expected barrier or counted, got sometimes");
   EXPECT_EQ(message("counted"),
             cuda::build_has_alternatives()
-                ? ""
+                ? "no error"
                 : "PLASTICITY_ARRIVAL: expected a build with -DPLASTICITY_TUNING=ON, got counted");
 }
 

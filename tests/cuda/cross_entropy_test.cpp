@@ -2,8 +2,8 @@
 #include <limits>
 
 #include "base/str_cat.hpp"
+#include "cuda/device_copy.hpp"
 #include "cuda/on_device.hpp"
-#include "cuda/there.hpp"
 #include "plasticity/training.hpp"
 #include "problems/episode.hpp"
 
@@ -21,7 +21,7 @@ struct EntropyCase {
   std::size_t shift = 0;
 };
 
-void expect_the_entropy_of_the_cpu(const EntropyCase& c, const DeviceMemory& scratch) {
+void expect_entropy_matches_the_cpu(const EntropyCase& c, const DeviceMemory& scratch) {
   std::vector<float> logits = noise(c.rows * c.classes, 1), dlogits(logits.size(), 9);
   for (float& logit : logits) logit *= c.scale;
   if (c.with_nan) logits[c.classes] = nan;
@@ -40,18 +40,18 @@ void expect_the_entropy_of_the_cpu(const EntropyCase& c, const DeviceMemory& scr
   for (std::int64_t& label : labels) {  // no label, for a GPU
     if (label < 0 && c.shift > 0) label = static_cast<std::int64_t>(c.classes);
   }
-  const There<float> logits_there(logits, c.shift),
-      dlogits_there(std::vector<float>(logits.size(), 9), c.shift);
-  const There<std::int64_t> labels_there(labels, c.shift);
-  const There<double> loss_there({5.0});
-  args.logits = logits_there.data();
-  args.labels = labels_there.data();
-  if (c.wants_gradient) args.dlogits = dlogits_there.data();
-  args.loss = loss_there.data();
+  const DeviceCopy<float> logits_on_gpu(logits, c.shift),
+      dlogits_on_gpu(std::vector<float>(logits.size(), 9), c.shift);
+  const DeviceCopy<std::int64_t> labels_on_gpu(labels, c.shift);
+  const DeviceCopy<double> loss_on_gpu({5.0});
+  args.logits = logits_on_gpu.data();
+  args.labels = labels_on_gpu.data();
+  if (c.wants_gradient) args.dlogits = dlogits_on_gpu.data();
+  args.loss = loss_on_gpu.data();
   softmax_cross_entropy(Device::cuda(), {}, args, scratch.as<Scratch>());
   const std::string what = str_cat(c.rows, " x ", c.classes);
-  expect_near(loss_there.values(), {loss}, what);
-  expect_near(dlogits_there.values(), dlogits, what);
+  expect_near(loss_on_gpu.values(), {loss}, what);
+  expect_near(dlogits_on_gpu.values(), dlogits, what);
 }
 
 TEST_F(CudaCrossEntropy, MatchesTheCpu) {
@@ -59,14 +59,14 @@ TEST_F(CudaCrossEntropy, MatchesTheCpu) {
     const DeviceMemory memory(Device::cuda(), training_scratch_bytes(Device::cuda()));
     for (const std::size_t rows : {0, 1, 2, 7, 8, 9, 67}) {
       for (const std::size_t classes : {1, 2, 5, 31, 32, 33, 100}) {
-        expect_the_entropy_of_the_cpu({.rows = rows, .classes = classes}, memory);
+        expect_entropy_matches_the_cpu({.rows = rows, .classes = classes}, memory);
       }
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 40, .wants_gradient = false}, memory);
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 6, .scale = 120, .shift = 1}, memory);
-      expect_the_entropy_of_the_cpu({.rows = rows, .classes = 6, .labelled = false}, memory);
+      expect_entropy_matches_the_cpu({.rows = rows, .classes = 40, .wants_gradient = false}, memory);
+      expect_entropy_matches_the_cpu({.rows = rows, .classes = 6, .scale = 120, .shift = 1}, memory);
+      expect_entropy_matches_the_cpu({.rows = rows, .classes = 6, .labelled = false}, memory);
     }
-    expect_the_entropy_of_the_cpu({.rows = 8 * 4096 + 5, .classes = 2}, memory);  // more than the warps
-    expect_the_entropy_of_the_cpu({.rows = 20, .classes = 10, .with_nan = true}, memory);
+    expect_entropy_matches_the_cpu({.rows = 8 * 4096 + 5, .classes = 2}, memory);  // more than the warps
+    expect_entropy_matches_the_cpu({.rows = 20, .classes = 10, .with_nan = true}, memory);
   });
 }
 

@@ -4,6 +4,7 @@
 #include "plasticity/error.hpp"
 #include "problems/answers.hpp"
 #include "problems/environment.hpp"
+#include "problems/errors.hpp"
 #include "rules/rules.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
@@ -69,28 +70,28 @@ TEST(CudaUnderTheExecutor, CapturesAGraphOnce) {
     const auto before = simt::runtime::live();
     {
       const OwnStream stream;
-      ProblemOnDevice there(problem, got, {.execution = Execution::graph});
+      ProblemOnDevice gpu(problem, got, {.execution = Execution::graph});
       const auto pass = [&](Stream on, std::uint64_t graphs = 2) {
         const auto start = simt::runtime::calls();
-        there.forward(on);
-        there.backward(on);
+        gpu.forward(on);
+        gpu.backward(on);
         EXPECT_EQ(simt::runtime::calls().graph_launches - start.graph_launches, graphs);
         EXPECT_EQ(simt::runtime::calls().synchronisations, start.synchronisations);
-        EXPECT_TRUE(there.fetch(on));
+        EXPECT_TRUE(gpu.fetch(on));
         EXPECT_EQ(got.outputs, want.outputs);
         EXPECT_EQ(got.gradients, want.gradients);
         return simt::runtime::calls().launches - start.launches;
       };
       EXPECT_GT(pass(stream, 0), 0u);
-      there.send();
+      gpu.send();
       EXPECT_GT(pass(stream), 0u);
       const auto kept = simt::runtime::live();
       for (int repeat = 0; repeat < 2; ++repeat) {
-        there.send();
+        gpu.send();
         EXPECT_EQ(pass(repeat == 0 ? stream : Stream{}), 0u);
       }
-      there.move_scratch();
-      there.send();
+      gpu.move_scratch();
+      gpu.send();
       EXPECT_GT(pass(stream), 0u);
       EXPECT_EQ(simt::runtime::live(), kept);
     }
@@ -104,22 +105,18 @@ TEST(CudaUnderTheExecutor, GraphWithoutMemoryThrows) {
   Buffers<float> want(problem), got(problem);
   simt::run([&] {
     run_cuda(problem, want);
-    ProblemOnDevice there(problem, got, {.execution = Execution::graph});
-    there.forward({});
-    there.send();
+    ProblemOnDevice gpu(problem, got, {.execution = Execution::graph});
+    gpu.forward({});
+    gpu.send();
     for (const std::uint64_t k : {0, 1, 1}) {  // the stream, the graph, the executable
       simt::runtime::fail_acquisition(k);
-      try {
-        there.forward({});
-        ADD_FAILURE() << "no error at acquisition " << k;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
-      }
+      SCOPED_TRACE(k);
+      expect_error([&] { gpu.forward({}); }, ErrorCode::out_of_memory, "");
       EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
     }
-    there.forward({});
-    there.backward({});
-    EXPECT_TRUE(there.fetch({}));
+    gpu.forward({});
+    gpu.backward({});
+    EXPECT_TRUE(gpu.fetch({}));
   });
   EXPECT_EQ(got.outputs, want.outputs);
   EXPECT_EQ(got.gradients, want.gradients);
@@ -395,15 +392,10 @@ TEST(CudaUnderTheExecutor, NextSynchronisationReportsAFault) {
   Buffers<float> buffers(problem);
   simt::run([&] {
     {
-      ProblemOnDevice there(problem, buffers);
+      ProblemOnDevice gpu(problem, buffers);
       simt::runtime::fail_next_kernel();
-      there.forward({});
-      try {
-        synchronize(Device::cuda(), {});
-        ADD_FAILURE() << "no error";
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::device_unavailable) << error.what();
-      }
+      gpu.forward({});
+      expect_error([] { synchronize(Device::cuda(), {}); }, ErrorCode::device_unavailable, "");
     }
     simt::runtime::reset();
   });
@@ -417,12 +409,7 @@ TEST(CudaUnderTheExecutor, PlanWithoutMemoryThrows) {
     const Device unused = Device::cuda(7);
     auto before = simt::runtime::live();
     simt::runtime::fail_acquisition(0);
-    try {
-      Plan({.neurons = 5}, {.device = unused});
-      ADD_FAILURE() << "no error";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::out_of_memory) << error.what();
-    }
+    expect_error([&] { Plan({.neurons = 5}, {.device = unused}); }, ErrorCode::out_of_memory, "");
     EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
     EXPECT_EQ(simt::runtime::live(), before);
     ++before.blas_handles;

@@ -2,10 +2,10 @@
 #include "plasticity/linear.hpp"
 
 #include "cuda/on_device.hpp"
-#include "network/expect_error.hpp"
 #include "plasticity/loss.hpp"
 #include "plasticity/optimizer.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include <cstdlib>
@@ -122,7 +122,7 @@ std::uint64_t copies_of(const std::function<void()>& call) {
   return simt::runtime::calls().copies - before;
 }
 
-// x there and y back; W and b too if they may have changed.
+// x to the GPU and y back; W and b too if they may have changed.
 TEST_F(CudaLinear, UploadsParametersAfterChangesOnly) {
   on_device([] {
     Linear layer(3, 2, 5, "linear", Device::cuda());
@@ -131,7 +131,7 @@ TEST_F(CudaLinear, UploadsParametersAfterChangesOnly) {
     const auto forward = [&] { return copies_of([&] { layer.forward(x, y); }); };
     EXPECT_EQ(forward(), 4u);
     EXPECT_EQ(forward(), 2u);
-    // There: x, dy and the gradients. Back: the gradients and dx. cuBLAS needs none.
+    // To the GPU: x, dy and the gradients. Back: the gradients and dx. cuBLAS needs none.
     const std::uint64_t backward = copies_of([&] { layer.backward(x, dy, dx); });
     EXPECT_EQ(copies_of([&] { layer.backward(x, dy, dx); }), backward);
     EXPECT_EQ(forward(), 2u);
@@ -182,14 +182,14 @@ TEST_F(CudaLinear, WrongCallsAreNamed) {
     const Device device = Device::cuda();
     std::vector<float> host(64);
     const DeviceMemory memory(device, 4096);
-    auto* const there = static_cast<float*>(memory.data());
+    auto* const on_gpu = static_cast<float*>(memory.data());
     const LinearArgs good{.rows = 2,
                           .inputs = 3,
                           .outputs = 4,
-                          .x = there,
-                          .weight = there + 64,
-                          .bias = there + 128,
-                          .y = there + 192};
+                          .x = on_gpu,
+                          .weight = on_gpu + 64,
+                          .bias = on_gpu + 128,
+                          .y = on_gpu + 192};
     LinearArgs wrong = good;
     wrong.x = host.data();
     expect_error([&] { linear_forward(device, {}, wrong); }, ErrorCode::invalid_argument,
@@ -208,18 +208,18 @@ TEST_F(CudaLinear, WrongCallsAreNamed) {
     LinearGradientArgs backward{.rows = 2,
                                 .inputs = 3,
                                 .outputs = 4,
-                                .x = there,
-                                .dy = there + 64,
-                                .dweight = there + 128,
-                                .dbias = there + 192,
-                                .dx = there + 256};
+                                .x = on_gpu,
+                                .dy = on_gpu + 64,
+                                .dweight = on_gpu + 128,
+                                .dbias = on_gpu + 192,
+                                .dx = on_gpu + 256};
     const DeviceMemory scratch(device, linear_scratch_bytes(device, 3, 4));
     expect_error([&] { linear_backward(device, {}, backward, scratch.as<Scratch>()); },
                  ErrorCode::invalid_argument, "args.weight: expected [3,4] elements, got null");
     backward.dx = nullptr;
     expect_error(
         [&] {
-          linear_backward(device, {}, backward, Scratch{{there, 64}});
+          linear_backward(device, {}, backward, Scratch{{on_gpu, 64}});
         },
         ErrorCode::invalid_argument, "scratch.bytes: expected at least");
     linear_backward(device, {}, backward, scratch.as<Scratch>());

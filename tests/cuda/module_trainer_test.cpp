@@ -39,7 +39,7 @@ TEST_F(CudaModuleTrainer, OneNetworkMayAlternateBetweenSteps) {
         for (Network* each : {&cpu, &gpu}) each->parameter("w")[3] = .25f;
       }
     }
-    const auto [error, name] = worst(look(gpu), look(cpu));
+    const auto [error, name] = worst(snapshot(gpu), snapshot(cpu));
     EXPECT_LT(error, 2e-4) << name;
     EXPECT_EQ(of_gpu.steps(), 6);
   });
@@ -65,7 +65,7 @@ struct Pair {
       return loss;
     });
   }
-  Tensors look() {
+  Tensors snapshot() {
     Tensors tensors;
     for (const Module& module : {Module(network), Module(readout)}) {
       for (const ParameterView& view : module.parameters()) {
@@ -88,7 +88,7 @@ TEST_F(CudaModuleTrainer, DevicesMayBeMixed) {
       const double want = cpu.learn(k);
       for (Pair* each : {&gpu, &mixed}) {
         EXPECT_NEAR(each->learn(k), want, 1e-4);
-        const auto [error, name] = worst(each->look(), cpu.look());
+        const auto [error, name] = worst(each->snapshot(), cpu.snapshot());
         EXPECT_LT(error, 2e-4) << name << " after step " << k;
       }
     }
@@ -103,9 +103,9 @@ TEST_F(CudaModuleTrainer, NotFiniteChangesNothing) {
   on_device([] {
     Pair gpu(Device::cuda(), Device::cuda());
     gpu.learn(1);
-    const Tensors before = gpu.look();
+    const Tensors before = gpu.snapshot();
     EXPECT_THROW(gpu.learn(2, std::nanf("")), Error);
-    const Tensors after = gpu.look();
+    const Tensors after = gpu.snapshot();
     for (const auto& [name, values] : before) {
       if (!name.starts_with("value")) continue;
       EXPECT_EQ(after.at(name), values) << name;

@@ -1,10 +1,10 @@
 // Cells without a plastic part (Granularity::none) against the reference, under the executions that they
 // have.
 #include "cuda/on_device.hpp"
-#include "network/expect_error.hpp"
 #include "plasticity/network.hpp"
 #include "problems/answers.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -90,7 +90,7 @@ TEST_F(CudaNonplastic, ANetworkMatchesTheCpu) {
         network.backward(episode.target);
         auto& of = seen[device.kind() == DeviceKind::cpu ? 0 : 1];
         of["y"] = copied(network.infer(one.sequence()));
-        for (const auto& [name, values] : look(network)) of[name] = values;
+        for (const auto& [name, values] : snapshot(network)) of[name] = values;
       }
       const auto [error, name] = worst(seen[1], seen[0]);
       EXPECT_LT(error, 2e-5) << name << ' ' << to_string(spec);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "problems/guarded_memory.hpp"
+
 #if defined(PLASTICITY_SIMT_TEST)
 #include "simt/schedules.hpp"
 #endif
@@ -19,36 +21,6 @@ void on_device(const std::function<void()>& body) {
 
 namespace {
 
-constexpr std::size_t guard = 64;
-
-/// Memory of the device between canaries, a NaN pattern all over at first.
-class Guarded {
- public:
-  Guarded(Device device, std::size_t bytes, std::size_t offset)
-      : device_(device), memory_(device, bytes + offset + 2 * guard), bytes_(bytes), offset_(offset) {
-    const std::vector<unsigned char> pattern(memory_.bytes(), 0xff);
-    copy(device_, {}, memory_.data(), pattern.data(), pattern.size());
-  }
-  void* data() const { return static_cast<std::byte*>(memory_.data()) + guard + offset_; }
-  template <class Kind>
-  Kind as() const {
-    return Kind{{data(), bytes_}};
-  }
-  bool intact() const {
-    std::vector<unsigned char> bytes(memory_.bytes());
-    copy(device_, {}, bytes.data(), memory_.data(), bytes.size());
-    const auto untouched = [](unsigned char byte) { return byte == 0xff; };
-    const auto first = bytes.begin(), inside = first + static_cast<std::ptrdiff_t>(guard + offset_);
-    return std::all_of(first, inside, untouched) &&
-           std::all_of(inside + static_cast<std::ptrdiff_t>(bytes_), bytes.end(), untouched);
-  }
-
- private:
-  Device device_;
-  DeviceMemory memory_;
-  std::size_t bytes_, offset_;
-};
-
 /// A problem's tensors on the device.
 class Tensors {
  public:
@@ -59,7 +31,7 @@ class Tensors {
     if (pointer == nullptr) return;
     const std::size_t bytes = static_cast<std::size_t>(elements) * sizeof(T);
     const std::size_t shift = sizeof(T) == 8 ? 2 * offset_ : offset_;
-    const Guarded& memory = memory_.emplace_back(device_, bytes, shift);
+    const GuardedMemory& memory = memory_.emplace_back(bytes, device_, shift);
     copy(device_, {}, memory.data(), pointer, bytes);
     if constexpr (!std::is_const_v<T>) {
       const auto* first = reinterpret_cast<const std::byte*>(pointer);
@@ -75,7 +47,8 @@ class Tensors {
   }
   bool fetch() const {
     for (const Answer& answer : answers_) copy(device_, {}, answer.host, answer.device, answer.first.size());
-    return std::all_of(memory_.begin(), memory_.end(), [](const Guarded& memory) { return memory.intact(); });
+    return std::all_of(memory_.begin(), memory_.end(),
+                       [](const GuardedMemory& memory) { return memory.intact(); });
   }
   void send_again() const {
     for (const Answer& answer : answers_)
@@ -89,7 +62,7 @@ class Tensors {
   };
   Device device_;
   std::size_t offset_;
-  std::deque<Guarded> memory_;
+  std::deque<GuardedMemory> memory_;
   std::vector<Answer> answers_;
 };
 
@@ -119,9 +92,9 @@ struct ProblemOnDevice::Implementation {
   ForwardArgs<float> forward;
   BackwardArgs<float> backward;
   Tensors tensors;
-  const Guarded tape, step_state_memory, scratch,
+  const GuardedMemory tape, step_state_memory, scratch,
       other_scratch;  // scratch dies with a call, so backward has its own
-  const Guarded *forward_scratch = &scratch, *backward_scratch = &other_scratch;
+  const GuardedMemory *forward_scratch = &scratch, *backward_scratch = &other_scratch;
 
   Implementation(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options)
       : spec(problem.spec),
@@ -137,10 +110,10 @@ struct ProblemOnDevice::Implementation {
         forward(buffers.forward),
         backward(buffers.backward),
         tensors(device, options.offset),
-        tape(device, plan.tape_bytes(), 0),
-        step_state_memory(device, plan.step_state_bytes(), 0),
-        scratch(device, plan.scratch_bytes(), 0),
-        other_scratch(device, plan.scratch_bytes(), 0) {
+        tape(plan.tape_bytes(), device),
+        step_state_memory(plan.step_state_bytes(), device),
+        scratch(plan.scratch_bytes(), device),
+        other_scratch(plan.scratch_bytes(), device) {
     const std::int64_t TB = T * B, N = spec.neurons;
     const auto parameter = [&](std::string_view name) { return parameter_shape(spec, name); };
     const auto input = [&](std::string_view name) { return input_shape(spec, T, B, name); };
@@ -216,14 +189,14 @@ OwnStream::OwnStream() {
 OwnStream::~OwnStream() { cudaStreamDestroy(stream_); }
 
 bool run_cuda(const TestCase& problem, Buffers<float>& buffers, const DeviceOptions& options) {
-  const ProblemOnDevice there(problem, buffers, options);
+  const ProblemOnDevice gpu(problem, buffers, options);
   if (options.single_steps) {
-    there.steps({});
+    gpu.steps({});
   } else {
-    there.forward({});
-    there.backward({});
+    gpu.forward({});
+    gpu.backward({});
   }
-  return there.fetch({});
+  return gpu.fetch({});
 }
 
 }  // namespace plasticity::testing

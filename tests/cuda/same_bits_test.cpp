@@ -71,20 +71,20 @@ TEST_F(CudaSameBits, ForACapturedGraph) {
     Buffers<float> want(problem), got(problem);
     run_alone(problem, want);
     on_device([&] {
-      ProblemOnDevice there(problem, got);
+      ProblemOnDevice gpu(problem, got);
       const OwnStream stream;
       const Stream on = stream;
       cudaGraph_t graph = nullptr;
       cudaGraphExec_t executable = nullptr;
       ASSERT_EQ(cudaStreamBeginCapture(on.handle, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-      there.forward(stream);
-      there.backward(stream);
+      gpu.forward(stream);
+      gpu.backward(stream);
       ASSERT_EQ(cudaStreamEndCapture(on.handle, &graph), cudaSuccess);
       ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
       for (int replay = 0; replay < 2; ++replay) {
-        there.send();
+        gpu.send();
         ASSERT_EQ(cudaGraphLaunch(executable, on.handle), cudaSuccess);
-        EXPECT_TRUE(there.fetch(stream));
+        EXPECT_TRUE(gpu.fetch(stream));
         expect_same(got, want, problem.name());
       }
       cudaGraphExecDestroy(executable);
@@ -104,15 +104,15 @@ TEST_F(CudaSameBits, AHundredTimesOnABusyDevice) {
     Buffers<float> want(problem), got(problem), others(problem);
     run_alone(problem, want);
     on_device([&] {
-      ProblemOnDevice there(problem, got), other(problem, others);
+      ProblemOnDevice gpu(problem, got), other(problem, others);
       const OwnStream stream, busy;
       for (int repeat = 0; repeat < repeats; ++repeat) {
-        there.send();
+        gpu.send();
         other.forward(busy);
-        there.forward(stream);
+        gpu.forward(stream);
         other.backward(busy);
-        there.backward(stream);
-        EXPECT_TRUE(there.fetch(stream));
+        gpu.backward(stream);
+        EXPECT_TRUE(gpu.fetch(stream));
         expect_same(got, want, problem.name());
       }
       synchronize(Device::cuda(), busy);
@@ -131,11 +131,11 @@ TEST_F(CudaSameBits, OnThreadsOfTheirOwn) {
     bodies.emplace_back([&problem] {
       Buffers<float> want(problem), got(problem);
       run_alone(problem, want);
-      const ProblemOnDevice there(problem, got);
+      const ProblemOnDevice gpu(problem, got);
       const OwnStream stream;
-      there.forward(stream);
-      there.backward(stream);
-      EXPECT_TRUE(there.fetch(stream));
+      gpu.forward(stream);
+      gpu.backward(stream);
+      EXPECT_TRUE(gpu.fetch(stream));
       expect_same(got, want, problem.name());
     });
   }

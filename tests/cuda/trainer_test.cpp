@@ -18,8 +18,8 @@ constexpr std::int64_t B = 2;
 using Tensors = std::map<std::string, std::vector<float>>;
 
 /// A network and its trainer. This epsilon keeps Adam's first steps from dividing by almost zero.
-struct Pupil {
-  explicit Pupil(const Spec& spec, Device device, double clip = 0, Stream stream = {})
+struct TrainedNetwork {
+  explicit TrainedNetwork(const Spec& spec, Device device, double clip = 0, Stream stream = {})
       : network(spec, {.batch = B, .device = device, .seed = 5, .stream = stream}),
         trainer(network, {.adam = {.learning_rate = 1e-2, .epsilon = 1e-2}, .clip_norm = clip}) {}
   double learn(const Episode& episode, bool masked = true) {
@@ -43,8 +43,8 @@ TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
       spec = random_spec(random, 7, 3);
     on_device([&] {
       const double clip = trial % 2 == 0 ? 0 : .05;
-      Pupil cpu(spec, Device::cpu(1), clip), gpu(spec, Device::cuda(), clip);
-      for (Pupil* each : {&cpu, &gpu}) {
+      TrainedNetwork cpu(spec, Device::cpu(1), clip), gpu(spec, Device::cuda(), clip);
+      for (TrainedNetwork* each : {&cpu, &gpu}) {
         if (trial % 3 == 1) each->network.set_trainable("alpha", false);
       }
       std::mt19937_64 inputs(static_cast<std::uint64_t>(trial));
@@ -52,14 +52,20 @@ TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
         const bool masked = iteration % 2 != 0;
         const Episode episode(spec, 2 + iteration / 2, B, inputs(),
                               {.reset = masked, .length = masked, .clamp = trial % 2 == 0});
-        if (iteration == 3) cpu.network.reset(), gpu.network.reset();
-        if (iteration == 4) cpu.trainer.set_learning_rate(1e-3), gpu.trainer.set_learning_rate(1e-3);
+        if (iteration == 3) {
+          cpu.network.reset();
+          gpu.network.reset();
+        }
+        if (iteration == 4) {
+          cpu.trainer.set_learning_rate(1e-3);
+          gpu.trainer.set_learning_rate(1e-3);
+        }
         const double want = cpu.learn(episode, masked);
         EXPECT_NEAR(gpu.learn(episode, masked), want, 2e-5 * std::max(1.0, want)) << to_string(spec);
         EXPECT_LT(difference(copied(gpu.trainer.y()), copied(cpu.trainer.y())), 1e-4);
         EXPECT_LT(difference(copied(gpu.trainer.modulation()), copied(cpu.trainer.modulation())), 1e-4);
       }
-      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      const auto [error, name] = worst(snapshot(gpu.network), snapshot(cpu.network));
       EXPECT_LT(error, 2e-4) << name << ' ' << to_string(spec);
     });
   }
@@ -71,14 +77,14 @@ TEST_F(CudaTrainer, LearnsLabelsAsOnTheCpu) {
     spec.cell = cell;
     if (cell == Cell::feedforward) spec.activation = Activation::softmax;
     on_device([&] {
-      Pupil cpu(spec, Device::cpu(1)), gpu(spec, Device::cuda());
+      TrainedNetwork cpu(spec, Device::cpu(1)), gpu(spec, Device::cuda());
       const Episode episode(spec, 3, B, 94, {.reset = true});
       const std::vector<std::int64_t> labels{2, -1, 0, 6, 1, 3};
       for (int iteration = 0; iteration < 4; ++iteration) {
         const double want = cpu.trainer.step_labels(episode.sequence(), labels);
         EXPECT_NEAR(gpu.trainer.step_labels(episode.sequence(), labels), want, 2e-5) << to_string(spec);
       }
-      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      const auto [error, name] = worst(snapshot(gpu.network), snapshot(cpu.network));
       EXPECT_LT(error, 2e-4) << name << ' ' << to_string(spec);
     });
   }
@@ -87,13 +93,16 @@ TEST_F(CudaTrainer, LearnsLabelsAsOnTheCpu) {
 TEST_F(CudaTrainer, TwiceTheSameBits) {
   const Episode first(fanned_out, 3, B, 1, {.clamp = true}), second(fanned_out, 4, B, 2);
   const auto train = [&] {
-    Tensors shown;
+    Tensors tensors;
     on_device([&] {
-      Pupil pupil(fanned_out, Device::cuda(), .1);
-      for (int k = 0; k < 3; ++k) pupil.learn(first), pupil.learn(second);
-      shown = look(pupil.network);
+      TrainedNetwork trained(fanned_out, Device::cuda(), .1);
+      for (int k = 0; k < 3; ++k) {
+        trained.learn(first);
+        trained.learn(second);
+      }
+      tensors = snapshot(trained.network);
     });
-    return shown;
+    return tensors;
   };
   EXPECT_EQ(train(), train());
 }
@@ -102,8 +111,11 @@ TEST_F(CudaTrainer, TwiceTheSameBits) {
 TEST_F(CudaTrainer, ResumesFromCheckpoint) {
   const Episode episode(fanned_out, 3, B, 1);
   on_device([&] {
-    Pupil straight(fanned_out, Device::cuda(), .1), resumed(fanned_out, Device::cuda(), .1);
-    for (int k = 0; k < 3; ++k) straight.network.reset(), straight.learn(episode);
+    TrainedNetwork straight(fanned_out, Device::cuda(), .1), resumed(fanned_out, Device::cuda(), .1);
+    for (int k = 0; k < 3; ++k) {
+      straight.network.reset();
+      straight.learn(episode);
+    }
     io::TensorFile file;
     straight.network.save(file);
     straight.trainer.save(file);
@@ -112,9 +124,12 @@ TEST_F(CudaTrainer, ResumesFromCheckpoint) {
     resumed.trainer.load(file);
     EXPECT_EQ(resumed.trainer.steps(), 3);
     for (int k = 0; k < 2; ++k) {
-      for (Pupil* each : {&straight, &resumed}) each->network.reset(), each->learn(episode);
+      for (TrainedNetwork* each : {&straight, &resumed}) {
+        each->network.reset();
+        each->learn(episode);
+      }
     }
-    EXPECT_EQ(look(resumed.network), look(straight.network));
+    EXPECT_EQ(snapshot(resumed.network), snapshot(straight.network));
     Adam adam;
     adam.load(file);
     EXPECT_EQ(adam.steps(), 3);
@@ -129,16 +144,23 @@ TEST_F(CudaTrainer, ResumesFromCheckpoint) {
 TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
   const Episode episode(fanned_out, 3, B, 1);
   on_device([&] {
-    Pupil cpu(fanned_out, Device::cpu(1)), gpu(fanned_out, Device::cuda());
-    const auto both = [&](auto call) { call(cpu), call(gpu); };
+    TrainedNetwork cpu(fanned_out, Device::cpu(1)), gpu(fanned_out, Device::cuda());
+    const auto both = [&](auto call) {
+      call(cpu);
+      call(gpu);
+    };
     const auto expect_same = [&](const char* when) {
-      const auto [error, name] = worst(look(gpu.network), look(cpu.network));
+      const auto [error, name] = worst(snapshot(gpu.network), snapshot(cpu.network));
       EXPECT_LT(error, 2e-4) << name << ' ' << when;
     };
-    both([&](Pupil& one) { one.learn(episode), one.network.parameter("w")[3] = .5f, one.learn(episode); });
+    both([&](TrainedNetwork& one) {
+      one.learn(episode);
+      one.network.parameter("w")[3] = .5f;
+      one.learn(episode);
+    });
     EXPECT_NEAR(gpu.network.parameter("w")[3], .49, .01);
     expect_same("after one was written");
-    both([&](Pupil& one) {
+    both([&](TrainedNetwork& one) {
       one.learn(episode);
       for (const ParameterView& view : one.network.parameters()) {
         for (float& value : view.value) value *= .9f;
@@ -150,7 +172,7 @@ TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
       one.learn(episode);
     });
     expect_same("after all were written, and a window");
-    both([&](Pupil& one) {
+    both([&](TrainedNetwork& one) {
       Adam adam({.epsilon = 1e-2});
       const std::vector<ParameterView> held = one.network.parameters();
       for (int k = 0; k < 2; ++k) {
@@ -162,7 +184,10 @@ TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
       one.learn(episode);
     });
     expect_same("after an Adam on the host with views that were kept");
-    both([&](Pupil& one) { one.network.infer(episode.sequence()), one.network.zero_gradients(); });
+    both([&](TrainedNetwork& one) {
+      one.network.infer(episode.sequence());
+      one.network.zero_gradients();
+    });
     expect_same("after infer");
     io::TensorFile file;
     gpu.learn(episode);
@@ -174,18 +199,22 @@ TEST_F(CudaTrainer, ParametersAreReadAndWrittenBetweenSteps) {
 TEST_F(CudaTrainer, WrongCallsChangeNothing) {
   const Episode episode(fanned_out, 3, B, 1);
   on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda()), twin(fanned_out, Device::cuda());
-    pupil.learn(episode), twin.learn(episode);
+    TrainedNetwork trained(fanned_out, Device::cuda()), twin(fanned_out, Device::cuda());
+    trained.learn(episode);
+    twin.learn(episode);
     const std::span<const float> target(episode.target);
     Sequence without = episode.sequence();
     without.x = {};
-    EXPECT_THROW(pupil.trainer.step(without, target), Error);
-    EXPECT_THROW(pupil.trainer.step(episode.sequence(), target.first(3)), Error);
-    pupil.network.forward(episode.sequence()), twin.network.forward(episode.sequence());
-    EXPECT_THROW(pupil.learn(episode), Error);
-    pupil.network.detach(), twin.network.detach();
-    pupil.learn(episode), twin.learn(episode);
-    EXPECT_EQ(look(pupil.network), look(twin.network));
+    EXPECT_THROW(trained.trainer.step(without, target), Error);
+    EXPECT_THROW(trained.trainer.step(episode.sequence(), target.first(3)), Error);
+    trained.network.forward(episode.sequence());
+    twin.network.forward(episode.sequence());
+    EXPECT_THROW(trained.learn(episode), Error);
+    trained.network.detach();
+    twin.network.detach();
+    trained.learn(episode);
+    twin.learn(episode);
+    EXPECT_EQ(snapshot(trained.network), snapshot(twin.network));
   });
 }
 
@@ -203,24 +232,27 @@ TEST_F(CudaTrainer, SeparateStreamsAndThreads) {
   const Episode first(fanned_out, 3, B, 1), second(fanned_out, 4, B, 2);
   on_device([&] {
     const auto train = [&](Stream stream, const Episode& episode) {
-      Pupil pupil(fanned_out, Device::cuda(), .1, stream);
+      TrainedNetwork trained(fanned_out, Device::cuda(), .1, stream);
       for (int k = 0; k < 4; ++k) {
-        pupil.network.reset();
-        pupil.learn(episode);
-        pupil.network.infer(episode.sequence());
+        trained.network.reset();
+        trained.learn(episode);
+        trained.network.infer(episode.sequence());
       }
-      return look(pupil.network);
+      return snapshot(trained.network);
     };
     const Tensors want_first = train({}, first), want_second = train({}, second);
     const OwnStream one, other;
-    Pupil a(fanned_out, Device::cuda(), .1, one), b(fanned_out, Device::cuda(), .1, other);
+    TrainedNetwork a(fanned_out, Device::cuda(), .1, one), b(fanned_out, Device::cuda(), .1, other);
     for (int k = 0; k < 4; ++k) {  // in turns
-      a.network.reset(), b.network.reset();
-      a.learn(first), b.learn(second);
-      a.network.infer(first.sequence()), b.network.infer(second.sequence());
+      a.network.reset();
+      b.network.reset();
+      a.learn(first);
+      b.learn(second);
+      a.network.infer(first.sequence());
+      b.network.infer(second.sequence());
     }
-    EXPECT_EQ(look(a.network), want_first);
-    EXPECT_EQ(look(b.network), want_second);
+    EXPECT_EQ(snapshot(a.network), want_first);
+    EXPECT_EQ(snapshot(b.network), want_second);
 #if !defined(PLASTICITY_SIMT_TEST)  // the executor's kernels run on the thread that waits for them
     Tensors got_first, got_second;
     on_threads({[&] { got_first = train(one, first); }, [&] { got_second = train(other, second); }});
@@ -232,13 +264,17 @@ TEST_F(CudaTrainer, SeparateStreamsAndThreads) {
 
 #if defined(PLASTICITY_SIMT_TEST)
 
-// One copy there, one graph, one copy back; nothing else, and no memory, from the second step on.
+// One copy to the GPU, one graph, one copy back; nothing else, and no memory, from the second step on.
 TEST_F(CudaTrainer, OneCopyOneGraphOneCopy) {
   const Episode first(fanned_out, 3, B, 1, {.reset = true, .length = true, .clamp = true}),
       second(fanned_out, 3, B, 2), longer(fanned_out, 5, B, 3);
   on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda(), .1);
-    for (int warm = 0; warm < 2; ++warm) pupil.learn(first), pupil.learn(second), pupil.learn(longer);
+    TrainedNetwork trained(fanned_out, Device::cuda(), .1);
+    for (int warm = 0; warm < 2; ++warm) {
+      trained.learn(first);
+      trained.learn(second);
+      trained.learn(longer);
+    }
     const auto expect_one_graph = [](const auto& step) {
       const simt::runtime::Calls before = simt::runtime::calls();
       step();
@@ -250,14 +286,14 @@ TEST_F(CudaTrainer, OneCopyOneGraphOneCopy) {
       EXPECT_EQ(after.acquisitions, before.acquisitions);
     };
     for (const Episode* episode : {&first, &second, &longer, &first})
-      expect_one_graph([&] { pupil.learn(*episode); });
+      expect_one_graph([&] { trained.learn(*episode); });
     const std::vector<std::int64_t> labels{2, -1, 0, 6, 1, 3}, others{1, 1, 4, -1, 5, 0};
     const auto learn_labels = [&](const std::vector<std::int64_t>& list) {
-      pupil.trainer.step_labels(second.sequence(), list);
+      trained.trainer.step_labels(second.sequence(), list);
     };
     for (int warm = 0; warm < 2; ++warm) learn_labels(labels);
     for (const auto* list : {&labels, &others}) expect_one_graph([&] { learn_labels(*list); });
-    expect_one_graph([&] { pupil.learn(second); });  // its graph is another one
+    expect_one_graph([&] { trained.learn(second); });  // its graph is another one
   });
 }
 
@@ -266,30 +302,36 @@ TEST_F(CudaTrainer, OutOfMemoryLeavesItUsable) {
   const Episode first(fanned_out, 2, B, 8), second(fanned_out, 3, B, 9);
   Tensors want;
   on_device([&] {
-    Pupil pupil(fanned_out, Device::cuda(), .1);
-    for (int k = 0; k < 2; ++k) pupil.learn(first), pupil.learn(second);  // directly, then as graphs
-    want = look(pupil.network);
+    TrainedNetwork trained(fanned_out, Device::cuda(), .1);
+    for (int k = 0; k < 2; ++k) {  // directly, then as graphs
+      trained.learn(first);
+      trained.learn(second);
+    }
+    want = snapshot(trained.network);
   });
   const auto before = simt::runtime::live();  // the cuBLAS handle of the device, which is kept
   std::uint64_t k = 0;
   for (bool refused = true; refused; k += sanitizer_share) {
     on_device([&] {
-      Pupil pupil(fanned_out, Device::cuda(), .1);
+      TrainedNetwork trained(fanned_out, Device::cuda(), .1);
       simt::runtime::fail_acquisition(k);
       refused = false;
       const auto insist = [&](const Episode& episode) {
-        const std::int64_t steps = pupil.trainer.steps();
+        const std::int64_t steps = trained.trainer.steps();
         try {
-          pupil.learn(episode);
+          trained.learn(episode);
         } catch (const Error& error) {
           EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::out_of_memory)) << error.what();
-          EXPECT_EQ(pupil.trainer.steps(), steps);
+          EXPECT_EQ(trained.trainer.steps(), steps);
           refused = true;
-          pupil.learn(episode);
+          trained.learn(episode);
         }
       };
-      for (int each = 0; each < 2; ++each) insist(first), insist(second);
-      EXPECT_EQ(look(pupil.network), want) << "acquisition " << k;
+      for (int each = 0; each < 2; ++each) {
+        insist(first);
+        insist(second);
+      }
+      EXPECT_EQ(snapshot(trained.network), want) << "acquisition " << k;
     });
     EXPECT_EQ(simt::runtime::live(), before) << "acquisition " << k;
   }

@@ -50,13 +50,13 @@ std::vector<float> iteration() {
                 scratch.as<Scratch>());
   std::vector<std::int64_t> labels(50);
   for (std::size_t row = 0; row < labels.size(); ++row) labels[row] = static_cast<std::int64_t>(row % 31) - 1;
-  const DeviceMemory labels_there(device, labels.size() * sizeof(std::int64_t));
-  copy(device, {}, labels_there.data(), labels.data(), labels_there.bytes());
+  const DeviceMemory labels_on_gpu(device, labels.size() * sizeof(std::int64_t));
+  copy(device, {}, labels_on_gpu.data(), labels.data(), labels_on_gpu.bytes());
   softmax_cross_entropy(device, {},
                         {.rows = 50,
                          .classes = 30,
                          .logits = tensors[0].value,
-                         .labels = static_cast<const std::int64_t*>(labels_there.data()),
+                         .labels = static_cast<const std::int64_t*>(labels_on_gpu.data()),
                          .dlogits = tensors[0].first,
                          .loss = loss + 2},
                         scratch.as<Scratch>());

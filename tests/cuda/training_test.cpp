@@ -7,10 +7,11 @@
 #include <numeric>
 
 #include "base/throw_error.hpp"
+#include "cuda/device_copy.hpp"
 #include "cuda/on_device.hpp"
-#include "cuda/there.hpp"
 #include "plasticity/error.hpp"
 #include "problems/episode.hpp"
+#include "problems/errors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -31,7 +32,7 @@ struct ErrorCase {
   std::size_t shift = 0;
 };
 
-void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch) {
+void expect_error_matches_the_cpu(const ErrorCase& c, const DeviceMemory& scratch) {
   std::vector<float> y = noise(c.elements, 1), target = noise(c.elements, 2), dy(c.elements, 9);
   std::vector<std::uint8_t> mask(c.elements);
   for (std::size_t k = 0; k < c.elements; ++k) mask[k] = k % 3 == 1 ? 7 : 0;
@@ -44,19 +45,19 @@ void expect_the_error_of_the_cpu(const ErrorCase& c, const DeviceMemory& scratch
                         .reduction = c.reduction,
                         .dy = c.wants_dy ? dy.data() : nullptr,
                         .loss = &loss};
-  const There<float> y_there(y, c.shift), target_there(target, c.shift), dy_there(dy, c.shift);
-  const There<std::uint8_t> mask_there(mask, c.shift);
-  const There<double> loss_there({5.0});
+  const DeviceCopy<float> y_on_gpu(y, c.shift), target_on_gpu(target, c.shift), dy_on_gpu(dy, c.shift);
+  const DeviceCopy<std::uint8_t> mask_on_gpu(mask, c.shift);
+  const DeviceCopy<double> loss_on_gpu({5.0});
   squared_error(Device::cpu(1), {}, args, {});
-  args.y = y_there.data();
-  args.target = target_there.data();
-  if (c.masked) args.mask = mask_there.data();
-  if (c.wants_dy) args.dy = c.in_place ? y_there.data() : dy_there.data();
-  args.loss = loss_there.data();
+  args.y = y_on_gpu.data();
+  args.target = target_on_gpu.data();
+  if (c.masked) args.mask = mask_on_gpu.data();
+  if (c.wants_dy) args.dy = c.in_place ? y_on_gpu.data() : dy_on_gpu.data();
+  args.loss = loss_on_gpu.data();
   squared_error(Device::cuda(), {}, args, scratch.as<Scratch>());
   const std::string what = str_cat(c.elements, " elements");
-  expect_near(loss_there.values(), {loss}, what);
-  expect_near((c.in_place ? y_there : dy_there).values(), dy, what);
+  expect_near(loss_on_gpu.values(), {loss}, what);
+  expect_near((c.in_place ? y_on_gpu : dy_on_gpu).values(), dy, what);
 }
 
 TEST_F(CudaTraining, SquaredErrorMatchesTheCpu) {
@@ -64,46 +65,46 @@ TEST_F(CudaTraining, SquaredErrorMatchesTheCpu) {
     const DeviceMemory memory = scratch();
     for (const std::size_t elements : {0, 1, 2, 31, 255, 256, 1025, 5003}) {
       for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::relative}) {
-        expect_the_error_of_the_cpu({.elements = elements, .reduction = reduction}, memory);
-        expect_the_error_of_the_cpu({.elements = elements, .masked = false, .reduction = reduction}, memory);
+        expect_error_matches_the_cpu({.elements = elements, .reduction = reduction}, memory);
+        expect_error_matches_the_cpu({.elements = elements, .masked = false, .reduction = reduction}, memory);
       }
-      expect_the_error_of_the_cpu({.elements = elements, .wants_dy = false}, memory);
-      expect_the_error_of_the_cpu({.elements = elements, .in_place = true, .shift = 3}, memory);
+      expect_error_matches_the_cpu({.elements = elements, .wants_dy = false}, memory);
+      expect_error_matches_the_cpu({.elements = elements, .in_place = true, .shift = 3}, memory);
     }
-    expect_the_error_of_the_cpu({.elements = 600'001, .shift = 1}, memory);  // more than the blocks at once
-    expect_the_error_of_the_cpu({.elements = 700, .with_nan = true}, memory);
-    expect_the_error_of_the_cpu({.elements = 700, .masked = false, .with_nan = true}, memory);
+    expect_error_matches_the_cpu({.elements = 600'001, .shift = 1}, memory);  // more than the blocks at once
+    expect_error_matches_the_cpu({.elements = 700, .with_nan = true}, memory);
+    expect_error_matches_the_cpu({.elements = 700, .masked = false, .with_nan = true}, memory);
   });
 }
 
-/// Tensors of many sizes, here and there.
-struct List {
-  explicit List(const std::vector<std::size_t>& sizes, float scale = 1, std::size_t shift = 0) {
+/// Tensors of an optimizer on the CPU, and copies on the GPU.
+struct TensorLists {
+  explicit TensorLists(const std::vector<std::size_t>& sizes, float scale = 1, std::size_t shift = 0) {
     for (const std::size_t size : sizes) {
       for (int which = 0; which < 4; ++which) {
-        std::vector<float>& values = here.emplace_back(noise(size, here.size()));
+        std::vector<float>& values = on_cpu.emplace_back(noise(size, on_cpu.size()));
         for (float& value : values) value = which == 3 ? std::abs(value) : value * (which == 1 ? scale : 1);
       }
     }
-    for (const std::vector<float>& values : here)
-      there.push_back(std::make_unique<There<float>>(values, shift));
+    for (const std::vector<float>& values : on_cpu)
+      on_gpu.push_back(std::make_unique<DeviceCopy<float>>(values, shift));
   }
   std::vector<TrainedTensor> tensors(bool on_device) {
     std::vector<TrainedTensor> list;
-    for (std::size_t k = 0; k < here.size(); k += 4) {
+    for (std::size_t k = 0; k < on_cpu.size(); k += 4) {
       const auto at = [&](std::size_t which) {
-        return on_device ? there[k + which]->data() : here[k + which].data();
+        return on_device ? on_gpu[k + which]->data() : on_cpu[k + which].data();
       };
-      list.push_back({at(0), at(1), at(2), at(3), static_cast<std::int64_t>(here[k].size())});
+      list.push_back({at(0), at(1), at(2), at(3), static_cast<std::int64_t>(on_cpu[k].size())});
     }
     return list;
   }
   void expect_same(const std::string& what) const {
-    for (std::size_t k = 0; k < here.size(); ++k)
-      expect_near(there[k]->values(), here[k], str_cat(what, ", tensor ", k / 4, '.', k % 4));
+    for (std::size_t k = 0; k < on_cpu.size(); ++k)
+      expect_near(on_gpu[k]->values(), on_cpu[k], str_cat(what, ", tensor ", k / 4, '.', k % 4));
   }
-  std::vector<std::vector<float>> here;  // value, gradient, first and second moment of each
-  std::vector<std::unique_ptr<There<float>>> there;
+  std::vector<std::vector<float>> on_cpu;  // value, gradient, first and second moment of each
+  std::vector<std::unique_ptr<DeviceCopy<float>>> on_gpu;
 };
 
 std::vector<std::size_t> odd_sizes() { return {1, 0, 3, 1023, 1024, 1025, 31, 2049, 0}; }
@@ -116,50 +117,51 @@ std::vector<std::size_t> many_sizes() {  // more than one launch takes
 TEST_F(CudaTraining, ClipMatchesTheCpu) {
   on_device([&] {
     const DeviceMemory memory = scratch();
-    const auto expect_same = [&](List list, double most, const char* what) {
+    const auto expect_same = [&](TensorLists list, double max_norm, const char* what) {
       double norm = 0;
-      const There<double> norm_there({7.0});
-      clip_gradients(Device::cpu(1), {}, list.tensors(false), most, &norm, {});
-      clip_gradients(Device::cuda(), {}, list.tensors(true), most, norm_there.data(), memory.as<Scratch>());
-      expect_near(norm_there.values(), {norm}, what);
+      const DeviceCopy<double> norm_on_gpu({7.0});
+      clip_gradients(Device::cpu(1), {}, list.tensors(false), max_norm, &norm, {});
+      clip_gradients(Device::cuda(), {}, list.tensors(true), max_norm, norm_on_gpu.data(),
+                     memory.as<Scratch>());
+      expect_near(norm_on_gpu.values(), {norm}, what);
       list.expect_same(what);
     };
-    expect_same(List(odd_sizes()), .5, "clipped");
-    expect_same(List(odd_sizes(), 1, 1), .5, "misaligned");
-    expect_same(List(odd_sizes()), 1e6, "left alone");
-    expect_same(List(odd_sizes(), 1e25f), 1, "squares beyond a float");
-    expect_same(List(odd_sizes(), std::numeric_limits<float>::infinity()), 1, "infinite");
-    expect_same(List(many_sizes()), .5, "a hundred tensors");
-    expect_same(List({}), 1, "none");
-    expect_same(List({0, 0}), 1, "empty ones");
-    expect_same(List({600'001}), 1, "a large one");
-    List with_nan(odd_sizes());
-    with_nan.here[13][5] = nan;
-    with_nan.there[13] = std::make_unique<There<float>>(with_nan.here[13]);
+    expect_same(TensorLists(odd_sizes()), .5, "clipped");
+    expect_same(TensorLists(odd_sizes(), 1, 1), .5, "misaligned");
+    expect_same(TensorLists(odd_sizes()), 1e6, "left alone");
+    expect_same(TensorLists(odd_sizes(), 1e25f), 1, "squares beyond a float");
+    expect_same(TensorLists(odd_sizes(), std::numeric_limits<float>::infinity()), 1, "infinite");
+    expect_same(TensorLists(many_sizes()), .5, "a hundred tensors");
+    expect_same(TensorLists({}), 1, "none");
+    expect_same(TensorLists({0, 0}), 1, "empty ones");
+    expect_same(TensorLists({600'001}), 1, "a large one");
+    TensorLists with_nan(odd_sizes());
+    with_nan.on_cpu[13][5] = nan;
+    with_nan.on_gpu[13] = std::make_unique<DeviceCopy<float>>(with_nan.on_cpu[13]);
     expect_same(std::move(with_nan), .5, "not a number");
   });
 }
 
 TEST_F(CudaTraining, AdamMatchesTheCpu) {
   on_device([&] {
-    const auto expect_same = [&](List list, const char* what) {
+    const auto expect_same = [&](TensorLists list, const char* what) {
       const AdamOptions options{.learning_rate = .1, .beta1 = .8, .epsilon = 1e-3};
       for (std::int64_t step = 1; step <= 3; ++step) {
         const AdamScales scales = adam_scales(options, step);
-        const There<AdamScales> scales_there({scales});
+        const DeviceCopy<AdamScales> scales_on_gpu({scales});
         adam_step(Device::cpu(1), {}, list.tensors(false), options, &scales);
-        adam_step(Device::cuda(), {}, list.tensors(true), options, scales_there.data());
+        adam_step(Device::cuda(), {}, list.tensors(true), options, scales_on_gpu.data());
         synchronize(Device::cuda(), {});
       }
       list.expect_same(what);
     };
-    expect_same(List(odd_sizes()), "odd sizes");
-    expect_same(List(odd_sizes(), 1, 1), "misaligned");
-    expect_same(List(many_sizes()), "a hundred tensors");
-    expect_same(List({}), "none");
-    List with_nan(odd_sizes());
-    with_nan.here[13][5] = nan;
-    with_nan.there[13] = std::make_unique<There<float>>(with_nan.here[13]);
+    expect_same(TensorLists(odd_sizes()), "odd sizes");
+    expect_same(TensorLists(odd_sizes(), 1, 1), "misaligned");
+    expect_same(TensorLists(many_sizes()), "a hundred tensors");
+    expect_same(TensorLists({}), "none");
+    TensorLists with_nan(odd_sizes());
+    with_nan.on_cpu[13][5] = nan;
+    with_nan.on_gpu[13] = std::make_unique<DeviceCopy<float>>(with_nan.on_cpu[13]);
     expect_same(std::move(with_nan), "not a number");
   });
 }
@@ -173,7 +175,7 @@ TEST_F(CudaTraining, EveryOptimizerMatchesTheCpu) {
         {.method = Method::rmsprop, .learning_rate = .1, .epsilon = 1e-3},
         {.method = Method::rmsprop, .learning_rate = .1, .epsilon = 1e-3, .momentum = .5}};
     for (const UpdateOptions& options : all) {
-      List list(odd_sizes());
+      TensorLists list(odd_sizes());
       const auto tensors = [&](bool on_device) {
         std::vector<TrainedTensor> all_tensors = list.tensors(on_device);
         for (std::size_t k = 0; k < all_tensors.size(); ++k) {
@@ -186,11 +188,11 @@ TEST_F(CudaTraining, EveryOptimizerMatchesTheCpu) {
       };
       for (std::int64_t step = 1; step <= 3; ++step) {
         const UpdateScales scales = update_scales(options, step);
-        const There<UpdateScales> scales_there({scales});
+        const DeviceCopy<UpdateScales> scales_on_gpu({scales});
         const std::int32_t veto = step == 2 ? 4 : -1;  // the second step changes nothing
-        const There<std::int32_t> veto_there({veto});
+        const DeviceCopy<std::int32_t> veto_on_gpu({veto});
         update_step(Device::cpu(1), {}, tensors(false), options, &scales, &veto);
-        update_step(Device::cuda(), {}, tensors(true), options, scales_there.data(), veto_there.data());
+        update_step(Device::cuda(), {}, tensors(true), options, scales_on_gpu.data(), veto_on_gpu.data());
         synchronize(Device::cuda(), {});
         if (step == 1) list.expect_same(str_cat("method ", static_cast<int>(options.method), " step 1"));
       }
@@ -201,20 +203,20 @@ TEST_F(CudaTraining, EveryOptimizerMatchesTheCpu) {
 
 TEST_F(CudaTraining, FindsTheFirstGradientThatIsNotFinite) {
   on_device([&] {
-    const auto found_in = [&](List& list) {
-      const There<std::int32_t> there({77});
-      std::int32_t here = 77;
-      find_not_finite(Device::cpu(1), {}, list.tensors(false), &here);
-      find_not_finite(Device::cuda(), {}, list.tensors(true), there.data());
-      EXPECT_EQ(there.values()[0], here);
-      return here;
+    const auto found_in = [&](TensorLists& list) {
+      const DeviceCopy<std::int32_t> on_gpu({77});
+      std::int32_t on_cpu = 77;
+      find_not_finite(Device::cpu(1), {}, list.tensors(false), &on_cpu);
+      find_not_finite(Device::cuda(), {}, list.tensors(true), on_gpu.data());
+      EXPECT_EQ(on_gpu.values()[0], on_cpu);
+      return on_cpu;
     };
-    const auto spoil = [](List& list, std::size_t tensor, std::size_t element, float value) {
-      std::vector<float>& gradient = list.here[4 * tensor + 1];
+    const auto spoil = [](TensorLists& list, std::size_t tensor, std::size_t element, float value) {
+      std::vector<float>& gradient = list.on_cpu[4 * tensor + 1];
       gradient[element] = value;
-      list.there[4 * tensor + 1] = std::make_unique<There<float>>(gradient);
+      list.on_gpu[4 * tensor + 1] = std::make_unique<DeviceCopy<float>>(gradient);
     };
-    List list(many_sizes()), none({}), empty({0, 0});
+    TensorLists list(many_sizes()), none({}), empty({0, 0});
     EXPECT_EQ(found_in(list), -1);
     EXPECT_EQ(found_in(none), -1);
     EXPECT_EQ(found_in(empty), -1);
@@ -222,7 +224,7 @@ TEST_F(CudaTraining, FindsTheFirstGradientThatIsNotFinite) {
     EXPECT_EQ(found_in(list), 100);
     spoil(list, 60, 0, -std::numeric_limits<float>::infinity());
     EXPECT_EQ(found_in(list), 60);
-    List large({3, 600'001});
+    TensorLists large({3, 600'001});
     spoil(large, 1, 600'000, std::numeric_limits<float>::infinity());
     EXPECT_EQ(found_in(large), 1);
   });
@@ -232,41 +234,35 @@ TEST_F(CudaTraining, WrongCallsAreNamed) {
   on_device([&] {
     const Device device = Device::cuda();
     const DeviceMemory memory = scratch();
-    const auto message = [](const std::function<void()>& call) -> std::string {
-      try {
-        call();
-      } catch (const Error& error) {
-        return error.what();
-      }
-      return "no error";
-    };
     const auto has = [](const std::string& all, const char* part) {
       return all.find(part) != std::string::npos;
     };
     std::vector<float> host(4);
-    const There<float> there(host);
-    SquaredErrorArgs args{.elements = 4, .y = there.data(), .target = host.data()};
-    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, memory.as<Scratch>()); }), "args.target");
-    args.target = there.data();
-    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, {}); }), "scratch.data");
+    const DeviceCopy<float> on_gpu(host);
+    SquaredErrorArgs args{.elements = 4, .y = on_gpu.data(), .target = host.data()};
+    EXPECT_PRED2(has, message_of([&] { squared_error(device, {}, args, memory.as<Scratch>()); }),
+                 "args.target");
+    args.target = on_gpu.data();
+    EXPECT_PRED2(has, message_of([&] { squared_error(device, {}, args, {}); }), "scratch.data");
     Scratch small = memory.as<Scratch>();
     small.bytes -= 1;
-    EXPECT_PRED2(has, message([&] { squared_error(device, {}, args, small); }), "scratch.bytes");
+    EXPECT_PRED2(has, message_of([&] { squared_error(device, {}, args, small); }), "scratch.bytes");
     std::vector<std::int64_t> labels(4);
-    CrossEntropyArgs entropy{.rows = 4, .classes = 1, .logits = there.data(), .labels = labels.data()};
+    CrossEntropyArgs entropy{.rows = 4, .classes = 1, .logits = on_gpu.data(), .labels = labels.data()};
     const auto call = [&] { softmax_cross_entropy(device, {}, entropy, memory.as<Scratch>()); };
-    EXPECT_PRED2(has, message(call), "args.labels: expected memory of CUDA device 0, got host memory");
+    EXPECT_PRED2(has, message_of(call), "args.labels: expected memory of CUDA device 0, got host memory");
     entropy.labels = nullptr;
-    EXPECT_PRED2(has, message(call), "args.labels: expected 4 elements, got null");
+    EXPECT_PRED2(has, message_of(call), "args.labels: expected 4 elements, got null");
     entropy.classes = 0;
-    EXPECT_PRED2(has, message(call), "args.classes: expected at least 1, got 0");
-    const std::vector<TrainedTensor> list{{there.data(), there.data(), there.data(), host.data(), 4}};
-    const There<AdamScales> scales({AdamScales{}});
-    EXPECT_PRED2(has, message([&] { adam_step(device, {}, list, {}, scales.data()); }), "tensors[0].second");
-    const AdamScales scales_here;
-    EXPECT_PRED2(has, message([&] { adam_step(device, {}, {}, {}, &scales_here); }), "scales");
+    EXPECT_PRED2(has, message_of(call), "args.classes: expected at least 1, got 0");
+    const std::vector<TrainedTensor> list{{on_gpu.data(), on_gpu.data(), on_gpu.data(), host.data(), 4}};
+    const DeviceCopy<AdamScales> scales({AdamScales{}});
+    EXPECT_PRED2(has, message_of([&] { adam_step(device, {}, list, {}, scales.data()); }),
+                 "tensors[0].second");
+    const AdamScales scales_on_cpu;
+    EXPECT_PRED2(has, message_of([&] { adam_step(device, {}, {}, {}, &scales_on_cpu); }), "scales");
     double norm = 0;
-    EXPECT_PRED2(has, message([&] { clip_gradients(device, {}, list, 1, &norm, memory.as<Scratch>()); }),
+    EXPECT_PRED2(has, message_of([&] { clip_gradients(device, {}, list, 1, &norm, memory.as<Scratch>()); }),
                  "norm");
   });
 }
@@ -303,7 +299,8 @@ class OwnIteration {
     backward_.dy = error_.dy;
   }
 
-  void put(Stream on) const {
+  /// Enqueues the iteration.
+  void enqueue(Stream on) const {
     plan_.forward(on, forward_, tape_.as<Tape>(), scratch_.as<Scratch>());
     squared_error(device_, on, error_, scratch_.as<Scratch>());
     for (const TrainedTensor& tensor : trained_)
@@ -316,7 +313,7 @@ class OwnIteration {
     const AdamScales scales = adam_scales(options_, step);
     copy(device_, on, scales_.data(), &scales, sizeof scales);
   }
-  Tensors look() const {
+  Tensors snapshot() const {
     Tensors shown;
     for (std::size_t k = 0; k < kept_.size(); ++k) shown[std::to_string(k)] = kept_[k]->values();
     shown["loss"] = {static_cast<float>(loss_.values()[0]), static_cast<float>(norm_.values()[0])};
@@ -326,7 +323,7 @@ class OwnIteration {
  private:
   static constexpr std::int64_t T = 3, elements = T * B * 7;
   float* keep(const std::vector<float>& values) {
-    return kept_.emplace_back(std::make_unique<There<float>>(values))->data();
+    return kept_.emplace_back(std::make_unique<DeviceCopy<float>>(values))->data();
   }
 
   const Spec spec_{.rule = Rule::hard_clip, .rate = Rate::fan_out, .inputs = 3, .neurons = 7, .clip = .5};
@@ -334,10 +331,10 @@ class OwnIteration {
   const AdamOptions options_{.learning_rate = 1e-2};
   Plan plan_;
   DeviceMemory tape_, scratch_;
-  std::vector<std::unique_ptr<There<float>>> kept_;
+  std::vector<std::unique_ptr<DeviceCopy<float>>> kept_;
   std::vector<TrainedTensor> trained_;
-  There<double> loss_{{0.0}}, norm_{{0.0}};
-  There<AdamScales> scales_{{AdamScales{}}};
+  DeviceCopy<double> loss_{{0.0}}, norm_{{0.0}};
+  DeviceCopy<AdamScales> scales_{{AdamScales{}}};
   ForwardArgs<float> forward_;
   BackwardArgs<float> backward_;
   SquaredErrorArgs error_;
@@ -350,12 +347,12 @@ TEST_F(CudaTraining, CallerMayCaptureAnIteration) {
     const OwnIteration separate, captured;
     for (std::int64_t step = 1; step <= 4; ++step) {
       separate.send_scales(on, step);
-      separate.put(on);
+      separate.enqueue(on);
     }
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t executable = nullptr;
     ASSERT_EQ(cudaStreamBeginCapture(on.handle, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-    captured.put(on);
+    captured.enqueue(on);
     ASSERT_EQ(cudaStreamEndCapture(on.handle, &graph), cudaSuccess);
     ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
     for (std::int64_t step = 1; step <= 4; ++step) {
@@ -365,8 +362,8 @@ TEST_F(CudaTraining, CallerMayCaptureAnIteration) {
     synchronize(Device::cuda(), on);
     cudaGraphExecDestroy(executable);
     cudaGraphDestroy(graph);
-    const Tensors got = captured.look();
-    EXPECT_EQ(got, separate.look());
+    const Tensors got = captured.snapshot();
+    EXPECT_EQ(got, separate.snapshot());
     EXPECT_GT(got.at("loss")[0], 0);
   });
 }

@@ -1,9 +1,7 @@
 #pragma once
 
-#include <cstring>
-
-#include "plasticity/device_memory.hpp"
 #include "plasticity/plan.hpp"
+#include "problems/guarded_memory.hpp"
 #include "problems/random_problem.hpp"
 
 namespace plasticity::testing {
@@ -13,29 +11,6 @@ struct RunOptions {
   Precision precision = Precision::f32;  // if Real is float; double always runs in f64
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
-};
-
-/// Host memory filled with NaN patterns, between two canaries.
-class GuardedMemory {
- public:
-  explicit GuardedMemory(std::size_t bytes) : memory_(Device::cpu(1), bytes + 128), bytes_(bytes) {
-    std::memset(memory_.data(), 0xff, bytes + 128);
-  }
-  template <class Kind>
-  Kind as() const {
-    return Kind{{static_cast<std::byte*>(memory_.data()) + 64, bytes_}};
-  }
-  bool intact() const {
-    const auto* bytes = static_cast<const unsigned char*>(memory_.data());
-    for (std::size_t k = 0; k < 64; ++k) {
-      if (bytes[k] != 0xff || bytes[64 + bytes_ + k] != 0xff) return false;
-    }
-    return true;
-  }
-
- private:
-  DeviceMemory memory_;
-  std::size_t bytes_;
 };
 
 /// Runs a test case forward and backward through a Plan, in GuardedMemory. Returns whether all canaries are

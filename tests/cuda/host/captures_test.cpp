@@ -16,22 +16,28 @@ namespace {
 // Two threads capture the products of cuBLAS at the same time: neither may create a handle then.
 TEST(CudaCaptures, TwoThreadsCaptureProducts) {
   simt::run([] {
-    Two two(5, 6, Execution::graph);
+    TwoProblems two(5, 6, Execution::graph);
     const OwnStream stream, other;
-    two.there->forward(stream), two.other->forward(other);
-    two.there->backward(stream), two.other->backward(other);
-    synchronize(Device::cuda(), stream), synchronize(Device::cuda(), other);
-    two.there->send(), two.other->send();
-    two.there->move_scratch(), two.other->move_scratch();  // so that the next calls are captured
+    two.first->forward(stream);
+    two.second->forward(other);
+    two.first->backward(stream);
+    two.second->backward(other);
+    synchronize(Device::cuda(), stream);
+    synchronize(Device::cuda(), other);
+    two.first->send();
+    two.second->send();
+    two.first->move_scratch();
+    two.second->move_scratch();  // so that the next calls are captured
     std::future<void> thread;
     simt::runtime::before_gemm([&] {  // the first thread has a handle
-      thread = std::async(std::launch::async, [&] { two.other->backward(other); });
+      thread = std::async(std::launch::async, [&] { two.second->backward(other); });
       thread.wait_for(std::chrono::milliseconds(300));
     });
-    two.there->backward(stream);
+    two.first->backward(stream);
     ASSERT_TRUE(thread.valid());
     EXPECT_NO_THROW(thread.get());
-    two.there->forward(stream), two.other->forward(other);
+    two.first->forward(stream);
+    two.second->forward(other);
     two.expect_answers(stream, other);
   });
 }
@@ -55,16 +61,16 @@ TEST(CudaCaptures, PlansDieWhileAThreadCaptures) {
 // A handle that is not in use names no stream of the caller's, who may destroy it.
 TEST(CudaCaptures, TheHandleForgetsTheStream) {
   simt::run([] {
-    Two two(5, 6, Execution::step);
+    TwoProblems two(5, 6, Execution::step);
     {
       const OwnStream stream;
-      two.there->forward(stream);
-      two.there->backward(stream);
-      two.other->forward(stream);
+      two.first->forward(stream);
+      two.first->backward(stream);
+      two.second->forward(stream);
       synchronize(Device::cuda(), stream);
     }
     const OwnStream stream;
-    two.other->backward(stream);
+    two.second->backward(stream);
     two.expect_answers(stream, stream);
   });
 }
@@ -135,17 +141,20 @@ TEST(CudaCaptures, NothingIsLoadedInACaptureOfATrainer) {
 // Whatever CUDA says against an update, the graph is instantiated anew.
 TEST(CudaCaptures, AGraphThatCannotBeUpdatedIsInstantiated) {
   simt::run([] {
-    Two two(5, 6, Execution::graph, 6);
+    TwoProblems two(5, 6, Execution::graph, 6);
     const OwnStream stream;
-    for (int repeat = 0; repeat < 2; ++repeat) two.there->forward(stream), two.other->forward(stream);
+    for (int repeat = 0; repeat < 2; ++repeat) {
+      two.first->forward(stream);
+      two.second->forward(stream);
+    }
     for (const cudaError_t error : {cudaErrorGraphExecUpdateFailure, cudaErrorInvalidValue,
                                     cudaErrorNotSupported, cudaErrorInvalidDeviceFunction}) {
-      two.there->move_scratch();
-      two.there->send();
+      two.first->move_scratch();
+      two.first->send();
       simt::runtime::fail_update(0, error);
-      EXPECT_NO_THROW(two.there->forward(stream)) << cudaGetErrorName(error);
+      EXPECT_NO_THROW(two.first->forward(stream)) << cudaGetErrorName(error);
       EXPECT_EQ(cudaPeekAtLastError(), cudaSuccess);
-      EXPECT_TRUE(two.there->fetch(stream));
+      EXPECT_TRUE(two.first->fetch(stream));
       EXPECT_EQ(two.got.outputs, two.want.outputs);
     }
   });

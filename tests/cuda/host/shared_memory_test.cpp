@@ -10,13 +10,16 @@ namespace {
 // kernel: were it that of the last launch, the graph could not be instantiated.
 TEST(CudaSharedMemory, TwoSizesInOneCapture) {
   simt::run([] {
-    Two two(98, 90, Execution::cta);
+    TwoProblems two(98, 90, Execution::cta);
     const OwnStream stream;
     const Stream on = stream;
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t executable = nullptr;
     ASSERT_EQ(cudaStreamBeginCapture(on.handle, cudaStreamCaptureModeThreadLocal), cudaSuccess);
-    for (const auto* each : {&two.there, &two.other}) (*each)->forward(stream), (*each)->backward(stream);
+    for (const auto* each : {&two.first, &two.second}) {
+      (*each)->forward(stream);
+      (*each)->backward(stream);
+    }
     ASSERT_EQ(cudaStreamEndCapture(on.handle, &graph), cudaSuccess);
     ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
     ASSERT_EQ(cudaGraphLaunch(executable, on.handle), cudaSuccess);
@@ -29,12 +32,12 @@ TEST(CudaSharedMemory, TwoSizesInOneCapture) {
 // The second thread launches between the first's request for shared memory and its launch.
 TEST(CudaSharedMemory, TwoSizesOnTwoThreads) {
   simt::run([] {
-    Two two(98, 90, Execution::cta);
+    TwoProblems two(98, 90, Execution::cta);
     const OwnStream stream, other;
-    simt::runtime::before_launch([&] { on_a_thread([&] { two.other->forward(other); }); });
-    two.there->forward(stream);
-    simt::runtime::before_launch([&] { on_a_thread([&] { two.other->backward(other); }); });
-    two.there->backward(stream);
+    simt::runtime::before_launch([&] { on_a_thread([&] { two.second->forward(other); }); });
+    two.first->forward(stream);
+    simt::runtime::before_launch([&] { on_a_thread([&] { two.second->backward(other); }); });
+    two.first->backward(stream);
     two.expect_answers(stream, other);
   });
 }

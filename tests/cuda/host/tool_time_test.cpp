@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "plasticity/error.hpp"
+#include "problems/errors.hpp"
+#include "problems/files.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
 #include "tool/cli/commands.hpp"
@@ -63,7 +65,8 @@ TEST(ToolTune, FitsTheTimesOfAFile) {
   CLI::App app;
   int exit_code = -1;
   add_tune(app, exit_code);
-  const auto path = std::filesystem::temp_directory_path() / "plasticity_fitted.json";
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path path = folder / "fitted.json";
   ::testing::internal::CaptureStdout();
   app.parse("tune " + path.string() + " --fit " PLASTICITY_MEASURED_TIMES);
   const std::string printed = ::testing::internal::GetCapturedStdout();
@@ -74,22 +77,18 @@ TEST(ToolTune, FitsTheTimesOfAFile) {
   const auto written = nlohmann::json::parse(file);
   EXPECT_GT(written.at("constants").at("step_row").get<double>(), 0);
   EXPECT_GE(written.at("observations").size(), 100u);
-  std::filesystem::remove(path);
 }
 
 TEST(ToolTune, NeedsAGpu) {
   CLI::App app;
   int exit_code = -1;
   add_tune(app, exit_code);
-  const auto path = std::filesystem::temp_directory_path() / "plasticity_no_tuning.json";
+  const testing::TemporaryFolder folder;
+  const std::filesystem::path path = folder / "tuning.json";
   simt::runtime::set_device_count(0);
-  try {
-    app.parse("tune " + path.string());
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-  }
+  const Error error = testing::error_of([&] { app.parse("tune " + path.string()); });
+  EXPECT_EQ(error.code(), ErrorCode::device_unavailable);
+  EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
   simt::runtime::reset();
   EXPECT_FALSE(std::filesystem::exists(path));
 }

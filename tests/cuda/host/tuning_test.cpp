@@ -14,6 +14,8 @@
 #include "cuda/observations.hpp"
 #include "cuda/tune.hpp"
 #include "plasticity/error.hpp"
+#include "problems/errors.hpp"
+#include "problems/files.hpp"
 #include "simt/schedules.hpp"
 
 namespace plasticity::cuda {
@@ -174,21 +176,16 @@ TEST(Tune, KnowsTheDevice) {
 class TuningFile : public ::testing::Test {
  protected:
   void write(const std::string& text) const { std::ofstream(path_) << text; }
-  std::string error_of(const std::string& text) const {
+  std::string message_for(const std::string& text) const {
     write(text);
-    try {
-      read_tuning(path_);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ErrorCode::format);
-      return error.what();
-    }
-    return "no error";
+    const Error error = testing::error_of([&] { read_tuning(path_); });
+    EXPECT_EQ(error.code(), ErrorCode::format);
+    return error.what();
   }
-  void TearDown() override {
-    unsetenv("PLASTICITY_TUNING");
-    std::filesystem::remove(path_);
-  }
-  const std::filesystem::path path_ = std::filesystem::temp_directory_path() / "plasticity_tuning_test.json";
+  void TearDown() override { unsetenv("PLASTICITY_TUNING"); }
+
+  const testing::TemporaryFolder folder_;
+  const std::filesystem::path path_ = folder_ / "tuning.json";
 };
 
 TEST_F(TuningFile, KeepsTheConstants) {
@@ -227,7 +224,7 @@ TEST_F(TuningFile, IsNamedByTheEnvironment) {
 TEST_F(TuningFile, BadOnesAreErrorsThatNameTheKey) {
   const std::string begin = R"({"format": "plasticity tuning 2", "constants": )";
   const auto has = [&](const std::string& text, const std::string& expected) {
-    const std::string message = error_of(text);
+    const std::string message = message_for(text);
     EXPECT_NE(message.find(path_.string()), std::string::npos) << message;
     EXPECT_NE(message.find(expected), std::string::npos) << message;
   };
@@ -242,15 +239,8 @@ TEST_F(TuningFile, BadOnesAreErrorsThatNameTheKey) {
   has(begin + R"({"launch": 1e999}})", "expected");
   std::filesystem::remove(path_);
   setenv("PLASTICITY_TUNING", path_.c_str(), 1);
-  try {
-    current_constants();
-    ADD_FAILURE() << "no error";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ErrorCode::io);
-    EXPECT_NE(std::string(error.what()).find("PLASTICITY_TUNING: expected a file that can be read"),
-              std::string::npos)
-        << error.what();
-  }
+  testing::expect_error([] { current_constants(); }, ErrorCode::io,
+                        "PLASTICITY_TUNING: expected a file that can be read");
 }
 
 // The file keeps the times, so that the fit can be repeated without a GPU.
@@ -283,12 +273,7 @@ TEST_F(TuningFile, KeepsTheTimes) {
 TEST_F(TuningFile, BadTimesAreErrorsThatNameTheKey) {
   const auto message = [&](const std::string& text) -> std::string {
     write(text);
-    try {
-      read_measurements(path_);
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
+    return testing::message_of([&] { read_measurements(path_); });
   };
   const std::string good =
       tuning_text({}, {.device = "a GPU", .limits = h100, .observations = {observations_of({}).back()}});

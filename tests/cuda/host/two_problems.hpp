@@ -9,12 +9,12 @@
 namespace plasticity::testing {
 
 /// Two problems on the device that are run by the same kernels.
-struct Two {
+struct TwoProblems {
   TestCase problem, other_problem;
   Buffers<float> want, got, other_want, other_got;
-  std::optional<ProblemOnDevice> there, other;
+  std::optional<ProblemOnDevice> first, second;
 
-  Two(std::int64_t neurons, std::int64_t other_neurons, Execution execution, std::int64_t steps = 2)
+  TwoProblems(std::int64_t neurons, std::int64_t other_neurons, Execution execution, std::int64_t steps = 2)
       : problem(make_test_case(spec(neurons), steps, 1, 160)),
         other_problem(make_test_case(spec(other_neurons), steps, 1, 161)),
         want(problem),
@@ -23,15 +23,15 @@ struct Two {
         other_got(other_problem) {
     run_cuda(problem, want, {.execution = execution});
     run_cuda(other_problem, other_want, {.execution = execution});
-    there.emplace(problem, got, DeviceOptions{.execution = execution});
-    other.emplace(other_problem, other_got, DeviceOptions{.execution = execution});
+    first.emplace(problem, got, DeviceOptions{.execution = execution});
+    second.emplace(other_problem, other_got, DeviceOptions{.execution = execution});
   }
   static Spec spec(std::int64_t neurons) {
     return {.cell = Cell::rnn, .rule = Rule::hard_clip, .neurons = neurons};
   }
   void expect_answers(Stream stream, Stream other_stream) {
-    EXPECT_TRUE(there->fetch(stream));
-    EXPECT_TRUE(other->fetch(other_stream));
+    EXPECT_TRUE(first->fetch(stream));
+    EXPECT_TRUE(second->fetch(other_stream));
     EXPECT_EQ(got.outputs, want.outputs);
     EXPECT_EQ(got.gradients, want.gradients);
     EXPECT_EQ(other_got.outputs, other_want.outputs);

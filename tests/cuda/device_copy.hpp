@@ -3,45 +3,34 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <string>
 #include <vector>
 
-#include "plasticity/device_memory.hpp"
+#include "problems/guarded_memory.hpp"
 
 // Tensors of the tests of the training kernels: copies on the device, and comparisons.
 namespace plasticity::testing {
 
 /// A copy on the device, `shift` elements off its alignment, between canaries.
 template <class T>
-class There {
+class DeviceCopy {
  public:
-  explicit There(const std::vector<T>& values, std::size_t shift = 0)
-      : size_(values.size()), at_(16 + shift), memory_(device_, (size_ + at_ + 16) * sizeof(T)) {
-    const std::vector<unsigned char> pattern(memory_.bytes(), 0xff);
-    copy(device_, {}, memory_.data(), pattern.data(), pattern.size());
+  explicit DeviceCopy(const std::vector<T>& values, std::size_t shift = 0)
+      : size_(values.size()), memory_(size_ * sizeof(T), device_, shift * sizeof(T)) {
     copy(device_, {}, data(), values.data(), size_ * sizeof(T));
   }
-  T* data() const { return static_cast<T*>(memory_.data()) + at_; }
+  T* data() const { return static_cast<T*>(memory_.data()); }
   std::vector<T> values() const {
-    std::vector<unsigned char> bytes(memory_.bytes());
-    copy(device_, {}, bytes.data(), memory_.data(), bytes.size());
-    const std::size_t begin = at_ * sizeof(T), end = begin + size_ * sizeof(T);
-    for (std::size_t k = 0; k < bytes.size(); ++k) {
-      if ((k < begin || k >= end) && bytes[k] != 0xff) {
-        ADD_FAILURE() << "written outside, at byte " << k;
-        break;
-      }
-    }
+    EXPECT_TRUE(memory_.intact()) << "memory beside the values has changed";
     std::vector<T> values(size_);
-    if (size_ > 0) std::memcpy(values.data(), bytes.data() + begin, end - begin);
+    copy(device_, {}, values.data(), data(), size_ * sizeof(T));
     return values;
   }
 
  private:
-  Device device_ = Device::cuda();
-  std::size_t size_, at_;
-  DeviceMemory memory_;
+  const Device device_ = Device::cuda();
+  const std::size_t size_;
+  const GuardedMemory memory_;
 };
 
 template <class T>
