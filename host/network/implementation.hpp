@@ -96,7 +96,8 @@ struct NetworkImplementation {
   /// Throws Error(invalid_argument) if forward() must not record: the state is not that after the last
   /// window.
   void check_state_continues() const;
-  /// Throws Error(invalid_argument) without a recorded window, or if the parameters have changed since it.
+  /// Throws Error(invalid_argument) without a recorded window, or if the parameters have changed since it or
+  /// since an earlier window that its backward pass runs again.
   void check_last_window() const;
 
   void save_state(io::TensorFile& file);

@@ -28,11 +28,12 @@ void NetworkImplementation<Real>::check_state_continues() const {
 template <class Real>
 void NetworkImplementation<Real>::check_last_window() const {
   if (windows.count() == 0) bad_argument("backward", "a window that forward() recorded", "none");
-  const Window<Real>& window = windows.last();
-  if (window.version == parameters->version() &&
-      (!checks_parameters || window.checksum == parameters->checksum())) {
-    return;
-  }
+  const std::uint64_t version = parameters->version(),
+                      checksum = checks_parameters ? parameters->checksum() : 0;
+  bool is_changed = false;
+  for (std::size_t k = windows.first_to_run(); k < windows.count(); ++k)
+    is_changed = is_changed || windows[k].version != version || windows[k].checksum != checksum;
+  if (!is_changed) return;
   bad_argument("backward",
                "the parameters that forward() used (call backward() before an optimizer's step or load(), or "
                "detach() to discard the windows)",

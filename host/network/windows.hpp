@@ -48,6 +48,7 @@ class RecordedWindows {
  public:
   std::size_t count() const { return count_; }
   Window<Real>& operator[](std::size_t index) { return windows_[index]; }
+  const Window<Real>& operator[](std::size_t index) const { return windows_[index]; }
   const Window<Real>& last() const { return windows_[count_ - 1]; }
   Window<Real>& last() { return windows_[count_ - 1]; }
 
@@ -71,6 +72,9 @@ class RecordedWindows {
 
   /// Returns memory for a tape. remove_last() and clear() take back the memory of tapes.
   DeviceMemory take_tape(Device device, std::size_t bytes) { return tapes_.take(device, bytes); }
+  /// Returns the first window that the backward pass of the last one runs again; without a tape these are
+  /// the windows since the last checkpoint, otherwise only the last window's tape is read.
+  std::size_t first_to_run() const { return last().has_tape ? count_ - 1 : checkpoints_.back().window; }
   /// Returns the number of tapes that backward may write at a time.
   std::size_t max_tapes() const;
 

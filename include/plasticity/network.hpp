@@ -171,8 +171,9 @@ class PLASTICITY_API BasicNetwork {
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites
   /// `gradients`. `upstream` has upstream gradients of other results. Throws Error(invalid_argument) if there
   /// is no window, and if the library has changed the parameters since forward(): by an optimizer's step,
-  /// load() or a Trainer. With PLASTICITY_CHECKS=on in the environment of the constructor, forward() and
-  /// backward() also compare a checksum of the parameters, so that other changes throw too.
+  /// load() or a Trainer. The same holds for earlier windows that this call runs again (see Memory). With
+  /// PLASTICITY_CHECKS=on in the environment of the constructor, forward() and backward() also compare a
+  /// checksum of the parameters, so that other changes throw too.
   void backward(std::span<const Real> dy, const BasicSequenceGradients<Real>& gradients = {},
                 const BasicUpstreamGradients<Real>& upstream = {});
 

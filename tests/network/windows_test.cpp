@@ -132,6 +132,32 @@ TEST(Windows, AnOptimizersStepBeforeBackwardIsRefused) {
   adam.step(network.parameters());
 }
 
+// Without a tape a window's backward pass starts at an earlier state, and runs the windows in between again.
+TEST(Windows, AnOptimizersStepBetweenWindowsIsRefusedIfAWindowRunsAgain) {
+  const Episode episode(modulated, 1, B, 5);
+  for (int earlier = 0; earlier < 12; ++earlier) {
+    Network network = make(modulated);
+    network.forward(episode.sequence());
+    network.backward(episode.target);
+    for (int t = 0; t < earlier; ++t) network.forward(episode.sequence());
+    Adam({.learning_rate = .1}).step(network.parameters());
+    network.zero_gradients();
+    Network alone = network.clone();
+    network.forward(episode.sequence());
+    alone.forward(episode.sequence());
+    alone.backward(episode.target);
+    try {
+      network.backward(episode.target);
+    } catch (const Error& error) {
+      EXPECT_GT(earlier, 3) << error.what();
+      EXPECT_NE(std::string(error.what()).find("parameters that have changed"), std::string::npos);
+      EXPECT_EQ(network.windows(), earlier + 1);
+      continue;
+    }
+    EXPECT_EQ(gradients(network), gradients(alone)) << earlier;
+  }
+}
+
 TEST(Windows, LoadingWithOpenWindowsIsRefused) {
   const Episode episode(modulated, 2, B, 5);
   Network network = make(modulated), sharing = network.share();
