@@ -276,7 +276,11 @@ std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Rea
 template <class Real>
 void NetworkImplementation<Real>::reset(std::int64_t batch) {
   if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
-  if (batch == 0) batch = options.batch;
+  set_zero_state(batch == 0 ? options.batch : batch);
+}
+
+template <class Real>
+void NetworkImplementation<Real>::set_zero_state(std::int64_t batch) {
   if (batch != state.batch()) {
     const std::tuple key(std::int64_t{1}, batch, true);
     if (!plans.contains(key)) plans.emplace(key, make_plan(1, batch, true));
@@ -331,7 +335,7 @@ void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
     }
     values.emplace_back(member.name, to_reals<Real>(stored));
   }
-  if (batch >= 0) reset(batch);  // a feedforward cell without traces has no state
+  if (batch >= 0) set_zero_state(batch);  // a feedforward cell without traces has no state
   for (auto& [name, tensor] : values) state.set(name, std::move(tensor));
 }
 

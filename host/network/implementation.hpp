@@ -90,6 +90,8 @@ struct NetworkImplementation {
                 const BasicUpstreamGradients<Real>& more);
 
   void reset(std::int64_t batch);  // 0: the options'
+  /// Sets the state to zero and discards the windows. The state then has `batch` elements, also for 0.
+  void set_zero_state(std::int64_t batch);
   void detach() { windows.clear(); }
   /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
   void check_no_windows(const char* call) const;

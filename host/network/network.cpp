@@ -125,7 +125,7 @@ BasicNetwork<Real> BasicNetwork<Real>::clone() const {
   io::TensorFile state;
   self.save_state(state);
   auto copy = std::make_unique<Implementation>(self.spec, self.options, self.parameters->copy_values());
-  copy->reset(batch());  // of a network without state too
+  copy->set_zero_state(batch());  // of a network without state too
   copy->load_state(state);
   return BasicNetwork(std::move(copy));
 }

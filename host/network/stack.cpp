@@ -336,7 +336,7 @@ void Stack::load_state(const io::TensorFile& file) {
                 str_cat("batch ", other));
   }
   for (std::size_t k = 0; B && k < self.networks.size(); ++k) {
-    if (!has_state(k)) self.networks[k].reset(*B);
+    if (!has_state(k)) self.networks[k].implementation_->set_zero_state(*B);
   }
 }
 

@@ -171,6 +171,29 @@ TEST(States, SaveAndLoadContinueAStream) {
   }
 }
 
+TEST(States, AStateWithoutElementsLoads) {
+  const Network none = make(spec, 0);
+  io::TensorFile file;
+  none.save_state(file);
+  Network network = make(spec);
+  network.load_state(file);
+  EXPECT_EQ(network.batch(), 0);
+  EXPECT_TRUE(network.infer({}).empty());
+  EXPECT_EQ(network.clone().batch(), 0);
+  network.reset();
+  EXPECT_EQ(network.batch(), B);
+
+  const Spec plain{.cell = Cell::feedforward, .alpha = Granularity::none, .neurons = 4};  // has no state
+  const std::vector<StackLayer> layers{{.spec = plain}, {.spec = spec, .from = {Stack::input}}};
+  const Stack empty(3, layers, {.batch = 0, .device = Device::cpu(1)});
+  io::TensorFile of_stack;
+  empty.save_state(of_stack);
+  Stack stack(3, layers, {.batch = B, .device = Device::cpu(1)});
+  stack.load_state(of_stack);
+  EXPECT_EQ(stack.batch(), 0);
+  EXPECT_TRUE(stack.infer({}).empty());
+}
+
 TEST(States, WrongStateFilesChangeNothing) {
   Network network = make(spec), named(spec, {.batch = B, .device = Device::cpu(1), .name = "actor"});
   const Episode episode(spec, 3, B, 1);
