@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -25,12 +26,17 @@ class MemoryPool {
     return DeviceMemory(device, bytes);
   }
 
-  void give(DeviceMemory block) {
+  /// Adds the block to the pool. If the host has no memory for a longer list, the block is freed: calls give
+  /// blocks back when they must not fail any more.
+  void give(DeviceMemory block) noexcept {
     if (block.bytes() == 0) return;
     const auto place = std::find_if(blocks_.begin(), blocks_.end(), [&](const DeviceMemory& other) {
       return other.bytes() >= block.bytes();
     });
-    blocks_.insert(place, std::move(block));
+    try {
+      blocks_.insert(place, std::move(block));
+    } catch (const std::bad_alloc&) {
+    }
   }
 
   void clear() { blocks_.clear(); }

@@ -128,13 +128,13 @@ std::vector<Real> NetworkParameters<Real>::host_value(std::string_view name) con
 }
 
 template <class Real>
-void NetworkParameters<Real>::add_to_gradient(std::string_view name, std::span<const Real> gradient) {
+void NetworkParameters<Real>::add_to_gradient(std::string_view name, std::span<const Real> gradient,
+                                              std::span<Real> buffer) {
   const Parameter& parameter = find(name);
   if (!parameter.trainable) return;
-  std::vector<Real> sum;
-  download(sum, gradient_at(parameter), parameter.size());
-  for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += gradient[k];
-  copy(device_, stream_, gradient_at(parameter), sum.data(), sum.size() * sizeof(Real));
+  copy(device_, stream_, buffer.data(), gradient_at(parameter), buffer.size_bytes());
+  for (std::size_t k = 0; k < buffer.size(); ++k) buffer[k] += gradient[k];
+  copy(device_, stream_, gradient_at(parameter), buffer.data(), buffer.size_bytes());
 }
 
 template <class Real>

@@ -62,7 +62,8 @@ class NetworkParameters {
   /// Returns a copy of the value `name` in host memory.
   std::vector<Real> host_value(std::string_view name) const;
   /// Adds to the gradient `name` on the device, if the parameter is trainable. Call gradients() first.
-  void add_to_gradient(std::string_view name, std::span<const Real> gradient);
+  /// Allocates nothing: `buffer` is working memory of the same size.
+  void add_to_gradient(std::string_view name, std::span<const Real> gradient, std::span<Real> buffer);
 
   UseGuard guard{};  // of all networks that share the parameters
 

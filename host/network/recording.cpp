@@ -49,13 +49,13 @@ std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Re
   std::optional<StateCheckpoint> checkpoint;
   if (windows.next_needs_checkpoint()) checkpoint = make_checkpoint(windows.count());
   try {
+    window.length.assign(sequence.length.begin(), sequence.length.end());
     run(window, sequence, p, /*owns_inputs=*/true, windows.next_has_tape());
   } catch (...) {
     if (checkpoint) windows.give_back(std::move(*checkpoint));
     std::tie(last_modulation, last_current) = last;
     throw;
   }
-  window.length.assign(sequence.length.begin(), sequence.length.end());
   window.version = parameters->version();
   window.checksum = checks_parameters ? parameters->checksum() : 0;
   windows.add_next(std::move(checkpoint));
@@ -114,9 +114,9 @@ void NetworkImplementation<Real>::write_tapes(std::size_t last) {
     return state_in<Real>(spec, B, checkpoint.memory.data());
   };
   if (last - windows.last_checkpoint().window >= windows.max_tapes()) {
-    const StateCheckpoint& first = windows.last_checkpoint();
     StateCheckpoint middle =
         windows.take_checkpoint(last + 1 - windows.max_tapes(), options.device, state_bytes<Real>(spec, B));
+    const StateCheckpoint& first = windows.last_checkpoint();
     replay(first.window, middle.window, state_of(first), state_of(middle), false);
     windows.add_checkpoint(std::move(middle));
   }
@@ -254,7 +254,7 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   if (!window.has_tape) write_tapes(windows.count() - 1);
 
   std::vector<Real> sum, dv;
-  Real dv0 = 0;
+  Real dv0 = 0, buffer0;
   if (!more.modulation.empty()) dy = sum = through_modulator(window, dy, more.modulation, dv, dv0);
   args.dy = dy.empty() ? nullptr : dy.data();
   args.da = more.current.empty() ? nullptr : more.current.data();
@@ -271,22 +271,23 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   args.parameters = parameters->values();
   args.dparameters = parameters->gradients();
   if (has_final && !windows.has_later_gradient()) state.set_gradients_zero();
+  std::vector<Real> buffer(dv.size());
   std::vector<std::pair<const char*, std::vector<Real>>> before;  // restored if the pass throws
-  for_each_view(spec, B, "upstream.final_state", more.final_state,
-                [&](const char* name, std::span<const Real> view) {
-                  if (windows.has_later_gradient())
-                    state.copy_gradient(name, before.emplace_back(name, view.size()).second);
-                  state.add_to_gradient(name, view);
-                });
   try {
+    for_each_view(spec, B, "upstream.final_state", more.final_state,
+                  [&](const char* name, std::span<const Real> view) {
+                    if (windows.has_later_gradient())
+                      state.copy_gradient(name, before.emplace_back(name, view.size()).second);
+                    state.add_to_gradient(name, view);
+                  });
     p.backward(options.stream, args, window.tape.template as<Tape>(), scratch.as<Scratch>());
   } catch (...) {
     for (const auto& [name, gradient_before] : before) state.set_gradient(name, gradient_before);
     throw;
   }
   if (!more.modulation.empty()) {
-    parameters->add_to_gradient("modulator.weight", dv);
-    parameters->add_to_gradient("modulator.bias", {&dv0, 1});
+    parameters->add_to_gradient("modulator.weight", dv, buffer);
+    parameters->add_to_gradient("modulator.bias", {&dv0, 1}, {&buffer0, 1});
   }
   staging.fetch();
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,

@@ -114,6 +114,7 @@ std::span<const float> Stack::Implementation::run(const StackSequence& sequence,
   }
   steps.reserve(steps.size() + 1);
   std::vector<std::span<const float>> outputs;
+  outputs.reserve(networks.size());
   for (std::size_t k = 0; k < networks.size(); ++k) {
     try {
       Sequence part{.steps = sequence.steps,
@@ -171,10 +172,10 @@ void Stack::Implementation::backward_layers(std::int64_t rows, std::span<float> 
                                             std::span<const float> da) {
   for (std::size_t k = layers.size(); k-- > 0;) {
     const bool is_last = k + 1 == layers.size();
-    dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
-    SequenceGradients wanted;
-    (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
     try {
+      dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
+      SequenceGradients wanted;
+      (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
       networks[k].backward(gradients[k], wanted, {.current = is_last ? da : std::span<const float>()});
     } catch (...) {
       // The last layer checks all arguments. An earlier layer fails only if memory runs out.

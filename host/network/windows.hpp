@@ -79,8 +79,9 @@ class RecordedWindows {
   std::size_t max_tapes() const;
 
   /// Returns a checkpoint before `window`, whose memory is not initialized. add_checkpoint(), add_next() or
-  /// give_back() takes it back.
+  /// give_back() takes it back, without allocating memory.
   StateCheckpoint take_checkpoint(std::size_t window, Device device, std::size_t bytes) {
+    checkpoints_.reserve(checkpoints_.size() + 1);
     return {window, checkpoint_blocks_.take(device, bytes)};
   }
   void give_back(StateCheckpoint checkpoint) { checkpoint_blocks_.give(std::move(checkpoint.memory)); }
