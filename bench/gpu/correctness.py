@@ -1,4 +1,4 @@
-"""The parts that check: parity cases, the suites of cuda_test, the sanitizers. Each suite and each path is a process of its
+"""The parts that check: parity cases, the suites of cuda_test, the sanitizers. Each suite and execution is a process of its
 own, several at once, since nothing here is timed."""
 import collections
 import concurrent.futures
@@ -8,13 +8,13 @@ import shutil
 
 from work import STICKY
 
-PATHS = ("step", "graph", "cta", "cluster", "grid")
+EXECUTIONS = ("step", "graph", "cta", "cluster", "grid")
 PRECISIONS = ("f32", "bf16")
 SANITIZER_STALLS = 2  # times as long without a line: the tools slow a kernel down by a factor of ten to a hundred
 FIRST_SUITES = ("CudaValues", "CudaPaths")
 PARITY_SUITE = "CudaParity"  # `plasticity verify` runs the same cases
 SANITIZER_TOOLS = ("memcheck", "racecheck")
-# A case for each path: a clip with a modulator, lengths, resets, an lstm, an eligibility trace.
+# A case for each execution: a clip with a modulator, lengths, resets, an lstm, an eligibility trace.
 SANITIZER_CASES = (("rnn_hard_clip_modulated", "step"), ("rnn_lengths", "graph"), ("rnn_resets", "cta"),
                    ("lstm_fan_out_2019", "cluster"), ("rnn_retroactive", "grid"))
 GOOD = ("ok", "skipped")
@@ -41,14 +41,14 @@ def listed_tests(text):
 
 
 def suite_of(test):
-    """The suite of a test, with its path if it has one. Each runs as one process.
+    """The suite of a test, with its execution if it has one. Each runs as one process.
 
     >>> [suite_of(test) for test in ("CudaValues.OddSizes", "OnEvery/CudaPaths.OddSizes/grid")]
     ['CudaValues', 'CudaPaths grid']
     """
     suite, _, case = test.partition(".")
     suite, parameter = suite.rpartition("/")[2], case.rpartition("/")[2]
-    return f"{suite} {parameter}" if parameter in PATHS and "/" in case else suite
+    return f"{suite} {parameter}" if parameter in EXECUTIONS and "/" in case else suite
 
 
 def suites(tests):
@@ -126,13 +126,13 @@ def report(part, label, results):
     return dict(counts)
 
 
-def parity(kit, part, cases, precision, path):
-    """The parity cases by one path in one precision."""
+def parity(kit, part, cases, precision, execution):
+    """The parity cases by one execution in one precision."""
     files = {case.stem: case for case in cases}
-    label = f"parity {precision} {path}"
+    label = f"parity {precision} {execution}"
     results = part.run_items(
         label, list(files),
-        lambda names: [kit.program("plasticity"), "verify", "--device", "cuda", "--precision", precision, "--path", path,
+        lambda names: [kit.program("plasticity"), "verify", "--device", "cuda", "--precision", precision, "--execution", execution,
                        *(files[name] for name in names)],
         parse_verify, stall=kit.stall, environment=kit.environment)
     return label, results
@@ -146,11 +146,12 @@ def suite(kit, part, name, tests):
 
 
 def correctness(kit, part, results):
-    """Parity by every path and in both precisions, then the suites, values and paths first."""
+    """Parity by every execution and in both precisions, then the suites, values and executions first."""
     groups = suites([test for test in kit.tests if PARITY_SUITE not in test])
     results["parity"], results["suites"] = {}, {}
     with concurrent.futures.ThreadPoolExecutor(workers()) as pool:
-        jobs = [pool.submit(parity, kit, part, kit.cases, precision, path) for precision in PRECISIONS for path in PATHS]
+        jobs = [pool.submit(parity, kit, part, kit.cases, precision, execution)
+                for precision in PRECISIONS for execution in EXECUTIONS]
         jobs += [pool.submit(suite, kit, part, name, tests) for name, tests in groups.items()]
         jobs += [pool.submit(peers_parity, kit, part)]
         for job in concurrent.futures.as_completed(jobs):
@@ -187,8 +188,8 @@ def find_tool(name):
 
 
 def sanitizer_tests(tests):
-    """The five tests, a path each."""
-    return [test for case, path in SANITIZER_CASES for test in tests if test.endswith(f"/{case}_f32_{path}")]
+    """The five tests, an execution each."""
+    return [test for case, execution in SANITIZER_CASES for test in tests if test.endswith(f"/{case}_f32_{execution}")]
 
 
 def parse_sanitizer(text):

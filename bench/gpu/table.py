@@ -75,25 +75,25 @@ MODES = {"published": "publ.", "eager": "careful", "graph": "graph", "compile": 
 
 
 def step_lines(results):
-    """A line for each configuration, precision and path (which kernels ran): ours, the floor of a launch a step, ours / floor,
-    PyTorch as published, in its careful form, that as a CUDA graph and compiled, each over ours.
+    """A line for each configuration, precision and execution: ours, the floor of a launch a step, ours / floor, PyTorch as published, in its careful form, that as a CUDA graph and compiled, each over ours.
 
-    >>> times = {"forward_ms_per_step": .001, "backward_ms_per_step": .002, "path": "cluster"}
-    >>> results = {"times": [{"name": "rnn", "neurons": 8, "batch": 1, "precision": "f32", "path": "automatic", "result": times}],
+    >>> times = {"forward_ms_per_step": .001, "backward_ms_per_step": .002, "execution": "cluster"}
+    >>> entry = {"name": "rnn", "neurons": 8, "batch": 1, "precision": "f32", "execution": "automatic", "result": times}
+    >>> results = {"times": [entry],
     ...            "peers": [{"name": "rnn", "mode": "eager", "result": {"forward_ms_per_step": .01, "backward_ms_per_step": .03}}]}
     >>> step_lines(results)[1].split()
     ['rnn', 'f32', 'a:cluster', '1.00', '-', '-', '-', '10.0', '-', '-', '2.00', '-', '-', '-', '15.0', '-', '-']
     """
     peers = {(entry["name"], entry["mode"]): entry["result"] for entry in results.get("peers", []) if "result" in entry}
-    head = ["configuration".ljust(37), "prec", "path".ljust(9)]
+    head = ["configuration".ljust(37), "prec", "execution".ljust(10)]
     for direction in ("fwd", "bwd"):
         head += [f"{direction} us".rjust(8), "floor".rjust(7), "x floor".rjust(8)]
         head += [name.rjust(7) for name in MODES.values()]
     lines = [" ".join(head)]
     for entry in results.get("times", []):
         name, precision, ours = entry["name"], entry["precision"], entry.get("result")
-        path = "a:" + ours["path"] if ours and entry["path"] == "automatic" else entry["path"]
-        line = [name.ljust(37), precision.ljust(4), path.ljust(9)]
+        execution = "a:" + ours["execution"] if ours and entry["execution"] == "automatic" else entry["execution"]
+        line = [name.ljust(37), precision.ljust(4), execution.ljust(10)]
         if ours is None:
             lines.append(" ".join(line + ["does not fit" if entry.get("refused") else entry.get("error", "")]))
             continue
@@ -125,7 +125,7 @@ def profile_lines(results):
     lines = []
     for entry in results["ncu"]:
         for kernel, metrics in entry["launches"].items():
-            lines.append(f"{entry['kernel']}, {entry['name']}, {entry['path']}: {kernel[:60]}")
+            lines.append(f"{entry['kernel']}, {entry['name']}, {entry['execution']}: {kernel[:60]}")
             lines += [f"  {name.rpartition('__')[2]:<70} {value:.6g}" for name, value in metrics.items()]
     return lines
 
@@ -166,7 +166,7 @@ def table(results):
         lines += ["", "Microseconds a step. floor = launch + bytes / copy rate; bytes = 8 B N N forward, 12 B N N backward"
                   " (bf16: 10, 12)",
                   "publ., careful, graph, compile: PyTorch's time over ours, in the papers' form, in a careful one, that as a CUDA"
-                  " graph and compiled", "a: the path that the plan chose"]
+                  " graph and compiled", "a: the execution that the plan chose"]
         lines += step_lines(results)
     if results.get("operations"):
         lines += ["", "Operations, microseconds a step", *operation_lines(results)]

@@ -3,7 +3,7 @@ import csv
 import io
 import json
 
-from correctness import PATHS, find_tool
+from correctness import EXECUTIONS, find_tool
 from work import STICKY
 
 SIZES = ((64, 64), (200, 30), (256, 64), (512, 32), (1000, 1), (1024, 16))  # N, B
@@ -32,14 +32,15 @@ def configurations(sizes=SIZES):
     yield configuration("lstm", "hard_clip", "fan_out", "post", 200, 30, LSTM_INPUTS)
 
 
-def variants(each, precisions=("f32",), paths=("automatic", *PATHS), extra=""):
-    """A configuration by every path: entries of results["times"], whose "line" `plasticity times` reads."""
+def variants(each, precisions=("f32",), executions=("automatic", *EXECUTIONS), extra=""):
+    """A configuration by every execution: entries of results["times"], whose "line" `plasticity times` reads."""
     for precision in precisions:
-        for path in paths:
-            entry = {key: each[key] for key in ("name", "neurons", "batch")} | {"precision": precision, "path": path}
+        for execution in executions:
+            entry = {key: each[key] for key in ("name", "neurons", "batch")} | {"precision": precision, "execution": execution}
             if extra:
                 entry["extra"] = extra
-            yield entry | {"line": f"{each['options']} --device cuda --precision {precision} --path {path} {extra}".strip()}
+            options = f"{each['options']} --device cuda --precision {precision} --execution {execution} {extra}"
+            yield entry | {"line": options.strip()}
 
 
 def parse_lines(output, lines):
@@ -74,7 +75,7 @@ def parse_lines(output, lines):
 
 
 def refused(note):
-    """Whether a path was refused because the configuration does not fit it, which is no fault."""
+    """Whether an execution was refused because the configuration does not fit it, which is no fault."""
     return note.startswith("options.execution: expected one that fits")
 
 
@@ -96,20 +97,20 @@ def time_entries(kit, part, label, entries, results, limit=None, variables=()):
             if result["status"] == "failed" and refused(result["note"]):
                 entry["refused"] = True
             else:
-                part.fail(f"{entry['name']} {entry['precision']} {entry['path']}: {result['status']}: {result['note']}")
+                part.fail(f"{entry['name']} {entry['precision']} {entry['execution']}: {result['status']}: {result['note']}")
         results.setdefault("times", []).append(entry)
     part.note(f"{label}: {timed} of {len(by_line)} timed")
     kit.save()
 
 
 def times_small(kit, part, results):
-    """Small sizes by every path, in f32 and bf16."""
+    """Small sizes by every execution, in f32 and bf16."""
     time_entries(kit, part, "small sizes", [entry for each in configurations(SMALL)
                                             for entry in variants(each, ("f32", "bf16"))], results)
 
 
 def times(kit, part, results):
-    """All sizes by every path, f32 first."""
+    """All sizes by every execution, f32 first."""
     time_entries(kit, part, "all sizes", [entry for precision in ("f32", "bf16") for each in configurations()
                                           for entry in variants(each, (precision,))], results)
 
@@ -120,11 +121,11 @@ def measurements(kit, part, results):
     for neurons, batch in ((1024, 16), (256, 64)):
         each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch)
         for interval in (1, 8):
-            entries += variants(each, paths=("graph",), extra=f"--checkpoint-interval {interval}")
+            entries += variants(each, executions=("graph",), extra=f"--checkpoint-interval {interval}")
     for neurons, batch in ((256, 64), (1000, 1)):
         for steps in (STEPS, 400):
             each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch, steps=steps)
-            entries += variants(each, paths=("graph", "cluster", "grid"))
+            entries += variants(each, executions=("graph", "cluster", "grid"))
     time_entries(kit, part, "checkpoints and lengths", entries, results)
 
 
@@ -134,7 +135,7 @@ def alternatives(kit, part, results):
         return part.note("left out: the kit has no alternatives, see --tuning of ./run gpu-kit")
     for arrival in ARRIVALS:
         entries = [entry | {"extra": f"arrivals: {arrival}"} for each in configurations()
-                   for entry in variants(each, paths=("cluster", "grid"))]
+                   for entry in variants(each, executions=("cluster", "grid"))]
         time_entries(kit, part, f"arrivals: {arrival}", entries, results, variables={"PLASTICITY_ARRIVAL": arrival})
 
 
@@ -244,7 +245,7 @@ def peers(kit, part, results):
     part.note(f"PyTorch: {sum('result' in entry for entry in results['peers'])} of {len(names)} timed")
 
 
-# A kernel of each kind: its label, its name, the path and the size that run it.
+# A kernel of each kind: its label, its name, the execution and the size that run it.
 KERNELS = (("step forward", "^forward_kernel$", "graph", (1024, 16)), ("step backward", "^backward_kernel$", "graph", (1024, 16)),
            ("resident forward", "^resident_forward_kernel$", "cta", (200, 30)),
            ("resident backward", "^resident_backward_kernel$", "cta", (200, 30)))
@@ -288,19 +289,19 @@ def profiler(kit, part, results):
     if program is None:
         return part.fail("no ncu in PATH, $CUDA_HOME/bin or /usr/local/cuda/bin", "missing")
     results["ncu"] = []
-    for number, (label, kernel, path, (neurons, batch)) in enumerate(KERNELS):
+    for number, (label, kernel, execution, (neurons, batch)) in enumerate(KERNELS):
         if part.left() < 3:
             part.out_of_time(f"ncu: {label}")
             continue
         each = configuration("rnn", "hard_clip", "fan_out", "connection", neurons, batch)
-        entry = next(iter(variants(each, paths=(path,))))
+        entry = next(iter(variants(each, executions=(execution,))))
         outcome = part.run(
             f"ncu {label}", [program, "--csv", "--clock-control", "none", "--graph-profiling", "node", "--kernel-name",
                              f"regex:{kernel}", "--launch-skip", "1", "--launch-count", "2", "--metrics",
                              ",".join(METRICS.values()), kit.program("plasticity"), "time", *entry["line"].split(), "--seconds", "0"],
             part.left() / (len(KERNELS) - number), environment=kit.environment)
         found = parse_ncu(outcome.output)
-        results["ncu"].append({"kernel": label, "name": entry["name"], "path": path, "launches": found})
+        results["ncu"].append({"kernel": label, "name": entry["name"], "execution": execution, "launches": found})
         if outcome.status != "ok" or not found:
             part.fail(f"ncu {label}: {outcome.status}: {outcome.last_error()}; {len(found)} kernels measured")
         else:

@@ -149,7 +149,7 @@ def measured_step_us():
     """shape -> us of a step, forward + backward, of the README's table."""
     found = {}
     for entry in json.loads((RESULTS / TUNED).read_text())["times"]:
-        if entry["precision"] == "f32" and entry["path"] == "automatic" and "hard_clip fan_out" in entry["name"]:
+        if entry["precision"] == "f32" and entry["execution"] == "automatic" and "hard_clip fan_out" in entry["name"]:
             found[entry["name"].split()[0], entry["neurons"], entry["batch"]] = 1e3 * sum(
                 entry["result"][f"{way}_ms_per_step"] for way in ("forward", "backward"))
     return {shape: found[shape[:3]] for shape in SHAPES}

@@ -20,7 +20,7 @@ TEST_F(Tool, InfoPrintsDevicesAndSettings) {
 TEST_F(Tool, WrongUsageExitsWithTwo) {
   for (const char* arguments :
        {"", "nonsense", "verify", "verify --device gpu x", "verify --precision f16 x",
-        "verify --device reference --precision bf16 x", "verify --device cpu --path step x",
+        "verify --device reference --precision bf16 x", "verify --device cpu --execution step x",
         "verify --device reference --path grid x", "time --cell rnn",
         "time --cell cnn --rule decay --rate fixed --neurons 4 --batch 1 --steps 1",
         "time --cell rnn --rule decay --rate fixed --neurons 0 --batch 1 --steps 1",

@@ -31,7 +31,7 @@ TEST_F(Tool, TimesManyConfigurationsInOneProcess) {
   const std::string common = "--rate fixed --batch 2 --steps 3 --device cpu --threads 1 --seconds 0 ";
   std::ofstream(at("lines")) << common << "--cell rnn --rule decay --neurons 9\n"
                              << common << "--cell cnn --rule decay --neurons 9\n"
-                             << common << "--cell rnn --rule oja --neurons 9 --path step\n"
+                             << common << "--cell rnn --rule oja --neurons 9 --execution step\n"
                              << common << "--cell rnn --rule oja --neurons 7\n";
   const Outcome outcome = run("times " + at("lines"));
   EXPECT_EQ(outcome.exit_code, 1) << outcome.output;

@@ -1,5 +1,5 @@
-// simt_verify [--precision f32|bf16] [--path step|graph|cta|cluster|grid] FILE…: the CUDA kernels, on the
-// CPU, on parity cases. Output and exit codes are those of `plasticity verify`.
+// simt_verify [--precision f32|bf16] [--execution step|graph|cta|cluster|grid] FILE…: the CUDA kernels, on
+// the CPU, on parity cases. Output and exit codes are those of `plasticity verify`.
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -12,23 +12,23 @@ int main(int count, char** arguments) {
   using namespace plasticity;
   std::vector<std::string> files(arguments + 1, arguments + count);
   Precision precision = Precision::f32;
-  Execution path = Execution::automatic;
+  Execution execution = Execution::automatic;
   try {
     while (files.size() >= 2 && files[0].starts_with("--")) {
       if (files[0] == "--precision") {
         precision = parse<Precision>(files[1], "--precision");
         if (precision == Precision::f64) bad_argument("--precision", "f32 or bf16", "f64");
-      } else if (files[0] == "--path") {
-        path = parse<Execution>(files[1], "--path");
+      } else if (files[0] == "--execution" || files[0] == "--path") {
+        execution = parse<Execution>(files[1], "--execution");
       } else {
-        bad_argument("option", "--precision or --path", files[0]);
+        bad_argument("option", "--precision or --execution", files[0]);
       }
       files.erase(files.begin(), files.begin() + 2);
     }
     if (files.empty()) bad_argument("FILE", "at least one parity case", "none");
     int result = 0;
     simt::run([&] {
-      parity::PlanRunner runner(Device::cuda(), precision, path);
+      parity::PlanRunner runner(Device::cuda(), precision, execution);
       result = parity::verify(files, precision, runner);
     });
     return result;

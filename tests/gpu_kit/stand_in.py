@@ -10,13 +10,13 @@ import time
 
 NAME, WORDS, BEHAVIOUR = pathlib.Path(sys.argv[0]).name, sys.argv[1:], os.environ["STAND_IN"]
 BAD = BEHAVIOUR == "bad"
-PATHS = ("step", "graph", "cta", "cluster", "grid")
+EXECUTIONS = ("step", "graph", "cta", "cluster", "grid")
 CASES = (("rnn_hard_clip_modulated", "step"), ("rnn_lengths", "graph"), ("rnn_resets", "cta"), ("lstm_fan_out_2019", "cluster"),
          ("rnn_retroactive", "grid"))
 TESTS = ("CudaLast.Good", "CudaLast.Skips", "CudaValues.Good", "CudaValues.Crashes", "CudaValues.Fails", "CudaValues.After",
          "CudaSticky.Faults", "CudaSticky.After",
          "Each/CudaPaths.Hangs/cta", "Each/CudaPaths.After/cta", "Each/CudaPaths.After/grid",
-         *(f"EveryPath/CudaParity.Case/{case}_f32_{path}" for case, path in CASES))
+         *(f"EveryPath/CudaParity.Case/{case}_f32_{execution}" for case, execution in CASES))
 
 
 def say(text, end="\n"):
@@ -72,15 +72,15 @@ def cuda_test():
 
 
 def verify():
-    precision, path = WORDS[WORDS.index("--precision") + 1], WORDS[WORDS.index("--path") + 1]
+    precision, execution = WORDS[WORDS.index("--precision") + 1], WORDS[WORDS.index("--execution") + 1]
     failed = 0
-    for file in WORDS[WORDS.index("--path") + 2:]:
+    for file in WORDS[WORDS.index("--execution") + 2:]:
         case = pathlib.Path(file).stem
         if BEHAVIOUR == "slow":
             use_all_time()
-        if BAD and (case, precision, path) == ("rnn_resets", "f32", "cluster"):
+        if BAD and (case, precision, execution) == ("rnn_resets", "f32", "cluster"):
             crash()
-        if BAD and (case, precision, path) == ("rnn_resets", "bf16", "grid"):
+        if BAD and (case, precision, execution) == ("rnn_resets", "bf16", "grid"):
             failed = 1
             say(f"FAIL {case} y at [0]: got 1 want 2")
         else:
@@ -92,18 +92,18 @@ def times(mode=None):
     for line in sys.stdin:
         words = line.split()
         options = dict(zip(words[::2], words[1::2]))
-        path = options.get("--path", options.get("--mode"))
+        execution = options.get("--execution", options.get("--mode"))
         if BEHAVIOUR == "slow":
             use_all_time()
-        if BAD and options["--neurons"] == "200" and path in ("grid", "compile"):
+        if BAD and options["--neurons"] == "200" and execution in ("grid", "compile"):
             say('{"forward_ms_per_st', end="")
             crash()
-        if BAD and options["--neurons"] == "200" and (options.get("--path"), options.get("--mode")) in (("cta", None), (None, "graph")):
+        if BAD and options["--neurons"] == "200" and (options.get("--execution"), options.get("--mode")) in (("cta", None), (None, "graph")):
             say(json.dumps({"error": "cudaErrorIllegalAddress: an illegal memory access was encountered"}))
-        elif BAD and options["--neurons"] == "64" and path == "cta":
+        elif BAD and options["--neurons"] == "64" and execution == "cta":
             say(json.dumps({"error": "options.execution: expected one that fits spec and device, got cta (no room)"}))
         else:
-            say(json.dumps({"forward_ms_per_step": 0.001, "backward_ms_per_step": 0.002, "path": path}))
+            say(json.dumps({"forward_ms_per_step": 0.001, "backward_ms_per_step": 0.002, "execution": execution}))
     return 0
 
 

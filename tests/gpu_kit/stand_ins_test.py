@@ -131,7 +131,7 @@ class StandIns(unittest.TestCase):
         self.assertEqual(results["ceilings"], {"launch_us": 2, "graph_node_us": 1.5})
         self.assertEqual(results["parts"]["ceilings"]["status"], "hung")
         # One configuration does not fit, one has an error that no context survives, one crashes. The rest is timed.
-        by = {(entry["neurons"], entry["precision"], entry["path"], entry["name"]): entry for entry in results["times"]}
+        by = {(entry["neurons"], entry["precision"], entry["execution"], entry["name"]): entry for entry in results["times"]}
         self.assertEqual(len(by), 5 * 6 * 2)
         wrong = [key for key, entry in by.items() if "error" in entry and "refused" not in entry]
         self.assertEqual({key[0] for key in wrong}, {200})

@@ -27,7 +27,7 @@ struct Options {
   Precision precision = Precision::f32;
   std::int64_t checkpoint_interval = 0;
   std::size_t memory_budget = 0;
-  Execution path = Execution::automatic;
+  Execution execution = Execution::automatic;
   double seconds = 1;
   bool paced = false;
   bool one_line = false;  // of JSON
@@ -131,7 +131,7 @@ void run(const Options& options, const Device& device) {
                          .precision = options.precision,
                          .checkpoint_interval = options.checkpoint_interval,
                          .memory_budget = options.memory_budget,
-                         .execution = options.path});
+                         .execution = options.execution});
   Tensors<Real> tensors;
   ForwardArgs<Real> forward;
   BackwardArgs<Real> backward;
@@ -192,7 +192,7 @@ void run(const Options& options, const Device& device) {
         {"scratch_bytes", plan.scratch_bytes()},
         {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
         {"checkpoint_interval", plan.checkpoint_interval()},
-        {"path", to_string(plan.execution())},
+        {"execution", to_string(plan.execution())},
         {"idle_rss_bytes", idle},
         {"peak_rss_bytes", memory_of_process("VmHWM:")},
         {"configuration", configuration(options, device)}};
@@ -222,7 +222,7 @@ void print_estimates(const Options& options) {
                          .precision = options.precision,
                          .checkpoint_interval = options.checkpoint_interval,
                          .memory_budget = options.memory_budget,
-                         .execution = options.path};
+                         .execution = options.execution};
   std::printf("%s\n", cuda_api()->estimates(options.spec, plan, options.gpu).c_str());
 }
 
@@ -264,7 +264,7 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
   command->add_option("--memory-budget", options->memory_budget, "Maximum bytes of tape; 0: no limit")
       ->check(CLI::NonNegativeNumber);
-  add_choice(*command, "--path", options->path, "Kernels of --device cuda");
+  add_choice(*command, "--execution,--path", options->execution, "Kernels of --device cuda");
   command
       ->add_option("--estimate", options->gpu,
                    "Prints the planner's estimates for this GPU instead, which the machine need not have")

@@ -19,14 +19,14 @@ struct ReferenceRunner : parity::Runner {
 struct Options {
   std::string device = "cpu";
   Precision precision = Precision::f64;
-  Execution path = Execution::automatic;
+  Execution execution = Execution::automatic;
   std::vector<std::string> files;
 };
 
 int run(const Options& options) {
-  if (options.device != "cuda" && options.path != Execution::automatic) {
-    bad_argument("--path", str_cat("automatic with --device ", options.device),
-                 std::string(to_string(options.path)));
+  if (options.device != "cuda" && options.execution != Execution::automatic) {
+    bad_argument("--execution", str_cat("automatic with --device ", options.device),
+                 std::string(to_string(options.execution)));
   }
   if (options.device == "reference") {
     if (options.precision == Precision::bf16)
@@ -34,7 +34,7 @@ int run(const Options& options) {
     ReferenceRunner runner;
     return parity::verify(options.files, options.precision, runner);
   }
-  parity::PlanRunner runner(device_of(options.device, 0), options.precision, options.path);
+  parity::PlanRunner runner(device_of(options.device, 0), options.precision, options.execution);
   return parity::verify(options.files, options.precision, runner);
 }
 
@@ -50,7 +50,7 @@ void add_verify(CLI::App& app, int& exit_code) {
   const CLI::Option* const precision = add_choice(
       *command, "--precision", options->precision,
       "Arithmetic; bf16: float, with bfloat16 traces on the tape. With --device cuda the default is f32");
-  add_choice(*command, "--path", options->path, "Kernels of --device cuda");
+  add_choice(*command, "--execution,--path", options->execution, "Kernels of --device cuda");
   command->add_option("FILE", options->files, "Cases (.safetensors)")->required();
   command->callback([options, precision, &exit_code] {
     if (options->device == "cuda" && precision->count() == 0) options->precision = Precision::f32;

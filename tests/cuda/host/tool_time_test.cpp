@@ -27,7 +27,8 @@ TEST(ToolTime, WaitsOnceForManySequences) {
     ::testing::internal::CaptureStdout();
     const auto before = simt::runtime::calls();
     app.parse(
-        "time --cell rnn --rule decay --rate fixed --neurons 3 --batch 1 --steps 2 --device cuda --path cta "
+        "time --cell rnn --rule decay --rate fixed --neurons 3 --batch 1 --steps 2 --device cuda --execution "
+        "cta "
         "--seconds .5");
     const auto after = simt::runtime::calls();
     const auto report = nlohmann::json::parse(::testing::internal::GetCapturedStdout());
