@@ -92,9 +92,9 @@ void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes&
   for (std::size_t k = 0; k < views.size(); ++k) {
     const BasicParameterView<Real>& view = views[k];
     const auto& [name, shape] = *shapes.try_emplace(view.name, dimensions(view.shape)).first;
-    (&not_null(parameters, "parameters"))[k] = {name.c_str(),
-                                                host_view(view.value.data(), dtype_of<Real>(), shape),
-                                                host_view(view.gradient.data(), dtype_of<Real>(), shape)};
+    (&not_null(parameters, "parameters"))[k] = {
+        name.c_str(), host_view(view.value.data(), dtype_of<Real>(), shape),
+        host_view(view.gradient.data(), dtype_of<Real>(), shape), view.version};
   }
 }
 
@@ -134,7 +134,8 @@ std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std:
     };
     const std::span<float> value = floats("value", parameter.value),
                            gradient = floats("gradient", parameter.gradient);
-    views.push_back({parameter.name, Shape{{static_cast<std::int64_t>(value.size())}, 1}, value, gradient});
+    views.push_back({parameter.name, Shape{{static_cast<std::int64_t>(value.size())}, 1}, value, gradient,
+                     parameter.version});
   }
   return views;
 }

@@ -379,6 +379,9 @@ typedef struct plasticity_parameter {
   const char* name;           /**< "w", "modulator.weight"; "NAME.w" in a network with a name */
   plasticity_tensor value;    /**< float32; float64 in a network of precision f64 */
   plasticity_tensor gradient; /**< as value; backward adds to it */
+  uint64_t* version; /**< the network's count of changes to its values, or NULL for tensors of your own.
+                        An optimizer increments it, so that plasticity_network_backward can refuse
+                        parameters that differ from those of forward */
 } plasticity_parameter;
 
 /** The maximum number of parameters of a network. */

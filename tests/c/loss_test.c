@@ -39,7 +39,7 @@ void losses(void) {
   plasticity_adam* adam = NULL;
   OK(plasticity_adam_create(&options, &adam));
   dy[2] = NAN;
-  const plasticity_parameter parameter = {"w", floats(y, 1, four), dy_};
+  const plasticity_parameter parameter = {"w", floats(y, 1, four), dy_, NULL};
   FAILS(plasticity_adam_step(adam, &parameter, 1), PLASTICITY_INVALID_ARGUMENT,
         "gradient of 'w': expected finite numbers, got NaN or infinity");
   CHECK(y[0] == 1);

@@ -77,6 +77,27 @@ void learning(void) {
   plasticity_network_destroy(network);
 }
 
+/* Backward refuses parameters that an optimizer has changed since forward. */
+void changed_parameters(void) {
+  static float u[T * B * N], dy[T * B * N];
+  int64_t tbn[] = {T, B, N};
+  const plasticity_tensor input = floats(u, 3, tbn), upstream = floats(dy, 3, tbn);
+  const plasticity_argument in[] = {{"inputs.u", &input}}, back[] = {{"dy", &upstream}};
+  plasticity_network* network = make(1);
+  plasticity_adam* adam = make_adam(1e-2);
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
+  size_t count = 0;
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &count));
+  OK(plasticity_network_forward(network, T, in, 1));
+  OK(plasticity_network_backward(network, back, 1));
+  OK(plasticity_network_detach(network));
+  OK(plasticity_network_forward(network, T, in, 1));
+  OK(plasticity_adam_step(adam, parameters, count));
+  FAILS(plasticity_network_backward(network, back, 1), PLASTICITY_INVALID_ARGUMENT, "changed since");
+  plasticity_adam_destroy(adam);
+  plasticity_network_destroy(network);
+}
+
 /* The same training with a trainer, one call per episode. */
 void training(void) {
   static float pattern[T * B * N], y[T * B * N];

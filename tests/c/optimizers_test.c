@@ -7,7 +7,7 @@
 static float after_two_steps(const plasticity_optimizer_options* options) {
   float value = 1, gradient = .5f;
   int64_t one[] = {1};
-  const plasticity_parameter parameter = {"p", floats(&value, 1, one), floats(&gradient, 1, one)};
+  const plasticity_parameter parameter = {"p", floats(&value, 1, one), floats(&gradient, 1, one), NULL};
   plasticity_optimizer* optimizer = NULL;
   OK(plasticity_optimizer_create(options, &optimizer));
   for (int step = 0; step < 2; ++step) OK(plasticity_optimizer_step(optimizer, &parameter, 1));
@@ -49,7 +49,7 @@ void optimizers(void) {
   names[0] = "q";
   float value = 1, gradient = NAN;
   int64_t one[] = {1}, count = 0;
-  const plasticity_parameter parameter = {"p", floats(&value, 1, one), floats(&gradient, 1, one)};
+  const plasticity_parameter parameter = {"p", floats(&value, 1, one), floats(&gradient, 1, one), NULL};
   plasticity_optimizer* optimizer = NULL;
   OK(plasticity_optimizer_create(&options, &optimizer));
   FAILS(plasticity_optimizer_step(optimizer, &parameter, 1), PLASTICITY_INVALID_ARGUMENT, "'q'");

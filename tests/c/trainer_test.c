@@ -40,6 +40,7 @@ static void create(model* of) {
   of->own.name = "scale";
   of->own.value = floats(&of->scale, 1, &of->one);
   of->own.gradient = floats(&of->dscale, 1, &of->one);
+  of->own.version = NULL;
 }
 
 static void destroy(model* of) {

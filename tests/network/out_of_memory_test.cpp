@@ -1,4 +1,5 @@
-// Every allocation of a call fails once. The call then throws and changes nothing, and the next call succeeds.
+// Every allocation of a call fails once. The call then throws and changes nothing, and the next call
+// succeeds.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ bool fails() { return allocations_before_failure >= 0 && allocations_before_fail
 void* allocate(std::size_t bytes, std::size_t alignment) {
   if (fails()) return nullptr;
   alignment = std::max(alignment, alignof(std::max_align_t));
-  return std::aligned_alloc(alignment, (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
+  return std::aligned_alloc(alignment,
+                            (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
 }
 
 }  // namespace
@@ -79,8 +81,7 @@ TEST(OutOfMemory, AFailedCallOfANetworkChangesNothing) {
   const std::vector<float> dM = noise(B, 6), dhebb = noise(B * 36, 7), dy_state = noise(B * 6, 8);
   const auto make = [] { return Network(modulated, {.batch = B, .device = Device::cpu(1), .seed = 3}); };
   const auto backward = [&](Network& network) {
-    network.backward(episode.target, {},
-                     {.modulation = dM, .final_state = {.y = dy_state, .hebb = dhebb}});
+    network.backward(episode.target, {}, {.modulation = dM, .final_state = {.y = dy_state, .hebb = dhebb}});
   };
   constexpr int windows = 9;  // some with a tape, some that run again
   Network network = make(), whole = make();
@@ -118,7 +119,8 @@ TEST(OutOfMemory, TheLayersOfAStackKeepEqualWindows) {
     begin();
     const int count = failures(call, [&](int k) {
       for (std::size_t layer = 0; layer < stack->layers().size(); ++layer)
-        EXPECT_EQ(stack->layer(layer).windows(), stack->windows()) << "layer " << layer << " allocation " << k;
+        EXPECT_EQ(stack->layer(layer).windows(), stack->windows())
+            << "layer " << layer << " allocation " << k;
       begin();
     });
     EXPECT_GT(count, 3);
