@@ -154,7 +154,7 @@ TEST(Windows, AnOptimizersStepBetweenWindowsIsRefusedIfAWindowRunsAgain) {
       EXPECT_EQ(network.windows(), earlier + 1);
       continue;
     }
-    EXPECT_EQ(gradients(network), gradients(alone)) << earlier;
+    EXPECT_EQ(gradients_of(network), gradients_of(alone)) << earlier;
   }
 }
 
