@@ -44,6 +44,12 @@ plasticity_tensor floats(float* data, int32_t ndim, int64_t shape[]);
 plasticity_tensor doubles(double* data, int32_t ndim, int64_t shape[]);
 plasticity_tensor bytes(uint8_t* data, int32_t ndim, int64_t shape[]);
 
+/* An rnn with Oja's rule and a modulated rate. */
+plasticity_spec modulated_spec(int64_t inputs, int64_t neurons);
+
+/* A network on one thread. Its other options have their default values. */
+plasticity_network* make_network(const plasticity_spec* spec, int64_t batch, uint64_t seed);
+
 /* Random numbers in -1..1, the same on every machine. */
 float noise(uint64_t* state);
 

@@ -30,12 +30,7 @@ void struct_sizes(void) {
 
 /* The shape of every kind of tensor, and names that do not exist. */
 void shapes(void) {
-  plasticity_spec spec;
-  plasticity_spec_init(&spec);
-  spec.rule = PLASTICITY_RULE_OJA;
-  spec.rate = PLASTICITY_RATE_MODULATED;
-  spec.inputs = I;
-  spec.neurons = N;
+  const plasticity_spec spec = modulated_spec(I, N);
   static const struct {
     const char* name;
     int32_t ndim;

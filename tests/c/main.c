@@ -20,6 +20,27 @@ plasticity_tensor bytes(uint8_t* data, int32_t ndim, int64_t shape[]) {
   return dense(data, PLASTICITY_UINT, 8, ndim, shape);
 }
 
+plasticity_spec modulated_spec(int64_t inputs, int64_t neurons) {
+  plasticity_spec spec;
+  plasticity_spec_init(&spec);
+  spec.rule = PLASTICITY_RULE_OJA;
+  spec.rate = PLASTICITY_RATE_MODULATED;
+  spec.inputs = inputs;
+  spec.neurons = neurons;
+  return spec;
+}
+
+plasticity_network* make_network(const plasticity_spec* spec, int64_t batch, uint64_t seed) {
+  plasticity_network_options options;
+  plasticity_network_options_init(&options);
+  options.batch = batch;
+  options.threads = 1;
+  options.seed = seed;
+  plasticity_network* network = NULL;
+  OK(plasticity_network_create(spec, &options, &network));
+  return network;
+}
+
 float noise(uint64_t* state) {
   *state = *state * 6364136223846793005u + 1442695040888963407u;
   return (float)(*state >> 40) / 8388608.0f - 1.0f;

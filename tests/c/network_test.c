@@ -8,16 +8,9 @@ enum { T = 7, B = 8, N = 24 };
 
 static plasticity_network* make(uint64_t seed) {
   plasticity_spec spec;
-  plasticity_network_options options;
   plasticity_spec_init(&spec);
-  plasticity_network_options_init(&options);
   spec.neurons = N;
-  options.batch = B;
-  options.threads = 1;
-  options.seed = seed;
-  plasticity_network* network = NULL;
-  OK(plasticity_network_create(&spec, &options, &network));
-  return network;
+  return make_network(&spec, B, seed);
 }
 
 static plasticity_adam* make_adam(double learning_rate) {

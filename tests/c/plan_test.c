@@ -12,27 +12,6 @@ static plasticity_memory allocate(size_t size) {
   return memory;
 }
 
-static plasticity_spec modulated(void) {
-  plasticity_spec spec;
-  plasticity_spec_init(&spec);
-  spec.rule = PLASTICITY_RULE_OJA;
-  spec.rate = PLASTICITY_RATE_MODULATED;
-  spec.inputs = I;
-  spec.neurons = N;
-  return spec;
-}
-
-static plasticity_network* make_network(const plasticity_spec* spec) {
-  plasticity_network_options options;
-  plasticity_network_options_init(&options);
-  options.batch = B;
-  options.threads = 1;
-  options.seed = 3;
-  plasticity_network* network = NULL;
-  OK(plasticity_network_create(spec, &options, &network));
-  return network;
-}
-
 static plasticity_plan* make_plan(const plasticity_spec* spec, plasticity_precision precision) {
   plasticity_plan_options options;
   plasticity_plan_options_init(&options);
@@ -47,8 +26,8 @@ static plasticity_plan* make_plan(const plasticity_spec* spec, plasticity_precis
 
 /* A network and a plan on the network's parameters give the same bits, forward and backward. */
 void plans(void) {
-  const plasticity_spec spec = modulated();
-  plasticity_network* network = make_network(&spec);
+  const plasticity_spec spec = modulated_spec(I, N);
+  plasticity_network* network = make_network(&spec, B, 3);
   plasticity_plan* plan = make_plan(&spec, PLASTICITY_F32);
   uint64_t seed = 1;
   float x[T * B * I], dy[T * B * N], y[2][T * B * N], m[2][T * B], dx[2][T * B * I];

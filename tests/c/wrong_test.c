@@ -7,15 +7,9 @@ enum { B = 2, N = 3 };
 
 static plasticity_network* make(void) {
   plasticity_spec spec;
-  plasticity_network_options options;
   plasticity_spec_init(&spec);
-  plasticity_network_options_init(&options);
   spec.neurons = N;
-  options.batch = B;
-  options.threads = 1;
-  plasticity_network* network = NULL;
-  OK(plasticity_network_create(&spec, &options, &network));
-  return network;
+  return make_network(&spec, B, 0);
 }
 
 void wrong_tensors(void) {
