@@ -3,52 +3,25 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "plasticity/plasticity.hpp"
+#include "problems/replaced_new.hpp"
 
+namespace plasticity::testing {
 namespace {
+
 std::atomic<std::int64_t> allocations{0};
 
-void* counted(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  const std::size_t rounded = (size + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
-// Not inlined, or GCC warns with -O1 that free() does not match operator new.
-[[gnu::noinline]] void release(void* memory) { std::free(memory); }
 }  // namespace
 
-void* operator new(std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new[](std::size_t size) { return counted(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  ++allocations;
+  return aligned_memory(bytes, alignment);
 }
-void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return counted(size, static_cast<std::size_t>(alignment));
-}
-// The library's own version may be a sanitizer's.
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  try {
-    return counted(size, static_cast<std::size_t>(alignment));
-  } catch (const std::bad_alloc&) {
-    return nullptr;
-  }
-}
-void operator delete(void* memory) noexcept { release(memory); }
-void operator delete[](void* memory) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { release(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { release(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { release(memory); }
 
-namespace plasticity {
+void release(void* data, std::size_t) noexcept { std::free(data); }
+
 namespace {
 
 /// Returns the number of allocations of `call`.
@@ -151,4 +124,4 @@ TEST(Allocations, AreCounted) {
 }
 
 }  // namespace
-}  // namespace plasticity
+}  // namespace plasticity::testing

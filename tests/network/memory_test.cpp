@@ -2,24 +2,24 @@
 // memory that it allocates.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <new>
 
 #include "plasticity/plasticity.hpp"
+#include "problems/replaced_new.hpp"
 
+namespace plasticity::testing {
 namespace {
 
 std::atomic<std::size_t> live{0}, peak{0};
 
+}  // namespace
+
 void* allocate(std::size_t bytes, std::size_t alignment) {
-  // The size is stored before the block.
-  const std::size_t header = std::max(alignment, alignof(std::max_align_t));
-  const std::size_t total = (bytes + header + alignment - 1) / alignment * alignment;
-  void* block = std::aligned_alloc(std::max(alignment, alignof(std::max_align_t)), std::max(total, header));
+  // The size is stored before the data, in as many bytes as keep them aligned.
+  void* block = aligned_memory(alignment + bytes, alignment);
   if (block == nullptr) return nullptr;
-  char* data = static_cast<char*>(block) + header;
+  char* data = static_cast<char*>(block) + alignment;
   reinterpret_cast<std::size_t*>(data)[-1] = bytes;
   const std::size_t now = live += bytes;
   for (std::size_t seen = peak; seen < now && !peak.compare_exchange_weak(seen, now);) {
@@ -27,32 +27,12 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
   return data;
 }
 
-void release(void* data, std::size_t alignment) {
+void release(void* data, std::size_t alignment) noexcept {
   if (data == nullptr) return;
   live -= static_cast<std::size_t*>(data)[-1];
-  std::free(static_cast<char*>(data) - std::max(alignment, alignof(std::max_align_t)));
+  std::free(static_cast<char*>(data) - alignment);
 }
 
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  if (void* data = allocate(bytes, alignof(std::max_align_t))) return data;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  if (void* data = allocate(bytes, static_cast<std::size_t>(alignment))) return data;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* data) noexcept { release(data, alignof(std::max_align_t)); }
-void operator delete(void* data, std::size_t) noexcept { release(data, alignof(std::max_align_t)); }
-void operator delete(void* data, std::align_val_t alignment) noexcept {
-  release(data, static_cast<std::size_t>(alignment));
-}
-
-namespace plasticity {
 namespace {
 
 struct Sizes {
@@ -91,4 +71,4 @@ TEST(Memory, WindowsOfOneStepNeedAtMostTwiceThatOfTheWholeSequence) {
 }
 
 }  // namespace
-}  // namespace plasticity
+}  // namespace plasticity::testing

@@ -2,44 +2,28 @@
 // succeeds.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <new>
 #include <optional>
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "problems/replaced_new.hpp"
 
+namespace plasticity::testing {
 namespace {
 
 long allocations_before_failure = -1;  // negative: no allocation fails
 
-bool fails() { return allocations_before_failure >= 0 && allocations_before_failure-- == 0; }
-
-void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (fails()) return nullptr;
-  alignment = std::max(alignment, alignof(std::max_align_t));
-  return std::aligned_alloc(alignment,
-                            (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment);
-}
-
-// Not inlined, or GCC warns with -O1 that free() does not match operator new.
-[[gnu::noinline]] void release(void* data) { std::free(data); }
-
 }  // namespace
 
-void* operator new(std::size_t bytes) {
-  if (void* data = allocate(bytes, 1)) return data;
-  throw std::bad_alloc();
+void* allocate(std::size_t bytes, std::size_t alignment) {
+  if (allocations_before_failure >= 0 && allocations_before_failure-- == 0) return nullptr;
+  return aligned_memory(bytes, alignment);
 }
-void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* data) noexcept { release(data); }
-void operator delete(void* data, std::size_t) noexcept { release(data); }
-void operator delete(void* data, std::align_val_t) noexcept { release(data); }
 
-namespace plasticity::testing {
+void release(void* data, std::size_t) noexcept { std::free(data); }
+
 namespace {
 
 constexpr std::int64_t B = 2;
