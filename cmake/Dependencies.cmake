@@ -20,6 +20,7 @@ endmacro()
 find_package(Threads REQUIRED)
 
 # Builds only the libraries of the downloaded projects and installs nothing: their export sets would depend on each other.
+# libplasticity.so contains zlib and libpng, so they are compiled for a shared library.
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)  # libpng and zlib request an older CMake, whose option() overrides these variables
 set(SKIP_INSTALL_ALL ON)
 set(PNG_TESTS OFF)
@@ -29,21 +30,21 @@ set(ZLIB_BUILD_EXAMPLES OFF)
 set(INSTALL_GTEST OFF)
 set(BENCHMARK_ENABLE_TESTING OFF)
 set(BENCHMARK_ENABLE_INSTALL OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)  # the shared library contains libpng and zlib
 plasticity_dependency(ZLIB FETCH
   URL https://github.com/madler/zlib/releases/download/v1.3.1/zlib-1.3.1.tar.gz)
 if(TARGET zlibstatic AND NOT TARGET ZLIB::ZLIB)
   set(ZLIB_INCLUDE_DIRS ${zlib_SOURCE_DIR} ${zlib_BINARY_DIR})  # libpng's configuration reads zlib.h
   target_include_directories(zlibstatic INTERFACE ${ZLIB_INCLUDE_DIRS})
+  set_target_properties(zlibstatic PROPERTIES POSITION_INDEPENDENT_CODE ON)
   add_library(ZLIB::ZLIB ALIAS zlibstatic)
 endif()
 plasticity_dependency(PNG FETCH
   URL https://github.com/pnggroup/libpng/archive/refs/tags/v1.6.44.tar.gz)
 if(TARGET png_static AND NOT TARGET PNG::PNG)
   target_include_directories(png_static INTERFACE ${png_SOURCE_DIR} ${png_BINARY_DIR})
+  set_target_properties(png_static PROPERTIES POSITION_INDEPENDENT_CODE ON)
   add_library(PNG::PNG ALIAS png_static)
 endif()
-unset(CMAKE_POSITION_INDEPENDENT_CODE)
 plasticity_dependency(nlohmann_json 3.11 FETCH
   URL https://github.com/nlohmann/json/releases/download/v3.11.3/json.tar.xz)
 
