@@ -20,8 +20,8 @@ constexpr double blocks_exponent = 0.65;  // so n blocks of a multiprocessor tak
 constexpr double trace_value = 4;         // bytes; of a gradient too
 constexpr double rounded_value = 2;       // bytes on a bfloat16 tape
 constexpr double gate_bytes = 12;         // of an LSTM's gate weights per connection
-/// A step kernel with one column per thread, relative to four (counted for hard_clip).
-constexpr double narrow_forward = 1.9, narrow_backward = 1.9;
+/// A step kernel with one column per thread, relative to four (counted for hard_clip, in both directions).
+constexpr double narrow = 1.9;
 /// A row of an LSTM in a step kernel, relative to that of another cell: it loads the weights of three gates
 /// too.
 constexpr double lstm_loads = 4;
@@ -169,7 +169,7 @@ Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
   const double* forward_counts = counts_.step_forward[lstm];
   const double rounding = sizes_.bf16 ? (forward_counts[1] - forward_counts[0]) / steps : 0;
   const double in_place = stays(trace_bytes_) ? 0 : 2 * trace;
-  const Pass forward{.instructions = (forward_counts[0] + rounding) * (V == 1 ? narrow_forward : 1),
+  const Pass forward{.instructions = (forward_counts[0] + rounding) * (V == 1 ? narrow : 1),
                      .rows = rounds ? 1 : rows_loaded_forward(spec_.eligibility, V, shared),
                      .elements = shared,
                      .outside = constants_.step_forward_outside,
@@ -179,7 +179,7 @@ Estimate CostModel::of_steps(bool graph, std::int64_t K) const {
   const bool all_stays = stays(trace_bytes_ * (K == 1 ? 1 : 1 + steps));
   const double read = K == 1 && sizes_.bf16 ? 2 * recorded : trace;
   const double read_from_memory = K == 1 ? (tape_stays ? 0 : read) : (all_stays ? 0 : read);
-  const Pass backward{.instructions = counts_.step_backward[lstm][rounds] * (V == 1 ? narrow_backward : 1),
+  const Pass backward{.instructions = counts_.step_backward[lstm][rounds] * (V == 1 ? narrow : 1),
                       .rows = rows_loaded_backward(spec_.eligibility, !rounds, V, shared),
                       .elements = shared,
                       .outside = constants_.step_backward_outside,
