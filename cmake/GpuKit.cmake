@@ -91,7 +91,7 @@ function(plasticity_gpu_kit)
   target_compile_definitions(kit_tool PRIVATE PLASTICITY_HAVE_CAIRO=0)
   target_link_libraries(kit_tool PRIVATE plasticity CLI11::CLI11 nlohmann_json::nlohmann_json)
   plasticity_warnings(kit_tool)
-  plasticity_kit_program(plasticity plasticity_tool kit_tool WITHOUT "plasticity_tool.*/(report|train)\\.cpp"
+  plasticity_kit_program(plasticity plasticity_tool plasticity_cli kit_tool WITHOUT "plasticity_cli.*/(report|train)\\.cpp"
     ARCHIVES plasticity_parity)
   add_library(gpu_operations OBJECT ${PROJECT_SOURCE_DIR}/bench/gpu/operations.cpp)
   target_link_libraries(gpu_operations PRIVATE plasticity nlohmann_json::nlohmann_json)

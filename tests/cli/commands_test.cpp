@@ -1,6 +1,7 @@
 // The commands of the tool, its settings, and its exit codes.
 #include <cstdlib>
 
+#include "base/str_cat.hpp"
 #include "cli/tool.hpp"
 
 namespace plasticity {
@@ -80,7 +81,7 @@ TEST_F(Tool, NamesTheNearestCommand) {
 TEST_F(Tool, OutputThatCannotBeWrittenIsAnError) {
   for (const char* arguments : {"info", "--help", "--version"}) {
     const std::string command =
-        std::string(PLASTICITY_TOOL_PATH) + " " + arguments + " > /dev/full 2> " + at("errors");
+        str_cat(PLASTICITY_TOOL_PATH, " ", arguments, " > /dev/full 2> ", at("errors"));
     EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << arguments;
     EXPECT_TRUE(
         last_line(testing::read_file(at("errors"))).starts_with("plasticity: cannot write the output: "));

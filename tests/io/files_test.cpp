@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/str_cat.hpp"
 #include "io/atomic_file.hpp"
 #include "io/input_file.hpp"
 #include "io/messages.hpp"
@@ -229,7 +230,7 @@ TEST(Messages, OtherExceptionsBecomeErrors) {
 
 TEST(Messages, PrintableAndQuotedText) {
   EXPECT_EQ(io::printable("a\n\x1b\xffz~"), "a???z~");
-  EXPECT_EQ(io::in_quotes(std::string(130, 'x')), '"' + std::string(120, 'x') + "...\"");
+  EXPECT_EQ(io::in_quotes(std::string(130, 'x')), str_cat('"', std::string(120, 'x'), "...\""));
 }
 
 }  // namespace
