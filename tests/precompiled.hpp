@@ -1,4 +1,5 @@
-// The headers that most tests include. They are compiled once. A test includes the headers that it needs nevertheless.
+// The headers that most tests include. They are compiled once. A test includes the headers that it needs
+// nevertheless.
 #pragma once
 
 #include <gtest/gtest.h>

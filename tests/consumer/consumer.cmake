@@ -133,7 +133,7 @@ elseif(STEP STREQUAL "pkg_config")
 elseif(STEP STREQUAL "subproject")
   # Both ways use the same build folder for the library, so it is compiled once.
   foreach(way FetchContent add_subdirectory)
-    run(${CMAKE_COMMAND} -S ${here}/subproject -B ${WORK} ${COMPILERS} -DWAY=${way} -DSOURCES=${SOURCES} -DCMAKE_UNITY_BUILD=ON)
+    run(${CMAKE_COMMAND} -S ${here}/subproject -B ${WORK} ${COMPILERS} -DWAY=${way} -DSOURCES=${SOURCES})
     run(${CMAKE_COMMAND} --build ${WORK})
     run(${WORK}/surface)
     file(REMOVE ${WORK}/surface)

@@ -6,6 +6,8 @@
 #include <complex>
 #include <cstdio>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 using namespace plasticity;
 
@@ -34,6 +36,18 @@ bool error_is_caught() {
     Network network(Spec{.neurons = 0}, {.device = Device::cpu(1)});
   } catch (const Error& error) {
     return error.code() == ErrorCode::invalid_spec && std::strstr(error.what(), "neurons") != nullptr;
+  }
+  return false;
+}
+
+/// A check that -ffast-math would remove.
+bool nan_is_found() {
+  std::array<float, 1> value{1}, gradient{std::numeric_limits<float>::quiet_NaN()};
+  const std::vector<ParameterView> parameters = {{.name = "w", .value = value, .gradient = gradient}};
+  try {
+    Adam().step(parameters);
+  } catch (const Error& error) {
+    return std::strstr(error.what(), "'w'") != nullptr && value[0] == 1;
   }
   return false;
 }
@@ -191,6 +205,7 @@ int main() {
   expect("shapes",
          parameter_shape(Spec{}, "w") && state_shape(Spec{}, 1, "hebb") && input_shape(Spec{}, 1, 1, "u"));
   expect("an error", error_is_caught());
+  expect("a NaN", nan_is_found());
   expect("modules", modules_work());
   expect("training calls", training_calls_work());
   expect("a plan", plan_works());
