@@ -177,6 +177,8 @@ def test_tensors_with_the_negative_bit():
     assert torch.equal(answers[0][3], want)
     negated = plastic(spec, weights, x=torch._neg_view(-x.resolve_neg().contiguous()))[0]
     assert torch.equal(negated, y)
+    negated = {**weights, "w": torch.nn.Parameter(torch._neg_view(-weights["w"].detach()))}
+    assert torch.equal(plastic(spec, negated, x=x.resolve_neg().contiguous())[0], y)
 
 
 @pytest.mark.parametrize("neurons", [3, 40])

@@ -177,7 +177,7 @@ def is_eager(tensors: Sequence[Tensor]) -> bool:
         return False
     for tensor in tensors:
         kind = type(tensor)
-        if kind is not Parameter and (kind is not Tensor or tensor.is_neg()):
+        if (kind is not Parameter and kind is not Tensor) or tensor.is_neg():
             return False
     return tensors[0].device.type != "meta"
 
