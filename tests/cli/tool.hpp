@@ -8,8 +8,8 @@
 #include <filesystem>
 #include <string>
 
-#include "problems/files.hpp"
-#include "problems/test_data.hpp"
+#include "support/files.hpp"
+#include "support/test_data.hpp"
 
 // Runs the tool as a user does.
 namespace plasticity {

@@ -6,7 +6,7 @@
 
 #include "communicator/on_ranks.hpp"
 #include "communicator/values.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

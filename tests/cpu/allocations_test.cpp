@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "plasticity/plasticity.hpp"
-#include "problems/replaced_new.hpp"
+#include "support/replaced_new.hpp"
 
 namespace plasticity::testing {
 namespace {

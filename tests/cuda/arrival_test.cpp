@@ -4,8 +4,8 @@
 #include "cuda/on_device.hpp"
 #include "cuda/planner.hpp"
 #include "plasticity/error.hpp"
-#include "problems/environment.hpp"
-#include "problems/errors.hpp"
+#include "support/environment.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "problems/guarded_memory.hpp"
+#include "support/guarded_memory.hpp"
 
 // Tensors of the tests of the training kernels: copies on the device, and comparisons.
 namespace plasticity::testing {

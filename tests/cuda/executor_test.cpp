@@ -3,14 +3,14 @@
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
 #include "problems/answers.hpp"
-#include "problems/environment.hpp"
-#include "problems/errors.hpp"
 #include "rules/rules.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
 #include "simt/sparse_memory.hpp"
 #include "step/launch.hpp"
 #include "step/tuning.hpp"
+#include "support/environment.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

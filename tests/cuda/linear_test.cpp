@@ -5,7 +5,7 @@
 #include "plasticity/loss.hpp"
 #include "plasticity/optimizer.hpp"
 #include "problems/episode.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include <cstdlib>

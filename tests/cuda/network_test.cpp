@@ -1,7 +1,7 @@
 // Every call of a Network has the same result on a GPU as on the CPU.
 #include "cuda/observed_network.hpp"
 #include "plasticity/optimizer.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

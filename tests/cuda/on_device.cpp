@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "problems/guarded_memory.hpp"
+#include "support/guarded_memory.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include "simt/schedules.hpp"

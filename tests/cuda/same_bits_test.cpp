@@ -2,7 +2,7 @@
 // replayed graph.
 #include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
-#include "problems/on_threads.hpp"
+#include "support/on_threads.hpp"
 
 namespace plasticity::testing {
 namespace {

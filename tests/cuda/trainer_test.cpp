@@ -5,7 +5,7 @@
 #include "plasticity/error.hpp"
 #include "plasticity/optimizer.hpp"
 #include "problems/episode.hpp"
-#include "problems/on_threads.hpp"
+#include "support/on_threads.hpp"
 
 #if defined(PLASTICITY_SIMT_TEST)
 #include "simt/runtime.hpp"

@@ -4,7 +4,7 @@
 #include "base/str_cat.hpp"
 #include "cuda/on_device.hpp"
 #include "problems/answers.hpp"
-#include "problems/test_data.hpp"
+#include "support/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::testing {

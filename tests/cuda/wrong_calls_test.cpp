@@ -3,7 +3,7 @@
 
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "draw/pixels.hpp"
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::draw {
 namespace {

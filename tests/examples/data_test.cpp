@@ -8,7 +8,7 @@
 
 #include "common/pictures.hpp"
 #include "common/text.hpp"
-#include "problems/files.hpp"
+#include "support/files.hpp"
 
 namespace examples {
 namespace {

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/experiment.hpp"
-#include "problems/files.hpp"
+#include "support/files.hpp"
 
 namespace examples {
 namespace {

@@ -6,8 +6,8 @@
 #include <csignal>
 #include <string>
 
-#include "problems/errors.hpp"
-#include "problems/files.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
 
 // A full disk, and invalid files.
 namespace plasticity::testing {

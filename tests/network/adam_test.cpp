@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "plasticity/plasticity.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

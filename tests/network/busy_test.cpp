@@ -6,7 +6,7 @@
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
-#include "problems/on_threads.hpp"
+#include "support/on_threads.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -4,7 +4,7 @@
 #include "plasticity/plasticity.hpp"
 #include "problems/answers.hpp"
 #include "problems/episode.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

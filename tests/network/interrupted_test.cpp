@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "plasticity/io/safetensors.hpp"
-#include "problems/files.hpp"
+#include "support/files.hpp"
 
 extern char** environ;
 

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "network/module_trainer_model.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "network/module_trainer_model.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "plasticity/plasticity.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

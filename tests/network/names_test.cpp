@@ -5,8 +5,8 @@
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
-#include "problems/errors.hpp"
-#include "problems/test_data.hpp"
+#include "support/errors.hpp"
+#include "support/test_data.hpp"
 
 namespace plasticity::testing {
 namespace {

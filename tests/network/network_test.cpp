@@ -9,8 +9,8 @@
 #include "model/for_each_tensor.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
-#include "problems/errors.hpp"
-#include "problems/files.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
-#include "problems/replaced_new.hpp"
+#include "support/replaced_new.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -8,9 +8,9 @@
 
 #include "plasticity/error.hpp"
 #include "plasticity/reference.hpp"
-#include "problems/errors.hpp"
-#include "problems/files.hpp"
-#include "problems/test_data.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
+#include "support/test_data.hpp"
 #include "tool/parity/plan_runner.hpp"
 
 namespace plasticity::parity {

@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "problems/on_threads.hpp"
-#include "problems/test_data.hpp"
+#include "support/on_threads.hpp"
+#include "support/test_data.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "plasticity/device_memory.hpp"
 #include "plasticity/error.hpp"
-#include "problems/environment.hpp"
-#include "problems/errors.hpp"
+#include "support/environment.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity {
 namespace {

@@ -5,8 +5,8 @@
 #include <functional>
 
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
 #include "problems/plan_runner.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

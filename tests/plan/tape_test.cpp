@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "plasticity/plasticity.hpp"
-#include "problems/errors.hpp"
 #include "problems/plan_runner.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "plasticity/plan.hpp"
-#include "problems/guarded_memory.hpp"
 #include "problems/random_problem.hpp"
+#include "support/guarded_memory.hpp"
 
 namespace plasticity::testing {
 

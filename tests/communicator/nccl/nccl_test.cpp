@@ -9,7 +9,7 @@
 
 #include "communicator/values.hpp"
 #include "plasticity/plasticity.hpp"
-#include "problems/errors.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

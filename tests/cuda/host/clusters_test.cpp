@@ -4,9 +4,9 @@
 #include "cuda/cuda_plan.hpp"
 #include "cuda/on_device.hpp"
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
+#include "support/errors.hpp"
 
 namespace plasticity::testing {
 namespace {

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
-#include "problems/files.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
 #include "tool/cli/commands.hpp"
 
 namespace plasticity::cli {

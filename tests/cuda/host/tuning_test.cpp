@@ -14,9 +14,9 @@
 #include "cuda/observations.hpp"
 #include "cuda/tune.hpp"
 #include "plasticity/error.hpp"
-#include "problems/errors.hpp"
-#include "problems/files.hpp"
 #include "simt/schedules.hpp"
+#include "support/errors.hpp"
+#include "support/files.hpp"
 
 namespace plasticity::cuda {
 namespace {

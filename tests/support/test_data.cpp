@@ -1,4 +1,4 @@
-#include "problems/test_data.hpp"
+#include "support/test_data.hpp"
 
 #include <algorithm>
 #include <cstdlib>
