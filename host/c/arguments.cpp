@@ -89,6 +89,13 @@ void check_on_host(Name name, const plasticity_tensor& tensor) {
     bad_argument(str_cat(name, ".device"), "host memory", to_string(tensor.device));
 }
 
+void check_aligned(Name name, const plasticity_tensor& tensor) {
+  const std::size_t bytes = tensor.dtype.bits / std::size_t{8};
+  const void* const first = data_of(tensor);
+  if (elements_of(tensor) > 0 && reinterpret_cast<std::uintptr_t>(first) % bytes != 0)
+    bad_argument(str_cat(name, ".data"), str_cat("memory aligned to ", bytes, " bytes"), str_cat(first));
+}
+
 void check_dtype(Name name, const plasticity_tensor& tensor, plasticity_dtype expected) {
   if (!matches(tensor.dtype, expected))
     bad_argument(str_cat(name, ".dtype"), to_string(expected), to_string(tensor.dtype));
@@ -166,6 +173,7 @@ void* Arguments::take(Name name, const Shape& shape, plasticity_dtype dtype) {
                  to_string(tensor.shape, tensor.ndim));
   }
   check_device(name, tensor);
+  check_aligned(name, tensor);
   return data_of(tensor);
 }
 

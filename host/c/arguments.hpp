@@ -52,6 +52,10 @@ void check_dense(Name name, const plasticity_tensor& tensor, std::int32_t max_ax
 /// managed memory.
 void check_on_host(Name name, const plasticity_tensor& tensor);
 
+/// Throws Error(invalid_argument) unless the address of the first element is a multiple of the element size.
+/// A GPU cannot be used any more after a kernel has read an unaligned element.
+void check_aligned(Name name, const plasticity_tensor& tensor);
+
 /// Returns the address of the first element.
 void* data_of(const plasticity_tensor& tensor);
 
@@ -61,13 +65,14 @@ std::size_t elements_of(const plasticity_tensor& tensor);
 /// Throws Error(invalid_argument) unless the tensor's type is `expected`. A bool may be used as uint8.
 void check_dtype(Name name, const plasticity_tensor& tensor, plasticity_dtype expected);
 
-/// Returns the elements of a tensor. Throws Error(invalid_argument) unless it is dense, of type T and in
-/// memory that the host can access.
+/// Returns the elements of a tensor. Throws Error(invalid_argument) unless it is dense, of type T, aligned
+/// and in memory that the host can access.
 template <class T>
 std::span<T> host_span(Name name, const plasticity_tensor& tensor) {
   check_dtype(name, tensor, dtype_of<std::remove_const_t<T>>());
   check_dense(name, tensor, max_file_axes);
   check_on_host(name, tensor);
+  check_aligned(name, tensor);
   return {static_cast<T*>(data_of(tensor)), elements_of(tensor)};
 }
 

@@ -92,7 +92,8 @@ enum {
 };
 
 /** A view of a tensor; it does not own the data. It has the layout of DLTensor, so a DLTensor* may be cast to
-   a plasticity_tensor*. The library takes only dense row-major tensors and reports any other as an error. */
+   a plasticity_tensor*. The library takes only dense row-major tensors, whose elements are aligned to
+   their size, and reports any other as an error. A tensor of a file may be unaligned. */
 typedef struct plasticity_tensor {
   void* data;               /**< may be NULL if the tensor has no elements */
   plasticity_device device; /**< location of the data */

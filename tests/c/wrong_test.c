@@ -39,6 +39,7 @@ void wrong_tensors(void) {
   WITH(shape = negative, ".shape[1]: expected at least 0, got -2");
   WITH(shape = huge, ".shape: expected at most 2^48 elements, got [1099511627776,1099511627776,1]");
   WITH(data = NULL, ".data: expected a pointer, got null");
+  WITH(byte_offset = 2, ".data: expected memory aligned to 4 bytes, got 0x");
 #undef WITH
 
   plasticity_tensor tensor = right;
@@ -87,6 +88,13 @@ void wrong_tensors_of_a_file(void) {
         "x.device: expected host memory, got a device of kind 10");
   FAILS(plasticity_mse_loss(&tensor, &tensor, NULL, NULL, NULL), PLASTICITY_INVALID_ARGUMENT,
         ".device: expected host memory, got a device of kind 10");
+  tensor.device.kind = PLASTICITY_CPU;
+  tensor.byte_offset = 1;
+  FAILS(plasticity_mse_loss(&tensor, &tensor, NULL, NULL, NULL), PLASTICITY_INVALID_ARGUMENT,
+        ".data: expected memory aligned to 4 bytes, got 0x");
+  char unaligned[sizeof values + 1] = {0};
+  tensor.data = unaligned;
+  OK(plasticity_file_set_tensor(file, "x", &tensor)); /* it copies the bytes */
   plasticity_file_destroy(file);
 }
 
