@@ -43,6 +43,12 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim) {
   return list + "]";
 }
 
+void check_count(const char* list, std::size_t count) {
+  constexpr std::size_t max_count = std::size_t{1} << 20;
+  if (count > max_count)
+    bad_argument(str_cat("number of ", list), str_cat("at most ", max_count), str_cat(count));
+}
+
 bool Name::operator==(std::string_view whole) const {
   if (group.empty()) return field == whole;
   return whole.size() == group.size() + 1 + field.size() && whole[group.size()] == '.' &&
@@ -124,6 +130,7 @@ plasticity_tensor host_view(void* data, plasticity_dtype dtype, const std::vecto
 
 Arguments::Arguments(const plasticity_argument* list, std::size_t count, Device device) : device_(device) {
   if (count > 0 && list == nullptr) bad_argument("arguments", str_cat("a list of ", count), "null");
+  check_count("arguments", count);
   entries_.reserve(count);
   known_.reserve(40);
   for (std::size_t k = 0; k < count; ++k) {

@@ -29,6 +29,10 @@ std::string to_string(const std::int64_t* shape, std::int32_t ndim);
 /// uninitialised field, and the shape would be read past its end.
 inline constexpr std::int32_t max_file_axes = 64;
 
+/// Throws Error(invalid_argument) if the list named `list` has more than 2^20 entries. A larger number is an
+/// uninitialised or negative one, and the list would be read past its end.
+void check_count(const char* list, std::size_t count);
+
 /// The name of an argument: "GROUP.FIELD", or "FIELD" without a group. It views the caller's texts, because a
 /// call compares forty names: to build them would take longer than a step of a small network.
 struct Name {

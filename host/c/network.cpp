@@ -125,6 +125,7 @@ NetworkOptions to_options(const plasticity_network_options& from) {
 
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
   if (count > 0 && parameters == nullptr) bad_argument("parameters", str_cat("a list of ", count), "null");
+  check_count("parameters", count);
   std::vector<ParameterView> views;
   for (std::size_t k = 0; k < count; ++k) {
     const plasticity_parameter& parameter = parameters[k];

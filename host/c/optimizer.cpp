@@ -21,14 +21,16 @@ OptimizerOptions to_options(const plasticity_optimizer_options& from) {
                            .weight_decay = from.weight_decay,
                            .clip_norm = from.clip_norm,
                            .not_finite = static_cast<NotFinite>(from.not_finite)};
+  check_count("options.groups", from.group_count);
   for (std::size_t k = 0; k < from.group_count; ++k) {
     const plasticity_parameter_group& group = (&not_null(from.groups, "options.groups"))[k];
     ParameterGroup& to = options.groups.emplace_back();
     to.rate = group.rate;
     to.weight_decay = group.weight_decay;
     to.clip_norm = group.clip_norm;
+    const std::string argument = str_cat("options.groups[", k, "].names");
+    check_count(argument.c_str(), group.name_count);
     for (std::size_t name = 0; name < group.name_count; ++name) {
-      const std::string argument = str_cat("options.groups[", k, "].names");
       to.names.emplace_back(&not_null((&not_null(group.names, argument.c_str()))[name], argument.c_str()));
     }
   }

@@ -9,6 +9,7 @@ namespace plasticity::c {
 namespace {
 
 std::vector<StackLayer> to_layers(const plasticity_stack_layer* layers, std::size_t count) {
+  check_count("layers", count);
   std::vector<StackLayer> result;
   for (std::size_t k = 0; k < count; ++k) {
     const plasticity_stack_layer& layer = (&not_null(layers, "layers"))[k];
@@ -16,6 +17,7 @@ std::vector<StackLayer> to_layers(const plasticity_stack_layer* layers, std::siz
     if (layer.from_count == 0) continue;
     const std::string name = str_cat("layers[", k, "].from");
     const std::int32_t* from = &not_null(layer.from, name.c_str());
+    check_count(name.c_str(), layer.from_count);
     to.from.assign(from, from + layer.from_count);
   }
   return result;

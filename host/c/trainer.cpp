@@ -63,6 +63,7 @@ plasticity_status plasticity_trainer_create_modules(const plasticity_module* mod
   return guarded([&] {
     plasticity_trainer*& out = not_null(trainer, "trainer");
     const plasticity_trainer_options& from = not_null(options, "options");
+    c::check_count("modules", count);
     std::vector<Module> list;
     for (std::size_t k = 0; k < count; ++k)
       list.push_back(to_module((&not_null(modules, "modules"))[k], str_cat("modules[", k, "]")));

@@ -68,6 +68,8 @@ void wrong_tensors(void) {
   const plasticity_argument nameless[] = {{NULL, &right}};
   FAILS(plasticity_network_infer(network, 1, nameless, 1), PLASTICITY_INVALID_ARGUMENT, "arguments[0].name");
   FAILS(plasticity_network_infer(network, 1, NULL, 1), PLASTICITY_INVALID_ARGUMENT, "arguments");
+  FAILS(plasticity_network_infer(network, 1, list, (size_t)-1), PLASTICITY_INVALID_ARGUMENT,
+        "number of arguments: expected at most 1048576, got 18446744073709551615");
   FAILS(plasticity_network_infer(network, -1, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
   FAILS(plasticity_network_infer(network, INT64_MAX, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "steps");
   plasticity_network_destroy(network);
@@ -159,6 +161,49 @@ void wrong_calls(void) {
   for (int status = PLASTICITY_OK; status <= PLASTICITY_INTERNAL; ++status) {
     CHECK(plasticity_status_name((plasticity_status)status)[0] != '(');
   }
+}
+
+/* A negative number that became a size_t. The lists are not read past their ends. */
+void wrong_counts(void) {
+  const size_t count = (size_t)-1;
+  plasticity_network* network = make();
+  plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
+  size_t got = 0;
+  OK(plasticity_network_parameters(network, parameters, PLASTICITY_MAX_PARAMETERS, &got));
+  FAILS(plasticity_clip_gradients(parameters, count, 1, NULL), PLASTICITY_INVALID_ARGUMENT,
+        "number of parameters: expected at most");
+  plasticity_network_options options;
+  plasticity_network_options_init(&options);
+  const int32_t from[] = {PLASTICITY_STACK_INPUT};
+  plasticity_stack_layer layer = {.from = from, .from_count = count};
+  plasticity_spec_init(&layer.spec);
+  plasticity_stack* stack = NULL;
+  FAILS(plasticity_stack_create(1, &layer, 1, &options, &stack), PLASTICITY_INVALID_ARGUMENT,
+        "number of layers[0].from: expected at most");
+  layer.from_count = 1;
+  FAILS(plasticity_stack_create(1, &layer, count, &options, &stack), PLASTICITY_INVALID_ARGUMENT,
+        "number of layers: expected at most");
+  const char* names[] = {"w"};
+  plasticity_parameter_group group = {.names = names, .name_count = count};
+  plasticity_optimizer_options of_optimizer;
+  plasticity_optimizer_options_init(&of_optimizer);
+  of_optimizer.groups = &group;
+  of_optimizer.group_count = 1;
+  plasticity_optimizer* optimizer = NULL;
+  FAILS(plasticity_optimizer_create(&of_optimizer, &optimizer), PLASTICITY_INVALID_ARGUMENT,
+        "number of options.groups[0].names: expected at most");
+  group.name_count = 1;
+  of_optimizer.group_count = count;
+  FAILS(plasticity_optimizer_create(&of_optimizer, &optimizer), PLASTICITY_INVALID_ARGUMENT,
+        "number of options.groups: expected at most");
+  const plasticity_module module = {network, NULL, NULL, 0};
+  plasticity_trainer_options training;
+  plasticity_trainer_options_init(&training);
+  plasticity_trainer* trainer = NULL;
+  FAILS(plasticity_trainer_create_modules(&module, count, &training, &trainer), PLASTICITY_INVALID_ARGUMENT,
+        "number of modules: expected at most");
+  CHECK(stack == NULL && optimizer == NULL && trainer == NULL);
+  plasticity_network_destroy(network);
 }
 
 static void* fail_elsewhere(void* got) {
