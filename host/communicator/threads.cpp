@@ -137,7 +137,8 @@ class ThreadCommunicator final : public Communicator {
 
 std::vector<std::unique_ptr<Communicator>> thread_communicators(int size,
                                                                 const CommunicatorOptions& options) {
-  if (size < 1) bad_argument("size", "at least 1", str_cat(size));
+  constexpr int max_size = 1024;  // the memory grows with the square of the size
+  if (size < 1 || size > max_size) bad_argument("size", str_cat("1 to ", max_size), str_cat(size));
   check_time_limit(options);
   const auto group = std::make_shared<Group>();
   group->members.resize(static_cast<std::size_t>(size));

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/throw_error.hpp"
+#include "check/arguments.hpp"
 #include "io/file_keys.hpp"
 #include "io/spec_metadata.hpp"
 #include "network/implementation.hpp"
@@ -30,7 +31,10 @@ std::vector<StackLayer> completed(std::int64_t inputs, std::vector<StackLayer> l
         bad_argument(argument + ".from", str_cat("indices from -1 to ", static_cast<int>(k) - 1),
                      str_cat(source));
       }
-      width += source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
+      const std::int64_t of_source =
+          source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
+      if (__builtin_add_overflow(width, of_source, &width) || width > max_elements)
+        bad_argument(argument + ".from", "sources of at most 2^48 elements together", "more");
     }
     if (layer.spec.inputs == 0) layer.spec.inputs = width;
     if (layer.spec.inputs != width) {

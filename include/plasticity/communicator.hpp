@@ -126,7 +126,7 @@ class PLASTICITY_API Communicator {
 };
 
 /// Returns the communicators of `size` threads of this process, by rank. Give each thread its own. Throws
-/// Error(invalid_argument) unless size >= 1 and the time limit is positive.
+/// Error(invalid_argument) unless size is in 1..1024 and the time limit is positive.
 PLASTICITY_API std::vector<std::unique_ptr<Communicator>> thread_communicators(
     int size, const CommunicatorOptions& options = {});
 

@@ -538,8 +538,8 @@ typedef enum plasticity_reduction PLASTICITY_AS_INT {
    limits are in seconds, from 0.001 to 1000000. */
 typedef struct plasticity_communicator plasticity_communicator;
 
-/** Creates the communicators of `size` threads of this process: communicators[0] to communicators[size-1].
-   The caller destroys each. */
+/** Creates the communicators of `size` threads of this process, at most 1024: communicators[0] to
+   communicators[size-1]. The caller destroys each. */
 PLASTICITY_API plasticity_status plasticity_communicator_create_threads(
     int32_t size, double time_limit, plasticity_communicator** communicators);
 /** Creates the communicator of the processes that mpirun started. Returns PLASTICITY_UNSUPPORTED if the

@@ -118,6 +118,8 @@ void ranks(void) {
         "tensor.device: expected host memory, got a device of kind 10");
   FAILS(plasticity_communicator_sum(communicators[0], NULL), PLASTICITY_INVALID_ARGUMENT, "tensor");
   FAILS(plasticity_communicator_create_threads(0, 1, &none), PLASTICITY_INVALID_ARGUMENT, "size");
+  FAILS(plasticity_communicator_create_threads(INT32_MAX, 1, &none), PLASTICITY_INVALID_ARGUMENT,
+        "size: expected 1 to 1024, got 2147483647");
   FAILS(plasticity_communicator_create_threads(2, 0, &none), PLASTICITY_INVALID_ARGUMENT, "time_limit");
   FAILS(plasticity_communicator_create_mpi(1, &none), PLASTICITY_UNSUPPORTED, "plasticity::mpi");
   FAILS(plasticity_communicator_create_nccl((plasticity_device){PLASTICITY_CUDA, 0}, id, 0, 1, 1, &none),

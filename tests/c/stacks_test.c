@@ -105,6 +105,14 @@ void stacks(void) {
   FAILS(plasticity_stack_create(I, NULL, 2, &options, &again), PLASTICITY_INVALID_ARGUMENT,
         "layers: expected a pointer");
   FAILS(plasticity_stack_create(I, layers, 0, &options, &again), PLASTICITY_INVALID_ARGUMENT, "layer");
+  const int32_t sources[] = {PLASTICITY_STACK_INPUT, 0};
+  plasticity_stack_layer huge[] = {layers[0], layers[0]};
+  huge[0].spec.neurons = INT64_MAX;
+  huge[1].spec.inputs = 0;
+  huge[1].from = sources;
+  huge[1].from_count = 2;
+  FAILS(plasticity_stack_create(I, huge, 2, &options, &again), PLASTICITY_INVALID_ARGUMENT,
+        "layers[1].from: expected sources of at most 2^48 elements together, got more");
   FAILS(plasticity_stack_reset(NULL, 0), PLASTICITY_INVALID_ARGUMENT, "stack: expected a pointer");
   plasticity_stack_destroy(NULL);
   plasticity_stack_destroy(stack);

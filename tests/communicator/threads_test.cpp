@@ -99,7 +99,8 @@ TEST(Communicator, WrongArgumentsNameTheArgument) {
     EXPECT_EQ(error.code(), ErrorCode::invalid_argument);
     return error.what();
   };
-  EXPECT_EQ(message([] { thread_communicators(0); }), "size: expected at least 1, got 0");
+  EXPECT_EQ(message([] { thread_communicators(0); }), "size: expected 1 to 1024, got 0");
+  EXPECT_EQ(message([] { thread_communicators(1025); }), "size: expected 1 to 1024, got 1025");
   EXPECT_EQ(message([] { thread_communicators(2, {.time_limit = 0ms}); }),
             "options.time_limit: expected more than 0 ms, got 0 ms");
   const auto all = thread_communicators(2);
