@@ -99,8 +99,10 @@ plasticity_status plasticity_file_tensor(const plasticity_file* file, const char
 }
 
 plasticity_status plasticity_file_set_metadata(plasticity_file* file, const char* key, const char* value) {
-  return guarded(
-      [&] { not_null(file, "file").file.metadata[&not_null(key, "key")] = &not_null(value, "value"); });
+  return guarded([&] {
+    std::string name = &not_null(key, "key"), text = &not_null(value, "value");
+    not_null(file, "file").file.metadata.insert_or_assign(std::move(name), std::move(text));
+  });
 }
 
 plasticity_status plasticity_file_metadata(const plasticity_file* file, const char* key, const char** value) {
