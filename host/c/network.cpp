@@ -30,6 +30,7 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
                       std::size_t count, bool records) {
   return guarded([&] {
     plasticity_network& owner = not_null(handle, "network");
+    const HandleCall call(owner);
     owner.visit([&]<class Real>(BasicNetwork<Real>& network) {
       Arguments arguments(list, count, Device::cpu(1));
       const BasicSequence<Real> sequence = take_sequence(arguments, network, steps);
@@ -190,6 +191,7 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
                                               const plasticity_argument* arguments, size_t count) {
   return guarded([&] {
     std::vector<std::int64_t>& recorded = not_null(network, "network").recorded;
+    const c::HandleCall call(*network);
     network->visit([&]<class Real>(BasicNetwork<Real>& typed) {
       if (recorded.empty()) typed.backward({});  // throws the error for a missing window
       const std::int64_t T = recorded.back(), B = typed.batch(), N = typed.spec().neurons;
@@ -219,7 +221,8 @@ plasticity_status plasticity_network_reset(plasticity_network* network) {
 
 plasticity_status plasticity_network_reset_batch(plasticity_network* network, int64_t batch) {
   return guarded([&] {
-    not_null(network, "network").visit([&](auto& typed) { typed.reset(batch); });
+    const c::HandleCall call(not_null(network, "network"));
+    network->visit([&](auto& typed) { typed.reset(batch); });
     network->recorded.clear();
   });
 }
@@ -233,7 +236,8 @@ plasticity_status plasticity_network_batch(const plasticity_network* network, in
 
 plasticity_status plasticity_network_detach(plasticity_network* network) {
   return guarded([&] {
-    not_null(network, "network").visit([](auto& typed) { typed.detach(); });
+    const c::HandleCall call(not_null(network, "network"));
+    network->visit([](auto& typed) { typed.detach(); });
     network->recorded.clear();
   });
 }
@@ -246,6 +250,7 @@ plasticity_status plasticity_network_parameters(plasticity_network* network, pla
                                                 size_t capacity, size_t* count) {
   return guarded([&] {
     plasticity_network& owner = not_null(network, "network");
+    const c::HandleCall call(owner);
     owner.visit([&](auto& typed) {
       c::list_parameters(typed.parameters(), owner.shapes, parameters, capacity, count);
     });
@@ -256,6 +261,7 @@ plasticity_status plasticity_network_parameter(plasticity_network* network, cons
                                                plasticity_tensor* value) {
   return guarded([&] {
     plasticity_network& owner = not_null(network, "network");
+    const c::HandleCall call(owner);
     const std::string_view known = &not_null(name, "name");
     owner.visit([&]<class Real>(BasicNetwork<Real>& typed) {
       Real* data = typed.parameter(known).data();
@@ -280,6 +286,7 @@ plasticity_status plasticity_network_state(plasticity_network* network, const ch
                                            plasticity_tensor* state) {
   return guarded([&] {
     plasticity_network& owner = not_null(network, "network");
+    const c::HandleCall call(owner);
     const std::string_view known = &not_null(name, "name");
     owner.visit([&]<class Real>(BasicNetwork<Real>& typed) {
       Real* data = typed.state(known).data();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "c/arguments.hpp"
+#include "network/use_guard.hpp"
 #include "plasticity/communicator.hpp"
 #include "plasticity/network.hpp"
 #include "plasticity/optimizer.hpp"
@@ -27,6 +28,7 @@ struct plasticity_network {
   std::variant<plasticity::Network, plasticity::NetworkF64> network;
   plasticity::c::Shapes shapes{};        // of parameters by name, of the state as "state.NAME"
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
+  plasticity::UseGuard guard{};          // of shapes and recorded
 
   /// Calls `call` with the Network or NetworkF64.
   template <class Call>
@@ -44,6 +46,7 @@ struct plasticity_stack {
   plasticity::Stack stack;
   plasticity::c::Shapes shapes{};        // of parameters by name
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
+  plasticity::UseGuard guard{};          // of shapes and recorded
 };
 
 /// Also the type plasticity_adam.
@@ -61,6 +64,21 @@ struct plasticity_trainer {
 };
 
 namespace plasticity::c {
+
+/// Held by a call that changes the shapes or the recorded windows of a network or a stack. Throws
+/// Error(invalid_argument) if a call of another thread holds it.
+class HandleCall {
+ public:
+  explicit HandleCall(plasticity_network& network)
+      : call_(network.guard,
+              "network: another thread is running a call on it. One thread at a time may use a network") {}
+  explicit HandleCall(plasticity_stack& stack)
+      : call_(stack.guard,
+              "stack: another thread is running a call on it. One thread at a time may use a stack") {}
+
+ private:
+  UseGuard::Exclusive call_;
+};
 
 NetworkOptions to_options(const plasticity_network_options& from);
 AdamOptions to_options(const plasticity_adam_options& from);

@@ -42,6 +42,7 @@ plasticity_status run(plasticity_stack* handle, std::int64_t steps, const plasti
                       std::size_t count, bool records) {
   return guarded([&] {
     plasticity_stack& owner = not_null(handle, "stack");
+    const HandleCall call(owner);
     forget_discarded_windows(owner);
     const std::int64_t T = steps, B = owner.stack.batch();
     const StackShapes shapes(owner.stack, steps);
@@ -55,9 +56,11 @@ plasticity_status run(plasticity_stack* handle, std::int64_t steps, const plasti
     float* const current = take_current(arguments, owner.stack.layer(last), steps);
     arguments.check_all_used();
     owner.recorded.reserve(owner.recorded.size() + 1);
-    copy_to(y, records ? owner.stack.forward(sequence) : owner.stack.infer(sequence));
-    copy_to(current, owner.stack.current());
+    const std::span<const float> output =
+        records ? owner.stack.forward(sequence) : owner.stack.infer(sequence);
     if (records) owner.recorded.push_back(steps);
+    copy_to(y, output);
+    copy_to(current, owner.stack.current());
   });
 }
 
@@ -92,7 +95,8 @@ plasticity_status plasticity_stack_infer(plasticity_stack* stack, int64_t steps,
 plasticity_status plasticity_stack_backward(plasticity_stack* stack, const plasticity_argument* arguments,
                                             size_t count) {
   return guarded([&] {
-    c::forget_discarded_windows(not_null(stack, "stack"));
+    const c::HandleCall call(not_null(stack, "stack"));
+    c::forget_discarded_windows(*stack);
     std::vector<std::int64_t>& recorded = stack->recorded;
     if (recorded.empty()) stack->stack.backward({});  // throws the error for a missing window
     const c::StackShapes shapes(stack->stack, recorded.back());
@@ -112,14 +116,16 @@ plasticity_status plasticity_stack_windows(const plasticity_stack* stack, int64_
 
 plasticity_status plasticity_stack_reset(plasticity_stack* stack, int64_t batch) {
   return guarded([&] {
-    not_null(stack, "stack").stack.reset(batch);
+    const c::HandleCall call(not_null(stack, "stack"));
+    stack->stack.reset(batch);
     stack->recorded.clear();
   });
 }
 
 plasticity_status plasticity_stack_detach(plasticity_stack* stack) {
   return guarded([&] {
-    not_null(stack, "stack").stack.detach();
+    const c::HandleCall call(not_null(stack, "stack"));
+    stack->stack.detach();
     stack->recorded.clear();
   });
 }
@@ -132,6 +138,7 @@ plasticity_status plasticity_stack_parameters(plasticity_stack* stack, plasticit
                                               size_t capacity, size_t* count) {
   return guarded([&] {
     plasticity_stack& owner = not_null(stack, "stack");
+    const c::HandleCall call(owner);
     c::list_parameters(owner.stack.parameters(), owner.shapes, parameters, capacity, count);
   });
 }

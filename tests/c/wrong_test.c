@@ -222,3 +222,35 @@ void threads(void) {
   CHECK(pthread_join(thread, NULL) == 0);
   CHECK(ran == 1 && strstr(plasticity_last_error(), "spec") != NULL);
 }
+
+/* Records windows and runs backward. Another thread does the same with the same network. */
+static void* use(void* argument) {
+  plasticity_network* network = argument;
+  for (int k = 0; k < 500; ++k) {
+    plasticity_status status = PLASTICITY_OK;
+    switch (k % 4) {
+      case 0:
+      case 1: status = plasticity_network_forward(network, 1, NULL, 0); break;
+      case 2: status = plasticity_network_backward(network, NULL, 0); break;
+      default: status = plasticity_network_detach(network);
+    }
+    CHECK(status == PLASTICITY_OK || status == PLASTICITY_INVALID_ARGUMENT);
+  }
+  return NULL;
+}
+
+/* Calls of two threads on one network are errors. The network stays usable. */
+void threads_on_one_network(void) {
+  plasticity_network* network = make();
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, use, network) == 0);
+  use(network);
+  CHECK(pthread_join(thread, NULL) == 0);
+  int64_t windows = -1;
+  OK(plasticity_network_detach(network));
+  OK(plasticity_network_forward(network, 2, NULL, 0));
+  OK(plasticity_network_windows(network, &windows));
+  CHECK(windows == 1);
+  OK(plasticity_network_backward(network, NULL, 0));
+  plasticity_network_destroy(network);
+}
