@@ -29,6 +29,7 @@ struct plasticity_network {
   plasticity::c::Shapes shapes{};        // of parameters by name, of the state as "state.NAME"
   std::vector<std::int64_t> recorded{};  // steps of each recorded window, in order
   plasticity::UseGuard guard{};          // of shapes and recorded
+  std::shared_ptr<const int> life = std::make_shared<const int>(0);  // trainers observe it
 
   /// Calls `call` with the Network or NetworkF64.
   template <class Call>
@@ -61,6 +62,7 @@ struct plasticity_communicator {
 struct plasticity_trainer {
   plasticity::Network* network;  // null with several modules
   plasticity::Trainer trainer;
+  std::weak_ptr<const int> life{};  // of the network
 };
 
 namespace plasticity::c {

@@ -53,7 +53,7 @@ plasticity_status plasticity_trainer_create(plasticity_network* network,
     plasticity_network& owner = not_null(network, "network");
     const plasticity_trainer_options& from = not_null(options, "options");
     Network& trained = in_float(owner, "network");
-    out = new plasticity_trainer{&trained, Trainer(trained, to_options(from))};
+    out = new plasticity_trainer{&trained, Trainer(trained, to_options(from)), owner.life};
   });
 }
 
@@ -79,6 +79,8 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
     plasticity_trainer& owner = not_null(trainer, "trainer");
     if (owner.network == nullptr)
       bad_argument("trainer", "a trainer of one network", "one of a list of modules");
+    if (owner.life.expired())
+      throw Error(ErrorCode::invalid_argument, "trainer: its network has been destroyed");
     const Network& network = *owner.network;
     c::Arguments arguments(list, count, Device::cpu(1));
     const Sequence sequence = c::take_sequence(arguments, network, steps);

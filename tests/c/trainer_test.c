@@ -171,3 +171,30 @@ void modules(void) {
   destroy(&want);
   destroy(&got);
 }
+
+static plasticity_status fails_in_a_call(void* context, double* loss) {
+  (void)loss;
+  return plasticity_network_forward(context, -1, NULL, 0);
+}
+
+/* The message of the call that failed is kept. A trainer whose network has been destroyed returns an error. */
+void errors_of_trainers(void) {
+  plasticity_spec spec;
+  plasticity_spec_init(&spec);
+  spec.neurons = N;
+  plasticity_network* network = make_network(&spec, B, 0);
+  plasticity_trainer_options options;
+  plasticity_trainer_options_init(&options);
+  plasticity_trainer* trainer = NULL;
+  OK(plasticity_trainer_create(network, &options, &trainer));
+  double loss = 7;
+  FAILS(plasticity_trainer_step_with(trainer, fails_in_a_call, network, &loss), PLASTICITY_INVALID_ARGUMENT,
+        "steps: expected at least 0, got -1");
+  plasticity_network_destroy(network);
+  FAILS(plasticity_trainer_step(trainer, 1, NULL, 0, &loss), PLASTICITY_INVALID_ARGUMENT,
+        "trainer: its network has been destroyed");
+  FAILS(plasticity_trainer_step_with(trainer, fails_in_a_call, NULL, &loss), PLASTICITY_INVALID_ARGUMENT,
+        "trainer: its network has been destroyed");
+  CHECK(loss == 7);
+  plasticity_trainer_destroy(trainer);
+}
