@@ -1,5 +1,6 @@
 #include "c/status.hpp"
 
+#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -8,23 +9,42 @@
 namespace plasticity::c {
 namespace {
 
-struct LastError {
+// This thread's last error. They have no destructors, so that exit handlers can use them.
+thread_local const char* last_message = "";  // the text, short_text, or a literal
+thread_local std::uint64_t error_count = 0;
+thread_local bool has_ended = false;  // the text has been destroyed, because the thread ends
+thread_local char short_text[512];    // the message, perhaps cut, after the text has been destroyed
+
+struct LastText {
   std::string text;
-  const char* message = "";  // text, or a literal if there is no memory for the text
+
+  ~LastText() {
+    std::snprintf(short_text, sizeof short_text, "%s", last_message);
+    last_message = short_text;
+    has_ended = true;
+  }
 };
-thread_local LastError last_error;
+thread_local LastText last_text;
 
 }  // namespace
 
 plasticity_status store_error(plasticity_status status, const char* message) noexcept {
+  ++error_count;
+  if (has_ended) {
+    std::snprintf(short_text, sizeof short_text, "%s", message);
+    last_message = short_text;
+    return status;
+  }
   try {
-    last_error.text = message;
-    last_error.message = last_error.text.c_str();
+    last_text.text = message;
+    last_message = last_text.text.c_str();
   } catch (...) {
-    last_error.message = "host memory: allocation of an error message failed";
+    last_message = "host memory: allocation of an error message failed";
   }
   return status;
 }
+
+std::uint64_t stored_errors() noexcept { return error_count; }
 
 plasticity_status status_of(ErrorCode code) noexcept {
   switch (code) {
@@ -58,7 +78,7 @@ const char* plasticity_status_name(plasticity_status status) {
   return "(no such status)";
 }
 
-const char* plasticity_last_error(void) { return plasticity::c::last_error.message; }
+const char* plasticity_last_error(void) { return plasticity::c::last_message; }
 
 const char* plasticity_version(void) { return plasticity::version(); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <new>
 
@@ -12,6 +13,9 @@ namespace plasticity::c {
 
 /// Stores the message as this thread's last error and returns `status`.
 plasticity_status store_error(plasticity_status status, const char* message) noexcept;
+
+/// Returns the number of errors that this thread has stored.
+std::uint64_t stored_errors() noexcept;
 
 /// Returns the status of an error code.
 plasticity_status status_of(ErrorCode code) noexcept;

@@ -111,6 +111,7 @@ plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer, plas
   const plasticity_status status = guarded([&] {
     plasticity_trainer& owner = not_null(trainer, "trainer");
     if (iteration == nullptr) bad_argument("iteration", "a function", "null");
+    const std::uint64_t errors_before = c::stored_errors();
     try {
       const double result = owner.trainer.step([&] {
         double value = 0;
@@ -121,6 +122,11 @@ plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer, plas
       if (loss != nullptr) *loss = result;
     } catch (const CallbackFailed& failed) {
       of_callback = failed.status;
+      if (c::stored_errors() == errors_before) {
+        const auto got =
+            str_cat(plasticity_status_name(of_callback), " (", static_cast<int>(of_callback), ")");
+        c::store_error(of_callback, str_cat("iteration: expected ok, got ", got).c_str());
+      }
     }
   });
   return status == PLASTICITY_OK ? of_callback : status;

@@ -1,5 +1,6 @@
 /* Wrong calls. The error names the tensor, its field, the expected and the actual value. */
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "c/check.h"
 
@@ -253,4 +254,22 @@ void threads_on_one_network(void) {
   CHECK(windows == 1);
   OK(plasticity_network_backward(network, NULL, 0));
   plasticity_network_destroy(network);
+}
+
+/* The message of an error is valid until the process ends, and an exit handler may fail too. */
+static void at_exit(void) {
+  if (strstr(plasticity_last_error(), "a name that is long enough to need memory of its own") == NULL) abort();
+  if (plasticity_network_reset(NULL) != PLASTICITY_INVALID_ARGUMENT) abort();
+  if (strstr(plasticity_last_error(), "network: expected a pointer, got null") == NULL) abort();
+}
+
+void errors_at_exit(void) {
+  plasticity_spec spec;
+  plasticity_spec_init(&spec);
+  spec.neurons = 1;
+  int64_t shape[PLASTICITY_MAX_AXES];
+  int32_t ndim = 0;
+  CHECK(atexit(at_exit) == 0);
+  FAILS(plasticity_spec_shape(&spec, 1, 1, "a name that is long enough to need memory of its own", shape, &ndim),
+        PLASTICITY_INVALID_ARGUMENT, "long enough");
 }
