@@ -65,7 +65,10 @@ using namespace plasticity;
 using c::guarded, c::not_null;
 
 plasticity_status plasticity_file_create(plasticity_file** file) {
-  return guarded([&] { not_null(file, "file") = new plasticity_file; });
+  return guarded([&] {
+    plasticity_file*& out = not_null(file, "file");
+    out = new plasticity_file;
+  });
 }
 
 plasticity_status plasticity_file_load(const char* path, plasticity_file** file) {

@@ -114,6 +114,7 @@ void wrong_calls(void) {
   FAILS(plasticity_plan_create(&spec, &options, NULL), PLASTICITY_INVALID_ARGUMENT,
         "plan: expected a pointer");
   FAILS(plasticity_network_reset(NULL), PLASTICITY_INVALID_ARGUMENT, "network: expected a pointer");
+  FAILS(plasticity_file_create(NULL), PLASTICITY_INVALID_ARGUMENT, "file: expected a pointer");
   FAILS(plasticity_adam_steps(NULL, NULL), PLASTICITY_INVALID_ARGUMENT, "expected a pointer");
   FAILS(plasticity_spec_validate(NULL), PLASTICITY_INVALID_ARGUMENT, "spec: expected a pointer");
   spec.neurons = 0;
