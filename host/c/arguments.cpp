@@ -98,7 +98,7 @@ void check_on_host(Name name, const plasticity_tensor& tensor) {
 void check_aligned(Name name, const plasticity_tensor& tensor) {
   const std::size_t bytes = tensor.dtype.bits / std::size_t{8};
   const void* const first = data_of(tensor);
-  if (elements_of(tensor) > 0 && reinterpret_cast<std::uintptr_t>(first) % bytes != 0)
+  if (reinterpret_cast<std::uintptr_t>(first) % bytes != 0 && elements_of(tensor) > 0)
     bad_argument(str_cat(name, ".data"), str_cat("memory aligned to ", bytes, " bytes"), str_cat(first));
 }
 
