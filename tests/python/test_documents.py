@@ -3,6 +3,7 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -56,23 +57,34 @@ def test_examples(words, text, tmp_path):
     assert text in done.stdout
 
 
+@pytest.fixture
+def run_example(tmp_path, monkeypatch, capsys):
+    """Runs an example in this process, in a new folder, and returns its exit code, stdout and stderr."""
+    def run(name, *arguments):
+        path = ROOT / "examples" / "python" / name
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(str(path.parent))
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(path), run_name="__main__")
+        return (end.value.code, *capsys.readouterr())
+    return run
+
+
 @pytest.mark.parametrize("name", ["first_network", "acting", "plot_traces", "cue_reward", "one_shot", "omniglot", "words"])
-def test_help_of_examples(name, tmp_path):
+def test_help_of_examples(name, run_example, tmp_path):
     if name == "plot_traces":
         pytest.importorskip("matplotlib")
-    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / f"{name}.py", "--help"], cwd=tmp_path,
-                          env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=True)
-    assert f"python {name}.py" in " ".join(done.stdout.split()) and not list(tmp_path.iterdir())
+    code, out, _ = run_example(f"{name}.py", "--help")
+    assert code == 0 and f"python {name}.py" in " ".join(out.split()) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", ["first_network.py 0", "first_network.py many", "acting.py --steps 0", "cue_reward.py --batch 0",
                                    "one_shot.py --episodes -1", "omniglot.py --reports 0", "words.py --data . --epochs 1.5"])
-def test_wrong_numbers_of_examples(words, tmp_path):
+def test_wrong_numbers_of_examples(words, run_example):
     name, *arguments = words.split()
-    done = subprocess.run([sys.executable, ROOT / "examples" / "python" / name, *arguments], cwd=tmp_path, env=ENVIRONMENT,
-                          capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 2
-    assert done.stderr.endswith(f"expected an integer, at least 1, got '{arguments[-1]}'\n")
+    code, _, error = run_example(name, *arguments)
+    assert code == 2 and error.endswith(f"expected an integer, at least 1, got '{arguments[-1]}'\n")
 
 
 def test_language_model_of_words(tmp_path):
