@@ -74,9 +74,7 @@ class HandleCall {
   explicit HandleCall(plasticity_network& network)
       : call_(network.guard,
               "network: another thread is running a call on it. One thread at a time may use a network") {}
-  explicit HandleCall(plasticity_stack& stack)
-      : call_(stack.guard,
-              "stack: another thread is running a call on it. One thread at a time may use a stack") {}
+  explicit HandleCall(plasticity_stack& stack) : call_(stack.guard, stack_in_use) {}
 
  private:
   UseGuard::Exclusive call_;

@@ -15,12 +15,16 @@ thread_local std::uint64_t error_count = 0;
 thread_local bool has_ended = false;  // the text has been destroyed, because the thread ends
 thread_local char short_text[512];    // the message, perhaps cut, after the text has been destroyed
 
+void keep_short(const char* message) noexcept {
+  std::snprintf(short_text, sizeof short_text, "%s", message);
+  last_message = short_text;
+}
+
 struct LastText {
   std::string text;
 
   ~LastText() {
-    std::snprintf(short_text, sizeof short_text, "%s", last_message);
-    last_message = short_text;
+    keep_short(last_message);
     has_ended = true;
   }
 };
@@ -31,8 +35,7 @@ thread_local LastText last_text;
 plasticity_status store_error(plasticity_status status, const char* message) noexcept {
   ++error_count;
   if (has_ended) {
-    std::snprintf(short_text, sizeof short_text, "%s", message);
-    last_message = short_text;
+    keep_short(message);
     return status;
   }
   try {

@@ -14,9 +14,6 @@
 namespace plasticity {
 namespace {
 
-constexpr const char* busy =
-    "stack: another thread is running a call on it. One thread at a time may use a stack";
-
 /// Fills in the sources and the widths of the inputs.
 std::vector<StackLayer> completed(std::int64_t inputs, std::vector<StackLayer> layers) {
   if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
@@ -224,29 +221,29 @@ Network& Stack::layer(std::size_t index) {
 std::span<const float> Stack::current() const { return implementation_->networks.back().current(); }
 
 std::span<const float> Stack::forward(const StackSequence& sequence) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   return implementation_->run(sequence, true);
 }
 
 std::span<const float> Stack::infer(const StackSequence& sequence) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   return implementation_->run(sequence, false);
 }
 
 void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   implementation_->backward(dy, dx, da);
 }
 
 std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }
 
 void Stack::reset(std::int64_t batch) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   implementation_->reset(batch);
 }
 
 void Stack::detach() {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   for (Network& network : implementation_->networks) network.detach();
   implementation_->steps.clear();
 }
@@ -276,7 +273,7 @@ void merge(io::TensorFile& part, io::TensorFile& file) {
 }  // namespace
 
 void Stack::save(io::TensorFile& file) const {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   io::TensorFile part;
   part.metadata = implementation_->description();
   for (const Network& network : implementation_->networks) network.save(part);
@@ -284,14 +281,14 @@ void Stack::save(io::TensorFile& file) const {
 }
 
 void Stack::save_state(io::TensorFile& file) const {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   io::TensorFile part;
   for (const Network& network : implementation_->networks) network.save_state(part);
   merge(part, file);
 }
 
 void Stack::load(const io::TensorFile& file) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   Implementation& self = *implementation_;
   for (const auto& [key, value] : self.description()) {
     if (read_metadata(file, key) != value) {
@@ -312,7 +309,7 @@ void Stack::load(const io::TensorFile& file) {
 }
 
 void Stack::load_state(const io::TensorFile& file) {
-  const UseGuard::Exclusive call(implementation_->guard, busy);
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   Implementation& self = *implementation_;
   io::TensorFile before;
   for (const Network& network : self.networks) network.save_state(before);

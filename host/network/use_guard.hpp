@@ -6,6 +6,10 @@
 
 namespace plasticity {
 
+/// The message of a call on a stack beside another call.
+inline constexpr const char* stack_in_use =
+    "stack: another thread is running a call on it. One thread at a time may use a stack";
+
 /// Turns concurrent use of an object into an error. No call waits.
 class UseGuard {
  public:
