@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from plasticity import Spec  # noqa: E402
-from plasticity.torch import PlasticLSTM, PlasticRNN, plastic  # noqa: E402
+from plasticity.torch import PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
 from plasticity._library import build_of  # noqa: E402
 from plasticity.torch import _signature  # noqa: E402
 from plasticity.torch._signature import to_text  # noqa: E402
@@ -118,6 +118,15 @@ def test_traced_functions():
     traced = torch.jit.trace(lambda x: module(x)[0], torch.randn(4, 2, 2))
     x = torch.randn(6, 5, 2)
     assert torch.equal(traced(x), module(x)[0])
+
+
+@pytest.mark.skipif(not hasattr(torch.utils._pytree, "_register_namedtuple"), reason="this PyTorch cannot write a named tuple")
+def test_exported_modules_are_read_again(tmp_path):
+    module, x = PlasticRNN(2, 3), torch.randn(4, 2, 2)
+    torch.export.save(torch.export.export(module, (x,)), tmp_path / "module.pt2")
+    y, state = torch.export.load(tmp_path / "module.pt2").module()(x)
+    want, final = module(x)
+    assert type(state) is State and torch.equal(y, want) and torch.equal(state.hebb, final.hebb)
 
 
 @pytest.mark.parametrize("make", [PlasticRNN, PlasticLSTM])

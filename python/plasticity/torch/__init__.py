@@ -5,6 +5,7 @@
 """
 try:
     import torch as _torch
+    from torch.utils import _pytree
 except ImportError as error:
     raise ImportError("plasticity.torch needs PyTorch: pip install torch") from error
 
@@ -15,5 +16,7 @@ from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN
 
 if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weights_only=True) reads a State
     _torch.serialization.add_safe_globals([State, Spec])
+if hasattr(_pytree, "_register_namedtuple"):  # so that torch.export.save() writes a program that returns a State
+    _pytree._register_namedtuple(State, serialized_type_name="plasticity.State")
 
 __all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic"]
