@@ -127,6 +127,12 @@ def test_negative_lengths_are_named(x64):
             jax.block_until_ready(plastic(SPEC, parameters, x=inputs["x"], length=jnp.array([4, -1]))[0])
 
 
+def test_lengths_that_are_not_whole():
+    parameters, inputs, _ = draw(SPEC, dtype="float32")
+    with pytest.raises(ValueError, match="masks.length: expected whole numbers, got 1.5"):
+        plastic(SPEC, parameters, x=inputs["x"], length=jnp.array([4, 1.5]))
+
+
 SHARDED = """
 import jax, jax.numpy as jnp, numpy
 from jax.sharding import Mesh, PartitionSpec

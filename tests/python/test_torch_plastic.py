@@ -98,6 +98,8 @@ def call(**changes):
         ({"clamp": torch.zeros(3, 2, 3)}, "clamp_value"),
         ({"length": torch.tensor([1, 9])}, "length"),
         ({"length": [1, 2]}, "masks.length: expected a tensor, got list"),
+        ({"length": torch.tensor([1.0, 1.5])}, "masks.length: expected whole numbers, got 1.5"),
+        ({"length": torch.tensor([True, False])}, "masks.length.dtype: expected an integer type, got torch.bool"),
         ({"precision": "f16"}, "precision: expected bf16, f32, f64 or None, got 'f16'"),
         ({"precision": "f64"}, "precision: expected f32 for torch.float32 tensors, got f64"),
         ({"execution": "fast"}, "execution"),
@@ -113,6 +115,18 @@ def call(**changes):
 def test_wrong_arguments(changes, text):
     with pytest.raises(plasticity.InvalidArgument, match=text):
         call(**changes)
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch warns that these layouts are new
+def test_tensors_that_are_not_dense():
+    with pytest.raises(ValueError, match="inputs.x: expected a dense tensor, got layout torch.sparse_coo"):
+        call(x=torch.zeros(3, 2, 2).to_sparse())
+    with pytest.raises(ValueError, match="parameters.w: expected a dense tensor, got layout torch.sparse_csr"):
+        call(parameters={"w": torch.zeros(3, 3).to_sparse_csr()})
+    with pytest.raises(ValueError, match="inputs.x: expected a dense tensor, got a nested tensor"):
+        call(x=torch.nested.nested_tensor([torch.zeros(2, 2)]))
+    with pytest.raises(ValueError, match="input: expected a dense tensor, got layout torch.sparse_coo"):
+        plasticity.torch.PlasticRNN(2, 3)(torch.zeros(3, 2, 2).to_sparse())
 
 
 def test_a_wrong_number_does_not_affect_the_next_call():

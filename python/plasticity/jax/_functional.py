@@ -247,8 +247,20 @@ def _named_masks(reset, length, clamp):
     for name, value in (("reset", reset), ("length", length), ("clamp", clamp)):
         if value is not None:
             value = jnp.asarray(value)
+            if name == "length" and not jnp.issubdtype(value.dtype, jnp.integer):
+                _check_whole(value)
             masks["masks." + name] = value if name == "length" or value.dtype == jnp.bool_ else value != 0
     return masks
+
+
+def _check_whole(length):
+    """Raises ValueError for lengths that are bool, and, unless they are being traced, for a fraction."""
+    if length.dtype == jnp.bool_:
+        raise bad_argument("masks.length.dtype", "an integer type", "bool")
+    if not isinstance(length, jax.core.Tracer):
+        fractions = length[length != jnp.trunc(length)]
+        if fractions.size:
+            raise bad_argument("masks.length", "whole numbers", str(fractions[0]))
 
 
 def _precision_of(precision, floats):

@@ -56,11 +56,21 @@ def _prepare(spec, given, present, bf16, checkpoint_interval, memory_budget, exe
 _prepare_cached = functools.lru_cache(maxsize=4096)(_prepare)  # torch.compile traces the function without a cache
 
 
+def _whole(length):
+    """Lengths of another type as int64. Raises ValueError for a fraction, unless the call is being compiled."""
+    if length.dtype is torch.bool:
+        raise bad_argument("masks.length.dtype", "an integer type", "torch.bool")
+    whole = length.to(torch.int64)
+    if length.is_floating_point() and not torch.compiler.is_compiling() and not torch.equal(whole.to(length.dtype), length):
+        raise bad_argument("masks.length", "whole numbers", str(length[whole != length].tolist()[0]))
+    return whole
+
+
 def _mask(name, value):
     if not isinstance(value, Tensor):
         raise bad_argument(f"masks.{name}", "a tensor", type(value).__name__)
     if name == "length":
-        return value if value.dtype is torch.int64 else value.to(torch.int64)
+        return value if value.dtype is torch.int64 else _whole(value)
     if value.dtype is torch.uint8:
         return value
     return value.view(torch.uint8) if value.dtype is torch.bool and not torch.compiler.is_compiling() else (
@@ -96,7 +106,7 @@ def plastic(
     u [T,B,N] (a current, added to that of x; of an LSTM [T,B,4N]), pre [T,B,I] (feed-forward) and rate [T,B,N] (external).
     An absent state, or tensor of it, is zero. reset [T,B] zeroes the state before a step; from step length[b] on the outputs
     are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64)
-    is converted.
+    is converted; a length that is not a whole number raises.
 
     Gradients reach inputs, parameters and the initial state, from y, the current, the final state and modulation. A gradient
     of the modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one device and

@@ -15,6 +15,7 @@ from .._files import load_file, save_file
 from .._plan import State
 from .._spec import Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
 from ._functional import plastic
+from ._program import check_dense
 
 _Sequence = Union[Tensor, PackedSequence]
 
@@ -208,12 +209,13 @@ class PlasticModule(nn.Module):
             packed, (x, lengths) = x, pad_packed_sequence(x)
         elif isinstance(x, Tensor) and x.dim() == 3:
             packed = None
+            check_dense("input", x)
         else:
             raise bad_argument("input", "a PackedSequence, or a tensor of three axes, " + (
                 "[B,T,I]" if self.batch_first else "[T,B,I]"), list(x.shape) if isinstance(x, Tensor) else type(x).__name__)
         turn = self.batch_first and packed is None
         if lengths is not None:
-            lengths = torch.as_tensor(lengths, dtype=torch.int64, device=x.device)
+            lengths = torch.as_tensor(lengths, device=x.device)
         x = (x.transpose(0, 1) if turn else x).contiguous()
         if any([each is not None for each in (rate, current, reset, clamp, clamp_value)]):
             rate, current, reset, clamp, clamp_value = [
@@ -239,7 +241,7 @@ class PlasticModule(nn.Module):
 def _tensor(name, value):
     if not isinstance(value, Tensor):
         raise bad_argument(name, "a tensor", type(value).__name__)
-    return value
+    return check_dense(name, value)
 
 
 def _pack_like(packed, y, lengths):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
-from ._program import TRANSFORM_ERROR, program_for, program_for_backward
+from ._program import TRANSFORM_ERROR, check_dense, program_for, program_for_backward
 from ._signature import Signature, from_text
 
 # `signature` is the text of a Signature. Backward reads the saved tensors (those of forward without the initial state), the
@@ -192,4 +192,6 @@ def call(signature: Signature, tensors: List[Tensor], record: bool) -> Sequence[
     except RuntimeError as error:
         if _in_transform():
             raise RuntimeError(TRANSFORM_ERROR) from error
+        for name, tensor in zip(signature.names, tensors):
+            check_dense(name, tensor)
         raise

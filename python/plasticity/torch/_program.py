@@ -21,6 +21,14 @@ TRANSFORM_ERROR = (
 )
 
 
+def check_dense(name, tensor):
+    """Raises ValueError for a sparse or nested tensor, which has no strides; returns any other."""
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}; `.to_dense()` makes a copy that is one"
+        raise bad_argument(name, "a dense tensor", got)
+    return tensor
+
+
 def program_for(signature, tensors, threads):
     """The program that runs a call with these tensors. Raises ValueError for one that does not fit."""
     program = _program(signature, *sequence_sizes(zip(signature.names, tensors)), tensors[0].dtype, tensors[0].device, threads)
@@ -113,6 +121,7 @@ class Program:
                                    str(tensor.dtype))
             if tuple(tensor.shape) != tuple(shape):
                 raise bad_argument(f"{name}.shape", list(shape), list(tensor.shape))
+            check_dense(name, tensor)
             if not tensor.is_contiguous():
                 raise bad_argument(
                     name, "a contiguous tensor", f"strides {tuple(tensor.stride())} for shape {list(shape)}; "
