@@ -176,10 +176,10 @@ int main(int argc, char** argv) {
     // varied until then. At a rate of 2e-3 one seed of three learned and forgot.
     ActorCriticOptions options{.steps = 60,
                                .neurons = neurons,
-                               .learning_rate = together ? 2e-3 : 1e-3,
+                               .adam = {.learning_rate = together ? 2e-3 : 1e-3},
                                .entropy = together ? .03 : .1};
     if (trial.quick()) options.steps = 40;
-    if (learning_rate != 0) options.learning_rate = learning_rate;
+    if (learning_rate != 0) options.adam.learning_rate = learning_rate;
     if (steps > 0) options.steps = steps;
     for (const Variant& variant : variants) {
       if (!trial.trains(variant.name)) continue;

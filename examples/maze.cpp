@@ -13,6 +13,10 @@ namespace {
 using namespace examples;
 using namespace plasticity;
 
+/// As published. With a reward of 1 the gradient's norm is about .02, so clipping it at 4 does nothing. Then
+/// a single large gradient can undo all learning.
+constexpr float reward_of_goal = 10;
+
 class Mazes final : public Environments {
  public:
   /// `interior` is the odd number of cells per side. Every second cell of every second row is a pillar.
@@ -57,7 +61,7 @@ class Mazes final : public Environments {
       if (!is_wall(to)) agent.cell = to;
       agent.moved = true;
       agent.action = actions[b];
-      agent.reward = agent.cell == agent.goal ? 1.0f : 0.0f;
+      agent.reward = agent.cell == agent.goal ? reward_of_goal : 0.0f;
       if (agent.reward > 0) agent.cell = free_cell_except(agent.goal, random);
       rewards[b] = agent.reward;
     }
@@ -157,7 +161,7 @@ int main(int argc, char** argv) {
                          .x_label = "iterations",
                          .chance = 1,
                          .iterations = 3000,
-                         .quick = 250,
+                         .quick = 400,
                          .learners = names_of(variants)});
   std::int64_t neurons = 0, steps = 0;
   std::size_t interior = 0;
@@ -173,13 +177,17 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(10, 10'000));
   experiment.app()
       .add_option("--learning-rate", learning_rate,
-                  "Published: 1e-4, for ten times as many episodes. Default: 1e-3, with --quick 2e-3")
+                  "Of Adam. Published: 1e-4, for 200,000 iterations. Default: 1e-3")
       ->check(CLI::Range(1e-9, 1.0));
   return experiment.run(argc, argv, [&](Trial& trial) {
-    ActorCriticOptions options{.steps = 200, .neurons = 100, .learning_rate = 1e-3, .entropy = .03};
-    if (trial.quick()) options = {.steps = 60, .neurons = 40, .learning_rate = 2e-3, .entropy = .03};
+    ActorCriticOptions options{
+        .steps = 200, .neurons = 100, .adam = {.learning_rate = 1e-3, .epsilon = 1e-4}, .entropy = .03};
+    if (trial.quick()) {
+      options.steps = 60;
+      options.neurons = 40;
+    }
     if (neurons > 0) options.neurons = neurons;
-    if (learning_rate != 0) options.learning_rate = learning_rate;
+    if (learning_rate != 0) options.adam.learning_rate = learning_rate;
     if (steps > 0) options.steps = steps;
     options.communicator = trial.communicator();
     if (interior == 0) interior = trial.quick() ? 5 : 9;

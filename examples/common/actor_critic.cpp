@@ -37,9 +37,9 @@ ActorCritic::ActorCritic(plasticity::Spec spec, const Environments& environments
       policy_(options.neurons, static_cast<std::int64_t>(actions_), seed + 1, "policy"),
       value_(options.neurons, 1, seed + 2, "value"),
       readouts_(concatenate({policy_.parameters(), value_.parameters()})),
-      trainer_({network_, policy_, value_}, {.adam = {.learning_rate = options.learning_rate},
-                                             .clip_norm = options.gradient_norm,
-                                             .communicator = options.communicator}) {
+      trainer_(
+          {network_, policy_, value_},
+          {.adam = options.adam, .clip_norm = options.gradient_norm, .communicator = options.communicator}) {
   const auto all_rows = static_cast<std::size_t>(options.steps * options.batch);
   rewards_.resize(all_rows);
   chosen_.resize(all_rows);

@@ -22,7 +22,8 @@ class Environments {
 
 struct ActorCriticOptions {
   std::int64_t batch = 30, steps = 200, neurons = 100;
-  double learning_rate = 1e-4, discount = .9;
+  plasticity::AdamOptions adam{.learning_rate = 1e-4};
+  double discount = .9;
   double entropy = .1, value = .1;  ///< weights of the entropy bonus and of the value loss
   double gradient_norm = 4;         ///< the maximum 2-norm of the gradient
   /// The ranks that train together, or null. Each runs its slice of the batch; all simulate all environments.

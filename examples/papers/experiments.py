@@ -81,7 +81,7 @@ EXPERIMENTS = [
         "hours": Size("", 3, "6,000,000 drawings embedded, in shared pools"),
         "full": Size("--images 30000000", 3, "30,000,000 drawings embedded, in shared pools")}),
     Experiment("2018, 2019 maze", "maze", "plastic above plain, modulated above plastic", {
-        "quick": Size("--quick", 5, "5×5, N = 40, T = 60, 250 iterations of 30 episodes"),
+        "quick": Size("--quick", 5, "5×5, N = 40, T = 60, 400 iterations of 30 episodes"),
         "minutes": Size("--interior 7 --steps 100 --neurons 64", 3,
                         "7×7, N = 64, T = 100, 3,000 iterations of 30 episodes, learning rate 1e-3")}, MAZE),
     Experiment("2018, 2019 maze, 9×9", "maze", "plastic above plain, modulated above plastic", {

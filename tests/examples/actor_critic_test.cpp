@@ -40,7 +40,7 @@ class Told final : public Environments {
 };
 
 ActorCriticOptions small() {
-  return {.batch = 6, .steps = 12, .neurons = 8, .learning_rate = 2e-2, .entropy = .003};
+  return {.batch = 6, .steps = 12, .neurons = 8, .adam = {.learning_rate = 2e-2}, .entropy = .003};
 }
 
 TEST(ActorCritic, LearnsWhatItIsTold) {
@@ -90,7 +90,7 @@ TEST(ActorCritic, EachElementHasItsOwnBaseline) {
   Salaries environments(batch);
   ActorCritic agent(
       {.cell = Cell::rnn}, environments,
-      {.batch = batch, .steps = 6, .neurons = 8, .learning_rate = 1e-2, .discount = 0, .value = 1},
+      {.batch = batch, .steps = 6, .neurons = 8, .adam = {.learning_rate = 1e-2}, .discount = 0, .value = 1},
       Device::cpu(1), 1);
   Random random(1);
   for (int iteration = 0; iteration < 1500; ++iteration) agent.train(environments, random);
