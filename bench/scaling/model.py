@@ -23,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "suite"))
 import programs
 from constants import ALGORITHMS, FIRST, LEFT_OUT, LL_BUS, TUNED, table, value
 from programs import ROOT
+from shapes import SHAPES, Shape
 from spread import digits
 
 STEPS = 50  # T of the measured times
@@ -30,22 +31,24 @@ GPUS = (8, 64, 512, 4096)
 GLOBAL_BATCH = 4096  # samples of an iteration under strong scaling
 RESULTS = ROOT / "bench/results"
 ESTIMATES = RESULTS / "2026-11-27_gpu_h200_estimates.json"
-# cell, N, B, I: the shapes of the README's GPU table
-SHAPES = (("rnn", 200, 30, 0), ("rnn", 64, 64, 0), ("rnn", 1000, 1, 0), ("rnn", 1024, 16, 0), ("lstm", 200, 30, 40))
 RANK_SUMMARY, LOSS = 48, 8  # bytes of the Trainer's messages (host/network/trainer/ranks.cpp)
 KERNELS = 6  # outside forward and backward: zeros, loss, finite, norm, clip, Adam
 
 
-def parameters(cell, neurons, inputs):
+def parameters(shape):
     """The number of trained elements: hard_clip, fan_out; the rnn has an alpha per connection, the lstm one per neuron.
 
-    >>> parameters("rnn", 64, 0), parameters("lstm", 200, 40)  # as bench/scaling counts them
+    >>> parameters(Shape("rnn", 64, 64)), parameters(Shape("lstm", 200, 30, 40))  # as bench/scaling counts them
     (8385, 193601)
     """
-    N, rate = neurons, 3 * neurons + 1
-    if cell == "lstm":
-        return 4 * N * inputs + 4 * N + N * N + 3 * N * N + N + rate
-    return 2 * N * N + rate + (N * inputs + N if inputs else 0)
+    N, I, rate = shape.neurons, shape.inputs, 3 * shape.neurons + 1
+    if shape.cell == "lstm":
+        return 4 * N * I + 4 * N + N * N + 3 * N * N + N + rate
+    return 2 * N * N + rate + (N * I + N if I else 0)
+
+
+def gradient_bytes(shape):
+    return 4 * parameters(shape)
 
 
 def all_reduce_us(size, gpus, slower=1.0):
@@ -111,26 +114,25 @@ def sends_us(gpus, slower=1.0):
     return 2 * (value("small_copy", slower) + start + (gpus - 1) * peer)
 
 
-def rest_us(cell, neurons, batch, inputs, steps, ranks, slower=1.0):
+def rest_us(shape, steps, ranks, slower=1.0):
     """An iteration without forward, backward and communication. On one GPU it is a CUDA graph, on ranks it is not.
 
-    >>> rest_us("rnn", 200, 30, 0, 50, False) < rest_us("rnn", 200, 30, 0, 50, True) < 300
+    >>> rest_us(SHAPES[0], 50, False) < rest_us(SHAPES[0], 50, True) < 300
     True
     """
-    rows = steps * batch
-    upload = 4 * rows * ((inputs or neurons) + neurons) / (1e3 * value("upload"))
-    loss = 12 * rows * neurons / (1e3 * value("memory")) * (2 if ranks else 1)
-    adam = 36 * parameters(cell, neurons, inputs) / (1e3 * value("memory"))  # with the norm and the clipping
+    rows = steps * shape.batch
+    upload = 4 * rows * ((shape.inputs or shape.neurons) + shape.neurons) / (1e3 * value("upload"))
+    loss = 12 * rows * shape.neurons / (1e3 * value("memory")) * (2 if ranks else 1)
+    adam = 36 * parameters(shape) / (1e3 * value("memory"))  # with the norm and the clipping
     launches = (KERNELS + 1) * value("launch") + 2 * value("small_copy", slower) if ranks else \
         value("graph_launch") + KERNELS * value("graph_node")
     return upload + loss + adam + launches
 
 
-def iteration_us(shape, batch, gpus, step_us, slower=1.0):
-    """The time of an iteration with `batch` samples per GPU."""
-    cell, neurons, _, inputs = shape
-    return STEPS * step_us + rest_us(cell, neurons, batch, inputs, STEPS, gpus > 1, slower) + messages_us(gpus, slower) + \
-        all_reduce_us(4 * parameters(cell, neurons, inputs), gpus, slower)[0]
+def iteration_us(shape, gpus, step_us, slower=1.0):
+    """The time of an iteration with the shape's batch on each GPU."""
+    return STEPS * step_us + rest_us(shape, STEPS, gpus > 1, slower) + messages_us(gpus, slower) + \
+        all_reduce_us(gradient_bytes(shape), gpus, slower)[0]
 
 
 def weak_efficiency(shape, gpus, step_us, slower=1.0):
@@ -141,8 +143,7 @@ def weak_efficiency(shape, gpus, step_us, slower=1.0):
     >>> .4 < weak_efficiency(SHAPES[0], 4096, 15.1, slower=2.0) < weak_efficiency(SHAPES[0], 4096, 15.1) < .75
     True
     """
-    batch = shape[2]
-    return iteration_us(shape, batch, 1, step_us, slower) / iteration_us(shape, batch, gpus, step_us, slower)
+    return iteration_us(shape, 1, step_us, slower) / iteration_us(shape, gpus, step_us, slower)
 
 
 def measured_step_us():
@@ -152,38 +153,31 @@ def measured_step_us():
         if entry["precision"] == "f32" and entry["execution"] == "automatic" and "hard_clip fan_out" in entry["name"]:
             found[entry["name"].split()[0], entry["neurons"], entry["batch"]] = 1e3 * sum(
                 entry["result"][f"{way}_ms_per_step"] for way in ("forward", "backward"))
-    return {shape: found[shape[:3]] for shape in SHAPES}
-
-
-def name(shape):
-    """
-    >>> name(("rnn", 200, 30, 0))
-    'rnn, N 200, B 30'
-    """
-    return f"{shape[0]}, N {shape[1]}, B {shape[2]}"
+    return {shape: found[shape.cell, shape.neurons, shape.batch] for shape in SHAPES}
 
 
 def strong_us(shape, estimates, slower=1.0):
     """GPUs -> us of an iteration that shares GLOBAL_BATCH samples."""
-    steps = estimates["step_us"][f"{shape[0]} {shape[1]}"]
-    return {gpus: iteration_us(shape, GLOBAL_BATCH // gpus, gpus, steps[str(GLOBAL_BATCH // gpus)], slower)
-            for gpus in (8 << k for k in range(10))}
+    step_us = estimates["step_us"][f"{shape.cell} {shape.neurons}"]
+    shares = {gpus: GLOBAL_BATCH // gpus for gpus in (8 << k for k in range(10))}
+    return {gpus: iteration_us(shape._replace(batch=batch), gpus, step_us[str(batch)], slower) for gpus, batch in shares.items()}
 
 
 def renew(build):
     """Writes the planner's estimates of a step on an H200 for the batches of strong scaling."""
     batches = [1 << k for k in range(GLOBAL_BATCH.bit_length()) if 8 << k <= GLOBAL_BATCH]
-    keys = [(shape, batch) for shape in SHAPES for batch in batches]
-    lines = [f"--cell {cell} --rule hard_clip --rate fan_out --alpha {'post' if cell == 'lstm' else 'connection'} --neurons {neurons}"
-             f" --inputs {inputs} --batch {batch} --steps {STEPS} --estimate h200\n" for (cell, neurons, _, inputs), batch in keys]
+    shapes = [shape._replace(batch=batch) for shape in SHAPES for batch in batches]
+    lines = [f"--cell {shape.cell} --rule hard_clip --rate fan_out --alpha {'post' if shape.cell == 'lstm' else 'connection'}"
+             f" --neurons {shape.neurons} --inputs {shape.inputs} --batch {shape.batch} --steps {STEPS} --estimate h200\n"
+             for shape in shapes]
     done = subprocess.run([str(build / "plasticity"), "times", "-"], input="".join(lines), capture_output=True, text=True, check=False)
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    if len(reports) != len(keys) or any("error" in report for report in reports):
+    if len(reports) != len(shapes) or any("error" in report for report in reports):
         raise programs.Failed(programs.last_line(done.stderr) or str(reports[-1:]) + ": expected a build with the CUDA library")
     step_us = {}
-    for (shape, batch), report in zip(keys, reports):
+    for shape, report in zip(shapes, reports):
         chosen = next(each for each in report["candidates"] if each["chosen"])
-        step_us.setdefault(f"{shape[0]} {shape[1]}", {})[str(batch)] = round(
+        step_us.setdefault(f"{shape.cell} {shape.neurons}", {})[str(shape.batch)] = round(
             chosen["forward_us_per_step"] + chosen["backward_us_per_step"], 3)
     ESTIMATES.write_text(json.dumps({"kind": "the planner's estimates (plasticity times --estimate h200), not measured",
                                      "steps": STEPS, "step_us": step_us}, indent=1) + "\n")
@@ -200,20 +194,20 @@ def check_rows():
         if "training" not in us:
             continue
         neurons, batch, steps = (int(word[1:]) for word in case.split("_")[-3:])
-        cell, inputs = case.split("_")[0], 40 if "hard_clip" in case else 0  # bench/cases.cpp
+        shape = Shape(case.split("_")[0], neurons, batch, 40 if "hard_clip" in case else 0)  # bench/cases.cpp
         both = steps * (us["forward"] + us["backward"])
-        rest = rest_us(cell, neurons, batch, inputs, steps, False)
+        rest = rest_us(shape, steps, False)
         rows.append([case, digits(both), digits(steps * us["training"] - both), digits(rest),
                      f"{(both + rest) / (steps * us['training']) - 1:+.1%}"])
     return rows
 
 
-def percent(value):
+def percent(share):
     """
     >>> percent(0.934), percent(0.0123)
     ('93', '1.2')
     """
-    return f"{100 * value:.0f}" if value >= .1 else f"{100 * value:.1f}"
+    return f"{100 * share:.0f}" if share >= .1 else f"{100 * share:.1f}"
 
 
 def markdown(head, rows):
@@ -222,8 +216,7 @@ def markdown(head, rows):
 
 def weak_rows(steps):
     """A row per shape: ms on one GPU, bytes, and per number of GPUs the efficiency, also with assumed times doubled."""
-    return [[name(shape), digits(iteration_us(shape, shape[2], 1, us) / 1e3),
-             digits(4e-6 * parameters(shape[0], shape[1], shape[3])),
+    return [[str(shape), digits(iteration_us(shape, 1, us) / 1e3), digits(1e-6 * gradient_bytes(shape)),
              *(f"{percent(weak_efficiency(shape, gpus, us))} ({percent(weak_efficiency(shape, gpus, us, 2.0))})"
                for gpus in GPUS)] for shape, us in steps.items()]
 
@@ -233,7 +226,7 @@ def strong_rows(estimates):
     for shape in SHAPES:
         times = strong_us(shape, estimates)
         best = min(times, key=times.get)
-        rows.append([f"{shape[0]}, N {shape[1]}", *(digits(times[gpus] / 1e3) for gpus in GPUS), f"{best:,}",
+        rows.append([f"{shape.cell}, N {shape.neurons}", *(digits(times[gpus] / 1e3) for gpus in GPUS), f"{best:,}",
                      f"{digits(times[8] / times[best])} of {best // 8}"])
     return rows
 
@@ -241,11 +234,11 @@ def strong_rows(estimates):
 def parts_rows(steps):
     """The parts of an iteration of the first shape, in us."""
     shape, us = next(iter(steps.items()))
-    size = 4 * parameters(shape[0], shape[1], shape[3])
+    size = gradient_bytes(shape)
     rows = []
     for gpus in (1, *GPUS):
         sum_us, algorithm = all_reduce_us(size, gpus)
-        rows.append([f"{gpus:,}", digits(STEPS * us), digits(rest_us(*shape, STEPS, gpus > 1)), f"{digits(sum_us)} ({algorithm})",
+        rows.append([f"{gpus:,}", digits(STEPS * us), digits(rest_us(shape, STEPS, gpus > 1)), f"{digits(sum_us)} ({algorithm})",
                      digits(messages_us(gpus)), digits(sends_us(gpus))])
     return rows
 
@@ -257,18 +250,18 @@ def overlap_gain(shape, gpus, step_us):
     >>> 0 < overlap_gain(SHAPES[0], 512, 15.1) < .02
     True
     """
-    size = 4 * parameters(shape[0], shape[1], shape[3])
+    size = gradient_bytes(shape)
     gain = all_reduce_us(size, gpus)[0] - all_reduce_us(size / 2, gpus)[0]
-    return gain / iteration_us(shape, shape[2], gpus, step_us)
+    return gain / iteration_us(shape, gpus, step_us)
 
 
 def overlap_rows(steps):
     """A row per shape: per number of GPUs the share of the all-reduce in an iteration, and overlap_gain()."""
     rows = []
     for shape, us in steps.items():
-        size = 4 * parameters(shape[0], shape[1], shape[3])
-        share = {gpus: all_reduce_us(size, gpus)[0] / iteration_us(shape, shape[2], gpus, us) for gpus in GPUS}
-        rows.append([name(shape), *(f"{percent(share[gpus])} ({percent(overlap_gain(shape, gpus, us))})" for gpus in GPUS)])
+        size = gradient_bytes(shape)
+        share = {gpus: all_reduce_us(size, gpus)[0] / iteration_us(shape, gpus, us) for gpus in GPUS}
+        rows.append([str(shape), *(f"{percent(share[gpus])} ({percent(overlap_gain(shape, gpus, us))})" for gpus in GPUS)])
     return rows
 
 
@@ -281,7 +274,7 @@ def chart(steps):
     """
     gpus = [1 << k for k in range(13)]
     return {"title": "Predicted efficiency, weak scaling, H200 (not measured)", "x_label": "GPUs", "y_label": "percent", "log_y": False,
-            "series": [{"name": name(shape), "points": [[n, 100 * weak_efficiency(shape, n, us)] for n in gpus]}
+            "series": [{"name": str(shape), "points": [[n, 100 * weak_efficiency(shape, n, us)] for n in gpus]}
                        for shape, us in steps.items()]}
 
 
@@ -309,7 +302,7 @@ def main():
         strong_head = ["network", *(f"ms, {gpus:,} GPUs" for gpus in GPUS), "GPUs of the shortest", "times as fast as 8 GPUs"]
         print(f"Weak scaling: efficiency in percent (assumed times doubled)\n\n{markdown(weak_head, weak_rows(steps))}\n")
         print(f"Strong scaling, {GLOBAL_BATCH:,} samples\n\n{markdown(strong_head, strong_rows(estimates))}\n")
-        print(f"Parts of an iteration, us: {name(SHAPES[0])}\n")
+        print(f"Parts of an iteration, us: {SHAPES[0]}\n")
         print(markdown(["GPUs", "forward + backward", "rest", "all-reduce", "messages", "messages as sends"], parts_rows(steps)))
         print("\nShare of the all-reduce in percent (the most that overlap with backward could gain)\n")
         print(markdown(["shape", *(f"{gpus:,} GPUs" for gpus in GPUS)], overlap_rows(steps)))

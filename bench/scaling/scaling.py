@@ -22,35 +22,23 @@ import machine
 import programs
 from programs import ROOT, Failed, positive
 from report import columns
+from shapes import SHAPES, Shape
 from spread import digits, paired_ratio, spread
 
 RANKS = 2
 STEPS = 50  # T
-# The shapes of the README's GPU table.
-SHAPES = [{"cell": "rnn", "neurons": 200, "batch": 30, "inputs": 0}, {"cell": "rnn", "neurons": 64, "batch": 64, "inputs": 0},
-          {"cell": "rnn", "neurons": 1000, "batch": 1, "inputs": 0}, {"cell": "rnn", "neurons": 1024, "batch": 16, "inputs": 0},
-          {"cell": "lstm", "neurons": 200, "batch": 30, "inputs": 40}]
-SMOKE = [{"cell": "rnn", "neurons": 16, "batch": 4, "inputs": 0}, {"cell": "lstm", "neurons": 8, "batch": 1, "inputs": 3}]
+SMOKE = (Shape("rnn", 16, 4), Shape("lstm", 8, 1, 3))
 RUN_LIMIT = 300  # seconds
 
 
-def title(shape):
-    """
-    >>> title({"cell": "rnn", "neurons": 200, "batch": 30, "inputs": 0})
-    'rnn, N 200, B 30'
-    """
-    return f"{shape['cell']}, N {shape['neurons']}, B {shape['batch']}"
-
-
-def runs_of(shape):
+def runs_of(batch):
     """name -> (ranks, batch of all ranks, apart). One sample cannot be shared.
 
-    >>> runs_of({"batch": 30})["strong"], runs_of({"batch": 30})["weak"]
+    >>> runs_of(30)["strong"], runs_of(30)["weak"]
     ((2, 30, False), (2, 60, False))
-    >>> list(runs_of({"batch": 1}))
+    >>> list(runs_of(1))
     ['one', 'weak', 'apart']
     """
-    batch = shape["batch"]
     runs = {"one": (1, batch, False), "strong": (RANKS, batch, False), "weak": (RANKS, RANKS * batch, False),
             "apart": (RANKS, RANKS * batch, True)}
     if batch % RANKS != 0:
@@ -82,24 +70,32 @@ def digest(rounds):
     return result
 
 
+def run(options, shape, ranks, batch, apart):
+    """The output of the program. Raises Failed."""
+    words = ["--neurons", shape.neurons, "--inputs", shape.inputs, "--batch", batch, "--steps", options.steps,
+             "--iterations", options.iterations, "--threads", 1]
+    words += ["--lstm"] * (shape.cell == "lstm") + ["--apart"] * apart
+    code, output, errors = programs.run(
+        [*options.mpirun.split(), "-n", ranks, options.build / "bench/scaling", *words], RUN_LIMIT)
+    if code != 0:
+        raise Failed(programs.last_line(errors) or f"exit code {code}")
+    result = json.loads(output)
+    if result["ranks"] != ranks:
+        raise Failed(f"expected {ranks} ranks, got {result['ranks']}: build with MPI")
+    return result
+
+
 def measure_shape(options, shape):
     rounds = []
     for _ in range(options.rounds):
         done = {}
-        for name, (ranks, batch, apart) in runs_of(shape).items():
-            words = ["--neurons", shape["neurons"], "--inputs", shape["inputs"], "--batch", batch, "--steps", options.steps,
-                     "--iterations", options.iterations, "--threads", 1]
-            words += ["--lstm"] * (shape["cell"] == "lstm") + ["--apart"] * apart
-            command = [*options.mpirun.split(), "-n", ranks, options.build / "bench/scaling", *words]
-            code, output, errors = programs.run(command, RUN_LIMIT)
-            if code != 0:
-                raise Failed(f"{title(shape)}, {name}: {programs.last_line(errors) or f'exit code {code}'}")
-            result = json.loads(output)
-            if result["ranks"] != ranks:
-                raise Failed(f"{title(shape)}, {name}: expected {ranks} ranks, got {result['ranks']}: build with MPI")
-            done[name] = result
+        for name, (ranks, batch, apart) in runs_of(shape.batch).items():
+            try:
+                done[name] = run(options, shape, ranks, batch, apart)
+            except Failed as problem:
+                raise Failed(f"{shape}, {name}: {problem}") from problem
         rounds.append(done)
-    return shape | digest(rounds)
+    return shape._asdict() | digest(rounds)
 
 
 def cell(value, low_and_high=True):
@@ -112,7 +108,7 @@ HEAD = ["", "1 rank", "strong, 2", "weak, 2", "all_reduce", "strong speedup", "w
 
 
 def rows(results):
-    return [[title(each), *(cell(each["iteration_ms"].get(name), False) for name in ("one", "strong", "weak")),
+    return [[str(Shape(*(each[field] for field in Shape._fields))), *(cell(each["iteration_ms"].get(name), False) for name in ("one", "strong", "weak")),
              cell(each["all_reduce_ms"], False), cell(each["strong_speedup"]), cell(each["weak_efficiency"]),
              cell(each["apart_efficiency"])] for each in results["shapes"]]
 
@@ -158,7 +154,7 @@ def main():
                "machine": {"processor": machine.processor(), "processors": os.cpu_count(), "load": os.getloadavg()[0],
                            "system": f"{platform.system()} {platform.machine()}"}, "shapes": [], "failures": []}
     for shape in SMOKE if options.smoke else SHAPES:
-        print(f"== {title(shape)}", file=sys.stderr, flush=True)
+        print(f"== {shape}", file=sys.stderr, flush=True)
         try:
             done = measure_shape(options, shape)
         except Failed as problem:
@@ -166,7 +162,7 @@ def main():
             continue
         results["shapes"].append(done)
         if done["same_bits"] is False:
-            results["failures"].append(f"{title(shape)}: the parameters of {RANKS} ranks differ from those of one")
+            results["failures"].append(f"{shape}: the parameters of {RANKS} ranks differ from those of one")
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         options.save.write_text(json.dumps(results, indent=1) + "\n")
