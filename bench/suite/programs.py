@@ -6,6 +6,7 @@ import pathlib
 import select
 import signal
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -64,6 +65,16 @@ def run(command, seconds, environment=None, visible=False):
     finally:
         end(program)
     return program.returncode, output, errors or ""
+
+
+def print_saved(path, table):
+    """Prints the table of a file of results. Returns the exit code: 2 if the file has none."""
+    try:
+        print(table(json.loads(path.read_text())))
+        return 0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"--table: expected a file of results, got {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 2
 
 
 def end(program):

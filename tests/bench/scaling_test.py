@@ -36,13 +36,21 @@ class Measurement(unittest.TestCase):
         self.assertIn("FAILED: rnn, N 16, B 4, one: ", done.stdout)
 
     def test_a_launcher_that_starts_no_ranks_is_an_error(self):
-        with tempfile.TemporaryDirectory() as folder:
-            alone = pathlib.Path(folder) / "alone"
-            alone.write_text('#!/bin/sh\nshift 2\nexec "$@"\n')
-            alone.chmod(0o755)
-            done = run(SCALING / "scaling.py", "--smoke", "--build", BUILD, "--mpirun", alone)
-        self.assertEqual(done.returncode, 1, done.stdout)
-        self.assertIn("strong: expected 2 ranks, got 1", done.stdout)
+        # The second is an mpirun of another MPI than the program's: each of its processes is the only rank.
+        for script, got in (('shift 2; exec "$@"', "got 1:"), ('n=$2; shift 2; for k in $(seq $n); do "$@"; done', "got 1 and 1:")):
+            with tempfile.TemporaryDirectory() as folder:
+                launcher = pathlib.Path(folder) / "launcher"
+                launcher.write_text(f"#!/bin/sh\n{script}\n")
+                launcher.chmod(0o755)
+                done = run(SCALING / "scaling.py", "--smoke", "--build", BUILD, "--mpirun", launcher)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertRegex(done.stdout, f"FAILED: .*, (strong|weak): expected 2 ranks, {got}")
+
+    def test_a_file_that_has_no_results_is_an_error(self):
+        for file in (SCALING / "missing.json", SCALING / "scaling.py"):
+            done = run(SCALING / "scaling.py", "--table", file)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(f"--table: expected a file of results, got {file}", done.stderr)
 
     def test_a_batch_that_ranks_do_not_divide_ends_all_ranks(self):
         done = run(*MPIRUN.split(), "-n", "2", BUILD / "bench/scaling", "--neurons", "8", "--batch", "3")
