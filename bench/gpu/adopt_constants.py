@@ -24,8 +24,16 @@ def adopted(text, constants):
     return text
 
 
-if __name__ == "__main__":
+def main():
     if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
-    tuned = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))["constants"]
-    HEADER.write_text(adopted(HEADER.read_text(encoding="utf-8"), tuned), encoding="utf-8")
+        sys.exit(__doc__)
+    path = pathlib.Path(sys.argv[1])
+    try:
+        constants = json.loads(path.read_text(encoding="utf-8"))["constants"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        sys.exit(f"adopt_constants.py: expected a tuning file, got {path}: {type(error).__name__}: {error}")
+    HEADER.write_text(adopted(HEADER.read_text(encoding="utf-8"), constants), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

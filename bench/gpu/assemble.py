@@ -103,8 +103,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "out/gpu-kit", help="the kit (default: out/gpu-kit)")
     parser.add_argument("--most", type=float, default=60, metavar="MB", help="the size that it may have (default: 60)")
     options = parser.parse_args()
-    if not (options.build / "gpu-kit/lib" / LIBRARY).exists():
-        sys.exit(f"assemble.py: --build: {options.build} has no GPU kit; it needs a CUDA toolkit and the target gpu_kit")
+    for file in (f"lib/{LIBRARY}", *(f"bin/{name}" for name in PROGRAMS)):
+        if not (options.build / "gpu-kit" / file).exists():
+            sys.exit(f"assemble.py: --build: {options.build}/gpu-kit lacks {file}; it needs a CUDA toolkit and the target gpu_kit")
     problems = assemble(options.build.resolve(), options.out.resolve())
     size = megabytes(options.out)
     print(f"{os.path.relpath(options.out)}: {size:.1f} MB")

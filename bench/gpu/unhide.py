@@ -39,16 +39,18 @@ def unhide(data, patterns):
 
 
 def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     path, patterns = sys.argv[1], sys.argv[2:]
-    with open(path, "r+b") as file:
-        data = bytearray(file.read())
-        try:
+    try:
+        with open(path, "r+b") as file:
+            data = bytearray(file.read())
             if unhide(data, patterns) == 0:
                 raise ValueError(f"no hidden symbol matches {' '.join(patterns)}")
-        except ValueError as error:
-            sys.exit(f"unhide.py: {path}: {error}")
-        file.seek(0)
-        file.write(data)
+            file.seek(0)
+            file.write(data)
+    except (OSError, ValueError, struct.error) as error:
+        sys.exit(f"unhide.py: {path}: {error}")
 
 
 if __name__ == "__main__":

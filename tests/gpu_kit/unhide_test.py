@@ -48,10 +48,17 @@ class Unhide(unittest.TestCase):
         self.assertIn("no hidden symbol matches ^cuda", done.stderr)
 
     def test_another_kind_of_file_is_refused(self):
-        self.object.write_bytes(b"\x7fELF" + bytes(80))
-        done = self.unhide("plasticity")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("expected a relocatable ELF file", done.stderr)
+        for content, message in ((b"\x7fELF" + bytes(80), "expected a relocatable ELF file"), (b"short", "unhide.py: ")):
+            self.object.write_bytes(content)
+            done = self.unhide("plasticity")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(message, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_a_pattern_is_needed(self):
+        before = self.object.read_bytes()
+        self.assertEqual(self.unhide().returncode, 1)
+        self.assertEqual(self.object.read_bytes(), before)
 
 
 if __name__ == "__main__":
