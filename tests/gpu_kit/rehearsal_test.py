@@ -88,17 +88,14 @@ class Moved(Kit):
         self.assertIn(f"libcublas.so.13: {self.path / 'toolkit/lib64'}", told["output"])
         self.assertIn("MB", self.done.stdout)
 
-    def test_data_that_is_not_there_is_said(self):
-        for where in ("environment", "kit"):
-            if where == "kit":
-                shutil.move(self.kit / "tests", self.path / "away")
-            done = self.run_bare(**({"PLASTICITY_TEST_DATA": "/nowhere"} if where == "environment" else {}))
-            told = json.loads(done.stdout)
-            self.assertEqual(told["code"], 3)
-            if where == "environment":
-                self.assertIn("missing: cuda_test finds no parity case", told["output"])
-            else:  # the sources are there, and are the last place to look in
-                self.assertIn("missing: no parity case in", told["output"])
+    def test_missing_data_are_named(self):
+        told = json.loads(self.run_bare(PLASTICITY_TEST_DATA="/nowhere").stdout)
+        self.assertEqual(told["code"], 3)
+        self.assertIn("missing: cuda_test finds no parity case", told["output"])
+        shutil.move(self.kit / "tests", self.path / "away")  # cuda_test still finds those of the sources
+        told = json.loads(self.run_bare().stdout)
+        self.assertEqual(told["code"], 3)
+        self.assertIn("missing: no parity case in", told["output"])
 
     def test_a_library_that_is_not_there_is_named(self):
         (self.kit / "lib/libplasticity_kit.so").rename(self.path / "gone.so")
