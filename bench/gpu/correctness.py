@@ -109,7 +109,7 @@ def parse_verify(output, cases):
 
 
 def report(part, label, results):
-    """Notes a process's results, the failures by name; the counts."""
+    """Notes the counts of a process's results, and its failures by name."""
     counts = collections.Counter(result["status"] for result in results.values())
     line = f"{label}: " + (", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing ran")
     bad = {name: result for name, result in results.items() if result["status"] not in GOOD}
@@ -123,7 +123,6 @@ def report(part, label, results):
         part.fail(f"{line}: none passed")
     else:
         part.note(line)
-    return dict(counts)
 
 
 def parity(kit, part, cases, precision, execution):
@@ -181,9 +180,9 @@ def peers_parity(kit, part):
 
 
 def find_tool(name):
-    """A tool of the CUDA toolkit."""
+    """A tool of the CUDA toolkit, or None."""
     homes = [os.environ.get(variable) for variable in ("CUDA_HOME", "CUDA_PATH")]
-    folders = [f"{home}/bin" for home in homes if home] + ["/usr/local/cuda/bin", "/opt/nvidia/nsight-compute"]
+    folders = [f"{home}/bin" for home in homes if home] + ["/usr/local/cuda/bin"]
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(folders))
 
 

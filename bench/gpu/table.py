@@ -75,7 +75,8 @@ MODES = {"published": "publ.", "eager": "careful", "graph": "graph", "compile": 
 
 
 def step_lines(results):
-    """A line for each configuration, precision and execution: ours, the floor of a launch a step, ours / floor, PyTorch as published, in its careful form, that as a CUDA graph and compiled, each over ours.
+    """A line for each configuration, precision and execution: our time, the floor of one launch per step, time / floor, and the
+    time of each of PyTorch's MODES over ours.
 
     >>> times = {"forward_ms_per_step": .001, "backward_ms_per_step": .002, "execution": "cluster"}
     >>> entry = {"name": "rnn", "neurons": 8, "batch": 1, "precision": "f32", "execution": "automatic", "result": times}

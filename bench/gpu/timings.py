@@ -79,26 +79,28 @@ def refused(note):
     return note.startswith("options.execution: expected one that fits")
 
 
-def time_entries(kit, part, label, entries, results, limit=None, variables=()):
+def with_result(part, entry, label, result):
+    """The entry with its result or its error. An error is noted under the label."""
+    if result["status"] == "ok":
+        return entry | {"result": {key: value for key, value in result.items() if key != "status"}}
+    if result["status"] == "failed" and refused(result["note"]):
+        return entry | {"error": result["note"], "refused": True}
+    part.fail(f"{label}: {result['status']}: {result['note']}")
+    return entry | {"error": result["note"]}
+
+
+def time_entries(kit, part, label, entries, results, variables=()):
     """Times the entries in one process, with these environment variables, and files them in results["times"]."""
     by_line = {entry["line"]: entry for entry in entries}
     suffix = f" --seconds {kit.seconds}"
     found = part.run_items(
-        label, list(by_line), lambda lines: [kit.program("plasticity"), "times"], parse_lines, limit, kit.stall,
+        label, list(by_line), lambda lines: [kit.program("plasticity"), "times"], parse_lines, stall=kit.stall,
         text=lambda lines: "".join(line + suffix + "\n" for line in lines), environment=kit.environment | dict(variables))
-    timed = 0
     for line, result in found.items():
         entry = {key: value for key, value in by_line[line].items() if key != "line"}
-        if result["status"] == "ok":
-            timed += 1
-            entry["result"] = {key: value for key, value in result.items() if key != "status"}
-        else:
-            entry["error"] = result["note"]
-            if result["status"] == "failed" and refused(result["note"]):
-                entry["refused"] = True
-            else:
-                part.fail(f"{entry['name']} {entry['precision']} {entry['execution']}: {result['status']}: {result['note']}")
-        results.setdefault("times", []).append(entry)
+        label_of_entry = f"{entry['name']} {entry['precision']} {entry['execution']}"
+        results.setdefault("times", []).append(with_result(part, entry, label_of_entry, result))
+    timed = sum(result["status"] == "ok" for result in found.values())
     part.note(f"{label}: {timed} of {len(by_line)} timed")
     kit.save()
 
@@ -231,16 +233,8 @@ def peers(kit, part, results):
         "PyTorch", list(names), lambda lines: [python, kit.root / "bench/peers/eager.py", "--lines"], parse_lines,
         stall=COMPILE_STALLS * kit.stall, text=lambda lines: "".join(f"{line} --seconds {kit.seconds}\n" for line in lines),
         environment=kit.peer_environment)
-    results["peers"] = []
-    for line, result in found.items():
-        name, mode = names[line]
-        entry = {"name": name, "mode": mode}
-        if result["status"] == "ok":
-            entry["result"] = {key: value for key, value in result.items() if key != "status"}
-        else:
-            entry["error"] = result["note"]
-            part.fail(f"{name} {mode}: {result['status']}: {result['note']}")
-        results["peers"].append(entry)
+    results["peers"] = [with_result(part, dict(zip(("name", "mode"), names[line])), " ".join(names[line]), result)
+                        for line, result in found.items()]
     part.no_time = [f"PyTorch: {' '.join(names.get(what.partition(': ')[2], (what,)))}" for what in part.no_time]
     part.note(f"PyTorch: {sum('result' in entry for entry in results['peers'])} of {len(names)} timed")
 
@@ -249,16 +243,12 @@ def peers(kit, part, results):
 KERNELS = (("step forward", "^forward_kernel$", "graph", (1024, 16)), ("step backward", "^backward_kernel$", "graph", (1024, 16)),
            ("resident forward", "^resident_forward_kernel$", "cta", (200, 30)),
            ("resident backward", "^resident_backward_kernel$", "cta", (200, 30)))
-METRICS = {
-    "issue active %": "sm__issue_active.avg.pct_of_peak_sustained_active",
-    "DRAM bytes": "dram__bytes.sum", "DRAM %": "dram__throughput.avg.pct_of_peak_sustained_elapsed",
-    "L2 write sectors": "lts__t_sectors_op_write.sum", "L2 read sectors": "lts__t_sectors_op_read.sum",
-    "instructions": "smsp__inst_executed.sum", "time ns": "gpu__time_duration.sum",
-    "stall long scoreboard": "smsp__average_warps_issue_stalled_long_scoreboard_per_issue_active.ratio",
-    "stall barrier": "smsp__average_warps_issue_stalled_barrier_per_issue_active.ratio",
-    "stall membar": "smsp__average_warps_issue_stalled_membar_per_issue_active.ratio",
-    "stall short scoreboard": "smsp__average_warps_issue_stalled_short_scoreboard_per_issue_active.ratio",
-}
+METRICS = (
+    "sm__issue_active.avg.pct_of_peak_sustained_active", "smsp__inst_executed.sum", "gpu__time_duration.sum",
+    "dram__bytes.sum", "dram__throughput.avg.pct_of_peak_sustained_elapsed",
+    "lts__t_sectors_op_write.sum", "lts__t_sectors_op_read.sum",
+    *(f"smsp__average_warps_issue_stalled_{reason}_per_issue_active.ratio"
+      for reason in ("long_scoreboard", "barrier", "membar", "short_scoreboard")))
 
 
 def parse_ncu(output):
@@ -298,7 +288,7 @@ def profiler(kit, part, results):
         outcome = part.run(
             f"ncu {label}", [program, "--csv", "--clock-control", "none", "--graph-profiling", "node", "--kernel-name",
                              f"regex:{kernel}", "--launch-skip", "1", "--launch-count", "2", "--metrics",
-                             ",".join(METRICS.values()), kit.program("plasticity"), "time", *entry["line"].split(), "--seconds", "0"],
+                             ",".join(METRICS), kit.program("plasticity"), "time", *entry["line"].split(), "--seconds", "0"],
             part.left() / (len(KERNELS) - number), environment=kit.environment)
         found = parse_ncu(outcome.output)
         results["ncu"].append({"kernel": label, "name": entry["name"], "execution": execution, "launches": found})

@@ -18,8 +18,8 @@ class Outcome:
     """How a program ended. status: ok, failed (an exit code), crashed (a signal), hung (it printed nothing for too long),
     cut off (its time was up)."""
 
-    def __init__(self, status, why, output, errors, code, seconds):
-        self.status, self.why, self.output, self.errors, self.code, self.seconds = status, why, output, errors, code, seconds
+    def __init__(self, status, why, output="", errors="", seconds=0.0):
+        self.status, self.why, self.output, self.errors, self.seconds = status, why, output, errors, seconds
 
     @property
     def ended(self):
@@ -29,6 +29,37 @@ class Outcome:
     def last_error(self):
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
         return lines[-1] if lines else self.why
+
+
+class Pipes:
+    """Threads that keep a program's output and write its input. `last`: the time of the last output."""
+
+    def __init__(self, program, text):
+        self.program, self.last, self.kept = program, time.monotonic(), ([], [])
+        self.threads = [threading.Thread(target=self.read, args=each, daemon=True)
+                        for each in zip((program.stdout, program.stderr), self.kept)]
+        if text is not None:
+            self.threads.append(threading.Thread(target=self.write, args=(text,), daemon=True))
+        for thread in self.threads:
+            thread.start()
+
+    def read(self, pipe, chunks):
+        while chunk := os.read(pipe.fileno(), 65536):
+            chunks.append(chunk)
+            self.last = time.monotonic()
+
+    def write(self, text):
+        try:
+            self.program.stdin.write(text.encode())
+            self.program.stdin.close()
+        except OSError:  # it ended before it had read everything
+            pass
+
+    def texts(self):
+        """The output and the errors, after the program has ended."""
+        for thread in self.threads:
+            thread.join(KILL_SECONDS)
+        return (b"".join(chunks).decode(errors="replace") for chunks in self.kept)
 
 
 class Programs:
@@ -49,73 +80,52 @@ class Programs:
         for program in list(self.running):
             self.kill(program)
 
-    def run(self, command, limit, stall=None, environment=None, text=None, cwd=None):
+    def run(self, command, limit, stall=None, environment=None, text=None):
         """The Outcome of a command that has `limit` seconds, and `stall` seconds from one output to the next."""
         start = time.monotonic()
         if self.stopped:
-            return Outcome("cut off", "not started: stopped by a signal", "", "", None, 0.0)
+            return Outcome("cut off", "not started: stopped by a signal")
         try:
             program = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                       stdin=subprocess.DEVNULL if text is None else subprocess.PIPE, cwd=cwd,
+                                       stdin=subprocess.DEVNULL if text is None else subprocess.PIPE,
                                        env=environment, start_new_session=True)
         except OSError as error:
-            return Outcome("failed", f"{pathlib.Path(command[0]).name}: {error.strerror}", "", "", 127, 0.0)
+            return Outcome("failed", f"{pathlib.Path(command[0]).name}: {error.strerror}")
         with self.lock:
             self.running.add(program)
         if self.stopped:
             self.kill(program)
-        kept, last = ([], []), [start]
-
-        def read(pipe, chunks):
-            while chunk := os.read(pipe.fileno(), 65536):
-                chunks.append(chunk)
-                last[0] = time.monotonic()
-
-        def write():
-            try:
-                program.stdin.write(text.encode())
-                program.stdin.close()
-            except OSError:  # it ended before it had read everything
-                pass
-
-        threads = [threading.Thread(target=read, args=each, daemon=True)
-                   for each in ((program.stdout, kept[0]), (program.stderr, kept[1]))]
-        if text is not None:
-            threads.append(threading.Thread(target=write, daemon=True))
-        for thread in threads:
-            thread.start()
-        status = None
-        while status is None:
-            now = time.monotonic()
-            until = min(start + limit, last[0] + stall if stall else start + limit)
-            try:
-                program.wait(max(0.0, min(until - now, 0.2)))
-                break
-            except subprocess.TimeoutExpired:
-                now = time.monotonic()
-                if now >= start + limit:
-                    status, why = "cut off", f"cut off after {limit:.0f} s"
-                elif stall and now >= last[0] + stall:
-                    status, why = "hung", f"printed nothing for {stall:.0f} s"
+        pipes = Pipes(program, text)
+        status, why = self.wait(program, pipes, limit, stall)
         self.kill(program)
         try:
             program.wait(KILL_SECONDS)
         except subprocess.TimeoutExpired:  # stuck in the driver: it is left behind
             pass
-        for thread in threads:
-            thread.join(KILL_SECONDS)
+        output, errors = pipes.texts()
         with self.lock:
             self.running.discard(program)
-        code = program.returncode
-        if status is None:
-            if self.stopped:
-                status, why = "cut off", "stopped by a signal"
-            elif code < 0:
-                status, why = "crashed", f"ended by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
-            else:
-                status, why = ("ok", "exit code 0") if code == 0 else ("failed", f"exit code {code}")
-        output, errors = (b"".join(chunks).decode(errors="replace") for chunks in kept)
-        return Outcome(status, why, output, errors, code, time.monotonic() - start)
+        return Outcome(status, why, output, errors, time.monotonic() - start)
+
+    def wait(self, program, pipes, limit, stall):
+        """Waits until a program ends or its time is up: its status, and why."""
+        end = time.monotonic() + limit
+        while True:
+            now = time.monotonic()
+            if now >= end:
+                return "cut off", f"cut off after {limit:.0f} s"
+            if stall and now >= pipes.last + stall:
+                return "hung", f"printed nothing for {stall:.0f} s"
+            try:
+                code = program.wait(min(end - now, 0.2))
+                break
+            except subprocess.TimeoutExpired:
+                pass
+        if self.stopped:
+            return "cut off", "stopped by a signal"
+        if code < 0:
+            return "crashed", f"ended by signal {-code} ({signal.strsignal(-code) or 'unknown'})"
+        return "failed" if code else "ok", f"exit code {code}"
 
 
 def shortened(text):
@@ -170,19 +180,15 @@ class Part:
             log.write(block if block.endswith("\n") else block + "\n")
         return outcome
 
-    def run_items(self, label, items, command, parse, limit=None, stall=None, text=None, **options):
+    def run_items(self, label, items, command, parse, text=None, **options):
         """Runs items, all in one process, {item: result}; a result is a dict with a "status".
 
         command(items) is the command, text(items) its input; parse(output, items) returns the results of the items
         that are done, and the item that had begun. The process may end early: then the item at which it ended is blamed,
         and a new process continues with those after it, as it does after a result that is "fatal". No item hides another."""
         results, pending, idle = {}, list(items), 0
-        end = time.monotonic() + (limit or self.left())
-        while pending:
-            left = min(end - time.monotonic(), self.left())
-            if left < 0.5 or self.programs.stopped:
-                break
-            outcome = self.run(label, command(pending), left, stall=stall, text=text(pending) if text else None, **options)
+        while pending and self.left() >= 0.5 and not self.programs.stopped:
+            outcome = self.run(label, command(pending), text=text(pending) if text else None, **options)
             done, begun = parse(outcome.output, pending)
             results.update(done)
             rest = [item for item in pending if item not in done]

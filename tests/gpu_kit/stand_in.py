@@ -88,7 +88,7 @@ def verify():
     return failed
 
 
-def times(mode=None):
+def times():
     for line in sys.stdin:
         words = line.split()
         options = dict(zip(words[::2], words[1::2]))
