@@ -9,8 +9,8 @@ import re
 import sys
 
 _VECTORS = re.compile(r"^#if defined\(__AVX.*?^#endif", re.S | re.M)
-_FUNCTION = re.compile(r"^(?P<head>[ \t]*(?:template <[^{};]*>\s*)?(?:[\w:]+ )*?(?:inline|static|constexpr) [^;{}()]*?\b"
-                       r"(?P<name>\w+)\([^;{}]*\)[^;{}]*\{)", re.M)
+_FUNCTION = re.compile(r"^(?P<head>[ \t]*(?:template <[^{};]*>\s*)?(?!return )(?:[\w:<>,]+[ *&]+)+?(?P<name>\w+)"
+                       r"\([^;{}]*\)[^;{}()]*\{)", re.M)
 
 
 def wrong_functions(text):
@@ -28,8 +28,14 @@ def wrong_functions(text):
     ...   static constexpr float fifth(float a) { return a; }
     ...   static constexpr int sixth = 6;
     ... };
+    ... template <class V>
+    ... V* seventh(V* a) {
+    ...   if (a) {
+    ...     return a;
+    ...   }
+    ... }
     ... '''))
-    ['half', 'fifth']
+    ['half', 'fifth', 'seventh']
     """
     text = _VECTORS.sub("", text)
     for found in _FUNCTION.finditer(text):
@@ -38,9 +44,15 @@ def wrong_functions(text):
             yield found["name"]
 
 
-if __name__ == "__main__":
-    rules = pathlib.Path(sys.argv[1]) / "kernels" / "rules"
+def main(root):
+    files = sorted((root / "kernels" / "rules").glob("*.hpp"))
     wrong = [f"{file.name}: {name} lacks PLASTICITY_HOST_DEVICE"
-             for file in sorted(rules.glob("*.hpp")) for name in wrong_functions(file.read_text(encoding="utf-8"))]
+             for file in files for name in wrong_functions(file.read_text(encoding="utf-8"))]
+    if not files:
+        wrong = [f"{root}: expected headers in kernels/rules, found none"]
     print("\n".join(wrong) or "every function of kernels/rules compiles for a device")
-    sys.exit(bool(wrong))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
