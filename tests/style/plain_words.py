@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Reports sentences that are hard to read: comments, docstrings, messages and Markdown.
 
-    plain_words.py [--root DIR] [--warn] [PATHS]    prints FILE:LINE: PATTERN: REMEDY: TEXT; exits 1 if there is one
-    plain_words.py [--root DIR] --count [PATHS]     prints the number per pattern, then the numbers of `git grep`
-
-Without PATHS it reads every file of the repository. A line that contains "plain-words: allow" is not reported.
-CONTRIBUTING.md has the style in half a page.
+`plain_words.py [PATHS]` prints FILE:LINE: PATTERN: REMEDY: TEXT for each, and exits 1 if there is one. Without PATHS it reads
+every file of the repository. A line that contains "plain-words: allow" is not reported. CONTRIBUTING.md has the style in half
+a page.
 """
 import argparse
 import bisect
@@ -15,6 +13,8 @@ import subprocess
 import sys
 
 import prose
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 ASKING = (r"(?:says?|said|states?|sees?|seen|shows?|knows?|decides?|determines?|tells?|explains?|describes?|defines?"
           r"|checks?|lists?|documents?|chooses?|specifies|specify|prints?|reports?|matter|learns?|understand|about|on)")
@@ -75,24 +75,6 @@ BEFORE_WHAT = re.compile(rf"\b{ASKING}(?: \w+)?,? $")
 BEFORE_WHERE = re.compile(rf"\b(?:{ASKING}|{PLACE}),? $|(?:torch|np|numpy|jnp)\.$|[=)\]],? $")
 FORMULA = re.compile(r"where \S{1,3} (?:=|is|are)\b|where \w+(?: [-+*/·] ?\w+)+ is\b")
 
-# The numbers of `git grep -n -E`, for a comparison of two commits.
-GREP = {
-    "what, in comments": r"(//|#|\*) .*\b[Ww]hat\b",
-    "where, in comments": r"(//|#|\*) .*\b[Ww]here\b",
-    "what, all lines": r"\b[Ww]hat\b",
-    "where, all lines": r"\b[Ww]here\b",
-    "nobody, whoever, knows, told": r"\b([Nn]obody|[Ww]hoever|knows?|told)\b",
-    "gives, gave": r"\b[Gg](ives|ave)\b",
-    "stands, stood": r"\b[Ss](tands?|tood)\b",
-    "looks at, works out, goes by": r"\b(look(s|ed)? at|work(s|ed|ing)? out|go(es)? by)\b",
-    "takes the place": r"\btake[sn]?( the| its)?( [^ ]+)? place\b",
-    "fronted Of": r"(//|\*|#|[.:;]) Of [a-z]",
-    "that is none": r"\b(that|which) (is|are) none\b",
-    "does so": r"\b(does|do|did|done) so\b",
-}
-GREP_FILES = ["*.hpp", "*.cpp", "*.cu", "*.cuh", "*.h", "*.in", "*.py", "*.md", "*.cmake", "*CMakeLists.txt", "run", "*/run",
-              ":!tests/data", ":!tests/style"]
-
 
 def findings(passage):
     """(line, pattern, remedy, text) of every hit in a passage, which is a list of (line, text).
@@ -130,17 +112,18 @@ def findings(passage):
                 yield lines[bisect.bisect_right(starts, hit.start()) - 1], name, remedy, shown
 
 
-def files_of(root, names=()):
-    """Files of the repository, or those at or below `names`, without data and licences."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *names], cwd=root, check=True, capture_output=True, text=True).stdout
+def files_of(paths):
+    """Files of the repository, or those at or below `paths`, without data and licences."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--", *paths], cwd=ROOT, check=True,
+                            capture_output=True, text=True).stdout
     skipped = ("tests/data/", "tests/style/", "bench/results/2", "LICENSE", "tests/simt/mutants.txt")
-    return [pathlib.Path(name) for name in listed.splitlines() if not name.startswith(skipped) and (root / name).is_file()]
+    return [pathlib.Path(name) for name in listed.splitlines() if not name.startswith(skipped) and (ROOT / name).is_file()]
 
 
-def check(root, file):
+def check(file):
     """Hits in one file, sorted by line."""
     try:
-        source = (root / file).read_text(encoding="utf-8")
+        source = (ROOT / file).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         return []
     allowed = {k for k, line in enumerate(source.split("\n"), 1) if "plain-words: allow" in line}
@@ -148,34 +131,16 @@ def check(root, file):
     return sorted(hit for hit in hits if hit[0] not in allowed)
 
 
-def print_counts(root, hits):
-    print(f"{'pattern':32} hits")
-    for name in COMPILED:
-        print(f"{name:32} {sum(hit[1] == name for hit in hits)}")
-    print(f"{'all':32} {len(hits)}\n\n{'git grep -n -E':32} lines")
-    for name, pattern in GREP.items():
-        found = subprocess.run(["git", "grep", "-n", "-E", "-e", pattern, "--", *GREP_FILES], cwd=root, capture_output=True, text=True)
-        print(f"{name:32} {found.stdout.count(chr(10))}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=pathlib.Path, metavar="PATH", help="absolute, or relative to DIR")
-    parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
-    parser.add_argument("--count", action="store_true", help="print numbers only")
-    parser.add_argument("--warn", action="store_true", help="exit 0 even if there are hits")
-    options = parser.parse_args()
-    root = options.root.resolve()
-    files = files_of(root, [(root / file).resolve().relative_to(root) for file in options.files])
-    hits = []
-    for file in files:
-        for line, name, remedy, text in check(root, file):
-            hits.append((line, name))
-            if not options.count:
-                print(f"{file}:{line}: {name}: {remedy}: {text}")
-    if options.count:
-        print_counts(root, hits)
-    return 1 if hits and not (options.warn or options.count) else 0
+    parser.add_argument("paths", nargs="*", type=pathlib.Path, metavar="PATH")
+    paths = [path.resolve() for path in parser.parse_args().paths]
+    for path in paths:
+        if not (path.exists() and path.is_relative_to(ROOT)):
+            parser.error(f"expected files or folders of {ROOT}, got {path}")
+    lines = [f"{file}:{line}: {name}: {remedy}: {text}" for file in files_of(paths) for line, name, remedy, text in check(file)]
+    print("".join(line + "\n" for line in lines), end="")
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def passages(path, source):
     """Passages of a file, by the ending of its name or its first line."""
     if path.suffix == ".md":
         return of_markdown(source)
-    if path.suffix in CPP or path.name.endswith(".cu.in"):
+    if path.suffix in CPP:
         return of_cpp(source)
     if path.suffix == ".py" or re.match(r"#!.*python", source):
         return of_python(source)
