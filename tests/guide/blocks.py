@@ -17,14 +17,32 @@ BLOCK = re.compile(r"(?:<!-- a piece of (?P<source>\S+) -->\n)?^```(?P<language>
                    re.DOTALL | re.MULTILINE)
 
 
-def blocks(page, language):
-    """(code, source or None) of every block in that language.
+def programs_of(page, language):
+    """The blocks in that language that do not quote a file.
 
     >>> text = "a\\n```cpp\\nint x = 1;\\n```\\n<!-- a piece of b.cpp -->\\n```cpp\\ny\\n```\\n```sh\\nls\\n```\\n"
-    >>> blocks(text, "cpp")
-    [('int x = 1;\\n', None), ('y\\n', 'b.cpp')]
+    >>> programs_of(text, "cpp")
+    ['int x = 1;\\n']
     """
-    return [(match["code"], match["source"]) for match in BLOCK.finditer(page) if match["language"] == language]
+    return [match["code"] for match in BLOCK.finditer(page) if match["language"] == language and not match["source"]]
+
+
+def wrong_pieces(page, root):
+    """A line for each quotation that its file does not contain.
+
+    >>> here, quote = pathlib.Path(__file__).parent, "<!-- a piece of {} -->\\n```sh\\n{}\\n```\\n".format
+    >>> wrong_pieces(quote("blocks.py", "import re") + quote("blocks.py", "import " + "os") + quote("missing", "ls"), here)
+    ['not a piece of blocks.py: import os', 'not a piece of missing: ls']
+    >>> wrong_pieces("<!-- a piece of blocks.py -->\\n\\n" + "no block", here)
+    ['1 comments name a piece, and 0 of them are on the line before a block']
+    """
+    pieces = [match for match in BLOCK.finditer(page) if match["source"]]
+    wrong = [f"not a piece of {match['source']}: {match['code'].rstrip()}" for match in pieces
+             if not (root / match["source"]).is_file() or match["code"] not in (root / match["source"]).read_text(encoding="utf-8")]
+    comments = page.count("<!-- a piece of ")
+    if comments != len(pieces):
+        wrong.append(f"{comments} comments name a piece, and {len(pieces)} of them are on the line before a block")
+    return wrong
 
 
 def program(codes):
@@ -40,7 +58,7 @@ def program(codes):
     whole = [code for code in codes if re.search(r"^int main\(", code, re.MULTILINE)]
     if whole:
         if len(codes) != 1:
-            raise SystemExit("a block with main() must be the only one")
+            sys.exit("a block with main() must be the only one")
         return whole[0]
     head, outside, body = [], [], []
     for code in codes:
@@ -53,30 +71,24 @@ def program(codes):
 
 
 def main():
-    action, path = sys.argv[1], pathlib.Path(sys.argv[2])
-    page = path.read_text(encoding="utf-8")
+    action, path, *rest = sys.argv[1:]
+    page = pathlib.Path(path).read_text(encoding="utf-8")
     if action == "tangle":
-        language, output = sys.argv[3], pathlib.Path(sys.argv[4])
-        codes = [code for code, source in blocks(page, language) if source is None]
-        if not codes:
-            raise SystemExit(f"{path}: no block of {language}")
-        output.write_text(codes[0] if language == "c" else program(codes), encoding="utf-8")
+        language, output = rest
+        codes = programs_of(page, language)
+        if not codes or (language == "c" and len(codes) > 1):
+            sys.exit(f"{path}: expected {'one block of C' if language == 'c' else 'blocks of C++'}, found {len(codes)}")
+        pathlib.Path(output).write_text(codes[0] if language == "c" else program(codes), encoding="utf-8")
     elif action == "pieces":
-        root, bad = pathlib.Path(sys.argv[3]), 0
-        for language in ("cpp", "c", "python", "cmake"):
-            for code, source in blocks(page, language):
-                if source is not None and code not in (root / source).read_text(encoding="utf-8"):
-                    print(f"{path}: not a piece of {source}:\n{code}")
-                    bad += 1
-        return 1 if bad else 0
+        wrong = wrong_pieces(page, pathlib.Path(rest[0]))
+        if wrong:
+            sys.exit("\n".join(f"{path}: {each}" for each in wrong))
     elif action == "same":
-        codes = [code for code, _ in blocks(page, "cpp")]
-        if codes != [pathlib.Path(sys.argv[3]).read_text(encoding="utf-8")]:
-            raise SystemExit(f"{path}: its block of C++ is not {sys.argv[3]}")
+        if programs_of(page, "cpp") != [pathlib.Path(rest[0]).read_text(encoding="utf-8")]:
+            sys.exit(f"{path}: its block of C++ is not {rest[0]}")
     else:
-        raise SystemExit(f"no action {action}")
-    return 0
+        sys.exit(f"blocks.py: expected tangle, pieces or same, got {action}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
