@@ -23,8 +23,6 @@ import tools
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GOLDEN = ROOT / "bench" / "gpu" / "sass_golden.json"
 SKIPPED = 77  # ctest's SKIP_RETURN_CODE
-
-
 CELLS, PRECISIONS = ["rnn", "lstm"], ["f32", "bf16"]
 
 
@@ -75,9 +73,7 @@ def costs_of(options, programs, paths, wanted):
     pairs = tools.disassemble_all(programs, paths, options.arch, choose)
     costs = []
     for function, usage in pairs:
-        blocks = count.blocks_of(function)
-        loops = count.loops_of(blocks)
-        costs += [count.cost_of(function, variant, usage, blocks, loops) for variant in variants[function.symbol]]
+        costs += [count.cost_of(function, variant, usage) for variant in variants[function.symbol]]
     order = {"kernel": list(kernels.KERNELS), "rule": rules, "eligibility": kinds, "cell": CELLS,
              "precision": PRECISIONS}
     return sorted(costs, key=lambda cost: [values.index(getattr(cost.variant, name)) for name, values in order.items()] +

@@ -51,9 +51,7 @@ def blocks_per_sm(usage, threads):
     return min(by_registers, by_shared, THREADS // threads, BLOCKS)
 
 
-def _holds_barrier(function, blocks, loop):
-    return any(function.instructions[i].name in ("BAR", "UCGABAR_ARV", "UCGABAR_WAIT", "SYNCS")
-               for n in loop.blocks for i in range(blocks[n].first, blocks[n].last))
+BARRIERS = ("BAR", "UCGABAR_ARV", "UCGABAR_WAIT", "SYNCS")
 
 
 def _find(function, blocks, loops, wanted, forbidden):
@@ -61,9 +59,9 @@ def _find(function, blocks, loops, wanted, forbidden):
     barrier, and no loop inside it that would do as well."""
     best, taken = None, set()
     for loop in reversed(loops):  # inner ones first
-        if id(loop) in taken or _holds_barrier(function, blocks, loop):
-            continue
         own = [function.instructions[i] for n in loop.blocks for i in range(blocks[n].first, blocks[n].last)]
+        if id(loop) in taken or any(instruction.name in BARRIERS for instruction in own):
+            continue
         moved = paths.moved(own)
         # Rows that the loop's instructions could move at most. (Those of an inner loop repeat, which is not counted.)
         max_rows = min((moved.get(space, 0) // amount for space, amount in wanted.bytes.items() if amount), default=0)
@@ -84,6 +82,16 @@ def _find(function, blocks, loops, wanted, forbidden):
     return best
 
 
+def _add(per_element, moved, instructions, share):
+    """Adds `share` of each instruction to the counts of a Cost."""
+    for instruction in instructions:
+        per_element[classes.class_of(instruction)] += share
+        space = classes.space_of(instruction)
+        if space:
+            key = (space, classes.width_of(instruction))
+            moved[key] = moved.get(key, 0) + key[1] * share
+
+
 def _unrolled_cost(cost, function, shape, blocks):
     """Completes the cost of a kernel whose rows are unrolled."""
     found = unrolled.pass_of(function, shape, forbidden_in(cost.variant), blocks)
@@ -91,43 +99,31 @@ def _unrolled_cost(cost, function, shape, blocks):
         cost.reason = f"no two paths of {shape.rows} and {shape.rows // 2} rows between barriers (kernels.py, unrolled.py)"
         return cost
     (whole, half), connections = found
-    cost.per_element, cost.bytes = dict.fromkeys(classes.CLASSES, 0.0), {}
-    for sign, path in ((1, whole), (-1, half)):
-        for instruction in path:
-            cost.per_element[classes.class_of(instruction)] += sign / connections
-            space = classes.space_of(instruction)
-            if space:
-                key = (space, classes.width_of(instruction))
-                cost.bytes[key] = cost.bytes.get(key, 0) + sign * key[1] / connections
-    cost.bytes = {key: amount for key, amount in cost.bytes.items() if amount}
+    per_element, moved = dict.fromkeys(classes.CLASSES, 0.0), {}
+    _add(per_element, moved, whole, 1 / connections)
+    _add(per_element, moved, half, -1 / connections)
+    cost.per_element, cost.bytes = per_element, {key: amount for key, amount in moved.items() if amount}
     cost.rows, cost.iteration = shape.rows, len(whole)
     return cost
 
 
-def cost_of(function, variant, usage, blocks=None, loops=None):
-    """The cost of one variant. `blocks` and `loops` spare the work if the caller has them."""
-    blocks = blocks or blocks_of(function)
-    loops = loops or loops_of(blocks)
+def cost_of(function, variant, usage):
+    """The cost of one variant."""
+    blocks = blocks_of(function)
     spills = sum(instruction.name in ("LDL", "STL") for instruction in function.instructions)
     cost = Cost(variant, usage, spills, blocks_per_sm(usage, KERNELS[variant.kernel].threads))
-    wanted = KERNELS[variant.kernel].passes(variant)
-    if isinstance(wanted, Unrolled):
-        return _unrolled_cost(cost, function, wanted, blocks)
-    left, per_element, moved = list(loops), dict.fromkeys(classes.CLASSES, 0.0), {}
-    for number, wanted in enumerate(wanted):
-        found = _find(function, blocks, left, wanted, forbidden_in(variant))
+    passes = KERNELS[variant.kernel].passes(variant)
+    if isinstance(passes, Unrolled):
+        return _unrolled_cost(cost, function, passes, blocks)
+    loops, per_element, moved = loops_of(blocks), dict.fromkeys(classes.CLASSES, 0.0), {}
+    for number, wanted in enumerate(passes):
+        found = _find(function, blocks, loops, wanted, forbidden_in(variant))
         if found is None:
             cost.reason = f"no loop moves {wanted.bytes} bytes per {wanted.connections} connections (kernels.py)"
             return cost
         rows, loop, path = found
-        left.remove(loop)
-        share = wanted.times / (rows * wanted.connections)
-        for instruction in path.instructions:
-            per_element[classes.class_of(instruction)] += share
-            space = classes.space_of(instruction)
-            if space:
-                key = (space, classes.width_of(instruction))
-                moved[key] = moved.get(key, 0) + key[1] * share
+        loops.remove(loop)
+        _add(per_element, moved, path.instructions, wanted.times / (rows * wanted.connections))
         if number == 0:
             cost.rows, cost.iteration = rows, len(path.instructions)
             cost.rounds = classes.load_rounds(path.instructions)

@@ -49,28 +49,12 @@ def table(costs):
     return lines
 
 
-def groups_of(costs):
-    """{(rule, eligibility, cell, precision): {kernel: cost}}: kernels that run together, each in its widest variant. Kernels
-    that do not depend on cell or precision belong to every group."""
-    found = [cost for cost in costs if cost.per_element is not None]
-    keys = dict.fromkeys((c.variant.rule, c.variant.eligibility, c.variant.cell, c.variant.precision) for c in found)
-    groups = {}
-    for key in keys:
-        own = {}
-        for cost in sorted(found, key=lambda cost: cost.variant.columns):
-            v = cost.variant
-            same = v.rule == key[0] and v.eligibility == key[1]
-            cell = v.cell == key[2] or v.kernel in ("replay", "segment")
-            precision = v.precision == key[3] or v.kernel in ("resident backward", "segment")
-            if same and cell and precision:
-                own[v.kernel] = cost
-        groups[key] = own
-    return groups
-
-
 def predictions(costs, tool, rule_of):
-    """{(rule, eligibility, cell, precision): {(N, B): columns}}. `rule_of`: a rule of each form. Raises NoPrediction."""
-    return {key: predict.predict(tool, rule_of.get(key[0], key[0]), *key[1:]) for key, own in groups_of(costs).items() if own}
+    """{(rule, eligibility, cell, precision): {(N, B): columns}} of the networks whose kernels were found. `rule_of`: a rule of
+    each form. Raises NoPrediction."""
+    variants = [cost.variant for cost in costs if cost.per_element is not None]
+    keys = dict.fromkeys((v.rule, v.eligibility, v.cell, v.precision) for v in variants)
+    return {key: predict.predict(tool, rule_of.get(key[0], key[0]), *key[1:]) for key in keys}
 
 
 def prediction_table(costs, tool, rule_of):

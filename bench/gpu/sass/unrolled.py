@@ -5,7 +5,6 @@ through half of them. Their loads of 16 bytes from shared memory distinguish the
 the rows, with its loads, its share of the sums over columns and its branches, but without the work per step.
 """
 import classes
-from flow import blocks_of
 
 _BARRIERS = ("BAR", "UCGABAR_ARV", "UCGABAR_WAIT")
 MAX_FACTORS = 4  # loads of a column's factors before the rows
@@ -62,9 +61,9 @@ def _paths_from(function, segments, begin, forbidden, most):
     return best
 
 
-def pass_of(function, shape, forbidden, blocks=None):
+def pass_of(function, shape, forbidden, blocks):
     """(instructions of the rows that two paths differ in, connections of those rows), or None. `shape`: kernels.Unrolled."""
-    segments = _segments(function, blocks or blocks_of(function))
+    segments = _segments(function, blocks)
     whole, half = shape.loads(shape.rows), shape.loads(shape.rows // 2)
     best = None
     for begin in range(1, len(segments)):
