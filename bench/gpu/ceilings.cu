@@ -13,7 +13,6 @@ namespace {
 
 namespace cg = cooperative_groups;
 
-constexpr int threads = 256;
 constexpr int in_flight = 4;      // loads that a thread of the copy has under way
 constexpr int blocks_per_sm = 4;  // of the copy: all resident at once, so no block waits for another to end
 
@@ -65,10 +64,9 @@ __global__ void cluster_kernel(int barriers) {
 /// GB/s, read and written, of copies whose source and destination are together `footprint` bytes. Fresh: each
 /// round works on memory that L2 has long forgotten. Else always the same memory, which stays in L2 if it
 /// fits. No launch and no barrier separates the rounds.
-double copy_rate(const Stream& stream, const Buffer& pool, std::size_t pool_bytes, std::size_t footprint,
-                 bool fresh, int sms) {
+double copy_rate(const Stream& stream, const Buffer& pool, std::size_t footprint, bool fresh, int sms) {
   const std::int64_t vectors = static_cast<std::int64_t>(footprint / (2 * sizeof(uint4)));
-  const std::int64_t pairs = fresh ? static_cast<std::int64_t>(pool_bytes / footprint) : 1;
+  const std::int64_t pairs = fresh ? static_cast<std::int64_t>(pool.bytes / footprint) : 1;
   const int rounds =
       static_cast<int>(std::max<std::size_t>((std::size_t{8} << 30) / footprint, fresh ? 2 : 8));
   const std::int64_t wanted = (vectors + threads - 1) / threads;
@@ -83,16 +81,17 @@ double copy_rate(const Stream& stream, const Buffer& pool, std::size_t pool_byte
 }
 
 std::string copies(const Stream& stream, int sms, std::size_t l2) {
-  constexpr std::size_t least = std::size_t{1} << 20, most = std::size_t{1} << 30;
+  constexpr std::size_t smallest = std::size_t{1} << 20, largest = std::size_t{1} << 30;
   std::size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total));
-  std::size_t pool_bytes = std::max(2 * most, 8 * l2);
+  std::size_t pool_bytes = std::max(2 * largest, 8 * l2);
   while (pool_bytes > free / 2) pool_bytes /= 2;
   const Buffer pool(pool_bytes);
   std::string list;
-  for (std::size_t footprint = least; footprint <= most && 2 * footprint <= pool_bytes; footprint *= 2) {
-    const double fresh = copy_rate(stream, pool, pool_bytes, footprint, true, sms);
-    const double again = copy_rate(stream, pool, pool_bytes, footprint, false, sms);
+  for (std::size_t footprint = smallest; footprint <= largest && 2 * footprint <= pool_bytes;
+       footprint *= 2) {
+    const double fresh = copy_rate(stream, pool, footprint, true, sms);
+    const double again = copy_rate(stream, pool, footprint, false, sms);
     list += (list.empty() ? "{" : ", {");
     list += "\"footprint_bytes\": " + std::to_string(footprint) + ", \"fresh_gb_per_s\": " + number(fresh) +
             ", \"again_gb_per_s\": " + number(again) + "}";
@@ -123,7 +122,7 @@ double graph_node_cost(const Stream& stream, int blocks) {
 void add_grid_sync(const Stream& stream, int sms) {
   const std::string key = "grid_sync_us";
   if (attribute(cudaDevAttrCooperativeLaunch) == 0) {
-    return skip(key, "the device has no cooperative launch");
+    return print_skipped(key, "the device has no cooperative launch");
   }
   const double us = barrier_cost(stream, [&](int barriers) {
     void* arguments[] = {&barriers};
@@ -131,35 +130,24 @@ void add_grid_sync(const Stream& stream, int sms) {
                                       dim3(static_cast<unsigned>(sms)), dim3(threads), arguments, 0,
                                       stream.handle));
   });
-  tell(key, number(us));
+  print_member(key, number(us));
 }
 
 void add_cluster_sync(const Stream& stream, int sms) {
   for (const unsigned size : {2u, 4u, 8u}) {
     const std::string key = "cluster_sync_" + std::to_string(size) + "_us";
     if (attribute(cudaDevAttrComputeCapabilityMajor) < 9 || attribute(cudaDevAttrClusterLaunch) == 0) {
-      skip(key, "the device has no clusters");
+      print_skipped(key, "the device has no clusters");
       continue;
     }
     cudaFuncAttributes compiled{};
     check(cudaFuncGetAttributes(&compiled, cluster_kernel));
     if (compiled.ptxVersion < 90) {
-      skip(key, "this program was not compiled for sm_90 or later");
+      print_skipped(key, "this program was not compiled for sm_90 or later");
       continue;
     }
-    cudaLaunchAttribute cluster{};
-    cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim.x = size;
-    cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-    cudaLaunchConfig_t launch{};
-    launch.gridDim = dim3(std::max(static_cast<unsigned>(sms) / 2 / size, 1u) * size);
-    launch.blockDim = dim3(threads);
-    launch.stream = stream.handle;
-    launch.attrs = &cluster;
-    launch.numAttrs = 1;
-    const double us = barrier_cost(
-        stream, [&](int barriers) { check(cudaLaunchKernelEx(&launch, cluster_kernel, barriers)); });
-    tell(key, number(us));
+    const unsigned clusters = std::max(static_cast<unsigned>(sms) / 2 / size, 1u);
+    print_member(key, number(cluster_cost(stream, size, clusters * size, cluster_kernel)));
   }
 }
 
@@ -173,24 +161,24 @@ void print_ceilings() {
   const std::size_t l2 = static_cast<std::size_t>(properties.l2CacheSize);
   const Stream stream;
 
-  tell("device", quoted(properties.name));
-  tell("compute_capability",
-       quoted(std::to_string(properties.major) + "." + std::to_string(properties.minor)));
-  tell("driver_version", std::to_string(driver));
-  tell("runtime_version", std::to_string(runtime));
-  tell("sms", std::to_string(sms));
-  tell("sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3));
-  tell("memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3));
-  tell("memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
-  tell("memory_bytes", std::to_string(properties.totalGlobalMem));
-  tell("l2_bytes", std::to_string(l2));
-  tell("shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor));
-  tell("registers_per_sm", std::to_string(properties.regsPerMultiprocessor));
-  tell("launch_us", number(launch_cost(stream, sms)));
-  tell("launch_one_block_us", number(launch_cost(stream, 1)));
-  tell("graph_node_us", number(graph_node_cost(stream, sms)));
-  tell("graph_node_one_block_us", number(graph_node_cost(stream, 1)));
-  tell("copy", copies(stream, sms, l2));
+  print_member("device", quoted(properties.name));
+  print_member("compute_capability",
+               quoted(std::to_string(properties.major) + "." + std::to_string(properties.minor)));
+  print_member("driver_version", std::to_string(driver));
+  print_member("runtime_version", std::to_string(runtime));
+  print_member("sms", std::to_string(sms));
+  print_member("sm_clock_mhz", number(attribute(cudaDevAttrClockRate) / 1e3));
+  print_member("memory_clock_mhz", number(attribute(cudaDevAttrMemoryClockRate) / 1e3));
+  print_member("memory_bus_bits", std::to_string(attribute(cudaDevAttrGlobalMemoryBusWidth)));
+  print_member("memory_bytes", std::to_string(properties.totalGlobalMem));
+  print_member("l2_bytes", std::to_string(l2));
+  print_member("shared_bytes_per_sm", std::to_string(properties.sharedMemPerMultiprocessor));
+  print_member("registers_per_sm", std::to_string(properties.regsPerMultiprocessor));
+  print_member("launch_us", number(launch_cost(stream, sms)));
+  print_member("launch_one_block_us", number(launch_cost(stream, 1)));
+  print_member("graph_node_us", number(graph_node_cost(stream, sms)));
+  print_member("graph_node_one_block_us", number(graph_node_cost(stream, 1)));
+  print_member("copy", copies(stream, sms, l2));
   add_grid_sync(stream, sms);
   add_cluster_sync(stream, sms);
 }

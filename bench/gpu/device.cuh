@@ -12,6 +12,8 @@
 
 namespace plasticity::ceilings {
 
+constexpr int threads = 256;  // per block, of every kernel
+
 inline void check(cudaError_t error, std::source_location where = std::source_location::current()) {
   if (error == cudaSuccess) return;
   throw std::runtime_error(std::string(where.file_name()) + ":" + std::to_string(where.line()) + ": " +
@@ -41,7 +43,7 @@ struct Event {
 };
 
 struct Buffer {
-  explicit Buffer(std::size_t bytes) {
+  explicit Buffer(std::size_t size) : bytes(size) {
     check(cudaMalloc(&data, bytes));
     check(cudaMemset(data, 1, bytes));
     check(cudaDeviceSynchronize());
@@ -49,6 +51,7 @@ struct Buffer {
   ~Buffer() { cudaFree(data); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
+  std::size_t bytes;
   void* data = nullptr;
 };
 
@@ -95,7 +98,7 @@ inline std::string number(double value) {
 }
 
 /// Prints a member at once, as a JSON object on a line of its own, so that a run that is cut off keeps it.
-inline void tell(const std::string& key, const std::string& value) {
+inline void print_member(const std::string& key, const std::string& value) {
   std::printf("{\"%s\": %s}\n", key.c_str(), value.c_str());
   std::fflush(stdout);
 }
@@ -109,20 +112,38 @@ inline std::string quoted(const std::string& text) {
   return result + "\"";
 }
 
-/// Null, with a "key_skipped" beside it that says why.
-inline void skip(const std::string& key, const std::string& why) {
+/// Prints null for the key, and the reason as "key_skipped".
+inline void print_skipped(const std::string& key, const std::string& why) {
   std::fprintf(stderr, "device_ceilings: %s skipped: %s\n", key.c_str(), why.c_str());
-  tell(key, "null");
-  tell(key + "_skipped", quoted(why));
+  print_member(key, "null");
+  print_member(key + "_skipped", quoted(why));
 }
 
-/// The cost of one more barrier: `run(n)` launches a kernel with n of them.
+/// Microseconds of one more barrier: `run(n)` launches a kernel with n of them.
 template <class Run>
 double barrier_cost(const Stream& stream, Run run) {
   constexpr int few = 100, many = 2100;
   const double less = microseconds(stream, [&] { run(few); });
   const double more = microseconds(stream, [&] { run(many); });
   return (more - less) / (many - few);
+}
+
+/// `barrier_cost` of kernels that are launched with clusters of `size` blocks.
+template <class... Parameters, class... Arguments>
+double cluster_cost(const Stream& stream, unsigned size, unsigned blocks, void (*kernel)(int, Parameters...),
+                    Arguments... arguments) {
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = size;
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t launch{};
+  launch.gridDim = dim3(blocks);
+  launch.blockDim = dim3(threads);
+  launch.stream = stream.handle;
+  launch.attrs = &cluster;
+  launch.numAttrs = 1;
+  return barrier_cost(
+      stream, [&](int barriers) { check(cudaLaunchKernelEx(&launch, kernel, barriers, arguments...)); });
 }
 
 /// Measures the cost of exchanging values between blocks, by each way that a resident kernel could use.

@@ -12,10 +12,9 @@ namespace {
 
 namespace cg = cooperative_groups;
 
-constexpr int threads = 256;
-constexpr int most_polls = 1 << 20;  // of a value in memory; it takes a microsecond, about ten polls
-[[maybe_unused]] constexpr int most_waits = 1 << 12;  // of a barrier; each may sleep for a while
-constexpr int pair_blocks = 128;                      // that exchange a pair each
+constexpr int max_polls = 1 << 20;  // of a value in memory; it takes a microsecond, about ten polls
+[[maybe_unused]] constexpr int max_waits = 1 << 12;  // of a barrier; each may sleep for a while
+constexpr int pair_blocks = 128;                     // that exchange a pair each
 
 // Reads the same memory again and again, past L1.
 __global__ void read_kernel(const uint4* data, std::int64_t vectors, int rounds, unsigned* sink) {
@@ -61,7 +60,7 @@ __global__ void storing_cluster_kernel(int barriers, float* out) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
 /// Waits for a phase of the block's own barrier; false if it does not come.
 __device__ bool wait_for(std::uint32_t barrier, unsigned parity) {
-  for (int poll = 0; poll < most_waits; ++poll) {
+  for (int poll = 0; poll < max_waits; ++poll) {
     unsigned done = 0;
     asm volatile(
         "{ .reg .pred p; mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
@@ -132,7 +131,7 @@ __global__ void pairs_kernel(int steps, unsigned long long* slots, unsigned* fai
       asm volatile("st.relaxed.gpu.global.u64 [%0], %1;" ::"l"(now + blockIdx.x), "l"(pair) : "memory");
     }
     bool seen = threadIdx.x >= pair_blocks;
-    for (int poll = 0; !seen && poll < most_polls; ++poll) {
+    for (int poll = 0; !seen && poll < max_polls; ++poll) {
       unsigned long long pair = 0;
       asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(pair) : "l"(now + threadIdx.x) : "memory");
       seen = static_cast<int>(pair >> 32) == step;
@@ -169,36 +168,18 @@ double dependent_node_cost(const Stream& stream, int blocks) {
   return node_microseconds(stream, [&] { check(cudaLaunchKernelEx(&launch, dependent_kernel)); });
 }
 
-/// `barrier_cost` of kernels that are launched with clusters of this size.
-template <class... Parameters, class... Arguments>
-double cluster_cost(const Stream& stream, unsigned size, unsigned blocks, void (*kernel)(int, Parameters...),
-                    Arguments... arguments) {
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = size;
-  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-  cudaLaunchConfig_t launch{};
-  launch.gridDim = dim3(blocks);
-  launch.blockDim = dim3(threads);
-  launch.stream = stream.handle;
-  launch.attrs = &cluster;
-  launch.numAttrs = 1;
-  return barrier_cost(stream,
-                      [&](int rounds) { check(cudaLaunchKernelEx(&launch, kernel, rounds, arguments...)); });
-}
-
-/// Tells a number unless a wait of its kernel came to nothing.
-void tell_unless(const Buffer& failed, const std::string& key, double value) {
+/// Prints a number unless a wait of its kernel did not end.
+void print_unless(const Buffer& failed, const std::string& key, double value) {
   unsigned flag = 0;
   check(cudaMemcpy(&flag, failed.data, sizeof flag, cudaMemcpyDeviceToHost));
-  if (flag != 0) return skip(key, "a wait of its kernel did not end");
-  tell(key, number(value));
+  if (flag != 0) return print_skipped(key, "a wait of its kernel did not end");
+  print_member(key, number(value));
 }
 
 }  // namespace
 
 void measure_exchange(const Stream& stream, int sms) {
-  tell("l2_read_gb_per_s", number(read_rate(stream, sms)));
+  print_member("l2_read_gb_per_s", number(read_rate(stream, sms)));
   const Buffer failed(sizeof(unsigned));
   const auto clear = [&] { check(cudaMemset(failed.data, 0, sizeof(unsigned))); };
   if (sms >= pair_blocks && attribute(cudaDevAttrCooperativeLaunch) != 0) {
@@ -212,25 +193,27 @@ void measure_exchange(const Stream& stream, int sms) {
       check(cudaLaunchCooperativeKernel(reinterpret_cast<const void*>(pairs_kernel), dim3(pair_blocks),
                                         dim3(threads), arguments, 0, stream.handle));
     });
-    tell_unless(failed, "exchange_pairs_128_us", us);
+    print_unless(failed, "exchange_pairs_128_us", us);
   } else {
-    skip("exchange_pairs_128_us", "the device has fewer than 128 multiprocessors or no cooperative launch");
+    print_skipped("exchange_pairs_128_us",
+                  "the device has fewer than 128 multiprocessors or no cooperative launch");
   }
   cudaFuncAttributes compiled{};
   check(cudaFuncGetAttributes(&compiled, async_kernel));
   if (attribute(cudaDevAttrComputeCapabilityMajor) < 9 || compiled.binaryVersion < 90) {
     for (const char* key : {"graph_node_dependent_us", "cluster_sync_8_storing_us", "st_async_round_trip_us"})
-      skip(key, "the device, or the code of this program, is older than sm_90");
+      print_skipped(key, "the device, or the code of this program, is older than sm_90");
     return;
   }
-  tell("graph_node_dependent_us", number(dependent_node_cost(stream, sms)));
+  print_member("graph_node_dependent_us", number(dependent_node_cost(stream, sms)));
   const unsigned clusters = static_cast<unsigned>(std::max(sms / 2 / 8, 1));
   const Buffer out(2 * sizeof(float) * threads * 8 * clusters);
-  tell("cluster_sync_8_storing_us",
-       number(cluster_cost(stream, 8, 8 * clusters, storing_cluster_kernel, static_cast<float*>(out.data))));
+  print_member(
+      "cluster_sync_8_storing_us",
+      number(cluster_cost(stream, 8, 8 * clusters, storing_cluster_kernel, static_cast<float*>(out.data))));
   clear();
   const double us = cluster_cost(stream, 2, 2, async_kernel, static_cast<unsigned*>(failed.data));
-  tell_unless(failed, "st_async_round_trip_us", us);
+  print_unless(failed, "st_async_round_trip_us", us);
 }
 
 }  // namespace plasticity::ceilings

@@ -18,7 +18,7 @@ using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr int no_gpu = 3;
-constexpr std::size_t least_calls = 5;
+constexpr std::size_t min_calls = 5;
 
 struct Options {
   double seconds = 0.1;  // spent on a case
@@ -42,7 +42,7 @@ Options parse(int argc, char** argv) {
       const std::string text = value();
       char* end = nullptr;
       options.seconds = std::strtod(text.c_str(), &end);
-      if (*end != '\0' || !(options.seconds >= 0 && options.seconds <= 3600))
+      if (end == text.c_str() || *end != '\0' || !(options.seconds >= 0 && options.seconds <= 3600))
         throw std::invalid_argument("--seconds: expected 0 to 3600, got " + text);
     } else {
       throw std::invalid_argument("expected --seconds S, --group NAME or --list, got " + word);
@@ -71,8 +71,7 @@ Json measure(const Operation& operation, const Case& c, Device device, double se
     const Clock::time_point start = Clock::now();
     work();
     times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - start).count());
-  } while (times.size() < least_calls ||
-           std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
+  } while (times.size() < min_calls || std::chrono::duration<double>(Clock::now() - begin).count() < seconds);
   std::sort(times.begin(), times.end());
   const double per_step = 1 / static_cast<double>(operation.steps(c));
   return {{"ms_per_step", times[times.size() / 2] * per_step},
