@@ -24,7 +24,11 @@ enum class Order {
   priority,  ///< the one of highest random priority, which changes now and then: long runs of few threads
 };
 
-/// Process-wide. The first three start from the environment: SIMT_ORDER, SIMT_SEED, SIMT_RESIDENT.
+/// The names in SIMT_ORDER, in the order of the enumeration.
+constexpr const char* order_names[] = {"forward", "reverse", "random", "priority"};
+
+/// Process-wide. The first three start from the environment: SIMT_ORDER, SIMT_SEED, SIMT_RESIDENT. The first
+/// config() throws Error if one of these has no legal value.
 struct Config {
   Order order = Order::random;
   std::uint64_t seed = 1;  ///< the same order and seed give the same schedule

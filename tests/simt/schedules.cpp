@@ -24,15 +24,6 @@ extern "C" [[gnu::weak]] const char* __tsan_default_options() { return "suppress
 namespace simt {
 namespace {
 
-const char* name(Order order) {
-  switch (order) {
-    case Order::forward: return "forward";
-    case Order::reverse: return "reverse";
-    case Order::priority: return "priority";
-    default: return "random";
-  }
-}
-
 void wait_for_kernels() {
   if (cudaDeviceSynchronize() == cudaSuccess) return;
   const std::string message = runtime::last_message();
@@ -89,7 +80,7 @@ Outcome try_schedules(int random_runs, const std::function<bool()>& body) {
     const std::string failure = failure_of(body);
     if (failure.empty()) continue;
     if (!outcome.failures++)
-      outcome.first_failure = failure + "\n  again with SIMT_ORDER=" + name(config().order) +
+      outcome.first_failure = failure + "\n  again with SIMT_ORDER=" + order_names[int(config().order)] +
                               " SIMT_SEED=" + std::to_string(config().seed);
   }
   return outcome;

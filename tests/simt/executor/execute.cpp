@@ -1,7 +1,11 @@
 // A launch: the blocks that are resident together, and the order of groups of blocks.
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <cstring>
+#include <iterator>
 #include <numeric>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,17 +15,26 @@
 namespace simt {
 namespace {
 
+/// Reads a number from the environment, if the variable is set.
+template <class T>
+void read_number(const char* variable, T& value) {
+  const char* const text = std::getenv(variable);
+  if (!text) return;
+  const char* const end = text + std::strlen(text);
+  if (const auto result = std::from_chars(text, end, value); result.ec != std::errc() || result.ptr != end)
+    throw Error(std::string(variable) + ": expected a number, got " + text);
+}
+
 Config from_environment() {
   Config config;
-  if (const char* order = std::getenv("SIMT_ORDER")) {
-    const std::string_view name = order;
-    if (name == "forward") config.order = Order::forward;
-    if (name == "reverse") config.order = Order::reverse;
-    if (name == "priority") config.order = Order::priority;
+  if (const char* const name = std::getenv("SIMT_ORDER")) {
+    const auto found = std::find(std::begin(order_names), std::end(order_names), std::string_view(name));
+    if (found == std::end(order_names))
+      throw Error(std::string("SIMT_ORDER: expected forward, reverse, random or priority, got ") + name);
+    config.order = Order(found - std::begin(order_names));
   }
-  if (const char* seed = std::getenv("SIMT_SEED")) config.seed = std::strtoull(seed, nullptr, 10);
-  if (const char* threads = std::getenv("SIMT_RESIDENT"))
-    config.resident_threads = unsigned(std::atoi(threads));
+  read_number("SIMT_SEED", config.seed);
+  read_number("SIMT_RESIDENT", config.resident_threads);
   return config;
 }
 
@@ -36,10 +49,10 @@ uint3 first_block(const Launch& launch, unsigned cluster) {
           cluster / nx / ny * launch.cluster.z};
 }
 
-constexpr std::uint64_t most_blocks = 1u << 26;  // a list of them is made, whatever only_block says
+constexpr std::uint64_t max_blocks = 1u << 26;  // a list of them is made, whatever only_block says
 
 std::vector<unsigned> clusters_in_order(const Launch& launch, bool randomised) {
-  if (launch.blocks() > most_blocks)
+  if (launch.blocks() > max_blocks)
     throw Error("a grid of more than 2^26 blocks is too much for this executor");
   std::vector<unsigned> clusters(launch.blocks() / launch.blocks_per_cluster());
   std::iota(clusters.begin(), clusters.end(), 0u);
