@@ -141,22 +141,6 @@ TEST_F(Stream, DestroyDoesNotWait) {
   EXPECT_EQ(host, 0x03030303);
 }
 
-TEST_F(Stream, StreamOrderedMemoryAndHostFunctions) {
-  int* temporary = nullptr;
-  int host = 0, called = 0;
-  check(cudaMallocAsync(reinterpret_cast<void**>(&temporary), 4, a));
-  check(cudaMemsetAsync(temporary, 5, 4, a));
-  check(cudaMemcpyAsync(&host, temporary, 4, cudaMemcpyDeviceToHost, a));
-  check(cudaFreeAsync(temporary, a));
-  check(cudaLaunchHostFunc(
-      a, [](void* p) { ++*static_cast<int*>(p); }, &called));
-  EXPECT_EQ(live().allocations, 2u);
-  check(cudaStreamSynchronize(a));
-  EXPECT_EQ(live().allocations, 1u);
-  EXPECT_EQ(host, 0x05050505);
-  EXPECT_EQ(called, 1);
-}
-
 TEST_F(Stream, ErrorsBelongToTheirThread) {
   EXPECT_EQ(cudaSetDevice(9), cudaErrorInvalidDevice);
   cudaError_t elsewhere = cudaErrorUnknown;

@@ -59,24 +59,6 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
   return done(wait_for(nullptr));
 }
 
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
-                              size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  auto guard = lock();
-  if (const cudaError_t error = broken()) return done(error);
-  if (height > 1 && (width > to_pitch || width > from_pitch)) return done(cudaErrorInvalidPitchValue);
-  if (width && height &&
-      !(legal(to, from, width, kind) &&
-        legal(static_cast<char*>(to) + (height - 1) * to_pitch,
-              static_cast<const char*>(from) + (height - 1) * from_pitch, width, kind)))
-    return done(cudaErrorInvalidValue);
-  ++state().calls.copies;
-  return done(enqueue(stream, cudaGraphNodeTypeMemcpy, [=] {
-    for (std::size_t row = 0; row < height; ++row)
-      std::memcpy(static_cast<char*>(to) + row * to_pitch, static_cast<const char*>(from) + row * from_pitch,
-                  width);
-  }));
-}
-
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);

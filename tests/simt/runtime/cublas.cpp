@@ -3,14 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 
 #include "simt/runtime/state.hpp"
 
-struct cublasContext {
-  cublasPointerMode_t pointer_mode = CUBLAS_POINTER_MODE_HOST;
-  cublasMath_t math_mode = CUBLAS_DEFAULT_MATH;
-};
+struct cublasContext {};
 
 using namespace simt::runtime;
 
@@ -57,20 +53,16 @@ struct Gemm {
 cublasStatus_t enqueue_gemm(cublasHandle_t handle, const Gemm& gemm, const float* alpha, const float* beta) {
   call_once(&State::before_gemm);
   auto guard = lock();
-  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  const auto found = state().blas_handles.find(handle);
+  if (found == state().blas_handles.end()) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (!gemm.legal() || !alpha || !beta) return CUBLAS_STATUS_INVALID_VALUE;
-  const BlasStream& used = state().blas_handles[handle];
+  const BlasStream& used = found->second;
   const auto stream = used.gone ? nullptr : find_stream(used.stream);
   if (!stream) return CUBLAS_STATUS_EXECUTION_FAILED;
   ++state().calls.launches;
   load(*stream, {&state(), current_device, {gemm.m, gemm.n, gemm.k}});
-  std::function<void()> work;
-  if (handle->pointer_mode == CUBLAS_POINTER_MODE_HOST)
-    work = [gemm, alpha = *alpha, beta = *beta] {
-      gemm.run(alpha, beta);
-    };  // read now: the caller may reuse them
-  else
-    work = [gemm, alpha, beta] { gemm.run(*alpha, *beta); };
+  // The scalars are read now, because the caller may reuse them.
+  const auto work = [gemm, alpha = *alpha, beta = *beta] { gemm.run(alpha, beta); };
   return enqueue(used.stream, cudaGraphNodeTypeKernel, work) == cudaSuccess ? CUBLAS_STATUS_SUCCESS
                                                                             : CUBLAS_STATUS_EXECUTION_FAILED;
 }
@@ -106,16 +98,10 @@ cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasGetStream_v2(cublasHandle_t handle, cudaStream_t* stream) {
-  auto guard = lock();
-  *stream = state().blas_handles[handle].stream;
-  return CUBLAS_STATUS_SUCCESS;
-}
-
-/// Looks only whether it is aligned device memory: the plain loops need no workspace.
+/// Checks that it is aligned device memory. The plain loops need no workspace.
 cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, size_t bytes) {
   auto guard = lock();
-  if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!state().blas_handles.contains(handle)) return CUBLAS_STATUS_NOT_INITIALIZED;
   if (!workspace && !bytes) return CUBLAS_STATUS_SUCCESS;
   const Found found = find_allocation(workspace);
   const auto address = static_cast<const char*>(workspace);
@@ -125,20 +111,8 @@ cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, siz
   return usable ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 
-cublasStatus_t cublasSetMathMode(cublasHandle_t handle, cublasMath_t mode) {
-  handle->math_mode = mode;
-  return CUBLAS_STATUS_SUCCESS;
-}
-
-cublasStatus_t cublasGetMathMode(cublasHandle_t handle, cublasMath_t* mode) {
-  *mode = handle->math_mode;
-  return CUBLAS_STATUS_SUCCESS;
-}
-
-cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, cublasPointerMode_t mode) {
-  handle->pointer_mode = mode;
-  return CUBLAS_STATUS_SUCCESS;
-}
+/// Every mode has the same products.
+cublasStatus_t cublasSetMathMode(cublasHandle_t, cublasMath_t) { return CUBLAS_STATUS_SUCCESS; }
 
 cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
                               int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
@@ -160,19 +134,6 @@ cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_
                                          int batch) {
   return enqueue_gemm(handle, {ta, tb, m, n, k, a, lda, stride_a, b, ldb, stride_b, c, ldc, stride_c, batch},
                       alpha, beta);
-}
-
-cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
-                            int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
-                            const void* b, cudaDataType type_b, int ldb, const void* beta, void* c,
-                            cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
-  const bool compute_known = compute == CUBLAS_COMPUTE_32F || compute == CUBLAS_COMPUTE_32F_PEDANTIC ||
-                             compute == CUBLAS_COMPUTE_32F_FAST_TF32;
-  if (type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F || !compute_known)
-    return CUBLAS_STATUS_NOT_SUPPORTED;
-  return cublasSgemm_v2(handle, ta, tb, m, n, k, static_cast<const float*>(alpha),
-                        static_cast<const float*>(a), lda, static_cast<const float*>(b), ldb,
-                        static_cast<const float*>(beta), static_cast<float*>(c), ldc);
 }
 
 const char* cublasGetStatusString(cublasStatus_t status) {

@@ -45,21 +45,16 @@ using namespace simt::runtime;
 
 extern "C" {
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* handle, unsigned flags) {
+cudaError_t cudaEventCreate(cudaEvent_t* handle) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
   if (!handle) return done(cudaErrorInvalidValue);
   if (const cudaError_t error = acquire()) return done(error);
   auto event = std::make_shared<CUevent_st>();
   event->device = current_device;
-  event->flags = flags;
   *handle = event.get();
   state().events.push_back(std::move(event));
   return cudaSuccess;
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t* handle) {
-  return cudaEventCreateWithFlags(handle, cudaEventDefault);
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t handle) {
@@ -129,13 +124,11 @@ cudaError_t cudaEventQuery(cudaEvent_t handle) {
   return done(event->reached >= event->recorded ? cudaSuccess : cudaErrorNotReady);
 }
 
-/// The clock is no clock: each piece of work on any stream takes a microsecond.
+/// There is no clock: each piece of work on any stream takes a microsecond.
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin_handle, cudaEvent_t end_handle) {
   auto guard = lock();
   const auto begin = find_event(begin_handle), end = find_event(end_handle);
-  if (!begin || !end || !begin->recorded || !end->recorded ||
-      (begin->flags | end->flags) & cudaEventDisableTiming)
-    return done(cudaErrorInvalidResourceHandle);
+  if (!begin || !end || !begin->recorded || !end->recorded) return done(cudaErrorInvalidResourceHandle);
   if (begin->reached < begin->recorded || end->reached < end->recorded) return done(cudaErrorNotReady);
   *milliseconds = 1e-3f * (float(end->time) - float(begin->time));
   return cudaSuccess;

@@ -1,14 +1,11 @@
 // Stream capture and graphs. A node has a list of the nodes before it, and a launch runs the nodes in any
-// order that respects these lists. Not supported: memory nodes (cudaMallocAsync under capture), graphs built
-// by hand.
+// order that respects these lists. Not supported: memory nodes, graphs built by hand.
 #include <algorithm>
 
 #include "simt/runtime/state.hpp"
 
 namespace simt::runtime {
 namespace {
-
-thread_local cudaStreamCaptureMode thread_mode = cudaStreamCaptureModeGlobal;
 
 /// All that must have run before the end of `stream`, found from its last nodes backwards.
 std::set<cudaGraphNode_t> ancestors(const std::vector<cudaGraphNode_t>& last) {
@@ -47,11 +44,23 @@ void run_graph(const CUgraph_st& graph) {
   }
 }
 
+/// Whether two graphs have nodes of the same types, in the same order, after the same nodes.
+bool same_form(const CUgraph_st& a, const CUgraph_st& b) {
+  if (a.nodes.size() != b.nodes.size()) return false;
+  std::map<cudaGraphNode_t, cudaGraphNode_t> in_b;  // by the node of a
+  for (std::size_t i = 0; i < a.nodes.size(); ++i) {
+    const CUgraphNode_st &node = *a.nodes[i], &other = *b.nodes[i];
+    if (node.type != other.type || node.after.size() != other.after.size()) return false;
+    for (std::size_t k = 0; k < node.after.size(); ++k)
+      if (in_b[node.after[k]] != other.after[k]) return false;
+    in_b[a.nodes[i].get()] = b.nodes[i].get();
+  }
+  return true;
+}
+
 template <class T>
-T* find(std::vector<std::unique_ptr<T>>& owned, T* handle) {
-  for (auto& p : owned)
-    if (p.get() == handle) return handle;
-  return nullptr;
+bool contains(const std::vector<std::unique_ptr<T>>& owned, T* handle) {
+  return std::any_of(owned.begin(), owned.end(), [&](auto& p) { return p.get() == handle; });
 }
 
 template <class T>
@@ -73,12 +82,10 @@ cudaError_t add_node(CUstream_st& stream, cudaGraphNodeType type, std::function<
 }
 
 cudaError_t refuse_during_capture() {
-  if (thread_mode == cudaStreamCaptureModeRelaxed) return cudaSuccess;
   for (auto& capture : state().captures) {
     const bool mine = capture->thread == std::this_thread::get_id();
     const bool concerned =
-        mine ? capture->mode != cudaStreamCaptureModeRelaxed
-             : capture->mode == cudaStreamCaptureModeGlobal && thread_mode == cudaStreamCaptureModeGlobal;
+        mine ? capture->mode != cudaStreamCaptureModeRelaxed : capture->mode == cudaStreamCaptureModeGlobal;
     if (!concerned) continue;
     capture->broken = true;
     return cudaErrorStreamCaptureUnsupported;
@@ -161,15 +168,10 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   return cudaSuccess;
 }
 
-cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
-  std::swap(*mode, thread_mode);
-  return cudaSuccess;
-}
-
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
-  if (!find(state().graphs, graph)) return done(cudaErrorInvalidValue);
+  if (!contains(state().graphs, graph)) return done(cudaErrorInvalidValue);
   if (const cudaError_t error = check_shared_bytes(*graph, current_device)) return done(error);
   if (const cudaError_t error = acquire()) return done(error);
   state().executables.push_back(std::make_unique<CUgraphExec_st>(*graph, current_device));
@@ -182,26 +184,14 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
                                 cudaGraphExecUpdateResultInfo* result) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
-  if (!find(state().executables, executable) || !find(state().graphs, graph))
+  if (!contains(state().executables, executable) || !contains(state().graphs, graph))
     return done(cudaErrorInvalidValue);
   if (state().updates_until_failure >= 0 && state().updates_until_failure-- == 0) {
     if (result) result->result = cudaGraphExecUpdateError;
     return done(state().update_failure);
   }
   if (const cudaError_t error = check_shared_bytes(*graph, executable->device)) return done(error);
-  const auto same_form = [&] {
-    const auto &old = executable->graph.nodes, &now = graph->nodes;
-    std::map<cudaGraphNode_t, cudaGraphNode_t> twin;
-    if (old.size() != now.size()) return false;
-    for (std::size_t i = 0; i < old.size(); ++i) {
-      if (old[i]->type != now[i]->type || old[i]->after.size() != now[i]->after.size()) return false;
-      for (std::size_t k = 0; k < old[i]->after.size(); ++k)
-        if (twin[old[i]->after[k]] != now[i]->after[k]) return false;
-      twin[old[i].get()] = now[i].get();
-    }
-    return true;
-  };
-  if (!same_form()) {
+  if (!same_form(executable->graph, *graph)) {
     if (result) result->result = cudaGraphExecUpdateErrorTopologyChanged;
     return done(cudaErrorGraphExecUpdateFailure);
   }
@@ -210,20 +200,10 @@ cudaError_t cudaGraphExecUpdate(cudaGraphExec_t executable, cudaGraph_t graph,
   return cudaSuccess;
 }
 
-cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable, cudaGraph_t graph,
-                                          unsigned long long flags) {
-  return cudaGraphInstantiate(executable, graph, flags);
-}
-
-cudaError_t cudaGraphUpload(cudaGraphExec_t executable, cudaStream_t) {
-  auto guard = lock();
-  return done(find(state().executables, executable) ? broken() : cudaErrorInvalidValue);
-}
-
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t handle) {
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
-  if (!find(state().executables, executable)) return done(cudaErrorInvalidValue);
+  if (!contains(state().executables, executable)) return done(cudaErrorInvalidValue);
   ++state().calls.graph_launches;
   return done(enqueue(handle, cudaGraphNodeTypeGraph, [graph = executable->graph] { run_graph(graph); }));
 }
@@ -241,7 +221,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 /// With null `nodes`, only their number.
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count) {
   auto guard = lock();
-  if (!find(state().graphs, graph) || !count) return done(cudaErrorInvalidValue);
+  if (!contains(state().graphs, graph) || !count) return done(cudaErrorInvalidValue);
   const std::size_t room = nodes ? *count : 0;
   *count = nodes ? std::min(room, graph->nodes.size()) : graph->nodes.size();
   for (std::size_t i = 0; i < room; ++i) nodes[i] = i < *count ? graph->nodes[i].get() : nullptr;

@@ -80,7 +80,6 @@ struct CUstream_st {
 
 struct CUevent_st {
   int device = 0;
-  unsigned flags = 0;
   bool destroyed = false;
   std::uint64_t recorded = 0, reached = 0;
   std::uint64_t time = 0;                           // in pieces of work that had run when it was reached
@@ -99,9 +98,20 @@ struct Allocation {
   int device = 0;
 };
 
+// Of an H100.
+constexpr int shared_bytes_per_block = 227 * 1024;      // after cudaFuncSetAttribute
+constexpr int shared_bytes_without_opt_in = 48 * 1024;  // before
+constexpr int reserved_shared_bytes = 1024;             // of each block, for CUDA itself
+constexpr int shared_bytes_per_multiprocessor = 228 * 1024;
+constexpr int max_threads_per_block = 1024;
+constexpr int threads_per_multiprocessor = 2048;
+constexpr int blocks_per_multiprocessor = 32;
+constexpr int registers_per_multiprocessor = 65536;
+constexpr int l2_bytes = 50 << 20;
+
 /// The attributes of a kernel on one device.
 struct KernelAttributes {
-  int shared_bytes = 48 * 1024;
+  int shared_bytes = shared_bytes_without_opt_in;
   bool large_clusters = false;
 };
 using KernelOnDevice = std::pair<const void*, int>;
@@ -126,11 +136,6 @@ struct DeviceModel {
   int major = 9, minor = 0, multiprocessors = 132;
   std::size_t memory = std::size_t(4) << 30;
 };
-constexpr int shared_bytes_per_block = 227 * 1024;
-constexpr int shared_bytes_per_multiprocessor = 228 * 1024;
-constexpr int threads_per_multiprocessor = 2048;
-constexpr int blocks_per_multiprocessor = 32;
-constexpr int registers_per_multiprocessor = 65536;
 
 struct State {
   State();

@@ -137,10 +137,6 @@ cudaError_t cudaStreamCreate(cudaStream_t* handle) {
   return cudaStreamCreateWithFlags(handle, cudaStreamDefault);
 }
 
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t* handle, unsigned flags, int) {
-  return cudaStreamCreateWithFlags(handle, flags);
-}
-
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   auto guard = lock();
   const auto stream = find_stream(handle);
@@ -181,32 +177,11 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   return done(stream->queue.empty() ? cudaSuccess : cudaErrorNotReady);
 }
 
-cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned* flags) {
-  auto guard = lock();
-  const auto stream = find_stream(handle);
-  if (!stream) return done(cudaErrorInvalidResourceHandle);
-  *flags = stream->flags;
-  return cudaSuccess;
-}
-
-cudaError_t cudaStreamGetDevice(cudaStream_t handle, int* device) {
-  auto guard = lock();
-  const auto stream = find_stream(handle);
-  if (!stream) return done(cudaErrorInvalidResourceHandle);
-  *device = stream->device;
-  return cudaSuccess;
-}
-
 cudaError_t cudaDeviceSynchronize() {
   auto guard = lock();
   ++state().calls.synchronisations;
   if (const cudaError_t error = broken()) return done(error);
   if (const cudaError_t error = refuse_during_any_capture()) return done(error);
   return done(run_all());
-}
-
-cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t function, void* data) {
-  auto guard = lock();
-  return done(enqueue(handle, cudaGraphNodeTypeHost, [=] { function(data); }));
 }
 }
