@@ -37,19 +37,19 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrComputeCapabilityMajor: *value = model.major; break;
     case cudaDevAttrComputeCapabilityMinor: *value = model.minor; break;
     case cudaDevAttrMultiProcessorCount: *value = model.multiprocessors; break;
-    case cudaDevAttrMaxSharedMemoryPerBlock: *value = 48 * 1024; break;
+    case cudaDevAttrMaxSharedMemoryPerBlock: *value = shared_bytes_without_opt_in; break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = shared_bytes_per_block; break;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor: *value = shared_bytes_per_multiprocessor; break;
-    case cudaDevAttrReservedSharedMemoryPerBlock: *value = 1024; break;
+    case cudaDevAttrReservedSharedMemoryPerBlock: *value = reserved_shared_bytes; break;
     case cudaDevAttrMaxRegistersPerBlock:
-    case cudaDevAttrMaxRegistersPerMultiprocessor: *value = 65536; break;
-    case cudaDevAttrMaxThreadsPerBlock: *value = 1024; break;
+    case cudaDevAttrMaxRegistersPerMultiprocessor: *value = registers_per_multiprocessor; break;
+    case cudaDevAttrMaxThreadsPerBlock: *value = max_threads_per_block; break;
     case cudaDevAttrMaxThreadsPerMultiProcessor: *value = threads_per_multiprocessor; break;
     case cudaDevAttrMaxBlocksPerMultiprocessor: *value = blocks_per_multiprocessor; break;
     case cudaDevAttrMaxGridDimX: *value = 0x7fffffff; break;
     case cudaDevAttrMaxGridDimY:
     case cudaDevAttrMaxGridDimZ: *value = 65535; break;
-    case cudaDevAttrL2CacheSize: *value = 50 << 20; break;
+    case cudaDevAttrL2CacheSize: *value = l2_bytes; break;
     case cudaDevAttrMemoryClockRate: *value = 2619000; break;  // kHz, of an H100
     case cudaDevAttrGlobalMemoryBusWidth: *value = 5120; break;
     case cudaDevAttrWarpSize: *value = 32; break;
@@ -74,14 +74,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->major = model.major;
   properties->minor = model.minor;
   properties->multiProcessorCount = model.multiprocessors;
-  properties->sharedMemPerBlock = 48 * 1024;
+  properties->sharedMemPerBlock = std::size_t(shared_bytes_without_opt_in);
   properties->sharedMemPerBlockOptin = std::size_t(shared_bytes_per_block);
   properties->sharedMemPerMultiprocessor = std::size_t(shared_bytes_per_multiprocessor);
-  properties->regsPerBlock = properties->regsPerMultiprocessor = 65536;
-  properties->maxThreadsPerBlock = 1024;
+  properties->regsPerBlock = properties->regsPerMultiprocessor = registers_per_multiprocessor;
+  properties->maxThreadsPerBlock = max_threads_per_block;
   properties->maxThreadsPerMultiProcessor = threads_per_multiprocessor;
   properties->warpSize = 32;
-  properties->l2CacheSize = 50 << 20;
+  properties->l2CacheSize = l2_bytes;
   properties->clusterLaunch = model.major >= 9;
   properties->cooperativeLaunch = 1;
   return cudaSuccess;
@@ -107,7 +107,6 @@ const char* cudaGetErrorName(cudaError_t error) {
     SIMT_NAME(cudaErrorMemoryAllocation);
     SIMT_NAME(cudaErrorInitializationError);
     SIMT_NAME(cudaErrorInvalidConfiguration);
-    SIMT_NAME(cudaErrorInvalidPitchValue);
     SIMT_NAME(cudaErrorInsufficientDriver);
     SIMT_NAME(cudaErrorInvalidDeviceFunction);
     SIMT_NAME(cudaErrorNoDevice);

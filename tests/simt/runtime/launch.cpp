@@ -1,6 +1,7 @@
 // Kernels: their attributes, the limits of a launch, occupancy.
 #include <algorithm>
-#include <cstring>
+#include <string_view>
+#include <utility>
 
 #include "simt/config.hpp"
 #include "simt/device/kernel.hpp"
@@ -47,9 +48,8 @@ int blocks_per_multiprocessor_at_once(const void* function, std::uint64_t thread
   const std::uint64_t warps = (threads + 31) / 32;
   const std::uint64_t by_threads = threads_per_multiprocessor / 32 / warps;
   const std::uint64_t by_registers = warps_by_registers(registers_of(resources, warps)) / warps;
-  constexpr std::size_t reserved = 1024;  // of each block, for CUDA itself
-  const std::uint64_t by_shared =
-      shared_bytes_per_multiprocessor / (shared_bytes + resources.static_shared_bytes + reserved);
+  const std::uint64_t by_shared = shared_bytes_per_multiprocessor /
+                                  (shared_bytes + resources.static_shared_bytes + reserved_shared_bytes);
   return int(std::min({by_threads, by_registers, by_shared, std::uint64_t(blocks_per_multiprocessor)}));
 }
 
@@ -72,7 +72,7 @@ cudaError_t refuse(const Launch& l, const void* function) {
   const DeviceModel& model = state().model;
   const KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];
   if (!l.blocks() || !l.threads_per_block() || !l.blocks_per_cluster()) return cudaErrorInvalidConfiguration;
-  if (l.threads_per_block() > 1024 || l.block.z > 64) return cudaErrorInvalidConfiguration;
+  if (l.threads_per_block() > max_threads_per_block || l.block.z > 64) return cudaErrorInvalidConfiguration;
   if (l.grid.x > 0x7fffffffu || l.grid.y > 65535 || l.grid.z > 65535) return cudaErrorInvalidConfiguration;
   if (l.grid.x % l.cluster.x || l.grid.y % l.cluster.y || l.grid.z % l.cluster.z)
     return cudaErrorInvalidConfiguration;
@@ -173,7 +173,8 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* fu
   const KernelAttributes& kernel = state().kernel_attributes[{function, current_device}];
   const KernelResources resources = resources_of(function);
   *attributes = {};
-  attributes->maxThreadsPerBlock = std::min(1024, int(warps_by_registers(resources.registers)) * 32);
+  attributes->maxThreadsPerBlock =
+      std::min(max_threads_per_block, int(warps_by_registers(resources.registers)) * 32);
   attributes->numRegs = resources.registers;
   attributes->sharedSizeBytes = resources.static_shared_bytes;
   attributes->maxDynamicSharedSizeBytes = kernel.shared_bytes;
@@ -186,8 +187,9 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   auto guard = lock();
   if (const cudaError_t error = broken()) return done(error);
   if (threads < 1) return done(cudaErrorInvalidValue);
-  *blocks =
-      threads > 1024 ? 0 : blocks_per_multiprocessor_at_once(function, std::uint64_t(threads), shared_bytes);
+  *blocks = threads > max_threads_per_block
+                ? 0
+                : blocks_per_multiprocessor_at_once(function, std::uint64_t(threads), shared_bytes);
   return cudaSuccess;
 }
 
