@@ -1,6 +1,6 @@
-// The time of one step at B = 1 on one thread: Plan::step, Network::infer, six plain loops, and one pass over
-// the matrices, which is the floor of a step that does not fit in the cache. The network is an RNN with rule
-// decay, a fixed rate and alpha per connection.
+// The time of one step at B = 1 on one thread: Plan::step, Network::infer, plain loops (loops.cpp), and one
+// pass over the matrices, which is the floor of a step that does not fit in the cache. The network is an RNN
+// with rule decay, a fixed rate and alpha per connection.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -16,8 +16,7 @@ namespace {
 
 Spec spec_of(std::int64_t N) { return {.cell = Cell::rnn, .rule = Rule::decay, .inputs = 0, .neurons = N}; }
 
-/// Values for all three contenders. `sequence` has input currents for many steps, so that no step can be
-/// hoisted.
+/// Values for all contenders. `u` has input currents for many steps, so that no step can be hoisted.
 struct Data {
   explicit Data(std::int64_t N) : size(N), w(N * N), alpha(N * N), u(steps * N), y(N) {
     std::uint32_t state = 1;
