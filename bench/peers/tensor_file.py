@@ -10,7 +10,10 @@ DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "u1", "B
 def load(path):
     """The tensors of a file (name -> array) and its metadata (name -> string)."""
     with open(path, "rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
+        prefix = file.read(8)
+        if len(prefix) < 8:
+            raise ValueError(f"{path}: expected a .safetensors file, got {len(prefix)} bytes")
+        (length,) = struct.unpack("<Q", prefix)
         header = json.loads(file.read(length))
         data = file.read()
     metadata = header.pop("__metadata__", {})
