@@ -152,13 +152,13 @@ def time_mode(options, spec, mode, idle):
     once = {"graph": graph, "compile": compiled}.get(mode, eager)(problem, options.device)
     device = torch.cuda.get_device_name() if on_gpu else f"cpu ({timing.processor()})"
 
-    def told():
+    def more_results():
         peak = {"peak_cuda_bytes": torch.cuda.max_memory_allocated()} if on_gpu else {}
         return peak | {"idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
                        "configuration": timing.configuration(spec, options, mode, f"torch {torch.__version__}",
                                                              device, torch.get_num_threads())}
 
-    return timing.rounds(options, once, told)
+    return timing.rounds(options, once, more_results)
 
 
 def time_lines(description):

@@ -15,7 +15,7 @@ def outer(x, y):
     return x[:, :, None] * y[:, None, :]
 
 
-def clamp(value, limit):
+def clipped(value, limit):
     """min(max(value, -limit), limit); the gradient passes if the value is within the limits, ends included."""
     return jnp.where(value > limit, limit, jnp.where(value < -limit, -limit, value))
 
@@ -28,7 +28,7 @@ def where_rows(rows, there, elsewhere):
 def read(spec, p, x, hebb):
     """s_j = sum_i x_i (w_ij + alpha_ij phi(H_ij))"""
     if spec.rule == "read_clip":
-        hebb = clamp(hebb, spec.clip)
+        hebb = clipped(hebb, spec.clip)
     if spec.alpha == "connection":
         return jnp.einsum("bi,bij->bj", x, p["w"] + p["alpha"] * hebb)
     return x @ p["w"] + p["alpha"] * jnp.einsum("bi,bij->bj", x, hebb)
@@ -43,9 +43,9 @@ def update(spec, hebb, rate, x, y, eligibility):
     if spec.rule == "oja":
         return hebb + drive - (rate * y * y)[:, None, :] * hebb
     if spec.rule == "hard_clip":
-        return clamp(hebb + drive, spec.clip)
+        return clipped(hebb + drive, spec.clip)
     if spec.rule == "soft_clip":
-        return clamp(hebb + drive * jnp.where(drive >= 0, 1 - hebb, 1 + hebb), 1.0)
+        return clipped(hebb + drive * jnp.where(drive >= 0, 1 - hebb, 1 + hebb), 1.0)
     return hebb + drive  # additive, read_clip
 
 
@@ -62,15 +62,15 @@ def step(spec, p, state, at):
         y = ACTIVATIONS[spec.activation](current + read(spec, p, x, hebb))
     if "clamp" in at:
         y = jnp.where(at["clamp"], at["clamp_value"], y)
-    after, shown = {}, y
+    after, output = {}, y
     if spec.cell == "lstm":
         after["c"] = f * state["c"] + i * y
-        shown = o * jnp.tanh(after["c"])
+        output = o * jnp.tanh(after["c"])
 
     modulation = None
     rate = p["eta"] if spec.rate == "fixed" else at.get("rate")
     if spec.has_modulator:
-        source = after["c"] if spec.modulator_source == "cell" else shown
+        source = after["c"] if spec.modulator_source == "cell" else output
         modulation = jnp.tanh(source @ p["modulator.weight"][:, None] + p["modulator.bias"])  # [B,1]
         rate = modulation
     if spec.rate == "fan_out":
@@ -83,8 +83,8 @@ def step(spec, p, state, at):
             drive = after["eligibility"]
     after["hebb"] = update(spec, hebb, rate, x, y, drive)
     if spec.cell != "feedforward":
-        after["y"] = shown
-    return after, shown, modulation
+        after["y"] = output
+    return after, output, modulation
 
 
 def forward(spec, p, inputs, state, masks=None):

@@ -82,7 +82,7 @@ def main():
             _, back = timing.milliseconds(lambda: backward(pull, dy), jax.block_until_ready)
             return {"forward": forth, "backward": back}
 
-        def told():
+        def more_results():
             device = jax.devices()[0]
             threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
             name = f"cpu ({timing.processor()})" if device.platform == "cpu" else device.device_kind
@@ -91,7 +91,7 @@ def main():
                 "idle_rss_bytes": idle, "peak_rss_bytes": timing.memory_of_process("VmHWM"),
                 "configuration": timing.configuration(spec, options, mode, f"jax {jax.__version__}", name, threads)}
 
-        return timing.rounds(options, once, told)
+        return timing.rounds(options, once, more_results)
 
     return timing.run_modes("jax_scan.py", options, time_mode)
 

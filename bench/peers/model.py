@@ -9,8 +9,6 @@ element, and so is x y before the multiplication with g.
 import torch
 from torch import nn
 
-from spec import Spec  # noqa: F401, for users of this module
-
 ACTIVATIONS = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
@@ -25,7 +23,7 @@ def outer(x, y):
     return x.unsqueeze(2) * y.unsqueeze(1)
 
 
-def clamp(value, limit):
+def clipped(value, limit):
     """min(max(value, -limit), limit). The gradient passes at the limits too; since 2.14 that of torch.clamp does not."""
     return torch.where(value > limit, limit, torch.where(value < -limit, -limit, value))
 
@@ -51,7 +49,7 @@ class PlasticCell(nn.Module):
         """s_j = sum_i x_i (w_ij + alpha_ij phi(H_ij))"""
         spec = self.spec
         if spec.rule == "read_clip":
-            hebb = clamp(hebb, spec.clip)
+            hebb = clipped(hebb, spec.clip)
         x1 = x.unsqueeze(1)  # [B,1,P]
         if spec.alpha == "connection" or self.published:
             return torch.bmm(x1, self.w + self.alpha * hebb).squeeze(1)
@@ -70,9 +68,9 @@ class PlasticCell(nn.Module):
         if spec.rule == "oja":
             return hebb + p - (rate * y * y).unsqueeze(1) * hebb
         if spec.rule == "hard_clip":
-            return clamp(hebb + p, clip)
+            return clipped(hebb + p, clip)
         if spec.rule == "soft_clip":
-            return clamp(hebb + p * torch.where(p >= 0, 1 - hebb, 1 + hebb), 1)
+            return clipped(hebb + p * torch.where(p >= 0, 1 - hebb, 1 + hebb), 1)
         return hebb + p  # additive, read_clip
 
     def step(self, current, pre, external_rate, state, clamp=None, clamp_value=None):
@@ -90,14 +88,14 @@ class PlasticCell(nn.Module):
         after = {}
         if spec.cell == "lstm":
             after["c"] = f * state["c"] + i * y
-            shown = o * torch.tanh(after["c"])
+            output = o * torch.tanh(after["c"])
         else:
-            shown = y
+            output = y
 
         modulation = None
         rate = self.eta if spec.rate == "fixed" else external_rate
         if spec.has_modulator:
-            source = after["c"] if spec.modulator_source == "cell" else shown
+            source = after["c"] if spec.modulator_source == "cell" else output
             modulation = torch.tanh(source @ self.modulator_weight.unsqueeze(1) + self.modulator_bias)  # [B,1]
             rate = modulation
         if spec.rate == "fan_out":
@@ -111,8 +109,8 @@ class PlasticCell(nn.Module):
                 drive = after["eligibility"]
         after["hebb"] = self.update(hebb, rate, x, y, drive)
         if spec.cell != "feedforward":
-            after["y"] = shown
-        return shown, modulation, after
+            after["y"] = output
+        return output, modulation, after
 
     def gates(self, current):
         """[B,4N] in the order i, f, g, o -> i f o [B,3N], g [B,N]"""
