@@ -286,7 +286,7 @@ TEST_F(Graph, SharedMemoryIsCheckedWhenItIsInstantiated) {
 
 TEST_F(Graph, CountsWhatWasNeverLaunchedBefore) {
   const std::vector<float> x(64, 1.0f);
-  for (const std::uint64_t cold : {1, 1}) {
+  for (const std::uint64_t cold : {1, 1}) {  // only the first capture is cold
     begin();
     samples::block_sums(x.data(), device, 64, 2, stream);
     ASSERT_EQ(end(), cudaSuccess);

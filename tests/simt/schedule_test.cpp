@@ -74,7 +74,7 @@ TEST(Schedule, StatsCount) {
   EXPECT_GE(stats().switches, 64u * 4);
 }
 
-TEST(Schedule, OffsetsBeyond32Bits) {  // 65536 x 65536: 16 GiB a matrix, of which the last rows are touched
+TEST(Schedule, OffsetsBeyond32Bits) {  // 65536 x 65536: 16 GiB per matrix, of which the last rows are touched
   constexpr std::size_t N = 65536;
   SparseArray<float> w(N * N), alpha(N * N), h(N * N), h_out(N * N), x(N), bias(N), y(N);
   w[N * N - 1] = 1;

@@ -1,3 +1,4 @@
+// Runs a test under one schedule or many, and collects its failures.
 #include "simt/schedules.hpp"
 
 #include <cuda_runtime_api.h>

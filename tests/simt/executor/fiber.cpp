@@ -1,3 +1,4 @@
+// Switches by Boost.Context or ucontext, with the calls that the sanitizers need.
 #include "simt/executor/fiber.hpp"
 
 #include <sys/mman.h>

@@ -12,15 +12,14 @@
 
 namespace simt {
 
-/// A stack with a guard page below it. Under ThreadSanitizer it keeps TSan's idea of a thread: both are
-/// reused together.
+/// A stack with a guard page below it. Under ThreadSanitizer it has a fiber of TSan, which is reused with it.
 struct Stack {
   char* low = nullptr;
   std::size_t bytes = 0;
   void* tsan = nullptr;
 };
 
-/// Stacks that are free to use. One pool an OS thread.
+/// Stacks that are free to use. There is one pool per OS thread.
 class StackPool {
  public:
   StackPool() = default;
@@ -53,7 +52,7 @@ struct Context {
   /// Makes this a fiber that will begin with `start`.
   void prepare(Stack on, void (*start)());
 
-  /// Makes this stand for the flow of control that runs now, so that it can be switched from.
+  /// Makes this the context of the flow of control that runs now, so that it can be switched from.
   void adopt_running();
 };
 

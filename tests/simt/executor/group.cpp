@@ -1,3 +1,4 @@
+// The life of a group of resident blocks: start, switches between threads, failure, end.
 #include "simt/executor/group.hpp"
 
 #include <algorithm>

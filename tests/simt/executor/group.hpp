@@ -30,7 +30,7 @@ class ReadyQueue {
   Order order_;
   std::mt19937_64 random_;
   std::uint64_t lowest_ = 1ull << 32;  // the priorities at the start are higher, but for a few
-  std::deque<CudaThread*> threads_;    // a queue, a bag or a heap, by order
+  std::deque<CudaThread*> threads_;    // a queue, a bag or a heap, depending on the order
 };
 
 class Group {

@@ -15,7 +15,7 @@ struct Launch {
   void (*invoke)(const void* function, const void* arguments) = nullptr;  // runs the kernel for one thread
   const void* function = nullptr;
   const void* arguments = nullptr;
-  std::uint64_t number = 0;  // how many ran before: makes its schedule another than theirs
+  std::uint64_t number = 0;  // of earlier launches; part of the seed of its schedule
 
   std::uint64_t threads_per_block() const { return 1ull * block.x * block.y * block.z; }
   std::uint64_t blocks_per_cluster() const { return 1ull * cluster.x * cluster.y * cluster.z; }

@@ -1,3 +1,4 @@
+// The choice of the next thread.
 #include <algorithm>
 
 #include "simt/executor/group.hpp"

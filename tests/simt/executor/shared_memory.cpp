@@ -1,3 +1,4 @@
+// Shared memory of blocks, and its addresses in the other blocks of a cluster.
 #include <cstdlib>
 #include <cstring>
 #include <new>

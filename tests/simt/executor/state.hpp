@@ -107,7 +107,7 @@ struct Block {
   Cluster* cluster = nullptr;
   std::vector<std::unique_ptr<CudaThread>> threads;
   unsigned live = 0;
-  std::vector<unsigned> alive, parked;  // per warp, a bit a lane: not exited; waiting in a warp call
+  std::vector<unsigned> alive, parked;  // per warp, one bit per lane: not exited; waiting in a warp call
   std::vector<char> warp_tags;          // for TSan
   char exit_tag = 0;                    // for TSan
   Barrier barrier;

@@ -1,3 +1,4 @@
+// Copies and memsets, with the kinds of memory that CUDA accepts for each.
 #include <cstring>
 
 #include "simt/runtime/state.hpp"

@@ -1,3 +1,4 @@
+// Events: points in the queue of a stream, or in a captured graph.
 #include <algorithm>
 
 #include "simt/runtime/state.hpp"

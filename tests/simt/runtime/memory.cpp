@@ -1,3 +1,4 @@
+// Device memory and page-locked host memory.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

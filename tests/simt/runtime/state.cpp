@@ -1,3 +1,4 @@
+// The controls of the tests, and the last error of a thread.
 #include "simt/runtime/state.hpp"
 
 #include <atomic>

@@ -98,7 +98,7 @@ struct Allocation {
   int device = 0;
 };
 
-// Of an H100.
+// The limits of an H100.
 constexpr int shared_bytes_per_block = 227 * 1024;      // after cudaFuncSetAttribute
 constexpr int shared_bytes_without_opt_in = 48 * 1024;  // before
 constexpr int reserved_shared_bytes = 1024;             // of each block, for CUDA itself
@@ -190,7 +190,7 @@ cudaError_t done(cudaError_t error = cudaSuccess);
 /// The error of every call: no device, or a broken context.
 cudaError_t broken();
 
-/// Counts, and says whether a test wants this one to fail.
+/// Counts an acquisition. Returns an error if a test wants this one to fail.
 cudaError_t acquire();
 
 // --- streams (stream.cpp)

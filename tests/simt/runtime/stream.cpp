@@ -1,3 +1,4 @@
+// Streams: queues of work, which runs when a call waits for it.
 #include <cstdio>
 #include <cstdlib>
 

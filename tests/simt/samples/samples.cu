@@ -1,3 +1,4 @@
+// The kernels of samples.hpp, and their launches.
 #include "simt/samples/samples.cuh"
 
 #include <cuda_pipeline_primitives.h>

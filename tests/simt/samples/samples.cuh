@@ -20,7 +20,7 @@ __device__ inline float warp_sum(float v) {
   return v;
 }
 
-// Each block a partial sum, in a fixed order.
+// One partial sum per block, in a fixed order.
 template <int Threads>
 __global__ void __launch_bounds__(Threads)
     block_sum_kernel(const float* __restrict__ x, float* __restrict__ part, int n) {
@@ -42,8 +42,8 @@ __global__ void __launch_bounds__(Threads)
   }
 }
 
-// Grid (rows / warps, B), a warp a row; x passes through two tiles of shared memory by cp.async, once for y
-// and once for the update.
+// Grid (rows / warps, B), one warp per row. x passes through two tiles of shared memory by cp.async, once for
+// y and once for the update.
 template <class T>
 __global__ void __launch_bounds__(256) trace_step_kernel(TraceStep<T> s, int tile) {
   PLASTICITY_DYNAMIC_SHARED(float, tiles);  // [2,tile]
@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(256) trace_step_kernel(TraceStep<T> s, int til
   });
 }
 
-// One block; a warp a row. Row sums meet in a warp, column sums in shared memory, warp after warp.
+// One block, one warp per row. Row sums are added in a warp, column sums in shared memory, in order of warps.
 template <int Warps>
 __global__ void __launch_bounds__(32 * Warps) trace_adjoint_kernel(TraceAdjoint a) {
   PLASTICITY_DYNAMIC_SHARED(float, columns);  // [Warps,N]
