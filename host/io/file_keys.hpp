@@ -14,20 +14,21 @@ inline std::string place_in(const io::TensorFile& file, const std::string& place
   return file.source.empty() ? place : str_cat(file.source, ' ', place);
 }
 
-/// Throw Error(invalid_argument) if the file already has this key, so that a module never overwrites the data
-/// of another one.
-inline void check_new_key(bool exists, const char* kind, const std::string& key) {
-  if (exists) {
-    throw Error(ErrorCode::invalid_argument,
-                str_cat("file: already has the ", kind, " '", key,
-                        "'; modules in one file need different names (NetworkOptions::name)"));
-  }
-}
-inline void check_new_tensor(const io::TensorFile& file, const std::string& key) {
-  check_new_key(file.tensors.contains(key), "tensor", key);
-}
-inline void check_new_metadata(const io::TensorFile& file, const std::string& key) {
-  check_new_key(file.metadata.contains(key), "metadata", key);
+/// Moves the entries of `part`, those of one module, to `file`. Throws Error(invalid_argument) and changes
+/// nothing if `file` has one of the keys, so that a module never overwrites the data of another one.
+inline void add_to_file(io::TensorFile part, io::TensorFile& file) {
+  const auto check = [](const char* kind, const auto& added, const auto& present) {
+    for (const auto& [key, value] : added) {
+      if (!present.contains(key)) continue;
+      throw Error(ErrorCode::invalid_argument,
+                  str_cat("file: already has the ", kind, " '", key,
+                          "'; modules in one file need different names (NetworkOptions::name)"));
+    }
+  };
+  check("tensor", part.tensors, file.tensors);
+  check("metadata", part.metadata, file.metadata);
+  file.tensors.merge(part.tensors);
+  file.metadata.merge(part.metadata);
 }
 
 }  // namespace plasticity

@@ -74,10 +74,6 @@ void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefi
   for (const auto& [key, value] : entries(spec)) file.metadata[prefix + key] = value;
 }
 
-void check_no_spec(const io::TensorFile& file, const std::string& prefix) {
-  for (const auto& [key, value] : entries({})) check_new_metadata(file, prefix + key);
-}
-
 Spec read_spec(const io::TensorFile& file, const std::string& prefix) {
   Spec spec;
   spec.cell = read_choice<Cell>(file, prefix + "cell");

@@ -9,9 +9,6 @@ namespace plasticity {
 
 void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefix = "");
 
-/// Throws Error(invalid_argument) if the file has an entry that write_spec() would write.
-void check_no_spec(const io::TensorFile& file, const std::string& prefix);
-
 /// Returns the Spec after validating it. Throws Error(format) whose message names the file and the entry or
 /// field.
 Spec read_spec(const io::TensorFile& file, const std::string& prefix = "");

@@ -1,9 +1,13 @@
 #include "network/implementation.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
+#include "io/spec_metadata.hpp"
 #include "network/checksum.hpp"
 
 namespace plasticity {
@@ -275,20 +279,32 @@ std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Rea
 
 template <class Real>
 void NetworkImplementation<Real>::reset(std::int64_t batch) {
-  if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
-  set_zero_state(batch == 0 ? options.batch : batch);
+  adopt(zero_state(batch_after_reset(batch)));
 }
 
 template <class Real>
-void NetworkImplementation<Real>::set_zero_state(std::int64_t batch) {
-  if (batch != state.batch()) {
-    const std::tuple key(std::int64_t{1}, batch, true);
-    if (!plans.contains(key)) plans.emplace(key, make_plan(1, batch, true));
-    state = CarriedState<Real>(spec, batch, options.device, options.stream);
+std::int64_t NetworkImplementation<Real>::batch_after_reset(std::int64_t batch) const {
+  if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
+  return batch == 0 ? options.batch : batch;
+}
+
+template <class Real>
+auto NetworkImplementation<Real>::zero_state(std::int64_t batch) -> NextState {
+  if (batch == state.batch()) return {.batch = batch};
+  const std::tuple key(std::int64_t{1}, batch, true);
+  if (!plans.contains(key)) plans.emplace(key, make_plan(1, batch, true));
+  return {.batch = batch, .zero = CarriedState<Real>(spec, batch, options.device, options.stream)};
+}
+
+template <class Real>
+void NetworkImplementation<Real>::adopt(NextState next) {
+  if (next.zero) {
+    state = std::move(*next.zero);
     step_state = {};
   } else {
     state.set_zero();
   }
+  for (auto& [name, tensor] : next.values) state.set(name, std::move(tensor));
   is_stepping = false;
   detach();
 }
@@ -304,20 +320,18 @@ void NetworkImplementation<Real>::check_no_windows(const char* call) const {
 template <class Real>
 void NetworkImplementation<Real>::save_state(io::TensorFile& file) {
   state_values();
-  const auto key = [&](std::string_view name) { return str_cat("state.", prefix(), name); };
-  for (const auto& member : State<Real>::members()) {
-    if (state_shape(spec, state.batch(), member.name)) check_new_tensor(file, key(member.name));
-  }
+  io::TensorFile part;
   for (const auto& member : State<Real>::members()) {
     if (const auto shape = state_shape(spec, state.batch(), member.name)) {
-      file.tensors[key(member.name)] = io::make_tensor(
+      part.tensors[str_cat("state.", prefix(), member.name)] = io::make_tensor(
           {shape->size.begin(), shape->size.begin() + shape->rank}, state.host_copy(member.name));
     }
   }
+  add_to_file(std::move(part), file);
 }
 
 template <class Real>
-void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
+auto NetworkImplementation<Real>::read_state(const io::TensorFile& file) -> NextState {
   check_no_windows("load_state");
   std::vector<std::pair<std::string_view, std::vector<Real>>> values;
   std::int64_t batch = -1;
@@ -335,8 +349,19 @@ void NetworkImplementation<Real>::load_state(const io::TensorFile& file) {
     }
     values.emplace_back(member.name, to_reals<Real>(stored));
   }
-  if (batch >= 0) set_zero_state(batch);  // a feedforward cell without traces has no state
-  for (auto& [name, tensor] : values) state.set(name, std::move(tensor));
+  NextState next = zero_state(batch < 0 ? state.batch() : batch);  // a cell without state has no batch
+  next.values = std::move(values);
+  return next;
+}
+
+template <class Real>
+auto NetworkImplementation<Real>::read_parameters(const io::TensorFile& file) const ->
+    typename NetworkParameters<Real>::Values {
+  check_no_windows("load");
+  Spec stored = read_spec(file, prefix());
+  if (!has_clip(stored.rule)) stored.clip = spec.clip;  // such a rule does not use it
+  if (stored != spec) throw_error(ErrorCode::format, name_of(file), to_string(spec), to_string(stored));
+  return parameters->read(file);
 }
 
 template struct NetworkImplementation<float>;

@@ -90,8 +90,22 @@ struct NetworkImplementation {
                 const BasicUpstreamGradients<Real>& more);
 
   void reset(std::int64_t batch);  // 0: the options'
-  /// Sets the state to zero and discards the windows. The state then has `batch` elements, also for 0.
-  void set_zero_state(std::int64_t batch);
+  /// Returns the batch after reset(batch). Throws Error(invalid_argument) if `batch` is negative.
+  std::int64_t batch_after_reset(std::int64_t batch) const;
+
+  /// A state that adopt() can make the network's. All memory is allocated.
+  struct NextState {
+    std::int64_t batch = 0;
+    std::optional<CarriedState<Real>> zero{};                              // if the batch is another
+    std::vector<std::pair<std::string_view, std::vector<Real>>> values{};  // of tensors that are not zero
+  };
+  /// Return the state of zeros with `batch` elements, also for 0, and the state in a file, which is zero if
+  /// the cell has no state.
+  NextState zero_state(std::int64_t batch);
+  NextState read_state(const io::TensorFile& file);
+  /// Sets the state and discards the windows. Allocates nothing.
+  void adopt(NextState next);
+
   void detach() { windows.clear(); }
   /// Throws Error(invalid_argument) if there are recorded windows. `call` names the call in the message.
   void check_no_windows(const char* call) const;
@@ -103,7 +117,8 @@ struct NetworkImplementation {
   void check_last_window() const;
 
   void save_state(io::TensorFile& file);
-  void load_state(const io::TensorFile& file);
+  /// Returns the parameters in a file. Throws Error(format) if they are those of another Spec.
+  typename NetworkParameters<Real>::Values read_parameters(const io::TensorFile& file) const;
 
  private:
   Plan make_plan(std::int64_t steps, std::int64_t batch, bool with_tape) const;

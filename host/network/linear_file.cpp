@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
@@ -10,10 +11,10 @@ namespace plasticity {
 void Linear::save(io::TensorFile& file) const {
   Implementation& layer = *implementation_;
   const std::string weight = "param." + layer.name + ".weight", bias = "param." + layer.name + ".bias";
-  check_new_tensor(file, weight);
-  check_new_tensor(file, bias);
-  file.tensors[weight] = io::make_tensor({layer.inputs, layer.outputs}, layer.weight);
-  file.tensors[bias] = io::make_tensor({layer.outputs}, layer.bias);
+  io::TensorFile part;
+  part.tensors[weight] = io::make_tensor({layer.inputs, layer.outputs}, layer.weight);
+  part.tensors[bias] = io::make_tensor({layer.outputs}, layer.bias);
+  add_to_file(std::move(part), file);
 }
 
 void Linear::load(const io::TensorFile& file) {

@@ -1,5 +1,7 @@
 #include "plasticity/network.hpp"
 
+#include <utility>
+
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
 #include "io/file_keys.hpp"
@@ -125,8 +127,8 @@ BasicNetwork<Real> BasicNetwork<Real>::clone() const {
   io::TensorFile state;
   self.save_state(state);
   auto copy = std::make_unique<Implementation>(self.spec, self.options, self.parameters->copy_values());
-  copy->set_zero_state(batch());  // of a network without state too
-  copy->load_state(state);
+  copy->adopt(copy->zero_state(batch()));  // of a network without state too
+  copy->adopt(copy->read_state(state));
   return BasicNetwork(std::move(copy));
 }
 
@@ -144,21 +146,17 @@ template <class Real>
 void BasicNetwork<Real>::save(io::TensorFile& file) const {
   Implementation& self = *implementation_;
   const typename Implementation::Call call(self, false);
-  self.parameters->check_not_in(file);
-  check_no_spec(file, self.prefix());
-  self.parameters->save(file);
-  write_spec(spec(), file, self.prefix());
+  io::TensorFile part;
+  self.parameters->save(part);
+  write_spec(spec(), part, self.prefix());
+  add_to_file(std::move(part), file);
 }
 
 template <class Real>
 void BasicNetwork<Real>::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
   const typename Implementation::Call call(self, true);
-  self.check_no_windows("load");
-  Spec stored = read_spec(file, self.prefix());
-  if (!has_clip(stored.rule)) stored.clip = spec().clip;  // such a rule does not use it
-  if (stored != spec()) throw_error(ErrorCode::format, name_of(file), to_string(spec()), to_string(stored));
-  self.parameters->load(file);
+  self.parameters->adopt(self.read_parameters(file));
 }
 
 template <class Real>
@@ -170,7 +168,7 @@ void BasicNetwork<Real>::save_state(io::TensorFile& file) const {
 template <class Real>
 void BasicNetwork<Real>::load_state(const io::TensorFile& file) {
   const typename Implementation::Call call(*implementation_, false);
-  implementation_->load_state(file);
+  implementation_->adopt(implementation_->read_state(file));
 }
 
 Spec load_spec(const io::TensorFile& file, const std::string& name) {

@@ -59,21 +59,30 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
     ++skipped_;
     return;
   }
+  // Allocate all memory before anything changes.
+  std::map<std::string, Moments> fresh;
   for (std::size_t k = 0; k < tensors.size(); ++k) {
-    Moments& moments = moments_[parameters[k].name];
+    const std::string& name = parameters[k].name;
     const std::size_t elements = parameters[k].value.size();
-    if (first) moments.first.resize(elements);
-    if (second) moments.second.resize(elements);
-    tensors[k].first = moments.first.data();
-    tensors[k].second = moments.second.data();
+    auto found = moments_.find(name);
+    if (found == moments_.end()) {
+      found = fresh.try_emplace(name).first;
+      if (first) found->second.first.resize(elements);
+      if (second) found->second.second.resize(elements);
+    }
+    tensors[k].first = found->second.first.data();
+    tensors[k].second = found->second.second.data();
   }
   apply_groups(options_, names, tensors);
-  for (const ClippedGroup& group : clipped_groups(options_, names, tensors)) {
+  const std::vector<ClippedGroup> clipped = clipped_groups(options_, names, tensors);
+  const UpdateScales scales = update_scales(update, steps_ + 1);
+
+  for (const ClippedGroup& group : clipped) {
     clip_gradients(Device::cpu(1), {}, group.tensors, group.max_norm, nullptr, {});
   }
-  ++steps_;
-  const UpdateScales scales = update_scales(update, steps_);
   update_step(Device::cpu(1), {}, tensors, update, &scales);
+  moments_.merge(fresh);
+  ++steps_;
   for (const ParameterView& parameter : parameters) {
     if (parameter.version != nullptr) ++*parameter.version;
   }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
@@ -29,23 +30,20 @@ std::optional<Number> parse_number(const std::string& text) {
 void write_optimizer_record(const UpdateOptions& update, const OptimizerRecord& record,
                             io::TensorFile& file) {
   const std::string prefix = method_name(update.method) + ".";
+  io::TensorFile part;
   const auto store = [&](const std::string& name, const std::vector<float>& values) {
-    file.tensors[name] =
+    part.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
   };
-  for (const auto& [name, moments] : record.moments) {
-    if (uses_first_moment(update)) check_new_tensor(file, prefix + name + ".m");
-    if (uses_second_moment(update)) check_new_tensor(file, prefix + name + ".v");
-  }
-  for (const char* key : {"steps", "learning_rate"}) check_new_metadata(file, prefix + key);
   for (const auto& [name, moments] : record.moments) {
     if (uses_first_moment(update)) store(prefix + name + ".m", moments.first);
     if (uses_second_moment(update)) store(prefix + name + ".v", moments.second);
   }
-  file.metadata[prefix + "steps"] = std::to_string(record.steps);
+  part.metadata[prefix + "steps"] = std::to_string(record.steps);
   std::array<char, 32> rate;
   const auto [end, error] = std::to_chars(rate.data(), rate.data() + rate.size(), update.learning_rate);
-  file.metadata[prefix + "learning_rate"] = std::string(rate.data(), end);
+  part.metadata[prefix + "learning_rate"] = std::string(rate.data(), end);
+  add_to_file(std::move(part), file);
 }
 
 OptimizerRecord read_optimizer_record(const UpdateOptions& update, const io::TensorFile& file) {

@@ -278,11 +278,6 @@ void NetworkParameters<Real>::step_written() {
 }
 
 template <class Real>
-void NetworkParameters<Real>::check_not_in(const io::TensorFile& file) const {
-  for (const Parameter& parameter : parameters_) check_new_tensor(file, "param." + parameter.full_name);
-}
-
-template <class Real>
 void NetworkParameters<Real>::save(io::TensorFile& file) const {
   for (const Parameter& parameter : parameters_) {
     const HostCopy& host = parameter.value;
@@ -299,8 +294,8 @@ void NetworkParameters<Real>::save(io::TensorFile& file) const {
 }
 
 template <class Real>
-void NetworkParameters<Real>::load(const io::TensorFile& file) {
-  std::vector<std::vector<Real>> values;
+auto NetworkParameters<Real>::read(const io::TensorFile& file) const -> Values {
+  Values values;
   for (const Parameter& parameter : parameters_) {
     const std::string name = "param." + parameter.full_name;
     const io::Tensor& stored = file.at(name);
@@ -311,13 +306,21 @@ void NetworkParameters<Real>::load(const io::TensorFile& file) {
     }
     values.push_back(to_reals<Real>(stored));
   }
+  return values;
+}
+
+template <class Real>
+void NetworkParameters<Real>::adopt(Values values) {
   ++version_;
-  for (Parameter& parameter : parameters_) parameter.value.data.resize(on_cpu() ? 0 : parameter.size());
   for (std::size_t k = 0; k < values.size(); ++k) {
     Parameter& parameter = parameters_[k];
-    Real* const to = on_cpu() ? value_at(parameter) : parameter.value.data.data();
-    std::copy(values[k].begin(), values[k].end(), to);
-    parameter.value.is_newer = !on_cpu();
+    HostCopy& host = parameter.value;
+    host.is_newer = !on_cpu();
+    if (!on_cpu() && host.data.empty()) {
+      host.data = std::move(values[k]);
+    } else {  // the caller may have a view
+      std::copy(values[k].begin(), values[k].end(), on_cpu() ? value_at(parameter) : host.data.data());
+    }
   }
 }
 

@@ -87,12 +87,12 @@ class NetworkParameters {
   /// Returns the shape of the parameter with this full name, if there is one.
   std::optional<Shape> shape_of(std::string_view full_name) const;
 
-  /// Store and load the values as "param." and the full name. check_not_in() throws Error(invalid_argument)
-  /// if the file has one of these tensors. load() throws Error(format) and changes nothing if a parameter is
-  /// missing or has another shape.
-  void check_not_in(const io::TensorFile& file) const;
+  /// Store and read the values as "param." and the full name. read() throws Error(format) if a parameter is
+  /// missing or has another shape. adopt() sets the values that read() returned, and allocates nothing.
+  using Values = std::vector<std::vector<Real>>;  // by parameter
   void save(io::TensorFile& file) const;
-  void load(const io::TensorFile& file);
+  Values read(const io::TensorFile& file) const;
+  void adopt(Values values);
 
  private:
   /// The host copy of a value or a gradient. Used on a GPU only.

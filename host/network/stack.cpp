@@ -1,7 +1,9 @@
 #include "plasticity/stack.hpp"
 
 #include <algorithm>
+#include <list>
 #include <map>
+#include <utility>
 
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
@@ -47,6 +49,7 @@ std::vector<StackLayer> completed(std::int64_t inputs, std::vector<StackLayer> l
 }  // namespace
 
 struct Stack::Implementation {
+  using NextState = Network::Implementation::NextState;
   std::int64_t inputs;
   std::vector<StackLayer> layers;
   std::string name;
@@ -71,6 +74,12 @@ struct Stack::Implementation {
   std::int64_t width_of(int source) const {
     return source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
   }
+  /// Begins a call on every layer.
+  std::list<Network::Implementation::Call> calls(bool writes) {
+    std::list<Network::Implementation::Call> list;
+    for (Network& network : networks) list.emplace_back(*network.implementation_, writes);
+    return list;
+  }
   bool is_feedforward(std::size_t k) const { return layers[k].spec.cell == Cell::feedforward; }
   std::span<const float> input_of(std::size_t k, std::int64_t rows, std::span<const float> x,
                                   const std::vector<std::span<const float>>& outputs);
@@ -78,6 +87,8 @@ struct Stack::Implementation {
   void backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da);
   void backward_layers(std::int64_t rows, std::span<float> dx, std::span<const float> da);
   void reset(std::int64_t batch);
+  void adopt(std::vector<NextState> next);
+  void discard();  // sets all states to zero and removes the windows, without memory
   void add_to_sources(std::size_t k, std::int64_t rows, std::span<float> dx);
   std::map<std::string, std::string> description() const { return describe_stack(name, inputs, layers); }
 };
@@ -126,7 +137,7 @@ std::span<const float> Stack::Implementation::run(const StackSequence& sequence,
       outputs.push_back(records ? networks[k].forward(part) : networks[k].infer(part));
     } catch (...) {
       // The first layer checks all arguments. A later layer fails only if memory runs out.
-      if (k > 0) reset(B);
+      if (k > 0) discard();
       throw;
     }
   }
@@ -180,7 +191,7 @@ void Stack::Implementation::backward_layers(std::int64_t rows, std::span<float> 
       networks[k].backward(gradients[k], wanted, {.current = is_last ? da : std::span<const float>()});
     } catch (...) {
       // The last layer checks all arguments. An earlier layer fails only if memory runs out.
-      if (!is_last) reset(networks[0].batch());
+      if (!is_last) discard();
       throw;
     }
     if (is_last) std::fill(dx.begin(), dx.end(), 0.0f);  // now, because dx may alias da
@@ -188,17 +199,23 @@ void Stack::Implementation::backward_layers(std::int64_t rows, std::span<float> 
   }
 }
 
-/// Sets all states to zero and discards the windows. If a later layer throws, the batch is as before.
 void Stack::Implementation::reset(std::int64_t batch) {
-  const std::int64_t before = networks[0].batch();
-  networks[0].reset(batch);
-  steps.clear();
-  try {
-    for (std::size_t k = 1; k < networks.size(); ++k) networks[k].reset(batch);
-  } catch (...) {
-    for (Network& network : networks) network.reset(before);
-    throw;
+  std::vector<NextState> next;
+  for (Network& network : networks) {
+    Network::Implementation& layer = *network.implementation_;
+    next.push_back(layer.zero_state(layer.batch_after_reset(batch)));
   }
+  adopt(std::move(next));
+}
+
+void Stack::Implementation::adopt(std::vector<NextState> next) {
+  for (std::size_t k = 0; k < networks.size(); ++k) networks[k].implementation_->adopt(std::move(next[k]));
+  steps.clear();
+}
+
+void Stack::Implementation::discard() {
+  for (Network& network : networks) network.implementation_->adopt({});
+  steps.clear();
 }
 
 Stack::Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkOptions& options)
@@ -238,7 +255,8 @@ void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<c
 std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implementation_->steps.size()); }
 
 void Stack::reset(std::int64_t batch) {
-  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
+  const UseGuard::Exclusive guard(implementation_->guard, stack_in_use);
+  const auto calls = implementation_->calls(false);
   implementation_->reset(batch);
 }
 
@@ -260,35 +278,23 @@ std::vector<ParameterView> Stack::parameters() {
   return views;
 }
 
-namespace {
-
-/// Adds `part` to `file`. Throws Error(invalid_argument) and changes nothing if a key exists.
-void merge(io::TensorFile& part, io::TensorFile& file) {
-  for (const auto& [key, tensor] : part.tensors) check_new_tensor(file, key);
-  for (const auto& [key, value] : part.metadata) check_new_metadata(file, key);
-  file.tensors.merge(part.tensors);
-  file.metadata.merge(part.metadata);
-}
-
-}  // namespace
-
 void Stack::save(io::TensorFile& file) const {
   const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   io::TensorFile part;
   part.metadata = implementation_->description();
   for (const Network& network : implementation_->networks) network.save(part);
-  merge(part, file);
+  add_to_file(std::move(part), file);
 }
 
 void Stack::save_state(io::TensorFile& file) const {
   const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
   io::TensorFile part;
   for (const Network& network : implementation_->networks) network.save_state(part);
-  merge(part, file);
+  add_to_file(std::move(part), file);
 }
 
 void Stack::load(const io::TensorFile& file) {
-  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
+  const UseGuard::Exclusive guard(implementation_->guard, stack_in_use);
   Implementation& self = *implementation_;
   for (const auto& [key, value] : self.description()) {
     if (read_metadata(file, key) != value) {
@@ -296,50 +302,32 @@ void Stack::load(const io::TensorFile& file) {
                   str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
     }
   }
-  io::TensorFile before;
-  for (const Network& network : self.networks) network.save(before);
-  try {
-    for (Network& network : self.networks) network.load(file);
-  } catch (...) {
-    if (self.steps.empty()) {
-      for (Network& network : self.networks) network.load(before);
-    }
-    throw;
-  }
+  const auto calls = self.calls(true);
+  std::vector<NetworkParameters<float>::Values> values;
+  for (const Network& network : self.networks)
+    values.push_back(network.implementation_->read_parameters(file));
+  for (std::size_t k = 0; k < values.size(); ++k)
+    self.networks[k].implementation_->parameters->adopt(std::move(values[k]));
 }
 
 void Stack::load_state(const io::TensorFile& file) {
-  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
+  const UseGuard::Exclusive guard(implementation_->guard, stack_in_use);
   Implementation& self = *implementation_;
-  io::TensorFile before;
-  for (const Network& network : self.networks) network.save_state(before);
-  const auto restore = [&] {
-    if (!self.steps.empty()) return;
-    for (Network& network : self.networks) network.load_state(before);
-  };
-  try {
-    for (Network& network : self.networks) network.load_state(file);
-  } catch (...) {
-    restore();
-    throw;
-  }
-  const auto has_state = [&](std::size_t k) {
-    const Spec& spec = self.layers[k].spec;
-    return spec.cell != Cell::feedforward || spec.is_plastic();
-  };
+  const auto calls = self.calls(false);
+  std::vector<Implementation::NextState> next;
   std::optional<std::int64_t> B;  // of the first layer that has a state
   for (std::size_t k = 0; k < self.networks.size(); ++k) {
-    if (!has_state(k)) continue;
-    const std::int64_t other = self.networks[k].batch();
-    if (!B) B = other;
-    if (other == *B) continue;
-    restore();
+    next.push_back(self.networks[k].implementation_->read_state(file));
+    if (next[k].values.empty()) continue;
+    if (!B) B = next[k].batch;
+    if (next[k].batch == *B) continue;
     throw_error(ErrorCode::format, place_in(file, str_cat("state of layer ", k)), str_cat("batch ", *B),
-                str_cat("batch ", other));
+                str_cat("batch ", next[k].batch));
   }
   for (std::size_t k = 0; B && k < self.networks.size(); ++k) {
-    if (!has_state(k)) self.networks[k].implementation_->set_zero_state(*B);
+    if (next[k].values.empty()) next[k] = self.networks[k].implementation_->zero_state(*B);
   }
+  self.adopt(std::move(next));
 }
 
 }  // namespace plasticity

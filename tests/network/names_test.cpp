@@ -72,9 +72,9 @@ TEST(Names, SaveNeverOverwrites) {
   first.save(file);
   a.save(file);
   const io::TensorFile before = file;
-  expect_error([&] { second.save(file); }, ErrorCode::invalid_argument, "'param.w_in'");
+  expect_error([&] { second.save(file); }, ErrorCode::invalid_argument, "'param.alpha'");
   expect_error([&] { second.save(file); }, ErrorCode::invalid_argument, "NetworkOptions::name");
-  expect_error([&] { b.save(file); }, ErrorCode::invalid_argument, "'param.linear.weight'");
+  expect_error([&] { b.save(file); }, ErrorCode::invalid_argument, "'param.linear.bias'");
   EXPECT_EQ(file, before);
   io::TensorFile only_metadata;
   only_metadata.metadata["rule"] = "mine";

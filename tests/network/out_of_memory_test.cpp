@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
@@ -14,11 +15,16 @@ namespace plasticity::testing {
 namespace {
 
 long allocations_before_failure = -1;  // negative: no allocation fails
+bool failure_lasts = false;            // all later allocations fail too
 
 }  // namespace
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (allocations_before_failure >= 0 && allocations_before_failure-- == 0) return nullptr;
+  if (allocations_before_failure == 0) {
+    if (!failure_lasts) allocations_before_failure = -1;
+    return nullptr;
+  }
+  if (allocations_before_failure > 0) --allocations_before_failure;
   return aligned_memory(bytes, alignment);
 }
 
@@ -28,24 +34,25 @@ namespace {
 
 constexpr std::int64_t B = 2;
 
-/// Runs `call` until it succeeds; its k-th run fails at allocation k. Calls `check` after each failure.
-/// Returns the number of failures.
+/// Runs `call` until it succeeds. In its runs 2k and 2k + 1 allocation k fails, at first with all later ones.
+/// Calls `check(k)` after each failure. Returns the number of allocations that failed.
 template <class Call, class Check>
 int failures(Call call, Check check) {
   constexpr int most = 1000;  // a call of these sizes allocates less often
-  for (int k = 0; k < most; ++k) {
-    allocations_before_failure = k;
+  for (int run = 0; run < 2 * most; ++run) {
+    failure_lasts = run % 2 == 0;
+    allocations_before_failure = run / 2;
     try {
       call();
       allocations_before_failure = -1;
-      return k;
+      return run / 2;
     } catch (const std::bad_alloc&) {
       allocations_before_failure = -1;
     } catch (const Error& error) {
       allocations_before_failure = -1;
       EXPECT_EQ(to_string(error.code()), to_string(ErrorCode::out_of_memory)) << error.what();
     }
-    check(k);
+    check(run / 2);
   }
   ADD_FAILURE() << "the call fails without a failed allocation";
   return most;
@@ -112,6 +119,165 @@ TEST(OutOfMemory, TheLayersOfAStackKeepEqualWindows) {
     });
     EXPECT_GT(count, 3);
   }
+}
+
+/// Returns everything that the objects store in a file. With their states.
+template <class... Saved>
+io::TensorFile contents(const Saved&... saved) {
+  io::TensorFile file;
+  const auto add = [&](const auto& each) {
+    each.save(file);
+    if constexpr (requires { each.save_state(file); }) each.save_state(file);
+  };
+  (add(saved), ...);
+  return file;
+}
+
+TEST(OutOfMemory, AFailedLoadOfAStackChangesNothing) {
+  constexpr std::int64_t inputs = 3;
+  const auto make = [&](std::int64_t batch, std::uint64_t seed) {
+    const Spec lstm{.cell = Cell::lstm, .rule = Rule::oja, .neurons = 4},
+        stateless{.cell = Cell::feedforward, .alpha = Granularity::none, .neurons = 2};
+    Stack stack(inputs, {{.spec = stateless}, {.spec = {.neurons = 6}}, {.spec = lstm}, {.spec = stateless}},
+                {.batch = batch, .device = Device::cpu(1), .seed = seed});
+    stack.infer({.x = noise(static_cast<std::size_t>(batch * inputs), seed)});
+    return stack;
+  };
+  for (const std::int64_t batch : {B, B + 1}) {  // of the file
+    const io::TensorFile file = contents(make(batch, 1));
+    Stack stack = make(B, 2);
+    const io::TensorFile before = contents(stack);
+    const auto unchanged = [&](const io::TensorFile& expected) {
+      return [&](int k) {
+        EXPECT_EQ(stack.batch(), B) << "allocation " << k;
+        EXPECT_EQ(contents(stack), expected) << "allocation " << k;
+        for (std::size_t layer = 0; layer < stack.layers().size(); ++layer)
+          EXPECT_EQ(stack.layer(layer).batch(), B) << "allocation " << k;
+      };
+    };
+    EXPECT_GT(failures([&] { stack.load(file); }, unchanged(before)), 5);
+    const io::TensorFile loaded = contents(stack);
+    EXPECT_EQ(loaded.metadata, file.metadata);
+    EXPECT_GT(failures([&] { stack.load_state(file); }, unchanged(loaded)), 5);
+    EXPECT_EQ(contents(stack), file);
+  }
+}
+
+TEST(OutOfMemory, AFailedResetOfAStackChangesNothing) {
+  const Spec spec{.rule = Rule::oja, .neurons = 6};
+  Stack stack(3, {{.spec = spec}, {.spec = spec}}, {.batch = B, .device = Device::cpu(1)});
+  stack.forward({.x = noise(B * 3, 1)});
+  const io::TensorFile before = contents(stack);
+  const auto check = [&](int k) {
+    EXPECT_EQ(stack.windows(), 1) << "allocation " << k;
+    EXPECT_EQ(contents(stack), before) << "allocation " << k;
+  };
+  EXPECT_GT(failures([&] { stack.reset(B + 1); }, check), 2);
+  EXPECT_EQ(stack.batch(), B + 1);
+  EXPECT_EQ(stack.windows(), 0);
+}
+
+TEST(OutOfMemory, AFailedLoadOfANetworkChangesNothing) {
+  const auto make = [](std::int64_t batch, std::uint64_t seed) {
+    Network network(modulated, {.batch = batch, .device = Device::cpu(1), .seed = seed});
+    network.infer({.x = noise(static_cast<std::size_t>(batch) * 3, seed)});
+    return network;
+  };
+  const io::TensorFile file = contents(make(B + 1, 1));
+  Network network = make(B, 2);
+  const io::TensorFile before = contents(network);
+  const auto load = [&] {
+    Network copy = network.clone();
+    copy.load_state(file);
+    network.load_state(file);
+  };
+  EXPECT_GT(failures(load, [&](int k) { EXPECT_EQ(contents(network), before) << "allocation " << k; }), 5);
+  const auto state = [&](int k) { EXPECT_EQ(network.batch(), B + 1) << "allocation " << k; };
+  EXPECT_GT(failures([&] { network.load(file); }, state), 5);
+  EXPECT_EQ(contents(network), file);
+}
+
+TEST(OutOfMemory, AFailedSaveAddsNothingToTheFile) {
+  const Spec spec{.cell = Cell::lstm, .rule = Rule::oja, .inputs = 3, .neurons = 4};
+  Network network(spec, {.batch = B, .device = Device::cpu(1)});
+  Stack stack(3, {{.spec = spec}}, {.batch = B, .device = Device::cpu(1)});
+  const Linear linear(3, 4, 1);
+  const Adam adam;
+  io::TensorFile file;
+  const auto save_to_new = [&](const auto& save) {
+    file = {};
+    failures([&] { save(file); }, [&](int k) { EXPECT_EQ(file, io::TensorFile()) << "allocation " << k; });
+    EXPECT_NE(file, io::TensorFile());
+  };
+  save_to_new([&](io::TensorFile& to) { network.save(to); });
+  save_to_new([&](io::TensorFile& to) { network.save_state(to); });
+  save_to_new([&](io::TensorFile& to) { stack.save(to); });
+  save_to_new([&](io::TensorFile& to) { linear.save(to); });
+  save_to_new([&](io::TensorFile& to) { adam.save(to); });
+}
+
+TEST(OutOfMemory, AFailedStepOrLoadOfAnOptimizerChangesNothing) {
+  const OptimizerOptions options{.clip_norm = .1, .groups = {{.names = {"b"}, .clip_norm = .1}}};
+  const Episode episode(modulated, 1, B, 5);
+  Network network(modulated, {.batch = B, .device = Device::cpu(1), .seed = 3});
+  Optimizer optimizer(options);
+  for (int step = 0; step < 2; ++step) {
+    squared_error_passes(network, episode);
+    const io::TensorFile before = contents(optimizer);
+    const auto of_network = snapshot(network);
+    const std::vector<ParameterView> parameters = network.parameters();
+    EXPECT_GT(failures([&] { optimizer.step(parameters); },
+                       [&](int k) {
+                         EXPECT_EQ(contents(optimizer), before) << "allocation " << k;
+                         EXPECT_EQ(snapshot(network), of_network) << "allocation " << k;
+                       }),
+              3);
+  }
+  const io::TensorFile file = contents(optimizer);
+  Optimizer other(options);
+  const io::TensorFile fresh = contents(other);
+  const auto check = [&](int k) { EXPECT_EQ(contents(other), fresh) << "allocation " << k; };
+  EXPECT_GT(failures([&] { other.load(file); }, check), 5);
+  EXPECT_EQ(contents(other), file);
+}
+
+TEST(OutOfMemory, AFailedStepOrLoadOfATrainerChangesNothing) {
+  const Episode episode(modulated, 1, B, 5);
+  Network network(modulated, {.batch = B, .device = Device::cpu(1), .seed = 3});
+  const TrainerOptions options{.clip_norm = .1};
+  Trainer trainer(network, options);
+  const auto unchanged = [&](Trainer& checked, auto call) {
+    const io::TensorFile before = contents(network, checked);
+    return failures(call,
+                    [&](int k) { EXPECT_EQ(contents(network, checked), before) << "allocation " << k; });
+  };
+  const LossFunction loss = [&](std::span<const float> y, std::span<float> dy) {
+    return mse_loss(y, episode.target, dy);
+  };
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_GT(unchanged(trainer, [&] { trainer.step(episode.sequence(), episode.target); }), 3);
+    EXPECT_GT(unchanged(trainer, [&] { trainer.step_with(episode.sequence(), loss); }), 3);
+    // The caller's iteration advances the state.
+    EXPECT_GT(unchanged(trainer,
+                        [&] {
+                          const long failing = std::exchange(allocations_before_failure, -1);
+                          const io::TensorFile state = contents(network);
+                          allocations_before_failure = failing;
+                          try {
+                            trainer.step([&] { return squared_error_passes(network, episode); });
+                          } catch (...) {
+                            allocations_before_failure = -1;
+                            network.detach();
+                            network.load_state(state);
+                            throw;
+                          }
+                        }),
+              3);
+  }
+  const io::TensorFile file = contents(trainer);
+  Trainer other(network, options);
+  EXPECT_GT(unchanged(other, [&] { other.load(file); }), 5);
+  EXPECT_EQ(contents(other), file);
 }
 
 }  // namespace
