@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "communicator/slices.hpp"
 #include "plasticity/communicator.hpp"
@@ -8,12 +9,9 @@
 namespace plasticity {
 namespace {
 
-/// Throws Error(communication) unless all ranks pass the same names and sizes. Compares a hash (FNV-1a).
+/// Throws Error(communication) unless all ranks pass the same names and sizes. Compares a hash.
 void check_same_parameters(Communicator& communicator, std::span<const ParameterView> parameters) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto add = [&](std::string_view bytes) {
-    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3;
-  };
+  Hash hash;
   std::size_t elements = 0;
   for (const ParameterView& parameter : parameters) {
     if (parameter.gradient.size() != parameter.value.size()) {
@@ -21,8 +19,8 @@ void check_same_parameters(Communicator& communicator, std::span<const Parameter
                    str_cat("a gradient of ", parameter.value.size(), " elements"),
                    str_cat(parameter.gradient.size()));
     }
-    add(parameter.name);
-    add(str_cat('\0', parameter.value.size(), '\0'));
+    hash.add(parameter.name);
+    hash.add(str_cat('\0', parameter.value.size(), '\0'));
     elements += parameter.value.size();
   }
   struct Summary {
@@ -30,7 +28,7 @@ void check_same_parameters(Communicator& communicator, std::span<const Parameter
   };
   const auto size = static_cast<std::size_t>(communicator.size());
   std::vector<Summary> all(size);
-  all[static_cast<std::size_t>(communicator.rank())] = {hash, parameters.size(), elements};
+  all[static_cast<std::size_t>(communicator.rank())] = {hash.value(), parameters.size(), elements};
   std::vector<std::int64_t> first(size + 1);
   for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
   communicator.all_gather(std::span(all), first);

@@ -94,8 +94,9 @@ class PLASTICITY_API Trainer {
   /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under
   /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state.
   ///
-  /// Throws the errors of Communicator, and Error(communication) if the ranks' parameters differ in number or
-  /// size, or their step counts or learning rates differ.
+  /// Throws the errors of Communicator, before the optimizer's step. Throws Error(communication) on every
+  /// rank if the ranks differ in the spec, the options, the kind of step, the parameters' names and sizes,
+  /// the step count or the learning rate, or on the CPU in the values of the parameters.
   double step(const Sequence& sequence, std::span<const float> target,
               std::span<const std::uint8_t> mask = {});
 

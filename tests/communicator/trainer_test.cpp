@@ -342,43 +342,5 @@ TEST(TrainerOnRanks, NotFiniteIsTheSameOnAllRanks) {
   }
 }
 
-TEST(TrainerOnRanks, DifferencesAreNamedOnAllRanks) {
-  const auto errors_of = [](const std::function<void(Network&, Trainer&, int)>& change) {
-    return on_ranks(2, [&](Communicator& communicator) {
-      Network network({.neurons = 5}, {.device = Device::cpu(1)});
-      Trainer trainer(network, {.communicator = &communicator});
-      const std::vector<float> target(10);
-      trainer.step({.steps = 2}, target);
-      if (communicator.rank() == 1) change(network, trainer, 1);
-      trainer.step({.steps = 2}, target);
-    });
-  };
-  for (const std::string& error :
-       errors_of([](Network&, Trainer&trainer, int) { trainer.set_learning_rate(.5); }))
-    EXPECT_EQ(error, "learning rate of rank 1: expected 0.001, as on rank 0, got 0.5");
-  for (const std::string& error :
-       errors_of([](Network&network, Trainer&, int) { network.set_trainable("alpha", false); }))
-    EXPECT_EQ(error, "number of trained parameters of rank 1: expected 3, as on rank 0, got 2");
-}
-
-TEST(TrainerOnRanks, ARankThatThrowsEndsTheOthers) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::vector<std::string> errors = on_ranks(4, [&](Communicator& communicator) {
-    Network network({.neurons = 5}, {.device = Device::cpu(1)});
-    Trainer trainer(network, {.communicator = &communicator});
-    const std::vector<float> target(10);
-    for (int k = 0;; ++k) {
-      if (k == 3 && communicator.rank() == 2) throw std::runtime_error("of the program");
-      trainer.step({.steps = 2}, target);
-    }
-  });
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
-  EXPECT_EQ(errors[2], "of the program");
-  for (const int r : {0, 1, 3}) {
-    EXPECT_EQ(errors[static_cast<std::size_t>(r)],
-              "rank 2: expected all_gather(), got the end of its communicator");
-  }
-}
-
 }  // namespace
 }  // namespace plasticity::testing

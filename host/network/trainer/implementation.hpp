@@ -63,6 +63,14 @@ struct OptimizerStep {
   Scratch scratch;
 };
 
+/// A number that must be equal on all ranks.
+struct RankNumber {
+  enum class Kind { number, code, codes };  // an error does not print a code: an enumerator or a hash
+  const char* name;
+  double value;
+  Kind kind = Kind::number;
+};
+
 /// The tensors and memory of one iteration of a network.
 struct Iteration : OptimizerStep {
   std::int64_t T, B;
@@ -115,7 +123,7 @@ struct Trainer::Implementation {
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
-  void enqueue_training(const Plan& plan, const Iteration& it, Stream on) const;
+  void enqueue_backward(const Plan& plan, const Iteration& it, Stream on) const;
   void launch(const Plan& plan, const Iteration& it);
 
   // optimizer_step.cpp
@@ -130,7 +138,8 @@ struct Trainer::Implementation {
   void count_step(const OptimizerStep& it, std::int32_t not_finite);
 
   // ranks.cpp
-  double synchronize_ranks(double divisor, const OptimizerStep& it);
+  std::vector<RankNumber> equal_numbers(const Objective* objective, const OptimizerStep& it) const;
+  double synchronize_ranks(const Objective* objective, double divisor, const OptimizerStep& it);
   void broadcast_all(const OptimizerStep& it);
   double run_on_ranks(const Objective& objective, const Plan& plan, const Iteration& it);
 };

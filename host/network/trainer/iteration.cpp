@@ -77,14 +77,13 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
   } else {
     squared_error(device, on, it.error, it.scratch);
   }
-  enqueue_training(plan, it, on);
+  enqueue_backward(plan, it, on);
+  enqueue_optimizer_step(it, on);
 }
 
-/// Enqueues the part of the iteration after the loss.
-void Trainer::Implementation::enqueue_training(const Plan& plan, const Iteration& it, Stream on) const {
+void Trainer::Implementation::enqueue_backward(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device, on, network->parameters->gradient_data(), network->parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
-  enqueue_optimizer_step(it, on);
 }
 
 /// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
@@ -111,7 +110,8 @@ double Trainer::Implementation::run_with(const Objective& objective, const Plan&
   plan.forward(stream, it.forward, it.tape, it.scratch);
   network->state.values_written();
   const double value = host_loss(objective, it);
-  enqueue_training(plan, it, stream);
+  enqueue_backward(plan, it, stream);
+  enqueue_optimizer_step(it, stream);
   return value;
 }
 
@@ -262,7 +262,8 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
 
   set_loss(it, objective);
   if (has_ranks()) {
-    const double divisor = synchronize_ranks(local_divisor(objective, it.error, network->spec.neurons), it);
+    const double divisor =
+        synchronize_ranks(&objective, local_divisor(objective, it.error, network->spec.neurons), it);
     const bool divides = objective.labels || (!objective.on_host() && reduction != Reduction::sum);
     it.divisor = divides ? divisor : 1;
     moments.merge(fresh);  // which now have the values of rank 0

@@ -160,7 +160,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   MomentsByName fresh;
   collect(it, fresh);
   if (has_ranks()) {
-    synchronize_ranks(0, it);
+    synchronize_ranks(nullptr, 0, it);
     moments.merge(fresh);  // which now have the values of rank 0
   }
   zero_gradients(it);
@@ -168,6 +168,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   call.reset();
   double loss = iteration();
   check_windows();
+  if (has_ranks()) communicator->sum(std::span(&loss, 1));
   call = hold();
 
   if (network != nullptr) {
@@ -184,7 +185,6 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   copy(device, stream, &not_finite, it.not_finite, sizeof(not_finite));
   values_written(it);
   moments.merge(fresh);
-  if (has_ranks()) communicator->sum(std::span(&loss, 1));
   count_step(it, not_finite);
   return loss;
 }

@@ -1,29 +1,33 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
+#include "network/checksum.hpp"
 #include "network/trainer/implementation.hpp"
 
 // An iteration of a trainer with several ranks.
 namespace plasticity {
 namespace {
 
-/// The numbers that every rank sends to the others before an iteration.
-struct RankSummary {
-  double needs_broadcast;       // 0 or 1
-  double tensors, elements;     // of the trained parameters
-  double steps, learning_rate;  // of the optimizer
-  double divisor;               // this rank's part of the divisor of the loss
-};
-
-void check_equal(const char* of, const std::vector<RankSummary>& all, double RankSummary::*member) {
-  for (std::size_t r = 1; r < all.size(); ++r) {
-    if (all[r].*member == all[0].*member) continue;
-    throw_error(ErrorCode::communication, str_cat(of, " of rank ", r),
-                str_cat(all[0].*member, ", as on rank 0"), str_cat(all[r].*member));
+/// Throws Error(communication) unless number `k` of all ranks is equal. `all` has `count` numbers per rank.
+void check_equal(const RankNumber& number, std::span<const double> all, std::size_t k, std::size_t count) {
+  for (std::size_t r = 1; r < all.size() / count; ++r) {
+    const double got = all[r * count + k];
+    if (got == all[k]) continue;
+    const std::string name = str_cat(number.name, " of rank ", r);
+    switch (number.kind) {
+      case RankNumber::Kind::number:
+        throw_error(ErrorCode::communication, name, str_cat(all[k], ", as on rank 0"), str_cat(got));
+      case RankNumber::Kind::code: throw_error(ErrorCode::communication, name, "that of rank 0", "another");
+      case RankNumber::Kind::codes: throw_error(ErrorCode::communication, name, "those of rank 0", "others");
+    }
   }
 }
+
+/// The upper bits of a hash, which a double holds exactly.
+double code_of(std::uint64_t hash) { return static_cast<double>(hash >> 11); }
 
 }  // namespace
 
@@ -49,32 +53,74 @@ double local_divisor(const Objective& objective, const SquaredErrorArgs& error, 
   });
 }
 
-/// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the sum of the ranks' divisors.
-double Trainer::Implementation::synchronize_ranks(double divisor, const OptimizerStep& it) {
-  const auto size = static_cast<std::size_t>(communicator->size());
-  std::vector<RankSummary> all(size);
+/// Returns the numbers that the ranks compare before an iteration. `objective` is null for that of the
+/// caller. The last three are those that rank 0 broadcasts.
+std::vector<RankNumber> Trainer::Implementation::equal_numbers(const Objective* objective,
+                                                               const OptimizerStep& it) const {
+  const UpdateOptions& update = options.update;
   std::int64_t elements = 0;
-  for (const TrainedTensor& tensor : it.trained) elements += tensor.elements;
-  all[static_cast<std::size_t>(communicator->rank())] = {.needs_broadcast = needs_broadcast ? 1.0 : 0.0,
-                                                         .tensors = static_cast<double>(it.trained.size()),
-                                                         .elements = static_cast<double>(elements),
-                                                         .steps = static_cast<double>(steps),
-                                                         .learning_rate = options.update.learning_rate,
-                                                         .divisor = divisor};
-  std::vector<std::int64_t> first(size + 1);
-  for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
-  communicator->all_gather(std::span(all), first);
-  check_equal("number of trained parameters", all, &RankSummary::tensors);
-  check_equal("number of trained elements", all, &RankSummary::elements);
-  if (std::any_of(all.begin(), all.end(),
-                  [](const RankSummary& rank) { return rank.needs_broadcast != 0; })) {
-    broadcast_all(it);
-  } else {
-    check_equal("step count", all, &RankSummary::steps);
-    check_equal("learning rate", all, &RankSummary::learning_rate);
+  Hash parameters, groups, spec;
+  for (std::size_t k = 0; k < it.trained.size(); ++k) {
+    elements += it.trained[k].elements;
+    parameters.add(str_cat(it.names[k], '\0', it.trained[k].elements, '\0'));
   }
-  return tree_total<double>(0, communicator->size(),
-                            [&](std::int64_t r) { return all[static_cast<std::size_t>(r)].divisor; });
+  for (const ParameterGroup& group : options.groups) {
+    for (const std::string& name : group.names) groups.add(str_cat(name, '\0'));
+    groups.add(str_cat(group.rate, ' ', group.weight_decay, ' ', group.clip_norm, '\0'));
+  }
+  if (network != nullptr) spec.add(to_string(network->spec));
+  const int kind = objective == nullptr    ? 0
+                   : objective->labels     ? 1
+                   : !objective->on_host() ? 2
+                   : objective->of_current ? 3
+                                           : 4;
+  constexpr RankNumber::Kind code = RankNumber::Kind::code, codes = RankNumber::Kind::codes;
+  std::uint64_t values = 0;  // a GPU's are not compared
+  if (network != nullptr && on_cpu()) values = network->parameters->checksum();
+  for (const ParameterView& view : it.views) values = values * 31 + checksum<float>(view.value);
+  return {{"number of trained parameters", static_cast<double>(it.trained.size())},
+          {"number of trained elements", static_cast<double>(elements)},
+          {"names of parameters", code_of(parameters.value()), codes},
+          {"spec", code_of(spec.value()), code},
+          {"kind of step", static_cast<double>(kind), code},
+          {"reduction", static_cast<double>(reduction), code},
+          {"optimizer's method", static_cast<double>(update.method), code},
+          {"beta1", update.beta1},
+          {"beta2", update.beta2},
+          {"epsilon", update.epsilon},
+          {"momentum", update.momentum},
+          {"weight_decay", options.weight_decay},
+          {"clip_norm", options.clip_norm},
+          {"not_finite", static_cast<double>(options.not_finite), code},
+          {"groups", code_of(groups.value()), codes},
+          {"step count", static_cast<double>(steps)},
+          {"learning rate", update.learning_rate},
+          {"values of parameters", code_of(values), codes}};
+}
+
+/// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the sum of the ranks' divisors.
+double Trainer::Implementation::synchronize_ranks(const Objective* objective, double divisor,
+                                                  const OptimizerStep& it) {
+  const std::vector<RankNumber> numbers = equal_numbers(objective, it);
+  const std::size_t size = static_cast<std::size_t>(communicator->size()), count = numbers.size() + 2;
+  std::vector<double> all(size * count);
+  std::vector<std::int64_t> first;
+  for (std::size_t r = 0; r <= size; ++r) first.push_back(static_cast<std::int64_t>(r * count));
+  const std::span<double> own =
+      std::span(all).subspan(static_cast<std::size_t>(communicator->rank()) * count);
+  for (std::size_t k = 0; k < numbers.size(); ++k) own[k] = numbers[k].value;
+  own[count - 2] = needs_broadcast ? 1 : 0;
+  own[count - 1] = divisor;
+  communicator->all_gather(std::span(all), first);
+  bool broadcasts = false;
+  for (std::size_t r = 0; r < size; ++r) broadcasts = broadcasts || all[r * count + count - 2] != 0;
+  constexpr std::size_t of_rank_0 = 3;
+  for (std::size_t k = 0; k + (broadcasts ? of_rank_0 : 0) < numbers.size(); ++k)
+    check_equal(numbers[k], all, k, count);
+  if (broadcasts) broadcast_all(it);
+  return tree_total<double>(0, communicator->size(), [&](std::int64_t r) {
+    return all[static_cast<std::size_t>(r) * count + count - 1];
+  });
 }
 
 /// Copies the values, the moments, the step count and the learning rate from rank 0.
@@ -139,8 +185,9 @@ double Trainer::Implementation::run_on_ranks(const Objective& objective, const P
     error.divisor = it.divisor;
     squared_error(device, stream, error, it.scratch);
   }
-  enqueue_training(plan, it, stream);
-  communicator->sum(std::span(&loss, 1));
+  enqueue_backward(plan, it, stream);
+  communicator->sum(std::span(&loss, 1));  // before the step: an error of this call leaves the parameters
+  enqueue_optimizer_step(it, stream);
   if (it.divisor == 0) return 0;
   return it.entropy ? loss / it.divisor : loss * (1 / it.divisor);
 }
