@@ -67,7 +67,7 @@ void clip_gradients(std::span<const TrainedTensor> tensors, double max_norm, dou
   }
   const double found = std::sqrt(squares);
   if (norm != nullptr) *norm = found;
-  if (!(found > max_norm)) return;
+  if (!exceeds(found, max_norm)) return;
   const float factor = clip_factor(found, max_norm);
   for (const TrainedTensor& tensor : tensors) {
     for (std::int64_t k = 0; k < tensor.elements; ++k) tensor.gradient[k] *= factor;

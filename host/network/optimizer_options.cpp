@@ -1,7 +1,7 @@
 #include "network/optimizer_options.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <limits>
 #include <set>
 
 #include "base/throw_error.hpp"
@@ -9,14 +9,25 @@
 namespace plasticity {
 namespace {
 
-void check_range(const std::string& name, double value, bool legal, const char* expected) {
-  if (!legal || !std::isfinite(value)) bad_argument(name, expected, str_cat(value));
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+/// Throws unless low <= value < high.
+void check_range(const std::string& name, double value, double low, double high, const char* expected) {
+  if (!(value >= low && value < high)) bad_argument(name, expected, str_cat(value));
+}
+
+/// As check_range(), also for the value as a float, with which a step computes.
+void check_float(const std::string& name, double value, double low, double high, const char* expected) {
+  check_range(name, value, low, high, expected);
+  const double rounded = value > std::numeric_limits<float>::max() ? infinity : static_cast<float>(value);
+  if (!(rounded >= low && rounded < high))
+    bad_argument(name, str_cat(expected, ", also as a float"), str_cat(value));
 }
 
 /// Checks the options that a group and the rest of the parameters have.
 void check_group(const std::string& prefix, double weight_decay, double clip_norm) {
-  check_range(prefix + "weight_decay", weight_decay, weight_decay >= 0, "a finite value of at least 0");
-  check_range(prefix + "clip_norm", clip_norm, clip_norm >= 0, "a finite norm of at least 0");
+  check_float(prefix + "weight_decay", weight_decay, 0, infinity, "a finite value of at least 0");
+  check_range(prefix + "clip_norm", clip_norm, 0, infinity, "a finite norm of at least 0");
 }
 
 /// Returns the index of the group that has the parameter, or -1.
@@ -31,7 +42,7 @@ std::int64_t group_index(const OptimizerOptions& options, std::string_view name)
 }  // namespace
 
 void check_learning_rate(double value) {
-  check_range("learning_rate", value, value >= 0, "a finite value of at least 0");
+  check_float("learning_rate", value, 0, infinity, "a finite value of at least 0");
 }
 
 const OptimizerOptions& checked(const OptimizerOptions& options) {
@@ -40,10 +51,11 @@ const OptimizerOptions& checked(const OptimizerOptions& options) {
     bad_argument("method", "a value of its enumeration", str_cat(static_cast<int>(update.method)));
   }
   check_learning_rate(update.learning_rate);
-  check_range("beta1", update.beta1, update.beta1 >= 0 && update.beta1 < 1, "a value in [0, 1)");
-  check_range("beta2", update.beta2, update.beta2 >= 0 && update.beta2 < 1, "a value in [0, 1)");
-  check_range("epsilon", update.epsilon, update.epsilon > 0, "a finite value above 0");
-  check_range("momentum", update.momentum, update.momentum >= 0 && update.momentum < 1, "a value in [0, 1)");
+  check_float("beta1", update.beta1, 0, 1, "a value in [0, 1)");
+  check_float("beta2", update.beta2, 0, 1, "a value in [0, 1)");
+  check_float("epsilon", update.epsilon, std::numeric_limits<double>::min(), infinity,
+              "a finite value above 0");
+  check_float("momentum", update.momentum, 0, 1, "a value in [0, 1)");
   if (options.not_finite != NotFinite::fail && options.not_finite != NotFinite::skip) {
     bad_argument("not_finite", "a value of its enumeration", str_cat(static_cast<int>(options.not_finite)));
   }
@@ -52,7 +64,7 @@ const OptimizerOptions& checked(const OptimizerOptions& options) {
   for (std::size_t k = 0; k < options.groups.size(); ++k) {
     const ParameterGroup& group = options.groups[k];
     const std::string prefix = str_cat("groups[", k, "].");
-    check_range(prefix + "rate", group.rate, group.rate >= 0, "a finite factor of at least 0");
+    check_float(prefix + "rate", group.rate, 0, infinity, "a finite factor of at least 0");
     check_group(prefix, group.weight_decay, group.clip_norm);
     for (const std::string& name : group.names) {
       if (!seen.insert(name).second) {

@@ -2,7 +2,7 @@
 
 #include <array>
 #include <charconv>
-#include <cmath>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -54,14 +54,15 @@ OptimizerRecord read_optimizer_record(const UpdateOptions& update, const io::Ten
   }
   OptimizerRecord record;
   const std::optional<std::int64_t> steps = parse_number<std::int64_t>(found->second);
-  if (!steps || *steps < 0) {
+  if (!steps || *steps < 0 || *steps == std::numeric_limits<std::int64_t>::max()) {
     throw_error(ErrorCode::format, str_cat(source, " metadata '", prefix, "steps'"), "a number of steps",
                 str_cat('\'', found->second, '\''));
   }
   record.steps = *steps;
   if (const auto rate = file.metadata.find(prefix + "learning_rate"); rate != file.metadata.end()) {
     record.learning_rate = parse_number<double>(rate->second);
-    if (!record.learning_rate || !(*record.learning_rate >= 0) || !std::isfinite(*record.learning_rate)) {
+    constexpr double max_float = std::numeric_limits<float>::max();
+    if (!record.learning_rate || !(*record.learning_rate >= 0 && *record.learning_rate <= max_float)) {
       throw_error(ErrorCode::format, str_cat(source, " metadata '", prefix, "learning_rate'"),
                   "a finite value of at least 0", str_cat('\'', rate->second, '\''));
     }
@@ -73,12 +74,16 @@ OptimizerRecord read_optimizer_record(const UpdateOptions& update, const io::Ten
     if (key.size() < prefix.size() + listed.size()) continue;  // "sgd.m": prefix and suffix share the dot
     const std::string name = key.substr(prefix.size(), key.size() - prefix.size() - listed.size());
     OptimizerRecord::Moments& pair = record.moments[name];
-    (first ? pair.first : pair.second) = io::to_floats(tensor);
-    if (!first || !second) continue;
+    if (first) pair.first = io::to_floats(tensor);
+    if (!second) continue;
     pair.second = io::to_floats(file.at(prefix + name + ".v"));
-    if (pair.first.size() != pair.second.size()) {
-      throw_error(ErrorCode::format, str_cat(source, " tensor '", prefix, name, ".v'"),
-                  str_cat(pair.first.size(), " elements"), str_cat(pair.second.size()));
+    const std::string argument = str_cat(source, " tensor '", prefix, name, ".v'");
+    if (first && pair.first.size() != pair.second.size()) {
+      throw_error(ErrorCode::format, argument, str_cat(pair.first.size(), " elements"),
+                  str_cat(pair.second.size()));
+    }
+    for (const float value : pair.second) {
+      if (value < 0) throw_error(ErrorCode::format, argument, "values of at least 0", str_cat(value));
     }
   }
   return record;

@@ -25,13 +25,20 @@ double Schedule::at(std::int64_t step) const {
     check("schedule.factor", factor, factor > 0, "a finite value above 0");
   }
 
-  if (step < warm_up) return rate * static_cast<double>(step + 1) / static_cast<double>(warm_up);
-  const std::int64_t after = step - warm_up;
-  if (decay == Decay::constant) return rate;
-  if (decay == Decay::step) return rate * std::pow(factor, static_cast<double>(after / interval));
-  if (step >= steps) return final_rate;
-  const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
-  return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
+  const auto rate_at_step = [&] {
+    if (step < warm_up) return rate * static_cast<double>(step + 1) / static_cast<double>(warm_up);
+    const std::int64_t after = step - warm_up;
+    if (decay == Decay::constant) return rate;
+    const std::int64_t changes = decay == Decay::step ? after / interval : 0;
+    if (decay == Decay::step) return rate * std::pow(factor, static_cast<double>(changes));
+    if (step >= steps) return final_rate;
+    const double part = static_cast<double>(after) / static_cast<double>(steps - warm_up);
+    return final_rate + (rate - final_rate) * (1 + std::cos(std::numbers::pi * part)) / 2;
+  };
+  const double result = rate_at_step();
+  if (!std::isfinite(result))
+    bad_argument("schedule", str_cat("a finite rate at step ", step), str_cat(result));
+  return result;
 }
 
 }  // namespace plasticity

@@ -86,8 +86,8 @@ struct TrainedTensor {
 };
 
 /// Scales the gradients so that their global 2-norm is at most `max_norm` > 0. Writes the norm before scaling
-/// to `norm` [1], which may be null. If the norm is NaN, the gradients do not change. Uses only the fields
-/// `gradient` and `elements` of each tensor.
+/// to `norm` [1], which may be null. If the norm is NaN or infinite, the gradients do not change. Uses only
+/// the fields `gradient` and `elements` of each tensor.
 PLASTICITY_API void clip_gradients(Device device, Stream stream, std::span<const TrainedTensor> tensors,
                                    double max_norm, double* norm, Scratch scratch);
 

@@ -77,6 +77,12 @@ PLASTICITY_HOST_DEVICE inline double divisor_of(const CrossEntropyArgs& args, st
   return args.divisor >= 0 ? args.divisor : static_cast<double>(count);
 }
 
+/// Whether gradients of this norm are scaled. Those with a NaN or an infinity are not: the factor would be
+/// NaN or 0 and hide them.
+PLASTICITY_HOST_DEVICE inline bool exceeds(double norm, double max_norm) {
+  return norm > max_norm && norm - norm == 0;
+}
+
 /// The factor of the gradients if their norm exceeds max_norm.
 PLASTICITY_HOST_DEVICE inline float clip_factor(double norm, double max_norm) {
   return static_cast<float>(max_norm / norm);

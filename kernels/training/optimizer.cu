@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(sum_threads)
   for (int k = static_cast<int>(threadIdx.x); k < partials; k += sum_threads) sum += partial[k];
   const double found = std::sqrt(block_sum(sum, words));
   if (norm != nullptr && blockIdx.x == 0 && threadIdx.x == 0) *norm = found;
-  if (!(found > max_norm)) return;
+  if (!exceeds(found, max_norm)) return;
   const float factor = clip_factor(found, max_norm);
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
 #pragma unroll

@@ -99,10 +99,10 @@ TEST(ModuleTrainer, ResumesInBits) {
   again.save(of_trainer);
   EXPECT_TRUE(of_trainer == of_optimizer);
 
-  of_trainer.tensors["adam.other.m"] = of_trainer.tensors["adam.other.v"] = of_trainer.at("adam.gain.m");
+  of_trainer.tensors["adam.other.m"] = of_trainer.tensors["adam.other.v"] = of_trainer.at("adam.gain.v");
   expect_error([&] { again.load(of_trainer); }, ErrorCode::format, "'other'");
   of_optimizer.tensors["adam.gain.m"] = of_optimizer.tensors["adam.gain.v"] =
-      of_optimizer.at("adam.readout.bias.m");
+      of_optimizer.at("adam.readout.bias.v");
   expect_error([&] { again.load(of_optimizer); }, ErrorCode::format,
                "moments of 'gain': expected 1 elements");
   EXPECT_EQ(again.steps(), 2);

@@ -124,6 +124,15 @@ TEST(Optimizers, RejectWrongOptions) {
       optimizer.step(std::vector<ParameterView>{{"w", Shape{{1}, 1}, value, gradient}});
     });
   };
+  // A step computes with floats.
+  EXPECT_EQ(message([](auto& o) { o.update.epsilon = 1e-60; }),
+            "epsilon: expected a finite value above 0, also as a float, got 1e-60");
+  EXPECT_EQ(message([](auto& o) { o.update.beta1 = 1 - 1e-12; }),
+            "beta1: expected a value in [0, 1), also as a float, got 1");
+  EXPECT_EQ(message([](auto& o) { o.weight_decay = 1e39; }),
+            "weight_decay: expected a finite value of at least 0, also as a float, got 1e+39");
+  EXPECT_EQ(message([](auto& o) { o.update.learning_rate = 1e39; }),
+            "learning_rate: expected a finite value of at least 0, also as a float, got 1e+39");
   EXPECT_EQ(message([](auto& o) { o.update.momentum = 1; }), "momentum: expected a value in [0, 1), got 1");
   EXPECT_EQ(message([](auto& o) { o.weight_decay = -1; }),
             "weight_decay: expected a finite value of at least 0, got -1");
@@ -137,6 +146,33 @@ TEST(Optimizers, RejectWrongOptions) {
             "groups[0].names: expected names of w, got 'v'");
   EXPECT_EQ(message([](auto& o) { o.update.method = static_cast<Method>(7); }),
             "method: expected a value of its enumeration, got 7");
+}
+
+TEST(Optimizers, RejectNumbersOfAFileThatNoStepWrites) {
+  io::TensorFile file;
+  std::vector<float> value{1}, gradient{1};
+  Adam adam;
+  adam.step(std::vector<ParameterView>{{"w", Shape{{1}, 1}, value, gradient}});
+  adam.save(file);
+  const auto message = [&](auto change) {
+    io::TensorFile changed = file;
+    change(changed);
+    return message_of([&] { adam.load(changed); });
+  };
+  EXPECT_EQ(message([](auto& f) { f.metadata["adam.steps"] = "9223372036854775807"; }),
+            "file metadata 'adam.steps': expected a number of steps, got '9223372036854775807'");
+  EXPECT_EQ(message([](auto& f) { f.metadata["adam.learning_rate"] = "1e39"; }),
+            "file metadata 'adam.learning_rate': expected a finite value of at least 0, got '1e39'");
+  EXPECT_EQ(message([](auto& f) { f.tensors["adam.w.v"] = io::make_tensor({1}, std::vector<float>{-1}); }),
+            "file tensor 'adam.w.v': expected values of at least 0, got -1");
+}
+
+TEST(Optimizers, ClippingLeavesAnInfiniteGradient) {
+  std::vector<float> value{1, 1}, gradient{1, std::numeric_limits<float>::infinity()};
+  const std::vector<float> before = gradient;
+  const std::vector<ParameterView> parameters{{"w", Shape{{2}, 1}, value, gradient}};
+  EXPECT_EQ(clip_gradients(parameters, 1), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(gradient, before);
 }
 
 TEST(Schedules, HaveTheirShapes) {
@@ -159,6 +195,8 @@ TEST(Schedules, HaveTheirShapes) {
   EXPECT_THROW((Schedule{.decay = Decay::step, .interval = 0}.at(7)), Error);
   EXPECT_THROW((Schedule{.decay = Decay::cosine, .warm_up = 5}.at(0)), Error);
   EXPECT_THROW((Schedule{.decay = static_cast<Decay>(3), .warm_up = 5}.at(0)), Error);
+  EXPECT_EQ(message_of([] { Schedule{.rate = 1, .decay = Decay::step, .factor = 10}.at(1000); }),
+            "schedule: expected a finite rate at step 1000, got inf");
 }
 
 TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
