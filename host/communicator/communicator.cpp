@@ -37,6 +37,7 @@ Communicator::~Communicator() = default;
 const char* Communicator::name_of(Call call) {
   switch (call) {
     case Call::sum: return "sum()";
+    case Call::sum_of_doubles: return "sum() of doubles";
     case Call::broadcast: return "broadcast()";
     case Call::all_gather: return "all_gather()";
     case Call::barrier: return "barrier()";
@@ -86,6 +87,7 @@ void Communicator::sum_values(std::span<Real> values) {
   check_usable();
   if (size_ == 1 || values.empty()) return;
   const auto count = static_cast<std::int64_t>(values.size());
+  constexpr Call call = std::is_same_v<Real, double> ? Call::sum_of_doubles : Call::sum;
   const bool whole = values.size_bytes() <= small_bytes;
   const ItemRange own = whole ? ItemRange{0, count} : equal_slice(count, size_, rank_);
   const auto own_bytes = static_cast<std::size_t>(own.count) * sizeof(Real);
@@ -100,9 +102,9 @@ void Communicator::sum_values(std::span<Real> values) {
     items[index] = reinterpret_cast<Real*>(receive_[index].data());
   }
   if (whole) {
-    gather(Call::sum, std::as_bytes(values), receive_);
+    gather(call, std::as_bytes(values), receive_);
   } else {
-    exchange(Call::sum, send_, receive_);
+    exchange(call, send_, receive_);
   }
   Real* const result = values.data() + own.first;
   items[static_cast<std::size_t>(rank_)] = result;

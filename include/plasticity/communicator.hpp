@@ -82,7 +82,7 @@ class PLASTICITY_API Communicator {
 
  protected:
   /// The kinds of calls. Ranks compare them to find a rank that makes another call.
-  enum class Call : int { sum, broadcast, all_gather, barrier };
+  enum class Call : int { sum, sum_of_doubles, broadcast, all_gather, barrier };
 
   /// Throws Error(invalid_argument) for a bad rank, size or time limit.
   Communicator(int rank, int size, const CommunicatorOptions& options);

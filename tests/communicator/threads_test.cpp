@@ -189,6 +189,14 @@ TEST(Communicator, AnotherCallOrSizeIsNamed) {
   for (const std::string& error : bytes)
     EXPECT_TRUE(error.find("12 bytes") != std::string::npos && error.find("16 bytes") != std::string::npos)
         << error;
+  const std::vector<std::string> types = on_ranks(2, [&](Communicator& communicator) {
+    float floats[2]{};
+    double doubles[1]{};
+    if (communicator.rank() == 0) communicator.sum(std::span<float>(floats));
+    if (communicator.rank() == 1) communicator.sum(std::span<double>(doubles));
+  });
+  for (const std::string& error : types)
+    EXPECT_NE(error.find("sum() of doubles"), std::string::npos) << error;
 }
 
 /// A parameter with 3 elements.

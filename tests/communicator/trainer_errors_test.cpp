@@ -13,7 +13,7 @@ namespace plasticity::testing {
 namespace {
 
 constexpr std::int64_t T = 2, N = 5;
-const std::vector<float> target(T * N, .25f);
+const std::vector<float> target(T* N, .25f);
 
 /// A difference of rank 1 from rank 0.
 struct Difference {
