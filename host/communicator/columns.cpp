@@ -43,22 +43,32 @@ void ColumnGather::run(Real* message, Real* whole) const {
 
 namespace {
 
-void check_rows(std::int64_t rows, std::int64_t neurons) {
+void check_matrices(const Communicator& communicator, std::int64_t rows, std::int64_t neurons,
+                    const void* whole, const void* slice) {
   if (rows < 0) bad_argument("rows", "at least 0", str_cat(rows));
   if (neurons < 0) bad_argument("neurons", "at least 0", str_cat(neurons));
+  constexpr std::int64_t max_elements = std::int64_t{1} << 48;
+  if (neurons > 0 && rows > max_elements / neurons)
+    bad_argument("rows", str_cat("at most ", max_elements / neurons, " of ", neurons, " neurons"),
+                 str_cat(rows));
+  const auto check = [&](const char* name, const void* data, std::int64_t elements) {
+    if (data == nullptr && elements > 0) bad_argument(name, str_cat(elements, " elements"), "null");
+  };
+  check("whole", whole, rows * neurons);
+  check("slice", slice, rows * columns_of(communicator, neurons).count);
 }
 
 template <class Real>
 void take(const Communicator& communicator, std::int64_t rows, std::int64_t neurons, const Real* whole,
           Real* slice) {
-  check_rows(rows, neurons);
+  check_matrices(communicator, rows, neurons, whole, slice);
   copy_columns(rows, neurons, columns_of(communicator, neurons), whole, slice);
 }
 
 template <class Real>
 void gather(Communicator& communicator, std::int64_t rows, std::int64_t neurons, const Real* slice,
             Real* whole) {
-  check_rows(rows, neurons);
+  check_matrices(communicator, rows, neurons, whole, slice);
   const ColumnGather gather(communicator, rows, neurons);
   std::vector<Real> message(static_cast<std::size_t>(rows * neurons));
   std::copy_n(slice, rows * columns_of(communicator, neurons).count, gather.own(message.data()));

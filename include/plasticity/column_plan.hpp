@@ -30,7 +30,8 @@ PLASTICITY_API ColumnSlice columns_of(const Communicator& communicator, std::int
 
 /// @{
 /// Copies this rank's columns of a whole [rows,N] tensor to a [rows,n] slice. The memories must not overlap.
-/// Throws Error(invalid_argument) if rows or neurons is negative.
+/// Throws Error(invalid_argument) if rows or neurons is negative, rows * neurons is above 2^48, or a pointer
+/// to elements is null.
 PLASTICITY_API void take_columns(const Communicator& communicator, std::int64_t rows, std::int64_t neurons,
                                  const float* whole, float* slice);
 PLASTICITY_API void take_columns(const Communicator& communicator, std::int64_t rows, std::int64_t neurons,
@@ -97,14 +98,17 @@ class PLASTICITY_API ColumnPlan {
 
   /// @{
   /// Runs T steps. A collective call. An empty tape records nothing; backward is then not possible. Throws
-  /// the errors of Plan::forward before any exchange, and the errors of Communicator.
+  /// the errors of Plan::forward before any exchange, and the errors of Communicator. Throws
+  /// Error(communication) on every rank, before any output is written, if the ranks pass different values
+  /// of a tensor without an axis of postsynaptic neurons.
   void forward(const ForwardArgs<float>& args, Tape tape, Scratch scratch);
   void forward(const ForwardArgs<double>& args, Tape tape, Scratch scratch);
   /// @}
 
   /// @{
   /// Computes the gradients of the forward pass that wrote the tape. A collective call. Throws the errors of
-  /// Plan::backward before any exchange, and the errors of Communicator.
+  /// Plan::backward before any exchange, and the errors of Communicator. Throws Error(communication) as
+  /// forward(), and if only some ranks pass dinputs.x or dinputs.pre.
   void backward(const BackwardArgs<float>& args, Tape tape, Scratch scratch);
   void backward(const BackwardArgs<double>& args, Tape tape, Scratch scratch);
   /// @}

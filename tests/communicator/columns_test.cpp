@@ -310,6 +310,52 @@ TEST(ColumnPlan, RefusesWrongArguments) {
               gather_columns(communicator, -1, 2, static_cast<const float*>(nullptr), nullptr);
             }),
             "rows: expected at least 0, got -1");
+  std::vector<float> whole(6), slice(6);
+  EXPECT_EQ(error_of([&](Communicator& communicator) {
+              take_columns(communicator, std::int64_t{1} << 47, 6, whole.data(), slice.data());
+            }),
+            "rows: expected at most 46912496118442 of 6 neurons, got 140737488355328");
+  EXPECT_EQ(error_of([&](Communicator& communicator) {
+              take_columns(communicator, 1, 6, static_cast<const float*>(nullptr), slice.data());
+            }),
+            "whole: expected 6 elements, got null");
+}
+
+TEST(ColumnPlan, RefusesTensorsThatDifferBetweenRanks) {
+  const Spec spec{.alpha = Granularity::scalar, .inputs = 2, .neurons = 6};
+  const TestCase problem = make_test_case(spec, 2, 2, 72, {.reset = true, .length = true});
+  using Change = std::function<void(Buffers<float>&, TestCase&)>;
+  const auto expect = [&](const std::string& name, const Change& before_forward,
+                          const Change& before_backward) {
+    const std::vector<std::string> errors = on_ranks(3, [&](Communicator& communicator) {
+      TestCase part = rank_case(problem, columns_of(communicator, spec.neurons));
+      part.length = {2, 2};
+      Buffers<float> buffers(part);
+      ColumnPlan plan(spec, {.steps = 2, .batch = 2, .device = Device::cpu(1)}, communicator);
+      const GuardedMemory tape(plan.tape_bytes()), scratch(plan.scratch_bytes());
+      const bool differs = communicator.rank() == 1;
+      if (differs) before_forward(buffers, part);
+      plan.forward(buffers.forward, tape.as<Tape>(), scratch.as<Scratch>());
+      if (differs) before_backward(buffers, part);
+      plan.backward(buffers.backward, tape.as<Tape>(), scratch.as<Scratch>());
+    });
+    for (const std::string& error : errors)
+      EXPECT_EQ(error, name.empty() ? "" : name + " of rank 1: expected that of rank 0, got another");
+  };
+  const Change nothing = [](Buffers<float>&, TestCase&) {};
+  expect("", nothing, nothing);
+  expect(
+      "inputs.x", [](auto& b, auto&) { b.inputs.at("input.x")[3] += 1; }, nothing);
+  expect(
+      "parameters.eta", [](auto& b, auto&) { b.inputs.at("param.eta")[0] += 1; }, nothing);
+  expect(
+      "parameters.alpha", [](auto& b, auto&) { b.inputs.at("param.alpha")[0] += 1; }, nothing);
+  expect(
+      "masks.reset", [](auto&, TestCase& part) { part.reset[1] ^= 1; }, nothing);
+  expect(
+      "masks.length", [](auto&, TestCase& part) { part.length[1] = 1; }, nothing);
+  expect("masks.length", nothing, [](auto&, TestCase& part) { part.length[1] = 1; });
+  expect("dinputs.x", nothing, [](auto& b, auto&) { b.backward.dinputs.x = nullptr; });
 }
 
 // The error of a rank that ends is that of the communicator.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
@@ -25,17 +26,25 @@ void check_options(const Spec& spec, const PlanOptions& options) {
     unsupported("options.execution", "automatic", std::string(to_string(options.execution)));
 }
 
-/// Throws on every rank if the plans of the ranks differ.
-void compare_ranks(const Spec& spec, const PlanOptions& options, Communicator& communicator) {
+/// Returns the values of all ranks, which have as many. A collective call.
+template <class T>
+std::vector<T> gathered(std::span<const T> own, Communicator& communicator) {
   const auto size = static_cast<std::size_t>(communicator.size());
-  std::vector<std::byte> all(size * sizeof(cpu::TapeHeader));
-  const cpu::TapeHeader own(spec, options, 0);
+  std::vector<T> all(size * own.size());
   std::vector<std::int64_t> first;
   for (std::size_t rank = 0; rank <= size; ++rank)
-    first.push_back(static_cast<std::int64_t>(rank * sizeof own));
-  std::memcpy(all.data() + static_cast<std::size_t>(communicator.rank()) * sizeof own, &own, sizeof own);
+    first.push_back(static_cast<std::int64_t>(rank * own.size()));
+  std::copy(own.begin(), own.end(),
+            all.begin() + static_cast<std::ptrdiff_t>(own.size()) * communicator.rank());
   communicator.all_gather(std::span(all), std::span<const std::int64_t>(first));
-  for (std::size_t rank = 1; rank < size; ++rank) {
+  return all;
+}
+
+/// Throws on every rank if the plans of the ranks differ.
+void compare_ranks(const Spec& spec, const PlanOptions& options, Communicator& communicator) {
+  const cpu::TapeHeader own(spec, options, 0);
+  const std::vector<std::byte> all = gathered(std::as_bytes(std::span(&own, 1)), communicator);
+  for (std::size_t rank = 1; rank * sizeof own < all.size(); ++rank) {
     if (std::memcmp(all.data(), all.data() + rank * sizeof own, sizeof own) == 0) continue;
     throw_error(ErrorCode::communication, str_cat("rank ", rank),
                 "a plan with the spec, steps, batch and precision of rank 0", "another plan");
@@ -73,6 +82,45 @@ const TypedColumnBackend<Real>& backend_for(const ColumnPlan& plan, const Column
 
 TensorSizes sizes_of(const ColumnPlan& plan) { return {plan.spec(), plan.columns().count}; }
 
+/// The values of a call that must be equal on all ranks.
+class SharedValues {
+ public:
+  template <class T>
+  void add(const char* name, const T* data, std::int64_t elements) {
+    names_.push_back(name);
+    codes_.push_back(data == nullptr ? 0 : checksum(std::span(data, static_cast<std::size_t>(elements))));
+  }
+
+  /// Adds the tensors that forward and backward have in common.
+  template <class Args>
+  void add_tensors(const ColumnPlan& plan, const Args& args) {
+    const Spec& spec = plan.spec();
+    const std::int64_t B = plan.options().batch, rows = plan.options().steps * B;
+    add("inputs.x", args.inputs.x, rows * spec.inputs);
+    add("inputs.pre", args.inputs.pre, rows * spec.inputs);
+    add("parameters.eta", args.parameters.eta, 1);
+    add("parameters.modulator.bias", args.parameters.modulator_bias, 1);
+    if (spec.alpha == Granularity::scalar) add("parameters.alpha", args.parameters.alpha, 1);
+    add("masks.reset", args.masks.reset, rows);
+    add("masks.length", args.masks.length, B);
+  }
+
+  /// A collective call. Throws on every rank if the ranks differ.
+  void compare(Communicator& communicator) const {
+    const std::vector<std::uint64_t> all = gathered(std::span(codes_), communicator);
+    for (std::size_t k = 0; k < all.size(); ++k) {
+      const std::size_t rank = k / codes_.size(), which = k % codes_.size();
+      if (all[k] == all[which]) continue;
+      throw_error(ErrorCode::communication, str_cat(names_[which], " of rank ", rank), "that of rank 0",
+                  "another");
+    }
+  }
+
+ private:
+  std::vector<const char*> names_{};
+  std::vector<std::uint64_t> codes_{};
+};
+
 template <class Real>
 void forward(const ColumnPlan& plan, const ColumnBackend& backend, const ForwardArgs<Real>& args, Tape tape,
              Scratch scratch) {
@@ -83,6 +131,9 @@ void forward(const ColumnPlan& plan, const ColumnBackend& backend, const Forward
   check_memory("tape", tape, tape.data != nullptr ? plan.tape_bytes() : 0);
   check_memory("scratch", scratch, plan.scratch_bytes());
   check_overlap(sizes_of(plan), steps, batch, args, tape, scratch);
+  SharedValues shared;
+  shared.add_tensors(plan, args);
+  shared.compare(backend.communicator());
   typed.forward(args, tape, scratch);
 }
 
@@ -96,6 +147,11 @@ void backward(const ColumnPlan& plan, const ColumnBackend& backend, const Backwa
   check_memory("tape", tape, plan.tape_bytes());
   check_memory("scratch", scratch, plan.scratch_bytes());
   check_overlap(sizes_of(plan), steps, batch, args, tape, scratch);
+  SharedValues shared;
+  shared.add_tensors(plan, args);
+  shared.add("dinputs.x", args.dinputs.x, 0);  // null on all ranks or on none
+  shared.add("dinputs.pre", args.dinputs.pre, 0);
+  shared.compare(backend.communicator());
   typed.backward(args, tape, scratch);
 }
 

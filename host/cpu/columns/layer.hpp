@@ -13,6 +13,7 @@ namespace plasticity {
 class ColumnBackend {
  public:
   virtual ~ColumnBackend() = default;
+  virtual Communicator& communicator() const = 0;
   virtual std::int64_t checkpoint_interval() const = 0;
   virtual std::size_t tape_bytes() const = 0;
   virtual std::size_t scratch_bytes() const = 0;
@@ -43,6 +44,7 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
  public:
   ColumnLayer(const Spec& spec, const PlanOptions& options, Communicator& communicator);
 
+  Communicator& communicator() const override { return communicator_; }
   std::int64_t checkpoint_interval() const override { return plan_.checkpoint_interval(); }
   std::size_t tape_bytes() const override;
   std::size_t scratch_bytes() const override;
