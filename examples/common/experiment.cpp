@@ -125,6 +125,13 @@ int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& tr
   std::string command = description_.name;
   for (int k = 1; k < argc; ++k) command += std::string(" ") + argv[k];
   try {
+    // The next option is not the value of one whose value is missing.
+    for (CLI::Option* const option : app_.get_options()) {
+      if (option->get_items_expected_max() == 0) continue;
+      option->check([](const std::string& value) {
+        return value.starts_with("--") ? "expected a value, got the option '" + value + "'" : std::string();
+      });
+    }
     app_.parse(argc, argv);
     return train_all(train, command);
   } catch (const CLI::ParseError& error) {

@@ -33,6 +33,12 @@ TEST_F(Tool, WrongUsageExitsWithTwo) {
   }
 }
 
+TEST_F(Tool, AnOptionIsNoValueOfAnother) {
+  const Outcome outcome = run("train images --out --iterations 1");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_TRUE(has(outcome, "--out: expected a value, got the option '--iterations'")) << outcome.output;
+}
+
 TEST_F(Tool, VerbosePrintsDecisions) {
   const std::string command = "verify --device cpu " + cases + "rnn_decay_2018.safetensors";
   EXPECT_FALSE(has(run(command), "plasticity: "));

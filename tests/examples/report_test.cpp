@@ -69,6 +69,14 @@ TEST(Experiment, ASeedThatFailsLosesNoneBeforeIt) {
   EXPECT_EQ(std::filesystem::exists(out / "trial.png"), plasticity::draw::available);
 }
 
+TEST(Experiment, AnOptionIsNoValueOfAnother) {
+  Experiment experiment({.name = "trial", .about = "A trial", .metric = "m", .x_label = "i"});
+  std::string words[] = {"trial", "--out", "--quick"};
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  EXPECT_EQ(experiment.run(3, argv.data(), [](Trial&) { ADD_FAILURE() << "runs"; }), 2);
+}
+
 TEST(Experiment, WritesItsOutcomesAndJudgesTheMeanOverSeeds) {
   const plasticity::testing::TemporaryFolder out;
   EXPECT_EQ(run({"--seed", "4", "--seeds", "3", "--device", "cpu"}, out.path(), 5.5), 0);

@@ -19,6 +19,10 @@ void add_tune(CLI::App& app, int& exit_code);
 template <class Enum>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help);
 
+/// Makes a value that begins with "--" an error, for all options of the commands: it is the next option,
+/// after one whose value is missing.
+void refuse_options_as_values(CLI::App& app);
+
 /// Returns the device named best, cpu or cuda. With `threads` not 0, best is the CPU.
 Device device_of(const std::string& name, int threads);
 

@@ -22,6 +22,7 @@ int run(int argc, char** argv) {
     plasticity::cli::add_time(app, exit_code);
     plasticity::cli::add_train(app, exit_code);
     plasticity::cli::add_tune(app, exit_code);
+    plasticity::cli::refuse_options_as_values(app);
     if (const std::string unknown = plasticity::cli::unknown_command(app, argc, argv); !unknown.empty()) {
       std::fprintf(stderr, "plasticity: %s\n", unknown.c_str());
       return 2;

@@ -30,6 +30,18 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, ModulatorSource&
 template CLI::Option* add_choice(CLI::App&, const std::string&, Precision&, const std::string&);
 template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, const std::string&);
 
+void refuse_options_as_values(CLI::App& app) {
+  for (CLI::Option* const option : app.get_options()) {
+    if (!option->nonpositional() || option->get_items_expected_max() == 0) continue;
+    option->check([](const std::string& value) {
+      return value.starts_with("--") ? str_cat("expected a value, got the option '", value, '\'')
+                                     : std::string();
+    });
+  }
+  for (CLI::App* const command : app.get_subcommands([](CLI::App*) { return true; }))
+    refuse_options_as_values(*command);
+}
+
 Device device_of(const std::string& name, int threads) {
   if (name == "cuda") return Device::cuda();
   if (name == "best" && Device::best().kind() == DeviceKind::cuda) return Device::best();

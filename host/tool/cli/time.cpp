@@ -283,6 +283,7 @@ bool time_line(const std::string& line) {
   try {
     CLI::App parser("a line of times", "times");
     add_options(&parser, options);
+    refuse_options_as_values(parser);
     parser.parse(line);
     options->one_line = true;
     print_times(*options);
