@@ -87,6 +87,11 @@ plasticity_status plasticity_optimizer_skipped(const plasticity_optimizer* optim
       [&] { not_null(skipped, "skipped") = not_null(optimizer, "optimizer").optimizer.skipped(); });
 }
 
+plasticity_status plasticity_optimizer_gradient_norm(const plasticity_optimizer* optimizer, double* norm) {
+  return guarded(
+      [&] { not_null(norm, "norm") = not_null(optimizer, "optimizer").optimizer.gradient_norm(); });
+}
+
 void plasticity_adam_options_init(plasticity_adam_options* options) {
   constexpr AdamOptions defaults;
   if (options == nullptr) return;

@@ -140,6 +140,10 @@ plasticity_status plasticity_trainer_skipped(const plasticity_trainer* trainer, 
   return guarded([&] { not_null(skipped, "skipped") = not_null(trainer, "trainer").trainer.skipped(); });
 }
 
+plasticity_status plasticity_trainer_gradient_norm(const plasticity_trainer* trainer, double* norm) {
+  return guarded([&] { not_null(norm, "norm") = not_null(trainer, "trainer").trainer.gradient_norm(); });
+}
+
 plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps) {
   return guarded([&] { not_null(steps, "steps") = not_null(trainer, "trainer").trainer.steps(); });
 }

@@ -1,6 +1,7 @@
 #include "plasticity/optimizer.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <string_view>
 
@@ -50,6 +51,7 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
   if (!groups_checked_)
     check_group_names(options_, names, [&](std::string_view name) { return seen.contains(name); });
   groups_checked_ = true;
+  gradient_norm_ = std::numeric_limits<double>::quiet_NaN();
   std::int32_t not_finite = -1;
   find_not_finite(Device::cpu(1), {}, tensors, &not_finite);
   if (not_finite >= 0 && options_.not_finite == NotFinite::fail) {
@@ -78,7 +80,8 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
   const UpdateScales scales = update_scales(update, steps_ + 1);
 
   for (const ClippedGroup& group : clipped) {
-    clip_gradients(Device::cpu(1), {}, group.tensors, group.max_norm, nullptr, {});
+    double* const norm = group.is_named ? nullptr : &gradient_norm_;
+    clip_gradients(Device::cpu(1), {}, group.tensors, group.max_norm, norm, {});
   }
   update_step(Device::cpu(1), {}, tensors, update, &scales);
   moments_.merge(fresh);

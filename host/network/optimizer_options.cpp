@@ -97,8 +97,8 @@ void apply_groups(const OptimizerOptions& options, std::span<const std::string_v
 std::vector<ClippedGroup> clipped_groups(const OptimizerOptions& options,
                                          std::span<const std::string_view> names,
                                          std::span<const TrainedTensor> tensors) {
-  std::vector<ClippedGroup> all{{options.clip_norm}};
-  for (const ParameterGroup& group : options.groups) all.push_back({group.clip_norm});
+  std::vector<ClippedGroup> all{{options.clip_norm, false}};
+  for (const ParameterGroup& group : options.groups) all.push_back({group.clip_norm, true});
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     all[static_cast<std::size_t>(group_index(options, names[k]) + 1)].tensors.push_back(tensors[k]);
   }

@@ -26,6 +26,7 @@ void apply_groups(const OptimizerOptions& options, std::span<const std::string_v
 /// The tensors of one group that clips, and its maximum norm.
 struct ClippedGroup {
   double max_norm;
+  bool is_named;  // false: the parameters outside of groups
   std::vector<TrainedTensor> tensors{};
 };
 

@@ -3,6 +3,7 @@
 #include "plasticity/require_cxx20.hpp"  // first
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <span>
 #include <string>
@@ -70,6 +71,10 @@ class PLASTICITY_API Optimizer {
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const { return steps_; }      ///< number of steps so far, without skipped ones
   std::int64_t skipped() const { return skipped_; }  ///< number of steps that NotFinite::skip has skipped
+  /// The global 2-norm of the last step's gradients outside of groups, before clipping. NaN before the first
+  /// step, without `clip_norm`, and if a gradient was not finite. A useful `clip_norm` is a few times the
+  /// usual norm; a very large one, such as 1e30, measures it and clips nothing.
+  double gradient_norm() const { return gradient_norm_; }
 
   /// Stores the moments in `file` as "METHOD.NAME.m" (first) and "METHOD.NAME.v" (second), and as metadata
   /// the step count "METHOD.steps" and the rate "METHOD.learning_rate". METHOD is adam, sgd or rmsprop.
@@ -86,6 +91,7 @@ class PLASTICITY_API Optimizer {
   OptimizerOptions options_;
   bool groups_checked_ = false;
   std::int64_t steps_ = 0, skipped_ = 0;
+  double gradient_norm_ = std::numeric_limits<double>::quiet_NaN();
   std::map<std::string, Moments> moments_;
 };
 

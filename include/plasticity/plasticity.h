@@ -489,6 +489,10 @@ PLASTICITY_API plasticity_status plasticity_optimizer_steps(const plasticity_opt
 /** Returns the number of steps that PLASTICITY_NOT_FINITE_SKIP has skipped. */
 PLASTICITY_API plasticity_status plasticity_optimizer_skipped(const plasticity_optimizer* optimizer,
                                                               int64_t* skipped);
+/** Returns the 2-norm of the last step's gradients outside of groups, before clipping. See
+   Optimizer::gradient_norm. */
+PLASTICITY_API plasticity_status plasticity_optimizer_gradient_norm(const plasticity_optimizer* optimizer,
+                                                                    double* norm);
 
 /** The constants of Adam. The fields are those of AdamOptions. */
 typedef struct plasticity_adam_options {
@@ -665,6 +669,10 @@ PLASTICITY_API plasticity_status plasticity_trainer_steps(const plasticity_train
 /** Returns the number of steps that PLASTICITY_NOT_FINITE_SKIP has skipped. */
 PLASTICITY_API plasticity_status plasticity_trainer_skipped(const plasticity_trainer* trainer,
                                                             int64_t* skipped);
+/** Returns the 2-norm of the last step's gradients outside of groups, before clipping. See
+   Optimizer::gradient_norm. */
+PLASTICITY_API plasticity_status plasticity_trainer_gradient_norm(const plasticity_trainer* trainer,
+                                                                  double* norm);
 
 /* ---- Files (io/safetensors.hpp) ---- */
 

@@ -141,6 +141,8 @@ class PLASTICITY_API Trainer {
   void set_learning_rate(double learning_rate);
   std::int64_t steps() const;    ///< number of steps so far, without skipped ones
   std::int64_t skipped() const;  ///< number of steps that NotFinite::skip has skipped
+  /// The global 2-norm of the last step's gradients, before clipping; see Optimizer::gradient_norm().
+  double gradient_norm() const;
 
   /// Stores moments, step count and learning rate in the format of Optimizer::save(), so an Optimizer of the
   /// same method can load them.

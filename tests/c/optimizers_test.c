@@ -67,16 +67,22 @@ void optimizers(void) {
   /* A gradient that is not finite is skipped, and a file has the count and the rate. */
   options.method = PLASTICITY_METHOD_SGD;
   options.not_finite = PLASTICITY_NOT_FINITE_SKIP;
+  options.clip_norm = 1e30;
   plasticity_file* file = NULL;
   OK(plasticity_file_create(&file));
   OK(plasticity_optimizer_create(&options, &optimizer));
   OK(plasticity_optimizer_step(optimizer, &parameter, 1));
   OK(plasticity_optimizer_skipped(optimizer, &count));
   CHECK(count == 1 && value == 1);
+  double norm = 0;
+  OK(plasticity_optimizer_gradient_norm(optimizer, &norm));
+  CHECK(isnan(norm));
   gradient = 1;
   OK(plasticity_optimizer_set_learning_rate(optimizer, .25));
   OK(plasticity_optimizer_step(optimizer, &parameter, 1));
   CHECK(near(value, .75));
+  OK(plasticity_optimizer_gradient_norm(optimizer, &norm));
+  CHECK(norm == 1);
   OK(plasticity_optimizer_save(optimizer, file));
   plasticity_optimizer_destroy(optimizer);
   OK(plasticity_optimizer_create(&options, &optimizer));

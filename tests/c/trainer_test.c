@@ -143,6 +143,9 @@ void modules(void) {
   OK(plasticity_trainer_step_with(trainer, passes, &got, NULL));
   OK(plasticity_trainer_skipped(trainer, &count));
   CHECK(count == 1 && got.scale == before);
+  double norm = 0;
+  OK(plasticity_trainer_gradient_norm(trainer, &norm));
+  CHECK(isnan(norm));
   got.disturbance = 0;
   got.to_return = PLASTICITY_IO;
   FAILS(plasticity_network_reset(NULL), PLASTICITY_INVALID_ARGUMENT, "network"); /* an older error */
@@ -154,6 +157,8 @@ void modules(void) {
   got.to_return = PLASTICITY_OK;
   OK(plasticity_trainer_step_with(trainer, passes, &got, &loss));
   CHECK(got.scale != before);
+  OK(plasticity_trainer_gradient_norm(trainer, &norm));
+  CHECK(norm > 0);
 
   /* Wrong calls. */
   FAILS(plasticity_trainer_step(trainer, 1, NULL, 0, &loss), PLASTICITY_INVALID_ARGUMENT,

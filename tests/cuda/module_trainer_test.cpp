@@ -28,12 +28,14 @@ TEST_F(CudaModuleTrainer, OneNetworkMayAlternateBetweenSteps) {
       const double want = of_cpu.step(episode.sequence(), episode.target);
       if (k % 3 == 0) {
         EXPECT_NEAR(of_gpu.step(episode.sequence(), episode.target), want, 1e-4);
+        EXPECT_NEAR(of_gpu.gradient_norm(), of_cpu.gradient_norm(), 1e-4);
         EXPECT_EQ(of_gpu.y().size(), std::size_t{T * B * N});
         EXPECT_EQ(of_gpu.modulation().size(), std::size_t{T * B});
         continue;
       }
       const double got = of_gpu.step([&] { return squared_error_passes(gpu, episode); });
       EXPECT_NEAR(got, want, 1e-4);
+      EXPECT_NEAR(of_gpu.gradient_norm(), of_cpu.gradient_norm(), 1e-4);
       EXPECT_TRUE(of_gpu.y().empty() && of_gpu.modulation().empty());  // also if step() has copied them
       if (k == 4) {                                                    // a write of the host between steps
         for (Network* each : {&cpu, &gpu}) each->parameter("w")[3] = .25f;

@@ -37,6 +37,9 @@ TEST(ModuleTrainer, MatchesTheLoopInBits) {
       optimizer.step(want.parameters());
       EXPECT_EQ(trainer.step([&] { return got.run(k); }), loss);
       ASSERT_EQ(got.snapshot(), want.snapshot()) << k;
+      const double norm = trainer.gradient_norm(), norm_of_optimizer = optimizer.gradient_norm();
+      EXPECT_TRUE(options.clip_norm > 0 ? norm == norm_of_optimizer
+                                        : std::isnan(norm) && std::isnan(norm_of_optimizer));
     }
     EXPECT_EQ(trainer.steps(), 4);
   }
@@ -50,9 +53,11 @@ TEST(ModuleTrainer, ClipsTheNormOfAllModules) {
   for (std::uint64_t k = 0; k < 3; ++k) {
     want.zero_gradients();
     want.run(k);
-    EXPECT_GT(clip_gradients(want.parameters(), .03), .03);
+    const double norm = clip_gradients(want.parameters(), .03);
+    EXPECT_GT(norm, .03);
     adam.step(want.parameters());
     trainer.step([&] { return got.run(k); });
+    EXPECT_EQ(trainer.gradient_norm(), norm);
     ASSERT_EQ(got.snapshot(), want.snapshot());
     double squares = 0;
     for (const ParameterView& view : got.parameters()) {

@@ -114,6 +114,28 @@ TEST(Optimizers, GroupsHaveTheirOwnRateDecayAndClipping) {
   EXPECT_FLOAT_EQ(c[0], 1 - .1f * .8f);
 }
 
+TEST(Optimizers, TheGradientNormIsThatBeforeClipping) {
+  std::vector<float> a{1, 1}, b{1}, a_gradient, b_gradient{100};
+  OptimizerOptions options = OptimizerOptions::sgd(.1);
+  options.not_finite = NotFinite::skip;
+  options.groups = {{.names = {"b"}, .clip_norm = 1}};
+  for (const double clip_norm : {0.0, 1.0, 1e30}) {
+    options.clip_norm = clip_norm;
+    Optimizer optimizer(options);
+    EXPECT_TRUE(std::isnan(optimizer.gradient_norm()));
+    for (const float last : {4.0f, std::numeric_limits<float>::infinity()}) {
+      a_gradient = {3, last};
+      optimizer.step(std::vector<ParameterView>{{"a", Shape{{2}, 1}, a, a_gradient},
+                                                {"b", Shape{{1}, 1}, b, b_gradient}});
+      if (clip_norm > 0 && std::isfinite(last)) {
+        EXPECT_EQ(optimizer.gradient_norm(), 5);
+      } else {
+        EXPECT_TRUE(std::isnan(optimizer.gradient_norm()));
+      }
+    }
+  }
+}
+
 TEST(Optimizers, RejectWrongOptions) {
   const auto message = [](auto change) {
     return message_of([&] {

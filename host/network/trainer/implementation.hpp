@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,6 +38,7 @@ using GraphKey = std::tuple<std::int64_t, std::int64_t, std::uint64_t>;
 /// The results of one iteration that the host reads.
 struct Results {
   double loss;
+  double gradient_norm;     // written if the parameters outside of groups are clipped
   std::int32_t not_finite;  // index of a trained tensor, or -1
 };
 
@@ -59,7 +61,7 @@ struct OptimizerStep {
   std::vector<TrainedTensor> trained;
   std::vector<ClippedGroup> clipped;
   const UpdateScales* scales = nullptr;
-  std::int32_t* not_finite = nullptr;
+  Results* results = nullptr;
   Scratch scratch;
 };
 
@@ -96,6 +98,7 @@ struct Trainer::Implementation {
   bool groups_checked = false;
   bool needs_broadcast = true;  // with ranks: parameters and moments are not yet those of rank 0
   std::int64_t steps = 0, skipped = 0;
+  double gradient_norm = std::numeric_limits<double>::quiet_NaN();  // of the last step
   MomentsByName moments{};
   StepOutput y{}, modulation{};
   DeviceMemory inputs{}, tape{}, results{}, current{};
@@ -109,6 +112,8 @@ struct Trainer::Implementation {
 
   /// Throws Error(invalid_argument) if the network has been destroyed or assigned to.
   void check_network() const;
+  /// Allocates the results of an iteration. They are zero until it writes them.
+  void make_results();
   Results* device_results() const { return static_cast<Results*>(results.data()); }
 
   // iteration.cpp
@@ -119,7 +124,6 @@ struct Trainer::Implementation {
   void stage(Iteration& it);
   void set_pointers(Iteration& it, bool of_current);
   std::optional<double> run(const Objective& objective, const Plan& plan, const Iteration& it);
-  Results download_results(std::optional<double> loss) const;
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
@@ -135,7 +139,7 @@ struct Trainer::Implementation {
   void check_windows() const;
   void enqueue_optimizer_step(const OptimizerStep& it, Stream on) const;
   void values_written(const OptimizerStep& it) const;
-  void count_step(const OptimizerStep& it, std::int32_t not_finite);
+  double finish_step(const OptimizerStep& it, std::optional<double> loss);
 
   // ranks.cpp
   std::vector<RankNumber> equal_numbers(const Objective* objective, const OptimizerStep& it) const;

@@ -135,7 +135,7 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
                                    labels, it.forward.a})
     note(each);
   for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
-                                   it.error.loss, it.scales, it.not_finite, it.tape.data, it.scratch.data})
+                                   it.error.loss, it.scales, it.results, it.tape.data, it.scratch.data})
     key.add(each);
   for (const TrainedTensor& tensor : it.trained) key.add(tensor);
   std::unique_ptr<LaunchGraph>& graph = graphs[{plan.options().steps, plan.options().batch, present}];
@@ -160,7 +160,7 @@ Iteration Trainer::Implementation::checked_iteration(const Sequence& sequence,
 void Trainer::Implementation::allocate(const Plan& plan, Iteration& it, bool of_current) {
   const auto rows = static_cast<std::size_t>(it.T * it.B),
              elements = rows * static_cast<std::size_t>(network->spec.neurons);
-  make_room(results, device, sizeof(Results));
+  make_results();
   y.allocate(device, elements);
   modulation.allocate(device, network->spec.has_modulator() ? rows : 0);
   make_room(gradient, device, elements * sizeof(float));
@@ -205,7 +205,7 @@ void Trainer::Implementation::stage(Iteration& it) {
 
 /// Points to the other tensors on the device, after uploading the caller's changes of parameters and state.
 void Trainer::Implementation::set_pointers(Iteration& it, bool of_current) {
-  it.not_finite = &device_results()->not_finite;
+  it.results = device_results();
   it.tape = tape.as<Tape>();
   it.scratch = network->scratch.as<Scratch>();
   it.forward.parameters = network->parameters->values();
@@ -230,19 +230,6 @@ std::optional<double> Trainer::Implementation::run(const Objective& objective, c
   if (objective.on_host()) return run_with(objective, plan, it);
   launch(plan, it);
   return std::nullopt;
-}
-
-/// Downloads the results, but not the loss if it is given.
-Results Trainer::Implementation::download_results(std::optional<double> loss) const {
-  Results host_results{};
-  if (loss) {
-    host_results.loss = *loss;
-    copy(device, stream, &host_results.not_finite, &device_results()->not_finite,
-         sizeof(host_results.not_finite));
-  } else {
-    copy(device, stream, &host_results, device_results(), sizeof(Results));
-  }
-  return host_results;
 }
 
 double Trainer::Implementation::step(const Sequence& sequence, const Objective& objective) {
@@ -277,9 +264,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   network->state.values_written();
   values_written(it);
   moments.merge(fresh);
-  const Results host_results = download_results(loss);
-  count_step(it, host_results.not_finite);
-  return host_results.loss;
+  return finish_step(it, loss);
 }
 
 }  // namespace plasticity

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -13,6 +14,12 @@ void Trainer::Implementation::check_network() const {
     throw Error(ErrorCode::invalid_argument,
                 "trainer: its network has been destroyed, or another has been assigned to it");
   }
+}
+
+void Trainer::Implementation::make_results() {
+  if (results.bytes() > 0) return;
+  make_room(results, device, sizeof(Results));
+  fill_zero(device, stream, results.data(), results.bytes());
 }
 
 /// Returns the parameters of all modules. Throws Error(invalid_argument) if a module occurs twice, shares
@@ -106,10 +113,12 @@ void Trainer::Implementation::enqueue_optimizer_step(const OptimizerStep& it, St
     communicator->sum(device, on, static_cast<float*>(network->parameters->gradient_data()),
                       static_cast<std::int64_t>(network->parameters->gradient_bytes() / sizeof(float)));
   }
-  find_not_finite(device, on, it.trained, it.not_finite);
-  for (const ClippedGroup& group : it.clipped)
-    clip_gradients(device, on, group.tensors, group.max_norm, nullptr, it.scratch);
-  update_step(device, on, it.trained, options.update, it.scales, it.not_finite);
+  find_not_finite(device, on, it.trained, &it.results->not_finite);
+  for (const ClippedGroup& group : it.clipped) {
+    double* const norm = group.is_named ? nullptr : &it.results->gradient_norm;
+    clip_gradients(device, on, group.tensors, group.max_norm, norm, it.scratch);
+  }
+  update_step(device, on, it.trained, options.update, it.scales, &it.results->not_finite);
 }
 
 /// Tells the modules that their values and gradients have changed.
@@ -120,12 +129,20 @@ void Trainer::Implementation::values_written(const OptimizerStep& it) const {
   }
 }
 
-/// Counts the step. Throws if the gradient `not_finite` is not finite and the options demand it.
-void Trainer::Implementation::count_step(const OptimizerStep& it, std::int32_t not_finite) {
-  if (not_finite >= 0 && options.not_finite == NotFinite::fail) {
-    throw_not_finite(it.names[static_cast<std::size_t>(not_finite)]);
+/// Downloads the results, counts the step, and returns the loss: `loss` if the host has it. Throws if a
+/// gradient is not finite and the options demand it.
+double Trainer::Implementation::finish_step(const OptimizerStep& it, std::optional<double> loss) {
+  Results host{};
+  copy(device, stream, &host, it.results, sizeof(host));
+  const auto is_unnamed = [](const ClippedGroup& group) { return !group.is_named; };
+  const bool has_norm = std::any_of(it.clipped.begin(), it.clipped.end(), is_unnamed);
+  gradient_norm =
+      has_norm && host.not_finite < 0 ? host.gradient_norm : std::numeric_limits<double>::quiet_NaN();
+  if (host.not_finite >= 0 && options.not_finite == NotFinite::fail) {
+    throw_not_finite(it.names[static_cast<std::size_t>(host.not_finite)]);
   }
-  ++(not_finite >= 0 ? skipped : steps);
+  ++(host.not_finite >= 0 ? skipped : steps);
+  return loss.value_or(host.loss);
 }
 
 /// Throws if a module has a window, whose gradient would be missing.
@@ -152,11 +169,11 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   }
   y.remove();
   modulation.remove();
-  make_room(results, device, sizeof(Results));
+  make_results();
   make_room(optimizer_scratch, device, training_scratch_bytes(device));
   OptimizerStep it;
   it.scratch = optimizer_scratch.as<Scratch>();
-  it.not_finite = &device_results()->not_finite;
+  it.results = device_results();
   MomentsByName fresh;
   collect(it, fresh);
   if (has_ranks()) {
@@ -181,12 +198,9 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   staging.read(it.scales, 1);
   staging.send();
   enqueue_optimizer_step(it, stream);
-  std::int32_t not_finite = -1;
-  copy(device, stream, &not_finite, it.not_finite, sizeof(not_finite));
   values_written(it);
   moments.merge(fresh);
-  count_step(it, not_finite);
-  return loss;
+  return finish_step(it, loss);
 }
 
 }  // namespace plasticity

@@ -100,6 +100,7 @@ void Trainer::set_learning_rate(double learning_rate) {
 
 std::int64_t Trainer::steps() const { return implementation_->steps; }
 std::int64_t Trainer::skipped() const { return implementation_->skipped; }
+double Trainer::gradient_norm() const { return implementation_->gradient_norm; }
 
 void Trainer::save(io::TensorFile& file) const {
   const Implementation& self = *implementation_;
