@@ -212,7 +212,7 @@ TEST_F(Nccl, RanksWithOtherCallsFail) {
     std::vector<double> values(communicator.rank() == 0 ? 3 : 4);
     communicator.sum(std::span(values));
   });
-  for (const std::string& error : errors) EXPECT_EQ(error.substr(0, 13), "NCCL: sum(): ") << error;
+  for (const std::string& error : errors) EXPECT_EQ(error.substr(0, 24), "NCCL: sum() of doubles: ") << error;
 }
 
 TEST_F(Nccl, ARankThatEndsFailsTheOther) {
