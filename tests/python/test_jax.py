@@ -127,10 +127,12 @@ def test_negative_lengths_are_named(x64):
             jax.block_until_ready(plastic(SPEC, parameters, x=inputs["x"], length=jnp.array([4, -1]))[0])
 
 
-def test_lengths_that_are_not_whole():
+@pytest.mark.parametrize("wrap", [lambda function: function, jax.jit])
+def test_lengths_that_are_not_whole(wrap):
     parameters, inputs, _ = draw(SPEC, dtype="float32")
+    length = jnp.array([4, 1.5])
     with pytest.raises(ValueError, match="masks.length: expected whole numbers, got 1.5"):
-        plastic(SPEC, parameters, x=inputs["x"], length=jnp.array([4, 1.5]))
+        wrap(lambda x: plastic(SPEC, parameters, x=x, length=length)[0])(inputs["x"])
 
 
 SHARDED = """

@@ -258,7 +258,8 @@ def _check_whole(length):
     if length.dtype == jnp.bool_:
         raise bad_argument("masks.length.dtype", "an integer type", "bool")
     if not isinstance(length, jax.core.Tracer):
-        fractions = length[length != jnp.trunc(length)]
+        numbers = numpy.asarray(length)  # jnp would trace the check within jit
+        fractions = numbers[numbers != numpy.trunc(numbers)]
         if fractions.size:
             raise bad_argument("masks.length", "whole numbers", str(fractions[0]))
 
