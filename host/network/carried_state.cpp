@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "base/arena.hpp"
+#include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "network/by_name.hpp"
-#include "network/checksum.hpp"
 #include "plan/staging.hpp"
 
 namespace plasticity {

@@ -8,7 +8,7 @@
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
 #include "io/spec_metadata.hpp"
-#include "network/checksum.hpp"
+#include "network/checks_requested.hpp"
 
 namespace plasticity {
 namespace {

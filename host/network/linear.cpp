@@ -4,9 +4,9 @@
 #include <cmath>
 #include <new>
 
+#include "base/hash.hpp"
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
-#include "network/checksum.hpp"
 #include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
 

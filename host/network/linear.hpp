@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "network/checksum.hpp"
+#include "network/checks_requested.hpp"
 #include "plasticity/device_memory.hpp"
 #include "plasticity/linear.hpp"
 

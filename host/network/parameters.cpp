@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/hash.hpp"
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
 #include "network/by_name.hpp"
-#include "network/checksum.hpp"
 #include "plan/staging.hpp"
 
 namespace plasticity {

@@ -4,7 +4,6 @@
 #include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
-#include "network/checksum.hpp"
 #include "network/trainer/implementation.hpp"
 
 // An iteration of a trainer with several ranks.

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "base/hash.hpp"
 #include "base/throw_error.hpp"
 
 namespace plasticity {
