@@ -6,7 +6,7 @@ Nothing here was measured on more than one GPU. An iteration of T steps takes
     T (forward + backward)   measured on one H200, or the planner's estimate for batches that were not measured
     + rest                   upload of inputs and targets, loss, clipping, Adam, launches: bytes / rates + launches
     + all-reduce             of all gradients in one message: the fastest of NCCL's rings and trees, by its own cost model
-    + messages               of the Trainer through the host: 48 bytes of every rank before and 8 bytes after every iteration
+    + messages               of the Trainer through the host: 32 bytes of every rank before and 8 bytes after every iteration
 
 Prints tables in Markdown and writes out/scaling.png. --renew writes the planner's estimates again; that needs a build
 with the CUDA library, but no GPU.
@@ -31,7 +31,7 @@ GPUS = (8, 64, 512, 4096)
 GLOBAL_BATCH = 4096  # samples of an iteration under strong scaling
 RESULTS = ROOT / "bench/results"
 ESTIMATES = RESULTS / "2026-11-27_gpu_h200_estimates.json"
-RANK_SUMMARY, LOSS = 48, 8  # bytes of the Trainer's messages (host/network/trainer/ranks.cpp)
+RANK_SUMMARY, LOSS = 32, 8  # bytes of the Trainer's messages (host/network/trainer/ranks.cpp)
 KERNELS = 6  # outside forward and backward: zeros, loss, finite, norm, clip, Adam
 
 
@@ -91,7 +91,7 @@ def messages_us(gpus, slower=1.0):
     >>> messages_us(1)
     0.0
     >>> round(messages_us(8)), round(messages_us(4096))
-    (49, 274)
+    (49, 261)
     """
     if gpus == 1:
         return 0.0

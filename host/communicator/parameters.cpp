@@ -3,6 +3,7 @@
 
 #include "base/hash.hpp"
 #include "base/throw_error.hpp"
+#include "communicator/gathered.hpp"
 #include "communicator/slices.hpp"
 #include "plasticity/communicator.hpp"
 
@@ -26,13 +27,9 @@ void check_same_parameters(Communicator& communicator, std::span<const Parameter
   struct Summary {
     std::uint64_t hash, count, elements;
   };
-  const auto size = static_cast<std::size_t>(communicator.size());
-  std::vector<Summary> all(size);
-  all[static_cast<std::size_t>(communicator.rank())] = {hash.value(), parameters.size(), elements};
-  std::vector<std::int64_t> first(size + 1);
-  for (std::size_t r = 0; r <= size; ++r) first[r] = static_cast<std::int64_t>(r);
-  communicator.all_gather(std::span(all), first);
-  for (std::size_t r = 1; r < size; ++r) {
+  const Summary own{hash.value(), parameters.size(), elements};
+  const std::vector<Summary> all = gathered(std::span(&own, 1), communicator);
+  for (std::size_t r = 1; r < all.size(); ++r) {
     if (all[r].hash == all[0].hash && all[r].count == all[0].count) continue;
     throw_error(
         ErrorCode::communication, str_cat("parameters of rank ", r),

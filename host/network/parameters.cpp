@@ -45,13 +45,12 @@ std::vector<std::int64_t> dimensions(const Shape& shape) {
 
 constexpr std::size_t alignment = 16;  // of a parameter's offset, in numbers
 
-/// Returns the seed of a network's initial values. Without a name it is `seed`. The hash of the name is
-/// FNV-1a.
+/// Returns the seed of a network's initial values. Without a name it is `seed`.
 std::uint64_t named_seed(std::uint64_t seed, std::string_view name) {
   if (name.empty()) return seed;
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char letter : name) hash = (hash ^ static_cast<unsigned char>(letter)) * 0x100000001b3;
-  return seed ^ hash;
+  Hash hash;
+  hash.add(name);
+  return seed ^ hash.value();
 }
 
 }  // namespace

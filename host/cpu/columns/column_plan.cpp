@@ -8,6 +8,7 @@
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
 #include "check/overlap.hpp"
+#include "communicator/gathered.hpp"
 #include "cpu/columns/layer.hpp"
 #include "model/for_each_tensor.hpp"
 
@@ -24,20 +25,6 @@ void check_options(const Spec& spec, const PlanOptions& options) {
   if (options.device.kind() != DeviceKind::cpu) unsupported("options.device", "a CPU", options.device.name());
   if (options.execution != Execution::automatic)
     unsupported("options.execution", "automatic", std::string(to_string(options.execution)));
-}
-
-/// Returns the values of all ranks, which have as many. A collective call.
-template <class T>
-std::vector<T> gathered(std::span<const T> own, Communicator& communicator) {
-  const auto size = static_cast<std::size_t>(communicator.size());
-  std::vector<T> all(size * own.size());
-  std::vector<std::int64_t> first;
-  for (std::size_t rank = 0; rank <= size; ++rank)
-    first.push_back(static_cast<std::int64_t>(rank * own.size()));
-  std::copy(own.begin(), own.end(),
-            all.begin() + static_cast<std::ptrdiff_t>(own.size()) * communicator.rank());
-  communicator.all_gather(std::span(all), std::span<const std::int64_t>(first));
-  return all;
 }
 
 /// Throws on every rank if the plans of the ranks differ.

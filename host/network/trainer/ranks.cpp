@@ -1,24 +1,45 @@
 #include <algorithm>
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
+#include "communicator/gathered.hpp"
 #include "network/trainer/implementation.hpp"
 
 // An iteration of a trainer with several ranks.
 namespace plasticity {
 namespace {
 
-/// Throws Error(communication) unless number `k` of all ranks is equal. `all` has `count` numbers per rank.
-void check_equal(const RankNumber& number, std::span<const double> all, std::size_t k, std::size_t count) {
-  for (std::size_t r = 1; r < all.size() / count; ++r) {
-    const double got = all[r * count + k];
-    if (got == all[k]) continue;
-    const std::string name = str_cat(number.name, " of rank ", r);
+/// The message of a rank to the others before an iteration.
+struct RankSummary {
+  std::uint64_t options, state;  // hashes of equal_numbers(): of all but those of rank 0, and of these
+  double needs_broadcast;        // 0 or 1
+  double divisor;                // this rank's part of the divisor of the loss
+};
+
+std::uint64_t hash_of(std::span<const RankNumber> numbers) {
+  Hash hash;
+  for (const RankNumber& number : numbers)
+    hash.add({reinterpret_cast<const char*>(&number.value), sizeof number.value});
+  return hash.value();
+}
+
+/// Throws Error(communication) unless the numbers of all ranks are equal. A collective call.
+void compare(std::span<const RankNumber> numbers, Communicator& communicator) {
+  std::vector<double> own;
+  for (const RankNumber& number : numbers) own.push_back(number.value);
+  const std::vector<double> all = gathered(std::span<const double>(own), communicator);
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const RankNumber& number = numbers[k % own.size()];
+    const double want = all[k % own.size()], got = all[k];
+    if (got == want) continue;
+    const std::string name = str_cat(number.name, " of rank ", k / own.size());
     switch (number.kind) {
       case RankNumber::Kind::number:
-        throw_error(ErrorCode::communication, name, str_cat(all[k], ", as on rank 0"), str_cat(got));
+        throw_error(ErrorCode::communication, name, str_cat(want, ", as on rank 0"), str_cat(got));
       case RankNumber::Kind::code: throw_error(ErrorCode::communication, name, "that of rank 0", "another");
       case RankNumber::Kind::codes: throw_error(ErrorCode::communication, name, "those of rank 0", "others");
     }
@@ -100,26 +121,23 @@ std::vector<RankNumber> Trainer::Implementation::equal_numbers(const Objective* 
 /// Compares the ranks and broadcasts from rank 0 if a rank needs it. Returns the sum of the ranks' divisors.
 double Trainer::Implementation::synchronize_ranks(const Objective* objective, double divisor,
                                                   const OptimizerStep& it) {
-  const std::vector<RankNumber> numbers = equal_numbers(objective, it);
-  const std::size_t size = static_cast<std::size_t>(communicator->size()), count = numbers.size() + 2;
-  std::vector<double> all(size * count);
-  std::vector<std::int64_t> first;
-  for (std::size_t r = 0; r <= size; ++r) first.push_back(static_cast<std::int64_t>(r * count));
-  const std::span<double> own =
-      std::span(all).subspan(static_cast<std::size_t>(communicator->rank()) * count);
-  for (std::size_t k = 0; k < numbers.size(); ++k) own[k] = numbers[k].value;
-  own[count - 2] = needs_broadcast ? 1 : 0;
-  own[count - 1] = divisor;
-  communicator->all_gather(std::span(all), first);
-  bool broadcasts = false;
-  for (std::size_t r = 0; r < size; ++r) broadcasts = broadcasts || all[r * count + count - 2] != 0;
-  constexpr std::size_t of_rank_0 = 3;
-  for (std::size_t k = 0; k + (broadcasts ? of_rank_0 : 0) < numbers.size(); ++k)
-    check_equal(numbers[k], all, k, count);
+  constexpr std::size_t of_rank_0 = 3;  // broadcast by rank 0
+  const std::vector<RankNumber> list = equal_numbers(objective, it);
+  const std::span<const RankNumber> numbers = list, options_only = numbers.first(list.size() - of_rank_0);
+  const RankSummary own{hash_of(options_only), hash_of(numbers.last(of_rank_0)), needs_broadcast ? 1.0 : 0.0,
+                        divisor};
+  const std::vector<RankSummary> all = gathered(std::span(&own, 1), *communicator);
+  bool broadcasts = false, options_differ = false, state_differs = false;
+  for (const RankSummary& rank : all) {
+    broadcasts = broadcasts || rank.needs_broadcast != 0;
+    options_differ = options_differ || rank.options != all[0].options;
+    state_differs = state_differs || rank.state != all[0].state;
+  }
+  if (options_differ || (state_differs && !broadcasts))
+    compare(broadcasts ? options_only : numbers, *communicator);
   if (broadcasts) broadcast_all(it);
-  return tree_total<double>(0, communicator->size(), [&](std::int64_t r) {
-    return all[static_cast<std::size_t>(r) * count + count - 1];
-  });
+  return tree_total<double>(0, communicator->size(),
+                            [&](std::int64_t r) { return all[static_cast<std::size_t>(r)].divisor; });
 }
 
 /// Copies the values, the moments, the step count and the learning rate from rank 0.
