@@ -49,14 +49,19 @@ def spec_of_call(spec, has_w_in, has_x):
     return spec
 
 
-def sequence_sizes(named_tensors):
-    """(T, B) of a call, from the first of its inputs x, u and pre. Takes pairs of a name and a tensor."""
-    for name, tensor in named_tensors:
+def sequence_of(names):
+    """The name of the tensor whose shape holds T and B: the first of the inputs x, u and pre."""
+    for name in names:
         if name in _SEQUENCES:
-            if tensor.ndim != 3:
-                raise bad_argument(f"{name}.shape", "three axes, [T,B,…]", list(tensor.shape))
-            return int(tensor.shape[0]), int(tensor.shape[1])
+            return name
     raise bad_argument("inputs", "one of x, u and pre", "none")
+
+
+def sequence_sizes(name, tensor):
+    """(T, B) of the tensor that sequence_of() names."""
+    if tensor.ndim != 3:
+        raise bad_argument(f"{name}.shape", "three axes, [T,B,…]", list(tensor.shape))
+    return int(tensor.shape[0]), int(tensor.shape[1])
 
 
 def state_items(state, name="state"):

@@ -67,9 +67,10 @@ class PlanHandle:
             arguments = _ArgumentList(self, function, names)
         for tensor, pointer in zip(arguments.tensors, pointers):
             tensor.data = pointer
+        arguments.tape.data, arguments.tape.bytes = tape, tape_bytes
+        arguments.scratch.data, arguments.scratch.bytes = scratch, scratch_bytes
         status = arguments.function(
-            self.handle, stream, arguments.address, arguments.count, _c.Memory(tape, tape_bytes),
-            _c.Memory(scratch, scratch_bytes),
+            self.handle, stream, arguments.address, arguments.count, arguments.tape, arguments.scratch
         )
         free.append(arguments)
         if status:
@@ -77,15 +78,16 @@ class PlanHandle:
 
 
 class _ArgumentList:
-    """The function of a call and its list of named tensors. One call at a time may use it."""
+    """The function of a call, its list of named tensors, and its memory. One call at a time may use it."""
 
-    __slots__ = ("function", "tensors", "address", "count", "_keep")
+    __slots__ = ("function", "tensors", "address", "count", "tape", "scratch", "_keep")
 
     def __init__(self, plan, function, names):
         spec, options = plan.spec, plan.options
         device = _c.Device(*options.device)
         self.function = getattr(lib, "plasticity_plan_" + function)
         self.count = len(names)
+        self.tape, self.scratch = _c.Memory(), _c.Memory()
         array = (_c.Tensor * len(names))()
         arguments = (_c.Argument * len(names))()
         self._keep = [array, arguments]

@@ -73,6 +73,9 @@ class Spec:
         object.__setattr__(self, "_text", " ".join(
             [*(getattr(self, name) for name in _CHOICES), str(self.inputs), str(self.neurons), repr(self.clip)]))
 
+    def __hash__(self) -> int:
+        return hash(self._text)  # the hash of the fields takes longer, and every call looks its plan up by a spec
+
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any]) -> "Spec":
         """The spec in the metadata of a parity case or of a saved network: cell, rule, …, I, N, clip.

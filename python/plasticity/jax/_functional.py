@@ -12,6 +12,7 @@ from .._arguments import (
     check_parameter_names,
     check_precision,
     integer,
+    sequence_of,
     sequence_sizes,
     spec_of_call,
     state_items,
@@ -213,7 +214,8 @@ def plastic(
     check_parameter_names(spec, parameters)
     floats = _named_floats(parameters, (x, u, pre, rate), state, clamp_value)
     masks = _named_masks(reset, length, clamp)
-    steps, batch = sequence_sizes(floats.items())
+    sequence = sequence_of(floats)
+    steps, batch = sequence_sizes(sequence, floats[sequence])
     precision = _precision_of(precision, floats)
     register_all()
     gpu = jax.default_backend() in ("gpu", "cuda")

@@ -217,7 +217,7 @@ class PlasticModule(nn.Module):
         if lengths is not None:
             lengths = torch.as_tensor(lengths, device=x.device)
         x = (x.transpose(0, 1) if turn else x).contiguous()
-        if any([each is not None for each in (rate, current, reset, clamp, clamp_value)]):
+        if rate is not None or current is not None or reset is not None or clamp is not None or clamp_value is not None:
             rate, current, reset, clamp, clamp_value = [
                 each if each is None else self._time_major(name, each) for name, each in (
                     ("rate", rate), ("current", current), ("reset", reset), ("clamp", clamp), ("clamp_value", clamp_value),

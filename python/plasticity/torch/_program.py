@@ -6,7 +6,7 @@ import math
 import torch
 
 from .. import _c
-from .._arguments import sequence_sizes
+from .._arguments import sequence_of, sequence_sizes
 from .._calls import Options, plan_for
 from .._errors import InvalidArgument, bad_argument
 from .._tensors import ALIGNMENT
@@ -31,15 +31,21 @@ def check_dense(name, tensor):
 
 def program_for(signature, tensors, threads):
     """The program that runs a call with these tensors. Raises ValueError for one that does not fit."""
-    program = _program(signature, *sequence_sizes(zip(signature.names, tensors)), tensors[0].dtype, tensors[0].device, threads)
+    program = program_for_backward(signature, tensors, threads)
     program.check(tensors)
     return program
 
 
 def program_for_backward(signature, saved, threads):
     """The program of the forward pass that saved these tensors: all of the signature but the initial state."""
-    names = [name for name in signature.names if not name.startswith("initial_state.")]
-    return _program(signature, *sequence_sizes(zip(names, saved)), saved[0].dtype, saved[0].device, threads)
+    name, place = _sequence_in(signature.names)  # before the initial state
+    return _program(signature, *sequence_sizes(name, saved[place]), saved[0].dtype, saved[0].device, threads)
+
+
+@functools.lru_cache(maxsize=4096)
+def _sequence_in(names):
+    name = sequence_of(names)
+    return name, names.index(name)
 
 
 @functools.lru_cache(maxsize=1024)
