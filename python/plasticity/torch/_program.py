@@ -14,7 +14,7 @@ from . import _memory
 
 PRECISIONS = {torch.float32: "f32", torch.float64: "f64"}
 _MASK_DTYPES = {"masks.reset": torch.uint8, "masks.clamp": torch.uint8, "masks.length": torch.int64}
-_SMALL_SCRATCH = 1 << 16  # bytes
+_SMALL = 1 << 16  # bytes: PyTorch fills such a tensor with one thread, and such scratch memory is kept
 TRANSFORM_ERROR = (
     "plastic: expected no torch.func transform and no is_grads_batched=True, got one; use torch.autograd.grad, with "
     "torch.func.functional_call outside of a transform, or torch.autograd.functional.jacobian without vectorize"
@@ -151,7 +151,7 @@ class Program:
 
     def _give_back(self, scratch):
         # On a GPU the next call may be on another stream.
-        if not self.on_gpu and self.scratch_bytes <= _SMALL_SCRATCH:
+        if not self.on_gpu and self.scratch_bytes <= _SMALL:
             self._scratch.append(scratch)
 
     def forward(self, tensors, record, zero_tape=False):
@@ -224,7 +224,7 @@ class Program:
             result = torch.empty_strided(shape, strides, dtype=dtype, device=device)
             pointer = result.data_ptr()
             if zeroed:
-                if self.on_gpu:
+                if self.on_gpu or zeroed <= _SMALL:
                     result.zero_()
                 else:
                     # PyTorch would fill a large tensor with its own threads, which then wait actively for more work
