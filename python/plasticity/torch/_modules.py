@@ -193,13 +193,15 @@ class PlasticModule(nn.Module):
         return metadata
 
     def _inputs(self, x, current):
+        """(x, u, pre) of plastic()."""
         raise NotImplementedError
 
     def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_current=False):
+        x, u, pre = self._inputs(x, current)
         return plastic(
-            self.spec, self.library_parameters(), **self._inputs(x, current), rate=rate, state=state, reset=reset,
-            length=length, clamp=clamp, clamp_value=clamp_value, precision=self.precision,
-            checkpoint_interval=self.checkpoint_interval, memory_budget=self.memory_budget, return_current=return_current,
+            self.spec, self.library_parameters(), x=x, u=u, pre=pre, rate=rate, state=state, reset=reset, length=length,
+            clamp=clamp, clamp_value=clamp_value, precision=self.precision, checkpoint_interval=self.checkpoint_interval,
+            memory_budget=self.memory_budget, return_current=return_current,
         )
 
     def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_current):
@@ -260,7 +262,7 @@ class _Recurrent(PlasticModule):
     def _inputs(self, x, current):
         if current is not None:
             raise bad_argument("current", "none in a recurrent layer", "a tensor; input_size=0 takes the current as the input")
-        return {"x": x} if self.spec.inputs else {"u": x}
+        return (x, None, None) if self.spec.inputs else (None, x, None)
 
     def forward(
         self,
@@ -382,7 +384,7 @@ class PlasticLinear(PlasticModule):
         )
 
     def _inputs(self, x, current):
-        return {"pre": x, "u": current}
+        return None, current, x
 
     def forward(
         self,
