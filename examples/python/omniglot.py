@@ -8,12 +8,15 @@ An episode shows one drawing of each of five characters with its label, then a n
 the paper's: four convolutions (64 channels, 3 x 3, stride 2, tanh) on 31 x 31 pixels, and a plastic softmax layer with
 Oja's rule. 100 characters in all four rotations are held out as test classes, and 50 others for validation.
 
-One thing differs from the paper: a training step embeds two drawings of each of 64 characters once, and draws 128 episodes
-with five questions each from them. So most of the work, the convolutions, serves many episodes.
+Two things differ from the paper. A training step embeds two drawings of each of 64 characters once, and draws 128 episodes
+with five questions each from them, so that most of the work, the convolutions, serves many episodes. And an episode of
+training has characters that the network confuses: one of the 64 and four of the 12 whose features are nearest to it.
 """
 import argparse
 import copy
+import ctypes
 import gzip
+import math
 import pathlib
 import time
 
@@ -29,6 +32,7 @@ DATA = pathlib.Path(__file__).resolve().parents[1] / "data/omniglot-35x35-idx3-u
 SIDE, FEATURES, WAYS = 31, 64, 5
 DRAWINGS = 20  # of each character
 POOL, EPISODES = 64, 128  # characters and episodes of a training step
+NEAREST = 12  # characters of the pool from which an episode of training takes the others
 TEST, VALIDATION = 100, 50  # characters held out
 LABEL = 1000.0  # the input current of a label
 PLASTIC, FIXED, PIXELS, EMBEDDING = "plastic", "α = 0", "nearest picture", "nearest embedding"
@@ -55,11 +59,12 @@ class Characters:
 
     def draw(self, classes, count, generator):
         """`count` different drawings of each class: [count,classes,35,35]."""
-        pictures = []
-        for index in classes.tolist():
-            chosen = torch.randperm(DRAWINGS, generator=generator)[:count]
-            pictures.append(torch.rot90(self.drawings[index // 4, chosen], index % 4, (-2, -1)))
-        return torch.stack(pictures, 1)
+        chosen = torch.rand(len(classes), DRAWINGS, generator=generator).argsort(1)[:, :count].T
+        pictures = self.drawings[classes // 4, chosen]
+        for turns in (1, 2, 3):
+            turned = classes % 4 == turns
+            pictures[:, turned] = torch.rot90(pictures[:, turned], turns, (-2, -1))
+        return pictures
 
 
 def split(drawings):
@@ -79,7 +84,7 @@ def warp(pictures, generator=None, spread=0.08):
 
 
 class OneShot(nn.Module):
-    def __init__(self, alpha=1.0):
+    def __init__(self, alpha=3.0):
         super().__init__()
         layers, channels = [], 1
         for _ in range(4):
@@ -104,14 +109,23 @@ class OneShot(nn.Module):
         return self.layer(features.reshape(1, questions * batch, -1), asked)[0].reshape(questions, batch, WAYS)
 
 
-def episodes(embedded, count, generator):
-    """Episodes from embedded drawings [2,C,F]: the first of a class is shown, the second is the question.
+@torch.no_grad()
+def confusable(embedded, count, generator):
+    """The classes [WAYS,count] of episodes: a class of embedded drawings [2,C,F], and others from those nearest to it."""
+    shown, questions = functional.normalize(embedded, dim=-1)
+    likeness = (shown @ questions.T).fill_diagonal_(-math.inf)
+    first = torch.randint(len(likeness), [count], generator=generator)
+    places = torch.rand(count, NEAREST, generator=generator).argsort(1)[:, : WAYS - 1]
+    others = likeness.topk(NEAREST).indices[first].gather(1, places)
+    return torch.cat([first.unsqueeze(1), others], 1).T
+
+
+def episodes(embedded, classes, generator):
+    """Episodes of classes [WAYS,B] from embedded drawings [2,C,F]: the first of a class is shown, the second is the question.
 
     Returns shown [WAYS,B,F], labels [WAYS,B] and questions [WAYS,B,F], with the same class in the same place.
     """
-    pool = embedded.shape[1]
-    classes = torch.rand(count, pool, generator=generator).argsort(1)[:, :WAYS].T
-    labels = torch.rand(count, WAYS, generator=generator).argsort(1).T
+    labels = torch.rand(classes.shape[1], WAYS, generator=generator).argsort(1).T
     return embedded[0][classes], labels, embedded[1][classes]
 
 
@@ -126,14 +140,14 @@ def evaluate(network, characters, count, seed):
     fixed = copy.deepcopy(network)
     fixed.layer.alpha.zero_()
     sums = dict.fromkeys((PLASTIC, FIXED, PIXELS, EMBEDDING), 0.0)
+    right = torch.arange(WAYS)
     for _ in range(count):
         classes = torch.randperm(len(characters), generator=generator)[:WAYS]
         pictures = warp(characters.draw(classes, 2, generator).flatten(0, 1))
         features = network.embed(pictures)
-        shown, labels, questions = episodes(features.view(2, WAYS, -1), 1, generator)
+        shown, labels, questions = episodes(features.view(2, WAYS, -1), right.unsqueeze(1), generator)
         sums[PLASTIC] += accuracy(network.ask(questions, network.learn(shown, labels)), labels)
         sums[FIXED] += accuracy(fixed.ask(questions, fixed.learn(shown, labels)), labels)
-        right = torch.arange(WAYS)
         for name, vectors in ((EMBEDDING, features), (PIXELS, pictures.flatten(1))):
             unit = functional.normalize(vectors, dim=1)
             sums[name] += accuracy(unit[WAYS:] @ unit[:WAYS].T, right)
@@ -182,7 +196,8 @@ def train_step(network, optimizer, characters, generator):
     """One step on EPISODES episodes of POOL characters. Returns the loss: -log of the right answers' probabilities."""
     classes = torch.randperm(len(characters), generator=generator)[:POOL]
     pictures = warp(characters.draw(classes, 2, generator).flatten(0, 1), generator)
-    shown, labels, questions = episodes(network.embed(pictures).view(2, POOL, -1), EPISODES, generator)
+    embedded = network.embed(pictures).view(2, POOL, -1)
+    shown, labels, questions = episodes(embedded, confusable(embedded, EPISODES, generator), generator)
     probabilities = network.ask(questions, network.learn(shown, labels))
     loss = functional.nll_loss((probabilities + 1e-9).log().flatten(0, 1), labels.flatten())
     optimizer.zero_grad()
@@ -199,7 +214,16 @@ def update_average(averaged, network, step):
         mean.lerp_(value, 1 - decay)
 
 
+def keep_freed_memory():
+    """Makes glibc keep freed memory. By default the system maps and clears the memory of every activation anew."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt:
+        for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of glibc
+            mallopt(option, 1 << 30)
+
+
 def train(options):
+    keep_freed_memory()
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
@@ -212,8 +236,8 @@ def train(options):
     checkpoint = Checkpoint(options, generator, network, averaged, optimizer)
     first, curve = checkpoint.load()
     for step in range(first, steps):
-        for group in optimizer.param_groups:  # from 1e-3 to 5e-5 in twenty falls
-            group["lr"] = 1e-3 * 0.05 ** (20 * step // steps / 19)
+        for group in optimizer.param_groups:
+            group["lr"] = 5e-5 + (1e-3 - 5e-5) * (1 + math.cos(math.pi * step / steps)) / 2
         loss = train_step(network, optimizer, training, generator)
         update_average(averaged, network, step)
         if (step + 1) % max(1, steps // options.reports) == 0:
@@ -243,7 +267,7 @@ def save_outcome(options, network, shares, curve, times):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, default=DATA, help="the IDX file of the drawings")
-    parser.add_argument("--images", type=positive_integer, default=6_000_000, help="drawings to embed (default: %(default)s)")
+    parser.add_argument("--images", type=positive_integer, default=5_000_000, help="drawings to embed (default: %(default)s)")
     parser.add_argument("--episodes", type=positive_integer, default=2000, help="of the test (default: %(default)s)")
     parser.add_argument("--validation", type=positive_integer, default=200, help="episodes per report (default: %(default)s)")
     parser.add_argument("--reports", type=positive_integer, default=20, help="of a run (default: %(default)s)")
