@@ -78,7 +78,7 @@ EXPERIMENTS = [
     Experiment("2018 one-shot, Omniglot", "python/omniglot.py", "98.3 %", {
         "quick": Size("--images 20000 --episodes 200", 2, "20,000 drawings embedded"),
         "minutes": Size("--images 600000", 3, "600,000 drawings embedded"),
-        "hours": Size("", 3, "6,000,000 drawings embedded, in shared pools"),
+        "hours": Size("", 3, "5,000,000 drawings embedded, in shared pools"),
         "full": Size("--images 30000000", 3, "30,000,000 drawings embedded, in shared pools")}),
     Experiment("2018, 2019 maze", "maze", "plastic above plain, modulated above plastic", {
         "quick": Size("--quick", 5, "5×5, N = 40, T = 60, 400 iterations of 30 episodes"),
