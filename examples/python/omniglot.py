@@ -8,9 +8,10 @@ An episode shows one drawing of each of five characters with its label, then a n
 the paper's: four convolutions (64 channels, 3 x 3, stride 2, tanh) on 31 x 31 pixels, and a plastic softmax layer with
 Oja's rule. 100 characters in all four rotations are held out as test classes, and 50 others for validation.
 
-Two things differ from the paper. A training step embeds two drawings of each of 64 characters once, and draws 128 episodes
-with five questions each from them, so that most of the work, the convolutions, serves many episodes. And an episode of
-training has characters that the network confuses: one of the 64 and four of the 12 whose features are nearest to it.
+Three things differ from the paper. A training step embeds two drawings of each of 64 characters once, and draws 128 episodes
+with five questions each from them, so that most of the work, the convolutions, serves many episodes. An episode of training
+has characters that the network confuses: one of the 64 and four of the 12 whose features are nearest to it. And alpha starts
+at 3, which makes the softmax sharper.
 """
 import argparse
 import copy
@@ -84,7 +85,7 @@ def warp(pictures, generator=None, spread=0.08):
 
 
 class OneShot(nn.Module):
-    def __init__(self, alpha=3.0):
+    def __init__(self):
         super().__init__()
         layers, channels = [], 1
         for _ in range(4):
@@ -94,7 +95,7 @@ class OneShot(nn.Module):
         self.embed = nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)
         self.layer = PlasticLinear(FEATURES, WAYS, rule="oja", activation="softmax")
         with torch.no_grad():
-            self.layer.alpha.fill_(alpha)
+            self.layer.alpha.fill_(3)
             self.layer.eta.fill_(0.5)
 
     def learn(self, features, labels):

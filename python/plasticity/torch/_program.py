@@ -38,12 +38,13 @@ def program_for(signature, tensors, threads):
 
 def program_for_backward(signature, saved, threads):
     """The program of the forward pass that saved these tensors: all of the signature but the initial state."""
-    name, place = _sequence_in(signature.names)  # before the initial state
+    name, place = _sequence_in(signature.names)  # the same place in `saved`: the initial state follows the inputs
     return _program(signature, *sequence_sizes(name, saved[place]), saved[0].dtype, saved[0].device, threads)
 
 
 @functools.lru_cache(maxsize=4096)
 def _sequence_in(names):
+    """The name that sequence_of() returns, and its place."""
     name = sequence_of(names)
     return name, names.index(name)
 
