@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/throw_error.hpp"
 #include "communicator/slices.hpp"
 
 namespace plasticity {

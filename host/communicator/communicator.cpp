@@ -7,6 +7,7 @@
 #include "base/throw_error.hpp"
 #include "base/tree.hpp"
 #include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 #include "plasticity/device_memory.hpp"
 
 // The calls of every communicator, in terms of exchange().

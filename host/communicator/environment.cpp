@@ -6,7 +6,7 @@
 
 #include "base/throw_error.hpp"
 #include "communicator/mpi_api.hpp"
-#include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 #include "device/cuda_api.hpp"
 
 // Communicators that other libraries implement, and those that the environment asks for.

@@ -4,7 +4,6 @@
 #include "base/hash.hpp"
 #include "base/throw_error.hpp"
 #include "communicator/gathered.hpp"
-#include "communicator/slices.hpp"
 #include "plasticity/communicator.hpp"
 
 namespace plasticity {

@@ -2,7 +2,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 #include "plasticity/communicator.hpp"
 
 namespace plasticity {
@@ -88,23 +88,19 @@ class ThreadCommunicator final : public Communicator {
   /// deadline.
   template <class Ready>
   void wait(std::unique_lock<std::mutex>& lock, Clock::time_point deadline, Call call, const Ready& ready) {
-    for (;;) {
-      int missing = -1;
+    for (std::vector<int> missing;; missing.clear()) {
       for (int r = 0; r < size(); ++r) {
         const Group::Member& other = member(r);
         if (r == rank()) continue;
         if (!other.failure.empty()) fail_group(lock, other.failure);
         if (ready(other)) continue;
-        if (missing < 0) missing = r;
+        missing.push_back(r);
         if (other.ended)
           fail_group(lock,
                      str_cat("rank ", r, ": expected ", name_of(call), ", got the end of its communicator"));
       }
-      if (missing < 0) return;
-      if (Clock::now() >= deadline) {
-        fail_group(lock, str_cat("rank ", missing, ": expected ", name_of(call), " within ",
-                                 to_string(time_limit()), ", got nothing (it has ended, or hangs)"));
-      }
+      if (missing.empty()) return;
+      if (Clock::now() >= deadline) fail_group(lock, late_message(missing, name_of(call), time_limit()));
       group_->changed.wait_until(lock, deadline);
     }
   }

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "base/throw_error.hpp"
-#include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 #include "cuda/runtime.hpp"
 
 namespace plasticity::cuda {

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <regex>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -105,6 +106,20 @@ class Mpi : public ::testing::Test {
       std::this_thread::sleep_for(1ms);
     }
     return pid;
+  }
+
+  /// Whether an error names the rank, alone or among others.
+  static bool is_named(int rank, const std::string& output) {
+    return std::regex_search(output,
+                             std::regex("ranks? ([0-9, and]* )?" + std::to_string(rank) + "(:|,| and )"));
+  }
+  /// Whether this rank is the only one that prints no error.
+  static bool only_one_silent(int rank, int ranks, const std::string& output) {
+    for (int r = 0; r < ranks; ++r) {
+      const bool prints = output.find("on rank " + std::to_string(r) + ": ") != std::string::npos;
+      if (prints == (r == rank)) return false;
+    }
+    return true;
   }
 
   static std::string mpirun(int ranks) {
@@ -227,15 +242,19 @@ TEST_F(Mpi, ResumesToTheSameBitsAfterThirtyKills) {
     ++(stops ? stopped : killed);
     advanced += after > before ? 1 : 0;
     EXPECT_LT(outcome.seconds, 20 * slowness) << outcome.output;
-    // Between the last message of a rank and the end of MPI_Finalize a rank that is stopped is not named.
-    const std::string name = "rank " + std::to_string(victim) + ":";
-    const bool only_mpi = stops && outcome.output.find("MPI_Finalize: expected all") != std::string::npos;
-    unnamed += only_mpirun || only_mpi ? 1 : 0;
-    EXPECT_TRUE(only_mpirun || only_mpi ||
-                outcome.output.find(stops         ? name
-                                    : is_reported ? name + " exit code 137"
-                                                  : "ignal 9") != std::string::npos)
-        << (stops ? "stopped " : "killed ") << name << ' ' << outcome.output;
+    if (!stops) {
+      const std::string report = "rank " + std::to_string(victim) + ": exit code 137";
+      EXPECT_NE(outcome.output.find(is_reported ? report : "ignal 9"), std::string::npos) << outcome.output;
+      continue;
+    }
+    // A rank is not named if it is stopped between its last message and the end of MPI_Finalize, and perhaps
+    // not in the middle of a send, which can hold up the messages of another rank.
+    const bool excused = only_mpirun ||
+                         outcome.output.find("MPI_Finalize: expected all") != std::string::npos ||
+                         only_one_silent(victim, ranks, outcome.output);
+    const bool named = is_named(victim, outcome.output);
+    EXPECT_TRUE(named || excused) << "stopped rank " << victim << ": " << outcome.output;
+    unnamed += named ? 0 : 1;
   }
   whole = run(mpirun(2) + program + "train " + disturbed + iterations);
   ASSERT_EQ(whole.exit_code, 0) << whole.output;

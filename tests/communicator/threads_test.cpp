@@ -157,6 +157,33 @@ TEST(Communicator, ARankThatHangsIsNamed) {
   EXPECT_EQ(errors[2], "");
 }
 
+TEST(Communicator, AllRanksThatHangAreNamed) {
+  const auto error = [](int ranks, int calling) {
+    std::string message;
+    std::atomic<bool> ended{false};
+    on_ranks(ranks,
+             [&](Communicator& communicator) {
+               if (communicator.rank() != calling) {
+                 while (!ended) std::this_thread::sleep_for(1ms);
+                 return;
+               }
+               try {
+                 communicator.barrier();
+               } catch (const Error& late) {
+                 message = late.what();
+               }
+               ended = true;
+             },
+             {.time_limit = 50ms});
+    return message;
+  };
+  const std::string rest =
+      ": expected barrier() within 50 ms, got nothing (at least one has ended, or hangs)";
+  EXPECT_EQ(error(3, 1), "ranks 0 and 2" + rest);
+  EXPECT_EQ(error(9, 0), "ranks 1, 2, 3, 4, 5, 6, 7 and 8" + rest);
+  EXPECT_EQ(error(12, 5), "ranks 0, 1, 2, 3, 4, 6, 7, 8 and 3 more" + rest);
+}
+
 TEST(Communicator, ARankThatThrowsIsNamedBeforeTheTimeLimit) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<std::string> errors = on_ranks(3, [&](Communicator& communicator) {

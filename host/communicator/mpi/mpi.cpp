@@ -6,11 +6,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <set>
 #include <thread>
 
 #include "communicator/mpi/session.hpp"
 #include "communicator/mpi_api.hpp"
-#include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 
 namespace plasticity {
 namespace {
@@ -136,15 +137,13 @@ class MpiCommunicator final : public Communicator {
     fail_all(str_cat("rank ", peer.rank, ": expected ", name_of(call), ", got an error: ", describe(error)));
   }
 
-  /// Names the first rank with a request that is not complete.
+  /// Names the ranks with a request that is not complete.
   [[noreturn]] void fail_late(Call call) {
-    int missing = -1;
+    std::set<int> missing;
     for (std::size_t k = 0; k < requests_.size(); ++k) {
-      if (requests_[k] != MPI_REQUEST_NULL && (missing < 0 || peers_[k].rank < missing))
-        missing = peers_[k].rank;
+      if (requests_[k] != MPI_REQUEST_NULL) missing.insert(peers_[k].rank);
     }
-    fail_all(str_cat("rank ", missing, ": expected ", name_of(call), " within ", to_string(time_limit()),
-                     ", got nothing (it has ended, or hangs)"));
+    fail_all(late_message({missing.begin(), missing.end()}, name_of(call), time_limit()));
   }
 
   /// Tells the other ranks why this one fails, and fails. Requests stay in flight: the buffers must live
@@ -195,11 +194,9 @@ class MpiCommunicator final : public Communicator {
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options) {
   Session& use = session(options.time_limit);
   use.time_limit = options.time_limit;
-  if (const int missing = missing_rank(begin_tag, options.time_limit); missing >= 0) {
+  if (const std::vector<int> missing = missing_ranks(begin_tag, options.time_limit); !missing.empty()) {
     use.failed = true;
-    throw_error(ErrorCode::communication, str_cat("rank ", missing),
-                str_cat("its start within ", to_string(options.time_limit)),
-                "nothing (it has ended, or hangs)");
+    throw Error(ErrorCode::communication, late_message(missing, "its start", options.time_limit));
   }
   MPI_Comm ranks = MPI_COMM_NULL, notes = MPI_COMM_NULL;
   for (MPI_Comm* copy : {&ranks, &notes}) {

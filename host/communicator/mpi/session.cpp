@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "communicator/slices.hpp"
+#include "communicator/time_limit.hpp"
 
 namespace plasticity::mpi {
 namespace {
@@ -80,7 +80,7 @@ bool completes(MPI_Request request, std::chrono::milliseconds time_limit) {
   }
 }
 
-int missing_rank(int tag, std::chrono::milliseconds time_limit) {
+std::vector<int> missing_ranks(int tag, std::chrono::milliseconds time_limit) {
   int rank = 0, size = 1;
   check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
   check(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size");
@@ -95,13 +95,13 @@ int missing_rank(int tag, std::chrono::milliseconds time_limit) {
   }
   const Clock::time_point deadline = Clock::now() + time_limit;
   for (Pause pause;; pause()) {
-    int missing = -1;
-    for (int r = size; r-- > 0;) {
+    std::vector<int> missing;
+    for (int r = 0; r < size; ++r) {
       int done = 0;
       check(MPI_Test(&requests[static_cast<std::size_t>(r)], &done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (done == 0) missing = r;
+      if (done == 0) missing.push_back(r);
     }
-    if (missing < 0 || Clock::now() >= deadline) return missing;
+    if (missing.empty() || Clock::now() >= deadline) return missing;
   }
 }
 
@@ -130,15 +130,12 @@ Session::~Session() {
   MPI_Finalize();
 }
 
-/// Waits until all ranks are at their end. Otherwise prints which one is missing and returns false.
+/// Waits until all ranks are at their end. Otherwise prints which are missing and returns false.
 bool Session::all_end() const {
   try {
-    const int missing = missing_rank(end_tag, time_limit);
-    if (missing < 0) return true;
-    std::fputs(str_cat("rank ", missing, ": expected its end within ", to_string(time_limit),
-                       ", got nothing (it has ended, or hangs)\n")
-                   .c_str(),
-               stderr);
+    const std::vector<int> missing = missing_ranks(end_tag, time_limit);
+    if (missing.empty()) return true;
+    std::fputs((late_message(missing, "its end", time_limit) + "\n").c_str(), stderr);
     std::this_thread::sleep_for(output_time);
   } catch (const Error&) {  // MPI has failed, so the rank aborts
   }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 // The start and the end of MPI in this process, and waits with a time limit.
 namespace plasticity::mpi {
@@ -30,9 +31,9 @@ class Pause {
 /// Polls until a request is complete. Returns false at the time limit.
 bool completes(MPI_Request request, std::chrono::milliseconds time_limit);
 
-/// Sends a message to every other rank and waits for theirs. Returns the first rank that is missing at the
-/// time limit, or -1.
-int missing_rank(int tag, std::chrono::milliseconds time_limit);
+/// Sends a message to every other rank and waits for theirs. Returns the ranks that are missing at the time
+/// limit.
+std::vector<int> missing_ranks(int tag, std::chrono::milliseconds time_limit);
 
 /// The use of MPI by this process. Initialises MPI if the program has not, and then finalises it when the
 /// program ends. MPI_Init and MPI_Finalize wait for all ranks without a limit, so a thread ends the process
