@@ -65,7 +65,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
       if (t < each->length) each->complete(t);
     }
   }
-  for (const std::optional<Element>& each : elements) finish(*each);
+  for (std::optional<Element>& each : elements) finish(*each);
 }
 
 template <class Real, class Trace>
@@ -73,11 +73,11 @@ typename CpuPlan<Real, Trace>::BackwardPass::Element CpuPlan<Real, Trace>::Backw
     std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const {
   StaggeredArena arena(spaces + static_cast<std::size_t>(space) * space_bytes);
   to.set_zero();
-  return {*this, b, plan.tape_element(tape, b), BackwardSpace<Real>(spec, plan.interval_, arena), to, team};
+  return {*this, b, plan.tape_element(tape, b), plan.backward_space(arena), to, team};
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::finish(const Element& element) const {
+void CpuPlan<Real, Trace>::BackwardPass::finish(Element& element) const {
   element.finish();
   add_columns(element.sums);
   input_gradients(element.b);
@@ -130,7 +130,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Colum
       if (t < each.length) each.complete(t);
     }
   }
-  for (const Element& each : elements) finish(each);
+  for (Element& each : elements) finish(each);
 }
 
 namespace {
@@ -169,7 +169,7 @@ std::size_t gradient_sums_bytes(const Spec& spec, bool alpha_per_connection) {
 template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_space_bytes() const {
   StaggeredArena counter(nullptr);
-  BackwardSpace<Real>(spec_, interval_, counter);
+  backward_space(counter);
   return counter.bytes();
 }
 
@@ -204,11 +204,20 @@ void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tap
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
   Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
-  connected.alpha_per_connection = alpha_per_connection;
-  const BackwardPass pass{
-      *this,        args,       tape,      memory.spaces,          space_bytes,
-      memory.sums,  sums_bytes, memory.da, memory.w_in_transposed, memory.gates_transposed,
-      memory.zeros, connected};
+  connected.alpha_per_connection = alpha_per_connection && !adds_alpha_last();
+  const BackwardPass pass{*this,
+                          args,
+                          tape,
+                          memory.spaces,
+                          space_bytes,
+                          memory.sums,
+                          sums_bytes,
+                          memory.da,
+                          memory.w_in_transposed,
+                          memory.gates_transposed,
+                          memory.zeros,
+                          connected,
+                          alpha_per_connection};
   run(pass);
   pass.weight_gradients(memory.list);
   pass.group_gradients();

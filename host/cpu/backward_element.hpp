@@ -28,7 +28,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   // A segment stores the trace before every stored_every-th step. The first is the checkpoint, which stays on
   // the tape if its type is Real. The others are recomputed into `space`. The sweeps recompute the traces
   // between two stored ones again, which costs less than the memory traffic of storing all of them.
-  static constexpr std::int64_t stored_every = BackwardSpace<Real>::stored_every;
+  const std::int64_t stored_every = plan.stored_every();
 
   Real* stored_trace(std::int64_t t, Real* replayed, Trace* checkpoints) const {
     if constexpr (std::is_same_v<Trace, Real>) {
@@ -63,7 +63,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   void begin() {
     const State<const Real>& upstream = args.dfinal_state;
     const std::int64_t PN = P * N;
-    std::fill_n(space.rates, K * S, Real(0));
+    std::fill_n(space.rates, plan.steps_of_updates() * S, Real(0));
     pad_rows(at(upstream.y, b * N), 1, N, space.doutput);
     pad_rows(at(upstream.c, b * N), 1, N, space.dc);
     pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
@@ -92,9 +92,9 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
              .G = space.G,
              .GE = space.GE,
              .read = {.x = pre_of(t),
-                      .da = pass.da_of(t, b) + (lstm ? 2 * S : 0),
+                      .da = pass.plastic_da_of(t, b),
                       .dx = space.dx_read,
-                      .dalpha = sums.alpha},
+                      .dalpha = pass.adds_alpha_last ? space.unused_dalpha : sums.alpha},
              .update = update_of(before)};
     if (!updates) sweep.update.factors = {};
     if (plan.by_step() && args.dinputs.pre != nullptr) {
@@ -114,7 +114,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     reverse_update(t - 1);
   }
 
-  void finish() const {
+  void finish() {
+    if (pass.adds_alpha_last) add_alpha_gradient();
     const State<Real>& initial = args.dinitial_state;
     unpad_rows(space.doutput, 1, N, at(initial.y, b * N));
     unpad_rows(space.dc, 1, N, at(initial.c, b * N));
@@ -122,8 +123,42 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     unpad_rows(space.GE, P, N, at(initial.eligibility, b * P * N));
   }
 
+  /// Adds the gradient of alpha per connection of all steps.
+  void add_alpha_gradient() {
+    const std::int64_t steps = plan.steps_of_updates();
+    for (std::int64_t t0 = 0; t0 < length; t0 += steps) {
+      const std::int64_t t1 = std::min(t0 + steps, length);
+      load_segment(t0, t1);
+      for (std::int64_t t = t0, next; t < t1; t = next) {
+        next = t + 1;
+        while (next < t1 && !pass.resets(next, b)) ++next;
+        AlphaSweep<Real> reads{traces_before(t), pass.plastic_da_of(t, b), pass.width, sums.alpha};
+        reads.reads.count = next - t;
+        team.run([&](std::int64_t share) {
+          plan.sweeps_.alpha_gradient(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share),
+                                      reads);
+        });
+      }
+    }
+  }
+
   /// Fills `space` with the rates, the updates and the stored traces of the segment t0 .. t1-1.
   void replay(std::int64_t t0, std::int64_t t1) {
+    load_segment(t0, t1);
+    for (std::int64_t t = t0 + stored_every; t < t1; t += stored_every) {
+      if (pass.resets(t, b)) continue;
+      TraceSource<Real> before = traces_before(t - 1);
+      ++before.count;
+      team.run([&](std::int64_t share) {
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
+                            stored_hebb(t), stored_eligibility(t));
+      });
+    }
+  }
+
+  /// Fills `space` with the rates and the updates of the segment t0 .. t1-1, and with its first trace if that
+  /// is not on the tape.
+  void load_segment(std::int64_t t0, std::int64_t t1) {
     segment = t0;
     for (std::int64_t t = t0; t < t1; ++t) {
       fill_rate(spec, args.parameters, spec.has_modulator() ? record.modulation[t] : Real(0),
@@ -146,15 +181,6 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
         rounded.match_clip_side(pass.connection, space.updates[0], space.eligibility,
                                 record.hebb + t1 * P * S, space.hebb);
       }
-    }
-    for (std::int64_t t = t0 + stored_every; t < t1; t += stored_every) {
-      const TraceSource<Real> from = traces_before(t - 1);
-      const TraceSource<Real> before{from.hebb, from.eligibility, from.updates, from.count + 1};
-      if (pass.resets(t, b)) continue;
-      team.run([&](std::int64_t share) {
-        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
-                            stored_hebb(t), stored_eligibility(t));
-      });
     }
   }
 
@@ -251,7 +277,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
 
   /// Computes the gradient of the current of step t, to which the activation is applied.
   void reverse_activation(std::int64_t t, Real inner) const {
-    Real* const plastic = pass.da_of(t, b) + (lstm ? 2 * S : 0);
+    Real* const plastic = pass.plastic_da_of(t, b);
     activate_adjoint(spec.activation, record.unclamped + t * S, inner, space.dpost, N);
     if (args.da != nullptr) {
       for (std::int64_t j = 0; j < N; ++j) space.dpost[j] += args.da[(t * B + b) * N + j];

@@ -22,6 +22,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   const Real* gates_transposed;  // [3,N,N] lstm
   const Real* zeros;             // [max(P,N)], or [P,N] with resets
   Connection<Real> connection;
+  bool alpha_per_connection;  // whether the gradient of alpha is wanted, and is a matrix
 
   // Sizes have the names of the equations. S is the padded N.
   const Spec& spec = plan.spec_;
@@ -29,12 +30,13 @@ struct CpuPlan<Real, Trace>::BackwardPass {
                      T = plan.options_.steps, S = padded<Real>(N);
   const std::int64_t width = spec.gates() * S;
   const bool lstm = spec.cell == Cell::lstm, eligible = spec.has_eligibility();
+  const bool adds_alpha_last = alpha_per_connection && plan.adds_alpha_last();
 
   struct Element;  // backward_element.hpp
 
   GradientSums<Real> sums_at(std::int64_t index) const {
     StaggeredArena arena(sums + static_cast<std::size_t>(index) * sums_bytes);
-    return GradientSums<Real>(spec, connection.alpha_per_connection, arena);
+    return GradientSums<Real>(spec, alpha_per_connection, arena);
   }
   std::int64_t length_of(std::int64_t b) const {
     return args.masks.length == nullptr ? T : args.masks.length[b];
@@ -43,6 +45,8 @@ struct CpuPlan<Real, Trace>::BackwardPass {
     return args.masks.reset != nullptr && args.masks.reset[t * B + b] != 0;
   }
   Real* da_of(std::int64_t t, std::int64_t b) const { return da + (b * T + t) * width; }
+  /// The gradient of the plastic gate's current.
+  Real* plastic_da_of(std::int64_t t, std::int64_t b) const { return da_of(t, b) + (lstm ? 2 * S : 0); }
 
   /// Presynaptic activity of step t. Zero after a reset.
   const Real* pre_of(const TapeElement<Real, Trace>& record, std::int64_t t, std::int64_t b) const {
@@ -71,7 +75,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
  private:
   /// The element b, whose working memory is space `space`. Writes its sums to `to`.
   Element element(std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const;
-  void finish(const Element& element) const;
+  void finish(Element& element) const;
   /// Replaces the sums of a scalar parameter per column by their sum over the columns.
   void add_columns(const GradientSums<Real>& of) const;
 };

@@ -101,19 +101,20 @@ GradientSums<Real>::GradientSums(const Spec& spec, bool alpha_per_connection, St
 }
 
 template <class Real>
-BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena) {
+BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t stored_traces, std::int64_t steps,
+                                   StaggeredArena& arena) {
   const std::int64_t N = padded<Real>(spec.neurons), P = spec.presynaptic(),
                      shares = share_count(spec.neurons);
   const bool eligible = spec.has_eligibility();
   G = arena.take<Real>(P * N);
   GE = arena.take<Real>(eligible ? P * N : 0);
-  const std::int64_t stored = (interval + stored_every - 1) / stored_every * trace_distance<Real>(spec);
+  const std::int64_t stored = stored_traces * trace_distance<Real>(spec);
   hebb = arena.take<Real>(stored);
   eligibility = arena.take<Real>(eligible ? stored : 0);
-  rates = arena.take<Real>(interval * N);
-  retentions = arena.take<Real>(interval * N);
-  gains = arena.take<Real>(interval * N);
-  updates = arena.take<UpdateFactors<Real>>(interval);
+  rates = arena.take<Real>(steps * N);
+  retentions = arena.take<Real>(steps * N);
+  gains = arena.take<Real>(steps * N);
+  updates = arena.take<UpdateFactors<Real>>(steps);
   dx_read = arena.take<Real>(shares * P);
   for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
   dx = arena.take<Real>(std::max(P, N));
@@ -122,6 +123,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t interval, Stag
   dpost = arena.take<Real>(N);
   drate = arena.take<Real>(N);
   dproduct = arena.take<Real>(eligible ? N : 0);
+  unused_dalpha = arena.take<Real>(N);
 }
 
 template <class Real, class Trace>

@@ -131,14 +131,12 @@ struct GradientSums {
 /// Working memory of one thread while it runs an element backward.
 template <class Real>
 struct BackwardSpace {
-  static constexpr std::int64_t stored_every = 3;  // steps per stored trace of a segment
-  Real* G;                                         // [P,N]
-  Real* GE;                                        // [P,N]
-  Real*
-      hebb;  // [ceil(K/stored_every),P,N] traces of a segment, from its checkpoint on, trace_distance() apart
-  Real* eligibility;                 // [ceil(K/stored_every),P,N]
-  Real *rates, *retentions, *gains;  // [K,N] of the segment's steps
-  UpdateFactors<Real>* updates;      // [K] of the segment's steps
+  Real* G;     // [P,N]
+  Real* GE;    // [P,N]
+  Real* hebb;  // [stored_traces,P,N] traces of a segment, from its checkpoint on, trace_distance() apart
+  Real* eligibility;                 // [stored_traces,P,N]
+  Real *rates, *retentions, *gains;  // [steps,N] of the updates from the segment's first step on
+  UpdateFactors<Real>* updates;      // [steps]
   Real* dx_read;                     // [shares,P] from the read of the current step
   Real* dx_update[2];                // [shares,P] from the updates of the current and the previous step
   Real* dx;                          // [max(P,N)]
@@ -147,8 +145,10 @@ struct BackwardSpace {
   Real* dpost;                       // [N]
   Real* drate;                       // [N]
   Real* dproduct;                    // [N] with an eligibility trace
+  Real* unused_dalpha;               // [N] see CpuPlan::adds_alpha_last()
 
-  BackwardSpace(const Spec& spec, std::int64_t interval, StaggeredArena& arena);
+  /// stored_traces: of a segment. steps: CpuPlan::steps_of_updates().
+  BackwardSpace(const Spec& spec, std::int64_t stored_traces, std::int64_t steps, StaggeredArena& arena);
 };
 
 /// How the batch elements of a pass run.
@@ -237,6 +237,24 @@ class CpuPlan final : public TypedBackend<Real> {
   bool exceeds_last_level_cache(std::int64_t matrices) const {
     return options_.device.threads() * working_set(matrices) > last_level_cache;
   }
+  /// Whether the matrices of one element nearly fill the last-level cache in backward. It depends on P and N
+  /// only, because the bits of the gradient of alpha depend on it.
+  bool is_large() const { return working_set(backward_matrices()) > last_level_cache / 4 * 3; }
+  /// Whether a pass after the last step adds the gradient of alpha per connection. It recomputes the traces
+  /// in registers. The sweeps then neither read nor write this gradient, which costs more than the pass if
+  /// the gradient is not in the cache. The pass adds the steps in their order, the sweeps in the reverse
+  /// order.
+  bool adds_alpha_last() const { return spec_.alpha == Granularity::connection && is_large(); }
+  /// Steps per stored trace of a segment. It costs more to store and load a trace if it is not in the cache.
+  std::int64_t stored_every() const { return is_large() ? 6 : 3; }
+  /// Steps whose updates a BackwardSpace holds. That is one segment. If adds_alpha_last(), one pass adds
+  /// several segments, unless their checkpoints are rounded: a rounded checkpoint differs from the trace that
+  /// the segment before it leads to.
+  std::int64_t steps_of_updates() const {
+    const bool several = adds_alpha_last() && std::is_same_v<Trace, Real>;
+    const std::int64_t at_most = std::min<std::int64_t>(32, options_.steps);
+    return interval_ * (several ? std::max<std::int64_t>(1, at_most / interval_) : 1);
+  }
   /// Whether the tape exceeds the last-level cache. Checkpoints are then written with non-temporal stores.
   /// Otherwise the sweeps continue in the checkpoint's own memory, without a copy.
   bool tape_exceeds_cache() const { return tape_bytes_ > static_cast<std::size_t>(last_level_cache); }
@@ -263,6 +281,10 @@ class CpuPlan final : public TypedBackend<Real> {
     return static_cast<int>(std::clamp<std::int64_t>(options_.batch, 1, options_.device.threads()));
   }
   std::size_t forward_space_bytes() const;
+  BackwardSpace<Real> backward_space(StaggeredArena& arena) const {
+    const std::int64_t stored_traces = (interval_ + stored_every() - 1) / stored_every();
+    return {spec_, stored_traces, steps_of_updates(), arena};
+  }
   std::size_t backward_space_bytes() const;
   std::size_t forward_scratch_bytes() const;
   std::size_t backward_scratch_bytes() const;

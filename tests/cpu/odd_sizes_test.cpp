@@ -10,6 +10,7 @@
 #include "plasticity/plasticity.hpp"
 #include "problems/answers.hpp"
 #include "problems/plan_runner.hpp"
+#include "rules/factors.hpp"
 
 namespace plasticity::testing {
 namespace {
@@ -54,6 +55,29 @@ TEST(CpuPlan, AgreesWhereColumnsAreShared) {
   }
 }
 
+// Every form and eligibility trace. One pass adds the gradient of alpha of steps 0 to 3, another that of
+// step 4. In so many entries a few are on other sides of their clips in float.
+TEST(CpuPlan, AgreesIfAlphaIsAddedLast) {
+  std::mt19937_64 random(33);
+  for (const Form form : {Form::linear, Form::read_clipped, Form::clipped, Form::soft}) {
+    for (const Eligibility kind : {Eligibility::none, Eligibility::before, Eligibility::after}) {
+      Spec spec;
+      do {
+        spec = large_spec(random, Cell::feedforward);
+      } while (form_of(spec.rule) != form || spec.eligibility != kind);
+      const TestCase problem = make_test_case(spec, 5, 1, random(), random_masks(random));
+      const Answers<double> want = reference_answers<double>(problem);
+      const RunOptions options{.device = Device::cpu(2), .checkpoint_interval = 2};
+      expect_near<double>(problem, want, 1e-11, options);
+      expect_near<float>(problem, want, 3e-3, options);
+    }
+  }
+  for (const Cell cell : {Cell::rnn, Cell::lstm}) {
+    const TestCase problem = make_test_case(large_spec(random, cell), 4, 1, random(), random_masks(random));
+    expect_near<double>(problem, reference_answers<double>(problem), 1e-11, {.device = Device::cpu(3)});
+  }
+}
+
 TEST(CpuPlan, AgreesOverTheWholeMatrix) {
   std::mt19937_64 random(31);
   for (int repeat = 0; repeat < 2; ++repeat) {
@@ -75,6 +99,10 @@ TEST(CpuPlan, BfloatCheckpointsStayClose) {
     const TestCase problem = make_test_case(spec, 9, 3, random(), random_masks(random));
     expect_near<float>(problem, reference_answers<double>(problem), 3e-2, {.precision = Precision::bf16});
   }
+  Spec spec = large_spec(random, Cell::feedforward);
+  spec.rule = Rule::decay;
+  const TestCase problem = make_test_case(spec, 9, 2, random(), {.reset = true});
+  expect_near<float>(problem, reference_answers<double>(problem), 3e-2, {.precision = Precision::bf16});
 }
 
 TEST(CpuPlan, EmptySizesDoNotChangeTheState) {

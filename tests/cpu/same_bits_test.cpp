@@ -61,6 +61,20 @@ TEST(SameBits, ForAnyCheckpointInterval) {
   }
 }
 
+TEST(SameBits, IfAlphaIsAddedLast) {
+  std::mt19937_64 random(48);
+  for (const bool masked : {false, true}) {
+    const TestCase problem = make_test_case(large_spec(random, Cell::feedforward), 8, 2, random(),
+                                            {.reset = masked, .length = masked});
+    const Answers<float> stored = run(problem, {.checkpoint_interval = 1});
+    for (const std::int64_t interval : {3, 7, 8}) {
+      EXPECT_EQ(stored, run(problem, {.device = Device::cpu(3), .checkpoint_interval = interval}))
+          << problem.name() << " K=" << interval;
+    }
+    expect_same_alone(problem, stored, 1, run(alone(problem, 1), {}));
+  }
+}
+
 TEST(SameBits, ForAnyMemoryBudget) {
   for (const TestCase& problem : problems(46, 20, 3)) {
     const Answers<float> stored = run(problem, {.checkpoint_interval = 1});

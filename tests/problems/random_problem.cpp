@@ -63,6 +63,14 @@ Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inp
   return spec;
 }
 
+Spec large_spec(std::mt19937_64& random, Cell cell) {
+  Spec spec;
+  do {
+    spec = random_spec(random, cell == Cell::feedforward ? 131 : 803, cell == Cell::feedforward ? 4409 : 6);
+  } while (spec.cell != cell || spec.alpha != Granularity::connection);
+  return spec;
+}
+
 Spec nonplastic_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs) {
   Spec spec = random_spec(random, neurons, inputs);
   spec.alpha = Granularity::none;

@@ -78,6 +78,10 @@ Enum pick_any(std::mt19937_64& random) {
 /// Returns a random valid spec. Every rule, rate, … occurs, also one that was added after these tests.
 Spec random_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 
+/// Returns a random valid spec with alpha per connection, whose matrices do not fit into the last-level
+/// cache. The CPU then adds the gradient of alpha after all steps.
+Spec large_spec(std::mt19937_64& random, Cell cell);
+
 /// Returns a random valid spec without a plastic part, Granularity::none.
 Spec nonplastic_spec(std::mt19937_64& random, std::int64_t neurons, std::int64_t inputs);
 

@@ -27,7 +27,7 @@ template <class Real>
 struct Connection {
   std::int64_t P, N;
   MatrixRows<Real> w, alpha;
-  bool alpha_per_connection;  // whether dalpha is a matrix
+  bool alpha_per_connection;  // whether dalpha of a BackwardSweep is a matrix
   Real eta, clip;
 };
 
@@ -107,6 +107,16 @@ struct BackwardSweep {
   UpdateAdjoint<Real> update;
 };
 
+/// The gradient of alpha per connection of some steps of one batch element. Read k is that of the trace after
+/// the first k updates, with the presynaptic activity updates[k].x.
+template <class Real>
+struct AlphaSweep {
+  TraceSource<Real> reads;   // count: number of reads
+  const Real* da;            // gradient of the plastic gate's current at the first read, [N]
+  std::int64_t da_distance;  // from read to read
+  Real* dalpha;              // [P,N] accumulated
+};
+
 /// Batch elements per sweep call, so that w and alpha are read once for all of them.
 inline constexpr int elements_together = 2;
 
@@ -126,6 +136,7 @@ struct Sweeps {
   /// As forward. Each element has its own sums.
   void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
                    int elements);
+  void (*alpha_gradient)(Rule, Eligibility, const Connection<Real>&, Columns, const AlphaSweep<Real>&);
 };
 
 /// The table for an instruction set.

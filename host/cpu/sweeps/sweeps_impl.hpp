@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cpu/sweeps/sweep_alpha.hpp"
 #include "cpu/sweeps/sweep_backward.hpp"
 #include "cpu/sweeps/sweep_forward.hpp"
 #include "rules/factors.hpp"
@@ -130,11 +131,20 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
 }
 
 template <class Real>
+void alpha_gradient(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+                    const AlphaSweep<Real>& sweep) {
+  dispatch_form(form_of(rule), [&]<Form f> {
+    dispatch_eligibility(kind, [&]<Eligibility k> { sweep_alpha<f, k>(c, columns, sweep); });
+  });
+}
+
+template <class Real>
 constexpr Sweeps<Real> sweep_table{.forward = forward<Real>,
                                    .replay = replay<Real>,
                                    .factors = factors<Real>,
                                    .keep = keep<Real>,
-                                   .backward = backward<Real>};
+                                   .backward = backward<Real>,
+                                   .alpha_gradient = alpha_gradient<Real>};
 
 }  // namespace
 }  // namespace plasticity::cpu
