@@ -64,6 +64,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     const State<const Real>& upstream = args.dfinal_state;
     const std::int64_t PN = P * N;
     std::fill_n(space.rates, plan.steps_of_updates() * S, Real(0));
+    std::fill_n(space.unused_dalpha, S, Real(0));
     pad_rows(at(upstream.y, b * N), 1, N, space.doutput);
     pad_rows(at(upstream.c, b * N), 1, N, space.dc);
     pad_rows(at(upstream.hebb, b * PN), P, N, space.G);
