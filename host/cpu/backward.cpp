@@ -204,7 +204,7 @@ void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tap
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
   Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
-  connected.alpha_per_connection = alpha_per_connection && !adds_alpha_last();
+  connected.dalpha_per_connection = alpha_per_connection && !adds_alpha_last();
   const BackwardPass pass{*this,
                           args,
                           tape,

@@ -33,10 +33,9 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
                               .N = N,
                               .w = matrix(parameters.w, w),
                               .alpha = {alpha, 0, alpha + whole},
-                              .alpha_per_connection = spec.alpha == Granularity::connection,
                               .eta = spec.has_eta() ? *parameters.eta : Real(0),
                               .clip = static_cast<Real>(spec.clip)};
-  if (connection.alpha_per_connection) {
+  if (spec.alpha == Granularity::connection) {
     connection.alpha = matrix(parameters.alpha, alpha);
   } else {
     std::fill_n(alpha, padded<Real>(N), Real(0));

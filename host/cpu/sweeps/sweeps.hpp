@@ -27,8 +27,8 @@ template <class Real>
 struct Connection {
   std::int64_t P, N;
   MatrixRows<Real> w, alpha;
-  bool alpha_per_connection;  // whether dalpha of a BackwardSweep is a matrix
   Real eta, clip;
+  bool dalpha_per_connection = false;  // whether dalpha of a BackwardSweep is [P,N], not [N]
 };
 
 /// The traces of one batch element before and after a sweep. Both may be the same memory.

@@ -106,7 +106,7 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
     return reads(sweep) && updates(sweep) && kind == Eligibility::none;
   };
   with_elements(sweeps, elements, can_share, [&]<int count>(const BackwardSweep<Real>* at) {
-    with_alpha(c.alpha_per_connection, [&]<bool per> {
+    with_alpha(c.dalpha_per_connection, [&]<bool per> {
       if constexpr (count > 1) {
         dispatch_form(form_of(rule), [&]<Form f> {
           sweep_backward<f, Eligibility::none, with_read, with_update, per, count>(rule, c, columns, at);
