@@ -180,6 +180,8 @@ def _modulation_parts(static, kept, masks, y, dmodulation):
 
 
 _plastic.defvjp(_plastic_forward, _plastic_backward, symbolic_zeros=True)
+# An eager call is traced once per signature. Within shard_map JAX has no symbolic zeros for eager calls.
+_compiled = jax.jit(_plastic, static_argnums=0)
 
 
 def plastic(
@@ -203,9 +205,8 @@ def plastic(
 ) -> Union[Tuple[Array, Optional[Array], State], Tuple[Array, Optional[Array], State, Array]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
-    Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad
-    and vmap; the batch axis of the arguments is faster than vmap, which runs one sequence after the other. Works under
-    shard_map within jit.
+    Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad,
+    vmap and shard_map; the batch axis of the arguments is faster than vmap, which runs one sequence after the other.
     """
     check_options(spec, precision, execution)
     checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
@@ -228,7 +229,7 @@ def plastic(
         masks["masks.length"] = _int64(masks["masks.length"])
     axes = _axes_of([*floats.values(), *masks.values()])
     floats, masks = (dict(zip(each, _vary(each.values(), axes))) for each in (floats, masks))
-    results = _plastic(static, floats, masks)
+    results = _compiled(static, floats, masks)
     final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
     three = results["y"], results.get("modulation"), final
     return (*three, results["a"]) if return_current else three
