@@ -14,9 +14,12 @@ _SEQUENCES = ("inputs.x", "inputs.u", "inputs.pre")
 
 def integer(name, value, bits=63):
     """`value` as an int. Raises for another type, for bool, for a negative value, and for one of more bits."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or not 0 <= value.__index__() < 1 << bits:
+    number = value
+    if type(value) is not int:  # torch.compile of PyTorch 2.4 cannot trace int.__index__()
+        number = -1 if isinstance(value, bool) or not hasattr(value, "__index__") else value.__index__()
+    if not 0 <= number < 1 << bits:
         raise bad_argument(name, f"an integer, at least 0 and less than 2**{bits}", repr(value))
-    return value.__index__()
+    return number
 
 
 def check_options(spec, precision, execution):

@@ -3,6 +3,7 @@ import numpy
 import pytest
 
 torch = pytest.importorskip("torch")
+from torch.utils.checkpoint import checkpoint  # noqa: E402
 from plasticity import Spec  # noqa: E402
 from plasticity.torch import plastic  # noqa: E402
 from torch_cases import SPEC, draw, loss_of_a_trace  # noqa: E402
@@ -38,7 +39,7 @@ def test_first_derivatives_of_the_state_with_create_graph():
     assert torch.equal(got, want)
     for reentrant in (False, True):
         leaf.grad = None
-        torch.utils.checkpoint.checkpoint(loss, leaf, use_reentrant=reentrant).backward()
+        checkpoint(loss, leaf, use_reentrant=reentrant).backward()
         assert torch.equal(leaf.grad, want)
     leaf.grad = None
     with torch.autograd.graph.save_on_cpu():

@@ -121,6 +121,7 @@ def test_traced_functions():
 
 
 @pytest.mark.skipif(not hasattr(torch.utils._pytree, "_register_namedtuple"), reason="this PyTorch cannot write a named tuple")
+@pytest.mark.filterwarnings("ignore:At pre-dispatch tracing")  # by PyTorch 2.4
 def test_exported_modules_are_read_again(tmp_path):
     module, x = PlasticRNN(2, 3), torch.randn(4, 2, 2)
     torch.export.save(torch.export.export(module, (x,)), tmp_path / "module.pt2")

@@ -138,7 +138,8 @@ def anchors_of(initial_state: Sequence[int], tensors: Sequence[Tensor]) -> List[
 
     Backward does not read the initial state. If it kept one, its memory would stay, and it could not be changed in place.
     """
-    return [torch.narrow_copy(tensors[k], 0, 0, 0) for k in initial_state if tensors[k].requires_grad and tensors[k].dim()]
+    # PyTorch 2.4 has no derivative of narrow_copy().
+    return [tensors[k].narrow(0, 0, 0).clone() for k in initial_state if tensors[k].requires_grad and tensors[k].dim()]
 
 
 class _FirstDerivative(torch.autograd.Function):
