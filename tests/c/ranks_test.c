@@ -65,7 +65,7 @@ static void train(work* of) {
     OK(plasticity_all_reduce(of->communicator, parameters, count, PLASTICITY_COMBINE_MEAN));
     CHECK(gradient[1] == before);
     OK(plasticity_all_reduce(of->communicator, parameters, count, PLASTICITY_COMBINE_SUM));
-    CHECK(gradient[1] == before * RANKS);
+    CHECK(gradient[1] == before * (float)RANKS);
   }
   plasticity_trainer_destroy(trainer);
   plasticity_network_destroy(network);
