@@ -97,9 +97,9 @@ Enum parse(std::string_view name, std::string_view argument) {
   bad_argument(std::string(argument), legal, str_cat('\'', name, '\''));
 }
 
-#define PLASTICITY_INSTANTIATE(Enum)                        \
-  template std::span<const std::string_view> names<Enum>(); \
-  template Enum parse<Enum>(std::string_view, std::string_view);
+#define PLASTICITY_INSTANTIATE(Enum)                                       \
+  template PLASTICITY_API std::span<const std::string_view> names<Enum>(); \
+  template PLASTICITY_API Enum parse<Enum>(std::string_view, std::string_view);
 PLASTICITY_INSTANTIATE(Cell)
 PLASTICITY_INSTANTIATE(Rule)
 PLASTICITY_INSTANTIATE(Rate)
