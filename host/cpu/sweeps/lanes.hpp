@@ -24,12 +24,12 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 
-template <class Number, int bytes = vector_bytes>
+template <class Number, int bytes = vector_bytes, bool is_scalar = (bytes == sizeof(Number))>
 struct VectorOf {
   typedef Number type __attribute__((vector_size(bytes)));
 };
-template <class Number>
-struct VectorOf<Number, sizeof(Number)> {
+template <class Number, int bytes>
+struct VectorOf<Number, bytes, true> {
   using type = Number;
 };
 template <class Number>
@@ -114,8 +114,16 @@ inline void add_block(Real* destination, const V (&block)[count]) {
 template <int block, int part, class V, std::size_t... lane>
 PLASTICITY_INLINE inline V half_blocks(V a, V b, std::index_sequence<lane...>) {
   constexpr int half = block / 2;
+#if defined(__clang__) || __GNUC__ >= 12
   return __builtin_shufflevector(
       a, b, (static_cast<int>(lane) / half * block + static_cast<int>(lane) % half + part * half)...);
+#else
+  using Index = std::conditional_t<sizeof(V{}[0]) == 4, std::int32_t, std::int64_t>;
+  using Indices = typename VectorOf<Index, sizeof(V)>::type;
+  return __builtin_shuffle(
+      a, b,
+      Indices{(static_cast<Index>(lane) / half * block + static_cast<Index>(lane) % half + part * half)...});
+#endif
 }
 
 /// Adds the two halves of every block of `block` lanes: first the sums of a, then those of b.
