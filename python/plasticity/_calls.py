@@ -54,9 +54,9 @@ class PlanHandle:
         self.execution = _c.EXECUTION[execution.value]
         self._free = {}  # (function, names) -> argument lists that no call uses
 
-    def __del__(self):
+    def __del__(self, destroy=lib.plasticity_plan_destroy):  # at the end of the program `lib` may be gone
         if self.handle is not None:
-            lib.plasticity_plan_destroy(self.handle)
+            destroy(self.handle)
 
     def call(self, function, names, pointers, stream, tape, tape_bytes, scratch, scratch_bytes):
         """Runs "forward" or "backward" with the tensors `names` at `pointers`. Raises the library's error."""

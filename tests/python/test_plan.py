@@ -7,7 +7,7 @@ import pytest
 from conftest import tolerance_of
 
 import plasticity
-from plasticity import Plan, Spec
+from plasticity import Plan, Spec, _calls
 
 
 def masks_of(case):
@@ -229,3 +229,11 @@ def test_the_example_in_the_documentation():
     from plasticity import _plan
 
     assert doctest.testmod(_plan).attempted > 3 and doctest.testmod(_plan).failed == 0
+
+
+def test_a_plan_is_destroyed_after_the_names_of_its_module(monkeypatch):
+    # At the end of a program Python sets the names of modules to None.
+    handle = _calls.PlanHandle(Spec("rnn", inputs=2, neurons=3), _calls.Options(2, 1))
+    monkeypatch.setattr(_calls, "lib", None)
+    handle.__del__()
+    handle.handle = None
