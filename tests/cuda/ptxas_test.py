@@ -2,8 +2,8 @@
 """Checks ptxas's report of every kernel of the build: no kernel may spill registers or use local memory (a stack frame),
 except those of KNOWN, up to the bytes stated there.
 Prints the registers of each kernel. Exits with 1 and the names of kernels that do, or of a source without a report. Kernels
-for other architectures than those of ARCHITECTURES are printed only, as are all of another nvcc than 13.0: what these spill is
-not known. Exits with 77, ctest's code for a skipped test, if none is checked.
+for other architectures than those of ARCHITECTURES are printed only, and so are all kernels of another nvcc than 13.0: KNOWN
+does not have their spills. Exits with 77, ctest's code for a skipped test, if no kernel is checked.
 
 tests/simt/runtime/resources.hpp states the resources of the kernels for the executor. If the build has sm_90, they must match
 the reports: at least the maximum of all kernels, and at most 8 registers more.
