@@ -177,7 +177,8 @@ Check compare(const CaseTensors<Real>& ran, std::span<const std::int64_t> picked
   reference::backward(c.spec, ran.steps(), batch, oracle.backward);
   Check worst{-1, "(none)", tolerance_of(c.precision)};
   for (const auto& [name, tensor] : ran.tensors()) {
-    if (std::none_of(prefixes.begin(), prefixes.end(), [&](const auto& p) { return name.starts_with(p); }))
+    if (std::none_of(prefixes.begin(), prefixes.end(),
+                     [&name = name](const auto& p) { return name.starts_with(p); }))
       continue;
     const double error = difference(gather(ran.values(name), tensor, picked), oracle.values(name));
     if (error > worst.error) worst = {error, name, worst.tolerance};
