@@ -79,22 +79,21 @@ def main():
         if not found:
             bad.append(f"no report of {source}")
         kernels += found
-    checked = ARCHITECTURES if options.nvcc.startswith("13.0.") else ()
     for architecture, name, registers, frame, spilled, _ in sorted(kernels):
         print(f"{architecture} {registers:4} registers {frame:4} bytes of stack {spilled:4} bytes spilled  {name}")
-        if architecture not in checked:
-            continue
+    checked = [kernel for kernel in kernels if kernel[0] in ARCHITECTURES and options.nvcc.startswith("13.0.")]
+    for architecture, name, _, frame, spilled, _ in sorted(checked):
         known = max((most for where, which, most in KNOWN if where.match(architecture) and which.search(name)), default=0)
         if (frame > 0 and known == 0) or spilled > known:
             bad.append(f"{name} for {architecture}: {frame} bytes of stack, {spilled} bytes spilled")
-    if "sm_90" in checked and any(kernel[0] == "sm_90" for kernel in kernels):
+    if any(kernel[0] == "sm_90" for kernel in checked):
         stated = STATED.findall(RESOURCES.read_text(encoding="utf-8"))
-        bad += check_stated(kernels, [(name, int(registers), int(shared)) for name, registers, shared in stated])
+        bad += check_stated(checked, [(name, int(registers), int(shared)) for name, registers, shared in stated])
     print(f"{len(kernels)} kernels, at most {max((k[2] for k in kernels), default=0)} registers, {len(bad)} bad")
     print(*(f"BAD {line}" for line in bad), sep="\n")
     if bad:
         return 1
-    if not any(kernel[0] in checked for kernel in kernels):
+    if not checked:
         print(f"skipped: the build is by nvcc {options.nvcc} for {', '.join(sorted({kernel[0] for kernel in kernels}))}")
         return SKIPPED
     return 0
