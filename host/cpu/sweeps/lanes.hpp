@@ -110,19 +110,23 @@ inline void add_block(Real* destination, const V (&block)[count]) {
   }
 }
 
+/// The lane of a half of blocks (half_blocks) at place `lane`, of a then b.
+template <int block, int part>
+constexpr int lane_of_half(std::size_t lane) {
+  constexpr int half = block / 2;
+  const int place = static_cast<int>(lane);
+  return place / half * block + place % half + part * half;
+}
+
 /// One half (`part` 0 or 1) of every block of `block` lanes of a, then of b.
 template <int block, int part, class V, std::size_t... lane>
 PLASTICITY_INLINE inline V half_blocks(V a, V b, std::index_sequence<lane...>) {
-  constexpr int half = block / 2;
 #if defined(__clang__) || __GNUC__ >= 12
-  return __builtin_shufflevector(
-      a, b, (static_cast<int>(lane) / half * block + static_cast<int>(lane) % half + part * half)...);
+  return __builtin_shufflevector(a, b, lane_of_half<block, part>(lane)...);
 #else
   using Index = std::conditional_t<sizeof(V{}[0]) == 4, std::int32_t, std::int64_t>;
-  using Indices = typename VectorOf<Index, sizeof(V)>::type;
-  return __builtin_shuffle(
-      a, b,
-      Indices{(static_cast<Index>(lane) / half * block + static_cast<Index>(lane) % half + part * half)...});
+  return __builtin_shuffle(a, b,
+                           typename VectorOf<Index, sizeof(V)>::type{lane_of_half<block, part>(lane)...});
 #endif
 }
 
