@@ -90,7 +90,7 @@ struct TapeElement {
   TapeElement(const Spec& spec, std::int64_t steps, std::int64_t interval, StaggeredArena& arena);
 };
 
-/// Working memory of one thread while it runs an element forward.
+/// Working memory of one batch element while it runs forward.
 template <class Real>
 struct ForwardSpace {
   static constexpr std::int64_t chunk = 16;  // steps per product with w_in
@@ -128,7 +128,7 @@ struct GradientSums {
   }
 };
 
-/// Working memory of one thread while it runs an element backward.
+/// Working memory of one batch element while it runs backward.
 template <class Real>
 struct BackwardSpace {
   Real* G;     // [P,N]

@@ -6,9 +6,10 @@
 #include "cpu/sweeps/sweeps.hpp"
 #include "rules/rounded_clip.hpp"
 
-// Traces on a bfloat16 tape. Rounding keeps each trace on its side of the clip (rules/rounded_clip.hpp).
+// Traces on a bfloat16 tape. For hard_clip and read_clip, rounding keeps each trace on its side of the clip
+// (rules/rounded_clip.hpp).
 //
-// If the tape has the trace of every step (K = 1, the default for a rule that clips), backward reads from it
+// If the tape has the trace of every step (K = 1, the default for such rules), backward reads from it
 // whether an update was clipped. It then moves the rounded trace before the update, by no more than the
 // rounding error, so that the recomputed update is clipped in the same way. With a larger K, a recomputed
 // update between two checkpoints may differ from forward's in whether it is clipped.

@@ -63,7 +63,7 @@ class CudaPlan final : public TypedBackend<float> {
   bool bf16() const { return options_.precision == Precision::bf16; }
   /// Whether step kernels read replayed traces, not those on the tape.
   bool replays() const { return interval_ > 1 && spec_.is_plastic(); }
-  /// The clip that resident kernels get: infinite if the rule has none.
+  /// The clip that resident kernels get: infinite for the form linear, which the kernels of read_clipped run.
   float resident_clip() const;
   std::size_t tape_bytes(std::int64_t interval) const;
   /// The planner's choice, restricted to executions that the current device can hold.

@@ -17,7 +17,7 @@ namespace plasticity {
 struct OptimizerRecord {
   using Moments = Optimizer::Moments;  // of one parameter; one that the method does not use is empty
   std::int64_t steps = 0;
-  std::optional<double> learning_rate{};  // not in files of version 0.1
+  std::optional<double> learning_rate{};  // not in files from before version 0.1
   std::map<std::string, Moments> moments{};
 };
 

@@ -16,10 +16,10 @@ inline std::int64_t default_checkpoint_interval(std::int64_t steps) {
 }
 
 /// Returns the checkpoint interval K in [1, max(T, 1)]. Priority: (1) options.checkpoint_interval; (2) the
-/// smallest K whose tape fits options.memory_budget; (3) 1 for bf16 with a clipping rule, because a tape of
-/// every step records which entries were clipped; (4) ceil(sqrt(T)). `bytes(K)` returns the tape size and
-/// must not increase with K. Throws Error(invalid_argument) if the budget is below the size of one
-/// checkpoint.
+/// smallest K whose tape fits options.memory_budget; (3) 1 for bf16 with a rule whose gradients stop
+/// at a clip, because a replay from a rounded trace could clip other entries; (4) ceil(sqrt(T)). `bytes(K)`
+/// returns the tape size and must not increase with K. Throws Error(invalid_argument) if the budget is below
+/// the size of one checkpoint.
 template <class Bytes>
 std::int64_t choose_checkpoint_interval(Rule rule, const PlanOptions& options, Bytes bytes) {
   const std::int64_t longest = std::max<std::int64_t>(options.steps, 1);

@@ -60,10 +60,11 @@ class PLASTICITY_API Optimizer {
   /// Throws Error(invalid_argument) if an option is out of range or a name is in two groups.
   explicit Optimizer(const OptimizerOptions& options);
 
-  /// Updates the parameters with their gradients, after clipping if an option asks for it. Every call
-  /// must pass the same parameters, by name and size. Throws Error(invalid_argument) and changes nothing if a
-  /// name occurs twice, a size has changed, a gradient and its value differ in size, a name of a group is
-  /// unknown at this object's first step, or a gradient is not finite under NotFinite::fail.
+  /// Updates the parameters with their gradients, after clipping if an option asks for it. Moments belong to
+  /// a name: a new name starts with zero moments, and a name that a call leaves out keeps its moments. Throws
+  /// Error(invalid_argument) and changes nothing if a name occurs twice, its size has changed, a gradient and
+  /// its value differ in size, a name of a group is unknown at this object's first step, or a gradient is not
+  /// finite under NotFinite::fail.
   void step(std::span<const ParameterView> parameters);
 
   double learning_rate() const { return options_.update.learning_rate; }  ///< learning rate of the next step

@@ -24,10 +24,10 @@ struct PlanOptions {
   Precision precision = Precision::f32;  ///< f64 (CPU only) takes double arguments; f32 and bf16 take float
   /// K >= 0: the tape stores the trace of every K-th step, and backward recomputes the steps in between.
   /// Except in bf16, the bits of the results do not depend on K. 0: the plan chooses K. It takes the smallest
-  /// K whose tape fits memory_budget. Without a budget it takes ceil(sqrt(T)), but 1 in bf16 with a rule that
-  /// clips: the tape then records for every step which entries were clipped. On a CUDA device in f32 without
-  /// a budget it takes the fastest K up to ceil(sqrt(T)), by an estimate. A tape larger than that of
-  /// ceil(sqrt(T)) takes at most 1/16 of the device's memory.
+  /// K whose tape fits memory_budget. Without a budget it takes ceil(sqrt(T)), but 1 in bf16 with hard_clip,
+  /// soft_clip or read_clip. For hard_clip and read_clip such a tape records which entries were clipped. On a
+  /// CUDA device in f32 without a budget it takes the fastest K up to ceil(sqrt(T)), by an estimate. A tape
+  /// larger than that of ceil(sqrt(T)) takes at most 1/16 of the device's memory.
   std::int64_t checkpoint_interval = 0;
   /// Maximum size of the tape in bytes, used if checkpoint_interval is 0. 0: no budget.
   std::size_t memory_budget = 0;
@@ -45,9 +45,9 @@ struct PlanOptions {
 /// buffers do not overlap.
 ///
 /// All buffers are on the plan's device. On a GPU the calls enqueue their work on the stream and return. They
-/// do not allocate device memory, synchronise or print. There is one exception: under Execution::graph,
-/// forward and backward capture a CUDA graph at their second call and whenever a pointer has changed since
-/// the last call. CUDA allocates memory for the graph.
+/// do not allocate device memory, synchronise or print, with two exceptions. PLASTICITY_VERBOSE=profile
+/// prints a line per call. Under Execution::graph, forward and backward capture a CUDA graph at their second
+/// call and whenever a pointer has changed since the last call. CUDA allocates memory for the graph.
 ///
 /// The calls throw Error(invalid_argument) for a missing tensor, a tensor that the spec does not have, an
 /// output that overlaps another tensor, memory that is too small or not aligned to 64 bytes, and arguments

@@ -1,3 +1,4 @@
+// The blocks of a step kernel, and the slots of the record that a step reads and writes.
 #pragma once
 
 #include "step/params.hpp"

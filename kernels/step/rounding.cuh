@@ -4,7 +4,7 @@
 // starting from the rounded checkpoint. s steps after the checkpoint, a replayed trace differs from forward's
 // by the rounding error (at most 2^-9 of an entry) as s updates have changed it. An entry at its clip
 // restarts exactly there. An entry close to its clip may be replayed on the other side, and then its gradient
-// jumps. The plan therefore takes K = 1 for rules with a clip unless the caller sets K.
+// jumps. The plan therefore takes K = 1 for rules that clip, with ±clip or ±1, unless the caller sets K.
 #pragma once
 
 #include "common/pack.cuh"

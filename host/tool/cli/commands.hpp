@@ -23,7 +23,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, con
 /// after one whose value is missing.
 void refuse_options_as_values(CLI::App& app);
 
-/// Returns the device named best, cpu or cuda. With `threads` not 0, best is the CPU.
+/// Returns the device named best, cpu or cuda: `best` is a GPU if there is one. A CPU has `threads` threads
+/// (0: the default).
 Device device_of(const std::string& name, int threads);
 
 /// As device_of(), for one of several ranks: the GPU of its local number, or its share of the threads.
