@@ -80,7 +80,7 @@ void Sequence<Operations>::rates_back(const BackwardArgs<float>& args, Index t) 
   ops.each(B, N, [=] BASELINE_DEVICE(Index b, Index j) { out[b * n + j] += q[b] * v[j]; });
 }
 
-/// Gradient of the current, from the gradients of the output and of y.
+/// Gradient of the pre-activation, from the gradients of the output and of y.
 template <class Operations>
 void Sequence<Operations>::cell_back(const BackwardArgs<float>& args, Index t) {
   const Index n = N;

@@ -35,14 +35,14 @@ plasticity_status run(plasticity_network* handle, std::int64_t steps, const plas
       Arguments arguments(list, count, Device::cpu(1));
       const BasicSequence<Real> sequence = take_sequence(arguments, network, steps);
       const RequestedOutputs<Real> outputs(arguments, network, steps);
-      Real* const current = take_current(arguments, network, steps);
+      Real* const a = take_preactivation(arguments, network, steps);
       arguments.check_all_used();
       owner.recorded.reserve(owner.recorded.size() + 1);
       const std::span<const Real> y = records ? network.forward(sequence) : network.infer(sequence);
       if (records) owner.recorded.push_back(steps);
       copy_to(outputs.y, y);
       copy_to(outputs.modulation, network.modulation());
-      copy_to(current, network.current());
+      copy_to(a, network.preactivation());
     });
   });
 }
@@ -76,10 +76,10 @@ RequestedOutputs<Real>::RequestedOutputs(Arguments& arguments, const BasicNetwor
 }
 
 template <class Real>
-Real* take_current(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps) {
+Real* take_preactivation(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps) {
   auto* const a = arguments.take<Real>("a", Shape{{steps, network.batch(), network.spec().neurons}, 3});
-  if (a != nullptr && !network.options().current) {
-    bad_argument("a", "no tensor, because options.current is 0", "a tensor");
+  if (a != nullptr && !network.options().preactivation) {
+    bad_argument("a", "no tensor, because options.preactivation is 0", "a tensor");
   }
   return a;
 }
@@ -103,7 +103,7 @@ void list_parameters(const std::vector<BasicParameterView<Real>>& views, Shapes&
 #define PLASTICITY_INSTANTIATE(Real)                                                               \
   template BasicSequence<Real> take_sequence(Arguments&, const BasicNetwork<Real>&, std::int64_t); \
   template struct RequestedOutputs<Real>;                                                          \
-  template Real* take_current(Arguments&, const BasicNetwork<Real>&, std::int64_t);                \
+  template Real* take_preactivation(Arguments&, const BasicNetwork<Real>&, std::int64_t);          \
   template void list_parameters(const std::vector<BasicParameterView<Real>>&, Shapes&,             \
                                 plasticity_parameter*, std::size_t, std::size_t*);
 PLASTICITY_INSTANTIATE(float)
@@ -121,7 +121,7 @@ NetworkOptions to_options(const plasticity_network_options& from) {
           .execution = to_execution(from.execution),
           .stream = {static_cast<CUstream_st*>(from.stream)},
           .name = from.name == nullptr ? "" : from.name,
-          .current = from.current != 0};
+          .preactivation = from.preactivation != 0};
 }
 
 std::vector<ParameterView> to_views(const plasticity_parameter* parameters, std::size_t count) {
@@ -159,7 +159,7 @@ void plasticity_network_options_init(plasticity_network_options* options) {
               .execution = PLASTICITY_EXECUTION_AUTOMATIC,
               .stream = nullptr,
               .name = nullptr,
-              .current = 0};
+              .preactivation = 0};
 }
 
 plasticity_status plasticity_network_create(const plasticity_spec* spec,
@@ -202,7 +202,7 @@ plasticity_status plasticity_network_backward(plasticity_network* network,
       BasicSequenceGradients<Real> gradients;
       c::take_inputs<Real>(list, "dinputs", typed, T, gradients);
       list.check_all_used();
-      typed.backward(dy, gradients, {.current = da});
+      typed.backward(dy, gradients, {.preactivation = da});
       recorded.pop_back();
     });
   });

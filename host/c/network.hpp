@@ -108,9 +108,9 @@ struct RequestedOutputs {
   Real *y, *modulation;
 };
 
-/// Takes the output argument a of T steps, or null. Throws if the network does not keep the current.
+/// Takes the output argument a of T steps, or null. Throws if the network does not keep the pre-activation.
 template <class Real>
-Real* take_current(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps);
+Real* take_preactivation(Arguments& arguments, const BasicNetwork<Real>& network, std::int64_t steps);
 
 /// Lists the parameters for the caller, see plasticity_network_parameters(). Stores names and shapes in
 /// `shapes`.

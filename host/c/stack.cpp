@@ -53,14 +53,14 @@ plasticity_status run(plasticity_stack* handle, std::int64_t steps, const plasti
     sequence.length = span_of(arguments.take<const std::int64_t>("masks.length", Shape{{B}, 1}), B);
     auto* const y = arguments.take<float>("y", shapes.y);
     const std::size_t last = owner.stack.layers().size() - 1;
-    float* const current = take_current(arguments, owner.stack.layer(last), steps);
+    float* const a = take_preactivation(arguments, owner.stack.layer(last), steps);
     arguments.check_all_used();
     owner.recorded.reserve(owner.recorded.size() + 1);
     const std::span<const float> output =
         records ? owner.stack.forward(sequence) : owner.stack.infer(sequence);
     if (records) owner.recorded.push_back(steps);
     copy_to(y, output);
-    copy_to(current, owner.stack.current());
+    copy_to(a, owner.stack.preactivation());
   });
 }
 

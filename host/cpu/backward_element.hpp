@@ -276,7 +276,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
     return softmax_inner(spec.activation, record.unclamped + t * S, space.dpost, N);
   }
 
-  /// Computes the gradient of the current of step t, to which the activation is applied.
+  /// Computes the gradient of the pre-activation of step t.
   void reverse_activation(std::int64_t t, Real inner) const {
     Real* const plastic = pass.plastic_da_of(t, b);
     activate_adjoint(spec.activation, record.unclamped + t * S, inner, space.dpost, N);

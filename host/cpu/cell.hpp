@@ -56,7 +56,7 @@ Real softmax_inner(Activation activation, const Real* unclamped, const Real* dpo
   return inner;
 }
 
-/// Replaces dpost by the gradient of the current, dpost f'(a). `unclamped` is f(a), `inner` is
+/// Replaces dpost by the gradient of the pre-activation, dpost f'(a). `unclamped` is f(a), `inner` is
 /// softmax_inner().
 template <class Real>
 void activate_adjoint(Activation activation, const Real* unclamped, Real inner, Real* dpost, std::int64_t N) {

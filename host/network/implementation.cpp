@@ -172,7 +172,7 @@ void NetworkImplementation<Real>::allocate_outputs(Outputs<Real>& outputs, std::
   };
   allocate(outputs.y, true, rows * spec.neurons);
   allocate(outputs.modulation, spec.has_modulator(), rows);
-  allocate(outputs.current, options.current, rows * spec.neurons);
+  allocate(outputs.preactivation, options.preactivation, rows * spec.neurons);
 }
 
 namespace {
@@ -187,10 +187,10 @@ template <class Real, class Args>
 void stage_outputs(Staging& staging, Outputs<Real>& outputs, Args& args) {
   args.y = outputs.y.data();
   args.modulation = data_of(outputs.modulation);
-  args.a = data_of(outputs.current);
+  args.a = data_of(outputs.preactivation);
   staging.write(args.y, static_cast<std::int64_t>(outputs.y.size()));
   staging.write(args.modulation, static_cast<std::int64_t>(outputs.modulation.size()));
-  staging.write(args.a, static_cast<std::int64_t>(outputs.current.size()));
+  staging.write(args.a, static_cast<std::int64_t>(outputs.preactivation.size()));
 }
 
 }  // namespace
@@ -202,7 +202,7 @@ void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<
   ForwardArgs<Real> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
-  last_modulation = last_current = {};
+  last_modulation = last_preactivation = {};
   allocate_outputs(window.outputs, T * B);
 
   Staging staging(options.device, options.stream, window.tensors);
@@ -226,7 +226,7 @@ void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<
   window.tape = std::move(tape);
   window.has_tape = writes_tape;
   last_modulation = window.outputs.modulation;
-  last_current = window.outputs.current;
+  last_preactivation = window.outputs.preactivation;
 }
 
 template <class Real>
@@ -236,7 +236,7 @@ void NetworkImplementation<Real>::run_step(Window<Real>& window, const BasicSequ
   StepArgs<Real> args;
   args.inputs = inputs_of(sequence);
   args.masks = masks_of(sequence);
-  last_modulation = last_current = {};
+  last_modulation = last_preactivation = {};
   allocate_outputs(window.outputs, B);
 
   Staging staging(options.device, options.stream, window.tensors);
@@ -254,12 +254,12 @@ void NetworkImplementation<Real>::run_step(Window<Real>& window, const BasicSequ
   state.values_written();
   staging.fetch();
   last_modulation = window.outputs.modulation;
-  last_current = window.outputs.current;
+  last_preactivation = window.outputs.preactivation;
 }
 
 template <class Real>
 std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Real>& sequence) {
-  const auto last = std::pair(last_modulation, last_current);
+  const auto last = std::pair(last_modulation, last_preactivation);
   std::swap(inferred.outputs, previous);
   try {
     const Plan& p = plan(sequence.steps, /*with_tape=*/false);
@@ -270,7 +270,7 @@ std::span<const Real> NetworkImplementation<Real>::infer(const BasicSequence<Rea
     }
   } catch (...) {
     std::swap(inferred.outputs, previous);
-    std::tie(last_modulation, last_current) = last;
+    std::tie(last_modulation, last_preactivation) = last;
     throw;
   }
   windows.set_state_moved();

@@ -57,8 +57,8 @@ std::span<const Real> BasicNetwork<Real>::modulation() const {
 }
 
 template <class Real>
-std::span<const Real> BasicNetwork<Real>::current() const {
-  return implementation_->last_current;
+std::span<const Real> BasicNetwork<Real>::preactivation() const {
+  return implementation_->last_preactivation;
 }
 
 template <class Real>

@@ -45,7 +45,7 @@ std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Re
   check_state_continues();
   Window<Real>& window = windows.next();
   const Plan& p = plan(sequence.steps);
-  const auto last = std::pair(last_modulation, last_current);
+  const auto last = std::pair(last_modulation, last_preactivation);
   std::optional<StateCheckpoint> checkpoint;
   if (windows.next_needs_checkpoint()) checkpoint = make_checkpoint(windows.count());
   try {
@@ -53,7 +53,7 @@ std::span<const Real> NetworkImplementation<Real>::record(const BasicSequence<Re
     run(window, sequence, p, /*owns_inputs=*/true, windows.next_has_tape());
   } catch (...) {
     if (checkpoint) windows.give_back(std::move(*checkpoint));
-    std::tie(last_modulation, last_current) = last;
+    std::tie(last_modulation, last_preactivation) = last;
     throw;
   }
   window.version = parameters->version();
@@ -212,9 +212,9 @@ void NetworkImplementation<Real>::check_upstream(const Window<Real>& window, std
   if (!dy.empty() && dy.size() != window.outputs.y.size()) {
     bad_argument("dy", str_cat(window.outputs.y.size(), " elements"), str_cat(dy.size()));
   }
-  if (!more.current.empty() && more.current.size() != window.outputs.y.size()) {
-    bad_argument("upstream.current", str_cat(window.outputs.y.size(), " elements"),
-                 str_cat(more.current.size()));
+  if (!more.preactivation.empty() && more.preactivation.size() != window.outputs.y.size()) {
+    bad_argument("upstream.preactivation", str_cat(window.outputs.y.size(), " elements"),
+                 str_cat(more.preactivation.size()));
   }
   if (more.modulation.empty()) return;
   const std::int64_t rows = window.steps * state.batch();
@@ -257,12 +257,12 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   Real dv0 = 0, buffer0;
   if (!more.modulation.empty()) dy = sum = through_modulator(window, dy, more.modulation, dv, dv0);
   args.dy = dy.empty() ? nullptr : dy.data();
-  args.da = more.current.empty() ? nullptr : more.current.data();
+  args.da = more.preactivation.empty() ? nullptr : more.preactivation.data();
   args.inputs = window.inputs;
   args.masks = window.masks;
   Staging staging(options.device, options.stream, upstream);
   staging.read(args.dy, static_cast<std::int64_t>(dy.size()));
-  staging.read(args.da, static_cast<std::int64_t>(more.current.size()));
+  staging.read(args.da, static_cast<std::int64_t>(more.preactivation.size()));
   staging.write_group(spec, T, B, args.dinputs);
   staging.send();
   make_room(scratch, options.device, p.scratch_bytes());

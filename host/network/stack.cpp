@@ -188,7 +188,7 @@ void Stack::Implementation::backward_layers(std::int64_t rows, std::span<float> 
       dinput.assign(static_cast<std::size_t>(rows * layers[k].spec.inputs), 0.0f);
       SequenceGradients wanted;
       (is_feedforward(k) ? wanted.pre : wanted.x) = dinput;
-      networks[k].backward(gradients[k], wanted, {.current = is_last ? da : std::span<const float>()});
+      networks[k].backward(gradients[k], wanted, {.preactivation = is_last ? da : std::span<const float>()});
     } catch (...) {
       // The last layer checks all arguments. An earlier layer fails only if memory runs out.
       if (!is_last) discard();
@@ -235,7 +235,9 @@ Network& Stack::layer(std::size_t index) {
   return implementation_->networks[index];
 }
 
-std::span<const float> Stack::current() const { return implementation_->networks.back().current(); }
+std::span<const float> Stack::preactivation() const {
+  return implementation_->networks.back().preactivation();
+}
 
 std::span<const float> Stack::forward(const StackSequence& sequence) {
   const UseGuard::Exclusive call(implementation_->guard, stack_in_use);

@@ -15,7 +15,7 @@ namespace plasticity {
 /// The results of a call, in host memory.
 template <class Real>
 struct Outputs {
-  std::vector<Real> y{}, modulation{}, current{};
+  std::vector<Real> y{}, modulation{}, preactivation{};
 };
 
 /// The results of a call, and a recorded call's inputs, masks and tape.

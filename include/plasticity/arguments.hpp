@@ -124,8 +124,8 @@ struct ForwardArgs {
   State<const Real> initial_state;    ///< a null tensor means zero
   Real* y = nullptr;                  ///< [T,B,N] out, required: output of every step (lstm: h)
   Real* modulation = nullptr;         ///< [T,B] out, optional: M of every step. Null without a modulator
-  /// [T,B,N] out, optional: the current a of every step, to which the activation is applied (lstm: of the
-  /// candidate gate). A clamp does not change it. Zero from step `length` on.
+  /// [T,B,N] out, optional: the pre-activation a of every step, to which the activation is applied (lstm: of
+  /// the candidate gate). A clamp does not change it. Zero from step `length` on.
   Real* a = nullptr;
   /// out, optional: the state after the last step. Each tensor may alias its tensor in initial_state.
   State<Real> final_state;
@@ -142,8 +142,9 @@ struct BackwardArgs {
   /// Same values as in forward. A Plan ignores it and reads the initial state from its tape.
   State<const Real> initial_state;
   const Real* dy = nullptr;  ///< [T,B,N] upstream gradient of y; null means zero
-  /// [T,B,N] upstream gradient of the current a; null means zero. It is added to the gradient that arrives
-  /// through the activation, so a loss on the current has a gradient if the activation is saturated.
+  /// [T,B,N] upstream gradient of the pre-activation a; null means zero. It is added to the gradient that
+  /// arrives through the activation, so a loss on the pre-activation has a gradient if the activation is
+  /// saturated.
   const Real* da = nullptr;
   State<const Real> dfinal_state;  ///< upstream gradients of the final state; null means zero
   Parameters<Real> dparameters;    ///< out, optional: gradients are ADDED to the current values
@@ -161,7 +162,7 @@ struct StepArgs {
   Masks<Real> masks;                  ///< optional; `length` must be null
   Real* y = nullptr;                  ///< [B,N] out, required: output of this step (lstm: h)
   Real* modulation = nullptr;         ///< [B] out, optional: M of this step. Null without a modulator
-  Real* a = nullptr;                  ///< [B,N] out, optional: the current of this step
+  Real* a = nullptr;                  ///< [B,N] out, optional: the pre-activation of this step
 };
 
 /// @{

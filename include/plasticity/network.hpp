@@ -38,9 +38,9 @@ struct NetworkOptions {
   /// and one file can hold several networks. Initial values depend on the seed and the name. Empty: the
   /// parameters are w and so on.
   std::string name{};
-  /// Keep the current a of every step, for current(). A loss on the current needs it, for example
-  /// softmax_cross_entropy().
-  bool current = false;
+  /// Keep the pre-activation a of every step, for preactivation(). A loss on it needs that, for
+  /// example softmax_cross_entropy().
+  bool preactivation = false;
 };
 
 /// The inputs and masks of T steps, as views of the caller's host memory. An empty view is an absent tensor.
@@ -90,8 +90,9 @@ struct BasicUpstreamGradients {
   /// [T,B] gradient of M. The modulator must read the hidden state: Error(unsupported) for
   /// ModulatorSource::cell.
   std::span<const Real> modulation{};
-  /// [T,B,N] gradient of the current a, see BackwardArgs::da. NetworkOptions::current is not needed.
-  std::span<const Real> current{};
+  /// [T,B,N] gradient of the pre-activation a, see BackwardArgs::da. NetworkOptions::preactivation is not
+  /// needed.
+  std::span<const Real> preactivation{};
   /// Gradients of the state after the window. The gradient from a later window is added to them.
   StateViews<const Real> final_state{};
 };
@@ -162,10 +163,10 @@ class PLASTICITY_API BasicNetwork {
   /// a modulator, and after a Trainer's step.
   std::span<const Real> modulation() const;
 
-  /// Returns the current a [T,B,N] of the last forward() or infer(), to which the activation is applied
-  /// (lstm: of the candidate gate), valid as long as the y that it returned. Zero from step `length` on.
-  /// Empty without NetworkOptions::current, and after a Trainer's step.
-  std::span<const Real> current() const;
+  /// Returns the pre-activation a [T,B,N] of the last forward() or infer(), to which the activation is
+  /// applied (lstm: of the candidate gate), valid as long as the y that it returned. Zero from step `length`
+  /// on. Empty without NetworkOptions::preactivation, and after a Trainer's step.
+  std::span<const Real> preactivation() const;
 
   /// Computes the gradients of the last recorded window and removes that window. `dy` [T,B,N] is the upstream
   /// gradient of its outputs; an empty dy means zero. Adds to the parameters' gradients, and overwrites

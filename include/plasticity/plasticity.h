@@ -324,7 +324,7 @@ typedef struct plasticity_network_options {
   plasticity_execution execution; /**< see plasticity_plan_options */
   void* stream;                   /**< a cudaStream_t for all work of the network; NULL: default stream */
   const char* name;               /**< name of the network in files and of its parameters; NULL: none */
-  int32_t current;                /**< 1: forward and infer can return the current a; 0: they cannot */
+  int32_t preactivation;          /**< 1: forward and infer can return the pre-activation a; 0: they cannot */
 } plasticity_network_options;
 
 /** Sets the defaults of NetworkOptions, on the CPU. Does nothing for NULL. */
@@ -341,9 +341,9 @@ PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
-   Output arguments: y [T,B,N], modulation [T,B], and with options.current the current a [T,B,N]. The network
-   copies inputs and masks, so the caller may reuse their memory after the call. B is the batch of the state,
-   see plasticity_network_reset_batch(). */
+   Output arguments: y [T,B,N], modulation [T,B], and with options.preactivation the pre-activation a [T,B,N].
+   The network copies inputs and masks, so the caller may reuse their memory after the call. B is the batch of
+   the state, see plasticity_network_reset_batch(). */
 PLASTICITY_API plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                                             const plasticity_argument* arguments,
                                                             size_t count);
@@ -353,8 +353,8 @@ PLASTICITY_API plasticity_status plasticity_network_infer(plasticity_network* ne
                                                           const plasticity_argument* arguments, size_t count);
 
 /** Computes the gradients of the last recorded window and removes that window. Input arguments: dy [T,B,N]
-   and the gradient da [T,B,N] of the current; an absent one counts as zero. Output arguments: dinputs.*. Adds
-   to the parameters' gradients. */
+   and the gradient da [T,B,N] of the pre-activation; an absent one counts as zero. Output arguments:
+   dinputs.*. Adds to the parameters' gradients. */
 PLASTICITY_API plasticity_status plasticity_network_backward(plasticity_network* network,
                                                              const plasticity_argument* arguments,
                                                              size_t count);
@@ -476,7 +476,7 @@ PLASTICITY_API plasticity_status plasticity_optimizer_create(const plasticity_op
 PLASTICITY_API void plasticity_optimizer_destroy(plasticity_optimizer* optimizer);
 
 /** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
-   float32 tensors in host memory. Every call must pass the same parameters, by name and size. */
+   float32 tensors in host memory. Moments belong to a name, and a name must keep its size. */
 PLASTICITY_API plasticity_status plasticity_optimizer_step(plasticity_optimizer* optimizer,
                                                            const plasticity_parameter* parameters,
                                                            size_t count);
@@ -514,7 +514,7 @@ PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_op
 PLASTICITY_API void plasticity_adam_destroy(plasticity_adam* adam);
 
 /** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
-   float32 tensors in host memory. Every call must pass the same parameters, by name and size. */
+   float32 tensors in host memory. Moments belong to a name, and a name must keep its size. */
 PLASTICITY_API plasticity_status plasticity_adam_step(plasticity_adam* adam,
                                                       const plasticity_parameter* parameters, size_t count);
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
@@ -641,9 +641,9 @@ PLASTICITY_API void plasticity_trainer_destroy(plasticity_trainer* trainer);
 /** Runs one training iteration over T steps: forward, loss, backward, gradient clipping, a step of the
    optimizer. Input arguments: inputs.* and masks.* of plasticity_network_forward. For the squared error:
    target [T,B,N], and optionally target_mask [T,B,N] of uint8, which is 0 for entries that the loss ignores.
-   For the softmax cross-entropy of the current: labels [T,B] of int64 instead, -1 for steps that the loss
-   ignores. Output arguments: y [T,B,N], modulation [T,B]. The loss is stored in `loss`, which may be NULL.
-   Fails while the network has recorded windows, and for a trainer of several modules. */
+   For the softmax cross-entropy of the pre-activation: labels [T,B] of int64 instead, -1 for steps that the
+   loss ignores. Output arguments: y [T,B,N], modulation [T,B]. The loss is stored in `loss`, which may be
+   NULL. Fails while the network has recorded windows, and for a trainer of several modules. */
 PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t steps,
                                                          const plasticity_argument* arguments, size_t count,
                                                          double* loss);
@@ -783,7 +783,7 @@ PLASTICITY_API void plasticity_stack_destroy(plasticity_stack* stack);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.x [T,B,I],
    masks.reset [T,B], masks.length [B]. Output arguments: y [T,B,N] of the last layer, and with
-   options.current its current a [T,B,N]. */
+   options.preactivation its pre-activation a [T,B,N]. */
 PLASTICITY_API plasticity_status plasticity_stack_forward(plasticity_stack* stack, int64_t steps,
                                                           const plasticity_argument* arguments, size_t count);
 /** Runs T steps like plasticity_stack_forward, without recording them. */

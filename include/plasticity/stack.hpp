@@ -71,11 +71,11 @@ class PLASTICITY_API Stack {
   /// Runs T steps without recording them. Returns y [T,B,N] of the last layer, valid until the call after the
   /// next infer().
   std::span<const float> infer(const StackSequence& sequence);
-  /// Returns the current a [T,B,N] of the last layer in the last forward() or infer(), see
-  /// Network::current(). Empty without NetworkOptions::current.
-  std::span<const float> current() const;
+  /// Returns the pre-activation a [T,B,N] of the last layer in the last forward() or infer(), see
+  /// Network::preactivation(). Empty without NetworkOptions::preactivation.
+  std::span<const float> preactivation() const;
   /// Computes the gradients of the last window and removes it. `dy` [T,B,N] is the upstream gradient of the
-  /// output, and `da` [T,B,N] that of the current of the last layer; empty means zero. Adds to the
+  /// output, and `da` [T,B,N] that of the pre-activation of the last layer; empty means zero. Adds to the
   /// parameters' gradients. Writes the gradient of the input to `dx` [T,B,I] unless it is empty. Throws
   /// Error(invalid_argument) if there is no window.
   void backward(std::span<const float> dy, std::span<float> dx = {}, std::span<const float> da = {});

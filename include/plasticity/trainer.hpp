@@ -32,8 +32,9 @@ struct TrainerOptions {
 };
 
 /// The caller's loss: reads y [T,B,N], writes the gradient to dy [T,B,N], and returns the loss. dy is zero
-/// before the call. Both are in host memory. Under Trainer::step_on_current() they are a and da. It must not
-/// call the network: that throws Error(invalid_argument). Trainer::step(iteration) has no such limit.
+/// before the call. Both are in host memory. Under Trainer::step_on_preactivation() they are a and da. It
+/// must not call the network: that throws Error(invalid_argument). Trainer::step(iteration) has no such
+/// limit.
 using LossFunction = std::function<double(std::span<const float> y, std::span<float> dy)>;
 
 /// The caller's part of an iteration: runs forward(), the loss and backward() of the modules, in any order,
@@ -105,13 +106,13 @@ class PLASTICITY_API Trainer {
   /// moments are then unchanged, and the network has the final state.
   double step_with(const Sequence& sequence, const LossFunction& loss);
 
-  /// As step_with(), with a loss of the current a [T,B,N], to which the activation is applied (see
+  /// As step_with(), with a loss of the pre-activation a [T,B,N], to which the activation is applied (see
   /// ForwardArgs::a). `loss` gets a in place of y, and writes da.
-  double step_on_current(const Sequence& sequence, const LossFunction& loss);
+  double step_on_preactivation(const Sequence& sequence, const LossFunction& loss);
 
-  /// Runs one iteration with the softmax cross-entropy of the current against `labels` [T,B], see
+  /// Runs one iteration with the softmax cross-entropy of the pre-activation against `labels` [T,B], see
   /// softmax_cross_entropy(); the classes are the N neurons. Returns the loss in nats. A step whose label is
-  /// -1 is ignored. Label steps beyond an element's `length` with -1: their current is zero. Under
+  /// -1 is ignored. Label steps beyond an element's `length` with -1: their pre-activation is zero. Under
   /// Activation::softmax this is the cross-entropy of y, but its gradient is exact if y is 0 or 1. Launches
   /// and errors are those of step(). Throws Error(invalid_argument) and changes nothing if the number of
   /// labels is not T B or a label is out of range.

@@ -60,7 +60,7 @@ PLASTICITY_API void squared_error(Device device, Stream stream, const SquaredErr
 struct CrossEntropyArgs {
   std::int64_t rows = 0;                 ///< >= 0
   std::int64_t classes = 0;              ///< >= 1
-  const float* logits = nullptr;         ///< [rows,classes], for example the current of a network
+  const float* logits = nullptr;         ///< [rows,classes], for example the pre-activations of a network
   const std::int64_t* labels = nullptr;  ///< [rows] 0 to classes-1; -1: the row is ignored
   float* dlogits = nullptr;  ///< [rows,classes] out, optional: gradient of the loss; must not overlap logits
   double* loss = nullptr;    ///< [1] out, optional: the loss in nats
@@ -82,7 +82,8 @@ struct TrainedTensor {
   float* second = nullptr;    ///< [elements] second moment, zero before the first step
   std::int64_t elements = 0;  ///< size of every tensor, >= 0
   float rate = 1;             ///< factor of the learning rate
-  float weight_decay = 0;     ///< a step first subtracts learning rate * weight_decay * value from the value
+  float weight_decay =
+      0;  ///< a step first subtracts learning rate * rate * weight_decay * value from the value
 };
 
 /// Scales the gradients so that their global 2-norm is at most `max_norm` > 0. Writes the norm before scaling

@@ -144,7 +144,7 @@ __device__ inline CellStep recorded_cell(const StepParams& p, const Record& reco
   return cell;
 }
 
-/// The upstream gradient of the current of step t, which ā of the plastic gate includes.
+/// The upstream gradient of the pre-activation of step t, which ā of the plastic gate includes.
 __device__ inline float upstream_of_current(const BackwardStep& step, std::int64_t t, std::int64_t bj) {
   return step.dcurrent == nullptr ? 0 : step.dcurrent[t * step.params.B * step.params.N + bj];
 }

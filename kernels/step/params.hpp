@@ -98,7 +98,7 @@ struct ForwardStep {
   int elements;          // per block: 1 to max_elements
   const float* current;  // [B,gates N] the input current of this step; null is zero
   float* y;              // [T,B,N] out
-  float* a;              // [T,B,N] out, or null: the current of the activation (LSTM: of the candidate)
+  float* a;              // [T,B,N] out, or null: the pre-activation (LSTM: of the candidate)
   float* modulation;     // [T,B] out, or null
   StepPlaces places{};   // set by the launch
 };

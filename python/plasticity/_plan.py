@@ -61,7 +61,7 @@ class Plan:
     Arrays are used in place. An array that would have to be copied (for its type, layout or device) raises ValueError.
     T is `steps`, B is `batch`, K is `checkpoint_interval`; 0 lets the plan choose K and sets no memory budget. f64 runs on
     the CPU only. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
-    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The current "a" [T,B,N], to which the activation
+    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The pre-activation "a" [T,B,N], to which the activation
     is applied, is computed only into an array in `out`. On a CUDA device `out`, `tape` and `scratch`
     must be given, since the package has no arrays of its own there, and `stream` is a cudaStream_t as an integer.
 
@@ -210,7 +210,7 @@ class _PlanCall:
         return value
 
     def write_outputs(self):
-        """y and modulation; the current too if `out` has it."""
+        """y and modulation; the pre-activation too if `out` has it."""
         if "a" in self.out:
             self.write("a")
         return self.write("y"), self.write("modulation")

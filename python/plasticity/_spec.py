@@ -151,7 +151,7 @@ def _shape(spec, name, steps, batch):
 
 
 @functools.lru_cache(maxsize=None)
-def output_names(spec, return_current):
-    """The names of the outputs of plastic() over a sequence: y, modulation, the final state, and the current a."""
+def output_names(spec, return_preactivation):
+    """The names of the outputs of plastic() over a sequence: y, modulation, the final state, and the pre-activation a."""
     final = [f"final_state.{name}" for name in spec.state_of(1)]
-    return ("y", *(["modulation"] if spec.has_modulator else []), *final, *(["a"] if return_current else []))
+    return ("y", *(["modulation"] if spec.has_modulator else []), *final, *(["a"] if return_preactivation else []))

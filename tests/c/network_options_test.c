@@ -16,7 +16,7 @@ void names_and_batches(void) {
   OK(plasticity_network_create(&spec, &options, &actor));
   name[0] = 'A'; /* the network has a copy of the name */
   options.name = "critic";
-  options.current = 1;
+  options.preactivation = 1;
   spec.neurons = 2;
   OK(plasticity_network_create(&spec, &options, &critic));
   plasticity_parameter parameters[PLASTICITY_MAX_PARAMETERS];
@@ -68,10 +68,10 @@ void names_and_batches(void) {
   OK(plasticity_network_state(critic, "hebb", &state));
   CHECK(state.shape[0] == 2 && state.shape[2] == 2);
   FAILS(plasticity_network_reset_batch(critic, -1), PLASTICITY_INVALID_ARGUMENT, "batch");
-  options.current = 0;
+  options.preactivation = 0;
   OK(plasticity_network_create(&spec, &options, &other));
-  const plasticity_argument current[] = {{"inputs.u", &small_}, {"a", &small_}};
-  FAILS(plasticity_network_infer(other, 1, current, 2), PLASTICITY_INVALID_ARGUMENT, "a: expected no tensor");
+  const plasticity_argument with_a[] = {{"inputs.u", &small_}, {"a", &small_}};
+  FAILS(plasticity_network_infer(other, 1, with_a, 2), PLASTICITY_INVALID_ARGUMENT, "a: expected no tensor");
   plasticity_file_destroy(file);
   plasticity_network_destroy(actor);
   plasticity_network_destroy(critic);
@@ -150,7 +150,7 @@ void double_precision(void) {
   plasticity_network_destroy(network);
 }
 
-/* The cross-entropy of the current of a saturated softmax, with a trainer and without one. */
+/* The cross-entropy of the pre-activation of a saturated softmax, with a trainer and without one. */
 void labels(void) {
   plasticity_spec spec;
   plasticity_network_options options;
@@ -161,7 +161,7 @@ void labels(void) {
   spec.inputs = 1;
   spec.neurons = 2;
   options.threads = 1;
-  options.current = 1;
+  options.preactivation = 1;
   plasticity_network* network = NULL;
   OK(plasticity_network_create(&spec, &options, &network));
   plasticity_tensor w;

@@ -198,8 +198,8 @@ void gradients(void) {
   plasticity_plan_destroy(plan);
 }
 
-/* The gradient of a loss on the current passes a saturated activation. */
-void current(void) {
+/* The gradient of a loss on the pre-activation passes a saturated activation. */
+void preactivation(void) {
   plasticity_spec spec;
   plasticity_plan_options options;
   plasticity_plan* plan = NULL;

@@ -75,8 +75,8 @@ void stacks(void) {
   OK(plasticity_stack_load_state(again, file));
   OK(plasticity_stack_infer(again, T, shifted, 2));
   CHECK(memcmp(y, moved, sizeof y) == 0);
-  const plasticity_argument current[] = {{"inputs.x", &x_}, {"a", &moved_}};
-  FAILS(plasticity_stack_infer(again, T, current, 2), PLASTICITY_INVALID_ARGUMENT, "a: expected no tensor");
+  const plasticity_argument with_a[] = {{"inputs.x", &x_}, {"a", &moved_}};
+  FAILS(plasticity_stack_infer(again, T, with_a, 2), PLASTICITY_INVALID_ARGUMENT, "a: expected no tensor");
 
   OK(plasticity_stack_reset(again, 1));
   FAILS(plasticity_stack_infer(again, T, in, 2), PLASTICITY_INVALID_ARGUMENT,
@@ -85,8 +85,8 @@ void stacks(void) {
   OK(plasticity_stack_detach(again));
   plasticity_stack_destroy(again);
 
-  /* The current of the last layer and its gradient. It is y itself under the identity. */
-  options.current = 1;
+  /* The pre-activation of the last layer and its gradient. It is y itself under the identity. */
+  options.preactivation = 1;
   layers[1].spec.activation = PLASTICITY_ACTIVATION_IDENTITY;
   OK(plasticity_stack_create(I, layers, 2, &options, &again));
   const plasticity_argument both[] = {{"inputs.x", &x_}, {"y", &y_}, {"a", &moved_}},

@@ -48,7 +48,7 @@ TEST(ColumnPlan, AgreesOverTheWholeMatrix) {
   int index = 0;
   for (const Spec& spec : every_mix(random, 13, 6)) {
     TestCase problem = make_test_case(spec, 7, 3, random(), random_masks(random));
-    if (index % 3 == 0) problem = with_current(problem);
+    if (index % 3 == 0) problem = with_preactivation(problem);
     const Answers<double> want = reference_answers<double>(problem);
     for (const int ranks : {1 + index % 4, 1 + (index + 1) % 4})
       expect_close(problem, column_answers<double>(problem, ranks), want, 1e-12);

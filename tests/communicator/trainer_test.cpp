@@ -246,7 +246,7 @@ TEST(TrainerOnRanks, ResumesAfterALossThatThrows) {
   for (const std::string& error : errors) EXPECT_EQ(error, "");
 }
 
-/// Runs a loop without a trainer: a readout, an upstream gradient of the current, an optimizer.
+/// Runs a loop without a trainer: a readout, an upstream gradient of the pre-activation, an optimizer.
 Tensors run_loop(const Training& training, Communicator* communicator) {
   const BatchSlice slice = slice_of(communicator, training.batch);
   Network network(training.spec, {.batch = slice.count, .device = Device::cpu(2), .seed = 5});
@@ -267,7 +267,7 @@ Tensors run_loop(const Training& training, Communicator* communicator) {
     readout.forward(y, output);
     for (std::size_t k = 0; k < output.size(); ++k) doutput[k] = output[k] / 7;
     readout.backward(y, doutput, dy, slice.count);
-    network.backward(dy, {}, {.current = episode.target});
+    network.backward(dy, {}, {.preactivation = episode.target});
     if (communicator != nullptr) all_reduce(*communicator, parameters);
     clip_gradients(parameters, .5);
     adam.step(parameters);

@@ -83,8 +83,8 @@ bool modules_work() {
   trainer.load(file);
   trainer.set_learning_rate(1e-2);
   const auto no_loss = [](std::span<const float> a, std::span<float>) { return a.size() == 6 ? 0.0 : 1.0; };
-  const bool current_is_trained = network.current().empty() &&
-                                  trainer.step_on_current({.steps = 2, .x = x}, no_loss) == 0 &&
+  const bool current_is_trained = network.preactivation().empty() &&
+                                  trainer.step_on_preactivation({.steps = 2, .x = x}, no_loss) == 0 &&
                                   trainer.step_labels({.steps = 2, .x = x}, labels) > 0;
   trainer.load(file);
   const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&

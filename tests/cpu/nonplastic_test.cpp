@@ -15,7 +15,7 @@ TEST(Nonplastic, MatchesTheReference) {
     const Spec spec = nonplastic_spec(random, pick<std::int64_t>(random, {1, 5, 17, 33}), 4);
     TestCase problem =
         make_test_case(spec, static_cast<std::int64_t>(random() % 6), 11, random(), random_masks(random));
-    if (trial % 2 == 0) problem = with_current(problem);
+    if (trial % 2 == 0) problem = with_preactivation(problem);
     EXPECT_FALSE(problem.inputs.contains("param.alpha") || problem.inputs.contains("param.eta"));
     EXPECT_FALSE(problem.inputs.contains("state.hebb"));
     Buffers<double> want(problem), got(problem);

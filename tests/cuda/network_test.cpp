@@ -89,7 +89,7 @@ TEST_F(CudaNetwork, StatesAndUpstreamGradientsMatchTheCpu) {
       dy0.resize(B * 7);
       dhebb0.resize(B * 49);
       one.network.backward(first.dy(), {.initial_state = {.y = dy0, .hebb = dhebb0}},
-                           {.modulation = dmodulation, .current = da, .final_state = {.hebb = dhebb}});
+                           {.modulation = dmodulation, .preactivation = da, .final_state = {.hebb = dhebb}});
       ++index;
       io::TensorFile file;
       one.network.save_state(file);

@@ -24,7 +24,7 @@ TEST_F(CudaNonplastic, MatchesTheReference) {
         nonplastic_spec(random, pick<std::int64_t>(random, {1, 5, 8, 33, 40}), trial % 3 == 0 ? 34 : 5);
     TestCase problem =
         make_test_case(spec, static_cast<std::int64_t>(random() % 6), 3, random(), random_masks(random));
-    if (trial % 2 == 0) problem = with_current(problem);
+    if (trial % 2 == 0) problem = with_preactivation(problem);
     const Answers<double> want = reference_answers<double>(problem);
     const double tolerance = 2e-5 + 4 * inherent_error(problem, want);
     const Execution execution = trial % 4 < 2 ? Execution::step : Execution::graph;
@@ -42,7 +42,7 @@ TEST_F(CudaNonplastic, MisalignedTensorsAndSingleSteps) {
     const Spec spec = nonplastic_spec(random, trial % 2 == 0 ? 16 : 37, 5);
     MaskChoice masks = random_masks(random);
     masks.length = false;
-    const TestCase problem = with_current(make_test_case(spec, 6, 3, random(), masks));
+    const TestCase problem = with_preactivation(make_test_case(spec, 6, 3, random(), masks));
     const Answers<double> want = reference_answers<double>(problem);
     const double tolerance = 2e-5 + 4 * inherent_error(problem, want);
     expect_close(problem, run(problem, {.offset = 4}), want, tolerance);

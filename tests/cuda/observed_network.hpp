@@ -37,7 +37,7 @@ struct Window {
 class ObservedNetwork {
  public:
   ObservedNetwork(const Spec& spec, Device device)
-      : network(spec, {.batch = B, .device = device, .seed = 5, .current = true}) {}
+      : network(spec, {.batch = B, .device = device, .seed = 5, .preactivation = true}) {}
 
   void take_parameters(const Window& window) {
     for (const auto& member : Parameters<float>::members()) {
@@ -95,7 +95,7 @@ class ObservedNetwork {
   void record(std::span<const float> y) {
     tensors_["y"] = copied(y);
     tensors_["modulation"] = copied(network.modulation());
-    tensors_["current"] = copied(network.current());
+    tensors_["preactivation"] = copied(network.preactivation());
   }
   Tensors tensors_;
 };

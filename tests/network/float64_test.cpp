@@ -18,7 +18,7 @@ using Tensors = std::map<std::string, std::vector<double>>;
 constexpr double tolerance = 1e-12;
 
 NetworkF64 make(const Spec& spec, std::int64_t batch = B) {
-  return NetworkF64(spec, {.batch = batch, .device = Device::cpu(2), .seed = 3, .current = true});
+  return NetworkF64(spec, {.batch = batch, .device = Device::cpu(2), .seed = 3, .preactivation = true});
 }
 
 std::vector<double> copied(std::span<const double> view) { return {view.begin(), view.end()}; }
@@ -48,7 +48,7 @@ Answers<double> answers_of(TestCase problem) {
   const Buffers<double> buffers(problem);
   Answers<double> answers;
   answers.outputs["y"] = copied(network.forward(sequence_of(problem, buffers)));
-  answers.outputs["a"] = copied(network.current());
+  answers.outputs["a"] = copied(network.preactivation());
   if (problem.spec.has_modulator()) answers.outputs["modulation"] = copied(network.modulation());
   for (const auto& member : State<double>::members()) {
     if (state_shape(problem.spec, problem.batch, member.name))
@@ -67,7 +67,7 @@ Answers<double> answers_of(TestCase problem) {
                                        .initial_state = state_views<double>(answers.gradients)};
   const auto da = problem.upstream.find("a");
   network.backward(problem.upstream.at("y"), gradients,
-                   {.current = da == problem.upstream.end() ? std::span<const double>() : da->second,
+                   {.preactivation = da == problem.upstream.end() ? std::span<const double>() : da->second,
                     .final_state = state_views<const double>(problem.upstream)});
   for (const ParameterViewF64& view : network.parameters())
     answers.gradients["param." + view.name] = copied(view.gradient);
@@ -77,10 +77,10 @@ Answers<double> answers_of(TestCase problem) {
 TEST(NetworkF64, MatchesTheReference) {
   std::mt19937_64 random(31);
   for (const Spec& spec : every_mix(random, 9, 3)) {
-    const TestCase problem = with_current(make_test_case(spec, 6, B, random(), random_masks(random)));
+    const TestCase problem = with_preactivation(make_test_case(spec, 6, B, random(), random_masks(random)));
     expect_close(problem, answers_of(problem), reference_answers<double>(problem), tolerance);
   }
-  const TestCase fixed = with_current(make_test_case(nonplastic_spec(random, 9, 3), 6, B, random()));
+  const TestCase fixed = with_preactivation(make_test_case(nonplastic_spec(random, 9, 3), 6, B, random()));
   expect_close(fixed, answers_of(fixed), reference_answers<double>(fixed), tolerance);
 }
 
@@ -104,7 +104,7 @@ TEST(NetworkF64, GradientMatchesTheComplexStep) {
   std::mt19937_64 random(32);
   constexpr double h = 1e-60;
   for (int trial = 0; trial < 20; ++trial) {
-    const TestCase problem = with_current(make_test_case(random_spec(random, 7, 3), 8, B, random()));
+    const TestCase problem = with_preactivation(make_test_case(random_spec(random, 7, 3), 8, B, random()));
     const Answers<double> got = answers_of(problem);
     for (const auto& [name, gradient] : got.gradients) {
       std::uniform_real_distribution<double> uniform(-1, 1);

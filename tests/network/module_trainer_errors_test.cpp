@@ -142,7 +142,7 @@ TEST(ModuleTrainer, RejectsWrongCalls) {
   reject([&] { trainer.step({.x = x}, target); }, expected);
   reject([&] { trainer.step_labels({.x = x}, labels); }, expected);
   reject([&] { trainer.step_with({.x = x}, [](auto, auto) { return 0.0; }); }, expected);
-  reject([&] { trainer.step_on_current({.x = x}, [](auto, auto) { return 0.0; }); }, expected);
+  reject([&] { trainer.step_on_preactivation({.x = x}, [](auto, auto) { return 0.0; }); }, expected);
   reject([&] { trainer.step(IterationFunction()); }, "iteration: expected a function, got none");
   EXPECT_TRUE(trainer.y().empty());
   EXPECT_TRUE(trainer.modulation().empty());

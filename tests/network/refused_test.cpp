@@ -47,15 +47,15 @@ TEST(Refused, GradientsOfTheInitialStateOverlapNoOther) {
 }
 
 TEST(Refused, ACallLeavesTheLastCurrentAndModulation) {
-  Network network = make({.current = true});
+  Network network = make({.preactivation = true});
   const std::vector<float> u = noise(T * B * N, 1);
   network.infer({.steps = T, .u = u});
-  const std::vector<float> current = copied(network.current()), M = copied(network.modulation());
+  const std::vector<float> a = copied(network.preactivation()), M = copied(network.modulation());
   const std::vector<std::int64_t> length(B, T);
   for (const bool records : {false, true}) {
-    const Sequence wrong{.steps = T, .u = network.current(), .length = std::span(length).first(1)};
+    const Sequence wrong{.steps = T, .u = network.preactivation(), .length = std::span(length).first(1)};
     EXPECT_THROW(records ? network.forward(wrong) : network.infer(wrong), Error);
-    EXPECT_EQ(copied(network.current()), current);
+    EXPECT_EQ(copied(network.preactivation()), a);
     EXPECT_EQ(copied(network.modulation()), M);
   }
 }

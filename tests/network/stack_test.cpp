@@ -201,7 +201,7 @@ TEST(Stack, WrongCallsAreErrors) {
   EXPECT_EQ(stack.windows(), 0);
 }
 
-// Under the identity y is the current, so dy and da have the same effect.
+// Under the identity y is the pre-activation, so dy and da have the same effect.
 TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
   const std::vector<StackLayer> layers{
       {.spec = {.neurons = 4}},
@@ -211,9 +211,9 @@ TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
   std::vector<float> dx[2]{std::vector<float>(x.size()), std::vector<float>(x.size())};
   std::vector<std::vector<float>> gradients[2];
   for (const std::size_t through_a : {std::size_t{0}, std::size_t{1}}) {
-    Stack stack(2, layers, {.batch = 2, .device = Device::cpu(1), .seed = 3, .current = true});
+    Stack stack(2, layers, {.batch = 2, .device = Device::cpu(1), .seed = 3, .preactivation = true});
     const std::span<const float> y = stack.forward({.steps = 3, .x = x});
-    EXPECT_EQ(copied(stack.current()), copied(y));
+    EXPECT_EQ(copied(stack.preactivation()), copied(y));
     stack.backward(through_a == 1 ? std::span<const float>() : dy, dx[through_a],
                    through_a == 1 ? dy : std::span<const float>());
     for (const ParameterView& each : stack.parameters())
@@ -225,7 +225,7 @@ TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
     EXPECT_LT(difference(gradients[1][k], gradients[0][k]), tolerance);
   Stack without(2, layers, {.batch = 2, .device = Device::cpu(1)});
   without.forward({.steps = 3, .x = x});
-  EXPECT_TRUE(without.current().empty());
+  EXPECT_TRUE(without.preactivation().empty());
   EXPECT_THROW(without.backward({}, {}, x), Error);
 }
 
@@ -261,7 +261,7 @@ TEST(Stack, TheInputsGradientMayAliasThatOfTheCurrent) {
   const std::vector<float> x = noise(T * B * I, 3), da = noise(T * B * I, 4);
   const auto gradient = [&](bool aliased) {
     Stack stack(I, {{.spec = {.neurons = 4}}, {.spec = {.neurons = I}}},
-                {.batch = B, .device = Device::cpu(1), .current = true});
+                {.batch = B, .device = Device::cpu(1), .preactivation = true});
     stack.forward({.steps = T, .x = x});
     std::vector<float> memory = da, separate(x.size());
     stack.backward({}, aliased ? memory : separate, memory);

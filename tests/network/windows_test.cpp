@@ -212,7 +212,7 @@ TEST(Windows, ChecksOnRefusesEveryChangeOfTheParameters) {
 class Loss {
  public:
   Loss(const Spec& spec, std::int64_t steps, MaskChoice masks, std::uint64_t seed)
-      : problem(with_current(make_test_case(spec, steps, B, seed, masks))),
+      : problem(with_preactivation(make_test_case(spec, steps, B, seed, masks))),
         dmodulation_(steps * B, seed + 9) {}
 
   double operator()(const TestCase& at) const {
@@ -269,7 +269,7 @@ TEST(Windows, GradientsOfStatesModulationAndCurrentMatchDifferences) {
                                         .hebb = initial["state.hebb"],
                                         .eligibility = initial["state.eligibility"]}},
                      {.modulation = dmodulation,
-                      .current = upstream.at("a"),
+                      .preactivation = upstream.at("a"),
                       .final_state = {.y = upstream["state.y"],
                                       .c = upstream["state.c"],
                                       .hebb = upstream["state.hebb"],
@@ -322,8 +322,8 @@ TEST(Windows, UpstreamGradientsOfWrongSizesAreRefused) {
   const std::vector<float> some(4);
   std::vector<float> to(4);
   expect_refused([&] { network.backward({}, {}, {.modulation = some}); }, "no modulator");
-  expect_refused([&] { network.backward({}, {}, {.current = some}); },
-                 "upstream.current: expected 24 elements, got 4");
+  expect_refused([&] { network.backward({}, {}, {.preactivation = some}); },
+                 "upstream.preactivation: expected 24 elements, got 4");
   expect_refused([&] { network.backward({}, {}, {.final_state = {.hebb = some}}); },
                  "upstream.final_state.hebb: expected 72 elements, got 4");
   expect_refused([&] { network.backward({}, {.initial_state = {.c = to}}); },

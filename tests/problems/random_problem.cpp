@@ -181,7 +181,7 @@ TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch
   return problem;
 }
 
-TestCase with_current(TestCase problem) {
+TestCase with_preactivation(TestCase problem) {
   std::mt19937_64 random(problem.seed + 2);
   problem.upstream["a"] = draw(random, problem.steps * problem.batch * problem.spec.neurons, 1);
   return problem;

@@ -43,8 +43,8 @@ struct TestCase {
 TestCase make_test_case(const Spec& spec, std::int64_t steps, std::int64_t batch, std::uint64_t seed,
                         MaskChoice masks = {});
 
-/// Returns a copy that also asks for the current a and passes its gradient. Only for plans on the CPU.
-TestCase with_current(TestCase problem);
+/// Returns a copy that also asks for the pre-activation a and passes its gradient. Only for plans on the CPU.
+TestCase with_preactivation(TestCase problem);
 
 /// Returns a copy with batch element b only.
 TestCase alone(const TestCase& problem, std::int64_t b);

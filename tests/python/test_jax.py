@@ -54,7 +54,7 @@ def draw(spec, steps=4, batch=2, dtype="float64", both=False):
 @pytest.mark.parametrize("spec", all_specs()[::9], ids=lambda s: f"{s.cell}-{s.rule}-{s.rate}-{s.eligibility}")
 def test_check_grads(spec):
     check_grads(lambda parameters, inputs, state: plastic(
-        spec, parameters, **inputs, state=state, return_current=True), draw(spec, both=True), order=1, modes=["rev"])
+        spec, parameters, **inputs, state=state, return_preactivation=True), draw(spec, both=True), order=1, modes=["rev"])
 
 
 SPEC = Spec("rnn", "hard_clip", "modulated", inputs=3, neurons=5)

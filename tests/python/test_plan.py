@@ -72,7 +72,7 @@ def test_results_are_written_to_out():
         plan.forward(parameters, x=x, out={"z": y})
 
 
-def test_the_current_and_its_gradient():
+def test_the_preactivation_and_its_gradient():
     spec, parameters, x = small("f8", cell="feedforward", rule="oja", activation="softmax")
     plan = Plan(spec, steps=5, batch=2, precision="f64")
     a, first, tape = numpy.empty((5, 2, 4)), numpy.empty((1, 2, 4)), plan.make_tape()

@@ -40,9 +40,9 @@ def test_a_module_has_the_outputs_of_plastic(make):
     x = torch.randn(5, 2, 3)
     output, state = module(x)
     name = "pre" if module.spec.cell == "feedforward" else "x"
-    y, _, final, a = plastic(module.spec, module.library_parameters(), **{name: x}, return_current=True)
+    y, _, final, a = plastic(module.spec, module.library_parameters(), **{name: x}, return_preactivation=True)
     assert torch.equal(output, y) and same(state, final)
-    assert torch.equal(module(x, return_current=True)[-1], a)
+    assert torch.equal(module(x, return_preactivation=True)[-1], a)
     assert {name for name, _ in module.named_parameters()} == set(module.spec.parameters)
     assert (module.input_size, module.hidden_size) == (3, 4) and "rule=" in repr(module)
 
@@ -95,8 +95,8 @@ def test_lengths_and_packed_sequences(make):
             assert mine is its is None or torch.allclose(mine[b], its[0], atol=1e-6)
     x = torch.nn.utils.rnn.pad_sequence(sequences)
     assert torch.equal(module(x, lengths=[2, 5, 3])[0], padded)
-    packed = module(pack_sequence(sequences, enforce_sorted=False), return_current=True)[-1]
-    assert torch.equal(pad_packed_sequence(packed)[0], module(x, lengths=[2, 5, 3], return_current=True)[-1])
+    packed = module(pack_sequence(sequences, enforce_sorted=False), return_preactivation=True)[-1]
+    assert torch.equal(pad_packed_sequence(packed)[0], module(x, lengths=[2, 5, 3], return_preactivation=True)[-1])
     padded.sum().backward()
     assert all(each.grad is not None for each in module.parameters())
 
@@ -110,7 +110,7 @@ def test_external_rate_and_modulation():
     modulated = MAKERS["rnn"](batch_first=True)
     _, _, modulation = modulated(torch.randn(2, 5, 3), return_modulation=True)
     assert modulation.shape == (2, 5)
-    both = modulated(torch.randn(2, 5, 3), return_modulation=True, return_current=True)
+    both = modulated(torch.randn(2, 5, 3), return_modulation=True, return_preactivation=True)
     assert [tuple(both[k].shape) for k in (0, 2, 3)] == [(2, 5, 4), (2, 5), (2, 5, 4)]
     current = torch.randn(5, 2, 4)
     assert PlasticLinear(3, 4)(torch.randn(5, 2, 3), current=current)[0].shape == (5, 2, 4)

@@ -12,28 +12,28 @@ SPECS = [Spec("rnn", "hard_clip", "modulated", "before", inputs=2, neurons=3), S
          Spec("lstm", "read_clip", "fan_out", alpha="post", inputs=2, neurons=3)]
 
 
-def arguments_of(spec, grad, current=False):
+def arguments_of(spec, grad, preactivation=False):
     torch.manual_seed(0)
     names, tensors = [], []
     for group, shapes in (("parameters", spec.parameters), ("inputs", spec.inputs_of(4, 2)), ("initial_state", spec.state_of(2))):
         for name, shape in shapes.items():
             names.append(f"{group}.{name}")
             tensors.append((.3 * torch.randn(shape)).requires_grad_(grad))
-    return to_text(spec, False, 0, 0, "automatic", current, names), names, tensors
+    return to_text(spec, False, 0, 0, "automatic", preactivation, names), names, tensors
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.cell)
 @pytest.mark.parametrize("record", [False, True])
-@pytest.mark.parametrize("current", [False, True])
-def test_opcheck_of_forward(spec, record, current):
-    text, _, tensors = arguments_of(spec, record, current)
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_opcheck_of_forward(spec, record, preactivation):
+    text, _, tensors = arguments_of(spec, record, preactivation)
     torch.library.opcheck(torch.ops.plasticity.forward.default, (text, tensors, record, []))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.cell)
-@pytest.mark.parametrize("current", [False, True])
-def test_opcheck_of_backward(spec, current):
-    text, names, tensors = arguments_of(spec, False, current)
+@pytest.mark.parametrize("preactivation", [False, True])
+def test_opcheck_of_backward(spec, preactivation):
+    text, names, tensors = arguments_of(spec, False, preactivation)
     *outputs, tape = torch.ops.plasticity.forward(text, tensors, True, [])
     kept = [tensor for name, tensor in zip(names, tensors) if not name.startswith("initial_state.")]
     upstream = [None if k == 1 and spec.has_modulator else torch.randn_like(each) for k, each in enumerate(outputs)]
@@ -80,7 +80,7 @@ def test_compiled_modules_have_equal_gradients(make, backend):
 
     def loss(x, reset):
         output, state = module(x, lengths=torch.tensor([4, 3, 2, 4] if module.batch_first else [4, 3, 2, 4, 1]), reset=reset)
-        _, state, a = module(x * 2, state, return_current=True)
+        _, state, a = module(x * 2, state, return_preactivation=True)
         return output.square().sum() + state.hebb.sum() + a.square().sum()
 
     compiled = torch.compile(loss, fullgraph=True, backend=backend)

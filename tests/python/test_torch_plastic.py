@@ -36,7 +36,7 @@ def test_parity(case, dtype, masks_as):
 
 @pytest.mark.parametrize("spec", all_specs(), ids=lambda s: f"{s.cell}-{s.rule}-{s.rate}-{s.eligibility}")
 def test_gradcheck(spec):
-    """Every cell x rule x rate x eligibility, over all outputs: y, modulation, the final state and the current."""
+    """Every cell x rule x rate x eligibility, over all outputs: y, modulation, the final state and the pre-activation."""
     parameters, inputs, state = draw(spec)
     names = [*parameters, *inputs, *state]
 
@@ -44,7 +44,7 @@ def test_gradcheck(spec):
         named = dict(zip(names, tensors))
         y, modulation, final, a = plastic(
             spec, {name: named[name] for name in parameters}, **{name: named[name] for name in inputs},
-            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)}, return_current=True,
+            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)}, return_preactivation=True,
         )
         return [each for each in (y, modulation, *final, a) if each is not None]
 
@@ -180,7 +180,7 @@ def test_cross_entropy_of_a_saturated_softmax(label, gradient):
     spec = Spec("feedforward", activation="softmax", inputs=1, neurons=2)
     zeros = {name: torch.zeros(shape) for name, shape in spec.parameters.items()}
     u = torch.tensor([[[120., -120.]]], requires_grad=True)
-    y, _, _, a = plastic(spec, zeros, pre=torch.ones(1, 1, 1), u=u, return_current=True)
+    y, _, _, a = plastic(spec, zeros, pre=torch.ones(1, 1, 1), u=u, return_preactivation=True)
     assert y.tolist() == [[[1, 0]]] and torch.equal(a, u)
     loss = torch.nn.functional.cross_entropy(a[0], torch.tensor([label]))
     loss.backward()

@@ -86,11 +86,11 @@ TEST(ComplexStep, RandomSpecs) {
   }
 }
 
-// A loss on the current, and on the outputs.
+// A loss on the pre-activation, and on the outputs.
 TEST(ComplexStep, UpstreamGradientOfTheCurrent) {
   std::mt19937_64 random(21);
   for (const Spec& spec : every_mix(random, 4, 3)) {
-    expect_exact(with_current(make_test_case(spec, 4, 2, random(), random_masks(random))));
+    expect_exact(with_preactivation(make_test_case(spec, 4, 2, random(), random_masks(random))));
   }
 }
 

@@ -47,9 +47,9 @@ struct Results {
 struct Objective {
   std::span<const float> target{};
   std::span<const std::uint8_t> mask{};
-  const LossFunction* function = nullptr;                 // of y, or of the current
-  std::optional<std::span<const std::int64_t>> labels{};  // of the current
-  bool of_current = false;
+  const LossFunction* function = nullptr;                 // of y, or of the pre-activation
+  std::optional<std::span<const std::int64_t>> labels{};  // of the pre-activation
+  bool of_preactivation = false;
 
   bool on_host() const { return function != nullptr; }
 };
@@ -101,8 +101,8 @@ struct Trainer::Implementation {
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();  // of the last step
   MomentsByName moments{};
   StepOutput y{}, modulation{};
-  DeviceMemory inputs{}, tape{}, results{}, current{};
-  DeviceMemory gradient{};           // dy, or da of a loss of the current
+  DeviceMemory inputs{}, tape{}, results{}, preactivation{};
+  DeviceMemory gradient{};           // dy, or da of a loss of the pre-activation
   DeviceMemory optimizer_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
@@ -119,10 +119,10 @@ struct Trainer::Implementation {
   // iteration.cpp
   double step(const Sequence& sequence, const Objective& objective);
   Iteration checked_iteration(const Sequence& sequence, const Objective& objective) const;
-  void allocate(const Plan& plan, Iteration& it, bool of_current);
+  void allocate(const Plan& plan, Iteration& it, bool of_preactivation);
   void set_loss(Iteration& it, const Objective& objective) const;
   void stage(Iteration& it);
-  void set_pointers(Iteration& it, bool of_current);
+  void set_pointers(Iteration& it, bool of_preactivation);
   std::optional<double> run(const Objective& objective, const Plan& plan, const Iteration& it);
   double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);

@@ -89,10 +89,10 @@ void Trainer::Implementation::enqueue_backward(const Plan& plan, const Iteration
 /// Runs the caller's loss, which needs its argument on the host and writes the gradient there.
 double Trainer::Implementation::host_loss(const Objective& objective, const Iteration& it) {
   const auto count = static_cast<std::size_t>(it.error.elements);
-  const float* const output = objective.of_current ? it.forward.a : it.forward.y;
-  const auto loss = [&](std::span<const float> output_or_current, std::span<float> upstream) {
+  const float* const output = objective.of_preactivation ? it.forward.a : it.forward.y;
+  const auto loss = [&](std::span<const float> output_or_preactivation, std::span<float> upstream) {
     const FlagScope in_loss(network->in_loss);
-    return (*objective.function)(output_or_current, upstream);
+    return (*objective.function)(output_or_preactivation, upstream);
   };
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
@@ -157,14 +157,14 @@ Iteration Trainer::Implementation::checked_iteration(const Sequence& sequence,
 }
 
 /// Allocates all memory of the iteration.
-void Trainer::Implementation::allocate(const Plan& plan, Iteration& it, bool of_current) {
+void Trainer::Implementation::allocate(const Plan& plan, Iteration& it, bool of_preactivation) {
   const auto rows = static_cast<std::size_t>(it.T * it.B),
              elements = rows * static_cast<std::size_t>(network->spec.neurons);
   make_results();
   y.allocate(device, elements);
   modulation.allocate(device, network->spec.has_modulator() ? rows : 0);
   make_room(gradient, device, elements * sizeof(float));
-  if (of_current) make_room(current, device, elements * sizeof(float));
+  if (of_preactivation) make_room(preactivation, device, elements * sizeof(float));
   make_room(tape, device, plan.tape_bytes());
   make_room(network->scratch, device, std::max(plan.scratch_bytes(), training_scratch_bytes(device)));
   it.backward.dparameters = network->parameters->gradients();
@@ -185,7 +185,7 @@ void Trainer::Implementation::set_loss(Iteration& it, const Objective& objective
   if (!objective.labels) return;
   it.entropy = {.rows = rows,
                 .classes = N,
-                .logits = static_cast<float*>(current.data()),
+                .logits = static_cast<float*>(preactivation.data()),
                 .labels = objective.labels->data(),
                 .dlogits = it.error.dy,
                 .loss = it.error.loss,
@@ -204,7 +204,7 @@ void Trainer::Implementation::stage(Iteration& it) {
 }
 
 /// Points to the other tensors on the device, after uploading the caller's changes of parameters and state.
-void Trainer::Implementation::set_pointers(Iteration& it, bool of_current) {
+void Trainer::Implementation::set_pointers(Iteration& it, bool of_preactivation) {
   it.results = device_results();
   it.tape = tape.as<Tape>();
   it.scratch = network->scratch.as<Scratch>();
@@ -213,17 +213,17 @@ void Trainer::Implementation::set_pointers(Iteration& it, bool of_current) {
   it.forward.initial_state = as_const(it.forward.final_state);
   it.forward.y = y.data();
   if (network->spec.has_modulator()) it.forward.modulation = modulation.data();
-  if (of_current) it.forward.a = static_cast<float*>(current.data());
+  if (of_preactivation) it.forward.a = static_cast<float*>(preactivation.data());
   it.backward.parameters = it.forward.parameters;
   it.backward.inputs = it.forward.inputs;
   it.backward.masks = it.forward.masks;
-  (of_current ? it.backward.da : it.backward.dy) = it.error.dy;
+  (of_preactivation ? it.backward.da : it.backward.dy) = it.error.dy;
 }
 
 /// Runs the iteration. Returns the loss if the host has it, otherwise it is in the results on the device.
 std::optional<double> Trainer::Implementation::run(const Objective& objective, const Plan& plan,
                                                    const Iteration& it) {
-  network->last_modulation = network->last_current = {};
+  network->last_modulation = network->last_preactivation = {};
   y.set_written();
   modulation.set_written();
   if (has_ranks()) return run_on_ranks(objective, plan, it);
@@ -243,7 +243,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   Iteration it = checked_iteration(sequence, objective);
 
   // Allocate all memory before anything changes.
-  allocate(plan, it, objective.of_current);
+  allocate(plan, it, objective.of_preactivation);
   MomentsByName fresh;
   collect(it, fresh);
 
@@ -258,7 +258,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   const UpdateScales scales = update_scales(options.update, steps + 1);
   it.scales = &scales;
   stage(it);
-  set_pointers(it, objective.of_current);
+  set_pointers(it, objective.of_preactivation);
 
   const std::optional<double> loss = run(objective, plan, it);
   network->state.values_written();

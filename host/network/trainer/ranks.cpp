@@ -89,11 +89,11 @@ std::vector<RankNumber> Trainer::Implementation::equal_numbers(const Objective* 
     groups.add(str_cat(group.rate, ' ', group.weight_decay, ' ', group.clip_norm, '\0'));
   }
   if (network != nullptr) spec.add(to_string(network->spec));
-  const int kind = objective == nullptr    ? 0
-                   : objective->labels     ? 1
-                   : !objective->on_host() ? 2
-                   : objective->of_current ? 3
-                                           : 4;
+  const int kind = objective == nullptr          ? 0
+                   : objective->labels           ? 1
+                   : !objective->on_host()       ? 2
+                   : objective->of_preactivation ? 3
+                                                 : 4;
   constexpr RankNumber::Kind code = RankNumber::Kind::code, codes = RankNumber::Kind::codes;
   std::uint64_t values = 0;  // a GPU's are not compared
   if (network != nullptr && on_cpu()) values = network->parameters->checksum();

@@ -66,14 +66,14 @@ double Trainer::step_with(const Sequence& sequence, const LossFunction& loss) {
   return implementation_->step(sequence, {.function = &loss});
 }
 
-double Trainer::step_on_current(const Sequence& sequence, const LossFunction& loss) {
-  const ProfilerRange range("plasticity::Trainer::step_on_current");
-  return implementation_->step(sequence, {.function = &loss, .of_current = true});
+double Trainer::step_on_preactivation(const Sequence& sequence, const LossFunction& loss) {
+  const ProfilerRange range("plasticity::Trainer::step_on_preactivation");
+  return implementation_->step(sequence, {.function = &loss, .of_preactivation = true});
 }
 
 double Trainer::step_labels(const Sequence& sequence, std::span<const std::int64_t> labels) {
   const ProfilerRange range("plasticity::Trainer::step_labels");
-  return implementation_->step(sequence, {.labels = labels, .of_current = true});
+  return implementation_->step(sequence, {.labels = labels, .of_preactivation = true});
 }
 
 double Trainer::step(const IterationFunction& iteration) {

@@ -32,11 +32,11 @@ class _StaticArguments(NamedTuple):
 
     spec: Spec
     options: Options
-    return_current: bool
+    return_preactivation: bool
 
     @property
     def output_names(self):
-        return output_names(self.spec, self.return_current)
+        return output_names(self.spec, self.return_preactivation)
 
     @property
     def dtype(self):
@@ -201,7 +201,7 @@ def plastic(
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
-    return_current: bool = False,
+    return_preactivation: bool = False,
 ) -> Union[Tuple[Array, Optional[Array], State], Tuple[Array, Optional[Array], State, Array]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
@@ -223,7 +223,7 @@ def plastic(
     options = Options(
         steps, batch, precision, (_c.CUDA if gpu else _c.CPU, 0), 0, checkpoint_interval, memory_budget, execution,
     )
-    static = _StaticArguments(spec, options, return_current)
+    static = _StaticArguments(spec, options, return_preactivation)
     _check_arrays(static, floats, masks)
     if "masks.length" in masks:
         masks["masks.length"] = _int64(masks["masks.length"])
@@ -232,7 +232,7 @@ def plastic(
     results = _compiled(static, floats, masks)
     final = State(**{name: results.get(f"final_state.{name}") for name in STATE})
     three = results["y"], results.get("modulation"), final
-    return (*three, results["a"]) if return_current else three
+    return (*three, results["a"]) if return_preactivation else three
 
 
 def _named_floats(parameters, inputs, state, clamp_value):

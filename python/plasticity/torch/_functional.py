@@ -30,10 +30,10 @@ class _PreparedCall(NamedTuple):
     # Indices of the outputs; None for one that the call does not have.
     modulation: Optional[int]
     final_state: Tuple[Optional[int], ...]
-    current: Optional[int]
+    preactivation: Optional[int]
 
 
-def _prepare(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_current):
+def _prepare(spec, given, present, bf16, checkpoint_interval, memory_budget, execution, return_preactivation):
     """`given`: the names of the parameters. `present`: for each of _TENSORS, whether the call has it."""
     integer("checkpoint_interval", checkpoint_interval)
     integer("memory_budget", memory_budget)
@@ -49,8 +49,8 @@ def _prepare(spec, given, present, bf16, checkpoint_interval, memory_budget, exe
     for exists in (spec.cell != "feedforward", spec.cell == "lstm", spec.alpha != "none", spec.eligibility != "none"):
         final.append(index if exists else None)
         index += exists
-    signature = Signature(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, tuple(names))
-    return _PreparedCall(signature, tuple(parameters), modulation, tuple(final), index if return_current else None)
+    signature = Signature(spec, bf16, checkpoint_interval, memory_budget, execution, return_preactivation, tuple(names))
+    return _PreparedCall(signature, tuple(parameters), modulation, tuple(final), index if return_preactivation else None)
 
 
 _prepare_cached = functools.lru_cache(maxsize=4096)(_prepare)  # torch.compile traces the function without a cache
@@ -94,11 +94,11 @@ def plastic(
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
-    return_current: bool = False,
+    return_preactivation: bool = False,
 ) -> Union[Tuple[Tensor, Optional[Tensor], State], Tuple[Tensor, Optional[Tensor], State, Tensor]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
-    return_current=True returns a fourth item, the current a [T,B,N] to which the activation is applied (of an LSTM: that of
+    return_preactivation=True returns a fourth item, the pre-activation a [T,B,N] to which the activation is applied (of an LSTM: that of
     the candidate). A loss of it, such as torch.nn.functional.cross_entropy, has a gradient even if the activation is
     saturated.
 
@@ -108,7 +108,7 @@ def plastic(
     are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64)
     is converted; a length that is not a whole number raises.
 
-    Gradients reach inputs, parameters and the initial state, from y, the current, the final state and modulation. A gradient
+    Gradients reach inputs, parameters and the initial state, from y, the pre-activation, the final state and modulation. A gradient
     of the modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one device and
     of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape as bfloat16. Under autocast,
     tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the current
@@ -129,7 +129,7 @@ def plastic(
     )
     compiling = torch.compiler.is_compiling()
     call = (_prepare if compiling else _prepare_cached)(
-        spec, given, present, precision == "bf16", checkpoint_interval, memory_budget, execution, return_current)
+        spec, given, present, precision == "bf16", checkpoint_interval, memory_budget, execution, return_preactivation)
     signature = call.signature
     tensors = [parameters[name] for name in call.parameters]
     tensors += [value for value in (x, u, pre, rate, y0, c0, hebb0, eligibility0) if value is not None]
@@ -157,6 +157,6 @@ def plastic(
 
     modulation = None if call.modulation is None else results[call.modulation]
     final = State(*[None if index is None else results[index] for index in call.final_state])
-    if call.current is not None:
-        return results[0], modulation, final, results[call.current]
+    if call.preactivation is not None:
+        return results[0], modulation, final, results[call.preactivation]
     return results[0], modulation, final

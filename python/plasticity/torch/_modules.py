@@ -196,15 +196,15 @@ class PlasticModule(nn.Module):
         """(x, u, pre) of plastic()."""
         raise NotImplementedError
 
-    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_current=False):
+    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation=False):
         x, u, pre = self._inputs(x, current)
         return plastic(
             self.spec, self.library_parameters(), x=x, u=u, pre=pre, rate=rate, state=state, reset=reset, length=length,
             clamp=clamp, clamp_value=clamp_value, precision=self.precision, checkpoint_interval=self.checkpoint_interval,
-            memory_budget=self.memory_budget, return_current=return_current,
+            memory_budget=self.memory_budget, return_preactivation=return_preactivation,
         )
 
-    def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_current):
+    def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_preactivation):
         if isinstance(x, PackedSequence):
             if lengths is not None:
                 raise bad_argument("lengths", "none beside a PackedSequence, which has its own", type(lengths).__name__)
@@ -225,7 +225,7 @@ class PlasticModule(nn.Module):
                     ("rate", rate), ("current", current), ("reset", reset), ("clamp", clamp), ("clamp_value", clamp_value),
                 )
             ]
-        y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_current)
+        y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_preactivation)
         if packed is not None:
             y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]
         elif turn:
@@ -275,18 +275,18 @@ class _Recurrent(PlasticModule):
         clamp: Optional[Tensor] = None,
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
-        return_current: bool = False,
+        return_preactivation: bool = False,
     ):
         """Runs a sequence [T,B,I], or [B,T,I] with batch_first, or a PackedSequence. Returns (output, state).
 
         lengths [B]: from there on a sample's output is zero and its state stays; a PackedSequence has its own. reset [T,B]:
         the sample's state is zero before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output
         is clamp_value. return_modulation=True returns (output, state, modulation [T,B]). With batch_first all of them are
-        [B,T,…], also beside a PackedSequence. return_current=True appends the current to which the activation is applied,
+        [B,T,…], also beside a PackedSequence. return_preactivation=True appends the pre-activation,
         in the form of the output.
         """
         return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation,
-                              return_current)
+                              return_preactivation)
 
 
 class PlasticRNN(_Recurrent):
@@ -398,8 +398,8 @@ class PlasticLinear(PlasticModule):
         clamp: Optional[Tensor] = None,
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
-        return_current: bool = False,
+        return_preactivation: bool = False,
     ):
         """As PlasticRNN.forward(), with an input current [T,B,N] of its own: a bias, or the label of a sample."""
         return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation,
-                              return_current)
+                              return_preactivation)

@@ -19,12 +19,12 @@ class Signature(NamedTuple):
     checkpoint_interval: int
     memory_budget: int
     execution: str
-    return_current: bool
+    return_preactivation: bool
     names: Tuple[str, ...]  # "parameters.w", "inputs.x", "initial_state.hebb", "masks.reset", in the order of the tensors
 
     @property
     def output_names(self):
-        return output_names(self.spec, self.return_current)
+        return output_names(self.spec, self.return_preactivation)
 
     @property
     def initial_state(self):
@@ -32,11 +32,11 @@ class Signature(NamedTuple):
         return [k for k, name in enumerate(self.names) if name.startswith("initial_state.")]
 
 
-def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, return_current, names):
+def to_text(spec, bf16, checkpoint_interval, memory_budget, execution, return_preactivation, names):
     """The text of a Signature, which the operators take. torch.compile traces this, so it is plain string work."""
     return (
         f"{spec._text} {'bf16' if bf16 else 'real'} {checkpoint_interval} {memory_budget} "
-        f"{execution} {'current' if return_current else 'none'} {_BUILD}: {' '.join(names)}"
+        f"{execution} {'preactivation' if return_preactivation else 'none'} {_BUILD}: {' '.join(names)}"
     )
 
 
@@ -49,8 +49,8 @@ def from_text(text):
     if not colon or len(option_words) != 6:
         raise FormatError(f"signature: expected a spec, five options, a build, a colon and names, got {text!r}")
     *choices, inputs, neurons, clip = spec_words
-    precision, checkpoint_interval, memory_budget, execution, current, _ = option_words
+    precision, checkpoint_interval, memory_budget, execution, fourth, _ = option_words
     return Signature(
         Spec(*choices, int(inputs), int(neurons), float(clip)), precision == "bf16", int(checkpoint_interval),
-        int(memory_budget), execution, current == "current", tuple(names.split()),
+        int(memory_budget), execution, fourth == "preactivation", tuple(names.split()),
     )

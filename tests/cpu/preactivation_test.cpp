@@ -1,4 +1,4 @@
-// The current a as an output, and its upstream gradient.
+// The pre-activation a as an output, and its upstream gradient.
 #include <gtest/gtest.h>
 
 #include "plasticity/plasticity.hpp"
@@ -8,10 +8,10 @@
 namespace plasticity::testing {
 namespace {
 
-TEST(Current, MatchesTheReference) {
+TEST(Preactivation, MatchesTheReference) {
   std::mt19937_64 random(71);
   for (const Spec& spec : every_mix(random, 19, 4)) {
-    const TestCase problem = with_current(make_test_case(spec, 7, 3, random(), random_masks(random)));
+    const TestCase problem = with_preactivation(make_test_case(spec, 7, 3, random(), random_masks(random)));
     const Answers<double> want = reference_answers<double>(problem);
     Buffers<double> exact(problem);
     EXPECT_TRUE(run_plan(problem, exact, {.device = Device::cpu(2), .checkpoint_interval = 3}));
@@ -22,9 +22,9 @@ TEST(Current, MatchesTheReference) {
   }
 }
 
-TEST(Current, ASingleStepHasIt) {
+TEST(Preactivation, ASingleStepHasIt) {
   const Spec spec{.cell = Cell::lstm, .inputs = 2, .neurons = 5};
-  const TestCase problem = with_current(make_test_case(spec, 1, 2, 3));
+  const TestCase problem = with_preactivation(make_test_case(spec, 1, 2, 3));
   const Plan plan(spec, {.batch = 2, .device = Device::cpu(1)});
   Buffers<float> whole(problem), stepped(problem);
   const DeviceMemory state(Device::cpu(1), plan.step_state_bytes()),
@@ -42,8 +42,9 @@ TEST(Current, ASingleStepHasIt) {
   EXPECT_THROW(plan.step({}, args, state.as<StepState>(), scratch.as<Scratch>()), Error);
 }
 
-// A softmax that is certain of the wrong class. Through y the gradient is 0; through the current it is exact.
-TEST(Current, CrossEntropyOfACertainSoftmaxIsExact) {
+// A softmax that is certain of the wrong class. Through y the gradient is 0; through the pre-activation it is
+// exact.
+TEST(Preactivation, CrossEntropyOfACertainSoftmaxIsExact) {
   const Spec spec{.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 1, .neurons = 2};
   const Plan plan(spec, {.device = Device::cpu(1)});
   const DeviceMemory tape(Device::cpu(1), plan.tape_bytes()), scratch(Device::cpu(1), plan.scratch_bytes());

@@ -1,4 +1,4 @@
-// The current a of a Network and of a Trainer, and losses of it.
+// The pre-activation a of a Network and of a Trainer, and losses of it.
 #include <gtest/gtest.h>
 
 #include "plasticity/plasticity.hpp"
@@ -11,19 +11,19 @@ namespace {
 
 constexpr std::int64_t B = 2;
 
-Network make(const Spec& spec, bool current = true) {
-  return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3, .current = current});
+Network make(const Spec& spec, bool preactivation = true) {
+  return Network(spec, {.batch = B, .device = Device::cpu(1), .seed = 3, .preactivation = preactivation});
 }
 
-TEST(NetworkCurrent, IsThatOfTheLastCall) {
+TEST(NetworkPreactivation, IsThatOfTheLastCall) {
   std::mt19937_64 random(23);
   for (int trial = 0; trial < 20; ++trial) {
     const Spec spec = random_spec(random, 7, 3);
-    const TestCase problem = with_current(make_test_case(spec, 4, B, random(), random_masks(random)));
+    const TestCase problem = with_preactivation(make_test_case(spec, 4, B, random(), random_masks(random)));
     const Answers<double> want = reference_answers<double>(problem);
     const Buffers<float> buffers(problem);
     Network network = make(spec), without = make(spec, false);
-    EXPECT_TRUE(network.current().empty());
+    EXPECT_TRUE(network.preactivation().empty());
     for (const auto& [name, values] : problem.inputs) {
       if (name.starts_with("param."))
         std::copy(values.begin(), values.end(), network.parameter(name.substr(6)).begin());
@@ -34,18 +34,18 @@ TEST(NetworkCurrent, IsThatOfTheLastCall) {
     network.save_state(state);
     const double tolerance = 1e-4 + 20 * inherent_error(problem, want);
     network.forward(sequence_of(problem, buffers));
-    const std::span<const float> recorded = network.current();
+    const std::span<const float> recorded = network.preactivation();
     EXPECT_LT(difference(copied(recorded), want.outputs.at("a")), tolerance) << problem.name();
     network.detach();
     network.load_state(state);
     network.infer(sequence_of(problem, buffers));
-    EXPECT_EQ(copied(network.current()), copied(recorded)) << problem.name();
+    EXPECT_EQ(copied(network.preactivation()), copied(recorded)) << problem.name();
     without.forward(sequence_of(problem, buffers));
-    EXPECT_TRUE(without.current().empty());
+    EXPECT_TRUE(without.preactivation().empty());
   }
 }
 
-TEST(NetworkCurrent, OfASingleStepIsThatOfASequence) {
+TEST(NetworkPreactivation, OfASingleStepIsThatOfASequence) {
   const Spec spec{.rule = Rule::oja, .inputs = 3, .neurons = 7};
   const Episode all(spec, 3, B, 9);
   Network whole = make(spec), stepped = make(spec);
@@ -54,8 +54,8 @@ TEST(NetworkCurrent, OfASingleStepIsThatOfASequence) {
     const TestCase part = window(all.problem, t, t + 1);
     const Buffers<float> buffers(part);
     stepped.infer(sequence_of(part, buffers));
-    EXPECT_EQ(copied(stepped.current()),
-              copied(whole.current().subspan(static_cast<std::size_t>(t * B * 7), B * 7)));
+    EXPECT_EQ(copied(stepped.preactivation()),
+              copied(whole.preactivation().subspan(static_cast<std::size_t>(t * B * 7), B * 7)));
   }
 }
 
@@ -68,7 +68,7 @@ std::vector<std::int64_t> labels_of(const Spec& spec, std::int64_t T, std::uint6
   return labels;
 }
 
-TEST(TrainerCurrent, LabelsMatchTheLoopInBits) {
+TEST(TrainerPreactivation, LabelsMatchTheLoopInBits) {
   std::mt19937_64 random(24);
   for (int trial = 0; trial < 12; ++trial) {
     const Spec spec = random_spec(random, 7, 3);
@@ -81,16 +81,17 @@ TEST(TrainerCurrent, LabelsMatchTheLoopInBits) {
       const Episode episode(spec, T, B, random(), random_masks(random));
       const std::vector<std::int64_t> labels = labels_of(spec, T, random());
       want.forward(episode.sequence());
-      std::vector<float> da(want.current().size());
-      const double loss = softmax_cross_entropy(want.current(), labels, spec.neurons, da);
+      std::vector<float> da(want.preactivation().size());
+      const double loss = softmax_cross_entropy(want.preactivation(), labels, spec.neurons, da);
       want.zero_gradients();
-      want.backward({}, {}, {.current = da});
+      want.backward({}, {}, {.preactivation = da});
       adam.step(want.parameters());
       EXPECT_DOUBLE_EQ(labeled.step_labels(episode.sequence(), labels), loss) << to_string(spec);
-      EXPECT_EQ(trainer.step_on_current(episode.sequence(),
-                                        [&](std::span<const float> a, std::span<float> gradient) {
-                                          return softmax_cross_entropy(a, labels, spec.neurons, gradient);
-                                        }),
+      EXPECT_EQ(trainer.step_on_preactivation(episode.sequence(),
+                                              [&](std::span<const float> a, std::span<float> gradient) {
+                                                return softmax_cross_entropy(a, labels, spec.neurons,
+                                                                             gradient);
+                                              }),
                 loss);
       ASSERT_EQ(snapshot(by_labels), snapshot(want)) << to_string(spec) << " iteration " << iteration;
       ASSERT_EQ(snapshot(by_function), snapshot(want)) << to_string(spec) << " iteration " << iteration;
@@ -99,7 +100,7 @@ TEST(TrainerCurrent, LabelsMatchTheLoopInBits) {
 }
 
 // A softmax that is certain and wrong: its y is 0 and 1, and a loss of y has no gradient.
-TEST(TrainerCurrent, ASaturatedSoftmaxLearns) {
+TEST(TrainerPreactivation, ASaturatedSoftmaxLearns) {
   const Spec spec{.cell = Cell::feedforward, .activation = Activation::softmax, .inputs = 1, .neurons = 2};
   Network network(spec, {.device = Device::cpu(1)});
   for (const char* name : {"alpha", "eta"}) network.set_trainable(name, false);
@@ -116,7 +117,7 @@ TEST(TrainerCurrent, ASaturatedSoftmaxLearns) {
   }
 }
 
-TEST(TrainerCurrent, WrongLabelsChangeNothing) {
+TEST(TrainerPreactivation, WrongLabelsChangeNothing) {
   const Spec spec{.inputs = 3, .neurons = 5};
   Network network = make(spec, false);
   Trainer trainer(network);
@@ -129,8 +130,8 @@ TEST(TrainerCurrent, WrongLabelsChangeNothing) {
   labels.pop_back();
   expect_error([&] { trainer.step_labels(episode.sequence(), labels); }, ErrorCode::invalid_argument,
                "labels: expected 6 elements, got 5");
-  expect_error([&] { trainer.step_on_current(episode.sequence(), nullptr); }, ErrorCode::invalid_argument,
-               "loss: expected a function, got none");
+  expect_error([&] { trainer.step_on_preactivation(episode.sequence(), nullptr); },
+               ErrorCode::invalid_argument, "loss: expected a function, got none");
   EXPECT_EQ(snapshot(network), before);
   EXPECT_EQ(trainer.steps(), 0);
 }
