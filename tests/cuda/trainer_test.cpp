@@ -71,6 +71,24 @@ TEST_F(CudaTrainer, LearnsAsOnTheCpu) {
   }
 }
 
+// With another batch, reset() replaces the memory of the state that captured kernels have.
+TEST_F(CudaTrainer, LearnsAsOnTheCpuIfTheBatchChanges) {
+  on_device([&] {
+    TrainedNetwork cpu(fanned_out, Device::cpu(1)), gpu(fanned_out, Device::cuda());
+    std::uint64_t seed = 95;
+    for (const std::int64_t batch : {4, 2, 2, 2, 3, 1, 2, 3, 3, 2}) {
+      const Episode episode(fanned_out, 3, batch, seed++);
+      cpu.network.reset(batch);
+      gpu.network.reset(batch);
+      const double want = cpu.learn(episode);
+      EXPECT_NEAR(gpu.learn(episode), want, 2e-5) << batch << " elements, seed " << seed;
+      EXPECT_LT(difference(copied(gpu.trainer.y()), copied(cpu.trainer.y())), 1e-4);
+    }
+    const auto [error, name] = worst(snapshot(gpu.network), snapshot(cpu.network));
+    EXPECT_LT(error, 2e-4) << name;
+  });
+}
+
 TEST_F(CudaTrainer, LearnsLabelsAsOnTheCpu) {
   for (const Cell cell : {Cell::feedforward, Cell::rnn, Cell::lstm}) {
     Spec spec = fanned_out;

@@ -143,6 +143,8 @@ struct State {
   DeviceModel model;
   std::map<const char*, Allocation> allocations;
   std::size_t device_bytes = 0;
+  std::deque<std::pair<char*, std::size_t>> freed;  // see free_late()
+  std::size_t freed_bytes = 0;
   std::vector<std::shared_ptr<CUstream_st>> streams;
   std::map<std::pair<std::thread::id, int>, std::shared_ptr<CUstream_st>>
       per_thread_streams;  // by thread and device
