@@ -113,7 +113,14 @@ PLASTICITY_HOST_DEVICE inline void update_element(const OptimizerConstants& cons
                                                   float second_scale, float decay, float gradient,
                                                   float& first, float& second, float& value) {
   if (decay != 0) value -= decay * value;
-  if constexpr (has_second<method>) second += (1 - constants.beta2) * (gradient * gradient - second);
+  if constexpr (has_second<method>) {
+    // The square of a larger gradient is infinite, and the moments after it would be NaN. The step divides by
+    // the moment's root, so it hardly depends on the bound.
+    constexpr float max_gradient = 1.8446743e19f;
+    gradient = gradient > max_gradient ? max_gradient : gradient;
+    gradient = gradient < -max_gradient ? -max_gradient : gradient;
+    second += (1 - constants.beta2) * (gradient * gradient - second);
+  }
   if constexpr (method == Method::adam) {
     first += (1 - constants.beta1) * (gradient - first);
     value -= rate * first / (std::sqrt(second) * second_scale + constants.epsilon);

@@ -1,6 +1,7 @@
 // A gradient that is not finite stops a step of an optimizer before anything changes.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "plasticity/plasticity.hpp"
@@ -25,6 +26,26 @@ TEST(NotFinite, FailsAndNamesTheTensor) {
     EXPECT_EQ(a, (std::vector<float>{1, 2}));
     EXPECT_EQ(b, (std::vector<float>{3, 4, 5}));
     EXPECT_EQ(adam.steps(), 0);
+  }
+}
+
+// The square of a gradient may exceed the largest float. Steps are as of any other gradient of that sign.
+TEST(NotFinite, AGradientWithoutAFiniteSquareMakesAnOrdinaryStep) {
+  for (const Method method : {Method::adam, Method::rmsprop}) {
+    std::vector<float> value{1, 2}, gradient{1e30f, -1e30f};
+    const std::vector<ParameterView> parameters{{"a", Shape{{2}, 1}, value, gradient}};
+    Optimizer optimizer({.update = {.method = method, .learning_rate = .1}});
+    for (int step = 0; step < 4; ++step) {
+      const std::vector<float> before = value;
+      optimizer.step(parameters);
+      // Of the largest step, the first of rmsprop: 1 / sqrt(1 - beta2) learning rates.
+      for (std::size_t k = 0; k < 2; ++k) EXPECT_LE(std::abs(value[k] - before[k]), 3.2f) << "step " << step;
+      if (step == 0) {
+        EXPECT_LT(value[0], .95f);
+        EXPECT_GT(value[1], 2.05f);
+      }
+      gradient = {2, -2};
+    }
   }
 }
 
