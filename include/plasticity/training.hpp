@@ -82,8 +82,8 @@ struct TrainedTensor {
   float* second = nullptr;    ///< [elements] second moment, zero before the first step
   std::int64_t elements = 0;  ///< size of every tensor, >= 0
   float rate = 1;             ///< factor of the learning rate
-  float weight_decay =
-      0;  ///< a step first subtracts learning rate * rate * weight_decay * value from the value
+  /// A step first subtracts learning rate * rate * weight_decay * value from the value.
+  float weight_decay = 0;
 };
 
 /// Scales the gradients so that their global 2-norm is at most `max_norm` > 0. Writes the norm before scaling
@@ -113,7 +113,8 @@ struct AdamOptions {
   NotFinite not_finite = NotFinite::fail;  ///< ignored by adam_step()
 };
 
-/// The equations of an optimizer's step. g is the gradient, w the value and r the learning rate.
+/// The equations of an optimizer's step. g is the gradient, w the value and r the learning rate. For adam and
+/// rmsprop a g beyond ±1.8e19, whose square is no finite float, counts as ±1.8e19.
 enum class Method {
   adam,     ///< m += (1-beta1)(g-m), v += (1-beta2)(g^2-v), w -= r m' / (sqrt(v') + epsilon), bias-corrected
   sgd,      ///< m = momentum m + g, w -= r m

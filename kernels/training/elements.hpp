@@ -116,9 +116,7 @@ PLASTICITY_HOST_DEVICE inline void update_element(const OptimizerConstants& cons
   if constexpr (has_second<method>) {
     // The square of a larger gradient is infinite, and the moments after it would be NaN. The step divides by
     // the moment's root, so it hardly depends on the bound.
-    constexpr float max_gradient = 1.8446743e19f;
-    gradient = gradient > max_gradient ? max_gradient : gradient;
-    gradient = gradient < -max_gradient ? -max_gradient : gradient;
+    gradient = clamp(gradient, 1.8446743e19f);
     second += (1 - constants.beta2) * (gradient * gradient - second);
   }
   if constexpr (method == Method::adam) {

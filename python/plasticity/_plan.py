@@ -61,9 +61,9 @@ class Plan:
     Arrays are used in place. An array that would have to be copied (for its type, layout or device) raises ValueError.
     T is `steps`, B is `batch`, K is `checkpoint_interval`; 0 lets the plan choose K and sets no memory budget. f64 runs on
     the CPU only. Results are new NumPy arrays, or those given in `out` by name ("y", "modulation",
-    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The pre-activation "a" [T,B,N], to which the activation
-    is applied, is computed only into an array in `out`. On a CUDA device `out`, `tape` and `scratch`
-    must be given, since the package has no arrays of its own there, and `stream` is a cudaStream_t as an integer.
+    "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The pre-activation "a" [T,B,N] is computed only
+    into an array in `out`. On a CUDA device `out`, `tape` and `scratch` must be given, since the package has no arrays of its
+    own there, and `stream` is a cudaStream_t as an integer.
 
     >>> import numpy
     >>> plan = Plan(Spec(neurons=3), steps=2)

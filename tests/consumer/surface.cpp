@@ -83,16 +83,16 @@ bool modules_work() {
   trainer.load(file);
   trainer.set_learning_rate(1e-2);
   const auto no_loss = [](std::span<const float> a, std::span<float>) { return a.size() == 6 ? 0.0 : 1.0; };
-  const bool current_is_trained = network.preactivation().empty() &&
-                                  trainer.step_on_preactivation({.steps = 2, .x = x}, no_loss) == 0 &&
-                                  trainer.step_labels({.steps = 2, .x = x}, labels) > 0;
+  const bool preactivation_is_trained = network.preactivation().empty() &&
+                                        trainer.step_on_preactivation({.steps = 2, .x = x}, no_loss) == 0 &&
+                                        trainer.step_labels({.steps = 2, .x = x}, labels) > 0;
   trainer.load(file);
   const bool trained = trainer.step({.steps = 2, .x = x}, dy) > 0 && trainer.steps() == 2 &&
                        trainer.y().size() == 6 && trainer.modulation().size() == 2;
   io::TensorFile resumed;
   network.save(resumed);
   trainer.save(resumed);
-  return trained && current_is_trained && modulated && loss > 0 && load_spec(file) == spec &&
+  return trained && preactivation_is_trained && modulated && loss > 0 && load_spec(file) == spec &&
          network.state("hebb").size() == 9 && network.parameter("w").size() == 9 && network.windows() == 0 &&
          network.options().batch == 1 && load_spec(resumed) == spec;
 }

@@ -69,7 +69,7 @@ TEST_P(CudaPaths, Softmax) {
   }
 }
 
-TEST_P(CudaPaths, TheCurrentAndItsGradient) {
+TEST_P(CudaPaths, ThePreactivationAndItsGradient) {
   std::mt19937_64 random(seed(148));
   int trial = 0;
   for (Spec spec : every_mix(random, 35, 4)) {

@@ -38,7 +38,7 @@ TEST(NotFinite, AGradientWithoutAFiniteSquareMakesAnOrdinaryStep) {
     for (int step = 0; step < 4; ++step) {
       const std::vector<float> before = value;
       optimizer.step(parameters);
-      // Of the largest step, the first of rmsprop: 1 / sqrt(1 - beta2) learning rates.
+      // The first step of rmsprop is the largest: 1 / sqrt(1 - beta2) learning rates.
       for (std::size_t k = 0; k < 2; ++k) EXPECT_LE(std::abs(value[k] - before[k]), 3.2f) << "step " << step;
       if (step == 0) {
         EXPECT_LT(value[0], .95f);

@@ -46,7 +46,7 @@ TEST(Refused, GradientsOfTheInitialStateOverlapNoOther) {
   network.backward(dy, {.u = du});
 }
 
-TEST(Refused, ACallLeavesTheLastCurrentAndModulation) {
+TEST(Refused, ACallLeavesTheLastPreactivationAndModulation) {
   Network network = make({.preactivation = true});
   const std::vector<float> u = noise(T * B * N, 1);
   network.infer({.steps = T, .u = u});

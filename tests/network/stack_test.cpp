@@ -202,7 +202,7 @@ TEST(Stack, WrongCallsAreErrors) {
 }
 
 // Under the identity y is the pre-activation, so dy and da have the same effect.
-TEST(Stack, TheCurrentOfTheLastLayerAndItsGradient) {
+TEST(Stack, ThePreactivationOfTheLastLayerAndItsGradient) {
   const std::vector<StackLayer> layers{
       {.spec = {.neurons = 4}},
       {.spec = {.rule = Rule::oja, .activation = Activation::identity, .neurons = 3},
@@ -257,7 +257,7 @@ TEST(Stack, ARefusedResetOrForwardChangesNothing) {
   EXPECT_EQ(stack.windows(), 1);
 }
 
-TEST(Stack, TheInputsGradientMayAliasThatOfTheCurrent) {
+TEST(Stack, TheInputsGradientMayAliasThatOfThePreactivation) {
   const std::vector<float> x = noise(T * B * I, 3), da = noise(T * B * I, 4);
   const auto gradient = [&](bool aliased) {
     Stack stack(I, {{.spec = {.neurons = 4}}, {.spec = {.neurons = I}}},

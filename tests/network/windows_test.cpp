@@ -241,7 +241,7 @@ class Loss {
 
 std::vector<float> floats(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-TEST(Windows, GradientsOfStatesModulationAndCurrentMatchDifferences) {
+TEST(Windows, GradientsOfStatesModulationAndPreactivationMatchDifferences) {
   std::mt19937_64 random(19);
   for (int trial = 0; trial < 20; ++trial) {
     Spec spec = random_spec(random, 5, 3);

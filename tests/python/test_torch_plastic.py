@@ -44,7 +44,8 @@ def test_gradcheck(spec):
         named = dict(zip(names, tensors))
         y, modulation, final, a = plastic(
             spec, {name: named[name] for name in parameters}, **{name: named[name] for name in inputs},
-            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)}, return_preactivation=True,
+            state={name: tensors[len(parameters) + len(inputs) + k] for k, name in enumerate(state)},
+            return_preactivation=True,
         )
         return [each for each in (y, modulation, *final, a) if each is not None]
 

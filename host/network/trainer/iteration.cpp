@@ -126,7 +126,10 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   const auto note_group = [&]<class Group>(const Group& group) {
     for (const auto& member : Group::members()) note(group.*member.pointer);
   };
+  note_group(it.forward.parameters);
   note_group(it.forward.inputs);
+  note_group(it.forward.initial_state);  // Network::reset() with another batch replaces the state's memory
+  note_group(it.forward.final_state);
   note_group(it.backward.dparameters);
   using Pointers = std::initializer_list<const void*>;
   const Masks<float>& masks = it.forward.masks;
@@ -134,13 +137,6 @@ void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
   for (const void* each : Pointers{masks.reset, masks.length, masks.clamp, masks.clamp_value, it.error.mask,
                                    labels, it.forward.a})
     note(each);
-  // Network::reset() with another batch replaces the state's memory.
-  const auto add_group = [&]<class Group>(const Group& group) {
-    for (const auto& member : Group::members()) key.add(group.*member.pointer);
-  };
-  add_group(it.forward.parameters);
-  add_group(it.forward.initial_state);
-  add_group(it.forward.final_state);
   for (const void* each : Pointers{it.forward.y, it.forward.modulation, it.error.dy, it.error.target,
                                    it.error.loss, it.scales, it.results, it.tape.data, it.scratch.data})
     key.add(each);

@@ -98,9 +98,9 @@ def plastic(
 ) -> Union[Tuple[Tensor, Optional[Tensor], State], Tuple[Tensor, Optional[Tensor], State, Tensor]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
-    return_preactivation=True returns a fourth item, the pre-activation a [T,B,N] to which the activation is applied (of an LSTM: that of
-    the candidate). A loss of it, such as torch.nn.functional.cross_entropy, has a gradient even if the activation is
-    saturated.
+    return_preactivation=True returns a fourth item, the pre-activation a [T,B,N], to which the activation is applied (of an
+    LSTM: that of the candidate). A loss of it, such as torch.nn.functional.cross_entropy, has a gradient even if the
+    activation is saturated.
 
     `parameters` has the names of files: "w", "alpha", "modulator.weight". The inputs are x [T,B,I] (through w_in and b),
     u [T,B,N] (a current, added to that of x; of an LSTM [T,B,4N]), pre [T,B,I] (feed-forward) and rate [T,B,N] (external).
@@ -108,12 +108,12 @@ def plastic(
     are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64)
     is converted; a length that is not a whole number raises.
 
-    Gradients reach inputs, parameters and the initial state, from y, the pre-activation, the final state and modulation. A gradient
-    of the modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one device and
-    of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape as bfloat16. Under autocast,
-    tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the current
-    stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and checkpoint_interval sets
-    its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
+    Gradients reach inputs, parameters and the initial state, from y, the pre-activation, the final state and modulation. A
+    gradient of the modulation raises if the modulator of an LSTM reads the cell state. All tensors are contiguous, on one
+    device and of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape as bfloat16. Under
+    autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the
+    current stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and
+    checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
     second derivatives raise RuntimeError. Raises ValueError for a wrong argument, with its name.
     """
     check_options(spec, precision, execution)

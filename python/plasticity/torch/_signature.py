@@ -49,8 +49,8 @@ def from_text(text):
     if not colon or len(option_words) != 6:
         raise FormatError(f"signature: expected a spec, five options, a build, a colon and names, got {text!r}")
     *choices, inputs, neurons, clip = spec_words
-    precision, checkpoint_interval, memory_budget, execution, fourth, _ = option_words
+    precision, checkpoint_interval, memory_budget, execution, returned, _ = option_words
     return Signature(
         Spec(*choices, int(inputs), int(neurons), float(clip)), precision == "bf16", int(checkpoint_interval),
-        int(memory_budget), execution, fourth == "preactivation", tuple(names.split()),
+        int(memory_budget), execution, returned == "preactivation", tuple(names.split()),
     )

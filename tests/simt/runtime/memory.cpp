@@ -49,13 +49,13 @@ void free_late(char* p, std::size_t bytes) {
 #if defined(__SANITIZE_ADDRESS__)
   std::free(p);
 #else
-  constexpr std::size_t most_bytes = std::size_t(32) << 20;
+  constexpr std::size_t max_bytes = std::size_t(32) << 20;
   State& s = state();
   Quiet quiet;
   std::memset(p, 0xff, bytes);
   s.freed.emplace_back(p, bytes);
   s.freed_bytes += bytes;
-  while (s.freed_bytes > most_bytes) {
+  while (s.freed_bytes > max_bytes) {
     s.freed_bytes -= s.freed.front().second;
     std::free(s.freed.front().first);
     s.freed.pop_front();
