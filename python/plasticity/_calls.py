@@ -54,6 +54,9 @@ class PlanHandle:
         self.execution = _c.EXECUTION[execution.value]
         self._free = {}  # (function, names) -> argument lists that no call uses
 
+    def __reduce__(self):  # a copy makes a plan of its own, because each destroys its own
+        return PlanHandle, (self.spec, self.options)
+
     def __del__(self, destroy=lib.plasticity_plan_destroy):  # at the end of the program `lib` may be gone
         if self.handle is not None:
             destroy(self.handle)

@@ -64,6 +64,8 @@ class Spec:
             if isinstance(value, bool) or not hasattr(value, "__index__"):
                 raise InvalidSpec(f"{field}: expected an integer, got {value!r}")
             object.__setattr__(self, field, int(value.__index__()))
+        if getattr(self.clip, "requires_grad", False):
+            raise InvalidSpec("clip: expected a number, got a tensor that requires a gradient; the clip is not learned")
         try:
             object.__setattr__(self, "clip", float(self.clip))
         except (TypeError, ValueError):

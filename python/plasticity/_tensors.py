@@ -67,6 +67,8 @@ class View:
         return count
 
     def _of_numpy(self, name, array, writable):
+        if isinstance(array, numpy.ma.MaskedArray):
+            raise bad_argument(name, "an array without a mask", "a masked array; its filled() makes one")
         if array.dtype not in DTYPES:
             raise bad_argument(f"{name}.dtype", "one of " + ", ".join(str(each) for each in DTYPES), str(array.dtype))
         if not array.flags.c_contiguous:
@@ -84,6 +86,8 @@ class View:
         )
 
     def _of_dlpack(self, name, value, writable):
+        if hasattr(value, "is_neg") and value.is_neg():  # PyTorch exports its memory without the sign
+            raise bad_argument(name, "a tensor without the negative bit", "one with it; `.resolve_neg()` makes a copy that is one")
         try:
             capsule = _capsule_of(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:

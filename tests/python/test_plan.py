@@ -1,5 +1,7 @@
 """Plan on NumPy arrays and DLPack: parity, single steps, arrays that are refused."""
+import copy
 import dataclasses
+import pickle
 import threading
 
 import numpy
@@ -113,6 +115,16 @@ def test_arrays_that_would_be_copied_are_refused():
         plan.forward({name: value for name, value in parameters.items() if name != "w"}, x=x)
 
 
+def test_values_that_memory_alone_does_not_hold_are_refused():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    with pytest.raises(ValueError, match=r"inputs.x: expected an array without a mask, got a masked array; its filled\(\)"):
+        plan.forward(parameters, x=numpy.ma.array(x, mask=x > 0))
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"inputs.x: expected a tensor without the negative bit, .*resolve_neg\(\)"):
+        plan.forward(parameters, x=torch._neg_view(torch.from_numpy(x)))
+
+
 def test_overlap_is_refused():
     spec, parameters, x = small()
     plan = Plan(spec, steps=5, batch=2)
@@ -186,6 +198,17 @@ def test_empty_sizes_have_empty_outputs():
     for steps, batch in ((0, 2), (5, 0)):
         result = Plan(spec, steps=steps, batch=batch).forward(parameters, x=numpy.zeros((steps, batch, 3), "f4"))
         assert result.y.shape == (steps, batch, 4)
+
+
+def test_copies_and_pickles_are_plans_of_their_own():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2, checkpoint_interval=2)
+    want = plan.forward(parameters, x=x).y
+    others = [copy.copy(plan), copy.deepcopy(plan), pickle.loads(pickle.dumps(plan))]
+    assert others[1]._plan.handle != plan._plan.handle and others[2]._plan.handle != plan._plan.handle
+    del plan
+    for other in others:
+        assert other.checkpoint_interval == 2 and numpy.array_equal(other.forward(parameters, x=x).y, want)
 
 
 def test_threads_share_a_plan():

@@ -50,6 +50,12 @@ def test_wrong_metadata():
         Spec.from_metadata(metadata)
 
 
+def test_a_clip_that_should_be_learned():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(plasticity.InvalidSpec, match="clip: expected a number, got a tensor that requires a gradient"):
+        Spec(rule="hard_clip", clip=torch.nn.Parameter(torch.ones(())))
+
+
 def test_fields_cannot_be_set():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Spec().neurons = 3
