@@ -30,6 +30,10 @@ class State(NamedTuple):
         """The same state without its history, for truncated backpropagation. Arrays that have none are kept."""
         return State(*(tensor.detach() if hasattr(tensor, "detach") else tensor for tensor in self))
 
+    def to(self, *args, **kwargs) -> "State":
+        """The same state on another device or of another type: tensor.to(*args, **kwargs) of every tensor."""
+        return State(*(None if tensor is None else tensor.to(*args, **kwargs) for tensor in self))
+
 
 class Result(NamedTuple):
     """The results of forward: y [T,B,N], modulation [T,B] or None, and the final state."""
@@ -57,6 +61,10 @@ def device_of(device: Any) -> tuple:
 
 class Plan:
     """Runs one Spec, at fixed sizes, on one device: the C++ Plan on arrays.
+
+    The arrays of a call are x [T,B,I], u [T,B,N] (of an LSTM [T,B,4N]), pre [T,B,I] and rate [T,B,N]; the masks reset [T,B],
+    length [B] (int64), clamp [T,B,N] and clamp_value [T,B,N]; a State; and parameters by name, with the shapes of
+    `spec.parameters`. In step(), T is 1.
 
     Arrays are used in place. An array that would have to be copied (for its type, layout or device) raises ValueError.
     T is `steps`, B is `batch`, K is `checkpoint_interval`; 0 lets the plan choose K and sets no memory budget. f64 runs on

@@ -67,6 +67,19 @@ def test_reset_and_state(make):
     first, state = module(x[:2])
     assert torch.equal(module(x)[0], torch.cat([first, module(x[2:], state)[0]]))
     assert not any(each is not None and each.requires_grad for each in state.detach())
+    double = state.to(torch.float64)
+    assert all(a is b is None or b.dtype == torch.float64 and torch.equal(a.double(), b) for a, b in zip(state, double))
+
+
+def test_the_initial_state_is_zero_and_compiles(make):
+    module, x = make(), torch.randn(5, 2, 3)
+    want = module(x)[0]
+    assert torch.equal(module(x, module.initial_state(2))[0], want)
+    compiled = torch.compile(lambda x: module(x, module.initial_state(x.shape[1]))[0], fullgraph=True, backend="eager")
+    assert torch.equal(compiled(x), want)
+    for batch in (-1, 2.0):
+        with pytest.raises(ValueError, match="batch: expected an integer, at least 0"):
+            module.initial_state(batch)
 
 
 def test_steps_have_the_bits_of_the_sequence(make):
@@ -99,6 +112,20 @@ def test_lengths_and_packed_sequences(make):
     assert torch.equal(pad_packed_sequence(packed)[0], module(x, lengths=[2, 5, 3], return_preactivation=True)[-1])
     padded.sum().backward()
     assert all(each.grad is not None for each in module.parameters())
+
+
+def test_lengths_of_an_array_that_is_refilled():
+    torch.manual_seed(0)
+    module, x, gradients = MAKERS["rnn"](), torch.randn(5, 2, 3), []
+    for refill in (False, True):
+        lengths = numpy.array([3, 5])
+        output, _ = module(x, lengths=lengths)
+        if refill:
+            lengths[:] = 9
+        module.zero_grad()
+        output.square().sum().backward()
+        gradients.append([each.grad.clone() for each in module.parameters()])
+    assert same(*gradients)
 
 
 def test_external_rate_and_modulation():
@@ -269,6 +296,22 @@ def test_files_are_written_and_loaded(make, tmp_path):
     plasticity.save_file(path, tensors, metadata)
     with pytest.raises(plasticity.FormatError, match="param.w': expected shape .*, got none"):
         module.load_safetensors(path)
+
+
+def test_files_of_half_precision(tmp_path):
+    module, other = MAKERS["lstm"]().bfloat16(), MAKERS["lstm"]()
+    module.save_safetensors(tmp_path / "network.safetensors")
+    other.load_safetensors(tmp_path / "network.safetensors")
+    assert all(torch.equal(a.float(), b) for a, b in zip(module.parameters(), other.parameters()))
+
+
+def test_parameters_without_values_are_neither_saved_nor_loaded(make, tmp_path):
+    make().save_safetensors(tmp_path / "network.safetensors")
+    module = make(device="meta")
+    for call in (module.save_safetensors, module.load_safetensors):
+        with pytest.raises(ValueError, match=r"parameters.*: expected a tensor with values, got one on the device meta"):
+            call(tmp_path / "network.safetensors")
+    module.to_empty(device="cpu").load_safetensors(tmp_path / "network.safetensors")
 
 
 CPP = r"""

@@ -1,5 +1,6 @@
 """plastic() in PyTorch: parity, gradcheck over every cell, precisions, and wrong arguments."""
 import threading
+import warnings
 
 import pytest
 from conftest import all_specs, tolerance_of
@@ -116,6 +117,17 @@ def call(**changes):
 def test_wrong_arguments(changes, text):
     with pytest.raises(plasticity.InvalidArgument, match=text):
         call(**changes)
+
+
+def test_a_clamp_value_is_a_constant():
+    clamp = {"clamp": torch.ones(3, 2, 3, dtype=torch.bool), "clamp_value": torch.ones(3, 2, 3, requires_grad=True)}
+    with pytest.warns(UserWarning, match="clamp_value: expected a tensor that requires no gradient"):
+        constants = {name: torch.zeros(shape) for name, shape in SPEC.parameters.items()}
+        y, _, _ = call(**clamp, parameters=constants, x=torch.zeros(3, 2, 2), state=None)
+    assert not y.requires_grad
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("error")
+        call(**clamp)
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch warns that these layouts are new

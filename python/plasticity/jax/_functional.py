@@ -205,7 +205,8 @@ def plastic(
 ) -> Union[Tuple[Array, Optional[Array], State], Tuple[Array, Optional[Array], State, Array]]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
-    Arguments and results are those of plasticity.torch.plastic. float64 needs JAX's jax_enable_x64. Works under jit, grad,
+    Arguments and results are those of plasticity.torch.plastic. The gradient of clamp_value is zero, since none flows through
+    a clamped neuron. float64 needs JAX's jax_enable_x64. Works under jit, grad,
     vmap and shard_map; the batch axis of the arguments is faster than vmap, which runs one sequence after the other.
     """
     check_options(spec, precision, execution)

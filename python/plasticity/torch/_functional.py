@@ -1,5 +1,6 @@
 """plastic(): a plastic cell over a sequence as a differentiable function."""
 import functools
+import warnings
 from typing import Mapping, NamedTuple, Optional, Tuple, Union
 
 import torch
@@ -13,7 +14,7 @@ from . import _operators
 from ._program import PRECISIONS
 from ._signature import Signature, to_text
 
-_HALVES = (torch.bfloat16, torch.float16)
+HALVES = (torch.bfloat16, torch.float16)
 
 
 # The full names of the tensors besides the parameters, in the order of a signature.
@@ -77,6 +78,16 @@ def _mask(name, value):
         value != 0).to(torch.uint8)
 
 
+def _as_constant(clamp_value):
+    """clamp_value without its history. Warns if it requires a gradient."""
+    if not isinstance(clamp_value, Tensor) or not clamp_value.requires_grad:
+        return clamp_value
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        warnings.warn("masks.clamp_value: expected a tensor that requires no gradient, got one that does. No gradient flows "
+                      "through a clamped neuron; clamp_value.detach() avoids this warning", stacklevel=3)
+    return clamp_value.detach()
+
+
 def plastic(
     spec: Spec,
     parameters: Mapping[str, Tensor],
@@ -104,8 +115,9 @@ def plastic(
 
     `parameters` has the names of files: "w", "alpha", "modulator.weight". The inputs are x [T,B,I] (through w_in and b),
     u [T,B,N] (a current, added to that of x; of an LSTM [T,B,4N]), pre [T,B,I] (feed-forward) and rate [T,B,N] (external).
-    An absent state, or tensor of it, is zero. reset [T,B] zeroes the state before a step; from step length[b] on the outputs
-    are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value. A mask that is not bool or uint8 (length: int64)
+    An absent state, or tensor of it, is zero. reset [T,B] zeroes the state before a step; from step length[b] of length [B]
+    on the outputs are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value [T,B,N], through which no gradient
+    flows. A mask that is not bool or uint8 (length: int64)
     is converted; a length that is not a whole number raises.
 
     Gradients reach inputs, parameters and the initial state, from y, the pre-activation, the final state and modulation. A
@@ -137,7 +149,7 @@ def plastic(
         if value is not None:
             tensors.append(_mask(name, value))
     if clamp_value is not None:
-        tensors.append(clamp_value)
+        tensors.append(_as_constant(clamp_value))
     eager = not compiling and _operators.is_eager(tensors)
     if not eager:
         for name, value in zip(signature.names, tensors):
@@ -145,7 +157,7 @@ def plastic(
                 raise bad_argument(name, "a tensor", type(value).__name__)
     device = tensors[0].device.type
     if device != "meta" and torch.is_autocast_enabled(device):
-        tensors = [value.float() if value.dtype in _HALVES else value for value in tensors]
+        tensors = [value.float() if value.dtype in HALVES else value for value in tensors]
     if precision is not None and tensors[0].dtype in PRECISIONS:
         check_precision(precision, f"{tensors[0].dtype} tensors", PRECISIONS[tensors[0].dtype])
     record = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])

@@ -14,7 +14,7 @@ from .._errors import FormatError, bad_argument
 from .._files import load_file, save_file
 from .._plan import State
 from .._spec import Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
-from ._functional import plastic
+from ._functional import HALVES, plastic
 from ._program import check_dense
 
 _Sequence = Union[Tensor, PackedSequence]
@@ -50,6 +50,8 @@ class PlasticModule(nn.Module):
         self.spec, self.batch_first, self.precision = spec, batch_first, precision
         self.checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
         self.memory_budget = integer("memory_budget", memory_budget)
+        # The shapes without the batch: torch.compile cannot trace the calls that return them.
+        self._state_shapes = {name: shape[1:] for name, shape in spec.state_of(1).items()}
         self._places = []  # (name, name of the head or "", name in its module)
         for name, shape in spec.parameters.items():
             head, _, leaf = name.rpartition(".")
@@ -130,9 +132,10 @@ class PlasticModule(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """The zero state of a batch."""
+        if not torch.compiler.is_compiling():
+            batch = integer("batch", batch)
         like = next(self.parameters())
-        shapes = self.spec.state_of(batch)
-        return State(**{name: like.new_zeros(shape) for name, shape in shapes.items()})
+        return State(**{name: like.new_zeros((batch, *shape)) for name, shape in self._state_shapes.items()})
 
     def step(
         self,
@@ -147,7 +150,8 @@ class PlasticModule(nn.Module):
     ) -> Tuple[Tensor, State]:
         """One step of a network that acts, without a tape. Takes x [B,I] and returns (y [B,N], the new state).
 
-        rate, current and clamp are [B,N], reset is [B].
+        rate, current, clamp and clamp_value are [B,N], reset is [B]. The results have no gradients. For a step that
+        trains, call the module with a sequence of one step: x.unsqueeze(0), or x.unsqueeze(1) with batch_first.
         """
         one = [
             None if each is None else _tensor(name, each).unsqueeze(0).contiguous() for name, each in (
@@ -164,18 +168,21 @@ class PlasticModule(nn.Module):
     def save_safetensors(self, path, metadata: Optional[Mapping[str, str]] = None) -> None:
         """Writes the parameters and the spec as the C++ Network does, so that either can load them.
 
-        `metadata` adds entries of your own.
+        Parameters of half precision are written as float32. `metadata` adds entries of your own. Raises ValueError for
+        parameters on the device meta, which have no values.
         """
-        tensors = {
-            "param." + name: value.detach().cpu().contiguous().numpy() for name, value in self.library_parameters().items()
-        }
+        tensors = {}
+        for name, value in self.library_parameters().items():
+            _check_has_values(name, value)
+            value = value.detach().cpu().contiguous()
+            tensors["param." + name] = (value.float() if value.dtype in HALVES else value).numpy()
         save_file(path, tensors, {**(metadata or {}), **self.spec.to_metadata()})
 
     def load_safetensors(self, path) -> Mapping[str, str]:
         """Takes the parameters from a file of this module, or of a C++ Network, and returns the file's metadata.
 
         A parametrized parameter is set by its right_inverse(). Raises ValueError, and changes nothing, if the file is of
-        another cell or lacks a parameter, or if a parameter cannot be set.
+        another cell or lacks a parameter, or if a parameter cannot be set, for example on the device meta.
         """
         tensors, metadata = load_file(path)
         spec = Spec.from_metadata(metadata)
@@ -185,6 +192,7 @@ class PlasticModule(nn.Module):
             raise FormatError(f"{path}: expected a network of {self.spec}, got one of {spec}")
         named = self.library_parameters()
         for name, value in named.items():
+            _check_has_values(name, value)
             stored = tensors.get("param." + name)
             if stored is None or stored.shape != tuple(value.shape):
                 got = "none" if stored is None else f"shape {list(stored.shape)}"
@@ -216,8 +224,8 @@ class PlasticModule(nn.Module):
             raise bad_argument("input", "a PackedSequence, or a tensor of three axes, " + (
                 "[B,T,I]" if self.batch_first else "[T,B,I]"), list(x.shape) if isinstance(x, Tensor) else type(x).__name__)
         turn = self.batch_first and packed is None
-        if lengths is not None:
-            lengths = torch.as_tensor(lengths, device=x.device)
+        if lengths is not None:  # an array is copied, because backward reads the lengths again
+            lengths = lengths.to(x.device) if isinstance(lengths, Tensor) else torch.tensor(lengths, device=x.device)
         x = (x.transpose(0, 1) if turn else x).contiguous()
         if rate is not None or current is not None or reset is not None or clamp is not None or clamp_value is not None:
             rate, current, reset, clamp, clamp_value = [
@@ -244,6 +252,11 @@ def _tensor(name, value):
     if not isinstance(value, Tensor):
         raise bad_argument(name, "a tensor", type(value).__name__)
     return check_dense(name, value)
+
+
+def _check_has_values(name, parameter):
+    if parameter.is_meta:
+        raise bad_argument(f"parameters.{name}", "a tensor with values", "one on the device meta; to_empty() makes one")
 
 
 def _pack_like(packed, y, lengths):
