@@ -40,6 +40,40 @@ _CHOICES = {
 class Spec:
     """A plastic cell: its equations and its sizes. Fields, values and defaults are those of the C++ Spec.
 
+    A step, for presynaptic activity x, input current u, weights w, coefficients alpha and Hebbian trace H:
+
+        y_j = f(u_j + sum_i x_i (w_ij + alpha_ij H_ij));  then `rule` updates H
+
+    cell: the source of x and y
+        feedforward x is the input, y the output                        [2016, 2018]
+        rnn         x is the last output, y the output                  [2018, 2019]
+        lstm        x is the last h, y the candidate, the plastic gate  [2019]
+    rule: the update of H at the rate g_j with the drive X
+        decay       H <- (1 - g_j) H + g_j X                            [2016, 2018]
+        oja         H <- H + g_j (X - y_j^2 H)                          [2018]
+        hard_clip   H <- clamp(H + g_j X, -clip, clip)                  [2019]
+        soft_clip   H <- clamp(H + p (1 - H) if p >= 0 else H + p (1 + H), -1, 1) with p = g_j X  [2019]
+        additive    H <- H + g_j X
+        read_clip   as additive; the activation reads clamp(H, -clip, clip)                       [2019]
+    rate: the source of g_j
+        fixed       g_j = eta                                           [2016, 2018]
+        modulated   g_j = M = tanh(v . y + v0)                          [2019]
+        fan_out     g_j = M F_j + F0_j                                  [2019]
+        external    an input
+    eligibility: the drive X
+        none        X = x_i y_j
+        before      X = E, then E <- (1 - eta) E + eta x_i y_j          [2019]
+        after       E <- (1 - eta) E + eta x_i y_j, then X = E
+    alpha: "scalar", "post" (one per postsynaptic neuron), "connection", or "none" for a cell without a plastic part.
+    activation: f.
+    modulator_source: the vector that M reads, y (of an lstm h) or the cell state of an lstm.
+    inputs: I. 0 in an rnn whose input is the current u.
+    neurons: N.
+    clip: the bound of hard_clip and read_clip.
+
+    Papers: Miconi, arXiv 1609.02228 [2016]; Miconi, Clune and Stanley, arXiv 1804.02464 [2018]; Miconi, Rawal, Clune and
+    Stanley, arXiv 2002.10585 [2019].
+
     Raises ValueError for an unknown value or a combination that the equations do not define.
     """
 

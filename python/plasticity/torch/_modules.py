@@ -28,7 +28,7 @@ class _Head(nn.Module):
 
 
 class PlasticModule(nn.Module):
-    """The base of the plastic layers. Parameters have the names that the library's files have.
+    """The base of the plastic layers. Parameters have the names that the library's files have. Spec names the papers.
 
     With batch_first=True sequences are [B,T,…] instead of [T,B,…]. precision, checkpoint_interval and memory_budget are those
     of plastic(); device and dtype are those of the parameters.
@@ -303,7 +303,7 @@ class _Recurrent(PlasticModule):
 
 
 class PlasticRNN(_Recurrent):
-    """A recurrent layer whose connections have Hebbian traces [Miconi 2018, 2019].
+    """A recurrent layer whose connections have Hebbian traces [2018, 2019].
 
     y(t) = f(x(t) W_in + b + y(t-1) (w + alpha H)); then `rule` updates H at `rate`. With input_size=0 the input is the
     current itself, [T,B,N]. Other arguments: those of Spec and PlasticModule.
@@ -335,7 +335,7 @@ class PlasticRNN(_Recurrent):
 
 
 class PlasticLSTM(_Recurrent):
-    """An LSTM layer whose candidate gate is plastic [Backpropamine 2019]. The state's y is h, its c the cell state.
+    """An LSTM layer whose candidate gate is plastic [2019]. The state's y is h, its c the cell state.
 
     Other arguments: those of Spec and PlasticModule.
     """
@@ -366,7 +366,7 @@ class PlasticLSTM(_Recurrent):
 
 
 class PlasticLinear(PlasticModule):
-    """A feed-forward layer with Hebbian traces [2016; one-shot classification of 2018].
+    """A feed-forward layer with Hebbian traces [2016; 2018, one-shot classification].
 
     y(t) = f(current(t) + x(t) (w + alpha H)); then `rule` updates H at `rate`. The state has the traces alone. Other
     arguments: those of Spec and PlasticModule.
