@@ -16,13 +16,24 @@ namespace plasticity {
 // Sizes: T steps, B batch, I inputs, N neurons, P presynaptic neurons. Tensors are row-major: matrices are
 // [pre, post], traces are [B, pre, post], and sequences are [T, B, N]. Index i is presynaptic, j
 // postsynaptic.
+//
+// A step, for every batch element, with presynaptic activity x and input current u:
+//   s_j  = sum_i x_i (w_ij + alpha_ij H_ij)      the plastic part reads the trace before its update
+//   y_j  = f(u_j + s_j)                          or clamp_value if clamp is set
+//   M    = tanh(sum_j v_j y_j + v0)              the modulator, if the rate needs it (lstm: of h or c)
+//   D_ij = x_i y_j                               then E and H are updated (Eligibility, Rate, Rule)
+// The lstm has four gates; u has 4 N values per batch element, in the order i, f, candidate, o:
+//   i, f, o = sigmoid(u + h(t-1) W_gates)        W_gates [N,3N], in the order i, f, o
+//   y_j  as above, f = tanh, x = h(t-1)          the candidate, the only plastic gate
+//   c    = f c(t-1) + i y;  h = o tanh(c)
+// The input current of rnn and lstm: u = Inputs::x W_in + b + Inputs::u, with W_in [I,N] (lstm: [I,4N]).
 
 /// The cell that contains the plastic connection. It defines the presynaptic activity x and the postsynaptic
 /// activity y of the connection.
 enum class Cell {
   feedforward,  ///< P = I; x is the input at t, y the output at t [2016; 2018, one-shot classification]
   rnn,          ///< P = N; x is y(t-1), y is y(t) [2018, 2019]
-  lstm,         ///< P = N; x is h(t-1), y is the candidate tanh(g), the only plastic gate [2019]
+  lstm,         ///< P = N; x is h(t-1), y is the candidate, the only plastic gate [2019]
 };
 
 /// The update rule of the Hebbian trace H with rate g and drive X. X is the product D = x_i y_j or the
