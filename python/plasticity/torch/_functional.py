@@ -116,8 +116,8 @@ def plastic(
     `parameters` has the names of files: "w", "alpha", "modulator.weight". The inputs are x [T,B,I] (through w_in and b),
     u [T,B,N] (a current, added to that of x; of an LSTM [T,B,4N]), pre [T,B,I] (feed-forward) and rate [T,B,N] (external).
     An absent state, or tensor of it, is zero. reset [T,B] zeroes the state before a step; from step length[b] of length [B]
-    on the outputs are zero and the state stays; if clamp [T,B,N] is set, y is clamp_value [T,B,N], through which no gradient
-    flows. A mask that is not bool or uint8 (length: int64)
+    on the outputs are zero and the state stays; if clamp [T,B,N] is set, y (of an LSTM the candidate) is clamp_value [T,B,N],
+    through which no gradient flows. A mask that is not bool or uint8 (length: int64)
     is converted; a length that is not a whole number raises.
 
     Gradients reach inputs, parameters and the initial state, from y, the pre-activation, the final state and modulation. A

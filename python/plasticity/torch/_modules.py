@@ -294,9 +294,9 @@ class _Recurrent(PlasticModule):
 
         lengths [B]: from there on a sample's output is zero and its state stays; a PackedSequence has its own. reset [T,B]:
         the sample's state is zero before that step. rate [T,B,N] is the external rate; if clamp [T,B,N] is set, the output
-        is clamp_value. return_modulation=True returns (output, state, modulation [T,B]). With batch_first all of them are
-        [B,T,…], also beside a PackedSequence. return_preactivation=True appends the pre-activation, in the
-        form of the output.
+        (of an LSTM the candidate) is clamp_value [T,B,N]. return_modulation=True returns (output, state, modulation [T,B]).
+        With batch_first all of them are [B,T,…], also beside a PackedSequence. return_preactivation=True appends the
+        pre-activation, in the form of the output.
         """
         return self._sequence(input, state, lengths, reset, rate, None, clamp, clamp_value, return_modulation,
                               return_preactivation)
