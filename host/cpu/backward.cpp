@@ -4,6 +4,7 @@
 
 #include "cpu/backward_element.hpp"
 #include "cpu/gates.hpp"
+#include "cpu/input_gradients.hpp"
 
 namespace plasticity::cpu {
 
@@ -80,7 +81,8 @@ template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::finish(Element& element) const {
   element.finish();
   add_columns(element.sums);
-  input_gradients(element.b);
+  write_input_gradients(spec, plan.products_, T, B, element.b, length_of(element.b), da_of(0, element.b),
+                        w_in_transposed, args.dinputs);
 }
 
 template <class Real, class Trace>

@@ -65,8 +65,6 @@ struct CpuPlan<Real, Trace>::BackwardPass {
            Team& team) const;
   /// Runs all elements together, see backward_by_step(). Writes the sums of element b to sums_at(b).
   void run_by_step(StepCall before_step, ColumnTotals sum, Team& team) const;
-  /// dx = da W_in^T, or du = da. Zero beyond the length.
-  void input_gradients(std::int64_t b) const;
   /// Gradients of w, w_gates, w_in and b: sums over all steps and elements.
   void weight_gradients(const StepList<Real>& list) const;
   /// Adds the sums of the groups to the gradients.

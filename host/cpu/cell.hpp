@@ -77,12 +77,24 @@ void activate_adjoint(Activation activation, const Real* unclamped, Real inner, 
   }
 }
 
-/// M = tanh(v . y + v0).
+/// M = tanh(v . y + v0), with v = weight, v0 = bias and y = read.
 template <class Real>
-Real modulate(const Parameters<const Real>& parameters, const Real* read, std::int64_t N) {
-  Real sum = parameters.modulator_bias[0];
-  for (std::int64_t j = 0; j < N; ++j) sum += parameters.modulator_weight[j] * read[j];
+Real modulate(const Real* weight, Real bias, const Real* read, std::int64_t N) {
+  Real sum = bias;
+  for (std::int64_t j = 0; j < N; ++j) sum += weight[j] * read[j];
   return std::tanh(sum);
+}
+
+/// The rates g_j of N neurons for Rate::modulated or Rate::fan_out.
+template <class Real>
+void fill_modulated_rate(Rate source, std::int64_t N, const Parameters<const Real>& parameters,
+                         Real modulation, Real* rate) {
+  if (source == Rate::modulated) {
+    std::fill_n(rate, N, modulation);
+    return;
+  }
+  for (std::int64_t j = 0; j < N; ++j)
+    rate[j] = modulation * parameters.fan_out_weight[j] + parameters.fan_out_bias[j];
 }
 
 /// The rates g_j of one step. `external` is the caller's row for Rate::external.
@@ -92,12 +104,8 @@ void fill_rate(const Spec& spec, const Parameters<const Real>& parameters, Real 
   const std::int64_t N = spec.neurons;
   switch (spec.rate) {
     case Rate::fixed: std::fill_n(rate, N, parameters.eta[0]); return;
-    case Rate::modulated: std::fill_n(rate, N, modulation); return;
-    case Rate::fan_out:
-      for (std::int64_t j = 0; j < N; ++j) {
-        rate[j] = modulation * parameters.fan_out_weight[j] + parameters.fan_out_bias[j];
-      }
-      return;
+    case Rate::modulated:
+    case Rate::fan_out: fill_modulated_rate(spec.rate, N, parameters, modulation, rate); return;
     case Rate::external: std::copy_n(external, N, rate); return;
   }
 }

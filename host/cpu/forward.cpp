@@ -187,8 +187,8 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     const Real* const post = (records ? record.post : space.post) + offset_of(t);
     Real modulation = 0;
     if (spec.has_modulator()) {
-      modulation =
-          modulate(args.parameters, spec.modulator_source == ModulatorSource::cell ? c_before : y_before, N);
+      modulation = modulate(args.parameters.modulator_weight, args.parameters.modulator_bias[0],
+                            spec.modulator_source == ModulatorSource::cell ? c_before : y_before, N);
       if (records) record.modulation[t] = modulation;
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }

@@ -1,29 +1,6 @@
 #include "cpu/backward_pass.hpp"
-#include "cpu/gates.hpp"
 
 namespace plasticity::cpu {
-
-template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t b) const {
-  const Inputs<Real>& gradients = args.dinputs;
-  const std::int64_t I = spec.inputs, length = length_of(b);
-  for (const auto& member : Inputs<Real>::members()) {
-    Real* gradient = gradients.*member.pointer;
-    if (gradient == nullptr) continue;
-    const std::int64_t columns = input_shape(spec, T, B, member.name)->size[2];
-    const std::int64_t first = member.name == "x" ? 0 : length;  // dx is accumulated below
-    for (std::int64_t t = first; t < T; ++t) std::fill_n(gradient + (t * B + b) * columns, columns, Real(0));
-  }
-  for (std::int64_t gate = 0; gradients.x != nullptr && length > 0 && gate < spec.gates(); ++gate) {
-    plan.products_.multiply(length, I, N, da_of(0, b) + gate * S, width, w_in_transposed + gate * N * I, I,
-                            gradients.x + b * I, B * I);
-  }
-  if (gradients.u != nullptr) {
-    const std::int64_t gates = spec.gates();
-    for (std::int64_t t = 0; t < length; ++t)
-      unpad_rows(da_of(t, b), gates, N, gradients.u + (t * B + b) * gates * N);
-  }
-}
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& list) const {
@@ -81,7 +58,6 @@ void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const {
 }
 
 #define PLASTICITY_INSTANTIATE(Real, Trace)                                                        \
-  template void CpuPlan<Real, Trace>::BackwardPass::input_gradients(std::int64_t) const;           \
   template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>&) const; \
   template void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>&) const;  \
   template void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const;

@@ -5,6 +5,7 @@
 #include "cpu/cell.hpp"
 #include "cpu/cpu_plan.hpp"
 #include "cpu/gates.hpp"
+#include "cpu/input_gradients.hpp"
 #include "cpu/tables.hpp"
 #include "cpu/tape_header.hpp"
 #include "cpu/threads/parallel.hpp"
@@ -275,7 +276,8 @@ struct NonplasticPlan<Real>::Backward {
     }
     unpad_rows(doutput, 1, N, at(args.dinitial_state.y, b * N));
     unpad_rows(dc, 1, N, at(args.dinitial_state.c, b * N));
-    input_gradients(b);
+    write_input_gradients(spec, plan.products_, T, B, b, length_of(b), da_of(0, b), memory.w_in_transposed,
+                          args.dinputs);
   }
 
   /// Computes da, the gradients of the currents of step t.
@@ -326,23 +328,6 @@ struct NonplasticPlan<Real>::Backward {
       std::copy_n(dx, N, doutput);
     } else {
       std::copy_n(dx, P, args.dinputs.pre + (t * B + b) * P);
-    }
-  }
-
-  void input_gradients(std::int64_t b) const {
-    const std::int64_t length = length_of(b);
-    const auto clear = [&](Real* gradient, std::int64_t columns, std::int64_t first) {
-      for (std::int64_t t = first; gradient != nullptr && t < T; ++t)
-        std::fill_n(gradient + (t * B + b) * columns, columns, Real(0));
-    };
-    clear(args.dinputs.pre, P, length);
-    clear(args.dinputs.u, G * N, length);
-    clear(args.dinputs.x, I, 0);
-    for (std::int64_t t = 0; args.dinputs.u != nullptr && t < length; ++t)
-      unpad_rows(da_of(t, b), G, N, args.dinputs.u + (t * B + b) * G * N);
-    for (std::int64_t gate = 0; args.dinputs.x != nullptr && length > 0 && gate < G; ++gate) {
-      plan.products_.multiply(length, I, N, da_of(0, b) + gate * S, width,
-                              memory.w_in_transposed + gate * N * I, I, args.dinputs.x + b * I, B * I);
     }
   }
 

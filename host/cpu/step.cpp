@@ -133,8 +133,8 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     if (!lstm) copy_vector(output, N, element.y);
     Real modulation = 0;
     if (spec_.has_modulator()) {
-      modulation =
-          modulate(args.parameters, spec_.modulator_source == ModulatorSource::cell ? element.c : output, N);
+      modulation = modulate(args.parameters.modulator_weight, args.parameters.modulator_bias[0],
+                            spec_.modulator_source == ModulatorSource::cell ? element.c : output, N);
       if (args.modulation != nullptr) args.modulation[b] = modulation;
     }
     std::fill_n(space.rate, S, Real(0));

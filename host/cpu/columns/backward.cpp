@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "communicator/slices.hpp"
+#include "cpu/cell.hpp"
 
 namespace plasticity::cpu {
 
@@ -17,8 +18,8 @@ void ColumnLayer<Real, Trace>::BackwardPass::begin() const {
   std::fill_n(memory.modulator_sums, B * (3 * n + 1), Real(0));
   for (std::int64_t b = 0; b < B; ++b) {
     for (std::int64_t t = 0; runs(t, b); ++t)
-      layer.fill_rates(args.parameters, recording.record.modulation[t * B + b],
-                       memory.rate + (t * B + b) * n);
+      fill_modulated_rate(layer.spec_.rate, n, args.parameters, recording.record.modulation[t * B + b],
+                          memory.rate + (t * B + b) * n);
   }
 }
 

@@ -1,7 +1,7 @@
-#include <cmath>
 #include <limits>
 #include <vector>
 
+#include "cpu/cell.hpp"
 #include "cpu/columns/layer.hpp"
 #include "cpu/threads/parallel.hpp"
 
@@ -100,11 +100,9 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
     for (std::int64_t b = 0; spec.has_modulator() && b < B; ++b) {
       if (t >= layer.length_of(args.masks, b)) continue;
       const Real* const read = whole + ((reads_cell ? B : 0) + b) * N;
-      Real sum = args.parameters.modulator_bias[0];
-      for (std::int64_t j = 0; j < N; ++j) sum += memory.v[j] * read[j];
-      const Real modulation = std::tanh(sum);
+      const Real modulation = modulate(memory.v, args.parameters.modulator_bias[0], read, N);
       record.modulation[t * B + b] = modulation;
-      layer.fill_rates(args.parameters, modulation, memory.rate + (t * B + b) * n);
+      fill_modulated_rate(spec.rate, n, args.parameters, modulation, memory.rate + (t * B + b) * n);
     }
     if (has_next) clear_resets(t + 1);
   }

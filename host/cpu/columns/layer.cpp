@@ -118,16 +118,6 @@ void ColumnLayer<Real, Trace>::max_over_ranks(std::span<Real> values) const {
   for (std::size_t k = 0; k < all.size(); ++k) values[k % count] = std::max(values[k % count], all[k]);
 }
 
-template <class Real, class Trace>
-void ColumnLayer<Real, Trace>::fill_rates(const Parameters<const Real>& parameters, Real modulation,
-                                          Real* rate) const {
-  for (std::int64_t j = 0; j < n_; ++j) {
-    rate[j] = spec_.rate == Rate::modulated
-                  ? modulation
-                  : modulation * parameters.fan_out_weight[j] + parameters.fan_out_bias[j];
-  }
-}
-
 template class ColumnLayer<float, float>;
 template class ColumnLayer<double, double>;
 template class ColumnLayer<float, Bfloat16>;

@@ -143,8 +143,6 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
   /// Replace values by their maxima and sums over the ranks, for softmax.
   void max_over_ranks(std::span<Real> values) const;
   void sum_over_ranks(std::span<Real> values) const { communicator_.sum(values); }
-  /// The rates of one step and element.
-  void fill_rates(const Parameters<const Real>& parameters, Real modulation, Real* rate) const;
   Parameters<const Real> layer_parameters(const Parameters<const Real>& parameters) const {
     return {.w = parameters.w, .alpha = parameters.alpha, .eta = parameters.eta};
   }
