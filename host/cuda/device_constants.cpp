@@ -56,7 +56,7 @@ const std::array<DeviceConstants::Member, 20>& DeviceConstants::members() {
 
 DeviceConstants read_tuning(const std::filesystem::path& path) {
   std::ifstream opened(path);
-  if (!opened) throw_error(ErrorCode::io, "PLASTICITY_TUNING", "a file that can be read", path.string());
+  if (!opened) throw_error(ErrorCode::io, "PLASTICITY_TUNING_FILE", "a file that can be read", path.string());
   const nlohmann::json file = nlohmann::json::parse(opened, nullptr, /*allow_exceptions=*/false);
   if (file.is_discarded() || !file.is_object())
     bad_key(path, "the file", "a JSON object of `plasticity tune`", "other text");
@@ -82,7 +82,7 @@ DeviceConstants read_tuning(const std::filesystem::path& path) {
 }
 
 DeviceConstants current_constants() {
-  const char* value = std::getenv("PLASTICITY_TUNING");
+  const char* value = std::getenv("PLASTICITY_TUNING_FILE");
   return value == nullptr || *value == '\0' ? DeviceConstants{} : read_tuning(value);
 }
 

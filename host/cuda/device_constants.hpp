@@ -50,8 +50,8 @@ constexpr const char* tuning_format = "plasticity tuning 2";
 /// cannot be read, and Error(format) that names the file, the key and the expected value.
 DeviceConstants read_tuning(const std::filesystem::path& path);
 
-/// The constants of the file that PLASTICITY_TUNING names, or the built-in ones. Reads the variable at each
-/// call, and throws as read_tuning().
+/// The constants of the file that PLASTICITY_TUNING_FILE names, or the built-in ones. Reads the variable at
+/// each call, and throws as read_tuning().
 DeviceConstants current_constants();
 
 }  // namespace plasticity::cuda

@@ -17,7 +17,7 @@ namespace plasticity {
 
 /// The result of timing a GPU for the planner.
 struct Tuning {
-  std::string file;   ///< the text of a file for PLASTICITY_TUNING
+  std::string file;   ///< the text of a file for PLASTICITY_TUNING_FILE
   std::string lines;  ///< for people: the constants, and how well they fit
 };
 

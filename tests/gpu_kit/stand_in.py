@@ -113,7 +113,7 @@ def tune():
     if BAD:
         crash()
     pathlib.Path(WORDS[1]).write_text('{"format": "plasticity tuning 2"}', encoding="utf-8")
-    say(f"launch 3\n8 times; error of the estimates 9 %, built in 12 %\n{WORDS[1]}: set PLASTICITY_TUNING")
+    say(f"launch 3\n8 times; error of the estimates 9 %, built in 12 %\n{WORDS[1]}: set PLASTICITY_TUNING_FILE")
     return 0
 
 

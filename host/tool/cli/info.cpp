@@ -33,7 +33,7 @@ void print_info() {
   print_line("best", Device::best().name());
   for (const char* variable :
        {"PLASTICITY_VERBOSE", "PLASTICITY_THREADS", "PLASTICITY_ISA", "PLASTICITY_CHECKS",
-        "PLASTICITY_TUNING", "PLASTICITY_ARRIVAL", "PLASTICITY_TIME_LIMIT", "PLASTICITY_NCCL"}) {
+        "PLASTICITY_TUNING_FILE", "PLASTICITY_ARRIVAL", "PLASTICITY_TIME_LIMIT", "PLASTICITY_NCCL"}) {
     const char* value = std::getenv(variable);
     print_line(variable, value == nullptr ? "unset" : value);
   }

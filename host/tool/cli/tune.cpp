@@ -23,7 +23,8 @@ void write_tuning(const std::string& path, const Tuning& tuning) {
   io::AtomicFile file(path);
   file.write(std::as_bytes(std::span(tuning.file)));
   file.commit();
-  std::printf("%s%s: set PLASTICITY_TUNING=%s to use it\n", tuning.lines.c_str(), path.c_str(), path.c_str());
+  std::printf("%s%s: set PLASTICITY_TUNING_FILE=%s to use it\n", tuning.lines.c_str(), path.c_str(),
+              path.c_str());
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ void add_tune(CLI::App& app, int& exit_code) {
   const auto seconds = std::make_shared<double>(40);
   CLI::App* command = app.add_subcommand("tune",
                                          "Times the library on this machine's GPU and writes the constants "
-                                         "with which a plan chooses its kernels (PLASTICITY_TUNING)");
+                                         "with which a plan chooses its kernels (PLASTICITY_TUNING_FILE)");
   command->add_option("FILE", *path, "File to write, JSON")->required();
   command->add_option("--seconds", *seconds, "Time spent on measurements")
       ->check(CLI::Range(1.0, 3600.0))

@@ -182,7 +182,7 @@ class TuningFile : public ::testing::Test {
     EXPECT_EQ(error.code(), ErrorCode::format);
     return error.what();
   }
-  void TearDown() override { unsetenv("PLASTICITY_TUNING"); }
+  void TearDown() override { unsetenv("PLASTICITY_TUNING_FILE"); }
 
   const testing::TemporaryFolder folder_;
   const std::filesystem::path path_ = folder_ / "tuning.json";
@@ -213,7 +213,7 @@ TEST_F(TuningFile, IsNamedByTheEnvironment) {
         spec, {.B = 100000, .T = 9}, h100,
         planner_options(spec, options, h100, [](std::int64_t) { return std::size_t{1}; }));
   };
-  setenv("PLASTICITY_TUNING", path_.c_str(), 1);
+  setenv("PLASTICITY_TUNING_FILE", path_.c_str(), 1);
   EXPECT_TRUE(chosen().resident());
   constants.step_forward_outside = 1e-3;
   constants.resident_forward_outside = 1e6;
@@ -238,9 +238,9 @@ TEST_F(TuningFile, BadOnesAreErrorsThatNameTheKey) {
   has(begin + R"({"launch": "2"}})", "constants.launch: expected a positive number, got \"2\"");
   has(begin + R"({"launch": 1e999}})", "expected");
   std::filesystem::remove(path_);
-  setenv("PLASTICITY_TUNING", path_.c_str(), 1);
+  setenv("PLASTICITY_TUNING_FILE", path_.c_str(), 1);
   testing::expect_error([] { current_constants(); }, ErrorCode::io,
-                        "PLASTICITY_TUNING: expected a file that can be read");
+                        "PLASTICITY_TUNING_FILE: expected a file that can be read");
 }
 
 // The file keeps the times, so that the fit can be repeated without a GPU.
