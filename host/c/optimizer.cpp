@@ -25,7 +25,7 @@ OptimizerOptions to_options(const plasticity_optimizer_options& from) {
   for (std::size_t k = 0; k < from.group_count; ++k) {
     const plasticity_parameter_group& group = (&not_null(from.groups, "options.groups"))[k];
     ParameterGroup& to = options.groups.emplace_back();
-    to.rate = group.rate;
+    to.learning_rate_factor = group.learning_rate_factor;
     to.weight_decay = group.weight_decay;
     to.clip_norm = group.clip_norm;
     const std::string argument = str_cat("options.groups[", k, "].names");

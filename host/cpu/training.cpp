@@ -89,7 +89,8 @@ void update_step(std::span<const TrainedTensor> tensors, const UpdateOptions& op
   const OptimizerConstants constants = constants_of(options);
   dispatch_update(options, [&]<Method method, bool momentum> {
     for (const TrainedTensor& tensor : tensors) {
-      const float rate = scales.rate * tensor.rate, decay = scales.decay * tensor.rate * tensor.weight_decay;
+      const float factor = tensor.learning_rate_factor;
+      const float rate = scales.learning_rate * factor, decay = scales.decay * factor * tensor.weight_decay;
       float unused = 0;
       for (std::int64_t k = 0; k < tensor.elements; ++k) {
         float& first = has_first<method, momentum> ? tensor.first[k] : unused;

@@ -64,7 +64,8 @@ const OptimizerOptions& checked(const OptimizerOptions& options) {
   for (std::size_t k = 0; k < options.groups.size(); ++k) {
     const ParameterGroup& group = options.groups[k];
     const std::string prefix = str_cat("groups[", k, "].");
-    check_float(prefix + "rate", group.rate, 0, infinity, "a finite factor of at least 0");
+    check_float(prefix + "learning_rate_factor", group.learning_rate_factor, 0, infinity,
+                "a finite factor of at least 0");
     check_group(prefix, group.weight_decay, group.clip_norm);
     for (const std::string& name : group.names) {
       if (!seen.insert(name).second) {
@@ -88,7 +89,7 @@ void apply_groups(const OptimizerOptions& options, std::span<const std::string_v
   for (std::size_t k = 0; k < tensors.size(); ++k) {
     const std::int64_t index = group_index(options, names[k]);
     const ParameterGroup* group = index < 0 ? nullptr : &options.groups[static_cast<std::size_t>(index)];
-    tensors[k].rate = group == nullptr ? 1 : static_cast<float>(group->rate);
+    tensors[k].learning_rate_factor = group == nullptr ? 1 : static_cast<float>(group->learning_rate_factor);
     tensors[k].weight_decay =
         static_cast<float>(group == nullptr ? options.weight_decay : group->weight_decay);
   }

@@ -18,10 +18,10 @@ namespace plasticity {
 
 /// Parameters that an optimizer treats alike, instead of by the options of the optimizer.
 struct ParameterGroup {
-  std::vector<std::string> names;  ///< names of parameters; each in one group only
-  double rate = 1;                 ///< factor of the learning rate, >= 0
-  double weight_decay = 0;         ///< >= 0
-  double clip_norm = 0;            ///< maximum 2-norm of the group's gradients; 0: no clipping
+  std::vector<std::string> names;   ///< names of parameters; each in one group only
+  double learning_rate_factor = 1;  ///< factor of the learning rate, >= 0
+  double weight_decay = 0;          ///< >= 0
+  double clip_norm = 0;             ///< maximum 2-norm of the group's gradients; 0: no clipping
 };
 
 /// The options of an Optimizer. The functions return common choices, whose other fields may be set then.

@@ -443,11 +443,11 @@ typedef enum plasticity_method PLASTICITY_AS_INT {
 
 /** Parameters that an optimizer treats alike. The fields are those of ParameterGroup. */
 typedef struct plasticity_parameter_group {
-  const char* const* names; /**< [name_count] names of parameters; each in one group only */
-  size_t name_count;        /**< number of names */
-  double rate;              /**< factor of the learning rate, >= 0 */
-  double weight_decay;      /**< >= 0 */
-  double clip_norm;         /**< maximum 2-norm of the group's gradients; 0: no clipping */
+  const char* const* names;    /**< [name_count] names of parameters; each in one group only */
+  size_t name_count;           /**< number of names */
+  double learning_rate_factor; /**< factor of the learning rate, >= 0 */
+  double weight_decay;         /**< >= 0 */
+  double clip_norm;            /**< maximum 2-norm of the group's gradients; 0: no clipping */
 } plasticity_parameter_group;
 
 /** The options of an optimizer. The fields are those of OptimizerOptions and UpdateOptions. */

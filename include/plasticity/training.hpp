@@ -76,13 +76,13 @@ PLASTICITY_API void softmax_cross_entropy(Device device, Stream stream, const Cr
 
 /// A trainable tensor with its gradient, the moments of its optimizer, and the options of its group.
 struct TrainedTensor {
-  float* value = nullptr;     ///< [elements] parameter values
-  float* gradient = nullptr;  ///< [elements] gradient of the loss
-  float* first = nullptr;     ///< [elements] first moment (or velocity), zero before the first step
-  float* second = nullptr;    ///< [elements] second moment, zero before the first step
-  std::int64_t elements = 0;  ///< size of every tensor, >= 0
-  float rate = 1;             ///< factor of the learning rate
-  /// A step first subtracts learning rate * rate * weight_decay * value from the value.
+  float* value = nullptr;          ///< [elements] parameter values
+  float* gradient = nullptr;       ///< [elements] gradient of the loss
+  float* first = nullptr;          ///< [elements] first moment (or velocity), zero before the first step
+  float* second = nullptr;         ///< [elements] second moment, zero before the first step
+  std::int64_t elements = 0;       ///< size of every tensor, >= 0
+  float learning_rate_factor = 1;  ///< factor of the learning rate
+  /// A step first subtracts learning rate * learning_rate_factor * weight_decay * value from the value.
   float weight_decay = 0;
 };
 
@@ -139,9 +139,9 @@ PLASTICITY_API bool uses_second_moment(const UpdateOptions& options);
 
 /// The factors that change from step to step. They contain the learning rate and Adam's bias corrections.
 struct UpdateScales {
-  float rate = 0;    ///< adam: learning_rate / (1 - beta1^step); others: learning_rate
-  float second = 0;  ///< adam: 1 / sqrt(1 - beta2^step); others: 1
-  float decay = 0;   ///< learning_rate
+  float learning_rate = 0;  ///< adam: learning_rate / (1 - beta1^step); others: learning_rate
+  float second = 0;         ///< adam: 1 / sqrt(1 - beta2^step); others: 1
+  float decay = 0;          ///< learning_rate
 };
 
 /// Returns the scales of a step. Steps are counted from 1; a step below 1 throws Error(invalid_argument).

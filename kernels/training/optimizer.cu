@@ -88,7 +88,8 @@ __global__ void __launch_bounds__(sum_threads)
   constexpr bool first_used = has_first<method, momentum>, second_used = has_second<method>;
   for_each_chunk(table, [&](const TrainedTensor& tensor, std::int64_t first) {
     float gradient[thread_elements], m[thread_elements], v[thread_elements], value[thread_elements];
-    const float rate = scales.rate * tensor.rate, decay = scales.decay * tensor.rate * tensor.weight_decay;
+    const float factor = tensor.learning_rate_factor;
+    const float rate = scales.learning_rate * factor, decay = scales.decay * factor * tensor.weight_decay;
     const auto each = [&](auto work) {
 #pragma unroll
       for (int piece = 0; piece < thread_elements; ++piece) {

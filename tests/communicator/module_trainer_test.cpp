@@ -101,7 +101,7 @@ struct Training {
 std::vector<TrainerOptions> some_options() {
   OptimizerOptions grouped = OptimizerOptions::sgd(.1, .9);
   grouped.clip_norm = .01;
-  grouped.groups = {{.names = {"encoder.w", "readout.bias"}, .rate = 2, .clip_norm = .02}};
+  grouped.groups = {{.names = {"encoder.w", "readout.bias"}, .learning_rate_factor = 2, .clip_norm = .02}};
   return {{.adam = {.learning_rate = 1e-2}},
           {.adam = {.learning_rate = 1e-2}, .clip_norm = .01},
           {.optimizer = grouped}};

@@ -30,7 +30,7 @@ TEST(TrainerOnRanks, DifferencesAreNamedOnAllRanks) {
   const LossFunction loss = [](std::span<const float>, std::span<float>) { return 0.0; };
   const std::vector<std::int64_t> labels(T);
   OptimizerOptions grouped = OptimizerOptions::adam();
-  grouped.groups = {{.names = {"w"}, .rate = .5}};
+  grouped.groups = {{.names = {"w"}, .learning_rate_factor = .5}};
   const Difference differences[] = {
       {.error = "learning rate of rank 1: expected 0.001, as on rank 0, got 0.5",
        .before_second_step = [](Network&, Trainer& trainer) { trainer.set_learning_rate(.5); }},

@@ -179,7 +179,7 @@ TEST_F(CudaTraining, EveryOptimizerMatchesTheCpu) {
       const auto tensors = [&](bool on_device) {
         std::vector<TrainedTensor> all_tensors = list.tensors(on_device);
         for (std::size_t k = 0; k < all_tensors.size(); ++k) {
-          if (k % 2 == 1) all_tensors[k].rate = .5f;
+          if (k % 2 == 1) all_tensors[k].learning_rate_factor = .5f;
           if (k % 3 == 1) all_tensors[k].weight_decay = .25f;
           if (!uses_first_moment(options)) all_tensors[k].first = nullptr;
           if (!uses_second_moment(options)) all_tensors[k].second = nullptr;

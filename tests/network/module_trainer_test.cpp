@@ -13,8 +13,8 @@ namespace {
 /// The options of a training whose parameters have two groups, and whose groups clip.
 OptimizerOptions grouped(OptimizerOptions options) {
   options.clip_norm = .05;
-  options.groups = {{.names = {"readout.weight", "gain"}, .rate = 3, .weight_decay = .01},
-                    {.names = {"memory.w", "encoder.alpha"}, .rate = .5, .clip_norm = .01}};
+  options.groups = {{.names = {"readout.weight", "gain"}, .learning_rate_factor = 3, .weight_decay = .01},
+                    {.names = {"memory.w", "encoder.alpha"}, .learning_rate_factor = .5, .clip_norm = .01}};
   return options;
 }
 

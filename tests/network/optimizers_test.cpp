@@ -106,7 +106,8 @@ TEST(Optimizers, GroupsHaveTheirOwnRateDecayAndClipping) {
                                               {"b", Shape{{1}, 1}, b, b_gradient},
                                               {"c", Shape{{1}, 1}, c, c_gradient}};
   OptimizerOptions options = OptimizerOptions::sgd(.1);
-  options.groups = {{.names = {"a"}, .rate = 10, .weight_decay = .5}, {.names = {"b", "c"}, .clip_norm = 1}};
+  options.groups = {{.names = {"a"}, .learning_rate_factor = 10, .weight_decay = .5},
+                    {.names = {"b", "c"}, .clip_norm = 1}};
   Optimizer optimizer(options);
   optimizer.step(parameters);
   EXPECT_FLOAT_EQ(a[0], 1 - 1 * .5f * 1 - 1 * 3.f);
@@ -158,8 +159,8 @@ TEST(Optimizers, RejectWrongOptions) {
   EXPECT_EQ(message([](auto& o) { o.update.momentum = 1; }), "momentum: expected a value in [0, 1), got 1");
   EXPECT_EQ(message([](auto& o) { o.weight_decay = -1; }),
             "weight_decay: expected a finite value of at least 0, got -1");
-  EXPECT_EQ(message([](auto& o) { o.groups = {{.names = {"w"}, .rate = -2}}; }),
-            "groups[0].rate: expected a finite factor of at least 0, got -2");
+  EXPECT_EQ(message([](auto& o) { o.groups = {{.names = {"w"}, .learning_rate_factor = -2}}; }),
+            "groups[0].learning_rate_factor: expected a finite factor of at least 0, got -2");
   EXPECT_EQ(message([](auto& o) {
               o.groups = {{.names = {"w"}}, {.names = {"w"}}};
             }),
@@ -198,17 +199,18 @@ TEST(Optimizers, ClippingLeavesAnInfiniteGradient) {
 }
 
 TEST(Schedules, HaveTheirShapes) {
-  const Schedule constant{.rate = 2, .warm_up = 4};
+  const Schedule constant{.learning_rate = 2, .warm_up = 4};
   EXPECT_DOUBLE_EQ(constant.at(0), .5);
   EXPECT_DOUBLE_EQ(constant.at(3), 2);
   EXPECT_DOUBLE_EQ(constant.at(1000), 2);
-  const Schedule cosine{.rate = 2, .decay = Decay::cosine, .warm_up = 10, .steps = 110, .final_rate = 1};
+  const Schedule cosine{
+      .learning_rate = 2, .decay = Decay::cosine, .warm_up = 10, .steps = 110, .final_learning_rate = 1};
   EXPECT_DOUBLE_EQ(cosine.at(10), 2);
   EXPECT_DOUBLE_EQ(cosine.at(60), 1.5);
   EXPECT_DOUBLE_EQ(cosine.at(35), 1 + .5 * (1 + std::sqrt(.5)));
   EXPECT_DOUBLE_EQ(cosine.at(110), 1);
   EXPECT_DOUBLE_EQ(cosine.at(500), 1);
-  const Schedule step{.rate = 1, .decay = Decay::step, .interval = 5, .factor = .5};
+  const Schedule step{.learning_rate = 1, .decay = Decay::step, .interval = 5, .factor = .5};
   EXPECT_DOUBLE_EQ(step.at(4), 1);
   EXPECT_DOUBLE_EQ(step.at(5), .5);
   EXPECT_DOUBLE_EQ(step.at(14), .25);
@@ -217,14 +219,15 @@ TEST(Schedules, HaveTheirShapes) {
   EXPECT_THROW((Schedule{.decay = Decay::step, .interval = 0}.at(7)), Error);
   EXPECT_THROW((Schedule{.decay = Decay::cosine, .warm_up = 5}.at(0)), Error);
   EXPECT_THROW((Schedule{.decay = static_cast<Decay>(3), .warm_up = 5}.at(0)), Error);
-  EXPECT_EQ(message_of([] { Schedule{.rate = 1, .decay = Decay::step, .factor = 10}.at(1000); }),
-            "schedule: expected a finite rate at step 1000, got inf");
+  EXPECT_EQ(message_of([] { Schedule{.learning_rate = 1, .decay = Decay::step, .factor = 10}.at(1000); }),
+            "schedule: expected a finite learning rate at step 1000, got inf");
 }
 
 TEST(Trainer, MatchesTheLoopWithAnyOptimizer) {
   const Spec spec{.cell = Cell::lstm, .rule = Rule::hard_clip, .inputs = 3, .neurons = 6};
   for (OptimizerOptions options : all_options) {
-    options.groups = {{.names = {"alpha", "w"}, .rate = .5, .weight_decay = .01, .clip_norm = .05}};
+    options.groups = {
+        {.names = {"alpha", "w"}, .learning_rate_factor = .5, .weight_decay = .01, .clip_norm = .05}};
     options.clip_norm = .2;
     const Episode episode(spec, 4, 2, 5);
     Network want(spec, {.batch = 2, .device = Device::cpu(1), .seed = 3}),

@@ -86,7 +86,7 @@ std::vector<RankNumber> Trainer::Implementation::equal_numbers(const Objective* 
   }
   for (const ParameterGroup& group : options.groups) {
     for (const std::string& name : group.names) groups.add(str_cat(name, '\0'));
-    groups.add(str_cat(group.rate, ' ', group.weight_decay, ' ', group.clip_norm, '\0'));
+    groups.add(str_cat(group.learning_rate_factor, ' ', group.weight_decay, ' ', group.clip_norm, '\0'));
   }
   if (network != nullptr) spec.add(to_string(network->spec));
   const int kind = objective == nullptr          ? 0
