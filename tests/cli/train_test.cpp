@@ -104,16 +104,26 @@ TEST_F(Tool, ASignalIsInTheExitCode) {
       std::string(PLASTICITY_TOOL_PATH) +
       " train images --data drawn --batch 1 --iterations 100000 --device cpu --threads 1 --out " + at("out") +
       " > " + at("output") + " 2>&1";
-  for (const auto& [signal, code] : {std::pair("TERM", 143), std::pair("INT", 130)}) {
+  for (const auto& [signal, code] : {std::pair("TERM", 143), std::pair("INT", 130), std::pair("HUP", 129)}) {
     std::filesystem::remove(at("output"));
-    const std::string command = "bash -c '" + tool + " & for k in $(seq 600); do grep -q train " +
-                                at("output") + " && break; sleep .1; done; sleep 1; kill -" + signal +
-                                " $!; wait $!'";
+    const std::string command = "bash -c 'env --default-signal=HUP " + tool +
+                                " & for k in $(seq 600); do grep -q train " + at("output") +
+                                " && break; sleep .1; done; sleep 1; kill -" + signal + " $!; wait $!'";
     const int status = std::system(command.c_str());
     // A background process of a shell ignores SIGINT until the program sets a handler, which it does to
     // train.
     EXPECT_EQ(WEXITSTATUS(status), code) << testing::read_file(at("output"));
   }
+}
+
+TEST_F(Tool, NohupKeepsItTraining) {
+  const std::string command =
+      std::string("bash -c 'env --ignore-signal=HUP ") + PLASTICITY_TOOL_PATH +
+      " train images --data drawn --batch 1 --iterations 100000 --device cpu --threads 1 --out " + at("out") +
+      " > " + at("output") + " 2>&1 & for k in $(seq 600); do grep -q train " + at("output") +
+      " && break; sleep .1; done; sleep 1; kill -HUP $!; sleep 1; kill -TERM $!; wait $!'";
+  const int status = std::system(command.c_str());
+  EXPECT_EQ(WEXITSTATUS(status), 143) << testing::read_file(at("output"));
 }
 
 TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {

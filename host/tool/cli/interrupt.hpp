@@ -2,8 +2,9 @@
 
 namespace plasticity::cli {
 
-/// Lets a loop end between two iterations. While a guard exists, the first SIGINT (Ctrl-C) or SIGTERM only
-/// is remembered. The second one ends the program.
+/// Lets a loop end between two iterations. While a guard exists, the first SIGINT (Ctrl-C), SIGTERM or
+/// SIGHUP (a closed terminal) only is remembered. The second one ends the program. SIGHUP stays ignored if
+/// the program was started so, as by nohup.
 class InterruptGuard {
  public:
   InterruptGuard();
