@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/str_cat.hpp"
 #include "cli/tool.hpp"
 
 namespace plasticity {
@@ -24,6 +25,60 @@ TEST_F(Tool, TimePrintsJson) {
             json.at("tape_bytes").get<std::int64_t>() + json.at("scratch_bytes").get<std::int64_t>());
   EXPECT_EQ(json.at("configuration").at("rule"), "hard_clip");
   EXPECT_EQ(json.at("configuration").at("threads"), 2);
+}
+
+TEST_F(Tool, TimesSkipsCommentsAndRefusesHelp) {
+  std::ofstream(at("lines"))
+      << "# two lines without a configuration\n \t\r\n\n"
+      << "--cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 --device "
+         "cpu --threads 1 --seconds 0\n--help\n";
+  const Outcome outcome = run("times " + at("lines"));
+  EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
+  std::istringstream lines(outcome.output);
+  std::string timed, help, more;
+  std::getline(lines, timed);
+  std::getline(lines, help);
+  EXPECT_TRUE(nlohmann::json::parse(timed).contains("forward_ms_per_step")) << outcome.output;
+  EXPECT_EQ(nlohmann::json::parse(help).at("error"),
+            "line: expected the options of a configuration, got --help");
+  EXPECT_FALSE(std::getline(lines, more)) << more;
+}
+
+TEST_F(Tool, TimesRefusesADirectory) {
+  const Outcome outcome = run("times " + folder.path().string());
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_TRUE(has(outcome, "FILE: expected a file that can be read, got " + folder.path().string()))
+      << outcome.output;
+}
+
+TEST_F(Tool, RefusesNumbersOutOfRange) {
+  const std::string time =
+      "time --cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 --device cpu ";
+  for (const char* seconds : {"nan", "inf", "-1", "3601", "1s", "''"}) {
+    const Outcome outcome = run(time + "--seconds " + seconds);
+    EXPECT_EQ(outcome.exit_code, 2) << seconds;
+    EXPECT_TRUE(has(outcome, "--seconds: expected a number from 0 to 3600, got '")) << outcome.output;
+    EXPECT_EQ(run(str_cat("tune --seconds ", seconds, " ", at("tuning"))).exit_code, 2) << seconds;
+  }
+  const std::string train = "train images --data drawn --device cpu --out " + at("out") + " ";
+  for (const char* number : {"18446744073709551616", "-1", "1.5", "0x10", "''"}) {
+    for (const std::string& option : {time + "--memory-budget", train + "--seed"}) {
+      const Outcome outcome = run(str_cat(option, " ", number));
+      EXPECT_EQ(outcome.exit_code, 2) << number;
+      EXPECT_TRUE(has(outcome, ": expected a whole number from 0 to 18446744073709551615, got '"))
+          << outcome.output;
+    }
+  }
+  EXPECT_EQ(run(time + "--seconds 0 --memory-budget 18446744073709551615").exit_code, 0);
+}
+
+TEST_F(Tool, RefusesEstimatesInDouble) {
+  const Outcome outcome = run(
+      "time --cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 --precision f64 --estimate "
+      "h100");
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_EQ(last_line(outcome.output),
+            "plasticity: --precision: expected f32 or bf16 with --estimate, got f64");
 }
 
 // A wrong line prints an error, and the other lines are timed.

@@ -19,6 +19,14 @@ void add_tune(CLI::App& app, int& exit_code);
 template <class Enum>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help);
 
+/// Adds an option whose value must be a whole number from 0 to 2^64 - 1. `value` is the default and receives
+/// the number.
+CLI::Option* add_whole_number(CLI::App& app, const std::string& name, std::uint64_t& value,
+                              const std::string& help);
+
+/// Adds an option --seconds, a number from `min` to 3600.
+CLI::Option* add_seconds(CLI::App& app, double& value, double min, const std::string& help);
+
 /// Makes a value that begins with "--" an error, for all options of the commands: it is the next option,
 /// after one whose value is missing.
 void refuse_options_as_values(CLI::App& app);

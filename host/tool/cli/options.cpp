@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
+#include <limits>
+#include <optional>
 
 #include "base/throw_error.hpp"
 #include "plasticity/communicator.hpp"
@@ -8,6 +11,18 @@
 #include "tool/cli/commands.hpp"
 
 namespace plasticity::cli {
+namespace {
+
+/// Parses the whole text, or returns nothing.
+template <class Number>
+std::optional<Number> number_of(const std::string& text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+}  // namespace
 
 template <class Enum>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help) {
@@ -29,6 +44,31 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, Activation&, con
 template CLI::Option* add_choice(CLI::App&, const std::string&, ModulatorSource&, const std::string&);
 template CLI::Option* add_choice(CLI::App&, const std::string&, Precision&, const std::string&);
 template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, const std::string&);
+
+CLI::Option* add_whole_number(CLI::App& app, const std::string& name, std::uint64_t& value,
+                              const std::string& help) {
+  const auto check = [](const std::string& text) {
+    if (number_of<std::uint64_t>(text)) return std::string();
+    return str_cat("expected a whole number from 0 to ", std::numeric_limits<std::uint64_t>::max(), ", got '",
+                   text, '\'');
+  };
+  return app
+      .add_option_function<std::string>(
+          name, [&value](const std::string& text) { value = *number_of<std::uint64_t>(text); }, help)
+      ->check(check)
+      ->type_name("UINT")
+      ->default_str(std::to_string(value));
+}
+
+CLI::Option* add_seconds(CLI::App& app, double& value, double min, const std::string& help) {
+  static constexpr double max = 3600;
+  const auto check = [min](const std::string& text) {
+    const std::optional<double> seconds = number_of<double>(text);
+    if (seconds && *seconds >= min && *seconds <= max) return std::string();
+    return str_cat("expected a number from ", min, " to ", max, ", got '", text, '\'');
+  };
+  return app.add_option("--seconds", value, help)->check(check)->capture_default_str();
+}
 
 void refuse_options_as_values(CLI::App& app) {
   for (CLI::Option* const option : app.get_options()) {

@@ -215,6 +215,8 @@ void run(const Options& options, const Device& device) {
 
 /// Prints the planner's estimates for a GPU that this machine need not have.
 void print_estimates(const Options& options) {
+  if (options.precision == Precision::f64)
+    throw_error(ErrorCode::unsupported, "--precision", "f32 or bf16 with --estimate", "f64");
   if (cuda_api() == nullptr) {
     throw_error(ErrorCode::unsupported, "--estimate", "a build with the CUDA library", "one without");
   }
@@ -263,16 +265,14 @@ void add_options(CLI::App* command, const std::shared_ptr<Options>& options) {
              "Arithmetic; bf16: float, with bfloat16 traces on the tape");
   command->add_option("--checkpoint-interval", options->checkpoint_interval, "K; 0: the plan chooses")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40));
-  command->add_option("--memory-budget", options->memory_budget, "Maximum bytes of tape; 0: no limit")
-      ->check(CLI::NonNegativeNumber);
+  add_whole_number(*command, "--memory-budget", options->memory_budget, "Maximum bytes of tape; 0: no limit")
+      ->default_str("");
   add_choice(*command, "--execution,--path", options->execution, "Kernels of --device cuda");
   command
       ->add_option("--estimate", options->gpu,
                    "Prints the planner's estimates for this GPU instead, which the machine need not have")
       ->check(CLI::IsMember({"a100", "h100", "h200", "b200"}));
-  command->add_option("--seconds", options->seconds, "Time spent on each direction")
-      ->check(CLI::Range(0.0, 3600.0))
-      ->capture_default_str();
+  add_seconds(*command, options->seconds, 0, "Time spent on each direction");
 }
 
 /// Times the configuration of a line and prints the result or the error as one line of JSON. Returns whether
@@ -287,6 +287,8 @@ bool time_line(const std::string& line) {
     parser.parse(line);
     options->one_line = true;
     print_times(*options);
+  } catch (const CLI::CallForHelp&) {
+    problem = "line: expected the options of a configuration, got --help";
   } catch (const std::exception& error) {  // from the parser or the library
     problem = error.what();
   }
@@ -295,16 +297,26 @@ bool time_line(const std::string& line) {
   return problem.empty();
 }
 
-/// Times each line of a file. Returns 0 if all were timed, else 1.
+/// Whether a line is blank or begins with #.
+bool is_comment(const std::string& line) {
+  const std::size_t first = line.find_first_not_of(" \t\r");
+  return first == std::string::npos || line[first] == '#';
+}
+
+/// Times each line of a file, except comments. Returns 0 if all were timed, else 1.
 int time_lines(const std::string& file) {
+  const auto fail = [&] { throw_error(ErrorCode::io, "FILE", "a file that can be read", file); };
   std::ifstream opened;
   if (file != "-") {
     opened.open(file);
-    if (!opened) throw_error(ErrorCode::io, "FILE", "a file that can be read", file);
+    if (!opened) fail();
   }
   std::istream& lines = file == "-" ? std::cin : opened;
   bool all = true;
-  for (std::string line; std::getline(lines, line);) all = time_line(line) && all;
+  for (std::string line; std::getline(lines, line);) {
+    if (!is_comment(line)) all = time_line(line) && all;
+  }
+  if (lines.bad()) fail();  // as for a directory, which can be opened
   return all ? 0 : 1;
 }
 
@@ -323,9 +335,11 @@ void add_time(CLI::App& app, int& exit_code) {
   });
 
   const auto file = std::make_shared<std::string>("-");
-  CLI::App* many = app.add_subcommand("times",
-                                      "Times many configurations in one process. Each line of FILE has the "
-                                      "options of `time`; each result is a line of JSON");
+  CLI::App* many =
+      app.add_subcommand("times",
+                         "Times many configurations in one process. Each line of FILE has the "
+                         "options of `time`; each result is a line of JSON. Blank lines and lines that "
+                         "begin with # are skipped");
   many->add_option("FILE", *file, "File of lines; -: stdin")->capture_default_str();
   many->callback([file, &exit_code] { exit_code = time_lines(*file); });
 }

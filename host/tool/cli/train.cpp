@@ -254,9 +254,8 @@ void add_train(CLI::App& app, int& exit_code) {
   command->add_option("--batch", options->experiment.batch, "Episodes per batch")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  command->add_option("--seed", options->experiment.seed, "Seed of the parameters and of the episodes")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_whole_number(*command, "--seed", options->experiment.seed,
+                   "Seed of the parameters and of the episodes");
   command->add_option("--device", options->device, "Device that trains")
       ->check(CLI::IsMember({"best", "cpu", "cuda"}))
       ->capture_default_str();

@@ -37,9 +37,7 @@ void add_tune(CLI::App& app, int& exit_code) {
                                          "Times the library on this machine's GPU and writes the constants "
                                          "with which a plan chooses its kernels (PLASTICITY_TUNING_FILE)");
   command->add_option("FILE", *path, "File to write, JSON")->required();
-  command->add_option("--seconds", *seconds, "Time spent on measurements")
-      ->check(CLI::Range(1.0, 3600.0))
-      ->capture_default_str();
+  add_seconds(*command, *seconds, 1, "Time spent on measurements");
   command->add_option("--fit", *measured,
                       "Fits the constants to the times in this file of an earlier run instead; needs no GPU");
   command->callback([path, measured, seconds, &exit_code] {
