@@ -1,9 +1,11 @@
 // `plasticity train images`: its results, checkpoints, data and signals.
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "cli/tool.hpp"
+#include "plasticity/io/safetensors.hpp"
 #include "tool/draw/chart.hpp"
 
 namespace plasticity {
@@ -157,6 +159,51 @@ TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
   EXPECT_EQ(no_data.exit_code, 1);
   EXPECT_TRUE(has(no_data, "expected the IDX file of Omniglot, or a folder with train-images-idx3-ubyte"))
       << no_data.output;
+}
+
+TEST_F(Tool, ResumesDrawnPicturesWithOrWithoutData) {
+  const std::string common = "train images --batch 1 --device cpu --threads 1 --out " + at("out");
+  ASSERT_EQ(run(common + " --data drawn --iterations 1").exit_code, 0);
+  const Outcome without = run(common + " --iterations 2 --resume");
+  EXPECT_EQ(without.exit_code, 0) << without.output;
+  EXPECT_TRUE(without.output.starts_with("pictures drawn by the program")) << without.output;
+  EXPECT_TRUE(has(without, "resumed at iteration 1 of 2")) << without.output;
+  const Outcome with = run(common + " --data drawn --iterations 3 --resume");
+  EXPECT_EQ(with.exit_code, 0) << with.output;
+  EXPECT_TRUE(has(with, "resumed at iteration 2 of 3")) << with.output;
+}
+
+TEST_F(Tool, RefusesDamagedCurvesOfACheckpoint) {
+  const std::string common =
+      "train images --data drawn --batch 1 --device cpu --threads 1 --out " + at("out") + " --iterations ";
+  ASSERT_EQ(run(common + "2").exit_code, 0);
+  const std::string checkpoint = at("out/images.checkpoint.safetensors");
+  const io::TensorFile whole = io::load(checkpoint);
+  ASSERT_EQ(whole.at("evaluated_at").shape, std::vector<std::int64_t>{2});
+  const struct {
+    const char* tensor;
+    std::vector<float> values;
+    const char* message;
+  } damages[] = {
+      {"evaluated_at", {}, "'plastic.curve': expected 0 elements, got 2"},
+      {"evaluated_at", {2, 1}, "'evaluated_at': expected iterations from 1 to 2 in their order, got 1"},
+      {"evaluated_at", {1, 3}, "'evaluated_at': expected iterations from 1 to 2 in their order, got 3"},
+      {"evaluated_at", {NAN, NAN}, "'evaluated_at': expected iterations from 1 to 2 in their order, got nan"},
+      {"plastic.curve", {1, 1, 1}, "'plastic.curve': expected 2 elements, got 3"},
+      {"fixed.curve", {}, "'fixed.curve': expected 2 elements, got 0"},
+      {"fixed.curve", {1, NAN}, "'fixed.curve': expected values of at least 0, got nan"},
+  };
+  for (const auto& damaged : damages) {
+    io::TensorFile file = whole;
+    file.tensors[damaged.tensor] = io::make_tensor({static_cast<std::int64_t>(damaged.values.size())},
+                                                   std::span<const float>(damaged.values));
+    io::save(checkpoint, file);
+    const std::string before = testing::read_file(checkpoint);
+    const Outcome outcome = run(common + "3 --resume");
+    EXPECT_EQ(outcome.exit_code, 1) << damaged.message;
+    EXPECT_TRUE(has(outcome, damaged.message)) << outcome.output << "\nlacks: " << damaged.message;
+    EXPECT_TRUE(testing::read_file(checkpoint) == before) << damaged.message;
+  }
 }
 
 TEST_F(Tool, RefusesPicturesOfAnotherSize) {

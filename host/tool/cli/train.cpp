@@ -146,6 +146,13 @@ void save_network(const images::Learner& learner, const std::filesystem::path& p
   std::printf("%s\n", path.c_str());
 }
 
+/// Returns the data for Pictures: --data, or the word for drawn pictures if a checkpoint of drawn pictures is
+/// resumed without --data.
+std::string data_of(const Options& options, const std::filesystem::path& checkpoint) {
+  if (!options.resume || !options.data.empty()) return options.data;
+  return images::Experiment::saved_source(checkpoint) == images::drawn_source ? "drawn" : "";
+}
+
 /// Trains and writes the results. Only the leading rank prints and writes.
 int run(const Options& options) {
   const Clock::time_point start = Clock::now();
@@ -165,8 +172,9 @@ int run(const Options& options) {
     if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
   }
 
-  const images::Pictures train_pictures(options.data, images::Split::train, options.experiment.size);
-  const images::Pictures test_pictures(options.data, images::Split::test, options.experiment.size);
+  const std::string data = data_of(options, checkpoint);
+  const images::Pictures train_pictures(data, images::Split::train, options.experiment.size);
+  const images::Pictures test_pictures(data, images::Split::test, options.experiment.size);
   images::Experiment experiment(options.experiment, train_pictures, test_pictures);
   const std::vector<int> processes =
       gather(communicator, static_cast<int>(getpid()));  // mpirun names a process
@@ -175,7 +183,9 @@ int run(const Options& options) {
     const int signal = train(experiment, checkpoint);
     return signal == 0 ? 0 : signal_exit + signal;
   }
-  std::printf("%s, %lldx%lld, %lld to train and %lld to test, on %s\n", train_pictures.source().c_str(),
+  const bool lacks_data = data.empty() && train_pictures.source() == images::drawn_source;
+  std::printf("%s%s, %lldx%lld, %lld to train and %lld to test, on %s\n", train_pictures.source().c_str(),
+              lacks_data ? " (without the data of Omniglot: see --data)" : "",
               static_cast<long long>(options.experiment.size),
               static_cast<long long>(options.experiment.size), static_cast<long long>(train_pictures.count()),
               static_cast<long long>(test_pictures.count()), options.experiment.device.name().c_str());

@@ -125,6 +125,10 @@ void Experiment::save(const std::filesystem::path& path) const {
   io::save(path, file);
 }
 
+std::string Experiment::saved_source(const std::filesystem::path& path) {
+  return read_metadata(io::load(path), "pictures");
+}
+
 void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
   const io::TensorFile file = io::load(path);
   const auto expect = [&](const std::string& key, const std::string& value) {
@@ -146,6 +150,16 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
                 str_cat("0 to ", iterations, ", the number of iterations"), str_cat(iteration));
   }
 
+  const std::vector<float> evaluated_at = io::to_floats(file.at("evaluated_at"));
+  float last = 1;
+  for (const float at : evaluated_at) {
+    if (!(at >= last) || at > static_cast<float>(iteration)) {
+      throw_error(ErrorCode::format, str_cat(path.string(), " tensor 'evaluated_at'"),
+                  str_cat("iterations from 1 to ", iteration, " in their order"), str_cat(at));
+    }
+    last = at;
+  }
+
   std::vector<Learner> learners;
   for (const bool plastic : {true, false}) {
     Learner learner(options_, plastic);
@@ -161,6 +175,13 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
     learner.network.load(part);
     learner.trainer.load(part);
     learner.curve = io::to_floats(part.at("curve"));
+    const std::string curve = str_cat(path.string(), " tensor '", key, "curve'");
+    if (learner.curve.size() != evaluated_at.size())
+      throw_error(ErrorCode::format, curve, str_cat(evaluated_at.size(), " elements"),
+                  str_cat(learner.curve.size()));
+    for (const float error : learner.curve) {
+      if (!(error >= 0)) throw_error(ErrorCode::format, curve, "values of at least 0", str_cat(error));
+    }
     const std::vector<float> recent = io::to_floats(part.at("recent"));
     if (recent.size() != 1)
       throw_error(ErrorCode::format, str_cat(path.string(), " tensor '", key, "recent'"), "1 element",
@@ -168,7 +189,7 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
     learner.recent = recent[0];
     learners.push_back(std::move(learner));
   }
-  evaluated_at_ = io::to_floats(file.at("evaluated_at"));
+  evaluated_at_ = evaluated_at;
   iteration_ = iteration;
   options_.iterations = iterations;
   learners_ = std::move(learners);

@@ -63,6 +63,8 @@ class Experiment {
   /// otherwise that of the file. Throws Error(format) for a file of other options or of more iterations, and
   /// changes nothing then.
   void load(const std::filesystem::path& file, bool own_iterations);
+  /// Returns Pictures::source() of a saved run. Throws Error(io | format).
+  static std::string saved_source(const std::filesystem::path& file);
 
  private:
   double learning_rate() const;

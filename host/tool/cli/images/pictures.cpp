@@ -98,8 +98,7 @@ Pictures::Pictures(const std::filesystem::path& data, Split split, std::int64_t 
   std::error_code error;
   if (given.empty() || given == "drawn") {
     images_ = draw_pictures(split);
-    source_ = "pictures drawn by the program";
-    if (data.empty()) source_ += " (without the data of Omniglot: see --data)";
+    source_ = drawn_source;
   } else if (std::filesystem::is_regular_file(given, error)) {
     images_ = read_characters(given, split);
     characters_ = true;

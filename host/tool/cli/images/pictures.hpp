@@ -11,6 +11,9 @@ namespace plasticity::images {
 
 enum class Split { train, test };
 
+/// The source of pictures that the program draws.
+inline constexpr const char* drawn_source = "pictures drawn by the program";
+
 /// Pictures to remember: characters of Omniglot, Fashion-MNIST, or pictures drawn by the program.
 class Pictures {
  public:
