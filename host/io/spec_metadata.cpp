@@ -1,8 +1,8 @@
 #include "io/spec_metadata.hpp"
 
-#include <array>
 #include <charconv>
 
+#include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
 
@@ -22,13 +22,6 @@ Enum read_choice(const io::TensorFile& file, const std::string& key) {
   } catch (const Error& error) {  // an error in the file, not in the call
     throw Error(ErrorCode::format, error.what());
   }
-}
-
-/// Returns the shortest text that parses to the same number.
-std::string exact_text(double value) {
-  std::array<char, 32> buffer;
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
-  return std::string(buffer.data(), end);
 }
 
 }  // namespace

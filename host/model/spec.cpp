@@ -3,6 +3,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 
 namespace plasticity {
@@ -126,7 +127,7 @@ void Spec::validate() const {
     bad_spec("inputs", str_cat("at least 1 for cell ", to_string(cell)), str_cat(inputs));
   }
   if (has_clip(rule) && !(clip > 0 && std::isfinite(clip))) {
-    bad_spec("clip", str_cat("a finite value above 0 for rule ", to_string(rule)), str_cat(clip));
+    bad_spec("clip", str_cat("a finite value above 0 for rule ", to_string(rule)), exact_text(clip));
   }
   if (!is_plastic() && has_eligibility())
     bad_spec("eligibility", "none with alpha none (no trace)", std::string(to_string(eligibility)));
@@ -152,7 +153,7 @@ std::string to_string(const Spec& spec) {
   if (spec.has_eligibility()) line += str_cat(" eligibility=", to_string(spec.eligibility));
   line += str_cat(" alpha=", to_string(spec.alpha), ' ', to_string(spec.activation));
   if (spec.modulator_source == ModulatorSource::cell) line += " modulator_source=cell";
-  if (has_clip(spec.rule)) line += str_cat(" clip=", spec.clip);
+  if (has_clip(spec.rule)) line += str_cat(" clip=", exact_text(spec.clip));
   return line + str_cat(" I=", spec.inputs, " N=", spec.neurons);
 }
 

@@ -133,6 +133,17 @@ TEST(Network, SaveAndLoadRoundTrip) {
   }
 }
 
+TEST(Network, NamesClipsThatDifferInTheirLastDigits) {
+  const auto with_clip = [](double clip) {
+    return Network({.rule = Rule::hard_clip, .neurons = 2, .clip = clip}, {.device = Device::cpu(1)});
+  };
+  io::TensorFile file;
+  with_clip(.1).save(file);
+  expect_exact_error([&] { with_clip(double{.1f}).load(file); }, ErrorCode::format,
+                     "file: expected rnn hard_clip fixed alpha=connection tanh clip=0.10000000149011612 I=0 "
+                     "N=2, got rnn hard_clip fixed alpha=connection tanh clip=0.1 I=0 N=2");
+}
+
 TEST(Network, RejectsParametersOfAnotherSize) {
   Network small({.neurons = 3}, {.batch = 1}), large({.neurons = 4}, {.batch = 1});
   io::TensorFile file, before, after;

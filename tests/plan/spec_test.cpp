@@ -120,6 +120,8 @@ TEST(Spec, OneLineDescription) {
                      .neurons = 5,
                      .clip = .5}),
       "lstm hard_clip modulated eligibility=before alpha=post tanh modulator_source=cell clip=0.5 I=4 N=5");
+  EXPECT_EQ(to_string(Spec{.rule = Rule::hard_clip, .neurons = 2, .clip = double{.1f}}),
+            "rnn hard_clip fixed alpha=connection tanh clip=0.10000000149011612 I=0 N=2");
 }
 
 struct ShapeRow {
