@@ -168,7 +168,7 @@ bool NetworkImplementation<Real>::can_step(const BasicSequence<Real>& sequence, 
 template <class Real>
 void NetworkImplementation<Real>::allocate_outputs(Outputs<Real>& outputs, std::int64_t rows) const {
   const auto allocate = [](std::vector<Real>& output, bool exists, std::int64_t elements) {
-    output.resize(exists ? static_cast<std::size_t>(elements) : 0);
+    resize_host(output, exists ? elements : 0);
   };
   allocate(outputs.y, true, rows * spec.neurons);
   allocate(outputs.modulation, spec.has_modulator(), rows);

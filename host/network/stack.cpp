@@ -103,7 +103,7 @@ std::span<const float> Stack::Implementation::input_of(std::size_t k, std::int64
   const std::vector<int>& from = layers[k].from;
   if (from.size() == 1) return source_of(from[0]);
   const std::int64_t width = layers[k].spec.inputs;
-  joined[k].resize(static_cast<std::size_t>(rows * width));
+  resize_host(joined[k], rows * width);
   std::int64_t column = 0;
   for (const int source : from) {
     const std::int64_t columns = width_of(source);

@@ -7,8 +7,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/str_cat.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
+#include "support/errors.hpp"
 #include "support/replaced_new.hpp"
 
 namespace plasticity::testing {
@@ -16,10 +18,12 @@ namespace {
 
 long allocations_before_failure = -1;  // negative: no allocation fails
 bool failure_lasts = false;            // all later allocations fail too
+std::size_t failing_bytes = 0;         // every allocation of this size fails; 0: none
 
 }  // namespace
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
+  if (failing_bytes != 0 && bytes == failing_bytes) return nullptr;
   if (allocations_before_failure == 0) {
     if (!failure_lasts) allocations_before_failure = -1;
     return nullptr;
@@ -131,6 +135,28 @@ io::TensorFile contents(const Saved&... saved) {
   };
   (add(saved), ...);
   return file;
+}
+
+TEST(OutOfMemory, OutputsWithoutMemoryAreAnErrorOfTheLibrary) {
+  constexpr std::int64_t inputs = 3, neurons = 6, steps = 101;
+  const NetworkOptions options{.batch = B, .device = Device::cpu(1)};
+  const Spec spec{.rule = Rule::oja, .inputs = inputs, .neurons = neurons};
+  Network network(spec, options);
+  Stack stack(inputs, {{.spec = spec}, {.spec = {.neurons = 7}, .from = {-1, 0}}}, options);
+  const std::vector<float> x = noise(steps * B * inputs, 4);
+  const auto refused = [&](std::int64_t row, auto call) {
+    failing_bytes = static_cast<std::size_t>(steps * B * row) * sizeof(float);
+    const std::string message = str_cat("host memory: expected ", failing_bytes, " bytes, got none");
+    expect_exact_error(call, ErrorCode::out_of_memory, message);
+    failing_bytes = 0;
+  };
+  refused(neurons, [&] { network.infer({.steps = steps, .x = x}); });
+  refused(neurons, [&] { network.forward({.steps = steps, .x = x}); });
+  for (const std::int64_t row : {neurons, inputs + neurons, std::int64_t{7}}) {
+    refused(row, [&] { stack.infer({.steps = steps, .x = x}); });
+    refused(row, [&] { stack.forward({.steps = steps, .x = x}); });
+  }
+  stack.infer({.steps = steps, .x = x});
 }
 
 TEST(OutOfMemory, AFailedLoadOfAStackChangesNothing) {
