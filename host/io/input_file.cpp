@@ -10,7 +10,8 @@
 
 namespace plasticity::io {
 
-InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
+InputFile::InputFile(const std::filesystem::path& path)
+    : name_(path.empty() ? in_quotes("") : path.string()) {
   // O_NONBLOCK: opening a pipe does not wait for a writer. It has no effect on a regular file.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) throw_io_error(name_, "open it");

@@ -205,6 +205,10 @@ TEST(InputFile, ReadsToTheEnd) {
   EXPECT_EQ(file.read(bytes), 0u);
 }
 
+TEST(InputFile, QuotesAnEmptyPath) {
+  expect_error([] { io::InputFile file(""); }, ErrorCode::io, "\"\": cannot open it: ");
+}
+
 TEST(InputFile, FileThatBecomesShorterThrows) {
   const TemporaryFolder folder;
   write_file(folder / "file", "0123456789");
