@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "check/overlap.hpp"
 #include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
 
@@ -126,6 +127,8 @@ void Linear::backward(std::span<const float> x, std::span<const float> dy, std::
   const std::int64_t rows = layer.checked_rows(x, dy, "dy");
   if (!dx.empty() && dx.size() != x.size())
     bad_argument("dx", str_cat(x.size(), " elements"), str_cat(dx.size()));
+  check_no_overlap({"dx", dx}, {{"weight", std::span<const float>(layer.weight)},
+                                {"bias", std::span<const float>(layer.bias)}});
   LinearGradientArgs args{.rows = rows,
                           .inputs = layer.inputs,
                           .outputs = layer.outputs,

@@ -49,6 +49,11 @@ void squared_error(Device device, Stream stream, const SquaredErrorArgs& args, S
     bad_argument("args.elements", str_cat("a multiple of ", args.steps, " steps of ", args.batch, " samples"),
                  str_cat(args.elements));
   }
+  const NamedMemory y("args.y", args.y, args.elements), target("args.target", args.target, args.elements),
+      dy("args.dy", args.dy, args.elements);
+  if (args.dy != args.y) check_no_overlap(dy, {y});
+  if (args.dy != args.target) check_no_overlap(dy, {target});
+  check_no_overlap(dy, {{"args.mask", args.mask, args.elements}});
   check_memory("scratch", scratch, training_scratch_bytes(device));
   if (const CudaApi* api = cuda_api_of(device)) {
     api->squared_error(device.index(), stream, args, scratch);

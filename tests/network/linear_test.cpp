@@ -71,6 +71,10 @@ TEST(Linear, DoesNotOverwriteItsInput) {
   refused([&] { layer.forward(x, x); }, "args.y: overlaps args.x");
   refused([&] { layer.backward(x, dy, dy); }, "args.dx: overlaps args.dy");
   refused([&] { layer.backward(x, dy, x); }, "args.dx: overlaps args.x");
+  const std::vector<ParameterView> views = layer.parameters();
+  const std::vector<float> row(3);
+  refused([&] { layer.backward(row, row, views[0].value.first(3)); }, "dx: overlaps weight");
+  refused([&] { layer.backward(row, row, views[1].value); }, "dx: overlaps bias");
   const std::vector<std::int64_t> labels{0, 1};
   refused([&] { softmax_cross_entropy(x, labels, 3, x); }, "args.dlogits: overlaps args.logits");
 }

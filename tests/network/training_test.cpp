@@ -20,6 +20,21 @@ TEST(Losses, MeanSquaredErrorIgnoresMaskedEntries) {
   EXPECT_EQ(dy, std::vector<float>(4));
 }
 
+TEST(Losses, TheGradientMayReplaceAnArgumentAsAWhole) {
+  std::vector<float> y{1, 2, 3, 4}, target{0, 0, 0, 0};
+  const std::span<float> values(y), targets(target);
+  const std::vector<float> three(3);
+  const auto refused = [](auto call, const std::string& message) {
+    expect_exact_error(call, ErrorCode::invalid_argument, message);
+  };
+  refused([&] { mse_loss(values.first(3), three, values.last(3)); }, "args.dy: overlaps args.y");
+  refused([&] { mse_loss(three, targets.first(3), targets.last(3)); }, "args.dy: overlaps args.target");
+  mse_loss(y, target, target);
+  EXPECT_EQ(target, (std::vector<float>{.5f, 1, 1.5f, 2}));
+  mse_loss(y, std::vector<float>(4), y);
+  EXPECT_EQ(y, target);
+}
+
 TEST(Losses, CrossEntropyGradientMatchesDifferences) {
   std::vector<float> logits{.3f, -.2f, 1.1f, 2, .1f, -1, 80, -80, 0}, gradient(9);
   const std::vector<std::int64_t> labels{2, -1, 0};
