@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 
 namespace plasticity {
@@ -13,7 +14,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// Throws unless low <= value < high.
 void check_range(const std::string& name, double value, double low, double high, const char* expected) {
-  if (!(value >= low && value < high)) bad_argument(name, expected, str_cat(value));
+  if (!(value >= low && value < high)) bad_argument(name, expected, exact_text(value));
 }
 
 /// As check_range(), also for the value as a float, with which a step computes.
@@ -21,7 +22,7 @@ void check_float(const std::string& name, double value, double low, double high,
   check_range(name, value, low, high, expected);
   const double rounded = value > std::numeric_limits<float>::max() ? infinity : static_cast<float>(value);
   if (!(rounded >= low && rounded < high))
-    bad_argument(name, str_cat(expected, ", also as a float"), str_cat(value));
+    bad_argument(name, str_cat(expected, ", also as a float"), exact_text(value));
 }
 
 /// Checks the options that a group and the rest of the parameters have.
@@ -53,7 +54,7 @@ const OptimizerOptions& checked(const OptimizerOptions& options) {
   check_learning_rate(update.learning_rate);
   check_float("beta1", update.beta1, 0, 1, "a value in [0, 1)");
   check_float("beta2", update.beta2, 0, 1, "a value in [0, 1)");
-  check_float("epsilon", update.epsilon, std::numeric_limits<double>::min(), infinity,
+  check_float("epsilon", update.epsilon, std::numeric_limits<double>::denorm_min(), infinity,
               "a finite value above 0");
   check_float("momentum", update.momentum, 0, 1, "a value in [0, 1)");
   if (options.not_finite != NotFinite::fail && options.not_finite != NotFinite::skip) {

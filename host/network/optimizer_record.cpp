@@ -1,11 +1,12 @@
 #include "network/optimizer_record.hpp"
 
-#include <array>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <span>
 #include <utility>
 
+#include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
 
@@ -40,9 +41,7 @@ void write_optimizer_record(const UpdateOptions& update, const OptimizerRecord& 
     if (uses_second_moment(update)) store(prefix + name + ".v", moments.second);
   }
   part.metadata[prefix + "steps"] = std::to_string(record.steps);
-  std::array<char, 32> rate;
-  const auto [end, error] = std::to_chars(rate.data(), rate.data() + rate.size(), update.learning_rate);
-  part.metadata[prefix + "learning_rate"] = std::string(rate.data(), end);
+  part.metadata[prefix + "learning_rate"] = exact_text(update.learning_rate);
   add_to_file(std::move(part), file);
 }
 
@@ -67,6 +66,14 @@ OptimizerRecord read_optimizer_record(const UpdateOptions& update, const io::Ten
                   "a finite value of at least 0", str_cat('\'', rate->second, '\''));
     }
   }
+  const auto read_moment = [&](const std::string& key, float low, const char* expected) {
+    std::vector<float> values = io::to_floats(file.at(key));
+    for (const float value : values) {
+      if (!std::isfinite(value) || value < low)
+        throw_error(ErrorCode::format, str_cat(source, " tensor '", key, "'"), expected, str_cat(value));
+    }
+    return values;
+  };
   const bool first = uses_first_moment(update), second = uses_second_moment(update);
   const std::string listed = first ? ".m" : ".v";  // the moment that lists the parameters
   for (const auto& [key, tensor] : file.tensors) {
@@ -74,16 +81,13 @@ OptimizerRecord read_optimizer_record(const UpdateOptions& update, const io::Ten
     if (key.size() < prefix.size() + listed.size()) continue;  // "sgd.m": prefix and suffix share the dot
     const std::string name = key.substr(prefix.size(), key.size() - prefix.size() - listed.size());
     OptimizerRecord::Moments& pair = record.moments[name];
-    if (first) pair.first = io::to_floats(tensor);
+    constexpr float lowest = std::numeric_limits<float>::lowest();
+    if (first) pair.first = read_moment(prefix + name + ".m", lowest, "finite values");
     if (!second) continue;
-    pair.second = io::to_floats(file.at(prefix + name + ".v"));
-    const std::string argument = str_cat(source, " tensor '", prefix, name, ".v'");
+    pair.second = read_moment(prefix + name + ".v", 0, "finite values of at least 0");
     if (first && pair.first.size() != pair.second.size()) {
-      throw_error(ErrorCode::format, argument, str_cat(pair.first.size(), " elements"),
-                  str_cat(pair.second.size()));
-    }
-    for (const float value : pair.second) {
-      if (value < 0) throw_error(ErrorCode::format, argument, "values of at least 0", str_cat(value));
+      throw_error(ErrorCode::format, str_cat(source, " tensor '", prefix, name, ".v'"),
+                  str_cat(pair.first.size(), " elements"), str_cat(pair.second.size()));
     }
   }
   return record;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "base/str_cat.hpp"
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 #include "support/errors.hpp"
@@ -150,8 +151,10 @@ TEST(Optimizers, RejectWrongOptions) {
   // A step computes with floats.
   EXPECT_EQ(message([](auto& o) { o.update.epsilon = 1e-60; }),
             "epsilon: expected a finite value above 0, also as a float, got 1e-60");
+  EXPECT_EQ(message([](auto& o) { o.update.epsilon = 1e-320; }),
+            "epsilon: expected a finite value above 0, also as a float, got 1e-320");
   EXPECT_EQ(message([](auto& o) { o.update.beta1 = 1 - 1e-12; }),
-            "beta1: expected a value in [0, 1), also as a float, got 1");
+            "beta1: expected a value in [0, 1), also as a float, got 0.999999999999");
   EXPECT_EQ(message([](auto& o) { o.weight_decay = 1e39; }),
             "weight_decay: expected a finite value of at least 0, also as a float, got 1e+39");
   EXPECT_EQ(message([](auto& o) { o.update.learning_rate = 1e39; }),
@@ -187,7 +190,15 @@ TEST(Optimizers, RejectNumbersOfAFileThatNoStepWrites) {
   EXPECT_EQ(message([](auto& f) { f.metadata["adam.learning_rate"] = "1e39"; }),
             "file metadata 'adam.learning_rate': expected a finite value of at least 0, got '1e39'");
   EXPECT_EQ(message([](auto& f) { f.tensors["adam.w.v"] = io::make_tensor({1}, std::vector<float>{-1}); }),
-            "file tensor 'adam.w.v': expected values of at least 0, got -1");
+            "file tensor 'adam.w.v': expected finite values of at least 0, got -1");
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (const auto& [number, text] : {std::pair(NAN, "nan"), {infinity, "inf"}, {-infinity, "-inf"}}) {
+    const io::Tensor moment = io::make_tensor({1}, std::vector<float>{number});
+    EXPECT_EQ(message([&](auto& f) { f.tensors["adam.w.m"] = moment; }),
+              str_cat("file tensor 'adam.w.m': expected finite values, got ", text));
+    EXPECT_EQ(message([&](auto& f) { f.tensors["adam.w.v"] = moment; }),
+              str_cat("file tensor 'adam.w.v': expected finite values of at least 0, got ", text));
+  }
 }
 
 TEST(Optimizers, ClippingLeavesAnInfiniteGradient) {
