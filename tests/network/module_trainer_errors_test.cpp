@@ -118,6 +118,15 @@ TEST(ModuleTrainer, RejectsWrongLists) {
   std::vector<float> two(2), one(1);
   reject({std::vector<ParameterView>{{"a", Shape{{2}, 1}, two, one}}},
          "modules[0]: parameter 'a': expected a gradient of 2 elements, got 1");
+  std::vector<ParameterView> renamed = first.parameters();
+  for (ParameterView& view : renamed) view.name = "again." + view.name;
+  reject({first, renamed}, "modules[1]: parameter 'again.");
+  reject({first, renamed}, ": overlaps '");
+  std::vector<float> four(4);
+  const std::span<float> values(four);
+  reject({std::vector<ParameterView>{{"a", Shape{{2}, 1}, values.first(2), two},
+                                     {"b", Shape{{2}, 1}, values.subspan(1, 2), values.last(2)}}},
+         "modules[0]: parameter 'b': overlaps 'a' of modules[0]");
   Linear away(2, 2, 1, "away");
   const Linear here = std::move(away);
   reject({away}, "linear: expected an object that owns its data");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <utility>
@@ -8,6 +9,35 @@
 
 // The optimizer's part of a trainer's iteration, and the iteration of the caller's.
 namespace plasticity {
+
+namespace {
+
+/// Throws Error(invalid_argument) if two views overlap: a step would change their memory twice. `module_of`
+/// returns the index of a view's module.
+template <class ModuleOf>
+void check_no_overlap(std::span<const ParameterView> views, ModuleOf module_of) {
+  struct Region {
+    const float *begin, *end;
+    std::size_t view;
+  };
+  std::vector<Region> regions;
+  for (std::size_t k = 0; k < views.size(); ++k) {
+    for (const std::span<float> memory : {views[k].value, views[k].gradient}) {
+      if (!memory.empty()) regions.push_back({memory.data(), memory.data() + memory.size(), k});
+    }
+  }
+  std::sort(regions.begin(), regions.end(),
+            [](const Region& a, const Region& b) { return std::less<>()(a.begin, b.begin); });
+  for (std::size_t k = 1; k < regions.size(); ++k) {
+    if (!std::less<>()(regions[k].begin, regions[k - 1].end)) continue;
+    const auto [first, second] = std::minmax(regions[k - 1].view, regions[k].view);
+    throw Error(ErrorCode::invalid_argument,
+                str_cat("modules[", module_of(second), "]: parameter '", views[second].name, "': overlaps '",
+                        views[first].name, "' of modules[", module_of(first), "]"));
+  }
+}
+
+}  // namespace
 
 void Trainer::Implementation::check_network() const {
   if (network != nullptr && life.expired()) {
@@ -23,7 +53,7 @@ void Trainer::Implementation::make_results() {
 }
 
 /// Returns the parameters of all modules. Throws Error(invalid_argument) if a module occurs twice, shares
-/// parameters with another, or two parameters have the same name.
+/// parameters with another, or two parameters have the same name or overlap.
 std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
   struct Origin {
     std::size_t module;
@@ -51,6 +81,7 @@ std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
       all.push_back(std::move(view));
     }
   }
+  check_no_overlap(all, [&](std::size_t k) { return seen.find(all[k].name)->second.module; });
   return all;
 }
 
