@@ -91,6 +91,23 @@ TEST(Refused, ATrainerWhoseNetworkIsGone) {
   expect_error([&] { trainer.load({}); }, ErrorCode::invalid_argument, gone);
 }
 
+TEST(Refused, AnIterationDoesNotCallAStepOfItsTrainer) {
+  Network network = make();
+  Linear layer(N, N, 1);
+  Trainer alone(network), several({network, layer});
+  const std::vector<float> u = noise(T * B * N, 1);
+  const std::string message = "trainer: a step of it is running. An iteration must not call a step";
+  for (Trainer* const trainer : {&alone, &several}) {
+    expect_error([&] { trainer->step([&] { return trainer->step([] { return 0.0; }); }); },
+                 ErrorCode::invalid_argument, message);
+    EXPECT_EQ(trainer->steps(), 0);
+    trainer->step([] { return 0.0; });  // the step has ended
+    EXPECT_EQ(trainer->steps(), 1);
+  }
+  expect_error([&] { alone.step([&] { return alone.step({.steps = T, .u = u}, u); }); },
+               ErrorCode::invalid_argument, message);
+}
+
 TEST(Refused, ALossFunctionDoesNotCallItsNetwork) {
   Network network = make();
   Trainer trainer(network);

@@ -14,6 +14,7 @@
 #include "network/implementation.hpp"
 #include "network/optimizer_options.hpp"
 #include "network/trainer/step_output.hpp"
+#include "network/use_guard.hpp"
 #include "plasticity/trainer.hpp"
 
 namespace plasticity {
@@ -106,6 +107,11 @@ struct Trainer::Implementation {
   DeviceMemory optimizer_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
+  UseGuard guard{};  // held by a step
+  static constexpr const char* in_step =
+      "trainer: a step of it is running. An iteration must not call a step of its own trainer, and one "
+      "thread "
+      "at a time may use a trainer";
 
   bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }

@@ -241,6 +241,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
                  str_cat("a list of ", modules.size(), modules.size() == 1 ? " module" : " modules"));
   check_network();
   const Network::Implementation::Call call(*network, true);
+  const UseGuard::Exclusive step(guard, in_step);
   network->check_no_windows("step");
   const Plan& plan = network->plan(sequence.steps);
   Iteration it = checked_iteration(sequence, objective);

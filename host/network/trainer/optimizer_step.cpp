@@ -190,6 +190,7 @@ void Trainer::Implementation::check_windows() const {
 double Trainer::Implementation::step(const IterationFunction& iteration) {
   check_network();
   if (!iteration) bad_argument("iteration", "a function", "none");
+  const UseGuard::Exclusive step(guard, in_step);
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;
   const auto hold = [&] { return network == nullptr ? nullptr : std::make_unique<Call>(*network, true); };
