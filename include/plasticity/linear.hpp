@@ -90,7 +90,8 @@ class PLASTICITY_API Linear {
 
   /// Adds the gradients of W and b, and writes dx [rows, inputs] unless dx is empty. dy is [rows, outputs].
   /// With `batch` = B > 0 the rows are [T,B]; see LinearGradientArgs::batch. Throws Error(invalid_argument)
-  /// if the sizes do not match, dx overlaps x or dy, or B does not divide the rows, and Error(out_of_memory).
+  /// if the sizes do not match, dx overlaps x, dy, W or b, or B does not divide the rows, and
+  /// Error(out_of_memory).
   void backward(std::span<const float> x, std::span<const float> dy, std::span<float> dx,
                 std::int64_t batch = 0);
 

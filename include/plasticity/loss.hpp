@@ -12,7 +12,8 @@ namespace plasticity {
 /// Returns the mean of (y - target)^2 over the entries whose `mask` is not 0; an empty mask includes all
 /// entries. Writes the gradient, 2 (y - target) / count, to `dy` unless `dy` is empty. The gradient of a
 /// masked-out entry is 0. If every entry is masked out, the loss and the gradient are 0. `dy` may alias y or
-/// target. All non-empty views have the same size; otherwise the function throws Error(invalid_argument).
+/// target as a whole. All non-empty views have the same size; otherwise the function throws
+/// Error(invalid_argument).
 PLASTICITY_API double mse_loss(std::span<const float> y, std::span<const float> target, std::span<float> dy,
                                std::span<const std::uint8_t> mask = {});
 

@@ -81,7 +81,7 @@ class PLASTICITY_API Optimizer {
   /// the step count "METHOD.steps" and the rate "METHOD.learning_rate". METHOD is adam, sgd or rmsprop.
   void save(io::TensorFile& file) const;
   /// Loads moments, step count and learning rate. If the file has no rate, the rate does not change. Throws
-  /// Error(format) and changes nothing if the others are incomplete.
+  /// Error(format) and changes nothing if the others are incomplete or not finite.
   void load(const io::TensorFile& file);
 
  private:

@@ -414,7 +414,7 @@ PLASTICITY_API plasticity_status plasticity_network_state(plasticity_network* ne
 
 /** Sets `loss` to the mean of (y - target)^2 over the entries whose `mask` is not 0, and writes the gradient
    to `dy`. All tensors have the same number of elements and are in host memory: y, target and dy of float32,
-   mask of uint8 or bool. `mask`, `dy` and `loss` may be NULL. dy may alias y or target. */
+   mask of uint8 or bool. `mask`, `dy` and `loss` may be NULL. dy may alias y or target as a whole. */
 PLASTICITY_API plasticity_status plasticity_mse_loss(const plasticity_tensor* y,
                                                      const plasticity_tensor* target,
                                                      const plasticity_tensor* mask,

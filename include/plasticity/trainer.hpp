@@ -75,7 +75,8 @@ class PLASTICITY_API Trainer {
   explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
   /// Trains several modules together with step(iteration), for example `Trainer({encoder, readout})`. Throws
   /// Error(invalid_argument) if an option is out of range, the list is empty, a module occurs twice or shares
-  /// parameters with another, or two modules have parameters of the same name. options.reduction is ignored.
+  /// parameters with another, or two modules have parameters of the same name or in the same memory.
+  /// options.reduction is ignored.
   explicit Trainer(std::vector<Module> modules, const TrainerOptions& options = {});
   ~Trainer();
   Trainer(Trainer&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
@@ -122,7 +123,7 @@ class PLASTICITY_API Trainer {
   /// the gradients of the ranks, clips them, and makes a step of the optimizer. Returns the loss that
   /// `iteration` returned, summed over the ranks. Every window that `iteration` records must have its
   /// backward(). Windows recorded before the call may be used too, except by ranks, whose first step replaces
-  /// the parameters.
+  /// the parameters. `iteration` must not call a step of this trainer: that throws Error(invalid_argument).
   ///
   /// Throws Error(invalid_argument), before the optimizer's step, if a module has a window without
   /// backward(), and under NotFinite::fail, naming the parameter, if a gradient is not finite. An exception
@@ -151,7 +152,7 @@ class PLASTICITY_API Trainer {
   void save(io::TensorFile& file) const;
   /// Loads a file that save() or Optimizer::save() wrote. A parameter without moments in the file gets zeros,
   /// as one that was not trainable so far. Throws Error(format) and changes nothing if the step count is
-  /// missing, or if moments do not match the parameters.
+  /// missing, or if moments do not match the parameters or are not finite.
   void load(const io::TensorFile& file);
 
  private:

@@ -40,7 +40,7 @@ struct SquaredErrorArgs {
   const std::uint8_t* mask = nullptr;     ///< [elements] 0: the entry is ignored. Null: no entry is ignored
   Reduction reduction = Reduction::mean;  ///< divisor of the loss
   /// [elements] out, optional: gradient of the loss with respect to y, 0 for ignored entries. May alias y or
-  /// target.
+  /// target as a whole.
   float* dy = nullptr;
   double* loss = nullptr;  ///< [1] out, optional: the loss
   /// B > 0: the tensors are [steps,batch,N], and the CPU adds the terms of each sample first, then the
