@@ -7,6 +7,7 @@
 #include "base/hash.hpp"
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
+#include "check/arguments.hpp"
 #include "check/overlap.hpp"
 #include "plan/cpu_training.hpp"
 #include "plan/staging.hpp"
@@ -18,7 +19,6 @@ LinearValues initial_values(std::int64_t inputs, std::int64_t outputs, std::uint
                             Device device, Stream stream) {
   if (inputs < 1) bad_argument("inputs", "at least 1", str_cat(inputs));
   if (outputs < 1) bad_argument("outputs", "at least 1", str_cat(outputs));
-  constexpr std::int64_t max_elements = std::int64_t{1} << 48;  // as for the tensors of a plan
   if (outputs > max_elements / inputs) {
     bad_argument("outputs", str_cat("at most ", max_elements / inputs, " for ", inputs, " inputs"),
                  str_cat(outputs));

@@ -110,8 +110,7 @@ struct Trainer::Implementation {
   UseGuard guard{};  // held by a step
   static constexpr const char* in_step =
       "trainer: a step of it is running. An iteration must not call a step of its own trainer, and one "
-      "thread "
-      "at a time may use a trainer";
+      "thread at a time may use a trainer";
 
   bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
