@@ -1,4 +1,6 @@
 // The communicator of NCCL. libnccl.so.2 is loaded when it is first used, so that programs without it start.
+// NCCL's communicator is non-blocking: NCCL connects to other ranks on threads of its own, so every wait for
+// them is in this file and has a time limit.
 #include "cuda/nccl.hpp"
 
 #include <cuda_runtime_api.h>
@@ -16,9 +18,19 @@
 namespace plasticity::cuda {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 // The declarations of nccl.h that are used here. They are part of NCCL's stable interface.
 struct UniqueId {
   char bytes[128];
+};
+/// ncclConfig_t of NCCL 2.14. Later versions read no more than `size` bytes, and use their defaults for the
+/// members that are newer than `version`.
+struct Config {
+  std::size_t size = sizeof(Config);
+  unsigned magic = 0xcafebeef;
+  unsigned version = 21400;
+  int blocking = 0;
 };
 struct Comm;
 constexpr int success = 0, in_progress = 7, uint8 = 1, float32 = 7, operation_sum = 0;
@@ -27,11 +39,16 @@ constexpr int success = 0, in_progress = 7, uint8 = 1, float32 = 7, operation_su
 // grows with the number of ranks; its sum of few bytes is a tree.
 constexpr std::size_t small_gather = std::size_t{1} << 20;
 
+// The longest time that an error waits for ncclCommAbort(), which ends the kernels that use the caller's
+// memory.
+constexpr std::chrono::milliseconds abort_limit{2'000};
+
 /// The entry points of the loaded library.
 struct Nccl {
   int (*get_version)(int* version);
   int (*get_unique_id)(UniqueId* id);
-  int (*comm_init_rank)(Comm** comm, int ranks, UniqueId id, int rank);
+  int (*comm_init_rank_config)(Comm** comm, int ranks, UniqueId id, int rank, Config* config);
+  int (*comm_finalize)(Comm* comm);
   int (*comm_destroy)(Comm* comm);
   int (*comm_abort)(Comm* comm);
   int (*comm_get_async_error)(Comm* comm, int* error);
@@ -64,8 +81,15 @@ Nccl load() {
   };
   Nccl nccl{};
   find(nccl.get_version, "ncclGetVersion");
+  // Before 2.19 a non-blocking call may lose the work of the thread's next call: NCCL's thread still resets
+  // the state of the calling thread after it has reported success.
+  constexpr int oldest = 21900;
+  int version = 0;
+  if (nccl.get_version(&version) != success || version < oldest)
+    throw_error(ErrorCode::device_unavailable, name, "NCCL 2.19 or later", str_cat("version code ", version));
   find(nccl.get_unique_id, "ncclGetUniqueId");
-  find(nccl.comm_init_rank, "ncclCommInitRank");
+  find(nccl.comm_init_rank_config, "ncclCommInitRankConfig");
+  find(nccl.comm_finalize, "ncclCommFinalize");
   find(nccl.comm_destroy, "ncclCommDestroy");
   find(nccl.comm_abort, "ncclCommAbort");
   find(nccl.comm_get_async_error, "ncclCommGetAsyncError");
@@ -93,8 +117,45 @@ void check_nccl(int error, const char* call) {
   if (error != success) throw Error(ErrorCode::communication, str_cat(call, ": ", describe(error)));
 }
 
+/// Polls until the last call on the communicator, which returned `result`, has settled. Returns its error or
+/// success, or in_progress at the deadline.
+int settle(Comm* comm, int result, Clock::time_point deadline) {
+  while (!is_error(result)) {
+    int state = success;
+    result = nccl().comm_get_async_error(comm, &state);
+    if (is_error(result)) break;
+    if (state != in_progress || Clock::now() >= deadline) return state;
+    std::this_thread::yield();
+  }
+  return result;
+}
+
+/// Ends a communicator: without an error after its work is complete, otherwise at once. ncclCommDestroy() and
+/// ncclCommAbort() wait for the other ranks of this machine without a limit, so they run on a thread that is
+/// left behind at the limit.
+void end(int index, Comm* comm, bool failed, std::chrono::milliseconds limit) noexcept {
+  std::promise<void> promise;
+  const std::future<void> ended = promise.get_future();
+  const Clock::time_point deadline = Clock::now() + limit;
+  try {
+    std::thread([index, comm, failed, deadline, promise = std::move(promise)]() mutable {
+      cudaSetDevice(index);
+      if (!failed && settle(comm, nccl().comm_finalize(comm), deadline) == success) {
+        nccl().comm_destroy(comm);
+      } else {
+        nccl().comm_abort(comm);
+      }
+      promise.set_value();
+    }).detach();
+  } catch (const std::system_error&) {  // no thread: the communicator is lost
+    return;
+  }
+  ended.wait_until(deadline);
+}
+
 struct AbortComm {
-  void operator()(Comm* comm) const { nccl().comm_abort(comm); }
+  int index;
+  void operator()(Comm* comm) const { end(index, comm, true, abort_limit); }
 };
 using CommHandle = std::unique_ptr<Comm, AbortComm>;
 
@@ -107,7 +168,7 @@ class NcclCommunicator final : public Communicator {
   }
 
   ~NcclCommunicator() override {
-    if (comm_ != nullptr) nccl().comm_destroy(comm_.release());
+    if (comm_ != nullptr) end(index_, comm_.release(), false, time_limit());
     bool ok = cudaStreamDestroy(stream_) == cudaSuccess;
     ok = cudaFree(memory_) == cudaSuccess && ok;
     if (!ok) cudaGetLastError();
@@ -142,9 +203,10 @@ class NcclCommunicator final : public Communicator {
         copy(memory_ + sent[r], send[r].data(), send[r].size(), cudaMemcpyHostToDevice);
       last = r;
     });
-    start(call, nccl().group_start());
-    int error = success;  // the first; the group ends in any case, because NCCL counts a thread's open groups
-    const auto add = [&](int result) { error = is_error(error) ? error : result; };
+    int result = nccl().group_start();
+    if (is_error(result)) fail_all(call, result);
+    // The first error is kept. The group ends in any case, because NCCL counts a thread's open groups.
+    const auto add = [&](int next) { result = is_error(result) ? result : next; };
     for_others([&](std::size_t r) {
       const int peer = static_cast<int>(r);
       if (!send[r].empty())
@@ -153,8 +215,7 @@ class NcclCommunicator final : public Communicator {
         add(nccl().receive(memory_ + received[r], receive[r].size(), uint8, peer, comm_.get(), stream_));
     });
     add(nccl().group_end());
-    start(call, error);
-    wait(call, stream_);
+    wait(call, result, stream_);
     for_others([&](std::size_t r) {
       if (!receive[r].empty())
         copy(receive[r].data(), memory_ + received[r], receive[r].size(), cudaMemcpyDeviceToHost);
@@ -183,16 +244,17 @@ class NcclCommunicator final : public Communicator {
     if (small && !broadcast)
       check(cudaMemsetAsync(memory_, 0, largest * ranks, stream_), "the blocks of NCCL");
     if (!own.empty()) copy(mine, own.data(), own.size(), cudaMemcpyHostToDevice);
+    int result = success;
     if (broadcast) {
-      start(call,
-            nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_.get(), stream_));
+      result =
+          nccl().broadcast(memory_, memory_, largest, uint8, static_cast<int>(root), comm_.get(), stream_);
     } else if (small) {  // every byte has at most one addend that is not zero
-      start(call,
-            nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_.get(), stream_));
+      result =
+          nccl().all_reduce(memory_, memory_, largest * ranks, uint8, operation_sum, comm_.get(), stream_);
     } else {
-      start(call, nccl().all_gather(mine, memory_, largest, uint8, comm_.get(), stream_));
+      result = nccl().all_gather(mine, memory_, largest, uint8, comm_.get(), stream_);
     }
-    wait(call, stream_);
+    wait(call, result, stream_);
     fetch(receive, broadcast ? 0 : largest);
   }
 
@@ -200,9 +262,9 @@ class NcclCommunicator final : public Communicator {
     if (device.index() != index_)
       bad_argument("device", str_cat("CUDA device ", index_, ", that of the communicator"), device.name());
     const CurrentDevice current(index_);
-    start(Call::sum, nccl().all_reduce(values, values, static_cast<std::size_t>(count), float32,
-                                       operation_sum, comm_.get(), stream.handle));
-    wait(Call::sum, stream.handle);
+    const int result = nccl().all_reduce(values, values, static_cast<std::size_t>(count), float32,
+                                         operation_sum, comm_.get(), stream.handle);
+    wait(Call::sum, result, stream.handle);
   }
 
  private:
@@ -241,28 +303,29 @@ class NcclCommunicator final : public Communicator {
     bytes_ = bytes;
   }
 
-  void start(Call call, int error) {
-    if (is_error(error)) fail_all(str_cat("NCCL: ", name_of(call), ": ", describe(error)));
-  }
-
-  /// Polls until the work of the stream is complete.
-  void wait(Call call, cudaStream_t stream) {
-    const auto deadline = std::chrono::steady_clock::now() + time_limit();
+  /// Waits until the call of NCCL that returned `result` is complete: until NCCL has connected the ranks and
+  /// started its kernel, then until the stream is empty. One time limit for both.
+  void wait(Call call, int result, cudaStream_t stream) {
+    const Clock::time_point deadline = Clock::now() + time_limit();
     for (;;) {
-      const cudaError_t state = cudaStreamQuery(stream);
-      int error = success;
-      start(call, nccl().comm_get_async_error(comm_.get(), &error));
-      if (is_error(error))
-        fail_all(str_cat("NCCL: ", name_of(call), ": another rank has failed: ", describe(error)));
-      if (state == cudaSuccess) return;
-      if (state != cudaErrorNotReady) check(state, "the stream of NCCL");
-      if (std::chrono::steady_clock::now() >= deadline) {
+      result = settle(comm_.get(), result, deadline);
+      if (is_error(result)) fail_all(call, result);
+      if (result == success) {
+        const cudaError_t state = cudaStreamQuery(stream);
+        if (state == cudaSuccess) return;
+        if (state != cudaErrorNotReady) check(state, "the stream of NCCL");
+      }
+      if (Clock::now() >= deadline) {
         fail_all(str_cat("NCCL: expected ", name_of(call), " of all ", size(), " ranks within ",
                          to_string(time_limit()),
                          ", got nothing from at least one (it has ended, or hangs)"));
       }
       std::this_thread::yield();
     }
+  }
+
+  [[noreturn]] void fail_all(Call call, int error) {
+    fail_all(str_cat("NCCL: ", name_of(call), ": ", describe(error)));
   }
 
   [[noreturn]] void fail_all(const std::string& message) {
@@ -291,30 +354,20 @@ NcclId make_nccl_id() {
 
 std::unique_ptr<Communicator> make_nccl(int index, const NcclId& id, int rank, int size,
                                         const CommunicatorOptions& options) {
-  constexpr int oldest = 2700;  // the first version with ncclSend()
-  int version = 0;
-  check_nccl(nccl().get_version(&version), "ncclGetVersion");
-  if (version < oldest)
-    throw_error(ErrorCode::device_unavailable, "NCCL", "version 2.7 or later",
-                str_cat("version code ", version));
   UniqueId unique;
   std::memcpy(&unique, id.data(), sizeof(unique));
-  // ncclCommInitRank() waits for all ranks without a limit, so it runs on a thread that is abandoned at the
-  // time limit. A communicator that comes later is aborted there.
-  std::promise<std::pair<int, CommHandle>> promise;
-  std::future<std::pair<int, CommHandle>> result = promise.get_future();
-  std::thread([index, unique, rank, size, promise = std::move(promise)]() mutable {
-    Comm* comm = nullptr;
-    const int error =
-        cudaSetDevice(index) == cudaSuccess ? nccl().comm_init_rank(&comm, size, unique, rank) : 1;
-    promise.set_value({error, CommHandle(comm)});
-  }).detach();
-  if (result.wait_for(options.time_limit) != std::future_status::ready) {
+  const Clock::time_point deadline = Clock::now() + options.time_limit;
+  const CurrentDevice current(index);  // NCCL uses it for the communicator
+  Config config;
+  Comm* created = nullptr;
+  int result = nccl().comm_init_rank_config(&created, size, unique, rank, &config);
+  CommHandle comm(created, {index});
+  result = settle(created, result, deadline);
+  if (result == in_progress) {
     throw_error(ErrorCode::communication, "NCCL",
                 str_cat("all ", size, " ranks within ", to_string(options.time_limit)), "fewer");
   }
-  auto [error, comm] = result.get();
-  check_nccl(error, "ncclCommInitRank");
+  check_nccl(result, "ncclCommInitRankConfig");
   return std::make_unique<NcclCommunicator>(index, rank, size, options, std::move(comm));
 }
 

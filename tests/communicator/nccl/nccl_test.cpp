@@ -1,10 +1,12 @@
 // The NCCL communicator over a stand-in library with NCCL's entry points, and trainers on several GPUs of the
 // executor.
 #include <cuda_runtime_api.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <barrier>
 #include <cstdlib>
+#include <cstring>
 #include <thread>
 
 #include "communicator/values.hpp"
@@ -15,22 +17,41 @@ namespace plasticity::testing {
 namespace {
 
 using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
 
 class Nccl : public ::testing::Test {
  protected:
   void SetUp() override { setenv("PLASTICITY_NCCL", PLASTICITY_NCCL_STAND_IN, 1); }
   void TearDown() override { unsetenv("PLASTICITY_NCCL_FAILS"); }
 
+  /// Returns a count of the stand-in, which is loaded.
+  static int count(const char* name) {
+    void* const address = dlsym(dlopen(PLASTICITY_NCCL_STAND_IN, RTLD_NOW | RTLD_NOLOAD), name);
+    int (*function)() = nullptr;
+    std::memcpy(&function, &address, sizeof(address));
+    return function();
+  }
+
+  /// Waits for the threads that end communicators.
+  static void expect_no_communicator() {
+    const Clock::time_point start = Clock::now();
+    while (count("stand_in_live") != 0 && Clock::now() < start + 10s) std::this_thread::yield();
+    EXPECT_EQ(count("stand_in_live"), 0);
+    EXPECT_EQ(count("stand_in_misuses"), 0);
+  }
+
   /// Runs work(communicator) on `ranks` threads and returns the messages of their errors.
   template <class Work>
-  static std::vector<std::string> on_ranks(int ranks, const Work& work) {
+  static std::vector<std::string> on_ranks(int ranks, const Work& work,
+                                           std::chrono::milliseconds time_limit = 20s) {
     const NcclId id = nccl_id();
     std::vector<std::string> errors(static_cast<std::size_t>(ranks));
     std::vector<std::thread> threads;
     for (int r = 0; r < ranks; ++r) {
       threads.emplace_back([&, r] {
         try {
-          const auto communicator = nccl_communicator(Device::cuda(), id, r, ranks, {.time_limit = 20s});
+          const auto communicator =
+              nccl_communicator(Device::cuda(), id, r, ranks, {.time_limit = time_limit});
           work(*communicator);
         } catch (const std::exception& error) {
           errors[static_cast<std::size_t>(r)] = error.what();
@@ -47,6 +68,12 @@ TEST_F(Nccl, ALibraryThatIsMissingIsNamed) {
   setenv("PLASTICITY_NCCL", "libno_such_nccl.so", 1);
   expect_error([] { nccl_id(); }, ErrorCode::device_unavailable,
                "NCCL: expected libno_such_nccl.so, which the loader finds, got ");
+}
+
+TEST_F(Nccl, AnOldLibraryIsNamed) {
+  setenv("PLASTICITY_NCCL_FAILS", "version", 1);
+  expect_error([] { nccl_id(); }, ErrorCode::device_unavailable,
+               ".so: expected NCCL 2.19 or later, got version code 21805");
 }
 
 TEST_F(Nccl, IdsDiffer) { EXPECT_NE(nccl_id(), nccl_id()); }
@@ -216,18 +243,100 @@ TEST_F(Nccl, RanksWithOtherCallsFail) {
 }
 
 TEST_F(Nccl, ARankThatEndsFailsTheOther) {
-  const std::vector<std::string> errors = on_ranks(2, [&](Communicator& communicator) {
+  const auto broadcast = [](Communicator& communicator) {
     std::vector<double> values(3);
     if (communicator.rank() == 0) communicator.broadcast(std::span(values), 1);
-  });
-  EXPECT_EQ(errors[0].substr(0, 19), "NCCL: broadcast(): ") << errors[0];
+  };
+  const std::vector<std::string> errors = on_ranks(2, broadcast, 200ms);
+  EXPECT_EQ(errors[0],
+            "NCCL: expected broadcast() of all 2 ranks within 200 ms, got nothing from at least one (it has "
+            "ended, or hangs)");
   EXPECT_EQ(errors[1], "");
+  expect_no_communicator();
+}
+
+// The first call connects the ranks. Few values take one sum of NCCL, many take sends.
+TEST_F(Nccl, ARankThatHangsBeforeItsFirstCallFailsTheOthers) {
+  for (const std::size_t many : {std::size_t{3}, std::size_t{3000}}) {
+    std::barrier<> together(3);
+    const std::vector<std::string> errors = on_ranks(
+        3,
+        [&](Communicator& communicator) {
+          std::vector<double> values(many);
+          const Clock::time_point start = Clock::now();
+          if (communicator.rank() != 1) {
+            EXPECT_EQ(message_of([&] { communicator.sum(std::span(values)); }),
+                      "NCCL: expected sum() of doubles of all 3 ranks within 300 ms, got nothing from at "
+                      "least one (it has ended, or hangs)");
+          }
+          EXPECT_LT(Clock::now() - start, 3s);
+          together.arrive_and_wait();
+        },
+        300ms);
+    for (const std::string& error : errors) EXPECT_EQ(error, "");
+    expect_no_communicator();
+  }
+}
+
+TEST_F(Nccl, AKernelThatDoesNotEndEndsTheWait) {
+  setenv("PLASTICITY_NCCL_FAILS", "kernel", 1);
+  std::barrier<> together(2);
+  const auto sum = [&](Communicator& communicator) {
+    std::vector<double> values(3);
+    const std::string message = message_of([&] { communicator.sum(std::span(values)); });
+    EXPECT_TRUE(message.starts_with("NCCL: expected sum() of doubles of all 2 ranks within 200 ms"))
+        << message;
+    together.arrive_and_wait();  // the end of a communicator waits for the work of all streams
+  };
+  for (const std::string& error : on_ranks(2, sum, 200ms)) EXPECT_EQ(error, "");
+  expect_no_communicator();
 }
 
 TEST_F(Nccl, AMissingRankEndsTheWait) {
   expect_exact_error([] { nccl_communicator(Device::cuda(), nccl_id(), 0, 2, {.time_limit = 100ms}); },
                      ErrorCode::communication, "NCCL: expected all 2 ranks within 100 ms, got fewer");
-  std::this_thread::sleep_for(3s);  // until the abandoned thread has ended
+  expect_no_communicator();
+}
+
+TEST_F(Nccl, ARankThatEndsDuringTheInitializationFailsTheOthers) {
+  const NcclId id = nccl_id();
+  const auto create = [&](int rank, std::chrono::milliseconds time_limit) {
+    return message_of([&] { nccl_communicator(Device::cuda(), id, rank, 3, {.time_limit = time_limit}); });
+  };
+  std::thread other([&] { EXPECT_NE(create(1, 50ms), "no error"); });
+  EXPECT_EQ(create(0, 300ms), "NCCL: expected all 3 ranks within 300 ms, got fewer");
+  other.join();
+  setenv("PLASTICITY_NCCL_FAILS", "init", 1);
+  EXPECT_EQ(create(0, 20s), "ncclCommInitRankConfig: remote process exited or there was a network error (6)");
+  expect_no_communicator();
+}
+
+TEST_F(Nccl, IsFinalizedBeforeItIsDestroyed) {
+  for (const std::string& error : on_ranks(2, [](Communicator& communicator) { communicator.barrier(); }))
+    EXPECT_EQ(error, "");
+  expect_no_communicator();
+}
+
+TEST_F(Nccl, AFinalizeThatDoesNotEndIsAborted) {
+  const Clock::time_point start = Clock::now();
+  const auto barrier = [](Communicator& communicator) {
+    communicator.barrier();
+    setenv("PLASTICITY_NCCL_FAILS", "finalize", 1);
+  };
+  for (const std::string& error : on_ranks(2, barrier, 200ms)) EXPECT_EQ(error, "");
+  EXPECT_LT(Clock::now() - start, 3s);
+  expect_no_communicator();
+}
+
+// ncclCommAbort() waits for the ranks of the same machine.
+TEST_F(Nccl, AnAbortThatDoesNotEndIsLeftBehind) {
+  setenv("PLASTICITY_NCCL_FAILS", "abort", 1);
+  const Clock::time_point start = Clock::now();
+  EXPECT_THROW(nccl_communicator(Device::cuda(), nccl_id(), 0, 2, {.time_limit = 100ms}), Error);
+  EXPECT_LT(Clock::now() - start, 5s);
+  EXPECT_EQ(count("stand_in_live"), 1);
+  unsetenv("PLASTICITY_NCCL_FAILS");
+  expect_no_communicator();
 }
 
 TEST_F(Nccl, WrongArgumentsAreNamed) {
