@@ -22,7 +22,7 @@ endfunction()
 # plasticity_cuda_host_sources(VARIABLE): the host side, plain C++ over the CUDA runtime's headers.
 function(plasticity_cuda_host_sources variable)
   set(sources alternatives.cpp backward.cpp blas.cpp cost_model.cpp cuda_plan.cpp device_constants.cpp device_limits.cpp estimates.cpp fit.cpp forward.cpp
-    gradients.cpp graph.cpp group_shapes.cpp linear.cpp nccl.cpp observations.cpp planner.cpp resident.cpp rule_kernels.cpp
+    current_device.cpp gradients.cpp graph.cpp group_shapes.cpp linear.cpp nccl.cpp observations.cpp planner.cpp resident.cpp rule_kernels.cpp
     runtime.cpp step_state.cpp training.cpp tune.cpp)
   list(TRANSFORM sources PREPEND ${PROJECT_SOURCE_DIR}/host/cuda/)
   set(${variable} ${sources} PARENT_SCOPE)

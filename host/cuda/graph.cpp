@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "common/check.hpp"
+#include "cuda/runtime.hpp"
 
 namespace plasticity::cuda {
 namespace {
@@ -40,14 +40,18 @@ struct CapturedGraph {
 }  // namespace
 
 SequenceGraph::~SequenceGraph() {
+  if (own_ == nullptr) return;
+  const CurrentDevice current(index_, std::nothrow);
   bool ok = executable_ == nullptr || cudaGraphExecDestroy(executable_) == cudaSuccess;
-  ok = (own_ == nullptr || cudaStreamDestroy(own_) == cudaSuccess) && ok;
+  ok = cudaStreamDestroy(own_) == cudaSuccess && ok;
   if (!ok) cudaGetLastError();
 }
 
 void SequenceGraph::begin_capture() {
-  if (own_ == nullptr)
+  if (own_ == nullptr) {
+    check(cudaGetDevice(&index_), "the current CUDA device");
     check(cudaStreamCreateWithFlags(&own_, cudaStreamNonBlocking), "a stream to capture a graph on");
+  }
   check(cudaStreamBeginCapture(own_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
 }
 

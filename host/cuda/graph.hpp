@@ -72,6 +72,7 @@ class SequenceGraph {
 
   std::mutex mutex_;
   cudaStream_t own_ = nullptr;  // captured; nothing runs on it
+  int index_ = 0;               // the device of own_
   cudaGraphExec_t executable_ = nullptr;
   std::vector<std::byte> key_;  // of the last capture
   std::set<std::string> ran_;   // the forms of the calls that went to a stream directly

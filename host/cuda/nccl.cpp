@@ -169,6 +169,7 @@ class NcclCommunicator final : public Communicator {
 
   ~NcclCommunicator() override {
     if (comm_ != nullptr) end(index_, comm_.release(), false, time_limit());
+    const CurrentDevice current(index_, std::nothrow);
     bool ok = cudaStreamDestroy(stream_) == cudaSuccess;
     ok = cudaFree(memory_) == cudaSuccess && ok;
     if (!ok) cudaGetLastError();

@@ -91,11 +91,8 @@ void* allocate(int index, std::size_t bytes) {
 /// Ignores errors: cudaFree() also reports faults of earlier work, which a later synchronisation reports
 /// again.
 void release(int index, void* data) noexcept {
-  int before = 0;
-  bool ok = cudaGetDevice(&before) == cudaSuccess && cudaSetDevice(index) == cudaSuccess;
-  ok = cudaFree(data) == cudaSuccess && ok;
-  ok = cudaSetDevice(before) == cudaSuccess && ok;
-  if (!ok) cudaGetLastError();
+  const CurrentDevice current(index, std::nothrow);
+  if (cudaFree(data) != cudaSuccess) cudaGetLastError();
 }
 
 void copy(int index, Stream stream, void* to, const void* from, std::size_t bytes) {
@@ -121,7 +118,8 @@ void* allocate_page_locked(int index, std::size_t bytes) {
   return data;
 }
 
-void release_page_locked(void* data) noexcept {
+void release_page_locked(int index, void* data) noexcept {
+  const CurrentDevice current(index, std::nothrow);
   if (cudaFreeHost(data) != cudaSuccess) cudaGetLastError();
 }
 

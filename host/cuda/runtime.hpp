@@ -1,29 +1,30 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
 #include <string>
 
 #include "common/check.hpp"
 
+struct CUctx_st;  // *CUcontext, without the header of the driver
+
 namespace plasticity::cuda {
 
-/// Makes a device the thread's current device for a scope.
+/// Makes a device the thread's current device for a scope. Creates no context on the device before.
 class CurrentDevice {
  public:
-  explicit CurrentDevice(int index) {
-    check(cudaGetDevice(&before_), "the current CUDA device");
-    if (before_ == index) return;
-    check(cudaSetDevice(index), "CUDA device " + std::to_string(index));
-    changed_ = true;
-  }
-  ~CurrentDevice() {
-    if (changed_ && cudaSetDevice(before_) != cudaSuccess) cudaGetLastError();
-  }
+  explicit CurrentDevice(int index);
+  /// Ignores errors. For destructors.
+  CurrentDevice(int index, std::nothrow_t) noexcept;
+  ~CurrentDevice();
   CurrentDevice(const CurrentDevice&) = delete;
   CurrentDevice& operator=(const CurrentDevice&) = delete;
 
  private:
+  cudaError_t enter(int index);
+
   int before_ = 0;
+  CUctx_st* context_ = nullptr;  // the thread's before
   bool changed_ = false;
 };
 

@@ -38,7 +38,7 @@ struct CudaApi {
   void (*fill_zero)(int index, Stream stream, void* data, std::size_t bytes);
   void (*synchronize)(int index, Stream stream);
   void* (*allocate_page_locked)(int index, std::size_t bytes);
-  void (*release_page_locked)(void* data) noexcept;
+  void (*release_page_locked)(int index, void* data) noexcept;
   void (*copy_asynchronously)(int index, Stream stream, void* to, const void* from, std::size_t bytes);
   std::unique_ptr<LaunchGraph> (*make_graph)(int index);
   std::size_t (*training_scratch_bytes)();

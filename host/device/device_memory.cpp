@@ -65,14 +65,14 @@ DeviceMemory::~DeviceMemory() {
   }
 }
 
-PageLocked::PageLocked(Device device, std::size_t bytes) : bytes_(bytes) {
+PageLocked::PageLocked(Device device, std::size_t bytes) : bytes_(bytes), index_(device.index()) {
   if (bytes > 0 && device.kind() == DeviceKind::cuda) {
     data_ = static_cast<std::byte*>(required_cuda_api().allocate_page_locked(device.index(), bytes));
   }
 }
 
 PageLocked::~PageLocked() {
-  if (data_ != nullptr) registered->release_page_locked(data_);
+  if (data_ != nullptr) registered->release_page_locked(index_, data_);
 }
 
 void copy_from(const PageLocked& memory, Device device, Stream stream, void* to, std::size_t bytes) {

@@ -15,10 +15,13 @@ class PageLocked {
   PageLocked(Device device, std::size_t bytes);
   ~PageLocked();
   PageLocked(PageLocked&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        bytes_(std::exchange(other.bytes_, 0)),
+        index_(other.index_) {}
   PageLocked& operator=(PageLocked&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
+    std::swap(index_, other.index_);
     return *this;
   }
 
@@ -28,6 +31,7 @@ class PageLocked {
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
+  int index_ = 0;  // of the device
 };
 
 /// Enqueues a copy of `bytes` bytes from page-locked memory to the device and returns. The memory must stay

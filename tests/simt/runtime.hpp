@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 
 namespace simt::runtime {
@@ -77,6 +78,14 @@ void set_memory_limit(std::size_t bytes);
 /// How many devices there are; 1 at the start. With none, every call returns `error`, a cudaError_t: 100
 /// means no device, 35 that the driver is too old or missing.
 void set_device_count(int count, int error = 100);
+
+/// The devices with a context since reset(). cudaSetDevice() creates one, and so does every call on a
+/// device's memory, streams, events and graphs, on the thread's current device.
+std::set<int> contexts();
+
+/// Whether device 0 is current in a thread after cuCtxSetCurrent(nullptr), or still the device before. CUDA
+/// does not document it.
+void set_unbinding_resets_device(bool resets);
 
 /// Compute capability and multiprocessors of every device; 9.0 and 132 at the start.
 void set_device(int major, int minor, int multiprocessors);

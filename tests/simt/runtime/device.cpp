@@ -22,9 +22,11 @@ cudaError_t cudaGetDevice(int* device) {
 
 cudaError_t cudaSetDevice(int device) {
   auto guard = lock();
-  if (const cudaError_t error = broken()) return done(error);
+  if (state().model.count == 0) return done(state().model.absent);
   if (device < 0 || device >= state().model.count) return done(cudaErrorInvalidDevice);
+  if (const cudaError_t error = state().sticky) return done(error);
   current_device = device;
+  use_context();
   return cudaSuccess;
 }
 

@@ -215,6 +215,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
   auto guard = lock();
+  use_context();
   return drop(state().executables, executable);
 }
 

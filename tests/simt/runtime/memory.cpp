@@ -76,6 +76,7 @@ void deallocate(const char* p) {
 cudaError_t free_after_all_work(void* p, Memory kind) {
   auto guard = lock();
   if (!p) return done(broken());
+  use_context();
   const Found found = find_allocation(p);
   if (found.begin != p || found.allocation.kind != kind) return done(cudaErrorInvalidValue);
   if (const cudaError_t error = refuse_during_capture()) return done(error);

@@ -11,6 +11,13 @@
 namespace simt::runtime {
 
 constinit thread_local int current_device = 0;
+constinit thread_local bool has_context = false;
+
+void use_context() {
+  if (state().model.count == 0) return;
+  state().contexts.insert(current_device);
+  has_context = true;
+}
 
 namespace {
 thread_local cudaError_t last_error = cudaSuccess;
@@ -45,6 +52,7 @@ cudaError_t done(cudaError_t error) {
 }
 
 cudaError_t broken() {
+  use_context();
   const State& s = state();
   return s.model.count == 0 ? s.model.absent : s.sticky;
 }
@@ -132,6 +140,16 @@ void set_device_count(int count, int error) {
   state().model.absent = cudaError_t(error);
 }
 
+std::set<int> contexts() {
+  auto guard = lock();
+  return state().contexts;
+}
+
+void set_unbinding_resets_device(bool resets) {
+  auto guard = lock();
+  state().unbinding_resets_device = resets;
+}
+
 void set_device(int major, int minor, int multiprocessors) {
   auto guard = lock();
   DeviceModel& model = state().model;
@@ -162,6 +180,8 @@ void reset() {
   s.random_seed = config().seed;
   s.random.seed(config().seed);
   current_device = 0;
+  s.contexts.clear();
+  s.unbinding_resets_device = has_context = false;
   for (auto& stream : s.streams) {
     stream->completed += stream->queue.size();
     stream->queue.clear();

@@ -168,6 +168,8 @@ struct State {
   std::uint64_t work_done = 0, kernels_run = 0;
   std::mt19937_64 random;
   std::uint64_t random_seed = 0;  // config().seed when `random` was made
+  std::set<int> contexts;         // the devices with a context
+  bool unbinding_resets_device = false;
 };
 State& state();
 
@@ -185,6 +187,10 @@ class Lock {
 inline Lock lock() { return Lock(); }
 
 extern constinit thread_local int current_device;
+extern constinit thread_local bool has_context;  // of current_device
+
+/// Creates the context of the current device and makes it current, as every call does that needs one.
+void use_context();
 
 /// Every call returns through this: it remembers an error as the thread's last.
 cudaError_t done(cudaError_t error = cudaSuccess);

@@ -140,6 +140,7 @@ cudaError_t cudaStreamCreate(cudaStream_t* handle) {
 
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
   auto guard = lock();
+  use_context();
   const auto stream = find_stream(handle);
   if (!stream || stream->kind != CUstream_st::Kind::created) return done(cudaErrorInvalidResourceHandle);
   if (stream->capture) {
