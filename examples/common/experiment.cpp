@@ -148,13 +148,19 @@ int Experiment::run(int argc, char** argv, const std::function<void(Trial&)>& tr
 /// The device of --device. Ranks of one machine share its processors, and each has a GPU of its own.
 plasticity::Device Experiment::chosen_device() const {
   using plasticity::Device;
-  const Device device = device_ == "cuda"  ? Device::cuda()
-                        : device_ == "cpu" ? Device::cpu()
-                                           : Device::best();
   const plasticity::LocalRanks local = plasticity::local_ranks();
-  if (communicator_ == nullptr || local.size == 1) return device;
-  if (device.kind() == plasticity::DeviceKind::cuda) return Device::cuda(local.rank);
-  return Device::cpu(std::max(1, device.threads() / local.size));
+  const bool alone = communicator_ == nullptr || local.size == 1;
+  const int gpu = alone ? 0 : local.rank;
+  if (device_ == "cuda") return Device::cuda(gpu);
+  if (device_ != "cpu" && plasticity::cuda_unavailable_reason().empty()) {
+    try {
+      return Device::cuda(gpu);  // not Device::best(), which creates a context on GPU 0
+    } catch (const plasticity::Error&) {
+      if (Device::best().kind() == plasticity::DeviceKind::cuda) throw;
+    }
+  }
+  const Device device = Device::cpu();
+  return alone ? device : Device::cpu(std::max(1, device.threads() / local.size));
 }
 
 int Experiment::train_all(const std::function<void(Trial&)>& train, const std::string& command) {

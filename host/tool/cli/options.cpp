@@ -89,9 +89,16 @@ Device device_of(const std::string& name, int threads) {
 }
 
 Device device_of_rank(const std::string& name, int threads) {
-  const Device device = device_of(name, threads);
   const LocalRanks local = local_ranks();
-  if (device.kind() == DeviceKind::cuda) return Device::cuda(local.rank);
+  if (name == "cuda") return Device::cuda(local.rank);
+  if (name == "best" && cuda_unavailable_reason().empty()) {
+    try {
+      return Device::cuda(local.rank);  // not Device::best(), which creates a context on GPU 0
+    } catch (const Error&) {
+      if (Device::best().kind() == DeviceKind::cuda) throw;
+    }
+  }
+  const Device device = Device::cpu(threads);
   const char* const chosen = std::getenv("PLASTICITY_THREADS");
   if (threads != 0 || (chosen != nullptr && *chosen != '\0')) return device;
   return Device::cpu(std::max(1, device.threads() / local.size));

@@ -9,6 +9,7 @@
 #include "plasticity/error.hpp"
 #include "simt/runtime.hpp"
 #include "simt/schedules.hpp"
+#include "support/environment.hpp"
 #include "support/errors.hpp"
 #include "support/files.hpp"
 #include "tool/cli/commands.hpp"
@@ -92,6 +93,22 @@ TEST(ToolTune, NeedsAGpu) {
   EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
   simt::runtime::reset();
   EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(ToolTrain, ARankUsesItsGpuAlone) {
+  const testing::EnvironmentVariable rank("MPI_LOCALRANKID", "1"), size("MPI_LOCALNRANKS", "2");
+  for (const char* const name : {"cuda", "best"}) {
+    simt::runtime::reset();
+    simt::runtime::set_device_count(2);
+    EXPECT_EQ(device_of_rank(name, 0), Device::cuda(1)) << name;
+    EXPECT_EQ(simt::runtime::contexts(), std::set<int>{1}) << name;
+    simt::runtime::set_device_count(1);
+    EXPECT_EQ(testing::error_of([&] { device_of_rank(name, 0); }).code(), ErrorCode::device_unavailable)
+        << name;
+  }
+  simt::runtime::set_device_count(0);
+  EXPECT_EQ(device_of_rank("best", 3), Device::cpu(3));
+  simt::runtime::reset();
 }
 
 }  // namespace
