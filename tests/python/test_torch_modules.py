@@ -82,6 +82,27 @@ def test_the_initial_state_is_zero_and_compiles(make):
             module.initial_state(batch)
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch deprecates torch.jit
+@pytest.mark.parametrize("with_gradients", [False, True])
+def test_a_trace_of_torch_jit_trains(with_gradients):
+    class Output(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = MAKERS["rnn"]()
+
+        def forward(self, x):
+            return self.layer(x)[0]
+
+    module, x = Output(), torch.randn(5, 2, 3)
+    with torch.set_grad_enabled(with_gradients):
+        traced = torch.jit.trace(module, torch.randn(5, 2, 3))
+    traced(x).sum().backward()
+    gradient = module.layer.w.grad.clone()
+    module.zero_grad()
+    module(x).sum().backward()
+    assert torch.equal(gradient, module.layer.w.grad)
+
+
 def test_steps_have_the_bits_of_the_sequence(make):
     module = make()
     x = torch.randn(5, 2, 3)

@@ -160,7 +160,9 @@ def plastic(
         tensors = [value.float() if value.dtype in HALVES else value for value in tensors]
     if precision is not None and tensors[0].dtype in PRECISIONS:
         check_precision(precision, f"{tensors[0].dtype} tensors", PRECISIONS[tensors[0].dtype])
-    record = torch.is_grad_enabled() and any([value.requires_grad for value in tensors])
+    # torch.jit.trace() checks a trace without gradients, and the traced program may be trained.
+    may_record = torch.is_grad_enabled() or (not compiling and torch.jit.is_tracing())
+    record = may_record and any([value.requires_grad for value in tensors])
     if eager:
         results = _operators.call(signature, tensors, record)
     else:
