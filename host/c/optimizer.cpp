@@ -102,7 +102,7 @@ void plasticity_adam_options_init(plasticity_adam_options* options) {
 plasticity_status plasticity_adam_create(const plasticity_adam_options* options, plasticity_adam** adam) {
   return guarded([&] {
     plasticity_adam*& out = not_null(adam, "adam");
-    out = new plasticity_adam{Optimizer(optimizer_of(c::to_options(not_null(options, "options"))))};
+    out = new plasticity_adam{Optimizer(optimizer_options_of(c::to_options(not_null(options, "options"))))};
   });
 }
 

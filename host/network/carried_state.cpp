@@ -61,7 +61,7 @@ State<Real> CarriedState<Real>::values() {
 }
 
 template <class Real>
-void CarriedState<Real>::values_written() {
+void CarriedState<Real>::invalidate_host_copies() {
   for (Tensor& tensor : tensors_) tensor.host_is_newer = tensor.is_noted = false;
 }
 

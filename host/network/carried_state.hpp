@@ -35,7 +35,7 @@ class CarriedState {
   State<Real> values();
 
   /// Marks the host copies as stale. Call it after a pass has written values().
-  void values_written();
+  void invalidate_host_copies();
 
   /// Returns the gradient on the device, not initialised.
   State<Real> gradients();
@@ -50,7 +50,7 @@ class CarriedState {
   void set(std::string_view name, std::vector<Real> values);
 
   /// Notes the content of a tensor that on_host() has returned. is_unchanged() returns whether all noted
-  /// tensors have their content still. values_written() and set_zero() remove the notes.
+  /// tensors have their content still. invalidate_host_copies() and set_zero() remove the notes.
   void note(std::string_view name);
   bool is_unchanged() const;
 

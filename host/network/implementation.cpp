@@ -218,7 +218,7 @@ void NetworkImplementation<Real>::run(Window<Real>& window, const BasicSequence<
   args.final_state = state_values();
   args.initial_state = as_const(args.final_state);
   p.forward(options.stream, args, tape.as<Tape>(), scratch.as<Scratch>());
-  state.values_written();
+  state.invalidate_host_copies();
   staging.fetch();
   window.steps = T;
   window.inputs = args.inputs;
@@ -251,7 +251,7 @@ void NetworkImplementation<Real>::run_step(Window<Real>& window, const BasicSequ
   if (!is_stepping) p.load(options.stream, as_const(state.values()), step_state.as<StepState>());
   is_stepping = true;
   p.step(options.stream, args, step_state.as<StepState>(), scratch.as<Scratch>());
-  state.values_written();
+  state.invalidate_host_copies();
   staging.fetch();
   last_modulation = window.outputs.modulation;
   last_preactivation = window.outputs.preactivation;

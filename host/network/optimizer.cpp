@@ -13,7 +13,7 @@
 namespace plasticity {
 
 Optimizer::Optimizer(const OptimizerOptions& options) : options_(checked(options)) {}
-Adam::Adam(const AdamOptions& options) : Optimizer(optimizer_of(options)) {}
+Adam::Adam(const AdamOptions& options) : Optimizer(optimizer_options_of(options)) {}
 
 void Optimizer::set_learning_rate(double learning_rate) {
   check_learning_rate(learning_rate);

@@ -77,7 +77,7 @@ const OptimizerOptions& checked(const OptimizerOptions& options) {
   return options;
 }
 
-OptimizerOptions optimizer_of(const AdamOptions& options) {
+OptimizerOptions optimizer_options_of(const AdamOptions& options) {
   return {.update = {.learning_rate = options.learning_rate,
                      .beta1 = options.beta1,
                      .beta2 = options.beta2,

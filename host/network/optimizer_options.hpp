@@ -16,7 +16,7 @@ namespace plasticity {
 void check_learning_rate(double value);
 const OptimizerOptions& checked(const OptimizerOptions& options);
 
-OptimizerOptions optimizer_of(const AdamOptions& options);
+OptimizerOptions optimizer_options_of(const AdamOptions& options);
 
 /// Sets the fields `rate` and `weight_decay` of the tensors from their groups. `names[k]` is the name of
 /// `tensors[k]`.

@@ -197,7 +197,7 @@ Parameters<Real> NetworkParameters<Real>::gradients() {
 }
 
 template <class Real>
-void NetworkParameters<Real>::gradients_written() {
+void NetworkParameters<Real>::download_gradients() {
   for (Parameter& parameter : parameters_) {
     if (parameter.trainable && parameter.gradient.handed_out)
       download(parameter.gradient.data, gradient_at(parameter), parameter.size());
@@ -269,7 +269,7 @@ requires std::is_same_v<Real, float> {
 }
 
 template <class Real>
-void NetworkParameters<Real>::step_written() {
+void NetworkParameters<Real>::invalidate_host_copies() {
   ++version_;
   for (Parameter& parameter : parameters_) {
     for (HostCopy* each : {&parameter.value, &parameter.gradient}) each->handed_out = each->is_newer = false;

@@ -29,7 +29,7 @@ std::vector<Real> to_reals(const io::Tensor& tensor) {
 
 /// The parameters of a network and their gradients, in device memory. On a GPU the caller works on host
 /// copies. Once views() or value() has returned a copy, the caller may change it at any time, so every pass
-/// uploads it first. This ends when a step on the device writes the parameters (step_written()).
+/// uploads it first, until invalidate_host_copies().
 template <class Real>
 class NetworkParameters {
  public:
@@ -41,8 +41,9 @@ class NetworkParameters {
   Parameters<const Real> values();
   /// Returns the gradients of the trainable parameters on the device, after uploading the host's changes.
   Parameters<Real> gradients();
-  /// Downloads the gradients to the host copies. Call it after a pass has written gradients().
-  void gradients_written();
+  /// Downloads the gradients to the host copies that views() has returned. Call it after a pass has written
+  /// gradients().
+  void download_gradients();
   void zero_gradients();
 
   /// Returns host views of the trainable parameters, to read or to write.
@@ -50,8 +51,8 @@ class NetworkParameters {
   std::span<Real> value(std::string_view name);
   void set_trainable(std::string_view name, bool trainable);
 
-  /// Counts the changes of the values that the library makes: load(), optimizers, step_written(). Optimizers
-  /// increment it through ParameterView::version.
+  /// Counts the changes of the values that the library makes: load(), optimizers, invalidate_host_copies().
+  /// Optimizers increment it through ParameterView::version.
   std::uint64_t version() const { return version_; }
   /// Returns a checksum of the values. On a GPU it covers the host copies only.
   std::uint64_t checksum() const;
@@ -82,7 +83,7 @@ class NetworkParameters {
   std::size_t gradient_bytes() const { return gradients_.bytes(); }
   /// Marks the host copies as stale, so that they are not uploaded. Call it after a step on the device has
   /// written values and gradients.
-  void step_written();
+  void invalidate_host_copies();
 
   /// Returns the shape of the parameter with this full name, if there is one.
   std::optional<Shape> shape_of(std::string_view full_name) const;

@@ -292,7 +292,7 @@ void NetworkImplementation<Real>::backward(std::span<const Real> dy,
   staging.fetch();
   for_each_view(spec, B, "gradients.initial_state", gradients.initial_state,
                 [&](const char* name, std::span<Real> view) { state.copy_gradient(name, view); });
-  parameters->gradients_written();
+  parameters->download_gradients();
   windows.remove_last();
 }
 

@@ -143,7 +143,7 @@ struct Trainer::Implementation {
   void zero_gradients(const OptimizerStep& it) const;
   void check_windows() const;
   void enqueue_optimizer_step(const OptimizerStep& it, Stream on) const;
-  void values_written(const OptimizerStep& it) const;
+  void invalidate_host_copies(const OptimizerStep& it) const;
   double finish_step(const OptimizerStep& it, std::optional<double> loss);
 
   // ranks.cpp

@@ -108,7 +108,7 @@ double Trainer::Implementation::host_loss(const Objective& objective, const Iter
 /// Runs the iteration with the caller's loss.
 double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
   plan.forward(stream, it.forward, it.tape, it.scratch);
-  network->state.values_written();
+  network->state.invalidate_host_copies();
   const double value = host_loss(objective, it);
   enqueue_backward(plan, it, stream);
   enqueue_optimizer_step(it, stream);
@@ -265,8 +265,8 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   set_pointers(it, objective.of_preactivation);
 
   const std::optional<double> loss = run(objective, plan, it);
-  network->state.values_written();
-  values_written(it);
+  network->state.invalidate_host_copies();
+  invalidate_host_copies(it);
   moments.merge(fresh);
   return finish_step(it, loss);
 }

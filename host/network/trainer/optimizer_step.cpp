@@ -153,8 +153,8 @@ void Trainer::Implementation::enqueue_optimizer_step(const OptimizerStep& it, St
 }
 
 /// Tells the modules that their values and gradients have changed.
-void Trainer::Implementation::values_written(const OptimizerStep& it) const {
-  if (network != nullptr) return network->parameters->step_written();
+void Trainer::Implementation::invalidate_host_copies(const OptimizerStep& it) const {
+  if (network != nullptr) return network->parameters->invalidate_host_copies();
   for (const ParameterView& view : it.views) {
     if (view.version != nullptr) ++*view.version;
   }
@@ -230,7 +230,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   staging.read(it.scales, 1);
   staging.send();
   enqueue_optimizer_step(it, stream);
-  values_written(it);
+  invalidate_host_copies(it);
   moments.merge(fresh);
   return finish_step(it, loss);
 }

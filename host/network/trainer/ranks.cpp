@@ -155,7 +155,7 @@ void Trainer::Implementation::broadcast_all(const OptimizerStep& it) {
   } else {
     network->parameters->values();  // uploads host copies that are newer
     broadcast_block(network->parameters->value_data(), network->parameters->value_bytes());
-    network->parameters->step_written();
+    network->parameters->invalidate_host_copies();
   }
   for (const TrainedTensor& tensor : it.trained) {
     const auto bytes = static_cast<std::size_t>(tensor.elements) * sizeof(float);
@@ -177,7 +177,7 @@ void Trainer::Implementation::broadcast_all(const OptimizerStep& it) {
 double Trainer::Implementation::run_on_ranks(const Objective& objective, const Plan& plan,
                                              const Iteration& it) {
   plan.forward(stream, it.forward, it.tape, it.scratch);
-  network->state.values_written();
+  network->state.invalidate_host_copies();
   double loss = 0;  // of this rank, before the division
   if (objective.on_host()) {
     loss = host_loss(objective, it);

@@ -11,7 +11,7 @@ namespace plasticity {
 namespace {
 
 /// Checks the options and returns those of the optimizer.
-OptimizerOptions optimizer_of(const TrainerOptions& options) {
+OptimizerOptions optimizer_options_of(const TrainerOptions& options) {
   if (!(options.clip_norm >= 0) || !std::isfinite(options.clip_norm)) {
     bad_argument("options.clip_norm", "a finite norm of at least 0", str_cat(options.clip_norm));
   }
@@ -19,7 +19,7 @@ OptimizerOptions optimizer_of(const TrainerOptions& options) {
     bad_argument("options.reduction", "a value of its enumeration",
                  str_cat(static_cast<int>(options.reduction)));
   }
-  OptimizerOptions optimizer = options.optimizer.value_or(optimizer_of(options.adam));
+  OptimizerOptions optimizer = options.optimizer.value_or(optimizer_options_of(options.adam));
   if (!options.optimizer) optimizer.clip_norm = options.clip_norm;
   return checked(optimizer);
 }
@@ -33,7 +33,7 @@ Trainer::Trainer(Network& network, const TrainerOptions& options)
                                                              .modules = {},
                                                              .device = network.options().device,
                                                              .stream = network.options().stream,
-                                                             .options = optimizer_of(options),
+                                                             .options = optimizer_options_of(options),
                                                              .reduction = options.reduction,
                                                              .communicator = options.communicator}),
           "trainer") {}
@@ -44,7 +44,7 @@ Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
                                                              .modules = std::move(modules),
                                                              .device = Device::cpu(1),
                                                              .stream = {},
-                                                             .options = optimizer_of(options),
+                                                             .options = optimizer_options_of(options),
                                                              .reduction = options.reduction,
                                                              .communicator = options.communicator}),
           "trainer") {
