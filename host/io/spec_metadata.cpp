@@ -1,7 +1,5 @@
 #include "io/spec_metadata.hpp"
 
-#include <charconv>
-
 #include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 #include "io/file_keys.hpp"
@@ -35,12 +33,9 @@ const std::string& read_metadata(const io::TensorFile& file, const std::string& 
 template <class Number>
 Number read_number(const io::TensorFile& file, const std::string& key) {
   const std::string& value = read_metadata(file, key);
-  Number result{};
-  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  if (error != std::errc() || end != value.data() + value.size()) {
-    throw_error(ErrorCode::format, entry_name(file, key), "a number", str_cat('\'', value, '\''));
-  }
-  return result;
+  const std::optional<Number> number = parse_number<Number>(value);
+  if (!number) throw_error(ErrorCode::format, entry_name(file, key), "a number", str_cat('\'', value, '\''));
+  return *number;
 }
 template std::int64_t read_number<std::int64_t>(const io::TensorFile&, const std::string&);
 template double read_number<double>(const io::TensorFile&, const std::string&);

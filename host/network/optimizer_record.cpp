@@ -1,6 +1,5 @@
 #include "network/optimizer_record.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -15,15 +14,6 @@ namespace {
 
 std::string method_name(Method method) {
   return method == Method::adam ? "adam" : method == Method::sgd ? "sgd" : "rmsprop";
-}
-
-/// Reads a metadata entry as a number.
-template <class Number>
-std::optional<Number> parse_number(const std::string& text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <limits>
 #include <optional>
 
+#include "base/exact_text.hpp"
 #include "base/throw_error.hpp"
 #include "plasticity/communicator.hpp"
 #include "plasticity/plan.hpp"
@@ -11,18 +11,6 @@
 #include "tool/cli/commands.hpp"
 
 namespace plasticity::cli {
-namespace {
-
-/// Parses the whole text, or returns nothing.
-template <class Number>
-std::optional<Number> number_of(const std::string& text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-}  // namespace
 
 template <class Enum>
 CLI::Option* add_choice(CLI::App& app, const std::string& name, Enum& value, const std::string& help) {
@@ -48,13 +36,13 @@ template CLI::Option* add_choice(CLI::App&, const std::string&, Execution&, cons
 CLI::Option* add_whole_number(CLI::App& app, const std::string& name, std::uint64_t& value,
                               const std::string& help) {
   const auto check = [](const std::string& text) {
-    if (number_of<std::uint64_t>(text)) return std::string();
+    if (parse_number<std::uint64_t>(text)) return std::string();
     return str_cat("expected a whole number from 0 to ", std::numeric_limits<std::uint64_t>::max(), ", got '",
                    text, '\'');
   };
   return app
       .add_option_function<std::string>(
-          name, [&value](const std::string& text) { value = *number_of<std::uint64_t>(text); }, help)
+          name, [&value](const std::string& text) { value = *parse_number<std::uint64_t>(text); }, help)
       ->check(check)
       ->type_name("UINT")
       ->default_str(std::to_string(value));
@@ -63,7 +51,7 @@ CLI::Option* add_whole_number(CLI::App& app, const std::string& name, std::uint6
 CLI::Option* add_seconds(CLI::App& app, double& value, double min, const std::string& help) {
   static constexpr double max = 3600;
   const auto check = [min](const std::string& text) {
-    const std::optional<double> seconds = number_of<double>(text);
+    const std::optional<double> seconds = parse_number<double>(text);
     if (seconds && *seconds >= min && *seconds <= max) return std::string();
     return str_cat("expected a number from ", min, " to ", max, ", got '", text, '\'');
   };
