@@ -257,14 +257,14 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   void reverse_output(std::int64_t t) const {
     if (lstm) {
       const Real* c_before = pass.resets(t, b) ? pass.zeros : t == 0 ? record.c0 : record.c + (t - 1) * S;
-      plan.cells_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
-                                   .post = record.post + t * S,
-                                   .c = record.c + t * S,
-                                   .c_before = c_before,
-                                   .dh = space.doutput,
-                                   .dc = space.dc,
-                                   .dpost = space.dpost,
-                                   .da = pass.da_of(t, b)});
+      plan.cell_functions_.lstm_adjoint(S, {.gates = record.gates + t * 3 * S,
+                                            .post = record.post + t * S,
+                                            .c = record.c + t * S,
+                                            .c_before = c_before,
+                                            .dh = space.doutput,
+                                            .dc = space.dc,
+                                            .dpost = space.dpost,
+                                            .da = pass.da_of(t, b)});
     } else {
       for (std::int64_t j = 0; j < N; ++j) space.dpost[j] += space.doutput[j];
     }

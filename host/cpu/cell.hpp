@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <numeric>
 
-#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/cell_functions.hpp"
 #include "cpu/sweeps/layout.hpp"
 #include "plasticity/arguments.hpp"
 
@@ -14,8 +14,9 @@ namespace plasticity::cpu {
 
 /// Softmax before the division: y = e^(a - largest). Returns the sum of y.
 template <class Real>
-Real softmax_terms(const Cells<Real>& cells, Real largest, const Real* a, Real* y, std::int64_t N) {
-  cells.exp_below(padded<Real>(N), largest, a, y);
+Real softmax_terms(const CellFunctions<Real>& functions, Real largest, const Real* a, Real* y,
+                   std::int64_t N) {
+  functions.exp_below(padded<Real>(N), largest, a, y);
   return std::accumulate(y, y + N, Real(0));
 }
 
@@ -26,17 +27,18 @@ void divide(Real* y, Real sum, std::int64_t N) {
 
 /// y = f(a), including the padding. `a` may alias y.
 template <class Real>
-void activate(const Cells<Real>& cells, Activation activation, const Real* a, Real* y, std::int64_t N) {
+void activate(const CellFunctions<Real>& functions, Activation activation, const Real* a, Real* y,
+              std::int64_t N) {
   const std::int64_t width = padded<Real>(N);
   switch (activation) {
-    case Activation::tanh: cells.tanh(width, a, y); return;
-    case Activation::sigmoid: cells.logistic(width, a, y); return;
+    case Activation::tanh: functions.tanh(width, a, y); return;
+    case Activation::sigmoid: functions.logistic(width, a, y); return;
     case Activation::relu:
       std::transform(a, a + width, y, [](Real value) { return value < 0 ? Real(0) : value; });
       return;
     case Activation::identity: std::copy_n(a, width, y); return;
     case Activation::softmax:
-      divide(y, softmax_terms(cells, *std::max_element(a, a + N), a, y, N), N);
+      divide(y, softmax_terms(functions, *std::max_element(a, a + N), a, y, N), N);
       return;
   }
 }
@@ -127,7 +129,7 @@ struct CellStep {
 
 /// The part of run_cell() after the activation.
 template <class Real>
-void finish_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
+void finish_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellStep<Real>& step) {
   const std::int64_t N = spec.neurons, width = padded<Real>(N);
   if (step.post != step.unclamped) std::copy_n(step.unclamped, width, step.post);
   if (step.clamp != nullptr) {
@@ -136,14 +138,14 @@ void finish_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real
     }
   }
   if (spec.cell == Cell::lstm)
-    cells.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
+    functions.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
 }
 
 template <class Real>
-void run_cell(const Spec& spec, const Cells<Real>& cells, const CellStep<Real>& step) {
+void run_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellStep<Real>& step) {
   const std::int64_t N = spec.neurons, first = spec.cell == Cell::lstm ? 2 * padded<Real>(N) : 0;
-  activate(cells, spec.activation, step.current + first, step.unclamped, N);
-  finish_cell(spec, cells, step);
+  activate(functions, spec.activation, step.current + first, step.unclamped, N);
+  finish_cell(spec, functions, step);
 }
 
 }  // namespace plasticity::cpu

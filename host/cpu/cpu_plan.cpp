@@ -131,7 +131,7 @@ CpuPlan<Real, Trace>::CpuPlan(const Spec& spec, const PlanOptions& options, Elem
       options_(options),
       order_(order),
       sweeps_(sweeps<Real>(instruction_set())),
-      cells_(cells<Real>(instruction_set())),
+      cell_functions_(cell_functions<Real>(instruction_set())),
       products_(products<Real>(instruction_set())),
       interval_(choose_interval()),
       forward_space_bytes_(forward_space_bytes()),

@@ -10,7 +10,7 @@
 #include "base/tree.hpp"
 #include "cpu/rounded_traces.hpp"
 #include "cpu/sweeps/bfloat16.hpp"
-#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/cell_functions.hpp"
 #include "cpu/sweeps/products.hpp"
 #include "cpu/sweeps/sweeps.hpp"
 #include "cpu/tape_header.hpp"
@@ -294,7 +294,7 @@ class CpuPlan final : public TypedBackend<Real> {
   PlanOptions options_;
   ElementOrder order_;
   const Sweeps<Real>& sweeps_;
-  const Cells<Real>& cells_;
+  const CellFunctions<Real>& cell_functions_;
   const Products<Real>& products_;
   std::int64_t interval_;
   // Kept, because a small step takes no longer than to lay out its memory twice.

@@ -171,9 +171,9 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
     const std::int64_t row = t * B + b;
     const CellStep<Real> step = cell_step(t);
     if (plan.by_step() && spec.activation == Activation::softmax) {
-      finish_cell(spec, plan.cells_, step);
+      finish_cell(spec, plan.cell_functions_, step);
     } else {
-      run_cell(spec, plan.cells_, step);
+      run_cell(spec, plan.cell_functions_, step);
     }
     std::copy_n(step.output, N, args.y + row * N);
     if (args.a != nullptr) std::copy_n(current_of(t) + (lstm ? 2 * S : 0), N, args.a + row * N);
@@ -298,7 +298,7 @@ void CpuPlan<Real, Trace>::ForwardPass::normalise(std::int64_t t, std::vector<El
   });
   max(largest);
   for_running([&](const CellStep<Real>& step, std::size_t b) {
-    sums[b] = softmax_terms(plan.cells_, largest[b], step.current, step.unclamped, N);
+    sums[b] = softmax_terms(plan.cell_functions_, largest[b], step.current, step.unclamped, N);
   });
   sum(sums);
   for_running([&](const CellStep<Real>& step, std::size_t b) { divide(step.unclamped, sums[b], N); });

@@ -62,7 +62,7 @@ template <class Real>
 NonplasticPlan<Real>::NonplasticPlan(const Spec& spec, const PlanOptions& options)
     : spec_(spec),
       options_(options),
-      cells_(cells<Real>(instruction_set())),
+      cell_functions_(cell_functions<Real>(instruction_set())),
       products_(products<Real>(instruction_set())) {
   Arena tape(nullptr), forward(nullptr), backward(nullptr);
   Record(*this, options.steps, tape);
@@ -158,7 +158,7 @@ void NonplasticPlan<Real>::run_group(std::int64_t steps, const ForwardArgs<Real>
       if (args.a != nullptr) std::copy_n(plastic[k], N, args.a + row * N);
       Real* const output = record.output + offset;
       Real* const c = lstm ? record.c + offset : nullptr;
-      run_cell<Real>(spec_, cells_,
+      run_cell<Real>(spec_, cell_functions_,
                      {.current = scratch.currents + b * G * S,
                       .clamp = at(args.masks.clamp, row * N),
                       .clamp_value = at(args.masks.clamp_value, row * N),
@@ -290,14 +290,14 @@ struct NonplasticPlan<Real>::Backward {
       const Real* const c_before = resets(t, b) ? memory.zeros
                                    : t == 0     ? record.c0 + b * S
                                                 : record.c + (row - B) * S;
-      plan.cells_.lstm_adjoint(S, {.gates = record.gates + 3 * row * S,
-                                   .post = record.post + row * S,
-                                   .c = record.c + row * S,
-                                   .c_before = c_before,
-                                   .dh = doutput,
-                                   .dc = dc,
-                                   .dpost = dpost,
-                                   .da = da_of(t, b)});
+      plan.cell_functions_.lstm_adjoint(S, {.gates = record.gates + 3 * row * S,
+                                            .post = record.post + row * S,
+                                            .c = record.c + row * S,
+                                            .c_before = c_before,
+                                            .dh = doutput,
+                                            .dc = dc,
+                                            .dpost = dpost,
+                                            .da = da_of(t, b)});
     } else {
       std::copy_n(doutput, N, dpost);
     }

@@ -2,7 +2,7 @@
 
 #include "base/arena.hpp"
 #include "cpu/cpu_plan.hpp"
-#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/cell_functions.hpp"
 #include "cpu/sweeps/products.hpp"
 #include "plan/backend.hpp"
 
@@ -73,7 +73,7 @@ class NonplasticPlan final : public TypedBackend<Real> {
 
   Spec spec_;
   PlanOptions options_;
-  const Cells<Real>& cells_;
+  const CellFunctions<Real>& cell_functions_;
   const Products<Real>& products_;
   std::size_t tape_bytes_, scratch_bytes_, step_state_bytes_;
 };

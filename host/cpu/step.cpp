@@ -118,7 +118,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     // Saves x for the update of this step before y is overwritten.
     copy_vector(x, P, element.x_before);
     Real* output = lstm ? element.y : element.post_before;
-    run_cell<Real>(spec_, cells_,
+    run_cell<Real>(spec_, cell_functions_,
                    {.current = space.currents,
                     .clamp = at(args.masks.clamp, b * N),
                     .clamp_value = at(args.masks.clamp_value, b * N),

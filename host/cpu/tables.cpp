@@ -20,12 +20,12 @@ const Sweeps<double>& sweeps(Isa isa) {
   return PLASTICITY_CHOOSE(sweeps_f64);
 }
 template <>
-const Cells<float>& cells(Isa isa) {
-  return PLASTICITY_CHOOSE(cells_f32);
+const CellFunctions<float>& cell_functions(Isa isa) {
+  return PLASTICITY_CHOOSE(cell_functions_f32);
 }
 template <>
-const Cells<double>& cells(Isa isa) {
-  return PLASTICITY_CHOOSE(cells_f64);
+const CellFunctions<double>& cell_functions(Isa isa) {
+  return PLASTICITY_CHOOSE(cell_functions_f64);
 }
 template <>
 const Products<float>& products(Isa isa) {

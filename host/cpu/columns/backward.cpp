@@ -104,14 +104,15 @@ void ColumnLayer<Real, Trace>::BackwardPass::reverse_gates(std::int64_t t, Team&
     da.push_back(memory.gates + row * 4 * S);
     dh_before.push_back(memory.dpre + row * N);
     std::fill_n(memory.dpost, S, Real(0));
-    layer.cells_.lstm_adjoint(S, {.gates = record.gates + row * 3 * S,
-                                  .post = layer.plan_.recorded_output(inner_tape(), t, b),
-                                  .c = record.c + row * S,
-                                  .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
-                                  .dh = memory.dh + b * S,
-                                  .dc = memory.dc + b * S,
-                                  .dpost = memory.dpost,
-                                  .da = memory.gates + row * 4 * S});
+    layer.cell_functions_.lstm_adjoint(S,
+                                       {.gates = record.gates + row * 3 * S,
+                                        .post = layer.plan_.recorded_output(inner_tape(), t, b),
+                                        .c = record.c + row * S,
+                                        .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
+                                        .dh = memory.dh + b * S,
+                                        .dc = memory.dc + b * S,
+                                        .dpost = memory.dpost,
+                                        .da = memory.gates + row * 4 * S});
     std::copy_n(memory.dpost, n, memory.dy + row * n);
   }
   team.run([&](std::int64_t share) {

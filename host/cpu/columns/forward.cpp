@@ -68,12 +68,12 @@ struct ColumnLayer<Real, Trace>::ForwardPass {
       if (t >= layer.length_of(args.masks, b)) continue;
       const std::int64_t row = t * B + b;
       pad_rows(memory.candidate + row * n, 1, n, memory.post);
-      layer.cells_.lstm(S, {.current = memory.gates + row * 4 * S,
-                            .post = memory.post,
-                            .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
-                            .gates = record.gates + row * 3 * S,
-                            .c = record.c + row * S,
-                            .h = record.output + row * S});
+      layer.cell_functions_.lstm(S, {.current = memory.gates + row * 4 * S,
+                                     .post = memory.post,
+                                     .c_before = layer.cell_before(record, args.masks, memory.zeros, t, b),
+                                     .gates = record.gates + row * 3 * S,
+                                     .c = record.c + row * S,
+                                     .h = record.output + row * S});
       std::copy_n(record.output + row * S, n, args.y + row * n);
     }
   }

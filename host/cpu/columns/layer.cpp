@@ -19,7 +19,7 @@ ColumnLayer<Real, Trace>::ColumnLayer(const Spec& spec, const PlanOptions& optio
       gather_y_(communicator, options.batch, spec.neurons),
       gather_step_(communicator, (reads_cell() ? 2 : 1) * options.batch, spec.neurons),
       gather_v_(communicator, 1, spec.neurons),
-      cells_(cells<Real>(instruction_set())),
+      cell_functions_(cell_functions<Real>(instruction_set())),
       products_(products<Real>(instruction_set())) {}
 
 template <class Real, class Trace>

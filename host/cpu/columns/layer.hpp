@@ -154,7 +154,7 @@ class ColumnLayer final : public TypedColumnBackend<Real> {
   std::int64_t T_, B_, I_, N_, n_, S_;  // n columns of this rank, S with the padding
   CpuPlan<Real, Trace> plan_;           // of the layer
   ColumnGather gather_y_, gather_step_, gather_v_;
-  const Cells<Real>& cells_;
+  const CellFunctions<Real>& cell_functions_;
   const Products<Real>& products_;
 };
 

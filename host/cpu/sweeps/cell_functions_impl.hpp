@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/cell_functions.hpp"
 #include "cpu/sweeps/elementary.hpp"
 
 namespace plasticity::cpu {
@@ -43,7 +43,7 @@ void lstm_adjoint(std::int64_t N, const LstmAdjoint<Real>& step) {
 }
 
 template <class Real>
-constexpr Cells<Real> cell_table{
+constexpr CellFunctions<Real> cell_function_table{
     .tanh =
         [](std::int64_t count, const Real* a, Real* y) {
           for_vectors<Real>(count, [=](std::int64_t j)

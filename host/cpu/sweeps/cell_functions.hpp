@@ -5,7 +5,7 @@
 #include "device/isa.hpp"
 
 // The nonlinearities and the lstm gates of a step, on padded vectors of N (layout.hpp). Compiled once per
-// instruction set (cells_impl.hpp). `count` is the padded length.
+// instruction set (cell_functions_impl.hpp). `count` is the padded length.
 namespace plasticity::cpu {
 
 /// The gates of an lstm step, after its candidate is computed.
@@ -30,7 +30,7 @@ struct LstmAdjoint {
 };
 
 template <class Real>
-struct Cells {
+struct CellFunctions {
   void (*tanh)(std::int64_t count, const Real* a, Real* y);
   void (*logistic)(std::int64_t count, const Real* a, Real* y);
   /// y = e^(a - largest), for a <= largest.
@@ -39,8 +39,8 @@ struct Cells {
   void (*lstm_adjoint)(std::int64_t count, const LstmAdjoint<Real>&);
 };
 
-/// The table for an instruction set.
+/// The functions for an instruction set.
 template <class Real>
-const Cells<Real>& cells(Isa isa);
+const CellFunctions<Real>& cell_functions(Isa isa);
 
 }  // namespace plasticity::cpu

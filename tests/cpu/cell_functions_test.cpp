@@ -1,5 +1,5 @@
 // The vectorised exp, tanh and logistic function against the C++ library in higher precision.
-#include "cpu/sweeps/cells.hpp"
+#include "cpu/sweeps/cell_functions.hpp"
 
 #include <gtest/gtest.h>
 
@@ -15,9 +15,9 @@ namespace plasticity::cpu {
 namespace {
 
 template <class Real>
-class CellFunctions : public ::testing::Test {};
+class CellFunctionValues : public ::testing::Test {};
 using Reals = ::testing::Types<float, double>;
-TYPED_TEST_SUITE(CellFunctions, Reals);
+TYPED_TEST_SUITE(CellFunctionValues, Reals);
 
 /// Numbers of all magnitudes up to `largest`, of both signs.
 template <class Real>
@@ -47,8 +47,8 @@ double worst(const std::vector<Real>& got, const std::vector<Real>& at,
   return error;
 }
 
-TYPED_TEST(CellFunctions, AreAccurateToAFewUnitsInTheLastPlace) {
-  const Cells<TypeParam>& table = cells<TypeParam>(instruction_set());
+TYPED_TEST(CellFunctionValues, AreAccurateToAFewUnitsInTheLastPlace) {
+  const CellFunctions<TypeParam>& table = cell_functions<TypeParam>(instruction_set());
   std::vector<TypeParam> at = arguments<TypeParam>(80), got(at.size());
   const auto count = static_cast<std::int64_t>(at.size());
   table.tanh(count, at.data(), got.data());
@@ -60,8 +60,8 @@ TYPED_TEST(CellFunctions, AreAccurateToAFewUnitsInTheLastPlace) {
   EXPECT_LT(worst<TypeParam>(got, at, [](long double x) { return std::exp(x); }), 2);
 }
 
-TYPED_TEST(CellFunctions, ReachTheirLimitsAndKeepNan) {
-  const Cells<TypeParam>& table = cells<TypeParam>(instruction_set());
+TYPED_TEST(CellFunctionValues, ReachTheirLimitsAndKeepNan) {
+  const CellFunctions<TypeParam>& table = cell_functions<TypeParam>(instruction_set());
   using Limits = std::numeric_limits<TypeParam>;
   std::vector<TypeParam> at(row_lanes<TypeParam>), got(at.size());
   const std::vector<TypeParam> ends{Limits::infinity(),
