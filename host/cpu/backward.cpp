@@ -56,7 +56,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
         da_rows[running] = da_of(t, each->b);
         dx_rows[running++] = each->space.dx;
       }
-      plan.sweeps_.backward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
+      plan.sweeps_.backward(spec.rule, spec.eligibility, params, columns, sweeps, running);
       if (lstm) {
         add_gate_adjoints(plan.products_, P, N, gates_transposed, running, da_rows, dx_rows, columns.first,
                           std::min(columns.count, N - columns.first));
@@ -124,7 +124,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_by_step(StepCall before_step, Colum
         const std::size_t count = std::min<std::size_t>(elements_together, running.size() - first);
         BackwardSweep<Real> sweeps[elements_together];
         for (std::size_t k = 0; k < count; ++k) sweeps[k] = running[first + k]->sweep_of(share);
-        plan.sweeps_.backward(spec.rule, spec.eligibility, connection, share_of<Real>(N, share), sweeps,
+        plan.sweeps_.backward(spec.rule, spec.eligibility, params, share_of<Real>(N, share), sweeps,
                               static_cast<int>(count));
       }
     });
@@ -205,8 +205,8 @@ void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tap
   if (spec_.cell == Cell::lstm) {
     transpose(args.parameters.w_gates, memory.gates_transposed, spec_.neurons, 3 * spec_.neurons);
   }
-  Connection<Real> connected = memory.copies.connect(spec_, args.parameters);
-  connected.dalpha_per_connection = alpha_per_connection && !adds_alpha_last();
+  SweepParams<Real> params = memory.copies.fill(spec_, args.parameters);
+  params.dalpha_per_connection = alpha_per_connection && !adds_alpha_last();
   const BackwardPass pass{*this,
                           args,
                           tape,
@@ -218,7 +218,7 @@ void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tap
                           memory.w_in_transposed,
                           memory.gates_transposed,
                           memory.zeros,
-                          connected,
+                          params,
                           alpha_per_connection};
   run(pass);
   pass.weight_gradients(memory.list);

@@ -136,7 +136,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
         AlphaSweep<Real> reads{traces_before(t), pass.plastic_da_of(t, b), pass.width, sums.alpha};
         reads.reads.count = next - t;
         team.run([&](std::int64_t share) {
-          plan.sweeps_.alpha_gradient(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share),
+          plan.sweeps_.alpha_gradient(spec.rule, spec.eligibility, pass.params, share_of<Real>(N, share),
                                       reads);
         });
       }
@@ -151,7 +151,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
       TraceSource<Real> before = traces_before(t - 1);
       ++before.count;
       team.run([&](std::int64_t share) {
-        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), before,
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.params, share_of<Real>(N, share), before,
                             stored_hebb(t), stored_eligibility(t));
       });
     }
@@ -166,7 +166,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
                 at(args.inputs.rate, (t * B + b) * N), rate_of(t));
       const std::int64_t first = (t - t0) * S;
       plan.sweeps_.factors(spec.rule, spec.eligibility, S,
-                           {rate_of(t), record.post + t * S, pass.connection.clip}, space.retentions + first,
+                           {rate_of(t), record.post + t * S, pass.params.clip}, space.retentions + first,
                            space.gains + first);
       space.updates[t - t0] = {.x = pre_of(t),
                                .y = record.post + t * S,
@@ -179,8 +179,8 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
       rounded.restore(P * S, record.hebb + checkpoint, space.hebb);
       if (eligible) convert(record.eligibility + checkpoint, space.eligibility, P * S);
       if (RoundedTraces::needs_last(spec, K) && !(t1 < length && pass.resets(t1, b))) {
-        rounded.match_clip_side(pass.connection, space.updates[0], space.eligibility,
-                                record.hebb + t1 * P * S, space.hebb);
+        rounded.match_clip_side(pass.params, space.updates[0], space.eligibility, record.hebb + t1 * P * S,
+                                space.hebb);
       }
     }
   }
@@ -203,8 +203,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
              .update = update_of(t)};
     team.run([&](std::int64_t share) {
       const BackwardSweep<Real> alone = sweep_of(share);
-      plan.sweeps_.backward(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), &alone,
-                            1);
+      plan.sweeps_.backward(spec.rule, spec.eligibility, pass.params, share_of<Real>(N, share), &alone, 1);
     });
   }
 

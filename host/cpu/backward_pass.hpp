@@ -21,7 +21,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   const Real* w_in_transposed;   // [gates,N,I] if dx is not null
   const Real* gates_transposed;  // [3,N,N] lstm
   const Real* zeros;             // [max(P,N)], or [P,N] with resets
-  Connection<Real> connection;
+  SweepParams<Real> params;
   bool alpha_per_connection;  // whether the gradient of alpha is wanted, and is a matrix
 
   // Sizes have the names of the equations. S is the padded N.

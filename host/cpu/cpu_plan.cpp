@@ -18,8 +18,8 @@ ParameterCopies<Real>::ParameterCopies(const Spec& spec, bool whole, StaggeredAr
 }
 
 template <class Real>
-Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
-                                                const Parameters<const Real>& parameters) const {
+SweepParams<Real> ParameterCopies<Real>::fill(const Spec& spec,
+                                              const Parameters<const Real>& parameters) const {
   const std::int64_t P = spec.presynaptic(), N = spec.neurons, whole = N / row_lanes<Real> * row_lanes<Real>;
   const auto matrix = [&](const Real* source, Real* copy) {
     if (copies_rows) {
@@ -29,14 +29,14 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
     if (whole < N) pad_rows(source + (P - 1) * N + whole, 1, N - whole, copy);
     return MatrixRows<Real>{source, N, copy};
   };
-  Connection<Real> connection{.P = P,
-                              .N = N,
-                              .w = matrix(parameters.w, w),
-                              .alpha = {alpha, 0, alpha + whole},
-                              .eta = spec.has_eta() ? *parameters.eta : Real(0),
-                              .clip = static_cast<Real>(spec.clip)};
+  SweepParams<Real> params{.P = P,
+                           .N = N,
+                           .w = matrix(parameters.w, w),
+                           .alpha = {alpha, 0, alpha + whole},
+                           .eta = spec.has_eta() ? *parameters.eta : Real(0),
+                           .clip = static_cast<Real>(spec.clip)};
   if (spec.alpha == Granularity::connection) {
-    connection.alpha = matrix(parameters.alpha, alpha);
+    params.alpha = matrix(parameters.alpha, alpha);
   } else {
     std::fill_n(alpha, padded<Real>(N), Real(0));
     if (spec.alpha == Granularity::scalar) {
@@ -45,7 +45,7 @@ Connection<Real> ParameterCopies<Real>::connect(const Spec& spec,
       std::copy_n(parameters.alpha, N, alpha);
     }
   }
-  return connection;
+  return params;
 }
 
 template <class Real, class Trace>

@@ -69,8 +69,8 @@ struct ParameterCopies {
   Real* alpha;         // as w, or [N] if alpha is not per connection
 
   ParameterCopies(const Spec& spec, bool whole, StaggeredArena& arena);
-  /// Fills the copies.
-  Connection<Real> connect(const Spec& spec, const Parameters<const Real>& parameters) const;
+  /// Fills the copies and returns the parameters of the sweeps, which point to them.
+  SweepParams<Real> fill(const Spec& spec, const Parameters<const Real>& parameters) const;
 };
 
 /// The tape of one batch element. Tensors that the cell does not use have no elements.

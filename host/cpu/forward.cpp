@@ -18,7 +18,7 @@ struct CpuPlan<Real, Trace>::ForwardPass {
   Tape tape;
   std::byte* spaces;  // elements_together ForwardSpaces per slot
   std::size_t space_bytes;
-  Connection<Real> connection;
+  SweepParams<Real> params;
 
   // Sizes have the names of the equations. S is the padded N.
   const Spec& spec = plan.spec_;
@@ -193,7 +193,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       if (args.modulation != nullptr) args.modulation[row] = modulation;
     }
     fill_rate(spec, args.parameters, modulation, at(args.inputs.rate, row * N), space.rate);
-    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.connection.clip},
+    plan.sweeps_.factors(spec.rule, spec.eligibility, S, {space.rate, post, pass.params.clip},
                          space.retention, space.gain);
     pending = {.x = sweep.x, .y = post, .retention = space.retention, .gain = space.gain};
   }
@@ -227,8 +227,8 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       hebb = S == N && hebb_out != nullptr && !keeps_last ? hebb_out : space.hebb;
       eligibility = S == N && eligibility_out != nullptr ? eligibility_out : space.eligibility;
       team.run([&](std::int64_t share) {
-        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.connection, share_of<Real>(N, share), last,
-                            hebb, eligibility);
+        plan.sweeps_.replay(spec.rule, spec.eligibility, pass.params, share_of<Real>(N, share), last, hebb,
+                            eligibility);
       });
     }
     if (keeps_last) keep_hebb(record.hebb + length * P * S);
@@ -262,7 +262,7 @@ void CpuPlan<Real, Trace>::ForwardPass::run(std::int64_t first, std::int64_t cou
     }
     team.run([&](std::int64_t share) {
       const Columns columns = share_of<Real>(N, share);
-      plan.sweeps_.forward(spec.rule, spec.eligibility, connection, columns, sweeps, running);
+      plan.sweeps_.forward(spec.rule, spec.eligibility, params, columns, sweeps, running);
       if (lstm)
         add_gate_products(plan.products_, P, N, args.parameters.w_gates, running, x, currents, columns);
     });
@@ -322,7 +322,7 @@ void CpuPlan<Real, Trace>::ForwardPass::run_by_step(StepCall after_outputs, Colu
     }
     team.run([&](std::int64_t share) {
       for (std::size_t k = 0; k < running; k += elements_together) {
-        plan.sweeps_.forward(spec.rule, spec.eligibility, connection, share_of<Real>(N, share), &sweeps[k],
+        plan.sweeps_.forward(spec.rule, spec.eligibility, params, share_of<Real>(N, share), &sweeps[k],
                              static_cast<int>(std::min<std::size_t>(elements_together, running - k)));
       }
     });
@@ -360,7 +360,7 @@ void CpuPlan<Real, Trace>::run_forward(const ForwardArgs<Real>& args, Tape tape,
   const ParameterCopies<Real> copies(spec_, true, arena);
   const std::size_t bytes = forward_space_bytes();
   std::byte* spaces = arena.take<std::byte>(static_cast<std::int64_t>(bytes) * forward_spaces());
-  const ForwardPass pass{*this, args, tape, spaces, bytes, copies.connect(spec_, args.parameters)};
+  const ForwardPass pass{*this, args, tape, spaces, bytes, copies.fill(spec_, args.parameters)};
   auto* const header =
       tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
   if (header != nullptr) header->state = 0;  // until the pass has ended

@@ -75,9 +75,8 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
   constexpr std::int64_t min_passes_for_copy = 8;
   constexpr std::int64_t block_columns = 64;
   StaggeredArena shared(scratch.data);
-  const Connection<Real> connected =
-      ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
-          .connect(spec_, args.parameters);
+  const SweepParams<Real> params = ParameterCopies<Real>(spec_, options_.batch >= min_passes_for_copy, shared)
+                                       .fill(spec_, args.parameters);
   std::byte* spaces = shared.take<std::byte>(static_cast<std::int64_t>(forward_space_bytes_) * workers());
 
   const auto run = [&](std::int64_t b, std::int64_t slot, Team& team) {
@@ -97,8 +96,8 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
                                    .update = *element.pending != 0 ? element.update() : UpdateFactors<Real>{},
                                    .x = x,
                                    .s = space.currents + (lstm ? 2 * S : 0)};
-    Connection<Real> c = connected;
-    if (*element.pending != 0) c.eta = *element.eta_before;  // eta of the previous step
+    SweepParams<Real> sweep_params = params;
+    if (*element.pending != 0) sweep_params.eta = *element.eta_before;  // eta of the previous step
     // Matrices that exceed the L2 cache are swept in alternating directions, block of columns by block of
     // columns. The blocks that one step sweeps last are then in the cache when the next step starts.
     const bool blocks = options_.batch == 1 && working_set(forward_matrices()) > l2_cache;
@@ -109,7 +108,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
       const std::int64_t count = (columns.count + width - 1) / width;
       for (std::int64_t k = 0; k < count; ++k) {
         const std::int64_t first = (reverse ? count - 1 - k : k) * width;
-        sweeps_.forward(spec_.rule, spec_.eligibility, c,
+        sweeps_.forward(spec_.rule, spec_.eligibility, sweep_params,
                         {columns.first + first, std::min(width, columns.count - first)}, &sweep, 1);
       }
       if (lstm) add_gate_products(products_, P, N, args.parameters.w_gates, 1, &x, &space.currents, columns);
@@ -139,9 +138,9 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     }
     std::fill_n(space.rate, S, Real(0));
     fill_rate(spec_, args.parameters, modulation, at(args.inputs.rate, b * N), space.rate);
-    sweeps_.factors(spec_.rule, spec_.eligibility, S, {space.rate, element.post_before, connected.clip},
+    sweeps_.factors(spec_.rule, spec_.eligibility, S, {space.rate, element.post_before, params.clip},
                     element.retention_before, element.gain_before);
-    *element.eta_before = connected.eta;
+    *element.eta_before = params.eta;
     *element.pending = reverse ? 2 : 1;
   };
   parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), false, run);
@@ -153,13 +152,13 @@ void CpuPlan<Real, Trace>::enqueue_store(Stream, const State<Real>& state, StepS
   for (std::int64_t b = 0; b < options_.batch; ++b) {
     const StepStateElement element = step_state_element(step_state, b);
     if (*element.pending != 0) {
-      Connection<Real> c{};  // an update reads neither w nor alpha
-      c.P = P;
-      c.N = N;
-      c.eta = *element.eta_before;
-      c.clip = static_cast<Real>(spec_.clip);
+      SweepParams<Real> params{};  // an update reads neither w nor alpha
+      params.P = P;
+      params.N = N;
+      params.eta = *element.eta_before;
+      params.clip = static_cast<Real>(spec_.clip);
       const UpdateFactors<Real> last = element.update();
-      sweeps_.replay(spec_.rule, spec_.eligibility, c, {0, padded<Real>(N)},
+      sweeps_.replay(spec_.rule, spec_.eligibility, params, {0, padded<Real>(N)},
                      {element.hebb, element.eligibility, &last, 1}, element.hebb, element.eligibility);
       *element.pending = 0;
     }

@@ -8,12 +8,12 @@ namespace {
 /// Adds the gradient of alpha of `rows` rows from i on, in `count` vectors from column j on. The traces and
 /// the sums stay in registers over all reads.
 template <Form form, Eligibility kind, int rows, int count, class Real>
-PLASTICITY_INLINE inline void add_alpha_block(const Connection<Real>& c, const AlphaSweep<Real>& sweep,
+PLASTICITY_INLINE inline void add_alpha_block(const SweepParams<Real>& params, const AlphaSweep<Real>& sweep,
                                               std::int64_t i, std::int64_t j) {
   using V = Vector<Real>;
-  const std::int64_t stride = padded<Real>(c.N), first = i * stride + j;
-  const V clip = splat<V>(c.clip);
-  const auto constants = constants_of<form, V>(c);
+  const std::int64_t stride = padded<Real>(params.N), first = i * stride + j;
+  const V clip = splat<V>(params.clip);
+  const auto constants = constants_of<form, V>(params);
   const TraceSource<Real>& reads = sweep.reads;
   V h[rows][count], e[rows][count]{}, sum[rows][count];
   for (int row = 0; row < rows; ++row) {
@@ -40,17 +40,17 @@ PLASTICITY_INLINE inline void add_alpha_block(const Connection<Real>& c, const A
 
 /// Adds the gradient of alpha per connection of some steps.
 template <Form form, Eligibility kind, class Real>
-void sweep_alpha(const Connection<Real>& c, Columns columns, const AlphaSweep<Real>& sweep) {
+void sweep_alpha(const SweepParams<Real>& params, Columns columns, const AlphaSweep<Real>& sweep) {
   constexpr int wide = vector_bytes == 64 ? 2 : 1;  // the registers hold two or three vectors per connection
-  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+  for_tiles(params.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
     for_blocks<Real, wide>(columns.first, columns.first + columns.count,
                            [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
                              if (i1 - i0 == tile_rows) {
-                               add_alpha_block<form, kind, tile_rows, count>(c, sweep, i0, j);
+                               add_alpha_block<form, kind, tile_rows, count>(params, sweep, i0, j);
                                return;
                              }
                              for (std::int64_t i = i0; i < i1; ++i)
-                               add_alpha_block<form, kind, 1, count>(c, sweep, i, j);
+                               add_alpha_block<form, kind, 1, count>(params, sweep, i, j);
                            });
   });
 }

@@ -8,14 +8,14 @@ namespace {
 /// Reverses a read, an update, or both, of `elements` batch elements.
 template <Form form, Eligibility kind, bool reads, bool updates, bool per_connection, int elements,
           class Real>
-void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
+void sweep_backward(Rule rule, const SweepParams<Real>& params, Columns columns,
                     const BackwardSweep<Real>* sweeps) {
   using V = Vector<Real>;
-  const std::int64_t N = c.N, stride = padded<Real>(N);
-  const V clip = splat<V>(c.clip);
-  const auto constants = constants_of<form, V>(c);
-  const Real *const w_rows = c.w.at, *const alpha_rows = c.alpha.at;
-  const std::int64_t alpha_row = per_connection ? stride : c.alpha.stride;
+  const std::int64_t N = params.N, stride = padded<Real>(N);
+  const V clip = splat<V>(params.clip);
+  const auto constants = constants_of<form, V>(params);
+  const Real *const w_rows = params.w.at, *const alpha_rows = params.alpha.at;
+  const std::int64_t alpha_row = per_connection ? stride : params.alpha.stride;
   const SweepCopies<BackwardSweep<Real>, elements> at(sweeps);
   V dx_read[elements][tile_rows]{}, dx_update[elements][tile_rows]{};  // partial sums per row of a tile
   // The traces of a tile, from the first column of the share on: stored, or recomputed into h_tile and
@@ -30,7 +30,7 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
       const std::int64_t first = i0 * stride + columns.first;
       traces[b] = {before.hebb + first, eligible ? before.eligibility + first : nullptr, stride};
       if (before.count == 0) continue;
-      advance<form, kind>(c, columns, before, i0, i1, {h_tile[b], e_tile[b], columns.count});
+      advance<form, kind>(params, columns, before, i0, i1, {h_tile[b], e_tile[b], columns.count});
       traces[b] = {h_tile[b], e_tile[b], columns.count};
     }
   };
@@ -121,7 +121,7 @@ void sweep_backward(Rule rule, const Connection<Real>& c, Columns columns,
       if constexpr (reads && !per_connection) add_block(at[b].read.dalpha + j, dalpha[b]);
     }
   };
-  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+  for_tiles(params.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
     prepare_traces(i0, i1);
     for_columns<Real, 2>(N, columns, [&]<int count, bool tail>(std::int64_t j) PLASTICITY_INLINE {
       block.template operator()<count, tail>(j, i0, i1);

@@ -7,14 +7,14 @@ namespace {
 
 /// Updates the traces of `elements` batch elements and accumulates their plastic reads.
 template <Form form, Eligibility kind, bool updates, int elements, class Real>
-void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSweep<Real>* sweeps) {
+void sweep_forward(const SweepParams<Real>& params, Columns columns, const ForwardSweep<Real>* sweeps) {
   using V = Vector<Real>;
   constexpr int wide = elements == 1 ? 4 : 2;
-  const std::int64_t N = c.N, stride = padded<Real>(N);
-  const V clip = splat<V>(c.clip);
-  const auto constants = constants_of<form, V>(c);
+  const std::int64_t N = params.N, stride = padded<Real>(N);
+  const V clip = splat<V>(params.clip);
+  const auto constants = constants_of<form, V>(params);
   constexpr bool tails = elements == 1;  // of several elements the matrices are padded
-  const MatrixRows<Real> w_rows = c.w, alpha_rows = c.alpha;
+  const MatrixRows<Real> w_rows = params.w, alpha_rows = params.alpha;
   const SweepCopies<ForwardSweep<Real>, elements> at(sweeps);
   const auto block = [=]<int count, bool tail>(std::int64_t j, std::int64_t i0,
                                                std::int64_t i1) PLASTICITY_INLINE {
@@ -34,8 +34,8 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
       }
       for (int k = 0; k < count; ++k) {
         const std::int64_t column = j + k * lanes<V>, ij = i * stride + column;
-        const V w = load_row<masks, V>(w_rows, i, column, c.P, N);
-        const V alpha = load_row<masks, V>(alpha_rows, i, column, c.P, N);
+        const V w = load_row<masks, V>(w_rows, i, column, params.P, N);
+        const V alpha = load_row<masks, V>(alpha_rows, i, column, params.P, N);
         V h[elements], e[elements]{};
         for (int b = 0; b < elements; ++b) {
           h[b] = load<V>(at[b].traces.hebb_in + ij);
@@ -55,7 +55,7 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
     }
     for (int b = 0; b < elements; ++b) store_block(at[b].s + j, s[b]);
   };
-  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
+  for_tiles(params.P, [&](std::int64_t i0, std::int64_t i1) PLASTICITY_INLINE {
     for_columns<Real, wide>(N, columns, [&]<int count, bool tail>(std::int64_t j) PLASTICITY_INLINE {
       block.template operator()<count, tail>(j, i0, i1);
     });
@@ -64,12 +64,12 @@ void sweep_forward(const Connection<Real>& c, Columns columns, const ForwardSwee
 
 /// Computes traces from a TraceSource.
 template <Form form, Eligibility kind, class Real>
-void sweep_replay(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces, Real* hebb,
-                  Real* eligibility) {
-  const std::int64_t stride = padded<Real>(c.N);
-  for_tiles(c.P, [&](std::int64_t i0, std::int64_t i1) {
+void sweep_replay(const SweepParams<Real>& params, Columns columns, const TraceSource<Real>& traces,
+                  Real* hebb, Real* eligibility) {
+  const std::int64_t stride = padded<Real>(params.N);
+  for_tiles(params.P, [&](std::int64_t i0, std::int64_t i1) {
     const std::int64_t first = i0 * stride + columns.first;
-    advance<form, kind>(c, columns, traces, i0, i1,
+    advance<form, kind>(params, columns, traces, i0, i1,
                         {hebb + first, kind == Eligibility::none ? nullptr : eligibility + first, stride});
   });
 }

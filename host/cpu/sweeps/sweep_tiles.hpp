@@ -82,8 +82,8 @@ inline ColumnFactors<V> load_factors(const UpdateFactors<Real>& update, std::int
 }
 
 template <Form form, class V, class Real>
-inline UpdateConstants<V> constants_of(const Connection<Real>& c) {
-  return {splat<V>(c.eta), update_limit<form>(splat<V>(c.clip))};
+inline UpdateConstants<V> constants_of(const SweepParams<Real>& params) {
+  return {splat<V>(params.eta), update_limit<form>(splat<V>(params.clip))};
 }
 
 /// Rows of a trace and of its eligibility trace (or null), from the first column of a share on.
@@ -99,11 +99,12 @@ constexpr std::int64_t prefetch_rows = 2 * tile_rows;  // how far ahead advance(
 /// Applies `steps` updates to the traces of a tile, from one memory to another or in place. Not inlined,
 /// because its callers are instantiated many times.
 template <Form form, Eligibility kind, int steps, class Real>
-__attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns columns, std::int64_t i0,
-                                             std::int64_t i1, const UpdateFactors<Real>* updates,
-                                             TraceRows<const Real> from, TraceRows<Real> to) {
+__attribute__((noinline)) void advance_steps(const SweepParams<Real>& params, Columns columns,
+                                             std::int64_t i0, std::int64_t i1,
+                                             const UpdateFactors<Real>* updates, TraceRows<const Real> from,
+                                             TraceRows<Real> to) {
   using V = Vector<Real>;
-  const auto constants = constants_of<form, V>(c);
+  const auto constants = constants_of<form, V>(params);
   const bool in_place = from.hebb == to.hebb;
   for_blocks<Real, 4>(0, columns.count, [&]<int count>(std::int64_t j) PLASTICITY_INLINE {
     ColumnFactors<V> factors[steps][count];
@@ -135,9 +136,9 @@ __attribute__((noinline)) void advance_steps(const Connection<Real>& c, Columns 
 
 /// Computes the traces of a tile after all updates of a TraceSource. It has at least one.
 template <Form form, Eligibility kind, class Real>
-inline void advance(const Connection<Real>& c, Columns columns, const TraceSource<Real>& traces,
+inline void advance(const SweepParams<Real>& params, Columns columns, const TraceSource<Real>& traces,
                     std::int64_t i0, std::int64_t i1, TraceRows<Real> to) {
-  const std::int64_t stride = padded<Real>(c.N), first = i0 * stride + columns.first;
+  const std::int64_t stride = padded<Real>(params.N), first = i0 * stride + columns.first;
   TraceRows<const Real> from{traces.hebb + first,
                              kind == Eligibility::none ? nullptr : traces.eligibility + first, stride};
   for (std::int64_t done = 0; done < traces.count; done += max_updates_per_pass) {
@@ -145,7 +146,7 @@ inline void advance(const Connection<Real>& c, Columns columns, const TraceSourc
     const auto run = left == 1   ? advance_steps<form, kind, 1, Real>
                      : left == 2 ? advance_steps<form, kind, 2, Real>
                                  : advance_steps<form, kind, max_updates_per_pass, Real>;
-    run(c, columns, i0, i1, traces.updates + done, from, to);
+    run(params, columns, i0, i1, traces.updates + done, from, to);
     from = {to.hebb, to.eligibility, to.distance};
   }
 }

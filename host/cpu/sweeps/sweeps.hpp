@@ -22,9 +22,9 @@ struct MatrixRows {
   const Real* last;     // the last row after its last whole block of row_lanes columns, padded
 };
 
-/// The arguments that all steps of a call share.
+/// The parameters of the sweeps of a call, the same for all its steps and elements.
 template <class Real>
-struct Connection {
+struct SweepParams {
   std::int64_t P, N;
   MatrixRows<Real> w, alpha;
   Real eta, clip;
@@ -123,10 +123,10 @@ inline constexpr int elements_together = 2;
 template <class Real>
 struct Sweeps {
   /// Runs the sweeps of one or more elements. An element has the same bits alone and with others.
-  void (*forward)(Rule, Eligibility, const Connection<Real>&, Columns, const ForwardSweep<Real>* sweeps,
+  void (*forward)(Rule, Eligibility, const SweepParams<Real>&, Columns, const ForwardSweep<Real>* sweeps,
                   int elements);
   /// Computes traces in one pass, for any number of updates.
-  void (*replay)(Rule, Eligibility, const Connection<Real>&, Columns, const TraceSource<Real>& traces,
+  void (*replay)(Rule, Eligibility, const SweepParams<Real>&, Columns, const TraceSource<Real>& traces,
                  Real* hebb, Real* eligibility);
   /// Computes the factors of `count` columns, with padding.
   void (*factors)(Rule, Eligibility, std::int64_t count, const ColumnInputs<Real>&, Real* retention,
@@ -134,9 +134,9 @@ struct Sweeps {
   /// Copies a trace with non-temporal stores, if the processor has them.
   void (*keep)(std::int64_t count, const Real* trace, Real* checkpoint);
   /// As forward. Each element has its own sums.
-  void (*backward)(Rule, Eligibility, const Connection<Real>&, Columns, const BackwardSweep<Real>* sweeps,
+  void (*backward)(Rule, Eligibility, const SweepParams<Real>&, Columns, const BackwardSweep<Real>* sweeps,
                    int elements);
-  void (*alpha_gradient)(Rule, Eligibility, const Connection<Real>&, Columns, const AlphaSweep<Real>&);
+  void (*alpha_gradient)(Rule, Eligibility, const SweepParams<Real>&, Columns, const AlphaSweep<Real>&);
 };
 
 /// The table for an instruction set.

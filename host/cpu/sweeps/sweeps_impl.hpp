@@ -43,7 +43,7 @@ inline void with_elements(const Sweep* sweeps, int elements, CanShare can_share,
 // Sweeps with eligibility traces run one element at a time: the elements' own traces dominate the memory
 // traffic.
 template <class Real>
-void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+void forward(Rule rule, Eligibility kind, const SweepParams<Real>& params, Columns columns,
              const ForwardSweep<Real>* sweeps, int elements) {
   const auto updates = [](const ForwardSweep<Real>& sweep) { return sweep.update.x != nullptr; };
   const auto can_share = [&](const ForwardSweep<Real>& sweep) {
@@ -51,26 +51,28 @@ void forward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns col
   };
   with_elements(sweeps, elements, can_share, [&]<int count>(const ForwardSweep<Real>* at) {
     if constexpr (count > 1) {
-      dispatch_form(form_of(rule),
-                    [&]<Form f> { sweep_forward<f, Eligibility::none, with_update, count>(c, columns, at); });
+      dispatch_form(form_of(rule), [&]<Form f> {
+        sweep_forward<f, Eligibility::none, with_update, count>(params, columns, at);
+      });
     } else if (updates(*at)) {
       dispatch_form(form_of(rule), [&]<Form f> {
-        dispatch_eligibility(kind,
-                             [&]<Eligibility k> { sweep_forward<f, k, with_update, 1>(c, columns, at); });
+        dispatch_eligibility(
+            kind, [&]<Eligibility k> { sweep_forward<f, k, with_update, 1>(params, columns, at); });
       });
     } else {
-      with_read_form(form_of(rule),
-                     [&]<Form f> { sweep_forward<f, Eligibility::none, without_update, 1>(c, columns, at); });
+      with_read_form(form_of(rule), [&]<Form f> {
+        sweep_forward<f, Eligibility::none, without_update, 1>(params, columns, at);
+      });
     }
   });
 }
 
 template <class Real>
-void replay(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+void replay(Rule rule, Eligibility kind, const SweepParams<Real>& params, Columns columns,
             const TraceSource<Real>& traces, Real* hebb, Real* eligibility) {
   dispatch_form(form_of(rule), [&]<Form f> {
-    dispatch_eligibility(kind,
-                         [&]<Eligibility k> { sweep_replay<f, k>(c, columns, traces, hebb, eligibility); });
+    dispatch_eligibility(
+        kind, [&]<Eligibility k> { sweep_replay<f, k>(params, columns, traces, hebb, eligibility); });
   });
 }
 
@@ -98,7 +100,7 @@ void keep(std::int64_t count, const Real* trace, Real* checkpoint) {
 }
 
 template <class Real>
-void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+void backward(Rule rule, Eligibility kind, const SweepParams<Real>& params, Columns columns,
               const BackwardSweep<Real>* sweeps, int elements) {
   const auto reads = [](const BackwardSweep<Real>& sweep) { return sweep.read.x != nullptr; };
   const auto updates = [](const BackwardSweep<Real>& sweep) { return sweep.update.factors.x != nullptr; };
@@ -106,22 +108,22 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
     return reads(sweep) && updates(sweep) && kind == Eligibility::none;
   };
   with_elements(sweeps, elements, can_share, [&]<int count>(const BackwardSweep<Real>* at) {
-    with_alpha(c.dalpha_per_connection, [&]<bool per> {
+    with_alpha(params.dalpha_per_connection, [&]<bool per> {
       if constexpr (count > 1) {
         dispatch_form(form_of(rule), [&]<Form f> {
-          sweep_backward<f, Eligibility::none, with_read, with_update, per, count>(rule, c, columns, at);
+          sweep_backward<f, Eligibility::none, with_read, with_update, per, count>(rule, params, columns, at);
         });
       } else if (!updates(*at)) {
         with_read_form(form_of(rule), [&]<Form f> {
-          sweep_backward<f, Eligibility::none, with_read, without_update, per, 1>(rule, c, columns, at);
+          sweep_backward<f, Eligibility::none, with_read, without_update, per, 1>(rule, params, columns, at);
         });
       } else {
         dispatch_form(form_of(rule), [&]<Form f> {
           dispatch_eligibility(kind, [&]<Eligibility k> {
             if (reads(*at)) {
-              sweep_backward<f, k, with_read, with_update, per, 1>(rule, c, columns, at);
+              sweep_backward<f, k, with_read, with_update, per, 1>(rule, params, columns, at);
             } else {
-              sweep_backward<f, k, without_read, with_update, false, 1>(rule, c, columns, at);
+              sweep_backward<f, k, without_read, with_update, false, 1>(rule, params, columns, at);
             }
           });
         });
@@ -131,10 +133,10 @@ void backward(Rule rule, Eligibility kind, const Connection<Real>& c, Columns co
 }
 
 template <class Real>
-void alpha_gradient(Rule rule, Eligibility kind, const Connection<Real>& c, Columns columns,
+void alpha_gradient(Rule rule, Eligibility kind, const SweepParams<Real>& params, Columns columns,
                     const AlphaSweep<Real>& sweep) {
   dispatch_form(form_of(rule), [&]<Form f> {
-    dispatch_eligibility(kind, [&]<Eligibility k> { sweep_alpha<f, k>(c, columns, sweep); });
+    dispatch_eligibility(kind, [&]<Eligibility k> { sweep_alpha<f, k>(params, columns, sweep); });
   });
 }
 
