@@ -17,7 +17,7 @@ template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::run_tree(ItemRange range, std::int64_t index, std::int64_t more,
                                                   std::int64_t slot, Team& team) const {
   if (range.count <= plan.elements_per_pass()) {
-    const GradientSums<Real> sums_of_elements[] = {sums_at(index), sums_at(range.count == 2 ? more : index)};
+    const ElementSums<Real> sums_of_elements[] = {sums_at(index), sums_at(range.count == 2 ? more : index)};
     static_assert(elements_together == 2);
     run(range.first, range.count, slot, sums_of_elements, team);
     if (range.count == 2) sums_of_elements[0].add(sums_of_elements[1]);
@@ -31,7 +31,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run_tree(ItemRange range, std::int64_t 
 
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t count, std::int64_t slot,
-                                             const GradientSums<Real>* to, Team& team) const {
+                                             const ElementSums<Real>* to, Team& team) const {
   std::optional<Element> memory[elements_together];  // a vector would allocate in every call
   const std::span<std::optional<Element>> elements(memory, static_cast<std::size_t>(count));
   std::int64_t longest = 0;
@@ -71,7 +71,7 @@ void CpuPlan<Real, Trace>::BackwardPass::run(std::int64_t first, std::int64_t co
 
 template <class Real, class Trace>
 typename CpuPlan<Real, Trace>::BackwardPass::Element CpuPlan<Real, Trace>::BackwardPass::element(
-    std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const {
+    std::int64_t b, std::int64_t space, const ElementSums<Real>& to, Team& team) const {
   StaggeredArena arena(spaces + static_cast<std::size_t>(space) * space_bytes);
   to.set_zero();
   return {*this, b, plan.tape_element(tape, b), plan.backward_space(arena), to, team};
@@ -160,9 +160,9 @@ struct BackwardScratch {
 
 /// Without a destination for dalpha its sums are per column, which is cheaper, and are discarded.
 template <class Real>
-std::size_t gradient_sums_bytes(const Spec& spec, bool alpha_per_connection) {
+std::size_t element_sums_bytes(const Spec& spec, bool alpha_per_connection) {
   StaggeredArena counter(nullptr);
-  GradientSums<Real>(spec, alpha_per_connection, counter);
+  ElementSums<Real>(spec, alpha_per_connection, counter);
   return counter.bytes();
 }
 
@@ -179,7 +179,7 @@ template <class Real, class Trace>
 std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
   StaggeredArena counter(nullptr);
   const auto sums =
-      static_cast<std::int64_t>(gradient_sums_bytes<Real>(spec_, spec_.alpha == Granularity::connection));
+      static_cast<std::int64_t>(element_sums_bytes<Real>(spec_, spec_.alpha == Granularity::connection));
   BackwardScratch<Real>(spec_, options_, (groups() + workers() * levels_in_group()) * sums,
                         backward_spaces() * static_cast<std::int64_t>(backward_space_bytes()), counter);
   return counter.bytes();
@@ -191,7 +191,7 @@ void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tap
   if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, interval_));
   const bool alpha_per_connection =
       spec_.alpha == Granularity::connection && args.dparameters.alpha != nullptr;
-  const std::size_t sums_bytes = gradient_sums_bytes<Real>(spec_, alpha_per_connection),
+  const std::size_t sums_bytes = element_sums_bytes<Real>(spec_, alpha_per_connection),
                     space_bytes = backward_space_bytes();
   StaggeredArena arena(scratch.data);
   const BackwardScratch<Real> memory(

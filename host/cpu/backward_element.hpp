@@ -13,7 +13,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
   std::int64_t b;
   TapeElement<Real, Trace> record;
   BackwardSpace<Real> space;
-  GradientSums<Real> sums;
+  ElementSums<Real> sums;
   Team& team;
 
   const CpuPlan& plan = pass.plan;

@@ -15,7 +15,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   Tape tape;
   std::byte* spaces;  // plan.elements_per_pass() BackwardSpaces per slot
   std::size_t space_bytes;
-  std::byte* sums;  // GradientSums: one per group, then plan.levels_in_group() per slot
+  std::byte* sums;  // ElementSums: one per group, then plan.levels_in_group() per slot
   std::size_t sums_bytes;
   Real* da;                      // [B,T,gates,N] gradients of the currents
   const Real* w_in_transposed;   // [gates,N,I] if dx is not null
@@ -34,9 +34,9 @@ struct CpuPlan<Real, Trace>::BackwardPass {
 
   struct Element;  // backward_element.hpp
 
-  GradientSums<Real> sums_at(std::int64_t index) const {
+  ElementSums<Real> sums_at(std::int64_t index) const {
     StaggeredArena arena(sums + static_cast<std::size_t>(index) * sums_bytes);
-    return GradientSums<Real>(spec, alpha_per_connection, arena);
+    return ElementSums<Real>(spec, alpha_per_connection, arena);
   }
   std::int64_t length_of(std::int64_t b) const {
     return args.masks.length == nullptr ? T : args.masks.length[b];
@@ -61,7 +61,7 @@ struct CpuPlan<Real, Trace>::BackwardPass {
   /// following.
   void run_tree(ItemRange range, std::int64_t index, std::int64_t more, std::int64_t slot, Team& team) const;
   /// Runs elements first .. first+count-1 together, step by step. Writes the sums of element k to `to[k]`.
-  void run(std::int64_t first, std::int64_t count, std::int64_t slot, const GradientSums<Real>* to,
+  void run(std::int64_t first, std::int64_t count, std::int64_t slot, const ElementSums<Real>* to,
            Team& team) const;
   /// Runs all elements together, see backward_by_step(). Writes the sums of element b to sums_at(b).
   void run_by_step(StepCall before_step, ColumnTotals sum, Team& team) const;
@@ -72,10 +72,10 @@ struct CpuPlan<Real, Trace>::BackwardPass {
 
  private:
   /// The element b, whose working memory is space `space`. Writes its sums to `to`.
-  Element element(std::int64_t b, std::int64_t space, const GradientSums<Real>& to, Team& team) const;
+  Element element(std::int64_t b, std::int64_t space, const ElementSums<Real>& to, Team& team) const;
   void finish(Element& element) const;
   /// Replaces the sums of a scalar parameter per column by their sum over the columns.
-  void add_columns(const GradientSums<Real>& of) const;
+  void add_columns(const ElementSums<Real>& of) const;
 };
 
 }  // namespace plasticity::cpu

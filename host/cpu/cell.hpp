@@ -112,10 +112,10 @@ void fill_rate(const Spec& spec, const Parameters<const Real>& parameters, Real 
   }
 }
 
-/// One step from the complete currents (input current, plastic read and gate products) to the output. The
-/// caller's vectors are not padded, all others are (sweeps/layout.hpp).
+/// The vectors of one step, from the complete currents (input current, plastic read and gate products) to the
+/// output. The caller's vectors are not padded, all others are (sweeps/layout.hpp).
 template <class Real>
-struct CellStep {
+struct CellVectors {
   const Real* current;        // [gates,N]
   const std::uint8_t* clamp;  // [N] or null; the caller's
   const Real* clamp_value;    // [N] the caller's
@@ -129,7 +129,7 @@ struct CellStep {
 
 /// The part of run_cell() after the activation.
 template <class Real>
-void finish_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellStep<Real>& step) {
+void finish_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellVectors<Real>& step) {
   const std::int64_t N = spec.neurons, width = padded<Real>(N);
   if (step.post != step.unclamped) std::copy_n(step.unclamped, width, step.post);
   if (step.clamp != nullptr) {
@@ -141,8 +141,9 @@ void finish_cell(const Spec& spec, const CellFunctions<Real>& functions, const C
     functions.lstm(width, {step.current, step.post, step.c_before, step.gates, step.c, step.output});
 }
 
+/// Computes the output of a step from its currents.
 template <class Real>
-void run_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellStep<Real>& step) {
+void run_cell(const Spec& spec, const CellFunctions<Real>& functions, const CellVectors<Real>& step) {
   const std::int64_t N = spec.neurons, first = spec.cell == Cell::lstm ? 2 * padded<Real>(N) : 0;
   activate(functions, spec.activation, step.current + first, step.unclamped, N);
   finish_cell(spec, functions, step);

@@ -87,7 +87,7 @@ ForwardSpace<Real>::ForwardSpace(const Spec& spec, StaggeredArena& arena) {
 }
 
 template <class Real>
-GradientSums<Real>::GradientSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena) {
+ElementSums<Real>::ElementSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena) {
   // One block, so that sums are added in one loop.
   const std::int64_t N = padded<Real>(spec.neurons);
   elements = 5 * N + (alpha_per_connection ? spec.presynaptic() * N : N);
@@ -113,7 +113,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t stored_traces,
   rates = arena.take<Real>(steps * N);
   retentions = arena.take<Real>(steps * N);
   gains = arena.take<Real>(steps * N);
-  updates = arena.take<UpdateFactors<Real>>(steps);
+  updates = arena.take<UpdateVectors<Real>>(steps);
   dx_read = arena.take<Real>(shares * P);
   for (Real*& part : dx_update) part = arena.take<Real>(shares * P);
   dx = arena.take<Real>(std::max(P, N));
@@ -179,8 +179,8 @@ template struct ForwardSpace<float>;
 template struct ForwardSpace<double>;
 template struct BackwardSpace<float>;
 template struct BackwardSpace<double>;
-template struct GradientSums<float>;
-template struct GradientSums<double>;
+template struct ElementSums<float>;
+template struct ElementSums<double>;
 
 }  // namespace plasticity::cpu
 

@@ -112,7 +112,7 @@ struct ForwardSpace {
 
 /// Gradient sums of one batch element over its steps, or of a subtree of elements (base/tree.hpp).
 template <class Real>
-struct GradientSums {
+struct ElementSums {
   Real* eta;               // [N]; after the last step of an element its sum over N is in eta[0]
   Real* modulator_weight;  // [N]
   Real* modulator_bias;    // [1]
@@ -121,9 +121,9 @@ struct GradientSums {
   Real* alpha;             // [P,N], or [N] if alpha is not per connection; a scalar's sum is in alpha[0]
   std::int64_t elements;   // from eta on; includes padding, which is zero
 
-  GradientSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena);
+  ElementSums(const Spec& spec, bool alpha_per_connection, StaggeredArena& arena);
   void set_zero() const { std::fill_n(eta, elements, Real(0)); }
-  void add(const GradientSums& other) const {
+  void add(const ElementSums& other) const {
     for (std::int64_t k = 0; k < elements; ++k) eta[k] += other.eta[k];
   }
 };
@@ -136,7 +136,7 @@ struct BackwardSpace {
   Real* hebb;  // [stored_traces,P,N] traces of a segment, from its checkpoint on, trace_distance() apart
   Real* eligibility;                 // [stored_traces,P,N]
   Real *rates, *retentions, *gains;  // [steps,N] of the updates from the segment's first step on
-  UpdateFactors<Real>* updates;      // [steps]
+  UpdateVectors<Real>* updates;      // [steps]
   Real* dx_read;                     // [shares,P] from the read of the current step
   Real* dx_update[2];                // [shares,P] from the updates of the current and the previous step
   Real* dx;                          // [max(P,N)]
@@ -220,7 +220,7 @@ class CpuPlan final : public TypedBackend<Real> {
   ItemRange group(std::int64_t index) const {
     return options_.batch == groups() ? ItemRange{index, 1} : tree_node(options_.batch, group_depth, index);
   }
-  /// Levels of the tree within a group. Each needs a GradientSums per thread.
+  /// Levels of the tree within a group. Each needs one ElementSums per thread.
   int levels_in_group() const { return options_.batch == 0 ? 0 : tree_depth(group(0).count); }
   /// Assumed L2 cache per thread in bytes.
   static constexpr std::int64_t l2_cache = 1 << 20;

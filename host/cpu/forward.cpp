@@ -58,7 +58,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   // The results of one step that the next one reads: output, cell state, traces, and the pending update.
   const Real *y_before, *c_before;
   Real *hebb, *eligibility;
-  UpdateFactors<Real> pending{};
+  UpdateVectors<Real> pending{};
   ForwardSweep<Real> sweep{};  // of the current step
 
   Element(const ForwardPass& forward_pass, std::int64_t element, const ForwardSpace<Real>& memory,
@@ -143,7 +143,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
   /// The offset of the vectors of step t.
   std::int64_t offset_of(std::int64_t t) const { return (records ? t : t % ForwardSpace<Real>::ring) * S; }
   /// The vectors of step t.
-  CellStep<Real> cell_step(std::int64_t t) const {
+  CellVectors<Real> cell_vectors(std::int64_t t) const {
     const std::int64_t row = t * B + b, offset = offset_of(t);
     Real* const post = (records ? record.post : space.post) + offset;
     return {.current = current_of(t),
@@ -169,7 +169,7 @@ struct CpuPlan<Real, Trace>::ForwardPass::Element {
       }
     }
     const std::int64_t row = t * B + b;
-    const CellStep<Real> step = cell_step(t);
+    const CellVectors<Real> step = cell_vectors(t);
     if (plan.by_step() && spec.activation == Activation::softmax) {
       finish_cell(spec, plan.cell_functions_, step);
     } else {
@@ -291,17 +291,17 @@ void CpuPlan<Real, Trace>::ForwardPass::normalise(std::int64_t t, std::vector<El
       sums(largest.size());
   const auto for_running = [&](auto&& work) {
     for (std::size_t b = 0; b < elements.size(); ++b)
-      if (t < elements[b].length) work(elements[b].cell_step(t), b);
+      if (t < elements[b].length) work(elements[b].cell_vectors(t), b);
   };
-  for_running([&](const CellStep<Real>& step, std::size_t b) {
+  for_running([&](const CellVectors<Real>& step, std::size_t b) {
     largest[b] = *std::max_element(step.current, step.current + N);
   });
   max(largest);
-  for_running([&](const CellStep<Real>& step, std::size_t b) {
+  for_running([&](const CellVectors<Real>& step, std::size_t b) {
     sums[b] = softmax_terms(plan.cell_functions_, largest[b], step.current, step.unclamped, N);
   });
   sum(sums);
-  for_running([&](const CellStep<Real>& step, std::size_t b) { divide(step.unclamped, sums[b], N); });
+  for_running([&](const CellVectors<Real>& step, std::size_t b) { divide(step.unclamped, sums[b], N); });
 }
 
 template <class Real, class Trace>

@@ -14,7 +14,7 @@ void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>& 
 }
 
 template <class Real, class Trace>
-void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>& element) const {
+void CpuPlan<Real, Trace>::BackwardPass::add_columns(const ElementSums<Real>& element) const {
   const auto add = [&](Real* columns) {
     Real total = 0;
     for (std::int64_t j = 0; j < N; ++j) total += columns[j];
@@ -30,7 +30,7 @@ void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const {
   if (plan.groups() == 0) return;
   // Threads add ranges of the sums.
   constexpr std::int64_t at_once = 4096;
-  const GradientSums<Real> total = sums_at(0);
+  const ElementSums<Real> total = sums_at(0);
   parallel_for(plan.options_.device.threads(), (total.elements + at_once - 1) / at_once,
                [&](std::int64_t block, int) {
                  const std::int64_t begin = block * at_once, end = std::min(begin + at_once, total.elements);
@@ -59,7 +59,7 @@ void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const {
 
 #define PLASTICITY_INSTANTIATE(Real, Trace)                                                        \
   template void CpuPlan<Real, Trace>::BackwardPass::weight_gradients(const StepList<Real>&) const; \
-  template void CpuPlan<Real, Trace>::BackwardPass::add_columns(const GradientSums<Real>&) const;  \
+  template void CpuPlan<Real, Trace>::BackwardPass::add_columns(const ElementSums<Real>&) const;   \
   template void CpuPlan<Real, Trace>::BackwardPass::group_gradients() const;
 PLASTICITY_INSTANTIATE(float, float)
 PLASTICITY_INSTANTIATE(double, double)

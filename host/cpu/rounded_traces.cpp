@@ -11,7 +11,7 @@ namespace {
 float nearest_bfloat16(float value) { return to_float(to_bfloat16(value)); }
 
 template <Form form, Eligibility kind>
-void match_rows(const SweepParams<float>& params, const UpdateFactors<float>& update,
+void match_rows(const SweepParams<float>& params, const UpdateVectors<float>& update,
                 const float* eligibility, const Bfloat16* after, const RoundedClip& clip, float* hebb) {
   // Larger than the rounding differences between this function and the sweeps, smaller than bfloat16
   // resolves.
@@ -59,7 +59,7 @@ void RoundedTraces::restore(std::int64_t count, const Bfloat16* checkpoint, floa
   });
 }
 
-void RoundedTraces::match_clip_side(const SweepParams<float>& params, const UpdateFactors<float>& update,
+void RoundedTraces::match_clip_side(const SweepParams<float>& params, const UpdateVectors<float>& update,
                                     const float* eligibility, const Bfloat16* after, float* hebb) const {
   dispatch_form(form_of(rule_), [&]<Form form> {
     if constexpr (has_clip_side<form>) {

@@ -32,7 +32,7 @@ class RoundedTraces {
   /// Moves `hebb`, the trace before an update, so that the update ends on the same side of the clip as
   /// `after`, the recorded trace after it. P padded rows. `eligibility` is the trace before the update, or
   /// null.
-  void match_clip_side(const SweepParams<float>& params, const UpdateFactors<float>& update,
+  void match_clip_side(const SweepParams<float>& params, const UpdateVectors<float>& update,
                        const float* eligibility, const Bfloat16* after, float* hebb) const;
 
  private:

@@ -33,7 +33,7 @@ struct CpuPlan<Real, Trace>::StepStateElement {
   }
 
   TraceMove<Real> traces() const { return {hebb, hebb, eligibility, eligibility}; }
-  UpdateFactors<Real> update() const { return {x_before, post_before, retention_before, gain_before}; }
+  UpdateVectors<Real> update() const { return {x_before, post_before, retention_before, gain_before}; }
 };
 
 template <class Real, class Trace>
@@ -93,7 +93,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     input_currents(args.parameters, args.inputs, b, 0, 1, space.currents);
     const Real* x = spec_.is_recurrent() ? element.y : args.inputs.pre + b * I;
     const ForwardSweep<Real> sweep{.traces = element.traces(),
-                                   .update = *element.pending != 0 ? element.update() : UpdateFactors<Real>{},
+                                   .update = *element.pending != 0 ? element.update() : UpdateVectors<Real>{},
                                    .x = x,
                                    .s = space.currents + (lstm ? 2 * S : 0)};
     SweepParams<Real> sweep_params = params;
@@ -157,7 +157,7 @@ void CpuPlan<Real, Trace>::enqueue_store(Stream, const State<Real>& state, StepS
       params.N = N;
       params.eta = *element.eta_before;
       params.clip = static_cast<Real>(spec_.clip);
-      const UpdateFactors<Real> last = element.update();
+      const UpdateVectors<Real> last = element.update();
       sweeps_.replay(spec_.rule, spec_.eligibility, params, {0, padded<Real>(N)},
                      {element.hebb, element.eligibility, &last, 1}, element.hebb, element.eligibility);
       *element.pending = 0;

@@ -22,7 +22,7 @@ PLASTICITY_INLINE inline void add_alpha_block(const SweepParams<Real>& params, c
     load_block(sum[row], sweep.dalpha + first + row * stride);
   }
   for (std::int64_t k = 0; k < reads.count; ++k) {
-    const UpdateFactors<Real>& update = reads.updates[k];
+    const UpdateVectors<Real>& update = reads.updates[k];
     V da[count];
     ColumnFactors<V> factors[count];
     load_block(da, sweep.da + k * sweep.da_distance + j);

@@ -73,7 +73,7 @@ PLASTICITY_INLINE inline V load_row(const MatrixRows<Real>& rows, std::int64_t i
 
 /// The factors of an update in the columns of one vector.
 template <Form form, Eligibility kind, class V, class Real>
-inline ColumnFactors<V> load_factors(const UpdateFactors<Real>& update, std::int64_t j) {
+inline ColumnFactors<V> load_factors(const UpdateVectors<Real>& update, std::int64_t j) {
   ColumnFactors<V> factors{};
   if constexpr (has_retention<form>) factors.retention = load<V>(update.retention + j);
   factors.gain = load<V>(update.gain + j);
@@ -101,7 +101,7 @@ constexpr std::int64_t prefetch_rows = 2 * tile_rows;  // how far ahead advance(
 template <Form form, Eligibility kind, int steps, class Real>
 __attribute__((noinline)) void advance_steps(const SweepParams<Real>& params, Columns columns,
                                              std::int64_t i0, std::int64_t i1,
-                                             const UpdateFactors<Real>* updates, TraceRows<const Real> from,
+                                             const UpdateVectors<Real>* updates, TraceRows<const Real> from,
                                              TraceRows<Real> to) {
   using V = Vector<Real>;
   const auto constants = constants_of<form, V>(params);

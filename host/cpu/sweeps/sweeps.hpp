@@ -40,9 +40,9 @@ struct TraceMove {
   Real* eligibility_out;       // [P,N] or null
 };
 
-/// The factors of a trace update.
+/// The vectors of a trace update.
 template <class Real>
-struct UpdateFactors {
+struct UpdateVectors {
   const Real* x;          // [P]; null if there is no update
   const Real* y;          // [N] for an eligibility trace
   const Real* retention;  // [N] of the columns (rules/form.hpp)
@@ -61,7 +61,7 @@ struct ColumnInputs {
 template <class Real>
 struct ForwardSweep {
   TraceMove<Real> traces;  // not written without an update
-  UpdateFactors<Real> update;
+  UpdateVectors<Real> update;
   const Real* x;  // [P] of step t
   Real* s;        // [N]
 };
@@ -71,7 +71,7 @@ template <class Real>
 struct TraceSource {
   const Real* hebb;                    // [P,N]
   const Real* eligibility;             // [P,N] or null
-  const UpdateFactors<Real>* updates;  // [count]
+  const UpdateVectors<Real>* updates;  // [count]
   std::int64_t count;                  // >= 0
 };
 
@@ -87,7 +87,7 @@ struct ReadAdjoint {
 /// The adjoint of a trace update.
 template <class Real>
 struct UpdateAdjoint {
-  UpdateFactors<Real> factors;  // x is null if no update is reversed
+  UpdateVectors<Real> factors;  // x is null if no update is reversed
   const Real* rate;             // [N]
   Real* dx;                     // [P] written: the partial sum of this share
   Real* dpost;                  // [N] written
