@@ -231,7 +231,7 @@ void CpuPlan<Real, Trace>::enqueue_backward(Stream, const BackwardArgs<Real>& ar
   run_backward(args, tape, scratch, [&](const BackwardPass& pass) {
     parallel_for_teams(
         options_.device.threads(), groups(), share_count(spec_.neurons),
-        exceeds_last_level_cache(backward_matrices()),
+        elements_at_once(backward_matrices()),
         [&](std::int64_t group, std::int64_t slot, Team& team) { pass.run_group(group, slot, team); });
   });
 }

@@ -233,9 +233,10 @@ class CpuPlan final : public TypedBackend<Real> {
   /// gradient, w, alpha, gradient of alpha.
   std::int64_t forward_matrices() const { return spec_.alpha == Granularity::connection ? 3 : 2; }
   std::int64_t backward_matrices() const { return spec_.alpha == Granularity::connection ? 5 : 3; }
-  /// Whether one element per thread exceeds the last-level cache.
-  bool exceeds_last_level_cache(std::int64_t matrices) const {
-    return options_.device.threads() * working_set(matrices) > last_level_cache;
+  /// `few` if one element per thread exceeds the last-level cache.
+  ElementsAtOnce elements_at_once(std::int64_t matrices) const {
+    const bool exceeds = options_.device.threads() * working_set(matrices) > last_level_cache;
+    return exceeds ? ElementsAtOnce::few : ElementsAtOnce::many;
   }
   /// Whether the matrices of one element nearly fill the last-level cache in backward. It depends on P and N
   /// only, because the bits of the gradient of alpha depend on it.

@@ -376,7 +376,7 @@ void CpuPlan<Real, Trace>::enqueue_forward(Stream, const ForwardArgs<Real>& args
   const std::int64_t together = B >= elements_together * threads ? elements_together : 1;
   run_forward(args, tape, scratch, [&](const ForwardPass& pass) {
     parallel_for_teams(options_.device.threads(), (B + together - 1) / together, share_count(spec_.neurons),
-                       exceeds_last_level_cache(forward_matrices()),
+                       elements_at_once(forward_matrices()),
                        [&](std::int64_t index, std::int64_t slot, Team& team) {
                          const std::int64_t first = index * together;
                          pass.run(first, std::min(together, B - first), slot, team);

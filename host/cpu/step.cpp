@@ -143,7 +143,7 @@ void CpuPlan<Real, Trace>::enqueue_step(Stream, const StepArgs<Real>& args, Step
     *element.eta_before = params.eta;
     *element.pending = reverse ? 2 : 1;
   };
-  parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), false, run);
+  parallel_for_teams(options_.device.threads(), options_.batch, share_count(N), ElementsAtOnce::many, run);
 }
 
 template <class Real, class Trace>

@@ -11,25 +11,24 @@ namespace {
 
 /// Each share reads its neighbour's result of the previous run, without atomics. The result is correct only
 /// if every share runs once per run and a run ends before the next begins.
-void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, bool one_by_one) {
+void expect_runs_apart(int threads, std::int64_t shares, std::int64_t count, ElementsAtOnce at_once) {
   std::vector<std::vector<std::int64_t>> results(static_cast<std::size_t>(count));
-  parallel_for_teams(
-      threads, count, shares, one_by_one, [&](std::int64_t index, std::int64_t slot, Team& team) {
-        EXPECT_LT(slot, std::min<std::int64_t>(threads, count));
-        std::vector<std::int64_t> values(static_cast<std::size_t>(shares), index), next(values);
-        for (int run = 0; run < 300; ++run) {
-          team.run([&](std::int64_t share) {
-            next[static_cast<std::size_t>(share)] =
-                values[static_cast<std::size_t>((share + 1) % shares)] + 1;
-          });
-          values.swap(next);
-        }
-        results[static_cast<std::size_t>(index)] = values;
+  parallel_for_teams(threads, count, shares, at_once, [&](std::int64_t index, std::int64_t slot, Team& team) {
+    EXPECT_LT(slot, std::min<std::int64_t>(threads, count));
+    std::vector<std::int64_t> values(static_cast<std::size_t>(shares), index), next(values);
+    for (int run = 0; run < 300; ++run) {
+      team.run([&](std::int64_t share) {
+        next[static_cast<std::size_t>(share)] = values[static_cast<std::size_t>((share + 1) % shares)] + 1;
       });
+      values.swap(next);
+    }
+    results[static_cast<std::size_t>(index)] = values;
+  });
   for (std::int64_t index = 0; index < count; ++index) {
     const std::vector<std::int64_t> want(static_cast<std::size_t>(shares), index + 300);
     ASSERT_EQ(results[static_cast<std::size_t>(index)], want)
-        << threads << " threads, " << shares << " shares, one by one: " << one_by_one;
+        << threads << " threads, " << shares
+        << " shares, few elements at once: " << (at_once == ElementsAtOnce::few);
   }
 }
 
@@ -37,7 +36,8 @@ TEST(Team, RunsDoNotOverlap) {
   for (const int threads : {1, 2, 3, 8}) {
     for (const std::int64_t shares : {1, 2, 4, 16}) {
       for (const std::int64_t count : {1, 2, 5, 12}) {
-        for (const bool one_by_one : {false, true}) expect_runs_apart(threads, shares, count, one_by_one);
+        for (const ElementsAtOnce at_once : {ElementsAtOnce::many, ElementsAtOnce::few})
+          expect_runs_apart(threads, shares, count, at_once);
       }
     }
   }
@@ -61,7 +61,7 @@ void expect_helpers_take_shares(Team& team) {
 
 // Threads without an element help.
 TEST(Team, HelpersTakeShares) {
-  parallel_for_teams(2, 1, 2, false,
+  parallel_for_teams(2, 1, 2, ElementsAtOnce::many,
                      [](std::int64_t, std::int64_t, Team& team) { expect_helpers_take_shares(team); });
 }
 
@@ -73,7 +73,9 @@ TEST(Team, AnExceptionReleasesTheHelpers) {
       if (index == 1) throw std::runtime_error("element 1");
       for (int run = 0; run < 20; ++run) team.run([&](std::int64_t) { ++done; });
     };
-    EXPECT_THROW(parallel_for_teams(threads, 3, 4, threads == 4, body), std::runtime_error);
+    EXPECT_THROW(
+        parallel_for_teams(threads, 3, 4, threads == 4 ? ElementsAtOnce::few : ElementsAtOnce::many, body),
+        std::runtime_error);
     EXPECT_EQ(done, (threads == 1 ? 1 : 2) * 20 * 4);
   }
 }
@@ -116,9 +118,10 @@ TEST(Team, SeveralCallersAtOnce) {
     callers.emplace_back([&right, caller] {
       for (int repeat = 0; repeat < 50; ++repeat) {
         std::atomic<int> done = 0;
-        parallel_for_teams(3, 2, 4, caller % 2 == 0, [&](std::int64_t, std::int64_t, Team& team) {
-          for (int run = 0; run < 5; ++run) team.run([&](std::int64_t) { ++done; });
-        });
+        parallel_for_teams(3, 2, 4, caller % 2 == 0 ? ElementsAtOnce::few : ElementsAtOnce::many,
+                           [&](std::int64_t, std::int64_t, Team& team) {
+                             for (int run = 0; run < 5; ++run) team.run([&](std::int64_t) { ++done; });
+                           });
         right += done == 2 * 5 * 4;
       }
     });

@@ -182,7 +182,7 @@ void ColumnLayer<Real, Trace>::backward(const BackwardArgs<Real>& args, Tape tap
         [&](std::int64_t t, Team& team) { pass.before_step(t, team); },
         [&](std::span<Real> values) { sum_over_ranks(values); });
   } else {  // no columns, exchanges only
-    Team alone(1, false);
+    Team alone(1, Team::Helpers::none);
     std::vector<Real> totals(static_cast<std::size_t>(B_));
     for (std::int64_t t = longest(args.masks) - 1; t >= 0; --t) {
       pass.before_step(t, alone);

@@ -178,7 +178,7 @@ void ColumnLayer<Real, Trace>::forward(const ForwardArgs<Real>& args, Tape tape,
   if (T_ > 0 && projected()) pass.project();
   if (T_ > 0 && exchanges()) pass.begin();
   if (n_ == 0) {  // no columns, exchanges only
-    Team alone(1, false);
+    Team alone(1, Team::Helpers::none);
     std::vector<Real> totals(static_cast<std::size_t>(B_));
     for (std::int64_t t = 0; t < longest(args.masks); ++t) {
       if (softmax()) {

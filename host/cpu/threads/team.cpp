@@ -55,9 +55,11 @@ T wait_while(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-Team::Team(std::int64_t shares, bool shared)
+Team::Team(std::int64_t shares, Helpers helpers)
     : shares_(shares),
-      taken_(shared && shares > 1 ? std::make_unique<Taken[]>(static_cast<std::size_t>(shares)) : nullptr) {}
+      taken_(helpers == Helpers::some && shares > 1
+                 ? std::make_unique<Taken[]>(static_cast<std::size_t>(shares))
+                 : nullptr) {}
 
 void Team::run_shared(const void* work, Call call) {
   work_ = work;
@@ -114,24 +116,26 @@ struct Dismissal {
 
 }  // namespace
 
-void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
+void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, ElementsAtOnce at_once,
                         FunctionRef<void(std::int64_t, std::int64_t, Team&)> body) {
   const bool shared = threads > 1 && shares > 1;
   if (threads <= 1 || (count <= 1 && !shared)) {  // no other thread helps, and nothing is allocated
     for (std::int64_t index = 0; index < count; ++index) {
-      Team alone(shares, false);
+      Team alone(shares, Team::Helpers::none);
       body(index, 0, alone);
     }
     return;
   }
+  const bool few = at_once == ElementsAtOnce::few;
+  const Team::Helpers helpers = shared ? Team::Helpers::some : Team::Helpers::none;
   std::deque<Team> teams;
-  for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, shared);
+  for (std::int64_t index = 0; index < count; ++index) teams.emplace_back(shares, helpers);
   // The indices of the parallel_for, in order: one element per owner, `early` helpers, the other elements,
   // `late` helpers. A thread that has owned an element does not become an early helper but takes the next
   // element, so every element that a helper waits for is started.
-  const std::int64_t together = one_by_one ? std::min<std::int64_t>(threads, shares) : 1;
+  const std::int64_t together = few ? std::min<std::int64_t>(threads, shares) : 1;
   const std::int64_t owners = std::min((threads + together - 1) / together, count);
-  const std::int64_t early = shared && count > 0 && one_by_one ? threads - owners : 0;
+  const std::int64_t early = shared && count > 0 && few ? threads - owners : 0;
   const std::int64_t late = shared && count > 0 ? threads - 1 : 0;
   std::vector<char> owned(static_cast<std::size_t>(threads));
   const auto help = [&](std::int64_t helper) {
@@ -153,7 +157,7 @@ void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bo
 
 void run_with_team(int threads, std::int64_t shares, FunctionRef<void(Team&)> body) {
   const int useful = static_cast<int>(std::min<std::int64_t>(threads, shares));
-  Team team(shares, useful > 1);
+  Team team(shares, useful > 1 ? Team::Helpers::some : Team::Helpers::none);
   if (useful <= 1) return body(team);
   // A helper keeps its index until it is dismissed, so one index is left for the caller, which is worker 0.
   bool begun = false;

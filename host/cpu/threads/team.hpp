@@ -13,7 +13,10 @@ namespace plasticity::cpu {
 /// taken, so it can do all of them alone. Waiting threads spin for a few microseconds, then sleep.
 class Team {
  public:
-  explicit Team(std::int64_t shares, bool shared);
+  /// Whether other threads may call help().
+  enum class Helpers { none, some };
+
+  Team(std::int64_t shares, Helpers helpers);
 
   std::int64_t shares() const { return shares_; }
 
@@ -52,13 +55,18 @@ class Team {
   alignas(64) std::atomic<std::int64_t> left_{0};  // its unfinished shares
 };
 
+/// The number of elements that parallel_for_teams() runs at the same time.
+enum class ElementsAtOnce {
+  many,  ///< one per thread
+  few,   ///< as few as have a share for every thread, for elements that exceed a thread's cache
+};
+
 /// parallel_for() over batch elements, or groups of them, whose sweeps have `shares` shares. Threads without
-/// an element of their own help others. With `one_by_one`, as few elements run at a time as give every thread
-/// a share, for elements that exceed a thread's cache.
+/// an element of their own help others.
 ///
 /// Calls body(index, slot, team). Bodies that run at the same time have different slots, less than `threads`
 /// and `count`. An exception of a body, outside of team.run(), is rethrown as in parallel_for().
-void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, bool one_by_one,
+void parallel_for_teams(int threads, std::int64_t count, std::int64_t shares, ElementsAtOnce at_once,
                         FunctionRef<void(std::int64_t, std::int64_t, Team&)> body);
 
 /// Calls body(team) on the caller's thread. Up to threads - 1 other threads help the team.
