@@ -74,176 +74,227 @@ void adjoint_of_activation(Activation activation, const Vector<Real>& unclamped,
   }
 }
 
+/// Returns a row of the gradients that the caller passes in; zeros if they are absent.
 template <class Real>
 Vector<Real> upstream(const Real* source, std::int64_t offset, std::int64_t size) {
   if (source == nullptr) return Vector<Real>(at(size), Real(0));
   return Vector<Real>(source + offset, source + offset + size);
 }
 
-/// Computes the gradients of batch element b and adds those of the parameters.
+/// The backward pass of one batch element. reverse_step() reverses one step. Its parts, in the order of their
+/// calls, are the adjoints of the parts of simulate() in the reverse order. Each adds to the gradients of the
+/// parameters.
 template <class Real>
-void reverse(const ReferenceArgs<Real>& shared, const BackwardArgs<Real>& args, std::int64_t b) {
-  const Spec& spec = shared.spec;
-  const Parameters<const Real>& p = args.parameters;
-  const Parameters<Real>& dp = args.dparameters;
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), I = spec.inputs, B = shared.batch;
-  const bool lstm = spec.cell == Cell::lstm, recurrent = spec.is_recurrent();
-  const std::int64_t width = spec.gates() * N;
-  const Trajectory<Real> trajectory = simulate(shared, b);
+class ElementAdjoint {
+ public:
+  /// Loads the gradients of the final state of batch element b.
+  ElementAdjoint(const Spec& spec, const BackwardArgs<Real>& args, std::int64_t batch, std::int64_t b)
+      : spec_(spec),
+        args_(args),
+        p_(args.parameters),
+        dp_(args.dparameters),
+        B_(batch),
+        b_(b),
+        doutput_(upstream(args.dfinal_state.y, b * N_, N_)),
+        dc_(upstream(args.dfinal_state.c, b * N_, N_)),
+        G_(upstream(args.dfinal_state.hebb, b * P_ * N_, P_ * N_)),
+        GE_(upstream(args.dfinal_state.eligibility, b * P_ * N_, P_ * N_)) {}
 
-  // gradients of the state after step t; G is that of hebb, GE that of eligibility
-  Vector<Real> doutput = upstream(args.dfinal_state.y, b * N, N);
-  Vector<Real> dc = upstream(args.dfinal_state.c, b * N, N);
-  Vector<Real> G = upstream(args.dfinal_state.hebb, b * P * N, P * N);
-  Vector<Real> GE = upstream(args.dfinal_state.eligibility, b * P * N, P * N);
-
-  for (auto t = static_cast<std::int64_t>(trajectory.steps.size()) - 1; t >= 0; --t) {
-    const StepRecord<Real>& m = trajectory.steps[at(t)];
-    const std::int64_t row = t * B + b;
-    if (args.dy != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) doutput[at(j)] += args.dy[row * N + j];
+  /// Turns the gradients of the state after step t into those of the state before it.
+  void reverse_step(const StepRecord<Real>& step, std::int64_t t) {
+    const std::int64_t row = t * B_ + b_;
+    dx_.assign(at(P_), Real(0));
+    dy_.assign(at(N_), Real(0));
+    drate_.assign(at(N_), Real(0));
+    da_.assign(at(width_), Real(0));
+    if (args_.dy != nullptr) {
+      for (std::int64_t j = 0; j < N_; ++j) doutput_[at(j)] += args_.dy[row * N_ + j];
     }
-    Vector<Real> dx(at(P), Real(0)), dy(at(N), Real(0)), drate(at(N), Real(0));
+    reverse_traces(step);
+    const Real dmodulation = reverse_rate(step, row);
+    if (spec_.has_modulator()) reverse_modulator(step, dmodulation);
+    reverse_cell(step);
+    reverse_activation(step, row);
+    reverse_plastic_read(step);
+    if (lstm_) reverse_gates(step);
+    reverse_input_current(row);
+    pass_to_previous_step(step, row);
+  }
 
-    // 1. The traces.
-    for (std::int64_t i = 0; i < P; ++i) {
-      for (std::int64_t j = 0; j < N; ++j) {
-        const std::size_t ij = at(i * N + j);
-        const Real x = m.x[at(i)], y = m.y[at(j)], product = x * y;
+  /// Stores the gradients of the initial state.
+  void finish() const {
+    store(doutput_, args_.dinitial_state.y, b_ * N_);
+    store(dc_, args_.dinitial_state.c, b_ * N_);
+    store(G_, args_.dinitial_state.hebb, b_ * P_ * N_);
+    store(GE_, args_.dinitial_state.eligibility, b_ * P_ * N_);
+  }
+
+ private:
+  /// From the traces after the step to those before it, and to x, y and the rate.
+  void reverse_traces(const StepRecord<Real>& step) {
+    for (std::int64_t i = 0; i < P_; ++i) {
+      for (std::int64_t j = 0; j < N_; ++j) {
+        const std::size_t ij = at(i * N_ + j);
+        const Real x = step.x[at(i)], y = step.y[at(j)], product = x * y;
         Real drive = product, dproduct(0);
-        if (spec.eligibility == Eligibility::before) drive = m.eligibility[ij];
-        if (spec.eligibility == Eligibility::after) {
-          drive = (Real(1) - p.eta[0]) * m.eligibility[ij] + p.eta[0] * product;
+        if (spec_.eligibility == Eligibility::before) drive = step.eligibility[ij];
+        if (spec_.eligibility == Eligibility::after) {
+          drive = (Real(1) - p_.eta[0]) * step.eligibility[ij] + p_.eta[0] * product;
         }
-        const RuleAdjoint<Real> adjoint = adjoint_of_rule(spec, G[ij], m.hebb[ij], drive, m.rate[at(j)], y);
-        G[ij] = adjoint.hebb;
-        drate[at(j)] += adjoint.rate;
-        dy[at(j)] += adjoint.y;
-        if (spec.has_eligibility()) {
-          const Real eta = p.eta[0];
+        const RuleAdjoint<Real> adjoint =
+            adjoint_of_rule(spec_, G_[ij], step.hebb[ij], drive, step.rate[at(j)], y);
+        G_[ij] = adjoint.hebb;
+        drate_[at(j)] += adjoint.rate;
+        dy_[at(j)] += adjoint.y;
+        if (spec_.has_eligibility()) {
+          const Real eta = p_.eta[0];
           // The gradient of the updated E. With `after` E is also the drive.
-          const Real updated = spec.eligibility == Eligibility::after ? GE[ij] + adjoint.drive : GE[ij];
+          const Real updated = spec_.eligibility == Eligibility::after ? GE_[ij] + adjoint.drive : GE_[ij];
           dproduct = eta * updated;
-          add(dp.eta, 0, updated * (product - m.eligibility[ij]));
-          GE[ij] = (Real(1) - eta) * updated;
-          if (spec.eligibility == Eligibility::before) GE[ij] += adjoint.drive;
+          add(dp_.eta, 0, updated * (product - step.eligibility[ij]));
+          GE_[ij] = (Real(1) - eta) * updated;
+          if (spec_.eligibility == Eligibility::before) GE_[ij] += adjoint.drive;
         } else {
           dproduct = adjoint.drive;
         }
-        dx[at(i)] += dproduct * y;
-        dy[at(j)] += dproduct * x;
+        dx_[at(i)] += dproduct * y;
+        dy_[at(j)] += dproduct * x;
       }
-    }
-
-    // 2. The rate and the modulator.
-    Real dmodulation(0);
-    for (std::int64_t j = 0; j < N; ++j) {
-      const Real dg = drate[at(j)];
-      switch (spec.rate) {
-        case Rate::fixed: add(dp.eta, 0, dg); break;
-        case Rate::modulated: dmodulation += dg; break;
-        case Rate::fan_out:
-          add(dp.fan_out_weight, j, dg * m.modulation);
-          add(dp.fan_out_bias, j, dg);
-          dmodulation += dg * p.fan_out_weight[j];
-          break;
-        case Rate::external:
-          if (args.dinputs.rate != nullptr) args.dinputs.rate[row * N + j] = dg;
-          break;
-      }
-    }
-    if (spec.has_modulator()) {
-      const bool reads_cell = spec.modulator_source == ModulatorSource::cell;
-      const Real q = dmodulation * (Real(1) - m.modulation * m.modulation);
-      add(dp.modulator_bias, 0, q);
-      for (std::int64_t j = 0; j < N; ++j) {
-        add(dp.modulator_weight, j, q * (reads_cell ? m.c : m.output)[at(j)]);
-        (reads_cell ? dc : doutput)[at(j)] += q * p.modulator_weight[j];
-      }
-    }
-
-    // 3. The cell and the activation. da is the gradient of the currents of all gates.
-    Vector<Real> da(at(width), Real(0));
-    if (lstm) {
-      for (std::int64_t j = 0; j < N; ++j) {
-        const Real i = m.i[at(j)], f = m.f[at(j)], o = m.o[at(j)], tanh_c = std::tanh(m.c[at(j)]);
-        dc[at(j)] += doutput[at(j)] * o * (Real(1) - tanh_c * tanh_c);
-        da[at(j)] = dc[at(j)] * m.y[at(j)] * i * (Real(1) - i);
-        da[at(N + j)] = dc[at(j)] * m.c_before[at(j)] * f * (Real(1) - f);
-        da[at(3 * N + j)] = doutput[at(j)] * tanh_c * o * (Real(1) - o);
-        dy[at(j)] += dc[at(j)] * i;
-        dc[at(j)] *= f;
-      }
-    } else {
-      for (std::int64_t j = 0; j < N; ++j) dy[at(j)] += doutput[at(j)];
-    }
-    adjoint_of_activation(spec.activation, m.unclamped,
-                          args.masks.clamp == nullptr ? nullptr : args.masks.clamp + row * N, dy);
-    if (args.da != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) dy[at(j)] += args.da[row * N + j];
-    }
-    for (std::int64_t j = 0; j < N; ++j) da[at(lstm ? 2 * N + j : j)] = dy[at(j)];
-
-    // 4. The plastic read. dy is now the gradient of the plastic gate's current.
-    for (std::int64_t i = 0; i < P; ++i) {
-      for (std::int64_t j = 0; j < N; ++j) {
-        const std::size_t ij = at(i * N + j);
-        const bool clipped = spec.rule == Rule::read_clip;
-        const Real read = clipped ? clamp(m.hebb[ij], spec.clip) : m.hebb[ij];
-        const Real alpha = alpha_of(spec, p.alpha, i, j), product = m.x[at(i)] * dy[at(j)];
-        add(dp.w, i * N + j, product);
-        const std::int64_t alpha_index =
-            spec.alpha == Granularity::connection ? i * N + j : (spec.alpha == Granularity::post ? j : 0);
-        add(dp.alpha, alpha_index, product * read);
-        if (!clipped || passes(m.hebb[ij], spec.clip)) G[ij] += alpha * product;
-        dx[at(i)] += (p.w[i * N + j] + alpha * read) * dy[at(j)];
-      }
-    }
-
-    // 5. The other gates and the input projection.
-    for (std::int64_t k = 0; lstm && k < N; ++k) {
-      for (std::int64_t gate = 0; gate < 3; ++gate) {
-        for (std::int64_t j = 0; j < N; ++j) {
-          const Real dgate = da[at((gate == 2 ? 3 : gate) * N + j)];
-          const std::int64_t index = k * 3 * N + gate * N + j;
-          add(dp.w_gates, index, m.x[at(k)] * dgate);
-          dx[at(k)] += p.w_gates[index] * dgate;
-        }
-      }
-    }
-    if (recurrent && I > 0) {
-      for (std::int64_t k = 0; k < width; ++k) add(dp.b, k, da[at(k)]);
-      for (std::int64_t i = 0; i < I; ++i) {
-        Real sum(0);
-        for (std::int64_t k = 0; k < width; ++k) {
-          add(dp.w_in, i * width + k, args.inputs.x[row * I + i] * da[at(k)]);
-          sum += p.w_in[i * width + k] * da[at(k)];
-        }
-        if (args.dinputs.x != nullptr) args.dinputs.x[row * I + i] = sum;
-      }
-    }
-    if (args.dinputs.u != nullptr) std::copy(da.begin(), da.end(), args.dinputs.u + row * width);
-
-    // 6. The gradients of the previous step.
-    if (spec.cell == Cell::feedforward && args.dinputs.pre != nullptr) {
-      std::copy(dx.begin(), dx.end(), args.dinputs.pre + row * P);
-    }
-    doutput.assign(at(N), Real(0));
-    if (recurrent) doutput = dx;
-    if (m.reset) {
-      for (Vector<Real>* carried : {&doutput, &dc, &G, &GE})
-        std::fill(carried->begin(), carried->end(), Real(0));
     }
   }
 
-  const auto store = [](const Vector<Real>& source, Real* destination, std::int64_t offset) {
-    if (destination != nullptr) std::copy(source.begin(), source.end(), destination + offset);
-  };
-  store(doutput, args.dinitial_state.y, b * N);
-  store(dc, args.dinitial_state.c, b * N);
-  store(G, args.dinitial_state.hebb, b * P * N);
-  store(GE, args.dinitial_state.eligibility, b * P * N);
-}
+  /// From the rate to its source. Returns the gradient of M.
+  Real reverse_rate(const StepRecord<Real>& step, std::int64_t row) {
+    Real dmodulation(0);
+    for (std::int64_t j = 0; j < N_; ++j) {
+      const Real dg = drate_[at(j)];
+      switch (spec_.rate) {
+        case Rate::fixed: add(dp_.eta, 0, dg); break;
+        case Rate::modulated: dmodulation += dg; break;
+        case Rate::fan_out:
+          add(dp_.fan_out_weight, j, dg * step.modulation);
+          add(dp_.fan_out_bias, j, dg);
+          dmodulation += dg * p_.fan_out_weight[j];
+          break;
+        case Rate::external:
+          if (args_.dinputs.rate != nullptr) args_.dinputs.rate[row * N_ + j] = dg;
+          break;
+      }
+    }
+    return dmodulation;
+  }
+
+  /// From M to the vector that the modulator reads.
+  void reverse_modulator(const StepRecord<Real>& step, Real dmodulation) {
+    const bool reads_cell = spec_.modulator_source == ModulatorSource::cell;
+    const Real q = dmodulation * (Real(1) - step.modulation * step.modulation);
+    add(dp_.modulator_bias, 0, q);
+    for (std::int64_t j = 0; j < N_; ++j) {
+      add(dp_.modulator_weight, j, q * (reads_cell ? step.c : step.output)[at(j)]);
+      (reads_cell ? dc_ : doutput_)[at(j)] += q * p_.modulator_weight[j];
+    }
+  }
+
+  /// From the output and c to y, and in an lstm to the currents of i, f and o and to c before the step.
+  void reverse_cell(const StepRecord<Real>& step) {
+    if (!lstm_) {
+      for (std::int64_t j = 0; j < N_; ++j) dy_[at(j)] += doutput_[at(j)];
+      return;
+    }
+    for (std::int64_t j = 0; j < N_; ++j) {
+      const Real i = step.i[at(j)], f = step.f[at(j)], o = step.o[at(j)], tanh_c = std::tanh(step.c[at(j)]);
+      dc_[at(j)] += doutput_[at(j)] * o * (Real(1) - tanh_c * tanh_c);
+      da_[at(j)] = dc_[at(j)] * step.y[at(j)] * i * (Real(1) - i);
+      da_[at(N_ + j)] = dc_[at(j)] * step.c_before[at(j)] * f * (Real(1) - f);
+      da_[at(3 * N_ + j)] = doutput_[at(j)] * tanh_c * o * (Real(1) - o);
+      dy_[at(j)] += dc_[at(j)] * i;
+      dc_[at(j)] *= f;
+    }
+  }
+
+  /// From y to the current of the plastic gate.
+  void reverse_activation(const StepRecord<Real>& step, std::int64_t row) {
+    adjoint_of_activation(spec_.activation, step.unclamped,
+                          args_.masks.clamp == nullptr ? nullptr : args_.masks.clamp + row * N_, dy_);
+    for (std::int64_t j = 0; j < N_; ++j) {
+      if (args_.da != nullptr) dy_[at(j)] += args_.da[row * N_ + j];
+      da_[at(plastic_gate_ * N_ + j)] = dy_[at(j)];
+    }
+  }
+
+  /// From the current of the plastic gate to x, w, alpha and the trace.
+  void reverse_plastic_read(const StepRecord<Real>& step) {
+    for (std::int64_t i = 0; i < P_; ++i) {
+      for (std::int64_t j = 0; j < N_; ++j) {
+        const std::size_t ij = at(i * N_ + j);
+        const bool clipped = spec_.rule == Rule::read_clip;
+        const Real read = clipped ? clamp(step.hebb[ij], spec_.clip) : step.hebb[ij];
+        const Real da = da_[at(plastic_gate_ * N_ + j)];
+        const Real alpha = alpha_of(spec_, p_.alpha, i, j), product = step.x[at(i)] * da;
+        add(dp_.w, i * N_ + j, product);
+        const std::int64_t alpha_index =
+            spec_.alpha == Granularity::connection ? i * N_ + j : (spec_.alpha == Granularity::post ? j : 0);
+        add(dp_.alpha, alpha_index, product * read);
+        if (!clipped || passes(step.hebb[ij], spec_.clip)) G_[ij] += alpha * product;
+        dx_[at(i)] += (p_.w[i * N_ + j] + alpha * read) * da;
+      }
+    }
+  }
+
+  /// From the currents of i, f and o to x and w_gates.
+  void reverse_gates(const StepRecord<Real>& step) {
+    for (std::int64_t k = 0; k < N_; ++k) {
+      for (std::int64_t gate = 0; gate < 3; ++gate) {
+        for (std::int64_t j = 0; j < N_; ++j) {
+          const Real dgate = da_[at((gate == 2 ? 3 : gate) * N_ + j)];
+          const std::int64_t index = k * 3 * N_ + gate * N_ + j;
+          add(dp_.w_gates, index, step.x[at(k)] * dgate);
+          dx_[at(k)] += p_.w_gates[index] * dgate;
+        }
+      }
+    }
+  }
+
+  /// From the currents of all gates to the inputs x and u, and to the projection.
+  void reverse_input_current(std::int64_t row) {
+    const std::int64_t I = spec_.inputs;
+    if (spec_.is_recurrent() && I > 0) {
+      for (std::int64_t k = 0; k < width_; ++k) add(dp_.b, k, da_[at(k)]);
+      for (std::int64_t i = 0; i < I; ++i) {
+        Real sum(0);
+        for (std::int64_t k = 0; k < width_; ++k) {
+          add(dp_.w_in, i * width_ + k, args_.inputs.x[row * I + i] * da_[at(k)]);
+          sum += p_.w_in[i * width_ + k] * da_[at(k)];
+        }
+        if (args_.dinputs.x != nullptr) args_.dinputs.x[row * I + i] = sum;
+      }
+    }
+    store(da_, args_.dinputs.u, row * width_);
+  }
+
+  /// From x to the output of the previous step, or to the caller's input. A reset stops all gradients.
+  void pass_to_previous_step(const StepRecord<Real>& step, std::int64_t row) {
+    if (spec_.cell == Cell::feedforward) store(dx_, args_.dinputs.pre, row * P_);
+    doutput_.assign(at(N_), Real(0));
+    if (spec_.is_recurrent()) doutput_ = dx_;
+    if (!step.reset) return;
+    for (Vector<Real>* carried : {&doutput_, &dc_, &G_, &GE_})
+      std::fill(carried->begin(), carried->end(), Real(0));
+  }
+
+  const Spec& spec_;
+  const BackwardArgs<Real>& args_;
+  const Parameters<const Real>& p_;
+  const Parameters<Real>& dp_;
+  const std::int64_t B_, b_, N_ = spec_.neurons, P_ = spec_.presynaptic(), width_ = spec_.gates() * N_;
+  const bool lstm_ = spec_.cell == Cell::lstm;
+  const std::int64_t plastic_gate_ = lstm_ ? 2 : 0;
+
+  // Gradients of the state after the next step to reverse: of the output, c, the trace and E.
+  Vector<Real> doutput_, dc_, G_, GE_;
+  // Gradients within the current step: of x, y, the rate, and the currents of all gates.
+  Vector<Real> dx_{}, dy_{}, drate_{}, da_{};
+};
 
 }  // namespace
 
@@ -258,7 +309,13 @@ void backward(const Spec& spec, std::int64_t steps, std::int64_t batch, const Ba
                   [](std::string_view, Real* gradient, const std::optional<Shape>& shape) {
                     if (gradient != nullptr) std::fill_n(gradient, shape->elements(), Real(0));
                   });
-  for (std::int64_t b = 0; b < batch; ++b) reverse(shared, args, b);
+  for (std::int64_t b = 0; b < batch; ++b) {
+    const Trajectory<Real> trajectory = simulate(shared, b);
+    ElementAdjoint<Real> element(spec, args, batch, b);
+    for (auto t = static_cast<std::int64_t>(trajectory.steps.size()) - 1; t >= 0; --t)
+      element.reverse_step(trajectory.steps[at(t)], t);
+    element.finish();
+  }
 }
 
 template void backward<float>(const Spec&, std::int64_t, std::int64_t, const BackwardArgs<float>&);

@@ -3,14 +3,6 @@
 #include "reference/trajectory.hpp"
 
 namespace plasticity::reference {
-namespace {
-
-template <class Real>
-void store(const Vector<Real>& source, Real* destination, std::int64_t offset) {
-  if (destination != nullptr) std::copy(source.begin(), source.end(), destination + offset);
-}
-
-}  // namespace
 
 template <class Real>
 void forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const ForwardArgs<Real>& args) {
@@ -25,13 +17,13 @@ void forward(const Spec& spec, std::int64_t steps, std::int64_t batch, const For
     const Trajectory<Real> trajectory = simulate(shared, b);
     const auto length = static_cast<std::int64_t>(trajectory.steps.size());
     for (std::int64_t t = 0; t < steps; ++t) {
-      const StepRecord<Real>* m = t < length ? &trajectory.steps[static_cast<std::size_t>(t)] : nullptr;
+      const StepRecord<Real>* step = t < length ? &trajectory.steps[static_cast<std::size_t>(t)] : nullptr;
       for (std::int64_t j = 0; j < N; ++j) {
         const std::int64_t index = (t * batch + b) * N + j;
-        args.y[index] = m ? m->output[static_cast<std::size_t>(j)] : Real(0);
-        if (args.a != nullptr) args.a[index] = m ? m->current[static_cast<std::size_t>(j)] : Real(0);
+        args.y[index] = step ? step->output[static_cast<std::size_t>(j)] : Real(0);
+        if (args.a != nullptr) args.a[index] = step ? step->current[static_cast<std::size_t>(j)] : Real(0);
       }
-      if (args.modulation != nullptr) args.modulation[t * batch + b] = m ? m->modulation : Real(0);
+      if (args.modulation != nullptr) args.modulation[t * batch + b] = step ? step->modulation : Real(0);
     }
     store(trajectory.y, args.final_state.y, b * N);
     store(trajectory.c, args.final_state.c, b * N);

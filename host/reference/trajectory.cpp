@@ -5,6 +5,8 @@
 namespace plasticity::reference {
 namespace {
 
+std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+
 template <class Real>
 Real sigmoid(Real a) {
   return Real(1) / (Real(1) + std::exp(-a));
@@ -38,9 +40,10 @@ void activate(Activation activation, Vector<Real>& a) {
   }
 }
 
+/// Returns `size` numbers from `offset` on; zeros without a source.
 template <class Real>
 Vector<Real> load(const Real* source, std::int64_t offset, std::int64_t size) {
-  if (source == nullptr) return Vector<Real>(static_cast<std::size_t>(size), Real(0));
+  if (source == nullptr) return Vector<Real>(at(size), Real(0));
   return Vector<Real>(source + offset, source + offset + size);
 }
 
@@ -51,11 +54,10 @@ Vector<Real> input_current(const ReferenceArgs<Real>& args, std::int64_t t, std:
   const std::int64_t width = spec.gates() * spec.neurons, row = t * args.batch + b;
   Vector<Real> current = load(args.inputs.u, row * width, width);
   if (spec.cell == Cell::feedforward || spec.inputs == 0) return current;
-  for (std::int64_t j = 0; j < width; ++j) current[static_cast<std::size_t>(j)] += args.parameters.b[j];
+  for (std::int64_t j = 0; j < width; ++j) current[at(j)] += args.parameters.b[j];
   for (std::int64_t i = 0; i < spec.inputs; ++i) {
     for (std::int64_t j = 0; j < width; ++j) {
-      current[static_cast<std::size_t>(j)] +=
-          args.inputs.x[row * spec.inputs + i] * args.parameters.w_in[i * width + j];
+      current[at(j)] += args.inputs.x[row * spec.inputs + i] * args.parameters.w_in[i * width + j];
     }
   }
   return current;
@@ -79,111 +81,152 @@ Real update_trace(const Spec& spec, Real hebb, Real drive, Real rate, Real y) {
   return hebb;
 }
 
-template <class Real>
-Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
-  const Spec& spec = args.spec;
-  const Parameters<const Real>& p = args.parameters;
-  const std::int64_t N = spec.neurons, P = spec.presynaptic(), B = args.batch;
-  const bool lstm = spec.cell == Cell::lstm;
-  const std::int64_t length = args.masks.length == nullptr ? args.steps : args.masks.length[b];
-  const auto at = [](std::int64_t index) { return static_cast<std::size_t>(index); };
+namespace {
 
+/// Loads the initial state of batch element b.
+template <class Real>
+Trajectory<Real> initial_trajectory(const ReferenceArgs<Real>& args, std::int64_t b) {
+  const std::int64_t N = args.spec.neurons, P = args.spec.presynaptic();
   Trajectory<Real> state;
   state.y = load(args.initial_state.y, b * N, N);
   state.c = load(args.initial_state.c, b * N, N);
   state.hebb = load(args.initial_state.hebb, b * P * N, P * N);
   state.eligibility = load(args.initial_state.eligibility, b * P * N, P * N);
+  return state;
+}
 
-  for (std::int64_t t = 0; t < length; ++t) {
-    StepRecord<Real> m;
-    m.reset = args.masks.reset != nullptr && args.masks.reset[t * B + b] != 0;
-    if (m.reset) {
-      for (Vector<Real>* carried : {&state.y, &state.c, &state.hebb, &state.eligibility}) {
-        std::fill(carried->begin(), carried->end(), Real(0));
-      }
+/// Starts the record of step t with the values that the step reads. A reset clears the state first.
+template <class Real>
+StepRecord<Real> begin_step(const ReferenceArgs<Real>& args, std::int64_t t, std::int64_t b,
+                            Trajectory<Real>& state) {
+  const std::int64_t row = t * args.batch + b, P = args.spec.presynaptic();
+  StepRecord<Real> step;
+  step.reset = args.masks.reset != nullptr && args.masks.reset[row] != 0;
+  if (step.reset) {
+    for (Vector<Real>* carried : {&state.y, &state.c, &state.hebb, &state.eligibility}) {
+      std::fill(carried->begin(), carried->end(), Real(0));
     }
-    m.x = spec.cell == Cell::feedforward ? load(args.inputs.pre, (t * B + b) * P, P) : state.y;
-    m.hebb = state.hebb;
-    m.eligibility = state.eligibility;
-    m.c_before = state.c;
+  }
+  step.x = args.spec.cell == Cell::feedforward ? load(args.inputs.pre, row * P, P) : state.y;
+  step.hebb = state.hebb;
+  step.eligibility = state.eligibility;
+  step.c_before = state.c;
+  return step;
+}
 
-    // The plastic gate: unclamped = f(u + s).
-    const Vector<Real> current = input_current(args, t, b);
-    m.unclamped.assign(at(N), Real(0));
-    for (std::int64_t j = 0; j < N; ++j) {
-      Real sum = current[at(lstm ? 2 * N + j : j)];
-      for (std::int64_t i = 0; i < P; ++i) {
-        const Real trace = m.hebb[at(i * N + j)];
-        const Real read = spec.rule == Rule::read_clip ? clamp(trace, spec.clip) : trace;
-        sum += m.x[at(i)] * (p.w[i * N + j] + alpha_of(spec, p.alpha, i, j) * read);
-      }
-      m.unclamped[at(j)] = sum;
-    }
-    m.current = m.unclamped;
-    activate(spec.activation, m.unclamped);
-    m.y = m.unclamped;
-    if (args.masks.clamp != nullptr) {
-      for (std::int64_t j = 0; j < N; ++j) {
-        const std::int64_t index = (t * B + b) * N + j;
-        if (args.masks.clamp[index] != 0) m.y[at(j)] = args.masks.clamp_value[index];
-      }
-    }
-    m.output = m.y;
-    if (lstm) {  // the other gates: sigmoid(u + h W_gates)
-      for (Vector<Real>* gate : {&m.i, &m.f, &m.o}) gate->assign(at(N), Real(0));
-      m.c = state.c;
-      for (std::int64_t j = 0; j < N; ++j) {
-        Real i = current[at(j)], f = current[at(N + j)], o = current[at(3 * N + j)];
-        for (std::int64_t k = 0; k < N; ++k) {
-          const Real* row = p.w_gates + k * 3 * N;
-          i += m.x[at(k)] * row[j];
-          f += m.x[at(k)] * row[N + j];
-          o += m.x[at(k)] * row[2 * N + j];
-        }
-        m.i[at(j)] = sigmoid(i);
-        m.f[at(j)] = sigmoid(f);
-        m.o[at(j)] = sigmoid(o);
-        m.c[at(j)] = m.f[at(j)] * state.c[at(j)] + m.i[at(j)] * m.y[at(j)];
-        m.output[at(j)] = m.o[at(j)] * std::tanh(m.c[at(j)]);
-      }
-    }
-
-    // The modulator and the rate g.
-    if (spec.has_modulator()) {
-      const Vector<Real>& read = spec.modulator_source == ModulatorSource::cell ? m.c : m.output;
-      Real sum = p.modulator_bias[0];
-      for (std::int64_t j = 0; j < N; ++j) sum += p.modulator_weight[j] * read[at(j)];
-      m.modulation = std::tanh(sum);
-    }
-    m.rate.assign(at(N), Real(0));
-    for (std::int64_t j = 0; j < N; ++j) {
-      Real& g = m.rate[at(j)];
-      switch (spec.rate) {
-        case Rate::fixed: g = spec.is_plastic() ? p.eta[0] : Real(0); break;
-        case Rate::modulated: g = m.modulation; break;
-        case Rate::fan_out: g = m.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
-        case Rate::external: g = args.inputs.rate[(t * B + b) * N + j]; break;
-      }
-    }
-
-    // The traces.
+/// Computes the plastic gate: the current u + s, f of it, and y. `current` is u of all gates.
+template <class Real>
+void run_plastic_gate(const ReferenceArgs<Real>& args, std::int64_t row, const Vector<Real>& current,
+                      StepRecord<Real>& step) {
+  const Spec& spec = args.spec;
+  const Parameters<const Real>& p = args.parameters;
+  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+  const std::int64_t first = spec.cell == Cell::lstm ? 2 * N : 0;
+  step.current.assign(at(N), Real(0));
+  for (std::int64_t j = 0; j < N; ++j) {
+    Real sum = current[at(first + j)];
     for (std::int64_t i = 0; i < P; ++i) {
-      for (std::int64_t j = 0; j < N; ++j) {
-        const std::size_t ij = at(i * N + j);
-        const Real product = m.x[at(i)] * m.y[at(j)];
-        Real drive = product;
-        if (spec.has_eligibility()) {
-          const Real eta = p.eta[0];
-          const Real updated = (Real(1) - eta) * m.eligibility[ij] + eta * product;
-          drive = spec.eligibility == Eligibility::before ? m.eligibility[ij] : updated;
-          state.eligibility[ij] = updated;
-        }
-        state.hebb[ij] = update_trace(spec, m.hebb[ij], drive, m.rate[at(j)], m.y[at(j)]);
-      }
+      const Real trace = step.hebb[at(i * N + j)];
+      const Real read = spec.rule == Rule::read_clip ? clamp(trace, spec.clip) : trace;
+      sum += step.x[at(i)] * (p.w[i * N + j] + alpha_of(spec, p.alpha, i, j) * read);
     }
-    state.y = m.output;
-    if (lstm) state.c = m.c;
-    state.steps.push_back(std::move(m));
+    step.current[at(j)] = sum;
+  }
+  step.unclamped = step.current;
+  activate(spec.activation, step.unclamped);
+  step.y = step.unclamped;
+  if (args.masks.clamp == nullptr) return;
+  for (std::int64_t j = 0; j < N; ++j) {
+    if (args.masks.clamp[row * N + j] != 0) step.y[at(j)] = args.masks.clamp_value[row * N + j];
+  }
+}
+
+/// Computes the gates i, f and o of an lstm, sigmoid(u + h W_gates), its cell state and its output.
+template <class Real>
+void run_lstm(const ReferenceArgs<Real>& args, const Vector<Real>& current, StepRecord<Real>& step) {
+  const std::int64_t N = args.spec.neurons;
+  for (Vector<Real>* vector : {&step.i, &step.f, &step.o, &step.c, &step.output})
+    vector->assign(at(N), Real(0));
+  for (std::int64_t j = 0; j < N; ++j) {
+    Real i = current[at(j)], f = current[at(N + j)], o = current[at(3 * N + j)];
+    for (std::int64_t k = 0; k < N; ++k) {
+      const Real* row = args.parameters.w_gates + k * 3 * N;
+      i += step.x[at(k)] * row[j];
+      f += step.x[at(k)] * row[N + j];
+      o += step.x[at(k)] * row[2 * N + j];
+    }
+    step.i[at(j)] = sigmoid(i);
+    step.f[at(j)] = sigmoid(f);
+    step.o[at(j)] = sigmoid(o);
+    step.c[at(j)] = step.f[at(j)] * step.c_before[at(j)] + step.i[at(j)] * step.y[at(j)];
+    step.output[at(j)] = step.o[at(j)] * std::tanh(step.c[at(j)]);
+  }
+}
+
+/// Computes M, if the spec has it, and the rate g.
+template <class Real>
+void compute_rate(const ReferenceArgs<Real>& args, std::int64_t row, StepRecord<Real>& step) {
+  const Spec& spec = args.spec;
+  const Parameters<const Real>& p = args.parameters;
+  const std::int64_t N = spec.neurons;
+  if (spec.has_modulator()) {
+    const Vector<Real>& read = spec.modulator_source == ModulatorSource::cell ? step.c : step.output;
+    Real sum = p.modulator_bias[0];
+    for (std::int64_t j = 0; j < N; ++j) sum += p.modulator_weight[j] * read[at(j)];
+    step.modulation = std::tanh(sum);
+  }
+  step.rate.assign(at(N), Real(0));
+  for (std::int64_t j = 0; j < N; ++j) {
+    Real& g = step.rate[at(j)];
+    switch (spec.rate) {
+      case Rate::fixed: g = spec.is_plastic() ? p.eta[0] : Real(0); break;
+      case Rate::modulated: g = step.modulation; break;
+      case Rate::fan_out: g = step.modulation * p.fan_out_weight[j] + p.fan_out_bias[j]; break;
+      case Rate::external: g = args.inputs.rate[row * N + j]; break;
+    }
+  }
+}
+
+/// Updates the traces of the state from those before the step.
+template <class Real>
+void update_traces(const ReferenceArgs<Real>& args, const StepRecord<Real>& step, Trajectory<Real>& state) {
+  const Spec& spec = args.spec;
+  const std::int64_t N = spec.neurons, P = spec.presynaptic();
+  for (std::int64_t i = 0; i < P; ++i) {
+    for (std::int64_t j = 0; j < N; ++j) {
+      const std::size_t ij = at(i * N + j);
+      const Real product = step.x[at(i)] * step.y[at(j)];
+      Real drive = product;
+      if (spec.has_eligibility()) {
+        const Real eta = args.parameters.eta[0];
+        const Real updated = (Real(1) - eta) * step.eligibility[ij] + eta * product;
+        drive = spec.eligibility == Eligibility::before ? step.eligibility[ij] : updated;
+        state.eligibility[ij] = updated;
+      }
+      state.hebb[ij] = update_trace(spec, step.hebb[ij], drive, step.rate[at(j)], step.y[at(j)]);
+    }
+  }
+}
+
+}  // namespace
+
+template <class Real>
+Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b) {
+  const bool lstm = args.spec.cell == Cell::lstm;
+  const std::int64_t length = args.masks.length == nullptr ? args.steps : args.masks.length[b];
+  Trajectory<Real> state = initial_trajectory(args, b);
+  for (std::int64_t t = 0; t < length; ++t) {
+    const std::int64_t row = t * args.batch + b;
+    StepRecord<Real> step = begin_step(args, t, b, state);
+    const Vector<Real> current = input_current(args, t, b);
+    run_plastic_gate(args, row, current, step);
+    step.output = step.y;
+    if (lstm) run_lstm(args, current, step);
+    compute_rate(args, row, step);
+    update_traces(args, step, state);
+    state.y = step.output;
+    if (lstm) state.c = step.c;
+    state.steps.push_back(std::move(step));
   }
   return state;
 }

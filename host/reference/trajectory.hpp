@@ -65,6 +65,12 @@ Real alpha_of(const Spec& spec, const Real* alpha, std::int64_t i, std::int64_t 
   return Real{};
 }
 
+/// Writes `source` to `destination`, which may be null.
+template <class Real>
+void store(const Vector<Real>& source, Real* destination, std::int64_t offset) {
+  if (destination != nullptr) std::copy(source.begin(), source.end(), destination + offset);
+}
+
 /// Simulates batch element b.
 template <class Real>
 Trajectory<Real> simulate(const ReferenceArgs<Real>& args, std::int64_t b);
