@@ -191,7 +191,7 @@ struct CpuPlan<Real, Trace>::BackwardPass::Element {
             .dx = space.dx_update[t % 2],
             .dpost = space.dpost,
             .drate = space.drate,
-            .dproduct = space.dproduct,
+            .dpost_eligibility = space.dpost_eligibility,
             .deta = sums.eta};
   }
 

@@ -121,7 +121,7 @@ BackwardSpace<Real>::BackwardSpace(const Spec& spec, std::int64_t stored_traces,
   dc = arena.take<Real>(N);
   dpost = arena.take<Real>(N);
   drate = arena.take<Real>(N);
-  dproduct = arena.take<Real>(eligible ? N : 0);
+  dpost_eligibility = arena.take<Real>(eligible ? N : 0);
   unused_dalpha = arena.take<Real>(N);
 }
 

@@ -144,7 +144,7 @@ struct BackwardSpace {
   Real* dc;                          // [N]
   Real* dpost;                       // [N]
   Real* drate;                       // [N]
-  Real* dproduct;                    // [N] with an eligibility trace
+  Real* dpost_eligibility;           // [N] with an eligibility trace
   Real* unused_dalpha;               // [N] see CpuPlan::adds_alpha_last()
 
   /// stored_traces: of a segment. steps: CpuPlan::steps_of_updates().

@@ -84,7 +84,8 @@ struct ReadAdjoint {
   Real* dalpha;    // accumulated: [P,N], or [N] if alpha is not per connection
 };
 
-/// The adjoint of a trace update.
+/// The adjoint of a trace update. During the sweep dpost and drate hold the gradients of the gain and the
+/// retention.
 template <class Real>
 struct UpdateAdjoint {
   UpdateVectors<Real> factors;  // x is null if no update is reversed
@@ -92,7 +93,7 @@ struct UpdateAdjoint {
   Real* dx;                     // [P] written: the partial sum of this share
   Real* dpost;                  // [N] written
   Real* drate;                  // [N] written
-  Real* dproduct;               // [N] work memory for an eligibility trace
+  Real* dpost_eligibility;      // [N] work memory: the part of dpost through an eligibility trace
   Real* deta;                   // [N] accumulated: gradient of the eligibility constant, per column
 };
 
