@@ -10,6 +10,7 @@
 
 #include "base/throw_error.hpp"
 #include "device/cuda_api.hpp"
+#include "device/host_memory.hpp"
 #include "device/page_locked.hpp"
 
 namespace plasticity {
@@ -51,8 +52,7 @@ DeviceMemory::DeviceMemory(Device device, std::size_t bytes)
   }
   // A larger size cannot be allocated, and rounding it up to the alignment could overflow to a small one.
   if (bytes <= PTRDIFF_MAX) data_ = ::operator new(bytes, alignment_of(bytes), std::nothrow);
-  if (data_ == nullptr)
-    throw_error(ErrorCode::out_of_memory, "host memory", str_cat(bytes, " bytes"), "none");
+  if (data_ == nullptr) throw_out_of_host_memory(bytes);
   request_huge_pages(data_, bytes);
 }
 

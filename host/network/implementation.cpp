@@ -5,6 +5,7 @@
 
 #include "base/throw_error.hpp"
 #include "check/arguments.hpp"
+#include "device/host_memory.hpp"
 #include "io/file_keys.hpp"
 #include "io/safetensors_header.hpp"
 #include "io/spec_metadata.hpp"

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/throw_error.hpp"
 #include "network/carried_state.hpp"
 #include "network/parameters.hpp"
 #include "network/use_guard.hpp"
@@ -20,17 +18,6 @@
 #include "plasticity/plan.hpp"
 
 namespace plasticity {
-
-/// Resizes a vector of outputs. Throws Error(out_of_memory), with the message of DeviceMemory.
-template <class Real>
-void resize_host(std::vector<Real>& values, std::int64_t elements) {
-  try {
-    values.resize(static_cast<std::size_t>(elements));
-  } catch (const std::exception&) {  // bad_alloc, or length_error for a size that no memory has
-    throw_error(ErrorCode::out_of_memory, "host memory",
-                str_cat(static_cast<std::size_t>(elements) * sizeof(Real), " bytes"), "none");
-  }
-}
 
 /// The width of each input: numbers per step and batch element. Nothing if the spec has no such input. Kept,
 /// because input_shape() would take longer than a small step.
