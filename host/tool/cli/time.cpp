@@ -121,94 +121,141 @@ nlohmann::ordered_json configuration(const Options& options, const Device& devic
           {"threads", device.threads()}};
 }
 
+/// The arguments of forward and backward: random tensors, and zeros for the outputs.
 template <class Real>
-void run(const Options& options, const Device& device) {
-  const std::int64_t idle = memory_of_process("VmRSS:");
-  const Spec& spec = options.spec;
-  const std::int64_t T = options.steps, B = options.batch, N = spec.neurons;
-  const Plan plan(spec, {.steps = T,
-                         .batch = B,
-                         .device = device,
-                         .precision = options.precision,
-                         .checkpoint_interval = options.checkpoint_interval,
-                         .memory_budget = options.memory_budget,
-                         .execution = options.execution});
-  Tensors<Real> tensors;
-  ForwardArgs<Real> forward;
-  BackwardArgs<Real> backward;
-  for (const auto& member : Parameters<const Real>::members()) {
-    const auto shape = parameter_shape(spec, member.name);
-    if (!shape) continue;
-    const double scale = member.name == "eta" ? 0.1 : 1 / std::sqrt(static_cast<double>(N));
-    forward.parameters.*member.pointer = tensors.random(shape->elements(), scale);
-  }
-  for (const auto& member : Parameters<Real>::members()) {
-    const auto shape = parameter_shape(spec, member.name);
-    if (shape) backward.dparameters.*member.pointer = tensors.zeros(shape->elements());
-  }
-  for (const auto& member : Inputs<const Real>::members()) {
-    const auto shape = input_shape(spec, T, B, member.name);
-    if (member.name == "u" && forward.inputs.x != nullptr) continue;  // x or u, not both
-    if (shape)
-      forward.inputs.*member.pointer = tensors.random(shape->elements(), member.name == "rate" ? 0.1 : 1);
-  }
-  for (const auto& member : Inputs<Real>::members()) {
-    const auto shape = input_shape(spec, T, B, member.name);
-    if (member.name == "u" && forward.inputs.x != nullptr) continue;
-    if (shape) backward.dinputs.*member.pointer = tensors.zeros(shape->elements());
-  }
-  for (const auto& member : State<Real>::members()) {
-    const auto shape = state_shape(spec, B, member.name);
-    if (!shape) continue;
-    forward.final_state.*member.pointer = tensors.zeros(shape->elements());
-    backward.dinitial_state.*member.pointer = tensors.zeros(shape->elements());
-  }
-  forward.y = tensors.zeros(T * B * N);
-  backward.dy = tensors.random(T * B * N, 1);
+struct RandomArguments {
+  Tensors<Real> tensors{};
+  ForwardArgs<Real> forward{};
+  BackwardArgs<Real> backward{};
 
-  DeviceMemory device_tensors;
-  Staging staging(device, {}, device_tensors);
-  stage_forward(staging, spec, T, B, forward);
-  stage_gradients(staging, spec, T, B, backward);
-  staging.send();
-  backward.parameters = forward.parameters;
-  backward.inputs = forward.inputs;
-  const DeviceMemory tape(device, plan.tape_bytes()), scratch(device, plan.scratch_bytes());
+  RandomArguments(const Spec& spec, std::int64_t T, std::int64_t B) {
+    add_parameters(spec);
+    add_inputs(spec, T, B);
+    for (const auto& member : State<Real>::members()) {
+      const auto shape = state_shape(spec, B, member.name);
+      if (!shape) continue;
+      forward.final_state.*member.pointer = tensors.zeros(shape->elements());
+      backward.dinitial_state.*member.pointer = tensors.zeros(shape->elements());
+    }
+    forward.y = tensors.zeros(T * B * spec.neurons);
+    backward.dy = tensors.random(T * B * spec.neurons, 1);
+  }
 
-  const auto forward_once = [&] { plan.forward({}, forward, tape.as<Tape>(), scratch.as<Scratch>()); };
-  const auto backward_once = [&] { plan.backward({}, backward, tape.as<Tape>(), scratch.as<Scratch>()); };
-  const auto wait = [&] { synchronize(device, {}); };
-  const bool many = device.kind() == DeviceKind::cuda;
-  const auto round = [&](std::size_t min_repetitions) -> nlohmann::ordered_json {
-    const Timing forward_time = measure(options.seconds, min_repetitions, many, forward_once, wait);
-    const Timing backward_time = measure(options.seconds, min_repetitions, many, backward_once, wait);
-    const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(T, 1));
+ private:
+  void add_parameters(const Spec& spec) {
+    for (const auto& member : Parameters<const Real>::members()) {
+      const auto shape = parameter_shape(spec, member.name);
+      if (!shape) continue;
+      const double scale = member.name == "eta" ? 0.1 : 1 / std::sqrt(static_cast<double>(spec.neurons));
+      forward.parameters.*member.pointer = tensors.random(shape->elements(), scale);
+    }
+    for (const auto& member : Parameters<Real>::members()) {
+      const auto shape = parameter_shape(spec, member.name);
+      if (shape) backward.dparameters.*member.pointer = tensors.zeros(shape->elements());
+    }
+  }
+
+  void add_inputs(const Spec& spec, std::int64_t T, std::int64_t B) {
+    for (const auto& member : Inputs<const Real>::members()) {
+      const auto shape = input_shape(spec, T, B, member.name);
+      if (member.name == "u" && forward.inputs.x != nullptr) continue;  // x or u, not both
+      if (shape)
+        forward.inputs.*member.pointer = tensors.random(shape->elements(), member.name == "rate" ? 0.1 : 1);
+    }
+    for (const auto& member : Inputs<Real>::members()) {
+      const auto shape = input_shape(spec, T, B, member.name);
+      if (member.name == "u" && forward.inputs.x != nullptr) continue;
+      if (shape) backward.dinputs.*member.pointer = tensors.zeros(shape->elements());
+    }
+  }
+};
+
+/// The plan of a configuration with its arguments and memory on the device.
+template <class Real>
+class TimedPlan {
+ public:
+  TimedPlan(const Options& options, const Device& device)
+      : idle_bytes_(memory_of_process("VmRSS:")),
+        options_(options),
+        device_(device),
+        plan_(options.spec, {.steps = options.steps,
+                             .batch = options.batch,
+                             .device = device,
+                             .precision = options.precision,
+                             .checkpoint_interval = options.checkpoint_interval,
+                             .memory_budget = options.memory_budget,
+                             .execution = options.execution}),
+        args_(options.spec, options.steps, options.batch),
+        staging_(device, {}, device_tensors_),
+        tape_(device, plan_.tape_bytes()),
+        scratch_(device, plan_.scratch_bytes()) {
+    stage_forward(staging_, options.spec, options.steps, options.batch, args_.forward);
+    stage_gradients(staging_, options.spec, options.steps, options.batch, args_.backward);
+    staging_.send();
+    args_.backward.parameters = args_.forward.parameters;
+    args_.backward.inputs = args_.forward.inputs;
+  }
+
+  /// Runs both directions twice. A graph is captured in the second call.
+  void warm_up() const {
+    for (int call = 0; call < 2; ++call) {
+      forward();
+      backward();
+    }
+    wait();
+  }
+
+  /// Times both directions, each at least `min_repetitions` times. Returns the result.
+  nlohmann::ordered_json times(std::size_t min_repetitions) const {
+    const bool many = device_.kind() == DeviceKind::cuda;
+    const auto measured = [&](const auto& work) {
+      return measure(options_.seconds, min_repetitions, many, work, [&] { wait(); });
+    };
+    const Timing forward_time = measured([&] { forward(); });
+    const Timing backward_time = measured([&] { backward(); });
+    const double per_step = 1 / static_cast<double>(std::max<std::int64_t>(options_.steps, 1));
     return {
         {"forward_ms_per_step", forward_time.median_ms * per_step},
         {"backward_ms_per_step", backward_time.median_ms * per_step},
         {"forward_ms_per_step_range", {forward_time.min_ms * per_step, forward_time.max_ms * per_step}},
         {"backward_ms_per_step_range", {backward_time.min_ms * per_step, backward_time.max_ms * per_step}},
         {"repetitions", {forward_time.repetitions, backward_time.repetitions}},
-        {"tape_bytes", plan.tape_bytes()},
-        {"scratch_bytes", plan.scratch_bytes()},
-        {"device_memory_bytes", plan.tape_bytes() + plan.scratch_bytes() + tensors.bytes()},
-        {"checkpoint_interval", plan.checkpoint_interval()},
-        {"execution", to_string(plan.execution())},
-        {"idle_rss_bytes", idle},
+        {"tape_bytes", plan_.tape_bytes()},
+        {"scratch_bytes", plan_.scratch_bytes()},
+        {"device_memory_bytes", plan_.tape_bytes() + plan_.scratch_bytes() + args_.tensors.bytes()},
+        {"checkpoint_interval", plan_.checkpoint_interval()},
+        {"execution", to_string(plan_.execution())},
+        {"idle_rss_bytes", idle_bytes_},
         {"peak_rss_bytes", memory_of_process("VmHWM:")},
-        {"configuration", configuration(options, device)}};
-  };
-  for (int call = 0; call < 2; ++call) {  // warm-up; a graph is captured in the second call
-    forward_once();
-    backward_once();
+        {"configuration", configuration(options_, device_)}};
   }
-  wait();
+
+ private:
+  void forward() const { plan_.forward({}, args_.forward, tape_.as<Tape>(), scratch_.as<Scratch>()); }
+  void backward() const { plan_.backward({}, args_.backward, tape_.as<Tape>(), scratch_.as<Scratch>()); }
+  void wait() const { synchronize(device_, {}); }
+
+  std::int64_t idle_bytes_;  // of the process before the plan
+  const Options& options_;
+  const Device& device_;
+  Plan plan_;
+  RandomArguments<Real> args_;
+  DeviceMemory device_tensors_{};
+  Staging staging_;
+  DeviceMemory tape_, scratch_;
+};
+
+/// Prints the times of a configuration once, or with --paced once per line of stdin.
+template <class Real>
+void run(const Options& options, const Device& device) {
+  const TimedPlan<Real> plan(options, device);
+  plan.warm_up();
   if (!options.paced) {
-    std::printf("%s\n", round(5).dump(options.one_line ? -1 : 2).c_str());
+    std::printf("%s\n", plan.times(5).dump(options.one_line ? -1 : 2).c_str());
     return;
   }
   for (std::string line; std::getline(std::cin, line);) {
-    std::printf("%s\n", round(1).dump().c_str());
+    std::printf("%s\n", plan.times(1).dump().c_str());
     std::fflush(stdout);
   }
 }
