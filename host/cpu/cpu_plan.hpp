@@ -198,6 +198,7 @@ class CpuPlan final : public TypedBackend<Real> {
   struct ForwardPass;       // forward.cpp
   struct BackwardPass;      // backward_pass.hpp
   struct StepStateElement;  // step.cpp
+  struct StepPass;          // step.cpp
 
   /// Call `run` with the prepared pass, then complete its results.
   void run_forward(const ForwardArgs<Real>& args, Tape tape, Scratch scratch,
