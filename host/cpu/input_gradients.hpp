@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cpu/cpu_plan.hpp"
+#include "cpu/padded_rows.hpp"
 #include "cpu/sweeps/layout.hpp"
 #include "cpu/sweeps/products.hpp"
 #include "model/shapes.hpp"

@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "cpu/cell.hpp"
-#include "cpu/cpu_plan.hpp"
 #include "cpu/gates.hpp"
 #include "cpu/input_gradients.hpp"
+#include "cpu/padded_rows.hpp"
 #include "cpu/tables.hpp"
 #include "cpu/tape_header.hpp"
 #include "cpu/threads/parallel.hpp"

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "base/arena.hpp"
-#include "cpu/cpu_plan.hpp"
 #include "cpu/sweeps/cell_functions.hpp"
 #include "cpu/sweeps/products.hpp"
+#include "cpu/weight_gradients.hpp"
 #include "plan/backend.hpp"
 
 namespace plasticity::cpu {
