@@ -72,10 +72,10 @@ std::unique_ptr<Communicator> environment_communicator(CommunicatorOptions optio
 }
 
 LocalRanks local_ranks() {
-  const auto number = [](const char* name, int otherwise, int least) {
+  const auto number = [](const char* name, int fallback, int min) {
     const char* value = std::getenv(name);
-    const long parsed = value == nullptr ? otherwise : std::strtol(value, nullptr, 10);
-    return parsed < least || parsed > 1'000'000 ? otherwise : static_cast<int>(parsed);
+    const long parsed = value == nullptr ? fallback : std::strtol(value, nullptr, 10);
+    return parsed < min || parsed > 1'000'000 ? fallback : static_cast<int>(parsed);
   };
   for (const auto& [rank, size] : {std::pair{"MPI_LOCALRANKID", "MPI_LOCALNRANKS"},
                                    {"OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"}}) {

@@ -130,8 +130,8 @@ class CpuPlan final : public TypedBackend<Real> {
   /// the segment before it leads to.
   std::int64_t steps_of_updates() const {
     const bool several = adds_alpha_last() && std::is_same_v<Trace, Real>;
-    const std::int64_t at_most = std::min<std::int64_t>(32, options_.steps);
-    return interval_ * (several ? std::max<std::int64_t>(1, at_most / interval_) : 1);
+    const std::int64_t max_steps = std::min<std::int64_t>(32, options_.steps);
+    return interval_ * (several ? std::max<std::int64_t>(1, max_steps / interval_) : 1);
   }
   /// Whether the tape exceeds the last-level cache. Checkpoints are then written with non-temporal stores.
   /// Otherwise the sweeps continue in the checkpoint's own memory, without a copy.

@@ -82,9 +82,9 @@ class Reader {
       fail(name, expected, found->dump());
     }
   }
-  std::int64_t count(const char* name, std::int64_t least = 1) const {
+  std::int64_t count(const char* name, std::int64_t min = 1) const {
     const auto value = get<std::int64_t>(name, "a whole number");
-    if (value < least) fail(name, least > 0 ? "a positive number" : "a number from 0", str_cat(value));
+    if (value < min) fail(name, min > 0 ? "a positive number" : "a number from 0", str_cat(value));
     return value;
   }
   double positive(const char* name) const {

@@ -61,9 +61,9 @@ std::size_t cheapest(const Spec& spec, std::int64_t T, const std::vector<Candida
                           (only_steps && candidate.resident());
     return std::pair(excluded ? 2 : is_eligible(spec, candidate, T) ? 0 : 1, candidate.estimate.total());
   };
-  const auto least = std::min_element(candidates.begin(), candidates.end(),
-                                      [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-  return static_cast<std::size_t>(least - candidates.begin());
+  const auto best = std::min_element(candidates.begin(), candidates.end(),
+                                     [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  return static_cast<std::size_t>(best - candidates.begin());
 }
 
 /// The choice at `sizes`, which also determine the estimates.
