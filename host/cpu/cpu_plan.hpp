@@ -71,7 +71,7 @@ class CpuPlan final : public TypedBackend<Real> {
   void enqueue_store(Stream, const State<Real>& state, StepState step_state) const override;
 
  private:
-  struct ForwardPass;       // forward.cpp
+  struct ForwardPass;       // forward_pass.hpp
   struct BackwardPass;      // backward_pass.hpp
   struct StepStateElement;  // step.cpp
   struct StepPass;          // step.cpp
