@@ -153,54 +153,34 @@ std::string data_of(const Options& options, const std::filesystem::path& checkpo
   return images::Experiment::saved_source(checkpoint) == images::drawn_source ? "drawn" : "";
 }
 
-/// Trains and writes the results. Only the leading rank prints and writes.
-int run(const Options& options) {
-  const Clock::time_point start = Clock::now();
-  Communicator* const communicator = options.experiment.communicator;
-  const bool leading = leads(communicator);
-  slice_of(communicator, options.experiment.batch);  // checks the batch
-  const std::filesystem::path out = options.out;
-  const std::filesystem::path checkpoint = options.checkpoint.empty()
-                                               ? out / "images.checkpoint.safetensors"
-                                               : std::filesystem::path(options.checkpoint);
-  if (leading) {
-    std::error_code failed;
-    std::filesystem::create_directories(out, failed);
-    if (failed)
-      throw Error(ErrorCode::io, str_cat(out.string(), ": cannot create the folder: ", failed.message()));
-    probe(out);
-    if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
-  }
+/// Creates the folder of the results, and checks that it and that of the checkpoint can be written.
+void prepare_folders(const std::filesystem::path& out, const std::filesystem::path& checkpoint) {
+  std::error_code failed;
+  std::filesystem::create_directories(out, failed);
+  if (failed)
+    throw Error(ErrorCode::io, str_cat(out.string(), ": cannot create the folder: ", failed.message()));
+  probe(out);
+  if (checkpoint.has_parent_path() && checkpoint.parent_path() != out) probe(checkpoint.parent_path());
+}
 
-  const std::string data = data_of(options, checkpoint);
-  const images::Pictures train_pictures(data, images::Split::train, options.experiment.size);
-  const images::Pictures test_pictures(data, images::Split::test, options.experiment.size);
-  images::Experiment experiment(options.experiment, train_pictures, test_pictures);
-  const std::vector<int> processes =
-      gather(communicator, static_cast<int>(getpid()));  // mpirun names a process
-  if (!leading) {
-    if (options.resume) experiment.load(checkpoint, options.iterations_given);
-    const int signal = train(experiment, checkpoint);
-    return signal == 0 ? 0 : signal_exit + signal;
-  }
-  const bool lacks_data = data.empty() && train_pictures.source() == images::drawn_source;
+/// Prints the pictures, the device, and the processes of the ranks.
+void print_start(const images::ExperimentOptions& options, bool data_given,
+                 const images::Pictures& train_pictures, const images::Pictures& test_pictures,
+                 const std::vector<int>& processes) {
+  const bool lacks_data = !data_given && train_pictures.source() == images::drawn_source;
   std::printf("%s%s, %lldx%lld, %lld to train and %lld to test, on %s\n", train_pictures.source().c_str(),
               lacks_data ? " (without the data of Omniglot: see --data)" : "",
-              static_cast<long long>(options.experiment.size),
-              static_cast<long long>(options.experiment.size), static_cast<long long>(train_pictures.count()),
-              static_cast<long long>(test_pictures.count()), options.experiment.device.name().c_str());
+              static_cast<long long>(options.size), static_cast<long long>(options.size),
+              static_cast<long long>(train_pictures.count()), static_cast<long long>(test_pictures.count()),
+              options.device.name().c_str());
   if (!processes.empty())
     std::printf("%zu ranks, processes%s\n", processes.size(), list_of(processes).c_str());
-  if (options.resume) {
-    experiment.load(checkpoint, options.iterations_given);
-    std::printf("resumed at iteration %lld of %lld\n", static_cast<long long>(experiment.iteration()),
-                static_cast<long long>(experiment.options().iterations));
-  } else {
-    keep_earlier(checkpoint);
-  }
-  std::fflush(stdout);
-  if (const int signal = train(experiment, checkpoint); signal != 0) return signal_exit + signal;
+}
 
+/// Writes the pictures and the networks, and prints their files and the errors. `start` is the time at which
+/// the run began.
+void write_results(images::Experiment& experiment, const std::filesystem::path& out,
+                   Clock::time_point start) {
   if constexpr (draw::available) {
     images::draw_completions(experiment, out / "completion.png");
     images::draw_learning_curve(experiment, out / "learning_curve.png");
@@ -216,6 +196,37 @@ int run(const Options& options) {
       "completion error: plastic %.3f, fixed weights %.3f (1 = no idea), %lld test episodes, %.0f s\n",
       plastic, fixed, static_cast<long long>(test_episodes),
       std::chrono::duration<double>(Clock::now() - start).count());
+}
+
+/// Trains and writes the results. Only the leading rank prints and writes. Returns the exit code.
+int run(const Options& options) {
+  const Clock::time_point start = Clock::now();
+  Communicator* const communicator = options.experiment.communicator;
+  const bool leading = leads(communicator);
+  slice_of(communicator, options.experiment.batch);  // checks the batch
+  const std::filesystem::path out = options.out;
+  const std::filesystem::path checkpoint = options.checkpoint.empty()
+                                               ? out / "images.checkpoint.safetensors"
+                                               : std::filesystem::path(options.checkpoint);
+  if (leading) prepare_folders(out, checkpoint);
+
+  const std::string data = data_of(options, checkpoint);
+  const images::Pictures train_pictures(data, images::Split::train, options.experiment.size);
+  const images::Pictures test_pictures(data, images::Split::test, options.experiment.size);
+  images::Experiment experiment(options.experiment, train_pictures, test_pictures);
+  const std::vector<int> processes =
+      gather(communicator, static_cast<int>(getpid()));  // mpirun names a process
+  if (leading) print_start(options.experiment, !data.empty(), train_pictures, test_pictures, processes);
+  if (options.resume) experiment.load(checkpoint, options.iterations_given);
+  if (leading && options.resume) {
+    std::printf("resumed at iteration %lld of %lld\n", static_cast<long long>(experiment.iteration()),
+                static_cast<long long>(experiment.options().iterations));
+  } else if (leading) {
+    keep_earlier(checkpoint);
+  }
+  std::fflush(stdout);
+  if (const int signal = train(experiment, checkpoint); signal != 0) return signal_exit + signal;
+  if (leading) write_results(experiment, out, start);
   return 0;
 }
 
