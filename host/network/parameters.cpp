@@ -84,11 +84,11 @@ NetworkParameters<Real>::NetworkParameters(const Spec& spec, const std::string& 
 
 template <class Real>
 std::shared_ptr<NetworkParameters<Real>> NetworkParameters<Real>::copy_values() const {
-  return std::shared_ptr<NetworkParameters>(new NetworkParameters(*this, 0));
+  return std::shared_ptr<NetworkParameters>(new NetworkParameters(*this));
 }
 
 template <class Real>
-NetworkParameters<Real>::NetworkParameters(const NetworkParameters& other, int)
+NetworkParameters<Real>::NetworkParameters(const NetworkParameters& other)
     : device_(other.device_),
       stream_(other.stream_),
       prefix_(other.prefix_),

@@ -114,7 +114,7 @@ class NetworkParameters {
 
     std::size_t size() const { return static_cast<std::size_t>(shape.elements()); }
   };
-  NetworkParameters(const NetworkParameters& other, int);
+  NetworkParameters(const NetworkParameters& other);  // for copy_values()
   Parameter& find(std::string_view name);
   Real* value_at(const Parameter& parameter) const;
   Real* gradient_at(const Parameter& parameter) const;

@@ -129,17 +129,17 @@ struct Trainer::Implementation {
   void stage(Iteration& it);
   void set_pointers(Iteration& it, bool of_preactivation);
   std::optional<double> run(const Objective& objective, const Plan& plan, const Iteration& it);
-  double run_with(const Objective& objective, const Plan& plan, const Iteration& it);
+  double run_with_host_loss(const Objective& objective, const Plan& plan, const Iteration& it);
   double host_loss(const Objective& objective, const Iteration& it);
   void enqueue_iteration(const Plan& plan, const Iteration& it, Stream on) const;
   void enqueue_backward(const Plan& plan, const Iteration& it, Stream on) const;
-  void launch(const Plan& plan, const Iteration& it);
+  void enqueue_as_graph(const Plan& plan, const Iteration& it);
 
   // optimizer_step.cpp
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
   std::optional<Shape> shape_of(std::string_view name) const;
-  void collect(OptimizerStep& it, MomentsByName& fresh);
+  void collect_trained(OptimizerStep& it, MomentsByName& new_moments);
   void zero_gradients(const OptimizerStep& it) const;
   void check_windows() const;
   void enqueue_optimizer_step(const OptimizerStep& it, Stream on) const;

@@ -51,8 +51,8 @@ class FlagScope {
   std::atomic<bool>& flag_;
 };
 
-/// Checks the tensors and labels of an iteration of `rows` rows of N outputs.
-void check(const Objective& objective, std::int64_t rows, std::int64_t N) {
+/// Checks the target, the mask and the labels of an iteration of `rows` rows of N outputs.
+void check_objective(const Objective& objective, std::int64_t rows, std::int64_t N) {
   const auto check_size = [](const char* name, std::size_t size, std::int64_t expected) {
     if (static_cast<std::int64_t>(size) != expected) {
       bad_argument(name, str_cat(expected, " elements"), str_cat(size));
@@ -81,6 +81,7 @@ void Trainer::Implementation::enqueue_iteration(const Plan& plan, const Iteratio
   enqueue_optimizer_step(it, on);
 }
 
+/// Enqueues the backward pass, from gradients of zero.
 void Trainer::Implementation::enqueue_backward(const Plan& plan, const Iteration& it, Stream on) const {
   fill_zero(device, on, network->parameters->gradient_data(), network->parameters->gradient_bytes());
   plan.backward(on, it.backward, it.tape, it.scratch);
@@ -106,7 +107,8 @@ double Trainer::Implementation::host_loss(const Objective& objective, const Iter
 }
 
 /// Runs the iteration with the caller's loss.
-double Trainer::Implementation::run_with(const Objective& objective, const Plan& plan, const Iteration& it) {
+double Trainer::Implementation::run_with_host_loss(const Objective& objective, const Plan& plan,
+                                                   const Iteration& it) {
   plan.forward(stream, it.forward, it.tape, it.scratch);
   network->state.invalidate_host_copies();
   const double value = host_loss(objective, it);
@@ -115,7 +117,9 @@ double Trainer::Implementation::run_with(const Objective& objective, const Plan&
   return value;
 }
 
-void Trainer::Implementation::launch(const Plan& plan, const Iteration& it) {
+/// Enqueues the whole iteration on the trainer's stream, on a GPU as a graph. The graph is captured again if
+/// a pointer changes.
+void Trainer::Implementation::enqueue_as_graph(const Plan& plan, const Iteration& it) {
   if (on_cpu()) return enqueue_iteration(plan, it, stream);
   std::uint64_t present = 0;
   LaunchKey key;
@@ -154,7 +158,7 @@ Iteration Trainer::Implementation::checked_iteration(const Sequence& sequence,
   it.B = network->batch_of(sequence);
   it.forward.inputs = network->inputs_of(sequence);
   it.forward.masks = network->masks_of(sequence);
-  check(objective, it.T * it.B, network->spec.neurons);
+  check_objective(objective, it.T * it.B, network->spec.neurons);
   if (on_cpu()) check_outputs_not_read(sequence, objective, {&y.memory(), &modulation.memory()});
   return it;
 }
@@ -230,8 +234,8 @@ std::optional<double> Trainer::Implementation::run(const Objective& objective, c
   y.set_written();
   modulation.set_written();
   if (has_ranks()) return run_on_ranks(objective, plan, it);
-  if (objective.on_host()) return run_with(objective, plan, it);
-  launch(plan, it);
+  if (objective.on_host()) return run_with_host_loss(objective, plan, it);
+  enqueue_as_graph(plan, it);
   return std::nullopt;
 }
 
@@ -248,8 +252,8 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
 
   // Allocate all memory before anything changes.
   allocate(plan, it, objective.of_preactivation);
-  MomentsByName fresh;
-  collect(it, fresh);
+  MomentsByName new_moments;
+  collect_trained(it, new_moments);
 
   set_loss(it, objective);
   if (has_ranks()) {
@@ -257,7 +261,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
         synchronize_ranks(&objective, local_divisor(objective, it.error, network->spec.neurons), it);
     const bool divides = objective.labels || (!objective.on_host() && reduction != Reduction::sum);
     it.divisor = divides ? divisor : 1;
-    moments.merge(fresh);  // which now have the values of rank 0
+    moments.merge(new_moments);  // which now have the values of rank 0
   }
   const UpdateScales scales = update_scales(options.update, steps + 1);
   it.scales = &scales;
@@ -267,7 +271,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   const std::optional<double> loss = run(objective, plan, it);
   network->state.invalidate_host_copies();
   invalidate_host_copies(it);
-  moments.merge(fresh);
+  moments.merge(new_moments);
   return finish_step(it, loss);
 }
 

@@ -94,9 +94,9 @@ std::optional<Shape> Trainer::Implementation::shape_of(std::string_view name) co
   return std::nullopt;
 }
 
-/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in `fresh`, as
-/// zeros.
-void Trainer::Implementation::collect(OptimizerStep& it, MomentsByName& fresh) {
+/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in
+/// `new_moments`, as zeros.
+void Trainer::Implementation::collect_trained(OptimizerStep& it, MomentsByName& new_moments) {
   if (network == nullptr) {
     it.views = views_of_modules();
     for (const ParameterView& view : it.views) {
@@ -115,7 +115,7 @@ void Trainer::Implementation::collect(OptimizerStep& it, MomentsByName& fresh) {
     auto found = moments.find(it.names[k]);
     if (found == moments.end()) {
       const std::int64_t elements = it.trained[k].elements;
-      found = fresh.try_emplace(std::string(it.names[k]), options.update, device, elements).first;
+      found = new_moments.try_emplace(std::string(it.names[k]), options.update, device, elements).first;
       for (const DeviceMemory* each : {&found->second.first, &found->second.second}) {
         if (each->bytes() > 0) fill_zero(device, stream, each->data(), each->bytes());
       }
@@ -193,7 +193,9 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   const UseGuard::Exclusive step(guard, in_step);
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;
-  const auto hold = [&] { return network == nullptr ? nullptr : std::make_unique<Call>(*network, true); };
+  const auto hold = [&] {
+    return network == nullptr ? nullptr : std::make_unique<Call>(*network, true);
+  };
   std::unique_ptr<Call> call = hold();  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): it has an owner
   if (network != nullptr) {             // uploads changes of the caller
     network->parameters->values();
@@ -206,11 +208,11 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   OptimizerStep it;
   it.scratch = optimizer_scratch.as<Scratch>();
   it.results = device_results();
-  MomentsByName fresh;
-  collect(it, fresh);
+  MomentsByName new_moments;
+  collect_trained(it, new_moments);
   if (has_ranks()) {
     synchronize_ranks(nullptr, 0, it);
-    moments.merge(fresh);  // which now have the values of rank 0
+    moments.merge(new_moments);  // which now have the values of rank 0
   }
   zero_gradients(it);
 
@@ -231,7 +233,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   staging.send();
   enqueue_optimizer_step(it, stream);
   invalidate_host_copies(it);
-  moments.merge(fresh);
+  moments.merge(new_moments);
   return finish_step(it, loss);
 }
 
