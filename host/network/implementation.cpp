@@ -87,10 +87,10 @@ NetworkImplementation<Real>::NetworkImplementation(const Spec& network_spec,
       checks_parameters(checks_requested()) {}
 
 template <class Real>
-NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, bool writes)
+NetworkImplementation<Real>::Call::Call(NetworkImplementation& network, ParameterAccess access)
     : network_(network.guard, network.in_loss ? in_loss_function : busy) {
   UseGuard& shared = network.parameters->guard;
-  if (writes || network.options.device.kind() == DeviceKind::cuda) {
+  if (access == ParameterAccess::write || network.options.device.kind() == DeviceKind::cuda) {
     writes_.emplace(shared, busy_parameters);
   } else {
     reads_.emplace(shared, busy_parameters);

@@ -25,6 +25,9 @@ struct InputWidths {
   std::optional<std::int64_t> x, u, pre, rate;
 };
 
+/// The access of a call to the parameters and gradients of a network.
+enum class ParameterAccess { read, write };
+
 /// The data of a BasicNetwork. Trainer uses it too.
 ///
 /// The state is in `state`, or in `step_state` after single steps that were not recorded on a tape
@@ -55,8 +58,8 @@ struct NetworkImplementation {
   /// Held during a call: turns calls from two threads into an error.
   class Call {
    public:
-    /// `writes`: the call changes parameters or gradients. On a GPU every call may upload them.
-    Call(NetworkImplementation& network, bool writes);
+    /// On a GPU a call that reads may upload the parameters, so it counts as one that writes.
+    Call(NetworkImplementation& network, ParameterAccess access);
 
    private:
     UseGuard::Exclusive network_;

@@ -40,14 +40,14 @@ std::int64_t BasicNetwork<Real>::batch() const {
 template <class Real>
 std::span<const Real> BasicNetwork<Real>::forward(const BasicSequence<Real>& sequence) {
   const ProfilerRange range("plasticity::Network::forward");
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   return implementation_->record(sequence);
 }
 
 template <class Real>
 std::span<const Real> BasicNetwork<Real>::infer(const BasicSequence<Real>& sequence) {
   const ProfilerRange range("plasticity::Network::infer");
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   return implementation_->infer(sequence);
 }
 
@@ -65,7 +65,7 @@ template <class Real>
 void BasicNetwork<Real>::backward(std::span<const Real> dy, const BasicSequenceGradients<Real>& gradients,
                                   const BasicUpstreamGradients<Real>& upstream) {
   const ProfilerRange range("plasticity::Network::backward");
-  const typename Implementation::Call call(*implementation_, true);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::write);
   implementation_->backward(dy, gradients, upstream);
 }
 
@@ -76,44 +76,44 @@ std::int64_t BasicNetwork<Real>::windows() const {
 
 template <class Real>
 void BasicNetwork<Real>::reset(std::int64_t batch) {
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   implementation_->reset(batch);
 }
 
 template <class Real>
 void BasicNetwork<Real>::detach() {
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   implementation_->detach();
 }
 
 template <class Real>
 void BasicNetwork<Real>::zero_gradients() {
-  const typename Implementation::Call call(*implementation_, true);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::write);
   implementation_->parameters->zero_gradients();
 }
 
 template <class Real>
 std::vector<BasicParameterView<Real>> BasicNetwork<Real>::parameters() {
-  const typename Implementation::Call call(*implementation_, true);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::write);
   return implementation_->parameters->views();
 }
 
 template <class Real>
 std::span<Real> BasicNetwork<Real>::parameter(std::string_view name) {
-  const typename Implementation::Call call(*implementation_, true);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::write);
   return implementation_->parameters->value(name);
 }
 
 template <class Real>
 void BasicNetwork<Real>::set_trainable(std::string_view name, bool trainable) {
-  const typename Implementation::Call call(*implementation_, true);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::write);
   implementation_->parameters->set_trainable(name, trainable);
 }
 
 template <class Real>
 std::span<Real> BasicNetwork<Real>::state(std::string_view name) {
   Implementation& self = *implementation_;
-  const typename Implementation::Call call(self, false);
+  const typename Implementation::Call call(self, ParameterAccess::read);
   self.state_values();
   const std::span<Real> view = self.state.on_host(name);
   if (self.windows.count() > 0) self.state.note(name);
@@ -123,7 +123,7 @@ std::span<Real> BasicNetwork<Real>::state(std::string_view name) {
 template <class Real>
 BasicNetwork<Real> BasicNetwork<Real>::clone() const {
   Implementation& self = *implementation_;
-  const typename Implementation::Call call(self, false);
+  const typename Implementation::Call call(self, ParameterAccess::read);
   io::TensorFile state;
   self.save_state(state);
   auto copy = std::make_unique<Implementation>(self.spec, self.options, self.parameters->copy_values());
@@ -135,7 +135,7 @@ BasicNetwork<Real> BasicNetwork<Real>::clone() const {
 template <class Real>
 BasicNetwork<Real> BasicNetwork<Real>::share(std::int64_t batch) const {
   Implementation& self = *implementation_;
-  const typename Implementation::Call call(self, false);
+  const typename Implementation::Call call(self, ParameterAccess::read);
   NetworkOptions options = self.options;
   if (batch < 0) bad_argument("batch", "at least 0", str_cat(batch));
   if (batch > 0) options.batch = batch;
@@ -145,7 +145,7 @@ BasicNetwork<Real> BasicNetwork<Real>::share(std::int64_t batch) const {
 template <class Real>
 void BasicNetwork<Real>::save(io::TensorFile& file) const {
   Implementation& self = *implementation_;
-  const typename Implementation::Call call(self, false);
+  const typename Implementation::Call call(self, ParameterAccess::read);
   io::TensorFile part;
   self.parameters->save(part);
   write_spec(spec(), part, self.prefix());
@@ -155,19 +155,19 @@ void BasicNetwork<Real>::save(io::TensorFile& file) const {
 template <class Real>
 void BasicNetwork<Real>::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
-  const typename Implementation::Call call(self, true);
+  const typename Implementation::Call call(self, ParameterAccess::write);
   self.parameters->adopt(self.read_parameters(file));
 }
 
 template <class Real>
 void BasicNetwork<Real>::save_state(io::TensorFile& file) const {
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   implementation_->save_state(file);
 }
 
 template <class Real>
 void BasicNetwork<Real>::load_state(const io::TensorFile& file) {
-  const typename Implementation::Call call(*implementation_, false);
+  const typename Implementation::Call call(*implementation_, ParameterAccess::read);
   implementation_->adopt(implementation_->read_state(file));
 }
 

@@ -76,9 +76,9 @@ struct Stack::Implementation {
     return source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
   }
   /// Begins a call on every layer.
-  std::list<Network::Implementation::Call> calls(bool writes) {
+  std::list<Network::Implementation::Call> calls(ParameterAccess access) {
     std::list<Network::Implementation::Call> list;
-    for (Network& network : networks) list.emplace_back(*network.implementation_, writes);
+    for (Network& network : networks) list.emplace_back(*network.implementation_, access);
     return list;
   }
   bool is_feedforward(std::size_t k) const { return layers[k].spec.cell == Cell::feedforward; }
@@ -242,12 +242,12 @@ std::span<const float> Stack::preactivation() const {
 
 std::span<const float> Stack::forward(const StackSequence& sequence) {
   const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
-  return implementation_->run(sequence, true);
+  return implementation_->run(sequence, /*records=*/true);
 }
 
 std::span<const float> Stack::infer(const StackSequence& sequence) {
   const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
-  return implementation_->run(sequence, false);
+  return implementation_->run(sequence, /*records=*/false);
 }
 
 void Stack::backward(std::span<const float> dy, std::span<float> dx, std::span<const float> da) {
@@ -259,7 +259,7 @@ std::int64_t Stack::windows() const { return static_cast<std::int64_t>(implement
 
 void Stack::reset(std::int64_t batch) {
   const UseGuard::Exclusive guard(implementation_->guard, stack_in_use);
-  const auto calls = implementation_->calls(false);
+  const auto calls = implementation_->calls(ParameterAccess::read);
   implementation_->reset(batch);
 }
 
@@ -305,7 +305,7 @@ void Stack::load(const io::TensorFile& file) {
                   str_cat('\'', value, '\''), str_cat('\'', read_metadata(file, key), '\''));
     }
   }
-  const auto calls = self.calls(true);
+  const auto calls = self.calls(ParameterAccess::write);
   std::vector<NetworkParameters<float>::Values> values;
   for (const Network& network : self.networks)
     values.push_back(network.implementation_->read_parameters(file));
@@ -316,7 +316,7 @@ void Stack::load(const io::TensorFile& file) {
 void Stack::load_state(const io::TensorFile& file) {
   const UseGuard::Exclusive guard(implementation_->guard, stack_in_use);
   Implementation& self = *implementation_;
-  const auto calls = self.calls(false);
+  const auto calls = self.calls(ParameterAccess::read);
   std::vector<Implementation::NextState> next;
   std::optional<std::int64_t> B;  // of the first layer that has a state
   for (std::size_t k = 0; k < self.networks.size(); ++k) {

@@ -244,7 +244,7 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
     bad_argument("step", "a trainer of one network, or step(iteration)",
                  str_cat("a list of ", modules.size(), modules.size() == 1 ? " module" : " modules"));
   check_network();
-  const Network::Implementation::Call call(*network, true);
+  const Network::Implementation::Call call(*network, ParameterAccess::write);
   const UseGuard::Exclusive step(guard, in_step);
   network->check_no_windows("step");
   const Plan& plan = network->plan(sequence.steps);

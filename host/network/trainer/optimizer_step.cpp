@@ -194,7 +194,7 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;
   const auto hold = [&] {
-    return network == nullptr ? nullptr : std::make_unique<Call>(*network, true);
+    return network == nullptr ? nullptr : std::make_unique<Call>(*network, ParameterAccess::write);
   };
   std::unique_ptr<Call> call = hold();  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): it has an owner
   if (network != nullptr) {             // uploads changes of the caller
