@@ -179,12 +179,12 @@ void plasticity_network_destroy(plasticity_network* network) { delete network; }
 
 plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,
                                              const plasticity_argument* arguments, size_t count) {
-  return c::run(network, steps, arguments, count, true);
+  return c::run(network, steps, arguments, count, /*records=*/true);
 }
 
 plasticity_status plasticity_network_infer(plasticity_network* network, int64_t steps,
                                            const plasticity_argument* arguments, size_t count) {
-  return c::run(network, steps, arguments, count, false);
+  return c::run(network, steps, arguments, count, /*records=*/false);
 }
 
 plasticity_status plasticity_network_backward(plasticity_network* network,

@@ -84,12 +84,12 @@ void plasticity_stack_destroy(plasticity_stack* stack) { delete stack; }
 
 plasticity_status plasticity_stack_forward(plasticity_stack* stack, int64_t steps,
                                            const plasticity_argument* arguments, size_t count) {
-  return c::run(stack, steps, arguments, count, true);
+  return c::run(stack, steps, arguments, count, /*records=*/true);
 }
 
 plasticity_status plasticity_stack_infer(plasticity_stack* stack, int64_t steps,
                                          const plasticity_argument* arguments, size_t count) {
-  return c::run(stack, steps, arguments, count, false);
+  return c::run(stack, steps, arguments, count, /*records=*/false);
 }
 
 plasticity_status plasticity_stack_backward(plasticity_stack* stack, const plasticity_argument* arguments,

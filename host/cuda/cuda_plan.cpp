@@ -84,7 +84,7 @@ Record CudaPlan::vectors(Arena& arena, std::int64_t slots, bool on_tape) const {
 }
 
 Record CudaPlan::ring(Arena& arena) const {
-  Record record = vectors(arena, ring_slots, false);
+  Record record = vectors(arena, ring_slots, /*on_tape=*/false);
   record.hebb = {arena.take<float>(trace_size()), 0};
   record.eligibility = {arena.take<float>(spec_.has_eligibility() ? trace_size() : 0), 0};
   return record;
@@ -92,7 +92,7 @@ Record CudaPlan::ring(Arena& arena) const {
 
 Record CudaPlan::tape(Arena& arena, std::int64_t interval) const {
   const std::int64_t T = options_.steps, trace = trace_size();
-  Record record = vectors(arena, T + 1, true);
+  Record record = vectors(arena, T + 1, /*on_tape=*/true);
   record.interval = interval;
   // A bfloat16 tape of every step also stores the trace after the last step.
   const std::int64_t checkpoints =

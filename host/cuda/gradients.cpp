@@ -75,18 +75,19 @@ void CudaPlan::ParameterGradients::add_vectors() const {
   const StepParams& p = step.params;
   const Parameters<float>& gradients = args.dparameters;
   SumList list;
+  // `total`: a sum over the columns too.
   const auto add = [&](float* sums, const float* values, std::int64_t rows, std::int64_t columns,
                        bool total) {
     if (sums != nullptr) list.add({values, rows, columns, sums, total});
   };
   if (spec.alpha != Granularity::connection)
     add(gradients.alpha, memory.alpha, p.B, p.N, spec.alpha == Granularity::scalar);
-  add(gradients.b, memory.da, p.T * p.B, spec.gates() * p.N, false);
-  add(gradients.eta, memory.eta, p.B, p.N, true);
-  add(gradients.modulator_weight, memory.v, p.B, p.N, false);
-  add(gradients.modulator_bias, memory.v0, p.B, 1, false);
-  add(gradients.fan_out_weight, memory.fan, p.B, p.N, false);
-  add(gradients.fan_out_bias, memory.fan_bias, p.B, p.N, false);
+  add(gradients.b, memory.da, p.T * p.B, spec.gates() * p.N, /*total=*/false);
+  add(gradients.eta, memory.eta, p.B, p.N, /*total=*/true);
+  add(gradients.modulator_weight, memory.v, p.B, p.N, /*total=*/false);
+  add(gradients.modulator_bias, memory.v0, p.B, 1, /*total=*/false);
+  add(gradients.fan_out_weight, memory.fan, p.B, p.N, /*total=*/false);
+  add(gradients.fan_out_bias, memory.fan_bias, p.B, p.N, /*total=*/false);
   launch_sums(list, stream);
 }
 

@@ -16,9 +16,9 @@ void check_size(const char* name, std::size_t size, std::size_t expected, bool m
 
 double mse_loss(std::span<const float> y, std::span<const float> target, std::span<float> dy,
                 std::span<const std::uint8_t> mask) {
-  check_size("target", target.size(), y.size(), false);
-  check_size("dy", dy.size(), y.size(), true);
-  check_size("mask", mask.size(), y.size(), true);
+  check_size("target", target.size(), y.size(), /*may_be_empty=*/false);
+  check_size("dy", dy.size(), y.size(), /*may_be_empty=*/true);
+  check_size("mask", mask.size(), y.size(), /*may_be_empty=*/true);
   double loss = 0;
   squared_error(Device::cpu(1), {},
                 {.elements = static_cast<std::int64_t>(y.size()),
@@ -34,8 +34,9 @@ double mse_loss(std::span<const float> y, std::span<const float> target, std::sp
 double softmax_cross_entropy(std::span<const float> logits, std::span<const std::int64_t> labels,
                              std::int64_t classes, std::span<float> dlogits) {
   if (classes < 1) bad_argument("classes", "at least 1", str_cat(classes));
-  check_size("logits", logits.size(), labels.size() * static_cast<std::size_t>(classes), false);
-  check_size("dlogits", dlogits.size(), logits.size(), true);
+  check_size("logits", logits.size(), labels.size() * static_cast<std::size_t>(classes),
+             /*may_be_empty=*/false);
+  check_size("dlogits", dlogits.size(), logits.size(), /*may_be_empty=*/true);
   check_labels("labels", labels, classes);
   double loss = 0;
   softmax_cross_entropy(Device::cpu(1), {},

@@ -117,12 +117,13 @@ void NetworkImplementation<Real>::write_tapes(std::size_t last) {
     StateCheckpoint middle =
         windows.take_checkpoint(last + 1 - windows.max_tapes(), options.device, state_bytes<Real>(spec, B));
     const StateCheckpoint& first = windows.last_checkpoint();
-    replay(first.window, middle.window, state_of(first), state_of(middle), false);
+    replay(first.window, middle.window, state_of(first), state_of(middle), /*writes_tapes=*/false);
     windows.add_checkpoint(std::move(middle));
   }
   make_room(replayed_state, options.device, state_bytes<Real>(spec, B));
   const StateCheckpoint& start = windows.last_checkpoint();
-  replay(start.window, last + 1, state_of(start), state_in<Real>(spec, B, replayed_state.data()), true);
+  replay(start.window, last + 1, state_of(start), state_in<Real>(spec, B, replayed_state.data()),
+         /*writes_tapes=*/true);
 }
 
 namespace {
