@@ -11,6 +11,55 @@
 #include "network/optimizer_record.hpp"
 
 namespace plasticity {
+namespace {
+
+using MomentsByName = std::map<std::string, OptimizerRecord::Moments>;
+
+/// Throws Error(invalid_argument) if a name occurs twice, or if a parameter has another size than its
+/// gradient or its moments.
+void check_views(std::span<const ParameterView> parameters, const MomentsByName& moments,
+                 const UpdateOptions& update) {
+  const bool has_moments = uses_first_moment(update) || uses_second_moment(update);
+  std::set<std::string_view> seen;
+  for (const ParameterView& parameter : parameters) {
+    const auto argument = [&] { return str_cat("parameter '", parameter.name, "'"); };
+    const std::size_t elements = parameter.value.size();
+    if (!seen.insert(parameter.name).second) {
+      throw Error(ErrorCode::invalid_argument, argument() + ": occurs twice");
+    }
+    if (parameter.gradient.size() != elements) {
+      bad_argument(argument(), str_cat("a gradient of ", elements, " elements"),
+                   str_cat(parameter.gradient.size()));
+    }
+    const auto found = moments.find(parameter.name);
+    if (found == moments.end() || !has_moments) continue;
+    const std::size_t before = std::max(found->second.first.size(), found->second.second.size());
+    if (before != elements)
+      bad_argument(argument(), str_cat(before, " elements, as in earlier steps"), str_cat(elements));
+  }
+}
+
+/// Points the tensors to the moments of their parameters. Returns the moments of those that have none yet, as
+/// zeros.
+MomentsByName set_moments(std::span<const ParameterView> parameters, MomentsByName& moments,
+                          const UpdateOptions& update, std::span<TrainedTensor> tensors) {
+  MomentsByName new_moments;
+  for (std::size_t k = 0; k < tensors.size(); ++k) {
+    const std::string& name = parameters[k].name;
+    const std::size_t elements = parameters[k].value.size();
+    auto found = moments.find(name);
+    if (found == moments.end()) {
+      found = new_moments.try_emplace(name).first;
+      if (uses_first_moment(update)) found->second.first.resize(elements);
+      if (uses_second_moment(update)) found->second.second.resize(elements);
+    }
+    tensors[k].first = found->second.first.data();
+    tensors[k].second = found->second.second.data();
+  }
+  return new_moments;
+}
+
+}  // namespace
 
 Optimizer::Optimizer(const OptimizerOptions& options) : options_(checked(options)) {}
 Adam::Adam(const AdamOptions& options) : Optimizer(optimizer_options_of(options)) {}
@@ -23,33 +72,20 @@ void Optimizer::set_learning_rate(double learning_rate) {
 void Optimizer::step(std::span<const ParameterView> parameters) {
   const ProfilerRange range("plasticity::Optimizer::step");
   const UpdateOptions& update = options_.update;
-  const bool first = uses_first_moment(update), second = uses_second_moment(update);
-  std::set<std::string_view> seen;
+  check_views(parameters, moments_, update);
   std::vector<std::string_view> names;
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
-    const auto argument = [&] { return str_cat("parameter '", parameter.name, "'"); };
-    const std::size_t elements = parameter.value.size();
-    if (!seen.insert(parameter.name).second) {
-      throw Error(ErrorCode::invalid_argument, argument() + ": occurs twice");
-    }
-    if (parameter.gradient.size() != elements) {
-      bad_argument(argument(), str_cat("a gradient of ", elements, " elements"),
-                   str_cat(parameter.gradient.size()));
-    }
-    if (const auto found = moments_.find(parameter.name); found != moments_.end()) {
-      const std::size_t before = std::max(found->second.first.size(), found->second.second.size());
-      if (before != elements && (first || second)) {
-        bad_argument(argument(), str_cat(before, " elements, as in earlier steps"), str_cat(elements));
-      }
-    }
     names.push_back(parameter.name);
     tensors.push_back({.value = parameter.value.data(),
                        .gradient = parameter.gradient.data(),
-                       .elements = static_cast<std::int64_t>(elements)});
+                       .elements = static_cast<std::int64_t>(parameter.value.size())});
   }
-  if (!groups_checked_)
-    check_group_names(options_, names, [&](std::string_view name) { return seen.contains(name); });
+  if (!groups_checked_) {
+    check_group_names(options_, names, [&](std::string_view name) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    });
+  }
   groups_checked_ = true;
   gradient_norm_ = std::numeric_limits<double>::quiet_NaN();
   std::int32_t not_finite = -1;
@@ -62,19 +98,7 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
     return;
   }
   // Allocate all memory before anything changes.
-  std::map<std::string, Moments> fresh;
-  for (std::size_t k = 0; k < tensors.size(); ++k) {
-    const std::string& name = parameters[k].name;
-    const std::size_t elements = parameters[k].value.size();
-    auto found = moments_.find(name);
-    if (found == moments_.end()) {
-      found = fresh.try_emplace(name).first;
-      if (first) found->second.first.resize(elements);
-      if (second) found->second.second.resize(elements);
-    }
-    tensors[k].first = found->second.first.data();
-    tensors[k].second = found->second.second.data();
-  }
+  MomentsByName new_moments = set_moments(parameters, moments_, update, tensors);
   apply_groups(options_, names, tensors);
   const std::vector<ClippedGroup> clipped = clipped_groups(options_, names, tensors);
   const UpdateScales scales = update_scales(update, steps_ + 1);
@@ -84,7 +108,7 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
     clip_gradients(Device::cpu(1), {}, group.tensors, group.max_norm, norm, {});
   }
   update_step(Device::cpu(1), {}, tensors, update, &scales);
-  moments_.merge(fresh);
+  moments_.merge(new_moments);
   ++steps_;
   for (const ParameterView& parameter : parameters) {
     if (parameter.version != nullptr) ++*parameter.version;
