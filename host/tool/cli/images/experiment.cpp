@@ -26,6 +26,52 @@ Spec spec_of(const ExperimentOptions& options, bool plastic) {
 
 std::string key_of(const Learner& learner) { return learner.name.substr(0, learner.name.find(' ')) + "."; }
 
+/// Returns the iterations of the evaluations, at most `iteration`. Throws Error(format).
+std::vector<float> read_evaluated_at(const io::TensorFile& file, const std::filesystem::path& path,
+                                     std::int64_t iteration) {
+  std::vector<float> evaluated_at = io::to_floats(file.at("evaluated_at"));
+  float last = 1;
+  for (const float at : evaluated_at) {
+    if (!(at >= last) || at > static_cast<float>(iteration)) {
+      throw_error(ErrorCode::format, str_cat(path.string(), " tensor 'evaluated_at'"),
+                  str_cat("iterations from 1 to ", iteration, " in their order"), str_cat(at));
+    }
+    last = at;
+  }
+  return evaluated_at;
+}
+
+/// Returns a learner with the curve of `evaluated_times` evaluations. Throws Error(format).
+Learner read_learner(const io::TensorFile& file, const std::filesystem::path& path,
+                     const ExperimentOptions& options, bool plastic, std::size_t evaluated_times) {
+  Learner learner(options, plastic);
+  const std::string key = key_of(learner);
+  io::TensorFile part;
+  part.source = file.source;
+  for (const auto& [name, tensor] : file.tensors) {
+    if (name.starts_with(key)) part.tensors[name.substr(key.size())] = tensor;
+  }
+  for (const auto& [name, value] : file.metadata) {
+    if (name.starts_with(key)) part.metadata[name.substr(key.size())] = value;
+  }
+  learner.network.load(part);
+  learner.trainer.load(part);
+  learner.curve = io::to_floats(part.at("curve"));
+  const std::string curve = str_cat(path.string(), " tensor '", key, "curve'");
+  if (learner.curve.size() != evaluated_times)
+    throw_error(ErrorCode::format, curve, str_cat(evaluated_times, " elements"),
+                str_cat(learner.curve.size()));
+  for (const float error : learner.curve) {
+    if (!(error >= 0)) throw_error(ErrorCode::format, curve, "values of at least 0", str_cat(error));
+  }
+  const std::vector<float> recent = io::to_floats(part.at("recent"));
+  if (recent.size() != 1)
+    throw_error(ErrorCode::format, str_cat(path.string(), " tensor '", key, "recent'"), "1 element",
+                str_cat(recent.size()));
+  learner.recent = recent[0];
+  return learner;
+}
+
 }  // namespace
 
 Learner::Learner(const ExperimentOptions& options, bool plastic)
@@ -150,45 +196,10 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
                 str_cat("0 to ", iterations, ", the number of iterations"), str_cat(iteration));
   }
 
-  const std::vector<float> evaluated_at = io::to_floats(file.at("evaluated_at"));
-  float last = 1;
-  for (const float at : evaluated_at) {
-    if (!(at >= last) || at > static_cast<float>(iteration)) {
-      throw_error(ErrorCode::format, str_cat(path.string(), " tensor 'evaluated_at'"),
-                  str_cat("iterations from 1 to ", iteration, " in their order"), str_cat(at));
-    }
-    last = at;
-  }
-
+  const std::vector<float> evaluated_at = read_evaluated_at(file, path, iteration);
   std::vector<Learner> learners;
-  for (const bool plastic : {true, false}) {
-    Learner learner(options_, plastic);
-    const std::string key = key_of(learner);
-    io::TensorFile part;
-    part.source = file.source;
-    for (const auto& [name, tensor] : file.tensors) {
-      if (name.starts_with(key)) part.tensors[name.substr(key.size())] = tensor;
-    }
-    for (const auto& [name, value] : file.metadata) {
-      if (name.starts_with(key)) part.metadata[name.substr(key.size())] = value;
-    }
-    learner.network.load(part);
-    learner.trainer.load(part);
-    learner.curve = io::to_floats(part.at("curve"));
-    const std::string curve = str_cat(path.string(), " tensor '", key, "curve'");
-    if (learner.curve.size() != evaluated_at.size())
-      throw_error(ErrorCode::format, curve, str_cat(evaluated_at.size(), " elements"),
-                  str_cat(learner.curve.size()));
-    for (const float error : learner.curve) {
-      if (!(error >= 0)) throw_error(ErrorCode::format, curve, "values of at least 0", str_cat(error));
-    }
-    const std::vector<float> recent = io::to_floats(part.at("recent"));
-    if (recent.size() != 1)
-      throw_error(ErrorCode::format, str_cat(path.string(), " tensor '", key, "recent'"), "1 element",
-                  str_cat(recent.size()));
-    learner.recent = recent[0];
-    learners.push_back(std::move(learner));
-  }
+  for (const bool plastic : {true, false})
+    learners.push_back(read_learner(file, path, options_, plastic, evaluated_at.size()));
   evaluated_at_ = evaluated_at;
   iteration_ = iteration;
   options_.iterations = iterations;
