@@ -9,6 +9,7 @@
 #include "device/profiler_range.hpp"
 #include "network/optimizer_options.hpp"
 #include "network/optimizer_record.hpp"
+#include "network/overlapping_views.hpp"
 
 namespace plasticity {
 namespace {
@@ -59,6 +60,13 @@ MomentsByName set_moments(std::span<const ParameterView> parameters, MomentsByNa
   return new_moments;
 }
 
+void check_no_overlap(std::span<const ParameterView> parameters) {
+  if (const auto pair = overlapping_views(parameters)) {
+    throw Error(ErrorCode::invalid_argument, str_cat("parameter '", parameters[pair->second].name,
+                                                     "': overlaps '", parameters[pair->first].name, "'"));
+  }
+}
+
 }  // namespace
 
 Optimizer::Optimizer(const OptimizerOptions& options) : options_(checked(options)) {}
@@ -73,6 +81,7 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
   const ProfilerRange range("plasticity::Optimizer::step");
   const UpdateOptions& update = options_.update;
   check_views(parameters, moments_, update);
+  check_no_overlap(parameters);
   std::vector<std::string_view> names;
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
@@ -127,6 +136,9 @@ void Optimizer::load(const io::TensorFile& file) {
 }
 
 double clip_gradients(std::span<const ParameterView> parameters, double max_norm) {
+  std::vector<ParameterView> gradients(parameters.begin(), parameters.end());
+  for (ParameterView& view : gradients) view.value = {};  // not accessed
+  check_no_overlap(gradients);
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
     tensors.push_back({.gradient = parameter.gradient.data(),

@@ -63,8 +63,8 @@ class PLASTICITY_API Optimizer {
   /// Updates the parameters with their gradients, after clipping if an option asks for it. Moments belong to
   /// a name: a new name starts with zero moments, and a name that a call leaves out keeps its moments. Throws
   /// Error(invalid_argument) and changes nothing if a name occurs twice, its size has changed, a gradient and
-  /// its value differ in size, a name of a group is unknown at this object's first step, or a gradient is not
-  /// finite under NotFinite::fail.
+  /// its value differ in size, two views overlap, a name of a group is unknown at this object's first step,
+  /// or a gradient is not finite under NotFinite::fail.
   void step(std::span<const ParameterView> parameters);
 
   double learning_rate() const { return options_.update.learning_rate; }  ///< learning rate of the next step
@@ -104,7 +104,7 @@ class PLASTICITY_API Adam : public Optimizer {
 };
 
 /// Scales all gradients so that their global 2-norm is at most `max_norm`. Returns the norm before scaling.
-/// Throws Error(invalid_argument) unless `max_norm` > 0.
+/// Throws Error(invalid_argument) unless `max_norm` > 0, and if two gradients overlap.
 PLASTICITY_API double clip_gradients(std::span<const ParameterView> parameters, double max_norm);
 
 }  // namespace plasticity

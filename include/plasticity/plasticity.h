@@ -600,7 +600,8 @@ typedef struct plasticity_trainer_options {
   plasticity_adam_options adam;   /**< constants of Adam */
   double clip_norm;               /**< maximum global 2-norm of the gradients; 0: no clipping */
   plasticity_reduction reduction; /**< divisor of the squared error */
-  /** If not NULL, this optimizer replaces `adam` and `clip_norm`. It is copied. */
+  /** If not NULL, this optimizer replaces `adam` and `clip_norm`, which must have their defaults. It is
+   * copied. */
   const plasticity_optimizer_options* optimizer;
   plasticity_communicator*
       communicator; /**< ranks that train together, or NULL; it must outlive the trainer */

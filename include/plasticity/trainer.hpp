@@ -24,8 +24,8 @@ struct TrainerOptions {
   AdamOptions adam{};                     ///< constants of Adam
   double clip_norm = 0;                   ///< maximum global 2-norm of the gradients, finite; 0: no clipping
   Reduction reduction = Reduction::mean;  ///< divisor of the squared error
-  /// If given, this optimizer replaces `adam` and `clip_norm`. Its groups name the network's parameters,
-  /// trainable or not.
+  /// If given, this optimizer replaces `adam` and `clip_norm`, which must have their defaults. Its groups
+  /// name the network's parameters, trainable or not.
   std::optional<OptimizerOptions> optimizer{};
   /// The ranks that train together, or null. It must outlive the trainer. See Trainer.
   Communicator* communicator = nullptr;

@@ -174,6 +174,28 @@ TEST(Optimizers, RejectWrongOptions) {
             "method: expected a value of its enumeration, got 7");
 }
 
+TEST(Optimizers, RejectOverlappingViews) {
+  std::vector<float> values(4, 1), gradients(4, 1);
+  const std::span<float> value(values), gradient(gradients);
+  const auto view = [](const char* name, std::span<float> of, std::span<float> slope) {
+    return ParameterView{name, Shape{{2}, 1}, of, slope};
+  };
+  const auto reject = [&](const std::vector<ParameterView>& views, const std::string& message) {
+    Optimizer optimizer(OptimizerOptions::sgd(.1));
+    EXPECT_EQ(message_of([&] { optimizer.step(views); }), message);
+    EXPECT_EQ(values, std::vector<float>(4, 1));
+    EXPECT_EQ(gradients, std::vector<float>(4, 1));
+    EXPECT_EQ(optimizer.steps(), 0);
+  };
+  reject({view("b", value.first(2), gradient.first(2)), view("a", value.subspan(1, 2), gradient.last(2))},
+         "parameter 'a': overlaps 'b'");
+  const std::vector<ParameterView> one_gradient{view("a", value.first(2), gradient.first(2)),
+                                                view("b", value.last(2), gradient.first(2))};
+  reject(one_gradient, "parameter 'b': overlaps 'a'");
+  EXPECT_EQ(message_of([&] { clip_gradients(one_gradient, .1); }), "parameter 'b': overlaps 'a'");
+  reject({view("a", value.first(2), value.subspan(1, 2))}, "parameter 'a': overlaps 'a'");
+}
+
 TEST(Optimizers, RejectNumbersOfAFileThatNoStepWrites) {
   io::TensorFile file;
   std::vector<float> value{1}, gradient{1};

@@ -137,6 +137,13 @@ TEST(Trainer, WrongCallsChangeNothing) {
   expect_rejected("mask", episode.sequence(), target, std::span(episode.mask).first(4));
   EXPECT_THROW(Trainer(network, {.clip_norm = -1}), Error);
   EXPECT_THROW(Trainer(network, {.adam = {.beta1 = 1}}), Error);
+  // An optimizer replaces them, so a value would be ignored.
+  EXPECT_EQ(message_of([&] { Trainer(network, {.clip_norm = 5, .optimizer = OptimizerOptions::sgd()}); }),
+            "options.clip_norm: expected 0, since options.optimizer has its own, got 5");
+  EXPECT_EQ(message_of([&] {
+              Trainer(network, {.adam = {.learning_rate = .1}, .optimizer = OptimizerOptions::sgd()});
+            }),
+            "options.adam: expected its defaults, since options.optimizer replaces it, got other values");
   EXPECT_THROW(trainer.set_learning_rate(-1), Error);
   trainer.step(episode.sequence(), target);
   const std::span<const float> own = trainer.y();

@@ -5,39 +5,11 @@
 #include <utility>
 
 #include "base/throw_error.hpp"
+#include "network/overlapping_views.hpp"
 #include "network/trainer/implementation.hpp"
 
 // The optimizer's part of a trainer's iteration, and the iteration of the caller's.
 namespace plasticity {
-
-namespace {
-
-/// Throws Error(invalid_argument) if two views overlap: a step would change their memory twice. `module_of`
-/// returns the index of a view's module.
-template <class ModuleOf>
-void check_no_overlap(std::span<const ParameterView> views, ModuleOf module_of) {
-  struct Region {
-    const float *begin, *end;
-    std::size_t view;
-  };
-  std::vector<Region> regions;
-  for (std::size_t k = 0; k < views.size(); ++k) {
-    for (const std::span<float> memory : {views[k].value, views[k].gradient}) {
-      if (!memory.empty()) regions.push_back({memory.data(), memory.data() + memory.size(), k});
-    }
-  }
-  std::sort(regions.begin(), regions.end(),
-            [](const Region& a, const Region& b) { return std::less<>()(a.begin, b.begin); });
-  for (std::size_t k = 1; k < regions.size(); ++k) {
-    if (!std::less<>()(regions[k].begin, regions[k - 1].end)) continue;
-    const auto [first, second] = std::minmax(regions[k - 1].view, regions[k].view);
-    throw Error(ErrorCode::invalid_argument,
-                str_cat("modules[", module_of(second), "]: parameter '", views[second].name, "': overlaps '",
-                        views[first].name, "' of modules[", module_of(first), "]"));
-  }
-}
-
-}  // namespace
 
 void Trainer::Implementation::check_network() const {
   if (network != nullptr && life.expired()) {
@@ -81,7 +53,14 @@ std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
       all.push_back(std::move(view));
     }
   }
-  check_no_overlap(all, [&](std::size_t k) { return seen.find(all[k].name)->second.module; });
+  if (const auto pair = overlapping_views(all)) {
+    const auto module_of = [&](const ParameterView& view) {
+      return str_cat("modules[", seen.find(view.name)->second.module, "]");
+    };
+    const ParameterView &first = all[pair->first], &second = all[pair->second];
+    throw Error(ErrorCode::invalid_argument, str_cat(module_of(second), ": parameter '", second.name,
+                                                     "': overlaps '", first.name, "' of ", module_of(first)));
+  }
   return all;
 }
 

@@ -1,6 +1,7 @@
 #include "network/trainer/implementation.hpp"
 
 #include <cmath>
+#include <tuple>
 
 #include "base/throw_error.hpp"
 #include "device/profiler_range.hpp"
@@ -9,6 +10,13 @@
 
 namespace plasticity {
 namespace {
+
+bool are_defaults(const AdamOptions& adam) {
+  const auto fields = [](const AdamOptions& of) {
+    return std::tuple(of.learning_rate, of.beta1, of.beta2, of.epsilon, of.not_finite);
+  };
+  return fields(adam) == fields({});
+}
 
 /// Checks the options and returns those of the optimizer.
 OptimizerOptions optimizer_options_of(const TrainerOptions& options) {
@@ -19,8 +27,17 @@ OptimizerOptions optimizer_options_of(const TrainerOptions& options) {
     bad_argument("options.reduction", "a value of its enumeration",
                  str_cat(static_cast<int>(options.reduction)));
   }
-  OptimizerOptions optimizer = options.optimizer.value_or(optimizer_options_of(options.adam));
-  if (!options.optimizer) optimizer.clip_norm = options.clip_norm;
+  if (options.optimizer) {
+    if (options.clip_norm != 0) {
+      bad_argument("options.clip_norm", "0, since options.optimizer has its own", str_cat(options.clip_norm));
+    }
+    if (!are_defaults(options.adam)) {
+      bad_argument("options.adam", "its defaults, since options.optimizer replaces it", "other values");
+    }
+    return checked(*options.optimizer);
+  }
+  OptimizerOptions optimizer = optimizer_options_of(options.adam);
+  optimizer.clip_norm = options.clip_norm;
   return checked(optimizer);
 }
 
