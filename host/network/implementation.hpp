@@ -50,8 +50,7 @@ struct NetworkImplementation {
   Outputs<Real> previous{};  // of infer(); the last y may be the next input
   std::span<const Real> last_modulation{}, last_preactivation{};  // of the last call
   UseGuard guard{};
-  std::atomic<bool> in_loss = false;                                 // a Trainer is calling its loss function
-  std::shared_ptr<const int> life = std::make_shared<const int>(0);  // ends with this; a Trainer watches it
+  std::atomic<bool> in_loss = false;  // a Trainer is calling its loss function
   InputWidths widths;
   bool checks_parameters;  // PLASTICITY_CHECKS
 

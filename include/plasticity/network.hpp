@@ -213,7 +213,8 @@ class PLASTICITY_API BasicNetwork {
   void set_trainable(std::string_view name, bool trainable);
 
   /// Returns the state tensor `name` ("y", "c", "hebb" or "eligibility"), to read or to set. The view may be
-  /// a copy made by this call. The next forward() or infer() reads it and makes it stale: call state() again.
+  /// a copy made by this call. The next forward() or infer() reads it and makes it stale, as reset(),
+  /// load_state() and a trainer's step do: call state() again.
   /// Throws Error(invalid_argument) for an unknown name.
   std::span<Real> state(std::string_view name);
 

@@ -16,7 +16,8 @@
 
 namespace plasticity {
 
-/// Parameters that an optimizer treats alike, instead of by the options of the optimizer.
+/// Parameters that an optimizer treats alike. The weight decay and the clipping of the optimizer's options do
+/// not apply to them; those of the group do.
 struct ParameterGroup {
   std::vector<std::string> names;   ///< names of parameters; each in one group only
   double learning_rate_factor = 1;  ///< factor of the learning rate, >= 0
@@ -61,10 +62,11 @@ class PLASTICITY_API Optimizer {
   explicit Optimizer(const OptimizerOptions& options);
 
   /// Updates the parameters with their gradients, after clipping if an option asks for it. Moments belong to
-  /// a name: a new name starts with zero moments, and a name that a call leaves out keeps its moments. Throws
-  /// Error(invalid_argument) and changes nothing if a name occurs twice, its size has changed, a gradient and
-  /// its value differ in size, two views overlap, a name of a group is unknown at this object's first step,
-  /// or a gradient is not finite under NotFinite::fail.
+  /// a name: a new name starts with zero moments, and a name that a call leaves out keeps its moments.
+  /// Networks without names have parameters of the same names: give each network a name or an optimizer of
+  /// its own. Throws Error(invalid_argument) and changes nothing if a name occurs twice, its size has
+  /// changed, a gradient and its value differ in size, two views overlap, a name of a group is unknown at
+  /// this object's first step, or a gradient is not finite under NotFinite::fail.
   void step(std::span<const ParameterView> parameters);
 
   double learning_rate() const { return options_.update.learning_rate; }  ///< learning rate of the next step

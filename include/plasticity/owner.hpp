@@ -18,6 +18,8 @@ template <class Data>
 class Owner {
  public:
   Owner(std::unique_ptr<Data> data, const char* name) : data_(std::move(data)), name_(name) {}  ///< owns it
+  Owner(Owner&&) noexcept = default;             ///< leaves the other owner empty
+  Owner& operator=(Owner&&) noexcept = default;  ///< leaves the other owner empty
 
   bool empty() const { return data_ == nullptr; }  ///< whether the data were moved away
   Data* operator->() const { return &**this; }     ///< the data; throws if it was moved away
@@ -25,10 +27,16 @@ class Owner {
     if (data_ == nullptr) throw_moved_from(name_);
     return *data_;
   }
+  /// Returns the data for a call that must outlive this owner, because the caller's code may destroy it
+  /// meanwhile. Throws if the data were moved away.
+  std::shared_ptr<Data> hold() const {
+    if (data_ == nullptr) throw_moved_from(name_);
+    return data_;
+  }
 
  private:
-  std::unique_ptr<Data> data_;
-  const char* name_;  // of the object in messages
+  std::shared_ptr<Data> data_;  // shared with running calls only
+  const char* name_;            // of the object in messages
 };
 
 }  // namespace plasticity

@@ -35,7 +35,8 @@ struct PlanOptions {
   /// takes the fastest, by an estimate from the spec, T, B and the device. In f32 their results have the same
   /// bits, except for the gradient of alpha per connection, which is a sum over samples and steps. In bf16
   /// `automatic` does not use T or B to choose between kernels whose results differ in bits. A sample
-  /// therefore has the same bits alone and in a batch, and windows match the whole sequence.
+  /// therefore has the same bits alone and in a batch, and the outputs of windows are those of the whole
+  /// sequence.
   Execution execution = Execution::automatic;
 };
 

@@ -66,8 +66,10 @@ using IterationFunction = std::function<double()>;
 /// mixed: gradients and moments are in host memory, as in an Optimizer.
 ///
 /// A network must outlive its trainer. It may be moved, and it may be used between steps. Assigning another
-/// network to it ends it: the trainer's steps then throw Error(invalid_argument). The modules of a list must
-/// outlive the trainer and must not move.
+/// network to it ends it: the trainer's steps then throw Error(invalid_argument), also the one that is
+/// running the caller's function. The modules of a list must outlive the trainer and must not move. One
+/// thread at a time may use a trainer. A step, save(), load(), y() or modulation() beside another of them
+/// throws Error(invalid_argument).
 class PLASTICITY_API Trainer {
  public:
   /// Throws Error(invalid_argument) if an option is out of range.
@@ -85,8 +87,9 @@ class PLASTICITY_API Trainer {
   /// Runs one iteration from the network's current state and returns the loss (see squared_error()). The
   /// network keeps the final state, as after Network::forward(); call Network::reset() first to start an
   /// episode from zero. `target` is [T,B,N]. `mask` is [T,B,N] or empty; the loss ignores an output whose
-  /// mask is 0. After the call the parameters' gradients are those of this iteration, after clipping. No
-  /// window is recorded.
+  /// mask is 0. Without a mask the outputs of steps beyond an element's `length`, which are 0, count too.
+  /// After the call the parameters' gradients are those of this iteration, after clipping. No window is
+  /// recorded.
   ///
   /// Throws Error(invalid_argument) for a tensor of the wrong size, for one that overlaps y() or modulation()
   /// of the last step, and while the network has recorded windows. Also throws Error(out_of_memory). A call
@@ -94,7 +97,9 @@ class PLASTICITY_API Trainer {
   /// iteration; if it has no memory for them, the network's state may have changed.
   ///
   /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under
-  /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state.
+  /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state. Under
+  /// NotFinite::skip it has the final state too. If that is not finite, no later step is: call
+  /// Network::reset().
   ///
   /// Throws the errors of Communicator, before the optimizer's step. Throws Error(communication) on every
   /// rank if the ranks differ in the spec, the options, the kind of step, the parameters' names and sizes,
@@ -123,7 +128,8 @@ class PLASTICITY_API Trainer {
   /// the gradients of the ranks, clips them, and makes a step of the optimizer. Returns the loss that
   /// `iteration` returned, summed over the ranks. Every window that `iteration` records must have its
   /// backward(). Windows recorded before the call may be used too, except by ranks, whose first step replaces
-  /// the parameters. `iteration` must not call a step of this trainer: that throws Error(invalid_argument).
+  /// the parameters. `iteration` must not call step(), save(), load(), y() or modulation() of this trainer,
+  /// and must not freeze or unfreeze a parameter: both throw Error(invalid_argument).
   ///
   /// Throws Error(invalid_argument), before the optimizer's step, if a module has a window without
   /// backward(), and under NotFinite::fail, naming the parameter, if a gradient is not finite. An exception

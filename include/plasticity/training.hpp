@@ -101,7 +101,7 @@ PLASTICITY_API void find_not_finite(Device device, Stream stream, std::span<cons
 /// moment changes, and the step is not counted in steps().
 enum class NotFinite {
   fail,  ///< throws Error(invalid_argument), whose message names the tensor
-  skip,  ///< returns as if nothing had happened, and counts the step in skipped()
+  skip,  ///< leaves the step out, and counts it in skipped()
 };
 
 /// The constants of Adam, with the names of the paper (Kingma and Ba 2015).

@@ -1,6 +1,8 @@
 // Calls that are refused and change nothing, and memory that a call must not read.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "plasticity/plasticity.hpp"
 #include "problems/episode.hpp"
 #include "support/errors.hpp"
@@ -91,21 +93,104 @@ TEST(Refused, ATrainerWhoseNetworkIsGone) {
   expect_error([&] { trainer.load({}); }, ErrorCode::invalid_argument, gone);
 }
 
-TEST(Refused, AnIterationDoesNotCallAStepOfItsTrainer) {
+TEST(Refused, AnIterationDoesNotCallItsTrainer) {
   Network network = make();
   Linear layer(N, N, 1);
   Trainer alone(network), several({network, layer});
   const std::vector<float> u = noise(T * B * N, 1);
-  const std::string message = "trainer: a step of it is running. An iteration must not call a step";
-  for (Trainer* const trainer : {&alone, &several}) {
-    expect_error([&] { trainer->step([&] { return trainer->step([] { return 0.0; }); }); },
-                 ErrorCode::invalid_argument, message);
-    EXPECT_EQ(trainer->steps(), 0);
-    trainer->step([] { return 0.0; });  // the step has ended
-    EXPECT_EQ(trainer->steps(), 1);
+  io::TensorFile file;
+  alone.save(file);
+  const std::function<void(Trainer&)> calls[] = {
+      [](Trainer& trainer) { trainer.step([] { return 0.0; }); },
+      [&](Trainer& trainer) { trainer.load(file); },
+      [](Trainer& trainer) {
+        io::TensorFile saved;
+        trainer.save(saved);
+      },
+      [](Trainer& trainer) { trainer.y(); },
+      [](Trainer& trainer) { trainer.modulation(); },
+  };
+  for (const auto& call : calls) {
+    const std::string message = "trainer: another call on it is running. An iteration must not call its own";
+    std::int64_t steps = several.steps();
+    for (Trainer* const trainer : {&alone, &several}) {
+      expect_error(
+          [&] {
+            trainer->step([&] {
+              call(*trainer);
+              return 0.0;
+            });
+          },
+          ErrorCode::invalid_argument, message);
+      EXPECT_EQ(trainer->steps(), steps);
+      trainer->step([] { return 0.0; });  // the step has ended
+      EXPECT_EQ(trainer->steps(), steps + 1);
+    }
+    expect_error(
+        [&] {
+          alone.step_with({.steps = T, .u = u}, [&](auto, auto) {
+            call(alone);
+            return 0.0;
+          });
+        },
+        ErrorCode::invalid_argument, message);
   }
   expect_error([&] { alone.step([&] { return alone.step({.steps = T, .u = u}, u); }); },
-               ErrorCode::invalid_argument, message);
+               ErrorCode::invalid_argument, "trainer: another call on it is running");
+}
+
+TEST(Refused, AnIterationDoesNotReplaceItsNetwork) {
+  const std::vector<float> u = noise(T * B * N, 1);
+  const std::string gone = "trainer: its network has been destroyed, or another has been assigned to it";
+  for (const bool in_loss : {false, true}) {
+    Network network = make();
+    Trainer trainer(network);
+    const auto replace = [&] {
+      network = make();
+      return 0.0;
+    };
+    expect_error(
+        [&] {
+          if (in_loss) {
+            trainer.step_with({.steps = T, .u = u}, [&](auto, auto) { return replace(); });
+          } else {
+            trainer.step(replace);
+          }
+        },
+        ErrorCode::invalid_argument, gone);
+    EXPECT_EQ(trainer.steps(), 0);
+    network.infer({.steps = T, .u = u});
+  }
+  Network network = make(), other = make();
+  Trainer trainer(network);
+  trainer.step([&] {  // the trainer of a running step may end
+    trainer = Trainer(other);
+    return 0.0;
+  });
+  EXPECT_EQ(trainer.steps(), 0);
+}
+
+TEST(Refused, AnIterationDoesNotFreezeParameters) {
+  Network network = make();
+  Linear layer(N, N, 1);
+  Trainer alone(network), several({network, layer});
+  const std::vector<float> before = copied(network.parameter("w"));
+  for (Trainer* const trainer : {&alone, &several}) {
+    const auto freeze = [&](bool trainable) {
+      expect_error(
+          [&] {
+            trainer->step([&] {
+              network.set_trainable("w", trainable);
+              return 0.0;
+            });
+          },
+          ErrorCode::invalid_argument, "iteration: has frozen or unfrozen a parameter");
+    };
+    freeze(false);
+    freeze(true);
+    EXPECT_EQ(trainer->steps(), 0);
+  }
+  EXPECT_EQ(copied(network.parameter("w")), before);
 }
 
 TEST(Refused, ALossFunctionDoesNotCallItsNetwork) {

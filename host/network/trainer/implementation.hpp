@@ -88,9 +88,9 @@ struct Iteration : OptimizerStep {
 /// The data of a Trainer, which trains either one network or a list of modules. All moments are on `device`:
 /// that of the network, or the CPU with several modules.
 struct Trainer::Implementation {
-  Network::Implementation* network;  // null with several modules
-  std::weak_ptr<const int> life;     // of the network
-  std::vector<Module> modules;       // empty with one network
+  Network::Implementation* network;             // null with several modules
+  std::weak_ptr<Network::Implementation> life;  // of the network
+  std::vector<Module> modules;                  // empty with one network
   Device device;
   Stream stream;
   OptimizerOptions options;
@@ -107,16 +107,20 @@ struct Trainer::Implementation {
   DeviceMemory optimizer_scratch{};  // of step(iteration)
   PageLocked upload{};
   std::map<GraphKey, std::unique_ptr<LaunchGraph>> graphs{};
-  UseGuard guard{};  // held by a step
-  static constexpr const char* in_step =
-      "trainer: a step of it is running. An iteration must not call a step of its own trainer, and one "
-      "thread at a time may use a trainer";
+  mutable UseGuard guard{};  // held by step(), save(), load(), y() and modulation()
+  static constexpr const char* in_use =
+      "trainer: another call on it is running. An iteration must not call its own trainer's step(), save(), "
+      "load(), y() or modulation(), and one thread at a time may use a trainer";
 
   bool on_cpu() const { return device.kind() == DeviceKind::cpu; }
   bool has_ranks() const { return communicator != nullptr && communicator->size() > 1; }
 
-  /// Throws Error(invalid_argument) if the network has been destroyed or assigned to.
-  void check_network() const;
+  /// Returns the network for the duration of a call, in which the caller's code may destroy it; null with
+  /// several modules. Throws Error(invalid_argument) if it has been destroyed or assigned to.
+  std::shared_ptr<Network::Implementation> hold_network() const;
+  /// For a call that holds the network: throws Error(invalid_argument) if the caller's code has destroyed it
+  /// or assigned to it meanwhile.
+  void check_network_kept() const;
   /// Allocates the results of an iteration. They are zero until it writes them.
   void make_results();
   Results* device_results() const { return static_cast<Results*>(results.data()); }
@@ -138,6 +142,8 @@ struct Trainer::Implementation {
   // optimizer_step.cpp
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
+  void list_trained(OptimizerStep& it) const;
+  void check_trained(const OptimizerStep& it) const;
   std::optional<Shape> shape_of(std::string_view name) const;
   void collect_trained(OptimizerStep& it, MomentsByName& new_moments);
   void zero_gradients(const OptimizerStep& it) const;

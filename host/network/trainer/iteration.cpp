@@ -93,7 +93,9 @@ double Trainer::Implementation::host_loss(const Objective& objective, const Iter
   const float* const output = objective.of_preactivation ? it.forward.a : it.forward.y;
   const auto loss = [&](std::span<const float> output_or_preactivation, std::span<float> upstream) {
     const FlagScope in_loss(network->in_loss);
-    return (*objective.function)(output_or_preactivation, upstream);
+    const double value = (*objective.function)(output_or_preactivation, upstream);
+    check_network_kept();
+    return value;
   };
   if (on_cpu()) {
     std::fill_n(it.error.dy, count, 0.0f);
@@ -243,9 +245,9 @@ double Trainer::Implementation::step(const Sequence& sequence, const Objective& 
   if (network == nullptr)
     bad_argument("step", "a trainer of one network, or step(iteration)",
                  str_cat("a list of ", modules.size(), modules.size() == 1 ? " module" : " modules"));
-  check_network();
+  const std::shared_ptr<Network::Implementation> held = hold_network();
   const Network::Implementation::Call call(*network, ParameterAccess::write);
-  const UseGuard::Exclusive step(guard, in_step);
+  const UseGuard::Exclusive step(guard, in_use);
   network->check_no_windows("step");
   const Plan& plan = network->plan(sequence.steps);
   Iteration it = checked_iteration(sequence, objective);

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <functional>
 #include <limits>
 #include <map>
 #include <utility>
@@ -10,12 +9,23 @@
 
 // The optimizer's part of a trainer's iteration, and the iteration of the caller's.
 namespace plasticity {
+namespace {
 
-void Trainer::Implementation::check_network() const {
-  if (network != nullptr && life.expired()) {
-    throw Error(ErrorCode::invalid_argument,
-                "trainer: its network has been destroyed, or another has been assigned to it");
-  }
+[[noreturn]] void throw_network_replaced() {
+  throw Error(ErrorCode::invalid_argument,
+              "trainer: its network has been destroyed, or another has been assigned to it");
+}
+
+}  // namespace
+
+std::shared_ptr<Network::Implementation> Trainer::Implementation::hold_network() const {
+  std::shared_ptr<Network::Implementation> held = life.lock();
+  if (network != nullptr && held == nullptr) throw_network_replaced();
+  return held;
+}
+
+void Trainer::Implementation::check_network_kept() const {
+  if (network != nullptr && life.use_count() == 1) throw_network_replaced();  // only the call holds it
 }
 
 void Trainer::Implementation::make_results() {
@@ -73,9 +83,8 @@ std::optional<Shape> Trainer::Implementation::shape_of(std::string_view name) co
   return std::nullopt;
 }
 
-/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in
-/// `new_moments`, as zeros.
-void Trainer::Implementation::collect_trained(OptimizerStep& it, MomentsByName& new_moments) {
+/// Lists the trainable tensors.
+void Trainer::Implementation::list_trained(OptimizerStep& it) const {
   if (network == nullptr) {
     it.views = views_of_modules();
     for (const ParameterView& view : it.views) {
@@ -90,6 +99,23 @@ void Trainer::Implementation::collect_trained(OptimizerStep& it, MomentsByName& 
       it.trained.push_back(tensor);
     }
   }
+}
+
+/// Throws if the caller's iteration has changed the list of trainable tensors, whose gradients were set to
+/// zero before it.
+void Trainer::Implementation::check_trained(const OptimizerStep& it) const {
+  OptimizerStep now;
+  list_trained(now);
+  if (now.names != it.names) {
+    throw Error(ErrorCode::invalid_argument,
+                "iteration: has frozen or unfrozen a parameter. Call set_trainable() between steps");
+  }
+}
+
+/// Lists the trainable tensors with their moments. Moments that do not exist yet are created in
+/// `new_moments`, as zeros.
+void Trainer::Implementation::collect_trained(OptimizerStep& it, MomentsByName& new_moments) {
+  list_trained(it);
   for (std::size_t k = 0; k < it.trained.size(); ++k) {
     auto found = moments.find(it.names[k]);
     if (found == moments.end()) {
@@ -167,9 +193,9 @@ void Trainer::Implementation::check_windows() const {
 }
 
 double Trainer::Implementation::step(const IterationFunction& iteration) {
-  check_network();
+  const std::shared_ptr<Network::Implementation> held = hold_network();
   if (!iteration) bad_argument("iteration", "a function", "none");
-  const UseGuard::Exclusive step(guard, in_step);
+  const UseGuard::Exclusive step(guard, in_use);
   // Held while this call works on the network. `iteration` calls the network too.
   using Call = Network::Implementation::Call;
   const auto hold = [&] {
@@ -197,7 +223,9 @@ double Trainer::Implementation::step(const IterationFunction& iteration) {
 
   call.reset();
   double loss = iteration();
+  check_network_kept();
   check_windows();
+  check_trained(it);
   if (has_ranks()) communicator->sum(std::span(&loss, 1));
   call = hold();
 

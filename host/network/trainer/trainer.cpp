@@ -46,7 +46,7 @@ OptimizerOptions optimizer_options_of(const TrainerOptions& options) {
 Trainer::Trainer(Network& network, const TrainerOptions& options)
     : implementation_(
           std::unique_ptr<Implementation>(new Implementation{.network = &*network.implementation_,
-                                                             .life = network.implementation_->life,
+                                                             .life = network.implementation_.hold(),
                                                              .modules = {},
                                                              .device = network.options().device,
                                                              .stream = network.options().stream,
@@ -75,36 +75,38 @@ Trainer& Trainer::operator=(Trainer&&) noexcept = default;
 double Trainer::step(const Sequence& sequence, std::span<const float> target,
                      std::span<const std::uint8_t> mask) {
   const ProfilerRange range("plasticity::Trainer::step");
-  return implementation_->step(sequence, {.target = target, .mask = mask});
+  return implementation_.hold()->step(sequence, {.target = target, .mask = mask});
 }
 
 double Trainer::step_with(const Sequence& sequence, const LossFunction& loss) {
   const ProfilerRange range("plasticity::Trainer::step_with");
-  return implementation_->step(sequence, {.function = &loss});
+  return implementation_.hold()->step(sequence, {.function = &loss});
 }
 
 double Trainer::step_on_preactivation(const Sequence& sequence, const LossFunction& loss) {
   const ProfilerRange range("plasticity::Trainer::step_on_preactivation");
-  return implementation_->step(sequence, {.function = &loss, .of_preactivation = true});
+  return implementation_.hold()->step(sequence, {.function = &loss, .of_preactivation = true});
 }
 
 double Trainer::step_labels(const Sequence& sequence, std::span<const std::int64_t> labels) {
   const ProfilerRange range("plasticity::Trainer::step_labels");
-  return implementation_->step(sequence, {.labels = labels, .of_preactivation = true});
+  return implementation_.hold()->step(sequence, {.labels = labels, .of_preactivation = true});
 }
 
 double Trainer::step(const IterationFunction& iteration) {
   const ProfilerRange range("plasticity::Trainer::step");
-  return implementation_->step(iteration);
+  return implementation_.hold()->step(iteration);
 }
 
 std::span<const float> Trainer::y() {
   Implementation& self = *implementation_;
+  const UseGuard::Exclusive call(self.guard, Implementation::in_use);
   return self.y.on_host(self.device, self.stream);
 }
 
 std::span<const float> Trainer::modulation() {
   Implementation& self = *implementation_;
+  const UseGuard::Exclusive call(self.guard, Implementation::in_use);
   return self.modulation.on_host(self.device, self.stream);
 }
 
@@ -121,6 +123,7 @@ double Trainer::gradient_norm() const { return implementation_->gradient_norm; }
 
 void Trainer::save(io::TensorFile& file) const {
   const Implementation& self = *implementation_;
+  const UseGuard::Exclusive call(self.guard, Implementation::in_use);
   OptimizerRecord record{.steps = self.steps};
   const auto download = [&](const DeviceMemory& memory, std::vector<float>& host) {
     host.resize(memory.bytes() / sizeof(float));
@@ -136,7 +139,8 @@ void Trainer::save(io::TensorFile& file) const {
 
 void Trainer::load(const io::TensorFile& file) {
   Implementation& self = *implementation_;
-  self.check_network();
+  const std::shared_ptr<Network::Implementation> held = self.hold_network();
+  const UseGuard::Exclusive call(self.guard, Implementation::in_use);
   const UpdateOptions& update = self.options.update;
   const OptimizerRecord record = read_optimizer_record(update, file);
   const std::string source = name_of(file);
