@@ -31,16 +31,18 @@ TEST_F(Tool, TimesSkipsCommentsAndRefusesHelp) {
   std::ofstream(at("lines"))
       << "# two lines without a configuration\n \t\r\n\n"
       << "--cell rnn --rule decay --rate fixed --neurons 9 --batch 2 --steps 3 --device "
-         "cpu --threads 1 --seconds 0\n--help\n";
+         "cpu --threads 1 --seconds 0\n--help\n--cell r\xffn\n";
   const Outcome outcome = run("times " + at("lines"));
   EXPECT_EQ(outcome.exit_code, 1) << outcome.output;
   std::istringstream lines(outcome.output);
-  std::string timed, help, more;
+  std::string timed, help, not_utf8, more;
   std::getline(lines, timed);
   std::getline(lines, help);
+  std::getline(lines, not_utf8);
   EXPECT_TRUE(nlohmann::json::parse(timed).contains("forward_ms_per_step")) << outcome.output;
   EXPECT_EQ(nlohmann::json::parse(help).at("error"),
             "line: expected the options of a configuration, got --help");
+  EXPECT_TRUE(nlohmann::json::parse(not_utf8).contains("error")) << outcome.output;
   EXPECT_FALSE(std::getline(lines, more)) << more;
 }
 

@@ -66,7 +66,7 @@ TEST_F(Tool, ResumesWithMoreIterations) {
 }
 
 TEST_F(Tool, AFullDiskAtACheckpointIsAWarning) {
-  const std::string command = std::string("bash -c \"trap '' XFSZ; ulimit -f 800; ") + PLASTICITY_TOOL_PATH +
+  const std::string command = std::string("bash -c \"ulimit -f 800; ") + PLASTICITY_TOOL_PATH +
                               " train images --data drawn --batch 1 --iterations 1 --device cpu --out " +
                               at("out") + "\" > " + at("output") + " 2>&1";
   EXPECT_EQ(std::system(command.c_str()), 0) << testing::read_file(at("output"));
@@ -155,6 +155,15 @@ TEST_F(Tool, RefusesCheckpointsOfOtherRuns) {
       run("train images --resume --checkpoint " + at("none.safetensors") + " --out " + at("out"));
   EXPECT_EQ(nothing.exit_code, 1);
   EXPECT_TRUE(has(nothing, "none.safetensors")) << nothing.output;
+  for (const char* name : {"plastic.safetensors", "completion.png"}) {
+    const Outcome result = run(common + " --checkpoint " + at("out/../out/") + name);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_TRUE(has(result, std::string("--checkpoint: expected another file than the result ") + name))
+        << result.output;
+  }
+  const Outcome no_name = run("train images --data drawn --out ''");
+  EXPECT_EQ(no_name.exit_code, 2);
+  EXPECT_TRUE(has(no_name, "--out: expected a folder, got an empty name")) << no_name.output;
   const Outcome no_data = run("train images --data " + at("nowhere") + " --out " + at("out"));
   EXPECT_EQ(no_data.exit_code, 1);
   EXPECT_TRUE(has(no_data, "expected the IDX file of Omniglot, or a folder with train-images-idx3-ubyte"))
@@ -204,6 +213,32 @@ TEST_F(Tool, RefusesDamagedCurvesOfACheckpoint) {
     EXPECT_TRUE(has(outcome, damaged.message)) << outcome.output << "\nlacks: " << damaged.message;
     EXPECT_TRUE(testing::read_file(checkpoint) == before) << damaged.message;
   }
+}
+
+/// Writes pictures of 28x28, all of one shade.
+void write_pictures(const std::string& folder, char shade) {
+  std::filesystem::create_directory(folder);
+  for (const char* name : {"train-images-idx3-ubyte", "t10k-images-idx3-ubyte"}) {
+    const unsigned char header[] = {0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 28, 0, 0, 0, 28};
+    std::ofstream file(folder + "/" + name, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(header), sizeof header);
+    file << std::string(4 * 28 * 28, shade);
+  }
+}
+
+TEST_F(Tool, RefusesToResumeOnOtherPictures) {
+  write_pictures(at("black"), '\0');
+  write_pictures(at("grey"), '\x7f');
+  const std::string common =
+      "train images --batch 1 --iterations 1 --device cpu --threads 1 --out " + at("out") + " --data ";
+  const Outcome trained = run(common + at("black"));
+  EXPECT_EQ(trained.exit_code, 0) << trained.output;
+  EXPECT_TRUE(has(trained, "completion error: plastic 0.000, fixed weights 0.000")) << trained.output;
+  const Outcome other = run(common + at("grey") + " --resume");
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_TRUE(has(other, "(checkpoint): expected the pictures of --data, got a run on other pictures"))
+      << other.output;
+  EXPECT_EQ(run(common + at("black") + " --resume").exit_code, 0);
 }
 
 TEST_F(Tool, RefusesPicturesOfAnotherSize) {

@@ -1,4 +1,5 @@
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -43,6 +44,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the shell's limit is then an error of that file
   const int exit_code = run(argc, argv);
   // The output is complete only when it has reached the file, the pipe or the terminal.
   errno = 0;

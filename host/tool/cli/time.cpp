@@ -269,7 +269,12 @@ bool time_line(const std::string& line) {
   } catch (const std::exception& error) {  // from the parser or the library
     problem = error.what();
   }
-  if (!problem.empty()) std::printf("%s\n", nlohmann::ordered_json{{"error", problem}}.dump().c_str());
+  if (!problem.empty()) {
+    // The problem may quote bytes of the line that are not UTF-8.
+    using Json = nlohmann::ordered_json;
+    const std::string text = Json{{"error", problem}}.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::printf("%s\n", text.c_str());
+  }
   std::fflush(stdout);
   return problem.empty();
 }

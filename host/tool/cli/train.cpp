@@ -153,6 +153,17 @@ std::string data_of(const Options& options, const std::filesystem::path& checkpo
   return images::Experiment::saved_source(checkpoint) == images::drawn_source ? "drawn" : "";
 }
 
+constexpr const char* result_files[] = {"completion.png", "learning_curve.png", "plastic.safetensors",
+                                        "fixed.safetensors"};
+
+/// Throws Error(invalid_argument) if the results would replace the checkpoint.
+void check_checkpoint_name(const std::filesystem::path& out, const std::filesystem::path& checkpoint) {
+  for (const char* name : result_files) {
+    if (std::filesystem::weakly_canonical(checkpoint) == std::filesystem::weakly_canonical(out / name))
+      bad_argument("--checkpoint", str_cat("another file than the result ", name), checkpoint.string());
+  }
+}
+
 /// Creates the folder of the results, and checks that it and that of the checkpoint can be written.
 void prepare_folders(const std::filesystem::path& out, const std::filesystem::path& checkpoint) {
   std::error_code failed;
@@ -208,7 +219,9 @@ int run(const Options& options) {
   const std::filesystem::path checkpoint = options.checkpoint.empty()
                                                ? out / "images.checkpoint.safetensors"
                                                : std::filesystem::path(options.checkpoint);
+  if (out.empty()) bad_argument("--out", "a folder", "an empty name");
   if (leading) prepare_folders(out, checkpoint);
+  check_checkpoint_name(out, checkpoint);
 
   const std::string data = data_of(options, checkpoint);
   const images::Pictures train_pictures(data, images::Split::train, options.experiment.size);

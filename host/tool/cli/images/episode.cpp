@@ -109,7 +109,8 @@ double normalised_error(const Episode& episode, std::span<const float> y) {
     const double difference = static_cast<double>(y[k]) - episode.target[k];
     error += difference * difference;
   }
-  return error / target_power(episode);
+  const double power = target_power(episode);
+  return power > 0 ? error / power : 0;  // as for Reduction::relative
 }
 
 }  // namespace plasticity::images

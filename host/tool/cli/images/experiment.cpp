@@ -153,7 +153,8 @@ void Experiment::save(const std::filesystem::path& path) const {
                    {"size", str_cat(options_.size)},
                    {"batch", str_cat(options_.batch)},
                    {"seed", str_cat(options_.seed)},
-                   {"pictures", train_.source()}};
+                   {"pictures", train_.source()},
+                   {"checksum", checksum()}};
   const auto add = [&](const std::string& name, const std::vector<float>& values) {
     file.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
@@ -170,6 +171,8 @@ void Experiment::save(const std::filesystem::path& path) const {
   }
   io::save(path, file);
 }
+
+std::string Experiment::checksum() const { return str_cat(train_.checksum(), ' ', test_.checksum()); }
 
 std::string Experiment::saved_source(const std::filesystem::path& path) {
   return read_metadata(io::load(path), "pictures");
@@ -188,6 +191,11 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
   expect("batch", str_cat(options_.batch));
   expect("seed", str_cat(options_.seed));
   expect("pictures", train_.source());
+  if (const auto saved = file.metadata.find("checksum");  // earlier versions did not save it
+      saved != file.metadata.end() && saved->second != checksum()) {
+    throw_error(ErrorCode::format, str_cat(path.string(), " (checkpoint)"), "the pictures of --data",
+                "a run on other pictures");
+  }
   const auto iteration = read_number<std::int64_t>(file, "iteration");
   const auto iterations =
       own_iterations ? options_.iterations : read_number<std::int64_t>(file, "iterations");

@@ -68,6 +68,7 @@ class Experiment {
 
  private:
   double learning_rate() const;
+  std::string checksum() const;  // of all pictures
   ExperimentOptions options_;
   const Pictures& train_;
   const Pictures& test_;

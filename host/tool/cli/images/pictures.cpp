@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/hash.hpp"
 #include "base/random.hpp"
 #include "base/throw_error.hpp"
 
@@ -117,6 +118,10 @@ Pictures::Pictures(const std::filesystem::path& data, Split split, std::int64_t 
         "(or .gz)",
         "neither");
   }
+}
+
+std::uint64_t Pictures::checksum() const {
+  return plasticity::checksum(std::span<const std::uint8_t>(images_.pixels));
 }
 
 Pictures::Frame Pictures::frame_of(std::span<const std::uint8_t> picture) const {

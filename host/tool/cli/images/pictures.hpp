@@ -28,6 +28,8 @@ class Pictures {
   std::int64_t size() const { return size_; }
   std::int64_t pixels() const { return size_ * size_; }
   const std::string& source() const { return source_; }
+  /// Returns a checksum of all pictures.
+  std::uint64_t checksum() const;
 
   /// Writes picture `index` as values in [-1,1]: subtracts the mean, then divides by the largest magnitude.
   /// Characters fill the frame and their strokes are bold.
