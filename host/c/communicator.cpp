@@ -75,7 +75,7 @@ plasticity_status plasticity_communicator_create_nccl(plasticity_device device, 
     NcclId bytes;
     std::memcpy(bytes.data(), &not_null(id, "id"), bytes.size());
     out = new plasticity_communicator{
-        nccl_communicator(c::to_device(device, 1), bytes, rank, size, options_with(time_limit))};
+        nccl_communicator(c::to_device(device, 1, "device"), bytes, rank, size, options_with(time_limit))};
   });
 }
 

@@ -113,7 +113,7 @@ PLASTICITY_INSTANTIATE(double)
 
 NetworkOptions to_options(const plasticity_network_options& from) {
   return {.batch = from.batch,
-          .device = to_device(from.device, from.threads),
+          .device = to_device(from.device, from.threads, "options.device"),
           .precision = to_precision(from.precision),
           .seed = from.seed,
           .checkpoint_interval = from.checkpoint_interval,

@@ -142,14 +142,14 @@ plasticity_status plasticity_plan_create(const plasticity_spec* spec, const plas
   return guarded([&] {
     plasticity_plan*& out = not_null(plan, "plan");
     const plasticity_plan_options& from = not_null(options, "options");
-    out = new plasticity_plan{
-        Plan(c::to_spec(not_null(spec, "spec")), {.steps = from.steps,
-                                                  .batch = from.batch,
-                                                  .device = c::to_device(from.device, from.threads),
-                                                  .precision = c::to_precision(from.precision),
-                                                  .checkpoint_interval = from.checkpoint_interval,
-                                                  .memory_budget = from.memory_budget,
-                                                  .execution = c::to_execution(from.execution)})};
+    out = new plasticity_plan{Plan(c::to_spec(not_null(spec, "spec")),
+                                   {.steps = from.steps,
+                                    .batch = from.batch,
+                                    .device = c::to_device(from.device, from.threads, "options.device"),
+                                    .precision = c::to_precision(from.precision),
+                                    .checkpoint_interval = from.checkpoint_interval,
+                                    .memory_budget = from.memory_budget,
+                                    .execution = c::to_execution(from.execution)})};
   });
 }
 

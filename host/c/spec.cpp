@@ -137,14 +137,14 @@ Execution to_execution(plasticity_execution execution) {
   return checked<Execution>(static_cast<int>(execution), "options.execution");
 }
 
-Device to_device(plasticity_device device, std::int32_t threads) {
+Device to_device(plasticity_device device, std::int32_t threads, const char* name) {
   if (device.kind == PLASTICITY_CPU) {
-    if (device.index != 0) bad_argument("options.device.index", "0 on the CPU", str_cat(device.index));
+    if (device.index != 0) bad_argument(str_cat(name, ".index"), "0 on the CPU", str_cat(device.index));
     return Device::cpu(threads);
   }
   if (device.kind == PLASTICITY_CUDA) return Device::cuda(device.index);
-  bad_argument("options.device.kind", str_cat(+PLASTICITY_CPU, " (the CPU) or ", +PLASTICITY_CUDA, " (CUDA)"),
-               str_cat(device.kind));
+  bad_argument(str_cat(name, ".kind"),
+               str_cat(+PLASTICITY_CPU, " (the CPU) or ", +PLASTICITY_CUDA, " (CUDA)"), str_cat(device.kind));
 }
 
 plasticity_device from_device(Device device) {
@@ -170,7 +170,7 @@ plasticity_status plasticity_device_best(plasticity_device* device) {
 }
 
 plasticity_status plasticity_device_check(plasticity_device device) {
-  return guarded([&] { (void)c::to_device(device, 1); });
+  return guarded([&] { (void)c::to_device(device, 1, "device"); });
 }
 
 const char* plasticity_cuda_unavailable_reason(void) {
@@ -185,7 +185,7 @@ const char* plasticity_cuda_unavailable_reason(void) {
 
 plasticity_status plasticity_fill_zero(plasticity_device device, void* stream, void* data, size_t bytes) {
   return guarded([&] {
-    const Device on = c::to_device(device, 1);
+    const Device on = c::to_device(device, 1, "device");
     if (bytes > 0) (void)not_null(static_cast<std::byte*>(data), "data");
     fill_zero(on, Stream{static_cast<CUstream_st*>(stream)}, data, bytes);
   });

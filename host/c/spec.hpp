@@ -22,8 +22,8 @@ std::optional<Shape> shape_of(const Spec& spec, std::int64_t steps, std::int64_t
 Precision to_precision(plasticity_precision precision);
 Execution to_execution(plasticity_execution execution);
 
-/// Returns the device of an options struct. Throws Error(invalid_argument | device_unavailable).
-Device to_device(plasticity_device device, std::int32_t threads);
+/// Returns the device that the argument `name` states. Throws Error(invalid_argument | device_unavailable).
+Device to_device(plasticity_device device, std::int32_t threads, const char* name);
 plasticity_device from_device(Device device);
 
 }  // namespace plasticity::c

@@ -192,6 +192,8 @@ Measurements read_measurements(const std::filesystem::path& path) {
   std::ifstream opened(path);
   if (!opened) throw_error(ErrorCode::io, "--fit", "a file that can be read", path.string());
   const Json file = Json::parse(opened, nullptr, /*allow_exceptions=*/false);
+  if (file.is_discarded())
+    throw_error(ErrorCode::format, path.string(), "JSON of `plasticity tune`", "other text");
   const Reader reader(path, "the file", file);
   if (const auto format = reader.get<std::string>("format", "a name"); format != tuning_format)
     reader.fail("format", str_cat('"', tuning_format, '"'), format);

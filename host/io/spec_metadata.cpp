@@ -56,6 +56,18 @@ std::map<std::string, std::string> entries(const Spec& spec) {
           {"clip", exact_text(spec.clip)}};
 }
 
+/// Returns a remark on the networks that a file has, for the message about one that it does not have.
+std::string others_in(const io::TensorFile& file) {
+  constexpr std::string_view ending = ".cell";
+  std::string names;
+  for (const auto& [key, value] : file.metadata) {
+    if (key.ends_with(ending))
+      names += str_cat(names.empty() ? "'" : ", '", key.substr(0, key.size() - ending.size()), "'");
+  }
+  if (file.metadata.contains("cell")) return "; the file has a network without a name";
+  return names.empty() ? "" : str_cat("; the file has networks with the names ", names);
+}
+
 }  // namespace
 
 void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefix) {
@@ -63,6 +75,9 @@ void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefi
 }
 
 Spec read_spec(const io::TensorFile& file, const std::string& prefix) {
+  if (!file.metadata.contains(prefix + "cell"))
+    throw_error(ErrorCode::format, entry_name(file, prefix + "cell"), "a value",
+                str_cat("none", others_in(file)));
   Spec spec;
   spec.cell = read_choice<Cell>(file, prefix + "cell");
   spec.rule = read_choice<Rule>(file, prefix + "rule");

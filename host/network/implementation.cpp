@@ -36,7 +36,8 @@ const Real* input(const Spec& spec, std::int64_t rows, const std::optional<std::
   if (width) return optional(name, view, rows * *width);
   if (!view.empty()) {
     bad_argument(str_cat("sequence.", name),
-                 str_cat("an empty view, because the spec has no such tensor (", to_string(spec), ")"),
+                 str_cat("an empty view, because the spec has no such tensor (", to_string(spec), ")",
+                         spec.cell == Cell::feedforward ? "; the input of a feedforward cell is pre" : ""),
                  str_cat(view.size(), " elements"));
   }
   return nullptr;
@@ -66,8 +67,8 @@ constexpr const char* in_loss_function =
     "network: its Trainer is running a loss function, which must not call the network; take views of "
     "parameters before the step, or use Trainer::step(iteration)";
 constexpr const char* busy_parameters =
-    "network: another thread is changing the parameters or gradients that this network shares, or reading "
-    "them during this change";
+    "network: another call is changing the parameters or gradients that this network shares, or reading them "
+    "during this change";
 
 }  // namespace
 

@@ -70,4 +70,6 @@ void devices(void) {
   OK(plasticity_fill_zero(cpu, NULL, values, 2 * sizeof *values));
   CHECK(values[0] < 1 && values[1] < 1 && values[2] > 2);
   FAILS(plasticity_fill_zero(cpu, NULL, NULL, 4), PLASTICITY_INVALID_ARGUMENT, "data");
+  const plasticity_device second_cpu = {PLASTICITY_CPU, 1};
+  FAILS(plasticity_fill_zero(second_cpu, NULL, NULL, 0), PLASTICITY_INVALID_ARGUMENT, "device.index: expected 0");
 }

@@ -40,7 +40,10 @@ TEST(Names, OneFileHoldsTwoNetworksAndAReadout) {
   EXPECT_EQ(file.metadata.at("critic.cell"), "lstm");
   EXPECT_EQ(load_spec(file, "actor"), actor_spec);
   EXPECT_EQ(load_spec(file, "critic"), critic_spec);
-  expect_error([&] { load_spec(file); }, ErrorCode::format, "metadata 'cell'");
+  expect_error(
+      [&] { load_spec(file); }, ErrorCode::format,
+      "metadata 'cell': expected a value, got none; the file has networks with the names 'actor', 'critic'");
+  expect_error([&] { load_spec(file, "readout"); }, ErrorCode::format, "metadata 'readout.cell'");
 
   Network other_actor = make(actor_spec, "actor", 2), other_critic = make(critic_spec, "critic", 2);
   Linear other_readout(5, 2, 8, "readout");
@@ -63,6 +66,8 @@ TEST(Names, AFileWithoutNamesLoads) {
   Network network = make(load_spec(file), "");
   network.load(file);
   EXPECT_EQ(copied(network.parameter("w")), io::to_floats(file.at("param.w")));
+  expect_error([&] { load_spec(file, "actor"); }, ErrorCode::format,
+               "; the file has a network without a name");
 }
 
 TEST(Names, SaveNeverOverwrites) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <new>
 
 #include "plasticity/error.hpp"
 #include "plasticity/version.hpp"
@@ -34,6 +35,9 @@ int run(int argc, char** argv) {
   } catch (const plasticity::Error& error) {
     std::fprintf(stderr, "plasticity: %s\n", error.what());
     return error.code() == plasticity::ErrorCode::io || error.code() == plasticity::ErrorCode::format ? 1 : 2;
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "plasticity: out of memory\n");
+    return 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "plasticity: %s\n", error.what());
     return 1;

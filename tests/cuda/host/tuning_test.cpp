@@ -284,7 +284,9 @@ TEST_F(TuningFile, BadTimesAreErrorsThatNameTheKey) {
     text.replace(at, std::string(part).size(), instead);
     EXPECT_NE(message(text).find(expected), std::string::npos) << message(text);
   };
-  EXPECT_NE(message("no json").find("the file: expected an object"), std::string::npos);
+  EXPECT_NE(message("no json").find(": expected JSON of `plasticity tune`, got other text"),
+            std::string::npos);
+  EXPECT_NE(message("[]").find("the file: expected an object, got []"), std::string::npos);
   EXPECT_NE(message("{}").find("the file.format: expected a name, got none"), std::string::npos);
   has("plasticity tuning 2", "plasticity tuning 1", "the file.format: expected");
   has("\"limits\"", "\"limit\"", "the file.limits: expected an object, got none");
