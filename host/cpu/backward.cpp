@@ -188,7 +188,8 @@ std::size_t CpuPlan<Real, Trace>::backward_scratch_bytes() const {
 template <class Real, class Trace>
 void CpuPlan<Real, Trace>::run_backward(const BackwardArgs<Real>& args, Tape tape, Scratch scratch,
                                         FunctionRef<void(const BackwardPass&)> run) const {
-  if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, interval_));
+  if (tape_bytes_ > 0)
+    check_tape(tape.data, TapeHeader(spec_, options_, interval_, GivenMasks::of(args.masks)));
   const bool alpha_per_connection =
       spec_.alpha == Granularity::connection && args.dparameters.alpha != nullptr;
   const std::size_t sums_bytes = element_sums_bytes<Real>(spec_, alpha_per_connection),

@@ -137,7 +137,7 @@ void CpuPlan<Real, Trace>::run_forward(const ForwardArgs<Real>& args, Tape tape,
       tape.data != nullptr && tape_bytes_ > 0 ? static_cast<TapeHeader*>(tape.data) : nullptr;
   if (header != nullptr) header->state = 0;  // until the pass has ended
   run(pass);
-  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_);
+  if (header != nullptr) *header = TapeHeader(spec_, options_, interval_, GivenMasks::of(args.masks));
 }
 
 template <class Real, class Trace>

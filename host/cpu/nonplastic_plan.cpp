@@ -199,7 +199,7 @@ void NonplasticPlan<Real>::enqueue_forward(Stream, const ForwardArgs<Real>& args
   auto* const header = records ? static_cast<TapeHeader*>(tape.data) : nullptr;
   if (records) header->state = 0;
   forward_steps(options_.steps, args, records ? on_tape(tape) : memory.record, memory);
-  if (records) *header = TapeHeader(spec_, options_, 1);
+  if (records) *header = TapeHeader(spec_, options_, 1, GivenMasks::of(args.masks));
 }
 
 template <class Real>
@@ -343,7 +343,7 @@ struct NonplasticPlan<Real>::Backward {
 template <class Real>
 void NonplasticPlan<Real>::enqueue_backward(Stream, const BackwardArgs<Real>& args, Tape tape,
                                             Scratch scratch) const {
-  if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, 1));
+  if (tape_bytes_ > 0) check_tape(tape.data, TapeHeader(spec_, options_, 1, GivenMasks::of(args.masks)));
   if (options_.batch == 0) return;
   Arena arena(scratch.data);
   const Backward pass{*this, args, on_tape(tape), BackwardScratch(*this, arena)};

@@ -22,8 +22,10 @@ std::string describe(const TapeHeader& header) {
 
 }  // namespace
 
-TapeHeader::TapeHeader(const Spec& spec, const PlanOptions& options, std::int64_t checkpoint_interval)
+TapeHeader::TapeHeader(const Spec& spec, const PlanOptions& options, std::int64_t checkpoint_interval,
+                       GivenMasks given)
     : state(written),
+      masks(given),
       steps(options.steps),
       batch(options.batch),
       interval(checkpoint_interval),
@@ -44,9 +46,19 @@ void check_tape(const void* tape, const TapeHeader& expected) {
   if (found.state != TapeHeader::written) {
     bad_argument("tape", "a tape that forward() has written", "memory without a recorded pass");
   }
-  if (found != expected) {
+  TapeHeader equal = expected;
+  equal.masks = found.masks;
+  if (found != equal) {
     bad_argument("tape", "a tape of " + describe(expected), "one of " + describe(found));
   }
+  const auto compare = [](const char* name, bool recorded, bool given) {
+    if (recorded != given)
+      bad_argument(name, recorded ? "a mask, as forward() had" : "null, as in forward()",
+                   given ? "a mask" : "null");
+  };
+  compare("masks.reset", found.masks.reset, expected.masks.reset);
+  compare("masks.length", found.masks.length, expected.masks.length);
+  compare("masks.clamp", found.masks.clamp, expected.masks.clamp);
 }
 
 }  // namespace plasticity::cpu

@@ -138,7 +138,8 @@ template <class Real>
 struct BackwardArgs {
   Parameters<const Real> parameters;  ///< same values as in forward
   Inputs<const Real> inputs;          ///< same values as in forward
-  Masks<Real> masks;                  ///< same values as in forward
+  /// Same values as in forward. On the CPU a mask that only one of the two passes has is refused.
+  Masks<Real> masks;
   /// Same values as in forward. A Plan ignores it and reads the initial state from its tape.
   State<const Real> initial_state;
   const Real* dy = nullptr;  ///< [T,B,N] upstream gradient of y; null means zero

@@ -79,6 +79,34 @@ TEST(Tape, MustBeOfAnEqualPlan) {
   }
 }
 
+TEST(Tape, BackwardNeedsTheMasksOfForward) {
+  const std::vector<std::uint8_t> reset(4 * 2), clamp(4 * 2 * 5);
+  const std::vector<std::int64_t> length(2, 4);
+  const std::vector<float> clamp_value(4 * 2 * 5);
+  const std::pair<std::string, Masks<float>> cases[] = {
+      {"reset", {.reset = reset.data()}},
+      {"length", {.length = length.data()}},
+      {"clamp", {.clamp = clamp.data(), .clamp_value = clamp_value.data()}}};
+  const Spec nonplastic{
+      .cell = Cell::rnn, .rate = Rate::fixed, .alpha = Granularity::none, .inputs = 0, .neurons = 5};
+  for (const Spec& spec : {rnn, nonplastic}) {
+    for (const auto& [name, masks] : cases) {
+      Recording recording(spec);
+      recording.buffers.forward.masks = recording.buffers.backward.masks = {};
+      recording.forward();
+      recording.buffers.backward.masks = masks;
+      EXPECT_EQ(recording.error(recording.tape.as<Tape>()),
+                "masks." + name + ": expected null, as in forward(), got a mask");
+      recording.buffers.forward.masks = masks;
+      recording.forward();
+      EXPECT_EQ(recording.error(recording.tape.as<Tape>()), "no error");
+      recording.buffers.backward.masks = {};
+      EXPECT_EQ(recording.error(recording.tape.as<Tape>()),
+                "masks." + name + ": expected a mask, as forward() had, got null");
+    }
+  }
+}
+
 TEST(Tape, NullWithASizeIsRefused) {
   Recording recording(rnn);
   const Tape null{{nullptr, recording.plan.tape_bytes()}};
