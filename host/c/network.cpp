@@ -175,6 +175,22 @@ plasticity_status plasticity_network_create(const plasticity_spec* spec,
   });
 }
 
+plasticity_status plasticity_network_clone(const plasticity_network* network, plasticity_network** copy) {
+  return guarded([&] {
+    plasticity_network*& out = not_null(copy, "copy");
+    not_null(network, "network").visit([&](const auto& typed) {
+      out = new plasticity_network{typed.clone()};
+    });
+  });
+}
+
+plasticity_status plasticity_network_share(plasticity_network* network, plasticity_network** second) {
+  return guarded([&] {
+    plasticity_network*& out = not_null(second, "second");
+    not_null(network, "network").visit([&](auto& typed) { out = new plasticity_network{typed.share()}; });
+  });
+}
+
 void plasticity_network_destroy(plasticity_network* network) { delete network; }
 
 plasticity_status plasticity_network_forward(plasticity_network* network, int64_t steps,

@@ -78,6 +78,13 @@ plasticity_status plasticity_optimizer_set_learning_rate(plasticity_optimizer* o
   return guarded([&] { not_null(optimizer, "optimizer").optimizer.set_learning_rate(learning_rate); });
 }
 
+plasticity_status plasticity_optimizer_learning_rate(const plasticity_optimizer* optimizer,
+                                                     double* learning_rate) {
+  return guarded([&] {
+    not_null(learning_rate, "learning_rate") = not_null(optimizer, "optimizer").optimizer.learning_rate();
+  });
+}
+
 plasticity_status plasticity_optimizer_steps(const plasticity_optimizer* optimizer, int64_t* steps) {
   return guarded([&] { not_null(steps, "steps") = not_null(optimizer, "optimizer").optimizer.steps(); });
 }

@@ -105,8 +105,9 @@ plasticity_status plasticity_trainer_step(plasticity_trainer* trainer, int64_t s
   });
 }
 
-plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer, plasticity_iteration iteration,
-                                               void* context, double* loss) {
+plasticity_status plasticity_trainer_step_iteration(plasticity_trainer* trainer,
+                                                    plasticity_iteration iteration, void* context,
+                                                    double* loss) {
   plasticity_status of_callback = PLASTICITY_OK;
   const plasticity_status status = guarded([&] {
     plasticity_trainer& owner = not_null(trainer, "trainer");
@@ -142,6 +143,12 @@ plasticity_status plasticity_trainer_skipped(const plasticity_trainer* trainer, 
 
 plasticity_status plasticity_trainer_gradient_norm(const plasticity_trainer* trainer, double* norm) {
   return guarded([&] { not_null(norm, "norm") = not_null(trainer, "trainer").trainer.gradient_norm(); });
+}
+
+plasticity_status plasticity_trainer_learning_rate(const plasticity_trainer* trainer, double* learning_rate) {
+  return guarded([&] {
+    not_null(learning_rate, "learning_rate") = not_null(trainer, "trainer").trainer.learning_rate();
+  });
 }
 
 plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps) {

@@ -338,6 +338,15 @@ typedef struct plasticity_network plasticity_network;
 PLASTICITY_API plasticity_status plasticity_network_create(const plasticity_spec* spec,
                                                            const plasticity_network_options* options,
                                                            plasticity_network** network);
+/** Creates a network with copies of the parameters and of the state. See Network::clone. The caller destroys
+   it. */
+PLASTICITY_API plasticity_status plasticity_network_clone(const plasticity_network* network,
+                                                          plasticity_network** copy);
+/** Creates a network with a state of its own that shares the parameters and gradients, for example to act
+   while the first one learns. See Network::share. The caller destroys it. The parameters live as long as one
+   of the two. */
+PLASTICITY_API plasticity_status plasticity_network_share(plasticity_network* network,
+                                                          plasticity_network** second);
 PLASTICITY_API void plasticity_network_destroy(plasticity_network* network);
 
 /** Runs T steps from the current state and records them as a window. Input arguments: inputs.*, masks.*.
@@ -483,6 +492,9 @@ PLASTICITY_API plasticity_status plasticity_optimizer_step(plasticity_optimizer*
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_optimizer_set_learning_rate(plasticity_optimizer* optimizer,
                                                                         double learning_rate);
+/** Returns the learning rate of the next step. */
+PLASTICITY_API plasticity_status plasticity_optimizer_learning_rate(const plasticity_optimizer* optimizer,
+                                                                    double* learning_rate);
 /** Returns the number of steps so far, without skipped ones. */
 PLASTICITY_API plasticity_status plasticity_optimizer_steps(const plasticity_optimizer* optimizer,
                                                             int64_t* steps);
@@ -630,9 +642,9 @@ typedef struct plasticity_module {
   size_t parameter_count; /**< number of parameters */
 } plasticity_module;
 
-/** Creates a trainer of several modules, for plasticity_trainer_step_with(). The caller destroys it. Returns
-   PLASTICITY_INVALID_ARGUMENT if the list is empty, a module occurs twice, or two modules have parameters of
-   the same name. options->reduction is ignored. */
+/** Creates a trainer of several modules, for plasticity_trainer_step_iteration(). The caller destroys it.
+   Returns PLASTICITY_INVALID_ARGUMENT if the list is empty, a module occurs twice, or two modules have
+   parameters of the same name. options->reduction is ignored. */
 PLASTICITY_API plasticity_status plasticity_trainer_create_modules(const plasticity_module* modules,
                                                                    size_t count,
                                                                    const plasticity_trainer_options* options,
@@ -650,8 +662,8 @@ PLASTICITY_API plasticity_status plasticity_trainer_step(plasticity_trainer* tra
                                                          double* loss);
 
 /** The caller's part of an iteration: runs forward, the loss and backward of the modules, and stores the
-   loss. `context` is the argument of plasticity_trainer_step_with(). The function returns PLASTICITY_OK, or
-   the status of a call that failed; it must not end by longjmp. */
+   loss. `context` is the argument of plasticity_trainer_step_iteration(). The function returns PLASTICITY_OK,
+   or the status of a call that failed; it must not end by longjmp. */
 typedef plasticity_status (*plasticity_iteration)(void* context, double* loss);
 
 /** Runs one iteration of the caller's: sets the gradients of all modules to zero, calls `iteration`, clips
@@ -659,12 +671,15 @@ typedef plasticity_status (*plasticity_iteration)(void* context, double* loss);
    sums the losses. Stores the loss in `loss`, which may be NULL. If `iteration` returns an error, this call
    returns it and no parameter changes. Returns PLASTICITY_INVALID_ARGUMENT if `iteration` leaves a window
    without backward. See Trainer::step. */
-PLASTICITY_API plasticity_status plasticity_trainer_step_with(plasticity_trainer* trainer,
-                                                              plasticity_iteration iteration, void* context,
-                                                              double* loss);
+PLASTICITY_API plasticity_status plasticity_trainer_step_iteration(plasticity_trainer* trainer,
+                                                                   plasticity_iteration iteration,
+                                                                   void* context, double* loss);
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
 PLASTICITY_API plasticity_status plasticity_trainer_set_learning_rate(plasticity_trainer* trainer,
                                                                       double learning_rate);
+/** Returns the learning rate of the next step. */
+PLASTICITY_API plasticity_status plasticity_trainer_learning_rate(const plasticity_trainer* trainer,
+                                                                  double* learning_rate);
 /** Returns the number of steps so far, without skipped ones. */
 PLASTICITY_API plasticity_status plasticity_trainer_steps(const plasticity_trainer* trainer, int64_t* steps);
 /** Returns the number of steps that PLASTICITY_NOT_FINITE_SKIP has skipped. */

@@ -91,6 +91,49 @@ void changed_parameters(void) {
   plasticity_network_destroy(network);
 }
 
+static float first_weight(plasticity_network* network) {
+  plasticity_tensor w;
+  OK(plasticity_network_parameter(network, "w", &w));
+  return *(const float*)w.data;
+}
+
+/* A clone has its own parameters, and a network that shares has those of the first one. */
+void clones(void) {
+  static float u[B * N], y[B * N], y_of_clone[B * N], y_of_shared[B * N];
+  int64_t tbn[] = {1, B, N};
+  const plasticity_tensor input = floats(u, 3, tbn), outputs[] = {floats(y, 3, tbn), floats(y_of_clone, 3, tbn),
+                                                                  floats(y_of_shared, 3, tbn)};
+  uint64_t random = 1;
+  for (size_t k = 0; k < B * N; ++k) u[k] = noise(&random);
+  plasticity_network *network = make(1), *clone = NULL, *shared = NULL;
+  const plasticity_argument run[] = {{"inputs.u", &input}, {"y", &outputs[0]}},
+                            run_clone[] = {{"inputs.u", &input}, {"y", &outputs[1]}},
+                            run_shared[] = {{"inputs.u", &input}, {"y", &outputs[2]}};
+  OK(plasticity_network_infer(network, 1, run, 2));
+  OK(plasticity_network_clone(network, &clone));
+  OK(plasticity_network_share(network, &shared));
+  OK(plasticity_network_infer(network, 1, run, 2));
+  OK(plasticity_network_infer(clone, 1, run_clone, 2));
+  CHECK(memcmp(y, y_of_clone, sizeof y) == 0); /* it has a copy of the state */
+  OK(plasticity_network_infer(shared, 1, run_shared, 2));
+  CHECK(memcmp(y, y_of_shared, sizeof y) != 0); /* its state was zero */
+  OK(plasticity_network_infer(shared, 1, run_shared, 2));
+  CHECK(memcmp(y, y_of_shared, sizeof y) == 0);
+
+  plasticity_tensor w;
+  OK(plasticity_network_parameter(network, "w", &w));
+  const float before = first_weight(network);
+  *(float*)w.data = before + 1;
+  CHECK(first_weight(clone) == before && first_weight(shared) == before + 1);
+  plasticity_network_destroy(network);
+  CHECK(first_weight(shared) == before + 1);
+  FAILS(plasticity_network_clone(clone, NULL), PLASTICITY_INVALID_ARGUMENT, "copy");
+  FAILS(plasticity_network_clone(NULL, &network), PLASTICITY_INVALID_ARGUMENT, "network");
+  FAILS(plasticity_network_share(NULL, &network), PLASTICITY_INVALID_ARGUMENT, "network");
+  plasticity_network_destroy(clone);
+  plasticity_network_destroy(shared);
+}
+
 /* The same training with a trainer, one call per episode. */
 void training(void) {
   static float pattern[T * B * N], y[T * B * N];
@@ -141,6 +184,9 @@ void training(void) {
 
   OK(plasticity_trainer_set_learning_rate(trainer, 1e-3));
   FAILS(plasticity_trainer_set_learning_rate(trainer, -1), PLASTICITY_INVALID_ARGUMENT, "learning_rate");
+  double learning_rate = 0;
+  OK(plasticity_trainer_learning_rate(trainer, &learning_rate));
+  CHECK(learning_rate == 1e-3);
   FAILS(plasticity_trainer_step(trainer, T, in, 2, NULL), PLASTICITY_INVALID_ARGUMENT, "target");
   OK(plasticity_network_forward(network, T, in, 2));
   FAILS(plasticity_trainer_step(trainer, T, in, 5, NULL), PLASTICITY_INVALID_ARGUMENT, "got 1 window");

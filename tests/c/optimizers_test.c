@@ -13,6 +13,9 @@ static float after_two_steps(const plasticity_optimizer_options* options) {
   for (int step = 0; step < 2; ++step) OK(plasticity_optimizer_step(optimizer, &parameter, 1));
   int64_t steps = 0;
   OK(plasticity_optimizer_steps(optimizer, &steps));
+  double learning_rate = 0;
+  OK(plasticity_optimizer_learning_rate(optimizer, &learning_rate));
+  CHECK(learning_rate == options->learning_rate);
   CHECK(steps == 2);
   plasticity_optimizer_destroy(optimizer);
   return value;

@@ -129,7 +129,7 @@ void modules(void) {
     OK(passes(&want, &of_loop));
     const size_t count = parameters_of(&want, all);
     OK(plasticity_optimizer_step(optimizer, all, count));
-    OK(plasticity_trainer_step_with(trainer, passes, &got, &loss));
+    OK(plasticity_trainer_step_iteration(trainer, passes, &got, &loss));
     CHECK(loss == of_loop);
     if (step == 0) first_loss = loss;
     expect_equal(&want, &got);
@@ -140,7 +140,7 @@ void modules(void) {
   const float before = got.scale;
   int64_t count = 0;
   got.disturbance = NAN;
-  OK(plasticity_trainer_step_with(trainer, passes, &got, NULL));
+  OK(plasticity_trainer_step_iteration(trainer, passes, &got, NULL));
   OK(plasticity_trainer_skipped(trainer, &count));
   CHECK(count == 1 && got.scale == before);
   double norm = 0;
@@ -149,13 +149,13 @@ void modules(void) {
   got.disturbance = 0;
   got.to_return = PLASTICITY_IO;
   FAILS(plasticity_network_reset(NULL), PLASTICITY_INVALID_ARGUMENT, "network"); /* an older error */
-  FAILS(plasticity_trainer_step_with(trainer, passes, &got, &loss), PLASTICITY_IO,
+  FAILS(plasticity_trainer_step_iteration(trainer, passes, &got, &loss), PLASTICITY_IO,
         "iteration: expected ok, got io (6)");
   CHECK(got.scale == before);
   OK(plasticity_trainer_steps(trainer, &count));
   CHECK(count == 4);
   got.to_return = PLASTICITY_OK;
-  OK(plasticity_trainer_step_with(trainer, passes, &got, &loss));
+  OK(plasticity_trainer_step_iteration(trainer, passes, &got, &loss));
   CHECK(got.scale != before);
   OK(plasticity_trainer_gradient_norm(trainer, &norm));
   CHECK(norm > 0);
@@ -163,7 +163,7 @@ void modules(void) {
   /* Wrong calls. */
   FAILS(plasticity_trainer_step(trainer, 1, NULL, 0, &loss), PLASTICITY_INVALID_ARGUMENT,
         "trainer: expected a trainer of one network");
-  FAILS(plasticity_trainer_step_with(trainer, NULL, NULL, &loss), PLASTICITY_INVALID_ARGUMENT, "iteration");
+  FAILS(plasticity_trainer_step_iteration(trainer, NULL, NULL, &loss), PLASTICITY_INVALID_ARGUMENT, "iteration");
   FAILS(plasticity_trainer_create_modules(list, 0, &options, &none), PLASTICITY_INVALID_ARGUMENT, "modules");
   FAILS(plasticity_trainer_create_modules(NULL, 1, &options, &none), PLASTICITY_INVALID_ARGUMENT, "modules");
   const plasticity_module twice[] = {list[1], list[1]}, empty = {NULL, NULL, NULL, 0},
@@ -195,12 +195,12 @@ void errors_of_trainers(void) {
   plasticity_trainer* trainer = NULL;
   OK(plasticity_trainer_create(network, &options, &trainer));
   double loss = 7;
-  FAILS(plasticity_trainer_step_with(trainer, fails_in_a_call, network, &loss), PLASTICITY_INVALID_ARGUMENT,
+  FAILS(plasticity_trainer_step_iteration(trainer, fails_in_a_call, network, &loss), PLASTICITY_INVALID_ARGUMENT,
         "steps: expected at least 0, got -1");
   plasticity_network_destroy(network);
   FAILS(plasticity_trainer_step(trainer, 1, NULL, 0, &loss), PLASTICITY_INVALID_ARGUMENT,
         "trainer: its network has been destroyed");
-  FAILS(plasticity_trainer_step_with(trainer, fails_in_a_call, NULL, &loss), PLASTICITY_INVALID_ARGUMENT,
+  FAILS(plasticity_trainer_step_iteration(trainer, fails_in_a_call, NULL, &loss), PLASTICITY_INVALID_ARGUMENT,
         "trainer: its network has been destroyed");
   CHECK(loss == 7);
   plasticity_trainer_destroy(trainer);
