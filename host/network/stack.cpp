@@ -71,6 +71,14 @@ struct Stack::Implementation {
     joined.resize(layers.size());
     gradients.resize(layers.size());
   }
+  /// The layers of another stack with the networks that `network_of` returns for its networks.
+  template <class NetworkOf>
+  Implementation(const Implementation& other, NetworkOf network_of)
+      : inputs(other.inputs), layers(other.layers), name(other.name) {
+    for (const Network& network : other.networks) networks.push_back(network_of(network));
+    joined.resize(layers.size());
+    gradients.resize(layers.size());
+  }
 
   std::int64_t width_of(int source) const {
     return source == Stack::input ? inputs : layers[static_cast<std::size_t>(source)].spec.neurons;
@@ -224,6 +232,21 @@ Stack::Stack(std::int64_t inputs, std::vector<StackLayer> layers, const NetworkO
 Stack::~Stack() = default;
 Stack::Stack(Stack&&) noexcept = default;
 Stack& Stack::operator=(Stack&&) noexcept = default;
+
+Stack::Stack(std::unique_ptr<Implementation> implementation)
+    : implementation_(std::move(implementation), "stack") {}
+
+Stack Stack::clone() const {
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
+  const auto clone_of = [](const Network& network) { return network.clone(); };
+  return Stack(std::make_unique<Implementation>(*implementation_, clone_of));
+}
+
+Stack Stack::share(std::int64_t batch) const {
+  const UseGuard::Exclusive call(implementation_->guard, stack_in_use);
+  const auto share_of = [batch](const Network& network) { return network.share(batch); };
+  return Stack(std::make_unique<Implementation>(*implementation_, share_of));
+}
 
 std::int64_t Stack::inputs() const { return implementation_->inputs; }
 std::int64_t Stack::outputs() const { return implementation_->layers.back().spec.neurons; }

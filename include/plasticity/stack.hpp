@@ -57,6 +57,12 @@ class PLASTICITY_API Stack {
   Stack(Stack&& other) noexcept;             ///< calls of `other` then throw Error(invalid_argument)
   Stack& operator=(Stack&& other) noexcept;  ///< calls of `other` then throw Error(invalid_argument)
 
+  /// Returns a stack with copies of the parameters and of the state, without windows. See Network::clone().
+  Stack clone() const;
+  /// Returns a stack with the same parameters and gradients, and a zero state of its own with `batch`
+  /// elements; 0: that of the options. See Network::share().
+  Stack share(std::int64_t batch = 0) const;
+
   std::int64_t inputs() const;                    ///< I
   std::int64_t outputs() const;                   ///< N of the last layer
   std::int64_t batch() const;                     ///< B of the state
@@ -99,6 +105,7 @@ class PLASTICITY_API Stack {
 
  private:
   struct Implementation;
+  explicit Stack(std::unique_ptr<Implementation> implementation);
   Owner<Implementation> implementation_;
 };
 

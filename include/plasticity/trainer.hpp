@@ -72,11 +72,11 @@ using IterationFunction = std::function<double()>;
 /// throws Error(invalid_argument).
 class PLASTICITY_API Trainer {
  public:
-  /// Throws Error(invalid_argument) if an option is out of range.
+  /// Throws Error(invalid_argument) if an option is out of range, or a group names an unknown parameter.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
   explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
   /// Trains several modules together with step(iteration), for example `Trainer({encoder, readout})`. Throws
-  /// Error(invalid_argument) if an option is out of range, the list is empty, a module occurs twice or shares
+  /// Error(invalid_argument) as above, and if the list is empty, a module occurs twice or shares
   /// parameters with another, or two modules have parameters of the same name or in the same memory.
   /// options.reduction is ignored.
   explicit Trainer(std::vector<Module> modules, const TrainerOptions& options = {});

@@ -158,17 +158,12 @@ TEST(ModuleTrainer, RejectsWrongCalls) {
 
   OptimizerOptions unknown;
   unknown.groups = {{.names = {"decoder.w"}}};
-  Trainer with_unknown({model.encoder, model.readout}, {.optimizer = unknown});
-  bool has_run = false;
   reject(
       [&] {
-        with_unknown.step([&] {
-          has_run = true;
-          return 0.0;
-        });
+        Trainer({model.encoder, model.readout}, {.optimizer = unknown});
       },
       "groups[0].names: expected names of encoder.w_in, ");
-  EXPECT_FALSE(has_run);
+  reject([&] { Trainer(model.memory, {.optimizer = unknown}); }, "groups[0].names: expected names of ");
 
   // A module that moves after the trainer has its reference.
   Linear moving(2, 2, 1, "moving");

@@ -60,6 +60,34 @@ TEST(Stack, MatchesNetworksConnectedByHand) {
   EXPECT_EQ(stack.outputs(), 6);
 }
 
+TEST(Stack, ACloneHasItsOwnParametersAndASharedStackThoseOfTheFirst) {
+  Stack stack = make("name");
+  enlarge(stack);
+  stack.layer(1).set_trainable("alpha", false);
+  const std::vector<float> x = noise(T * B * I, 3), upstream = noise(T * B * 6, 4);
+  const auto run = [&](Stack& of) { return copied(of.infer({.steps = T, .x = x})); };
+  const std::vector<float> from_zero = run(stack);
+  Stack clone = stack.clone(), shared = stack.share(), wide = stack.share(2 * B);
+  EXPECT_EQ(run(clone), run(stack));
+  EXPECT_EQ(run(shared), from_zero);
+  EXPECT_EQ(wide.batch(), 2 * B);
+  EXPECT_EQ(clone.parameters().size(), stack.parameters().size());
+  EXPECT_EQ(clone.parameters()[0].name, "name.layer0.w_in");
+
+  shared.forward({.steps = T, .x = x});
+  EXPECT_EQ(stack.windows(), 0);
+  shared.backward(upstream);
+  EXPECT_EQ(copied(stack.parameters()[0].gradient), copied(shared.parameters()[0].gradient));
+  EXPECT_NE(copied(clone.parameters()[0].gradient), copied(shared.parameters()[0].gradient));
+  clone.reset();
+  stack.layer(0).parameter("w")[0] += 1;
+  EXPECT_EQ(run(clone), from_zero);
+  shared.reset();
+  stack.reset();
+  EXPECT_EQ(run(shared), run(stack));
+  EXPECT_THROW(stack.share(-1), Error);
+}
+
 TEST(Stack, GradientsMatchDifferences) {
   Stack stack = make();
   enlarge(stack);

@@ -96,7 +96,6 @@ struct Trainer::Implementation {
   OptimizerOptions options;
   Reduction reduction;
   Communicator* communicator;
-  bool groups_checked = false;
   bool needs_broadcast = true;  // with ranks: parameters and moments are not yet those of rank 0
   std::int64_t steps = 0, skipped = 0;
   double gradient_norm = std::numeric_limits<double>::quiet_NaN();  // of the last step
@@ -143,6 +142,9 @@ struct Trainer::Implementation {
   double step(const IterationFunction& iteration);
   std::vector<ParameterView> views_of_modules() const;
   void list_trained(OptimizerStep& it) const;
+  /// Throws Error(invalid_argument) for a module or a group of the optimizer's options that cannot be
+  /// trained.
+  void check_groups() const;
   void check_trained(const OptimizerStep& it) const;
   std::optional<Shape> shape_of(std::string_view name) const;
   void collect_trained(OptimizerStep& it, MomentsByName& new_moments);

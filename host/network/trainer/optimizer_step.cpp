@@ -101,6 +101,12 @@ void Trainer::Implementation::list_trained(OptimizerStep& it) const {
   }
 }
 
+void Trainer::Implementation::check_groups() const {
+  OptimizerStep it;
+  list_trained(it);
+  check_group_names(options, it.names, [&](std::string_view name) { return shape_of(name).has_value(); });
+}
+
 /// Throws if the caller's iteration has changed the list of trainable tensors, whose gradients were set to
 /// zero before it.
 void Trainer::Implementation::check_trained(const OptimizerStep& it) const {
@@ -127,10 +133,6 @@ void Trainer::Implementation::collect_trained(OptimizerStep& it, MomentsByName& 
     }
     it.trained[k].first = static_cast<float*>(found->second.first.data());
     it.trained[k].second = static_cast<float*>(found->second.second.data());
-  }
-  if (!groups_checked) {
-    check_group_names(options, it.names, [&](std::string_view name) { return shape_of(name).has_value(); });
-    groups_checked = true;
   }
   apply_groups(options, it.names, it.trained);
   it.clipped = clipped_groups(options, it.names, it.trained);

@@ -53,7 +53,9 @@ Trainer::Trainer(Network& network, const TrainerOptions& options)
                                                              .options = optimizer_options_of(options),
                                                              .reduction = options.reduction,
                                                              .communicator = options.communicator}),
-          "trainer") {}
+          "trainer") {
+  implementation_->check_groups();
+}
 Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
     : implementation_(
           std::unique_ptr<Implementation>(new Implementation{.network = nullptr,
@@ -66,7 +68,7 @@ Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
                                                              .communicator = options.communicator}),
           "trainer") {
   if (implementation_->modules.empty()) bad_argument("modules", "at least one module", "none");
-  implementation_->views_of_modules();  // checks them
+  implementation_->check_groups();  // and the modules
 }
 Trainer::~Trainer() = default;
 Trainer::Trainer(Trainer&&) noexcept = default;
