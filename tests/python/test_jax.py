@@ -224,8 +224,34 @@ def test_errors_of_the_library_arrive():
 
 def test_second_derivative_is_refused():
     parameters, inputs, _ = draw(SPEC)
-    with pytest.raises(NotImplementedError, match="expected a first derivative"):
-        jax.hessian(lambda x: plastic(SPEC, parameters, x=x)[0].sum())(inputs["x"])
+    gradient = jax.grad(lambda x: plastic(SPEC, parameters, x=x)[0].sum())
+    for wrap in (lambda function: function, jax.jit):
+        with pytest.raises(NotImplementedError, match="expected a first derivative"):
+            wrap(jax.grad(lambda x: gradient(x).sum()))(inputs["x"])
+    for derivative in (jax.jacfwd, jax.hessian):
+        with pytest.raises(TypeError, match="forward-mode"):  # JAX's own text
+            derivative(lambda x: plastic(SPEC, parameters, x=x)[0].sum())(inputs["x"])
+
+
+@pytest.mark.parametrize("wrap", [lambda function: function, jax.jit])
+def test_gradients_of_a_loss_with_a_constant_gradient(wrap):
+    parameters, inputs, _ = draw(SPEC)
+    x = inputs["x"]
+
+    def loss(parameters, x):
+        return jnp.square(plastic(SPEC, parameters, x=x)[0]).sum()
+
+    def after_a_step(parameters, gradients):
+        return loss(jax.tree_util.tree_map(lambda p, g: p - .1 * g, parameters, gradients), x)
+
+    constant, x_gradient = jax.grad(loss, (0, 1))(parameters, x)
+    first_order = jax.grad(lambda p: after_a_step(p, jax.lax.stop_gradient(jax.grad(loss)(p, x))))
+    adversarial = jax.grad(lambda p: loss(p, x + .1 * jax.lax.stop_gradient(jax.grad(loss, 1)(p, x))))
+    with_norm = jax.grad(lambda p: (loss(p, x), jnp.square(jax.grad(loss)(p, x)["w"]).sum()), has_aux=True)
+    for got, want in ((wrap(first_order)(parameters), jax.grad(after_a_step)(parameters, constant)),
+                      (wrap(adversarial)(parameters), jax.grad(loss)(parameters, x + .1 * x_gradient)),
+                      (wrap(with_norm)(parameters), (constant, jnp.square(constant["w"]).sum()))):
+        assert jax.tree_util.tree_all(jax.tree_util.tree_map(jnp.allclose, got, want))
 
 
 def test_modulation_of_a_cell_state_has_no_gradient():

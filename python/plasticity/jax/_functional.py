@@ -66,7 +66,8 @@ def _foreign(static, function, names, arrays, results):
     shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in results.values()]
     foreign = jax.ffi.ffi_call(TARGET, shapes, vmap_method="expand_dims")
 
-    @jax.custom_jvp
+    # JAX calls this derivative only if a second derivative is needed, not for a gradient under stop_gradient().
+    @jax.custom_vjp
     def run(*operands):
         made = foreign(
             *operands, function=function, names=" ".join([*names, *results]), plan=numpy.array(numbers, numpy.int64),
@@ -74,13 +75,13 @@ def _foreign(static, function, names, arrays, results):
         )
         return _vary(made, _axes_of(operands))
 
-    @run.defjvp
-    def refuse(primals, tangents):
+    def refuse(_, upstream):
         raise NotImplementedError(
             "plasticity: expected a first derivative, got a derivative of the gradient of plastic(); the library computes "
             "first derivatives only"
         )
 
+    run.defvjp(lambda *operands: (run(*operands), None), refuse)
     return run(*arrays)
 
 
@@ -208,6 +209,7 @@ def plastic(
     Arguments and results are those of plasticity.torch.plastic. The gradient of clamp_value is zero, since none flows through
     a clamped neuron. float64 needs JAX's jax_enable_x64. Works under jit, grad,
     vmap and shard_map; the batch axis of the arguments is faster than vmap, which runs one sequence after the other.
+    A second derivative raises NotImplementedError; jax.lax.stop_gradient() makes a gradient a constant.
     """
     check_options(spec, precision, execution)
     checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
