@@ -1,5 +1,6 @@
 """Safetensors files, read and written by the library."""
 import ctypes
+import math
 import os
 from typing import Dict, Mapping, Tuple
 
@@ -41,12 +42,15 @@ def load_file(path) -> Tuple[Dict[str, numpy.ndarray], Dict[str, str]]:
             ctypes.cast(ctypes.byref(counts, ctypes.sizeof(ctypes.c_size_t)), ctypes.POINTER(ctypes.c_size_t)),
         ))
         tensors, metadata, text = {}, {}, ctypes.c_char_p()
+        nothing = View("nothing", numpy.empty(0, "u1"))
         for index in range(counts[0]):
             check(lib.plasticity_file_tensor_name(file.handle, index, ctypes.byref(text)))
             name = text.value
             view = _c.Tensor()
             check(lib.plasticity_file_tensor(file.handle, name, ctypes.byref(view)))
-            tensors[name.decode()] = _array_of(view)
+            tensors[name.decode()] = _copy_of(view)
+            # An empty tensor takes its place, so that the file's memory is freed as the arrays grow.
+            check(lib.plasticity_file_set_tensor(file.handle, name, ctypes.byref(nothing.tensor)))
         for index in range(counts[1]):
             check(lib.plasticity_file_metadata_key(file.handle, index, ctypes.byref(text)))
             key, value = text.value, ctypes.c_char_p()
@@ -65,13 +69,23 @@ def save_file(path, tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str,
         check(lib.plasticity_file_save(file.handle, os.fsencode(path)))
 
 
+def _copy_of(view):
+    """A new array with the elements of a tensor of the C interface. bfloat16, which NumPy lacks, becomes float32."""
+    array = _array_of(view)
+    if (view.dtype.code, view.dtype.bits) != (_c.BFLOAT, 16):
+        return array.copy()
+    wide = array.astype("u4")  # bfloat16 is the upper half of a float32
+    wide <<= 16
+    return wide.view("f4")
+
+
 def _array_of(view):
+    """The elements of a tensor of the C interface, in its memory. bfloat16 is seen as uint16."""
     shape = tuple(view.shape[axis] for axis in range(view.ndim))
-    bfloat16 = (view.dtype.code, view.dtype.bits) == (_c.BFLOAT, 16)  # which NumPy lacks: the upper half of a float32
-    dtype = numpy.dtype("u2") if bfloat16 else _NUMPY_DTYPES[(view.dtype.code, view.dtype.bits)]
-    elements = int(numpy.prod(shape, dtype=numpy.int64))
+    pair = (view.dtype.code, view.dtype.bits)
+    dtype = numpy.dtype("u2") if pair == (_c.BFLOAT, 16) else _NUMPY_DTYPES[pair]
+    elements = math.prod(shape)
     if elements == 0:
-        return numpy.zeros(shape, "f4" if bfloat16 else dtype)
-    raw = ctypes.string_at(view.data + view.byte_offset, elements * dtype.itemsize)
-    array = numpy.frombuffer(raw, dtype).reshape(shape)
-    return (array.astype("u4") << 16).view("f4") if bfloat16 else array.copy()
+        return numpy.zeros(shape, dtype)
+    memory = (ctypes.c_byte * (elements * dtype.itemsize)).from_address(view.data + view.byte_offset)
+    return numpy.frombuffer(memory, dtype).reshape(shape)

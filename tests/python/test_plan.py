@@ -1,15 +1,18 @@
 """Plan on NumPy arrays and DLPack: parity, single steps, arrays that are refused."""
 import copy
 import dataclasses
+import mmap
 import pickle
 import threading
+import tracemalloc
 
 import numpy
 import pytest
 from conftest import tolerance_of
 
 import plasticity
-from plasticity import Plan, Spec, _calls
+from plasticity import Plan, Spec, _calls, _files
+from plasticity._tensors import View
 
 
 def masks_of(case):
@@ -244,6 +247,36 @@ def test_files_keep_values_and_types(tmp_path):
     path.write_bytes(b"nonsense")
     with pytest.raises(plasticity.FormatError):
         plasticity.load_file(path)
+
+
+def test_a_file_is_loaded_with_one_copy_of_its_tensors(tmp_path):
+    arrays = {f"tensor {k}": numpy.full(1 << 20, k, "f4") for k in range(4)}
+    plasticity.save_file(tmp_path / "a.safetensors", arrays, {})
+    tracemalloc.start()
+    try:
+        tensors, _ = plasticity.load_file(tmp_path / "a.safetensors")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert all(numpy.array_equal(tensors[name], array) for name, array in arrays.items())
+    assert peak < 17 << 20
+
+
+def test_bfloat16_of_a_file_is_read_as_float32(tmp_path):
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    (tmp_path / "a").write_bytes(len(header).to_bytes(8, "little") + header + b"\x80\x3f\x40\xc0")
+    array = plasticity.load_file(tmp_path / "a")[0]["a"]
+    assert array.dtype == numpy.float32 and array.tolist() == [1, -3]
+
+
+def test_tensors_of_files_beyond_two_gigabytes():
+    size = (1 << 31) + 8
+    with mmap.mmap(-1, size) as memory:  # the system provides only pages that are used
+        memory[-4:] = numpy.float32(3).tobytes()
+        room = numpy.frombuffer(memory, "f4")
+        array = _files._array_of(View("tensor", room).tensor)
+        assert array.shape == (size // 4,) and array[-1] == 3
+        del array, room
 
 
 def test_the_example_in_the_documentation():
