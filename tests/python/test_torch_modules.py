@@ -13,7 +13,7 @@ from conftest import ROOT
 
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
-from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, plastic  # noqa: E402
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
 import torch.nn.utils.prune  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence  # noqa: E402
 
@@ -210,6 +210,47 @@ def test_steps_take_parts_of_tensors():
     y, state = module.step(x, **given)
     want, final = module.step(x, **{name: each.contiguous() for name, each in given.items()})
     assert torch.equal(y, want) and same(state, final)
+
+
+def test_parameters_and_states_that_are_not_contiguous(make):
+    module, x = make(), torch.randn(5, 2, 3)
+    answers = []
+    for is_contiguous in (True, False):
+        torch.manual_seed(1)
+        weights = {name: torch.randn(value.T.shape).T if value.dim() == 2 else torch.randn(value.shape)
+                   for name, value in module.state_dict().items()}
+        start = State(**{name: torch.randn(shape[1:]).expand(shape) if name == "y" else torch.randn((*shape, 2))[..., 0]
+                         for name, shape in module.spec.state_of(2).items()})
+        if is_contiguous:
+            weights = {name: value.contiguous() for name, value in weights.items()}
+            start = State(*[each if each is None else each.contiguous() for each in start])
+        assert all(each.is_contiguous() for each in weights.values()) == is_contiguous
+        module.load_state_dict(weights, assign=True)
+        given = [each.requires_grad_() for each in start if each is not None]
+        y, state = module(x, start)
+        loss = y.square().sum() + sum(each.sum() for each in state if each is not None)
+        gradients = torch.autograd.grad(loss, [*module.parameters(), *given])
+        answers.append([y, *state, *gradients, *module.step(x[0], start)[1]])
+        compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+        assert torch.equal(compiled(x, start)[0], y)
+    assert same(*answers)
+
+
+def test_the_gradient_of_a_learned_initial_state():
+    module, x = PlasticRNN(3, 4), torch.randn(5, 2, 3)
+    h0 = torch.randn(4, requires_grad=True)
+    module(x, {"y": h0.expand(2, 4)})[0].sum().backward()
+    want, h0.grad = h0.grad, None
+    module(x, {"y": h0.repeat(2, 1)})[0].sum().backward()
+    assert torch.equal(want, h0.grad)
+
+
+def test_orthogonal_weights():
+    module = PlasticLinear(3, 6)
+    torch.nn.utils.parametrizations.orthogonal(module, "w")
+    assert not module.w.is_contiguous()
+    module(torch.randn(5, 2, 3))[0].sum().backward()
+    assert module.parametrizations.w.original.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("options", [{"memory_budget": 1e9}, {"checkpoint_interval": -1}, {"precision": "f16"}], ids=str)

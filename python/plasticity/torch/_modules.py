@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .._arguments import check_options, integer
-from .._errors import FormatError, bad_argument
+from .._arguments import check_options, integer, state_items
+from .._errors import FormatError, InvalidArgument, bad_argument
 from .._files import load_file, save_file
 from .._plan import State
-from .._spec import Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
+from .._spec import STATE, Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
 from ._functional import HALVES, plastic
 from ._program import check_dense
 
@@ -205,10 +205,24 @@ class PlasticModule(nn.Module):
         raise NotImplementedError
 
     def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation=False):
+        """plastic() on time-major tensors; copies parameters and states that are not contiguous."""
+        parameters = self.library_parameters()
+        if torch.compiler.is_compiling():
+            parameters, state = _contiguous(parameters), _contiguous(_items_of(state))
+        try:
+            return self._plastic(parameters, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation)
+        except InvalidArgument:  # the checks below take longer than a small network
+            pass
+        return self._plastic(
+            _contiguous(parameters), x, _contiguous(_items_of(state)), rate, current, reset, length, clamp, clamp_value,
+            return_preactivation,
+        )
+
+    def _plastic(self, parameters, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation):
         x, u, pre = self._inputs(x, current)
         return plastic(
-            self.spec, self.library_parameters(), x=x, u=u, pre=pre, rate=rate, state=state, reset=reset, length=length,
-            clamp=clamp, clamp_value=clamp_value, precision=self.precision, checkpoint_interval=self.checkpoint_interval,
+            self.spec, parameters, x=x, u=u, pre=pre, rate=rate, state=state, reset=reset, length=length, clamp=clamp,
+            clamp_value=clamp_value, precision=self.precision, checkpoint_interval=self.checkpoint_interval,
             memory_budget=self.memory_budget, return_preactivation=return_preactivation,
         )
 
@@ -233,7 +247,9 @@ class PlasticModule(nn.Module):
                     ("rate", rate), ("current", current), ("reset", reset), ("clamp", clamp), ("clamp_value", clamp_value),
                 )
             ]
-        y, modulation, final, *a = self._run(x, state, rate, current, reset, lengths, clamp, clamp_value, return_preactivation)
+        y, modulation, final, *a = self._run(
+            x, state, rate, current, reset, lengths, clamp, clamp_value, return_preactivation,
+        )
         if packed is not None:
             y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]
         elif turn:
@@ -246,6 +262,19 @@ class PlasticModule(nn.Module):
         if _tensor(name, value).dim() < 2:
             raise bad_argument(f"{name}.shape", "[B,T,…]" if self.batch_first else "[T,B,…]", list(value.shape))
         return (value.transpose(0, 1) if self.batch_first else value).contiguous()
+
+
+def _items_of(state):
+    """The tensors of a state by name, or None. Raises InvalidArgument if it is no state."""
+    return state if state is None else dict(zip(STATE, state_items(state)))
+
+
+def _contiguous(tensors):
+    """A mapping of tensors, or None, with a copy of each tensor that is not contiguous."""
+    return tensors if tensors is None else {
+        name: each.contiguous() if isinstance(each, Tensor) and each.layout is torch.strided else each
+        for name, each in tensors.items()
+    }
 
 
 def _tensor(name, value):
