@@ -253,6 +253,53 @@ def test_orthogonal_weights():
     assert module.parametrizations.w.original.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_errors_name_arguments_and_shapes_of_the_caller(batch_first):
+    def of(*shape):
+        return torch.zeros(*((2, 5) if batch_first else (5, 2)), *shape)
+
+    def text(*shape):
+        return str([*((2, 5) if batch_first else (5, 2)), *shape]).replace("[", r"\[")
+
+    module = PlasticRNN(3, 4, rate="external", batch_first=batch_first)
+    linear = PlasticLinear(3, 4, batch_first=batch_first)
+    given = {"input": of(3), "rate": of(4)}
+    for layer, changes, expected in (
+        (module, {"reset": of().T}, rf"^reset.shape: expected {text()}, got \[{'5, 2' if batch_first else '2, 5'}\]"),
+        (module, {"rate": of(5)}, f"^rate.shape: expected {text(4)}, got {text(5)}"),
+        (module, {"rate": None}, f"^rate: expected a tensor of shape {text(4)}, got none"),
+        (module, {"input": of(7)}, f"^input.shape: expected {text(3)}, got {text(7)}"),
+        (module, {"input": of(3).double()}, "^input.dtype: expected torch.float32 as of parameters.w_in"),
+        (module, {"clamp": of(3), "clamp_value": of(4)}, f"^clamp.shape: expected {text(4)}, got {text(3)}"),
+        (module, {"clamp": of(4)}, "^clamp_value: expected a tensor, because clamp is given"),
+        (module, {"lengths": [5, 9]}, r"^lengths\[1\]: expected 0 to 5, got 9"),
+        (module, {"lengths": [5]}, r"^lengths.shape: expected \[2\], got \[1\]"),
+        (module, {"lengths": [5, 1.5]}, "^lengths: expected whole numbers, got 1.5"),
+        (module, {"state": {"y": torch.zeros(3, 4)}}, r"^state.y.shape: expected \[2, 4\], got \[3, 4\]"),
+        (module, {"state": {"c": torch.zeros(2, 4)}}, "^state.c: expected none for a cell without it"),
+        (module, {"state": {"y": [0]}}, "^state.y: expected a tensor, got list"),
+        (linear, {"input": of(7)}, f"^input.shape: expected {text(3)}, got {text(7)}"),
+        (linear, {"rate": of(4)}, "^rate: expected none for a cell without it"),
+        (linear, {"rate": None, "current": of(4).transpose(0, 1)}, f"^current.shape: expected {text(4)}, got"),
+    ):
+        with pytest.raises(plasticity.InvalidArgument, match=expected):
+            layer(**{**given, **changes})
+    with pytest.raises(plasticity.InvalidArgument, match=f"^input.shape: expected {text(4)}, got {text(3)}"):
+        PlasticRNN(0, 4, batch_first=batch_first)(of(3))
+
+
+def test_errors_of_a_step_name_shapes_of_the_caller():
+    module, x = PlasticRNN(3, 4), torch.zeros(2, 3)
+    for changes, text in (({"x": torch.zeros(2, 5)}, r"^x.shape: expected \[2, 3\], got \[2, 5\]"),
+                          ({"reset": torch.zeros(3)}, r"^reset.shape: expected \[2\], got \[3\]"),
+                          ({"x": x.double()}, "^x.dtype: expected torch.float32"),
+                          ({"state": State(y=torch.zeros(3, 4))}, r"^state.y.shape: expected \[2, 4\], got \[3, 4\]")):
+        with pytest.raises(plasticity.InvalidArgument, match=text):
+            module.step(**{"x": x, **changes})
+    with pytest.raises(plasticity.InvalidArgument, match=r"^rate: expected a tensor of shape \[2, 4\], got none"):
+        PlasticRNN(3, 4, rate="external").step(x)
+
+
 @pytest.mark.parametrize("options", [{"memory_budget": 1e9}, {"checkpoint_interval": -1}, {"precision": "f16"}], ids=str)
 def test_wrong_options(make, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):

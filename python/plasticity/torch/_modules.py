@@ -2,6 +2,7 @@
 import copy
 import dataclasses
 import math
+import re
 from typing import Any, Mapping, Optional, Tuple, Union
 
 import torch
@@ -162,7 +163,7 @@ class PlasticModule(nn.Module):
         if x.dim() != 2:
             raise bad_argument("x.shape", "two axes, [B,I]", list(x.shape))
         with torch.no_grad():
-            y, _, state = self._run(*one[:1], state, *one[1:4], None, *one[4:])
+            y, _, state = self._run("[B]", *one[:1], state, *one[1:4], None, *one[4:])
         return y[0], state
 
     def save_safetensors(self, path, metadata: Optional[Mapping[str, str]] = None) -> None:
@@ -204,8 +205,11 @@ class PlasticModule(nn.Module):
         """(x, u, pre) of plastic()."""
         raise NotImplementedError
 
-    def _run(self, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation=False):
-        """plastic() on time-major tensors; copies parameters and states that are not contiguous."""
+    def _run(self, layout, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation=False):
+        """plastic() on time-major tensors; copies parameters and states that are not contiguous.
+
+        Errors name the arguments of the module and their shapes in the caller's layout: "[T,B]", "[B,T]", or "[B]" in step().
+        """
         parameters = self.library_parameters()
         if torch.compiler.is_compiling():
             parameters, state = _contiguous(parameters), _contiguous(_items_of(state))
@@ -213,10 +217,17 @@ class PlasticModule(nn.Module):
             return self._plastic(parameters, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation)
         except InvalidArgument:  # the checks below take longer than a small network
             pass
-        return self._plastic(
-            _contiguous(parameters), x, _contiguous(_items_of(state)), rate, current, reset, length, clamp, clamp_value,
-            return_preactivation,
-        )
+        items = _items_of(state)
+        self._check_shapes(layout, x, items, rate, current, reset, length, clamp, clamp_value)
+        try:
+            return self._plastic(
+                _contiguous(parameters), x, _contiguous(items), rate, current, reset, length, clamp, clamp_value,
+                return_preactivation,
+            )
+        except InvalidArgument as error:
+            input_name = "x" if layout == "[B]" else "input"
+            text = _PLASTIC_NAME.sub(lambda name: _module_name(name[0], input_name, current), str(error))
+            raise InvalidArgument(text) from None
 
     def _plastic(self, parameters, x, state, rate, current, reset, length, clamp, clamp_value, return_preactivation):
         x, u, pre = self._inputs(x, current)
@@ -225,6 +236,26 @@ class PlasticModule(nn.Module):
             clamp_value=clamp_value, precision=self.precision, checkpoint_interval=self.checkpoint_interval,
             memory_budget=self.memory_budget, return_preactivation=return_preactivation,
         )
+
+    def _check_shapes(self, layout, x, state, rate, current, reset, length, clamp, clamp_value):
+        """Raises InvalidArgument for the first argument of _run() with a wrong shape, in the caller's layout."""
+        def in_layout(shape):
+            return [*shape[1:]] if layout == "[B]" else [shape[1], shape[0], *shape[2:]] if layout == "[B,T]" else [*shape]
+
+        spec = self.spec
+        x_name = "inputs.pre" if spec.cell == "feedforward" else "inputs.x" if spec.inputs else "inputs.u"
+        sequences = (
+            ("x" if layout == "[B]" else "input", x_name, x), ("rate", "inputs.rate", rate), ("current", "inputs.u", current),
+            ("reset", "masks.reset", reset), ("clamp", "masks.clamp", clamp), ("clamp_value", "masks.clamp_value", clamp_value),
+        )
+        others = [(f"state.{name}", f"initial_state.{name}", value) for name, value in (state or {}).items()]
+        for turn, group in ((in_layout, sequences), (list, [*others, ("lengths", "masks.length", length)])):
+            for name, full_name, value in group:
+                shape = spec.shape(full_name, *x.shape[:2])
+                if name == "rate" and value is None and shape is not None:
+                    raise bad_argument(name, f"a tensor of shape {turn(shape)}", "none")
+                if isinstance(value, Tensor) and shape is not None and tuple(value.shape) != shape:
+                    raise bad_argument(f"{name}.shape", turn(shape), turn(value.shape))
 
     def _sequence(self, x, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation, return_preactivation):
         if isinstance(x, PackedSequence):
@@ -248,7 +279,8 @@ class PlasticModule(nn.Module):
                 )
             ]
         y, modulation, final, *a = self._run(
-            x, state, rate, current, reset, lengths, clamp, clamp_value, return_preactivation,
+            "[B,T]" if self.batch_first else "[T,B]", x, state, rate, current, reset, lengths, clamp, clamp_value,
+            return_preactivation,
         )
         if packed is not None:
             y, *a = [_pack_like(packed, each, lengths) for each in (y, *a)]
@@ -262,6 +294,18 @@ class PlasticModule(nn.Module):
         if _tensor(name, value).dim() < 2:
             raise bad_argument(f"{name}.shape", "[B,T,…]" if self.batch_first else "[T,B,…]", list(value.shape))
         return (value.transpose(0, 1) if self.batch_first else value).contiguous()
+
+
+# The tensors of plastic() that have another name as arguments of a module, in the text of an error.
+_PLASTIC_NAME = re.compile(r"\b(?:inputs|initial_state|masks)\.(?=[a-z])\w+")
+
+
+def _module_name(name, input_name, current):
+    """The argument of a module that plastic() calls `name`; `input_name`: that of the input."""
+    group, _, last = name.partition(".")
+    if last in ("x", "pre") or (last == "u" and current is None):
+        return input_name
+    return "state." + last if group == "initial_state" else {"u": "current", "length": "lengths"}.get(last, last)
 
 
 def _items_of(state):
