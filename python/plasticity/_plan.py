@@ -103,13 +103,40 @@ class Plan:
         self.spec, self._options, self._plan = spec, options, PlanHandle(spec, options)
         self._dtype = numpy.float64 if precision == "f64" else numpy.float32
 
-    steps = property(lambda self: self._options.steps, doc="T")
-    batch = property(lambda self: self._options.batch, doc="B")
-    tape_bytes = property(lambda self: self._plan.tape_bytes, doc="Bytes of the tape, which forward writes and backward reads.")
-    scratch_bytes = property(lambda self: self._plan.scratch_bytes, doc="Bytes of the scratch of forward, backward and step.")
-    step_state_bytes = property(lambda self: self._plan.step_state_bytes, doc="Bytes of the step state of load, step and store.")
-    checkpoint_interval = property(lambda self: self._plan.checkpoint_interval, doc="The chosen K, at least 1.")
-    execution = property(lambda self: self._plan.execution, doc="The chosen execution; automatic on the CPU.")
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self._options.steps
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return self._options.batch
+
+    @property
+    def tape_bytes(self) -> int:
+        """Bytes of the tape, which forward writes and backward reads."""
+        return self._plan.tape_bytes
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of the scratch of forward, backward and step."""
+        return self._plan.scratch_bytes
+
+    @property
+    def step_state_bytes(self) -> int:
+        """Bytes of the step state of load, step and store."""
+        return self._plan.step_state_bytes
+
+    @property
+    def checkpoint_interval(self) -> int:
+        """The chosen K, at least 1."""
+        return self._plan.checkpoint_interval
+
+    @property
+    def execution(self) -> str:
+        """The chosen execution; automatic on the CPU."""
+        return self._plan.execution
 
     def make_tape(self) -> numpy.ndarray:
         """A new tape in host memory, 64-byte aligned."""

@@ -1,5 +1,7 @@
 """Shared by the Python tests. Those of PyTorch and JAX are skipped if these are not installed."""
+import inspect
 import pathlib
+import typing
 
 import numpy
 import pytest
@@ -64,3 +66,19 @@ def all_specs(**fields):
                     except plasticity.InvalidSpec:
                         assert eligibility != "none" and rate == "fixed"
     return specs
+
+
+def check_overloads(function):
+    """Checks that the overloads of plastic() have its parameters, and a tuple of the right length as their result."""
+    if not hasattr(typing, "get_overloads"):
+        pytest.skip("typing.get_overloads is of Python 3.11")
+    parameters = inspect.signature(function).parameters
+    lengths = {}
+    for overload in typing.get_overloads(function):
+        flag = overload.__annotations__["return_preactivation"]
+        lengths[str(flag)] = len(typing.get_args(overload.__annotations__["return"]))
+        for name, parameter in inspect.signature(overload).parameters.items():
+            got, want = ((each.kind, each.default, each.annotation) for each in (parameter, parameters[name]))
+            assert name == "return_preactivation" or got == want, name
+        assert [*inspect.signature(overload).parameters] == [*parameters]
+    assert lengths == {"typing.Literal[False]": 3, "typing.Literal[True]": 4, "<class 'bool'>": 2}

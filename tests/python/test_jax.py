@@ -7,7 +7,7 @@ import sys
 
 import numpy
 import pytest
-from conftest import ROOT, all_specs, tolerance_of
+from conftest import ROOT, all_specs, check_overloads, tolerance_of
 
 jax = pytest.importorskip("jax")
 pytest.importorskip("jax.ffi", reason="JAX is older than 0.5")
@@ -272,3 +272,7 @@ def test_structs_have_the_layout_of_xla(tmp_path):
     command = [compiler, "-std=c++20", "-fsyntax-only", "-I", jax.ffi.include_dir(), "-I", ROOT / "python" / "xla",
                ROOT / "tests" / "python" / "xla_layout.cpp"]
     subprocess.run(command, check=True)
+
+
+def test_types_of_the_results_are_known():
+    check_overloads(plastic)

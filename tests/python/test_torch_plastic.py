@@ -1,9 +1,10 @@
 """plastic() in PyTorch: parity, gradcheck over every cell, precisions, and wrong arguments."""
 import threading
+import typing
 import warnings
 
 import pytest
-from conftest import all_specs, tolerance_of
+from conftest import all_specs, check_overloads, tolerance_of
 
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
@@ -237,3 +238,8 @@ def test_threads_at_once_have_equal_gradients():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_types_of_the_results_are_known():
+    check_overloads(plastic)
+    assert typing.get_type_hints(plasticity.Plan.steps.fget)["return"] is int

@@ -1,6 +1,6 @@
 """plastic() for JAX: two foreign calls, and the rule that makes one the derivative of the other."""
 import functools
-from typing import Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Literal, Mapping, NamedTuple, Optional, Tuple, Union, overload
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from .._arguments import (
 from .._calls import Options, plan_for
 from .._errors import bad_argument
 from .._plan import State
-from .._spec import INPUTS, PARAMETERS, STATE, Execution, Spec, output_names
+from .._spec import INPUTS, PARAMETERS, STATE, Execution, Precision, Spec, output_names
 from ._handler import TARGET, register_all
 
 Array = jax.Array
@@ -185,6 +185,41 @@ _plastic.defvjp(_plastic_forward, _plastic_backward, symbolic_zeros=True)
 _compiled = jax.jit(_plastic, static_argnums=0)
 
 
+_State = Union[State, Mapping[str, Optional[Array]]]
+_Three = Tuple[Array, Optional[Array], State]
+_Four = Tuple[Array, Optional[Array], State, Array]
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Array], *, x: Optional[Array] = None, u: Optional[Array] = None,
+    pre: Optional[Array] = None, rate: Optional[Array] = None, state: Optional[_State] = None, reset: Optional[Array] = None,
+    length: Optional[Array] = None, clamp: Optional[Array] = None, clamp_value: Optional[Array] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: Literal[False] = False,
+) -> _Three: ...
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Array], *, x: Optional[Array] = None, u: Optional[Array] = None,
+    pre: Optional[Array] = None, rate: Optional[Array] = None, state: Optional[_State] = None, reset: Optional[Array] = None,
+    length: Optional[Array] = None, clamp: Optional[Array] = None, clamp_value: Optional[Array] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: Literal[True],
+) -> _Four: ...
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Array], *, x: Optional[Array] = None, u: Optional[Array] = None,
+    pre: Optional[Array] = None, rate: Optional[Array] = None, state: Optional[_State] = None, reset: Optional[Array] = None,
+    length: Optional[Array] = None, clamp: Optional[Array] = None, clamp_value: Optional[Array] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: bool,
+) -> Union[_Three, _Four]: ...
+
+
 def plastic(
     spec: Spec,
     parameters: Mapping[str, Array],
@@ -193,17 +228,17 @@ def plastic(
     u: Optional[Array] = None,
     pre: Optional[Array] = None,
     rate: Optional[Array] = None,
-    state: Optional[Union[State, Mapping[str, Optional[Array]]]] = None,
+    state: Optional[_State] = None,
     reset: Optional[Array] = None,
     length: Optional[Array] = None,
     clamp: Optional[Array] = None,
     clamp_value: Optional[Array] = None,
-    precision: Optional[str] = None,
+    precision: Optional[Precision] = None,
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
     return_preactivation: bool = False,
-) -> Union[Tuple[Array, Optional[Array], State], Tuple[Array, Optional[Array], State, Array]]:
+) -> Union[_Three, _Four]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
     Arguments and results are those of plasticity.torch.plastic. The gradient of clamp_value is zero, since none flows through

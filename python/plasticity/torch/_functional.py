@@ -1,7 +1,7 @@
 """plastic(): a plastic cell over a sequence as a differentiable function."""
 import functools
 import warnings
-from typing import Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Literal, Mapping, NamedTuple, Optional, Tuple, Union, overload
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from .._arguments import check_options, check_parameter_names, check_precision, integer, spec_of_call, state_items
 from .._errors import bad_argument
 from .._plan import State
-from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Spec
+from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Precision, Spec
 from . import _operators
 from ._program import PRECISIONS
 from ._signature import Signature, to_text
@@ -88,6 +88,41 @@ def _as_constant(clamp_value):
     return clamp_value.detach()
 
 
+_State = Union[State, Mapping[str, Optional[Tensor]]]
+_Three = Tuple[Tensor, Optional[Tensor], State]
+_Four = Tuple[Tensor, Optional[Tensor], State, Tensor]
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Tensor], *, x: Optional[Tensor] = None, u: Optional[Tensor] = None,
+    pre: Optional[Tensor] = None, rate: Optional[Tensor] = None, state: Optional[_State] = None, reset: Optional[Tensor] = None,
+    length: Optional[Tensor] = None, clamp: Optional[Tensor] = None, clamp_value: Optional[Tensor] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: Literal[False] = False,
+) -> _Three: ...
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Tensor], *, x: Optional[Tensor] = None, u: Optional[Tensor] = None,
+    pre: Optional[Tensor] = None, rate: Optional[Tensor] = None, state: Optional[_State] = None, reset: Optional[Tensor] = None,
+    length: Optional[Tensor] = None, clamp: Optional[Tensor] = None, clamp_value: Optional[Tensor] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: Literal[True],
+) -> _Four: ...
+
+
+@overload
+def plastic(
+    spec: Spec, parameters: Mapping[str, Tensor], *, x: Optional[Tensor] = None, u: Optional[Tensor] = None,
+    pre: Optional[Tensor] = None, rate: Optional[Tensor] = None, state: Optional[_State] = None, reset: Optional[Tensor] = None,
+    length: Optional[Tensor] = None, clamp: Optional[Tensor] = None, clamp_value: Optional[Tensor] = None,
+    precision: Optional[Precision] = None, checkpoint_interval: int = 0, memory_budget: int = 0,
+    execution: Execution = "automatic", return_preactivation: bool,
+) -> Union[_Three, _Four]: ...
+
+
 def plastic(
     spec: Spec,
     parameters: Mapping[str, Tensor],
@@ -96,17 +131,17 @@ def plastic(
     u: Optional[Tensor] = None,
     pre: Optional[Tensor] = None,
     rate: Optional[Tensor] = None,
-    state: Optional[Union[State, Mapping[str, Optional[Tensor]]]] = None,
+    state: Optional[_State] = None,
     reset: Optional[Tensor] = None,
     length: Optional[Tensor] = None,
     clamp: Optional[Tensor] = None,
     clamp_value: Optional[Tensor] = None,
-    precision: Optional[str] = None,
+    precision: Optional[Precision] = None,
     checkpoint_interval: int = 0,
     memory_budget: int = 0,
     execution: Execution = "automatic",
     return_preactivation: bool = False,
-) -> Union[Tuple[Tensor, Optional[Tensor], State], Tuple[Tensor, Optional[Tensor], State, Tensor]]:
+) -> Union[_Three, _Four]:
     """Runs a plastic cell over T steps of B samples. Returns (y [T,B,N], modulation [T,B] or None, the final State).
 
     return_preactivation=True returns a fourth item, the pre-activation a [T,B,N], to which the activation is applied (of an

@@ -63,8 +63,15 @@ class PlasticModule(nn.Module):
             self._places.append((name, head, leaf))
         self.reset_parameters()
 
-    input_size = property(lambda self: self.spec.inputs, doc="I")
-    hidden_size = property(lambda self: self.spec.neurons, doc="N")
+    @property
+    def input_size(self) -> int:
+        """I."""
+        return self.spec.inputs
+
+    @property
+    def hidden_size(self) -> int:
+        """N."""
+        return self.spec.neurons
 
     def extra_repr(self) -> str:
         spec = self.spec
@@ -362,7 +369,7 @@ class _Recurrent(PlasticModule):
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
         return_preactivation: bool = False,
-    ):
+    ) -> Tuple[Any, ...]:
         """Runs a sequence [T,B,I], or [B,T,I] with batch_first, or a PackedSequence. Returns (output, state).
 
         lengths [B]: from there on a sample's output is zero and its state stays; a PackedSequence has its own. reset [T,B]:
@@ -485,7 +492,7 @@ class PlasticLinear(PlasticModule):
         clamp_value: Optional[Tensor] = None,
         return_modulation: bool = False,
         return_preactivation: bool = False,
-    ):
+    ) -> Tuple[Any, ...]:
         """As PlasticRNN.forward(), with an input current [T,B,N] of its own: a bias, or the label of a sample."""
         return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation,
                               return_preactivation)
