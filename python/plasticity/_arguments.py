@@ -22,10 +22,22 @@ def integer(name, value, bits=63):
     return number
 
 
-def check_options(spec, precision, execution):
-    """Checks the arguments of plastic() that are neither numbers nor tensors."""
+def check_spec(spec):
+    """Raises InvalidArgument for anything but a Spec."""
     if not isinstance(spec, Spec):
         raise bad_argument("spec", "a plasticity.Spec", type(spec).__name__)
+
+
+def check_mapping(name, value):
+    """Raises InvalidArgument for anything that has no names, such as a list. torch.nn.ParameterDict is no Mapping, but fits."""
+    if not hasattr(value, "keys") or not hasattr(value, "get"):
+        hint = "; its library_parameters() are one" if hasattr(value, "library_parameters") else ""
+        raise bad_argument(name, "a mapping of names", type(value).__name__ + hint)
+
+
+def check_options(spec, precision, execution):
+    """Checks the arguments of plastic() that are neither numbers nor tensors."""
+    check_spec(spec)
     if precision not in (None, "bf16", "f32", "f64"):
         raise bad_argument("precision", "bf16, f32, f64 or None", repr(precision))
     if execution not in _c.EXECUTION:

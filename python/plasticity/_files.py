@@ -2,11 +2,13 @@
 import ctypes
 import math
 import os
-from typing import Dict, Mapping, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import numpy
 
 from . import _c
+from ._arguments import check_mapping
+from ._errors import bad_argument
 from ._library import check, lib
 from ._tensors import DTYPES, View
 
@@ -21,7 +23,7 @@ class _File:
         if path is None:
             check(lib.plasticity_file_create(ctypes.byref(self.handle)))
         else:
-            check(lib.plasticity_file_load(os.fsencode(path), ctypes.byref(self.handle)))
+            check(lib.plasticity_file_load(path, ctypes.byref(self.handle)))
 
     def __enter__(self):
         return self
@@ -35,7 +37,7 @@ def load_file(path) -> Tuple[Dict[str, numpy.ndarray], Dict[str, str]]:
 
     Raises IOFailure if the file cannot be read, and FormatError, a ValueError, if it is not one.
     """
-    with _File(path) as file:
+    with _File(_path_of(path)) as file:
         counts = (ctypes.c_size_t * 2)()
         check(lib.plasticity_file_counts(
             file.handle, ctypes.cast(counts, ctypes.POINTER(ctypes.c_size_t)),
@@ -59,14 +61,39 @@ def load_file(path) -> Tuple[Dict[str, numpy.ndarray], Dict[str, str]]:
         return tensors, metadata
 
 
-def save_file(path, tensors: Mapping[str, numpy.ndarray], metadata: Mapping[str, str]) -> None:
+def save_file(path, tensors: Mapping[str, numpy.ndarray], metadata: Optional[Mapping[str, str]] = None) -> None:
     """Writes a safetensors file, completely or not at all. Raises IOFailure if it cannot be written."""
+    path, metadata = _path_of(path), {} if metadata is None else metadata
+    check_mapping("tensors", tensors)
+    check_mapping("metadata", metadata)
     with _File() as file:
         for name, array in tensors.items():
-            check(lib.plasticity_file_set_tensor(file.handle, name.encode(), ctypes.byref(View(name, array).tensor)))
+            encoded = _encoded("tensors", "names", name)
+            check(lib.plasticity_file_set_tensor(file.handle, encoded, ctypes.byref(View(name, array).tensor)))
         for key, value in metadata.items():
-            check(lib.plasticity_file_set_metadata(file.handle, key.encode(), str(value).encode()))
-        check(lib.plasticity_file_save(file.handle, os.fsencode(path)))
+            value = _encoded(f"metadata[{key!r}]", "a text", str(value))
+            check(lib.plasticity_file_set_metadata(file.handle, _encoded("metadata", "keys", key), value))
+        check(lib.plasticity_file_save(file.handle, path))
+
+
+def _path_of(path):
+    """A path as the bytes that the C interface takes."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise bad_argument("path", "a str, bytes or os.PathLike", type(path).__name__)
+    path = os.fsencode(path)
+    if b"\0" in path:
+        raise bad_argument("path", "one without NUL", repr(path))
+    return path
+
+
+def _encoded(argument, expected, text):
+    """A text as the bytes that the C interface takes, which end at a NUL."""
+    try:
+        if "\0" not in text:
+            return text.encode()
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        pass
+    raise bad_argument(argument, f"{expected} of UTF-8 without NUL", repr(text))
 
 
 def _copy_of(view):

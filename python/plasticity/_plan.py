@@ -5,7 +5,7 @@ from typing import Any, Dict, NamedTuple
 import numpy
 
 from . import _c
-from ._arguments import check_parameter_names, integer, state_items
+from ._arguments import check_mapping, check_parameter_names, check_spec, integer, state_items
 from ._calls import Options, PlanHandle
 from ._errors import bad_argument
 from ._library import check, lib
@@ -93,6 +93,7 @@ class Plan:
         memory_budget: int = 0,
         execution: Execution = "automatic",
     ) -> None:
+        check_spec(spec)
         for name, value, legal in (("precision", precision, _c.PRECISION), ("execution", execution, _c.EXECUTION)):
             if value not in legal:
                 raise bad_argument(name, "one of " + ", ".join(legal), repr(value))
@@ -210,11 +211,14 @@ class _PlanCall:
     def __init__(self, plan, function, out):
         self.plan, self.function = plan, function
         self.steps = plan.steps if function in ("forward", "backward") else 1
-        self.out = dict(out or {})
+        if out is not None:
+            check_mapping("out", out)
+        self.out = {} if out is None else dict(out)
         self.names, self.views = [], []
 
     def read_all(self, parameters, inputs, masks):
         """Adds parameters by name, and inputs and masks in the order of INPUTS and MASKS; None: absent."""
+        check_mapping("parameters", parameters)
         check_parameter_names(self.plan.spec, parameters)
         for name in PARAMETERS:
             self.read(f"parameters.{name}", parameters.get(name))
@@ -263,6 +267,7 @@ class _PlanCall:
         if self.out:
             raise bad_argument("out", "tensors that this call computes", ", ".join(map(repr, self.out)))
         plan = self.plan
+        stream = None if stream is None else integer("stream", stream, 64)
         count = len(self.names)
         encoded = [name.encode() for name in self.names]
         arguments = (_c.Argument * max(count, 1))(

@@ -209,6 +209,8 @@ def test_missing_and_unknown_parameters():
     parameters, inputs, _ = draw(SPEC)
     with pytest.raises(ValueError, match="spec: expected a plasticity.Spec, got str"):
         plastic("rnn", parameters, **inputs)
+    with pytest.raises(plasticity.InvalidArgument, match="parameters: expected a mapping of names, got list"):
+        plastic(SPEC, [parameters["w"]], **inputs)
     with pytest.raises(ValueError, match="parameters: expected names of .*, got 'gain'"):
         plastic(SPEC, {**parameters, "gain": parameters["w"]}, **inputs)
     del parameters["w"]

@@ -279,6 +279,45 @@ def test_tensors_of_files_beyond_two_gigabytes():
         del array, room
 
 
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda path: plasticity.load_file(None), "path: expected a str, bytes or os.PathLike, got NoneType"),
+        (lambda path: plasticity.load_file("a\0b"), "path: expected one without NUL"),
+        (lambda path: plasticity.save_file(None, {}), "path: expected a str, bytes or os.PathLike, got NoneType"),
+        (lambda path: plasticity.save_file(path, [numpy.zeros(1)]), "tensors: expected a mapping of names, got list"),
+        (lambda path: plasticity.save_file(path, {1: numpy.zeros(1)}), "tensors: expected names of UTF-8 without NUL, got 1"),
+        (lambda path: plasticity.save_file(path, {"a\0": numpy.zeros(1)}), "tensors: expected names of UTF-8 without NUL, got"),
+        (lambda path: plasticity.save_file(path, {}, ["a"]), "metadata: expected a mapping of names, got list"),
+        (lambda path: plasticity.save_file(path, {}, {1: "a"}), "metadata: expected keys of UTF-8 without NUL, got 1"),
+        (lambda path: plasticity.save_file(path, {}, {"a": "\0"}), r"metadata\['a'\]: expected a text of UTF-8 without NUL"),
+        (lambda path: Plan(None), "spec: expected a plasticity.Spec, got NoneType"),
+        (lambda path: Plan("rnn"), "spec: expected a plasticity.Spec, got str"),
+    ],
+)
+def test_arguments_of_another_type(call, text, tmp_path):
+    with pytest.raises(plasticity.InvalidArgument, match=text):
+        call(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_calls_with_arguments_of_another_type():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    for arguments, text in (({"parameters": [x]}, "parameters: expected a mapping of names, got list"),
+                            ({"parameters": None}, "parameters: expected a mapping of names, got NoneType"),
+                            ({"out": [x]}, "out: expected a mapping of names, got list"),
+                            ({"stream": "0"}, "stream: expected an integer")):
+        with pytest.raises(plasticity.InvalidArgument, match=text):
+            plan.forward(**{"parameters": parameters, "x": x, **arguments})
+
+
+def test_metadata_of_a_file_is_optional(tmp_path):
+    plasticity.save_file(tmp_path / "a", {"a": numpy.ones(2)})
+    tensors, metadata = plasticity.load_file(tmp_path / "a")
+    assert tensors["a"].tolist() == [1, 1] and metadata == {}
+
+
 def test_the_example_in_the_documentation():
     import doctest
 

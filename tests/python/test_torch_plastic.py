@@ -120,6 +120,22 @@ def test_wrong_arguments(changes, text):
         call(**changes)
 
 
+@pytest.mark.parametrize("make, text", [
+    (lambda: [torch.zeros(3, 3)], "got list"), (lambda: None, "got NoneType"),
+    (lambda: plasticity.torch.PlasticRNN(2, 3), r"got PlasticRNN; its library_parameters\(\) are one"),
+])
+def test_parameters_without_names(make, text):
+    with pytest.raises(plasticity.InvalidArgument, match="parameters: expected a mapping of names, " + text):
+        plastic(SPEC, make(), x=torch.zeros(3, 2, 2))
+
+
+def test_parameters_in_a_parameter_dict():
+    parameters, inputs, _ = draw(Spec("rnn", inputs=2, neurons=3))
+    held = torch.nn.ParameterDict(parameters)
+    assert torch.equal(plastic(Spec("rnn", inputs=2, neurons=3), held, **inputs)[0],
+                       plastic(Spec("rnn", inputs=2, neurons=3), parameters, **inputs)[0])
+
+
 def test_a_clamp_value_is_a_constant():
     clamp = {"clamp": torch.ones(3, 2, 3, dtype=torch.bool), "clamp_value": torch.ones(3, 2, 3, requires_grad=True)}
     with pytest.warns(UserWarning, match="clamp_value: expected a tensor that requires no gradient"):

@@ -8,6 +8,7 @@ import numpy
 
 from .. import _c
 from .._arguments import (
+    check_mapping,
     check_options,
     check_parameter_names,
     check_precision,
@@ -249,6 +250,7 @@ def plastic(
     check_options(spec, precision, execution)
     checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
     memory_budget = integer("memory_budget", memory_budget)
+    check_mapping("parameters", parameters)
     spec = spec_of_call(spec, "w_in" in parameters, x is not None)
     check_parameter_names(spec, parameters)
     floats = _named_floats(parameters, (x, u, pre, rate), state, clamp_value)

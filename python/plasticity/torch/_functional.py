@@ -6,7 +6,15 @@ from typing import Literal, Mapping, NamedTuple, Optional, Tuple, Union, overloa
 import torch
 from torch import Tensor
 
-from .._arguments import check_options, check_parameter_names, check_precision, integer, spec_of_call, state_items
+from .._arguments import (
+    check_mapping,
+    check_options,
+    check_parameter_names,
+    check_precision,
+    integer,
+    spec_of_call,
+    state_items,
+)
 from .._errors import bad_argument
 from .._plan import State
 from .._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Precision, Spec
@@ -167,6 +175,8 @@ def plastic(
     if type(checkpoint_interval) is not int or type(memory_budget) is not int:  # 1.0 and True are equal keys of a cache
         checkpoint_interval = integer("checkpoint_interval", checkpoint_interval)
         memory_budget = integer("memory_budget", memory_budget)
+    if type(parameters) is not dict:
+        check_mapping("parameters", parameters)
     y0, c0, hebb0, eligibility0 = (None, None, None, None) if state is None else state_items(state)
     given = tuple([name for name, value in parameters.items() if value is not None])
     present = (
