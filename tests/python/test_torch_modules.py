@@ -324,6 +324,19 @@ def test_parametrized_weights(tmp_path):
     assert not torch.allclose(module.w, stored.w)
 
 
+def test_parameters_that_are_buffers(make, tmp_path):
+    stored, module, x = make(), make(), torch.randn(5, 2, 3)
+    stored.save_safetensors(tmp_path / "stored")
+    for owner in module.modules():
+        for name, value in list(owner.named_parameters(recurse=False)):
+            delattr(owner, name)
+            owner.register_buffer(name, torch.zeros_like(value))
+    module.load_safetensors(tmp_path / "stored")
+    assert not list(module.parameters()) and torch.equal(module(x, module.initial_state(2))[0], stored(x)[0])
+    module.reset_parameters()
+    assert not torch.equal(module.alpha, stored.alpha)
+
+
 class Scaled(torch.nn.Module):
     """A parametrization without right_inverse()."""
 

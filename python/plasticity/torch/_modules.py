@@ -92,7 +92,8 @@ class PlasticModule(nn.Module):
     def reset_parameters(self) -> None:
         """Draws the parameters anew, from the distributions of the C++ Network.
 
-        A parametrized one is set by its right_inverse(). Raises ValueError, and changes nothing, if one cannot be set.
+        One that a buffer has replaced is drawn too. A parametrized one is set by its right_inverse(). Raises ValueError, and
+        changes nothing, if one cannot be set.
         """
         spec = self.spec
         dense = ("w_in", "b", "w", "w_gates") if spec.cell == "lstm" else ()
@@ -120,6 +121,8 @@ class PlasticModule(nn.Module):
             for name, head, leaf in self._places:
                 owner = self._modules[head] if head else self
                 value = owner._parameters.get(leaf)
+                if value is None:
+                    value = owner._buffers.get(leaf)
                 if value is not None:
                     plain.append((name, value))
                     continue
@@ -142,7 +145,7 @@ class PlasticModule(nn.Module):
         """The zero state of a batch."""
         if not torch.compiler.is_compiling():
             batch = integer("batch", batch)
-        like = next(self.parameters())
+        like = next(iter(self.library_parameters().values()))
         return State(**{name: like.new_zeros((batch, *shape)) for name, shape in self._state_shapes.items()})
 
     def step(
