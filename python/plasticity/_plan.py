@@ -10,7 +10,7 @@ from ._calls import Options, PlanHandle
 from ._errors import bad_argument
 from ._library import check, lib
 from ._spec import INPUTS, MASKS, PARAMETERS, STATE, Execution, Precision, Spec
-from ._tensors import View, aligned_bytes
+from ._tensors import ALIGNMENT, View, aligned_bytes
 
 _MASK_DTYPES = {"masks.reset": ("uint8", "bool"), "masks.clamp": ("uint8", "bool"), "masks.length": ("int64",)}
 
@@ -72,6 +72,8 @@ class Plan:
     "final_state.hebb"; "dparameters.w", "dinputs.x", "dinitial_state.y"). The pre-activation "a" [T,B,N] is computed only
     into an array in `out`. On a CUDA device `out`, `tape` and `scratch` must be given, since the package has no arrays of its
     own there, and `stream` is a cudaStream_t as an integer.
+
+    The memory of `tape`, `scratch` and step states is aligned at 64 bytes. On the CPU other memory is copied.
 
     >>> import numpy
     >>> plan = Plan(Spec(neurons=3), steps=2)
@@ -176,7 +178,11 @@ class Plan:
         return Gradients(weights, inputs, initial)
 
     def load(self, state=None, *, step_state=None, stream=None):
-        """Returns the step state, memory that holds `state` for step(). An absent tensor is zero."""
+        """Returns the step state, memory that holds `state` for step(). An absent tensor is zero.
+
+        A copy() of it branches a simulation. NumPy aligns copies at 16 bytes, and step() copies memory that is not aligned at
+        64 bytes twice per call. load(store(step_state)) is an aligned copy.
+        """
         call = _PlanCall(self, "load", None)
         call.read_state("state", state)
         step_state = self._own("step_state", self.step_state_bytes) if step_state is None else step_state
@@ -274,14 +280,41 @@ class _PlanCall:
             *(_c.Argument(name, ctypes.pointer(view.tensor)) for name, view in zip(encoded, self.views))
         )
         name = "tape" if self.function in ("forward", "backward") else "step_state"
-        memories = [_c.Memory(None, 0) if memory is None else self._memory(name, memory)]
+        blocks = [_MemoryBlock(plan, name, memory, *_READ_AND_WRITTEN[self.function])]
         if self.function in ("forward", "backward", "step"):
             scratch = plan._own("scratch", plan.scratch_bytes) if scratch is None else scratch
-            memories.append(self._memory("scratch", scratch))
+            blocks.append(_MemoryBlock(plan, "scratch", scratch, False, False))
         function = getattr(lib, "plasticity_plan_" + self.function)
+        memories = [block.memory for block in blocks]
         check(function(plan._plan.handle, stream, ctypes.cast(arguments, ctypes.c_void_p), count, *memories))
+        for block in blocks:
+            block.finish()
 
-    @staticmethod
-    def _memory(name, value):
+
+# Whether a call reads and writes its tape or step state.
+_READ_AND_WRITTEN = {
+    "forward": (False, True), "backward": (True, False), "load": (False, True), "step": (True, True), "store": (True, False),
+}
+
+
+class _MemoryBlock:
+    """A tape, a step state or scratch memory of a call. On the CPU, memory that is not aligned has an aligned copy."""
+
+    def __init__(self, plan, name, value, read, written):
+        self.memory, self.aligned, self.written = _c.Memory(None, 0), None, written
+        if value is None:
+            return
         view = View(name, value, writable=True)
-        return _c.Memory(view.pointer, view.bytes)
+        pointer = view.pointer
+        if pointer and pointer % ALIGNMENT and (plan._options.device[0], view.tensor.device.kind) == (_c.CPU, _c.CPU):
+            self.given = numpy.frombuffer((ctypes.c_char * view.bytes).from_address(pointer), "u1")
+            self.aligned = aligned_bytes(view.bytes)
+            if read:
+                self.aligned[:] = self.given
+            pointer = self.aligned.ctypes.data
+        self.memory = _c.Memory(pointer, view.bytes)
+
+    def finish(self):
+        """Copies the results of the call to the memory that is not aligned."""
+        if self.written and self.aligned is not None:
+            self.given[:] = self.aligned

@@ -61,6 +61,44 @@ def test_steps_have_the_bits_of_the_sequence():
         assert value is None or numpy.array_equal(value, getattr(whole.state, name))
 
 
+def test_a_copied_step_state_branches_a_simulation():
+    spec, parameters, x = small(rule="hard_clip", rate="modulated", eligibility="before")
+    plan = Plan(spec, batch=2)
+    step_state = plan.load()
+    plan.step(parameters, step_state, x=x[:1])
+    branches = [unaligned_copy(step_state), step_state]
+    for branch in branches:
+        plan.step(parameters, branch, x=x[1:2])
+    assert numpy.array_equal(*branches)
+    ys = [plan.step(parameters, branch, x=x[2:3])[0] for branch in branches]
+    assert numpy.array_equal(*ys)
+    states = [plan.store(branch) for branch in branches]
+    assert all(a is b is None or numpy.array_equal(a, b) for a, b in zip(*states))
+    loaded = plan.load(states[0], step_state=unaligned_copy(step_state))
+    assert numpy.array_equal(plan.store(loaded).hebb, states[0].hebb)
+
+
+def unaligned_copy(memory):
+    room = numpy.zeros(memory.size + 128, "u1")
+    start = -room.ctypes.data % 64 + 16
+    copied = room[start : start + memory.size]
+    copied[:] = memory
+    return copied
+
+
+def test_tapes_and_scratch_that_are_not_aligned():
+    spec, parameters, x = small()
+    plan = Plan(spec, steps=5, batch=2)
+    answers = []
+    for memory in (lambda size: unaligned_copy(numpy.zeros(size, "u1")), lambda size: None):
+        tape = plan.make_tape() if memory(1) is None else memory(plan.tape_bytes)
+        y = plan.forward(parameters, x=x, tape=tape, scratch=memory(plan.scratch_bytes)).y
+        answers.append([y, *plan.backward(parameters, tape, x=x, dy=y, scratch=memory(plan.scratch_bytes)).parameters.values()])
+    assert all(numpy.array_equal(a, b) for a, b in zip(*answers))
+    with pytest.raises(ValueError, match="step_state"):
+        plan.step(parameters, unaligned_copy(numpy.zeros(64, "u1")), x=x[:1])
+
+
 def test_results_are_written_to_out():
     spec, parameters, x = small()
     plan = Plan(spec, steps=5, batch=2)
