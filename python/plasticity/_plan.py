@@ -142,8 +142,8 @@ class Plan:
         return self._plan.execution
 
     def make_tape(self) -> numpy.ndarray:
-        """A new tape in host memory, 64-byte aligned."""
-        return aligned_bytes(self.tape_bytes)
+        """A new tape in host memory, 64-byte aligned. Raises OutOfMemory, a MemoryError; `memory_budget` bounds its bytes."""
+        return aligned_bytes(self.tape_bytes, "tape")
 
     def forward(self, parameters, *, x=None, u=None, pre=None, rate=None, state=None, reset=None, length=None, clamp=None,
                 clamp_value=None, tape=None, scratch=None, out=None, stream=None) -> Result:
@@ -208,7 +208,7 @@ class Plan:
     def _own(self, name, size):
         if self._options.device[0] != _c.CPU:
             raise bad_argument(name, f"{size} bytes on the device, 64-byte aligned", "None")
-        return aligned_bytes(size)
+        return aligned_bytes(size, name)
 
 
 class _PlanCall:
@@ -264,7 +264,10 @@ class _PlanCall:
         real = "float64" if self.plan._options.precision == "f64" else "float32"
         legal = _MASK_DTYPES.get(name, (real,))
         if view.dtype not in legal:
-            raise bad_argument(f"{name}.dtype", " or ".join(legal), f"{view.dtype}; astype({legal[0]!r}) makes a copy that fits")
+            remedy = f"astype({legal[0]!r}) makes a copy that fits"
+            if legal == ("float32",) and view.dtype == "float64":
+                remedy += ", and precision='f64' makes a plan for float64"
+            raise bad_argument(f"{name}.dtype", " or ".join(legal), f"{view.dtype}; {remedy}")
         self.names.append(name)
         self.views.append(view)
 
@@ -308,7 +311,7 @@ class _MemoryBlock:
         pointer = view.pointer
         if pointer and pointer % ALIGNMENT and (plan._options.device[0], view.tensor.device.kind) == (_c.CPU, _c.CPU):
             self.given = numpy.frombuffer((ctypes.c_char * view.bytes).from_address(pointer), "u1")
-            self.aligned = aligned_bytes(view.bytes)
+            self.aligned = aligned_bytes(view.bytes, name)
             if read:
                 self.aligned[:] = self.given
             pointer = self.aligned.ctypes.data

@@ -4,7 +4,7 @@ import ctypes
 import numpy
 
 from . import _c
-from ._errors import bad_argument
+from ._errors import OutOfMemory, bad_argument
 
 DTYPES = {
     numpy.dtype("f8"): (_c.FLOAT, 64),
@@ -27,9 +27,13 @@ _VERSIONED_HEADER = 32  # bytes before DLTensor in DLManagedTensorVersioned; its
 _READ_ONLY = 1
 
 
-def aligned_bytes(size):
-    """A NumPy array of `size` bytes at a multiple of 64."""
-    room = numpy.empty(size + ALIGNMENT, numpy.uint8)
+def aligned_bytes(size, name):
+    """A NumPy array of `size` bytes at a multiple of 64. Raises OutOfMemory with `name`: "tape", "scratch", …"""
+    try:
+        room = numpy.empty(size + ALIGNMENT, numpy.uint8)
+    except (MemoryError, ValueError) as error:  # ValueError: more bytes than an array can have
+        hint = "; memory_budget= bounds the bytes of a tape" if name == "tape" else ""
+        raise OutOfMemory(f"{name}: expected {size} bytes of memory, got none{hint}") from error
     start = -room.ctypes.data % ALIGNMENT
     return room[start : start + size]
 

@@ -139,7 +139,7 @@ def test_arrays_that_would_be_copied_are_refused():
     plan = Plan(spec, steps=5, batch=2)
     wide = numpy.zeros((5, 2, 6), "f4")
     for wrong, text in (
-        (x.astype("f8"), r"inputs.x.dtype: expected float32, got float64; astype\('float32'\)"),
+        (x.astype("f8"), r"inputs.x.dtype: expected float32, got float64; astype\('float32'\) .*, and precision='f64' makes a plan"),
         (wide[:, :, ::2], r"inputs.x: expected a dense row-major array, got strides .*ascontiguousarray"),
         (numpy.zeros((2, 5, 3), "f4"), r"inputs.x.shape: expected \[5,2,3\], got \[2,5,3\]"),
         (x.tolist(), "inputs.x: expected a NumPy array or an object with __dlpack__, got list"),
@@ -164,6 +164,15 @@ def test_values_that_memory_alone_does_not_hold_are_refused():
     torch = pytest.importorskip("torch")
     with pytest.raises(ValueError, match=r"inputs.x: expected a tensor without the negative bit, .*resolve_neg\(\)"):
         plan.forward(parameters, x=torch._neg_view(torch.from_numpy(x)))
+
+
+def test_memory_that_the_system_lacks():
+    plan = Plan(Spec(neurons=200000), batch=5000)  # more bytes than an address space has
+    with pytest.raises(plasticity.OutOfMemory, match="^tape: expected [0-9]* bytes of memory, got none; memory_budget= bounds") as caught:
+        plan.make_tape()
+    assert isinstance(caught.value, MemoryError)
+    with pytest.raises(plasticity.OutOfMemory, match="^step_state: expected [0-9]* bytes of memory, got none$"):
+        plan.load()
 
 
 def test_overlap_is_refused():

@@ -1,11 +1,13 @@
 """The memory of plastic() in PyTorch: blocks are freed and used again, and nothing leaks."""
 import gc
+import types
 import weakref
 
 import pytest
 from conftest import all_specs
 
 torch = pytest.importorskip("torch")
+import plasticity  # noqa: E402
 from plasticity import Spec  # noqa: E402
 from plasticity.torch import plastic  # noqa: E402
 from torch_cases import SPEC, draw, loss_of_a_trace  # noqa: E402
@@ -54,18 +56,32 @@ def test_blocks_of_memory_return():
 
     _memory.release()
     size = 3 << 20
-    tensor = _memory.take(size)
+    tensor = _memory.take(size, "tape")
     assert tensor.data_ptr() % 64 == 0 and tensor.numel() == size and not _memory._free
     address, alias = tensor.data_ptr(), tensor.view(-1, 64)
     del tensor
     assert not _memory._free  # the storage is in use
     del alias
-    assert _memory.take(size - 64).data_ptr() == address
-    tensors = [_memory.take(size) for _ in range(2 * _memory.MAX_BLOCKS)]
+    assert _memory.take(size - 64, "tape").data_ptr() == address
+    tensors = [_memory.take(size, "tape") for _ in range(2 * _memory.MAX_BLOCKS)]
     assert len({each.data_ptr() for each in tensors}) == len(tensors)
     del tensors
     assert len(_memory._free) == _memory.MAX_BLOCKS
     _memory.release()
+
+
+def test_a_tape_without_memory(monkeypatch):
+    from plasticity import _tensors
+    from plasticity.torch import _memory
+
+    def empty(*_):
+        raise MemoryError
+
+    _memory.release()
+    monkeypatch.setattr(_tensors, "numpy", types.SimpleNamespace(empty=empty, uint8=None))
+    parameters, inputs, _ = draw(Spec(neurons=64), steps=40, batch=8, dtype=torch.float32)
+    with pytest.raises(plasticity.OutOfMemory, match="^tape: expected [0-9]* bytes of memory, got none; memory_budget= bounds"):
+        plastic(Spec(neurons=64), parameters, **inputs, checkpoint_interval=1)
 
 
 def test_tapes_that_live_at_once_are_apart():

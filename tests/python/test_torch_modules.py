@@ -47,6 +47,24 @@ def test_a_module_has_the_outputs_of_plastic(make):
     assert (module.input_size, module.hidden_size) == (3, 4) and "rule=" in repr(module)
 
 
+def test_the_text_of_a_module_has_options_that_are_no_defaults(make):
+    assert not any(name in repr(make()) for name in ("modulator_source", "precision", "memory_budget", "checkpoint_interval"))
+    text = repr(make(precision="bf16", memory_budget=1 << 20, checkpoint_interval=3))
+    assert "precision=bf16, checkpoint_interval=3, memory_budget=1048576" in text
+    assert "modulator_source=cell" in repr(PlasticLSTM(3, 4, modulator_source="cell"))
+
+
+def test_warnings_name_the_file_of_the_caller(make):
+    module, value = make(), torch.zeros(5, 2, 4, requires_grad=True)
+    with pytest.warns(UserWarning, match="clamp_value") as caught:
+        module(torch.zeros(5, 2, 3), clamp=torch.ones(5, 2, 4), clamp_value=value)
+    assert [each.filename for each in caught] == [__file__]
+    with pytest.warns(UserWarning, match="clamp_value") as caught:
+        plastic(module.spec, module.library_parameters(), clamp=torch.ones(5, 2, 4), clamp_value=value,
+                **{"pre" if module.spec.cell == "feedforward" else "x": torch.zeros(5, 2, 3)})
+    assert [each.filename for each in caught] == [__file__]
+
+
 def test_batch_first(make):
     module = make(batch_first=True)
     x, reset = torch.randn(2, 5, 3), torch.zeros(2, 5, dtype=torch.bool)

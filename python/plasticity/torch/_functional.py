@@ -1,5 +1,6 @@
 """plastic(): a plastic cell over a sequence as a differentiable function."""
 import functools
+import sys
 import warnings
 from typing import Literal, Mapping, NamedTuple, Optional, Tuple, Union, overload
 
@@ -86,13 +87,21 @@ def _mask(name, value):
         value != 0).to(torch.uint8)
 
 
+def _level_of_caller():
+    """The stacklevel of a warning that names the code which called plastic() or a module."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("plasticity.", "torch.nn.modules.")):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 def _as_constant(clamp_value):
     """clamp_value without its history. Warns if it requires a gradient."""
     if not isinstance(clamp_value, Tensor) or not clamp_value.requires_grad:
         return clamp_value
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         warnings.warn("masks.clamp_value: expected a tensor that requires no gradient, got one that does. No gradient flows "
-                      "through a clamped neuron; clamp_value.detach() avoids this warning", stacklevel=3)
+                      "through a clamped neuron; clamp_value.detach() avoids this warning", stacklevel=_level_of_caller())
     return clamp_value.detach()
 
 

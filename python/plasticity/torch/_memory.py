@@ -15,8 +15,8 @@ MAX_BLOCKS = 4  # free blocks that are kept
 _free, _lock = [], threading.RLock()  # a finalizer may run inside take()
 
 
-def take(size: int) -> torch.Tensor:
-    """A tensor of `size` bytes, 64-byte aligned, with undefined content."""
+def take(size: int, name: str) -> torch.Tensor:
+    """A tensor of `size` bytes, 64-byte aligned, with undefined content. Raises OutOfMemory with `name`."""
     block = None
     with _lock:
         for k, each in enumerate(_free):
@@ -24,7 +24,7 @@ def take(size: int) -> torch.Tensor:
                 block = _free.pop(k)
                 break
     if block is None:
-        block = aligned_bytes(size)
+        block = aligned_bytes(size, name)
     view = block[:size]
     weakref.finalize(view, _give_back, block).atexit = False
     return torch.from_numpy(view)  # its storage keeps the view alive

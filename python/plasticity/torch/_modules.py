@@ -75,10 +75,17 @@ class PlasticModule(nn.Module):
 
     def extra_repr(self) -> str:
         spec = self.spec
-        return (
+        text = (
             f"{spec.inputs}, {spec.neurons}, rule={spec.rule}, rate={spec.rate}, eligibility={spec.eligibility}, "
             f"alpha={spec.alpha}, activation={spec.activation}, clip={spec.clip:g}, batch_first={self.batch_first}"
         )
+        for name, value, default in (
+            ("modulator_source", spec.modulator_source, "hidden"), ("precision", self.precision, None),
+            ("checkpoint_interval", self.checkpoint_interval, 0), ("memory_budget", self.memory_budget, 0),
+        ):
+            if value != default:
+                text += f", {name}={value}"
+        return text
 
     def library_parameters(self) -> Mapping[str, Tensor]:
         """The parameters by their names in files, as plastic() takes them."""

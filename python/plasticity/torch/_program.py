@@ -138,9 +138,9 @@ class Program:
     def _stream(self):
         return torch.cuda.current_stream(self.device).cuda_stream if self.on_gpu else None
 
-    def _allocate(self, size):
+    def _allocate(self, size, name):
         if not self.on_gpu and size >= _memory.MIN_BYTES:
-            return _memory.take(size)
+            return _memory.take(size, name)
         return torch.empty_strided((size,), (1,), dtype=torch.uint8, device=self.device)
 
     def _take_scratch(self):
@@ -148,7 +148,7 @@ class Program:
         try:
             return self._scratch.pop()
         except IndexError:
-            return self._allocate(self.scratch_bytes)
+            return self._allocate(self.scratch_bytes, "scratch")
 
     def _give_back(self, scratch):
         # On a GPU the next call may be on another stream.
@@ -160,7 +160,7 @@ class Program:
         dtype, device = self.dtype, self.device
         make = torch.empty_strided  # takes less time than torch.empty
         outputs = [make(shape, strides, dtype=dtype, device=device) for shape, strides in self._outputs]
-        tape = self._allocate(self.tape_bytes if record else 0)
+        tape = self._allocate(self.tape_bytes if record else 0, "tape")
         if zero_tape:
             tape.zero_()
         scratch = self._take_scratch()
@@ -234,7 +234,7 @@ class Program:
             results[k] = result
             pointers.append(pointer)
         if not self.on_gpu and tape.data_ptr() % ALIGNMENT:  # a hook of saved tensors returned other memory
-            tape = self._allocate(self.tape_bytes).copy_(tape)
+            tape = self._allocate(self.tape_bytes, "tape").copy_(tape)
         scratch = self._take_scratch()
         self.plan.call(
             "backward", call_names, pointers, self._stream(), tape.data_ptr(), self.tape_bytes, scratch.data_ptr(),
