@@ -9,7 +9,7 @@ from conftest import all_specs
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
 from plasticity import Spec  # noqa: E402
-from plasticity.torch import plastic  # noqa: E402
+from plasticity.torch import plastic, release_memory  # noqa: E402
 from torch_cases import SPEC, draw, loss_of_a_trace  # noqa: E402
 
 
@@ -54,7 +54,7 @@ def test_a_tape_does_not_depend_on_the_number_of_threads():
 def test_blocks_of_memory_return():
     from plasticity.torch import _memory
 
-    _memory.release()
+    release_memory()
     size = 3 << 20
     tensor = _memory.take(size, "tape")
     assert tensor.data_ptr() % 64 == 0 and tensor.numel() == size and not _memory._free
@@ -67,7 +67,29 @@ def test_blocks_of_memory_return():
     assert len({each.data_ptr() for each in tensors}) == len(tensors)
     del tensors
     assert len(_memory._free) == _memory.MAX_BLOCKS
-    _memory.release()
+    release_memory()
+
+
+def test_free_blocks_are_limited(monkeypatch):
+    from plasticity.torch import _memory
+
+    def kept():
+        return [each.size for _, each in _memory._free]
+
+    release_memory()
+    size = 1 << 20
+    monkeypatch.setattr(_memory, "MAX_BYTES", 5 * size)
+    _memory.take(6 * size, "tape")
+    assert kept() == []
+    tensors = [_memory.take(each * size, "tape") for each in (1, 3, 2)]
+    while tensors:
+        del tensors[0]
+    assert kept() == [3 * size, 2 * size]
+    for _ in range(_memory.MAX_AGE + 1):
+        _memory.take(size, "tape")
+    assert kept() == [2 * size]
+    release_memory()
+    assert kept() == []
 
 
 def test_a_tape_without_memory(monkeypatch):
@@ -77,7 +99,7 @@ def test_a_tape_without_memory(monkeypatch):
     def empty(*_):
         raise MemoryError
 
-    _memory.release()
+    release_memory()
     monkeypatch.setattr(_tensors, "numpy", types.SimpleNamespace(empty=empty, uint8=None))
     parameters, inputs, _ = draw(Spec(neurons=64), steps=40, batch=8, dtype=torch.float32)
     with pytest.raises(plasticity.OutOfMemory, match="^tape: expected [0-9]* bytes of memory, got none; memory_budget= bounds"):

@@ -1,7 +1,8 @@
 """Differentiable plastic networks in PyTorch.
 
-    plastic        a plastic cell over a sequence, as a function with gradients
+    plastic          a plastic cell over a sequence, as a function with gradients
     PlasticRNN, PlasticLSTM, PlasticLinear   modules
+    release_memory   frees memory that is kept for later calls
 """
 try:
     import torch as _torch
@@ -12,6 +13,7 @@ except ImportError as error:
 from .._plan import State
 from .._spec import Spec
 from ._functional import plastic
+from ._memory import release_memory
 from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN
 
 if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weights_only=True) reads a State
@@ -19,4 +21,4 @@ if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weig
 if hasattr(_pytree, "_register_namedtuple"):  # so that torch.export.save() writes a program that returns a State
     _pytree._register_namedtuple(State, serialized_type_name="plasticity.State")
 
-__all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic"]
+__all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic", "release_memory"]
