@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch.utils.checkpoint import checkpoint  # noqa: E402
 from plasticity import Spec  # noqa: E402
-from plasticity.torch import plastic  # noqa: E402
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, plastic  # noqa: E402
 from torch_cases import SPEC, draw, loss_of_a_trace  # noqa: E402
 
 
@@ -69,13 +69,67 @@ def test_transforms_of_functions_are_refused():
     def run(x):
         return plastic(SPEC, weights, x=x)[0]
 
-    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x), lambda: torch.func.vmap(run)(torch.stack([x, x])),
+    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x), 
+                      lambda: torch.func.vmap(torch.func.grad(lambda x: run(x).sum()))(torch.stack([x, x])),
+                      lambda: torch.func.grad(lambda x: torch.func.vmap(run)(x).sum())(torch.stack([x, x])),
                       lambda: torch.func.jvp(run, (x,), (x,)), lambda: torch.func.jacfwd(run)(x),
                       lambda: torch.func.jacrev(run)(x),
                       lambda: torch.autograd.functional.jacobian(run, x, vectorize=True)):
         with pytest.raises(RuntimeError, match="plastic: expected no torch.func transform"):
             transform()
     assert torch.autograd.functional.jacobian(lambda x: run(x)[-1, 0], x).shape == (3, *x.shape)
+
+
+needs_vmap = pytest.mark.skipif(not hasattr(torch.library, "register_vmap"), reason="PyTorch is older than 2.5")
+MODULES = [lambda: PlasticRNN(3, 5, rule="hard_clip", rate="modulated", batch_first=True), lambda: PlasticLSTM(3, 5),
+           lambda: PlasticLinear(3, 5)]
+
+
+@needs_vmap
+@pytest.mark.parametrize("make", MODULES)
+@pytest.mark.parametrize("with_gradients", [False, True])
+def test_vmap_over_modules(make, with_gradients):
+    torch.manual_seed(0)
+    modules, x = [make() for _ in range(3)], torch.randn(6, 2, 3)
+    parameters, _ = torch.func.stack_module_state(modules)
+
+    def run(parameters, x):
+        return torch.func.functional_call(modules[0], parameters, (x,))[0]
+
+    want = torch.stack([module(x)[0] for module in modules])
+    with torch.set_grad_enabled(with_gradients):
+        got = torch.func.vmap(run, (0, None))(parameters, x)
+        nested = torch.func.vmap(torch.func.vmap(run, (None, 0)), (0, None))(parameters, torch.stack([x, x]))
+    assert torch.equal(got, want) and torch.equal(nested[:, 1], want) and got.requires_grad == with_gradients
+    if with_gradients:
+        got.square().sum().backward()
+        want.square().sum().backward()
+        for name, value in parameters.items():
+            assert torch.equal(value.grad, torch.stack([dict(module.named_parameters())[name].grad for module in modules]))
+
+
+@needs_vmap
+def test_vmap_over_inputs_states_and_masks():
+    parameters, inputs, state = draw(SPEC)
+    x = inputs["x"].detach()  # [T,B,I]; the batch is mapped
+    reset = torch.tensor([[0, 0], [1, 0], [0, 1]], dtype=torch.bool)
+    hebb = state["hebb"].detach().requires_grad_()
+
+    def run(x, hebb, reset):
+        y, modulation, final = plastic(SPEC, parameters, x=x.unsqueeze(1), state={"hebb": hebb.unsqueeze(0)}, reset=reset.unsqueeze(1))
+        return y[:, 0], modulation[:, 0], final.hebb[0]
+
+    want = plastic(SPEC, parameters, x=x, state={"hebb": hebb}, reset=reset)
+    got = torch.func.vmap(run, (1, 0, 1), (1, 1, 0))(x, hebb, reset)
+    for a, b in zip(got, (want[0], want[1], want[2].hebb)):
+        assert torch.equal(a, b)
+    gradients = [torch.autograd.grad(each.sum(), [hebb, parameters["w"]], create_graph=True) for each in (got[0], want[0])]
+    assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(*gradients))
+    with pytest.raises(RuntimeError, match="expected a first derivative"):
+        gradients[0][0].sum().backward()
+    with pytest.raises(ValueError, match=r"inputs.x.shape: expected \[3, 1, 2\], got \[3, 1, 1\]"):
+        torch.func.vmap(run, (1, 0, 1))(x[..., :1], hebb, reset)
+    assert torch.func.vmap(run, (1, 0, 1))(x[:, :0], hebb[:0], reset[:, :0])[0].shape == (0, 3, 3)
 
 
 def test_modulation_of_a_cell_state_has_no_gradient():

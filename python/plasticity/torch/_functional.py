@@ -177,8 +177,8 @@ def plastic(
     device and of one type: float32, or float64 on the CPU. precision="bf16" stores the traces of the tape as bfloat16. Under
     autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the
     current stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and
-    checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, torch.func transforms and
-    second derivatives raise RuntimeError. Raises ValueError for a wrong argument, with its name.
+    checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, second derivatives
+    and transforms of torch.func but vmap raise RuntimeError. vmap makes one call after the other; a batch axis is faster. Raises ValueError for a wrong argument, with its name.
     """
     check_options(spec, precision, execution)
     if type(checkpoint_interval) is not int or type(memory_budget) is not int:  # 1.0 and True are equal keys of a cache

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
+from .._errors import InvalidArgument
 from ._program import TRANSFORM_ERROR, check_dense, program_for, program_for_backward
-from ._signature import Signature, from_text
+from ._signature import Signature, from_text, to_text
 
 # `signature` is the text of a Signature. Backward reads the saved tensors (those of forward without the initial state), the
 # tape, and y if there is a modulator. It gets the anchors of anchors_of() so that autograd finds a second derivative with
@@ -106,6 +107,38 @@ torch.library.register_autograd("plasticity::forward", _autograd_forward, setup_
 torch.library.register_autograd("plasticity::backward", _refuse, lib=_library)
 
 
+# ---- torch.func.vmap: one call per element. Gradients flow through the calls to tensors outside of vmap.
+def _forward_of_batch(info, in_dims, text, tensors, record, anchors):
+    signature, axes, calls = from_text(text), in_dims[1], []
+    for k in range(info.batch_size):
+        each = [tensor if axis is None else tensor.select(axis, k).contiguous() for tensor, axis in zip(tensors, axes)]
+        record = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in each)
+        anchors = anchors_of(signature.initial_state, each) if record else []
+        calls.append(torch.ops.plasticity.forward(text, each, record, anchors)[:-1])
+    if calls:
+        outputs = [torch.stack(each) for each in zip(*calls)]
+    else:
+        each = [tensor if axis is None else tensor.new_empty(tensor.shape[:axis] + tensor.shape[axis + 1 :]) for tensor, axis in zip(tensors, axes)]
+        shapes = program_for(signature, each, torch.get_num_threads()).output_shapes
+        outputs = [tensors[0].new_empty((0, *shape)) for shape in shapes]
+    # The tapes belong to the calls; the batch has none.
+    return [*outputs, tensors[0].new_empty(0, dtype=torch.uint8)], [*(0 for _ in outputs), None]
+
+
+HAS_VMAP = hasattr(torch.library, "register_vmap")  # since PyTorch 2.5
+if HAS_VMAP:
+    torch.library.register_vmap("plasticity::forward", _forward_of_batch, lib=_library)
+
+
+def _only_vmap():
+    """Whether every active transform of torch.func is vmap."""
+    try:
+        from torch._functorch.pyfunctorch import VmapInterpreter, retrieve_all_functorch_interpreters
+    except ImportError:
+        return False
+    return all(isinstance(each, VmapInterpreter) for each in retrieve_all_functorch_interpreters())
+
+
 # ---- Autograd for eager calls.
 class _Plastic(torch.autograd.Function):
     @staticmethod
@@ -184,14 +217,16 @@ def is_eager(tensors: Sequence[Tensor]) -> bool:
 
 
 def call(signature: Signature, tensors: List[Tensor], record: bool) -> Sequence[Tensor]:
-    """The outputs of an eager call. Raises RuntimeError for torch.func transforms, which the library does not have."""
+    """The outputs of an eager call. Raises RuntimeError for transforms of torch.func other than vmap."""
     try:
         program = program_for(signature, tensors, torch.get_num_threads())
         if record:
             return _Plastic.apply((program, anchors_of(program.initial_state, tensors) if program.initial_state else ()), *tensors)
         return program.forward(tensors, False)[0]
-    except RuntimeError as error:
+    except (RuntimeError, InvalidArgument) as error:  # a batch of tensors has no memory of its own
         if _in_transform():
+            if HAS_VMAP and _only_vmap():
+                return torch.ops.plasticity.forward(to_text(*signature), tensors, False, [])
             raise RuntimeError(TRANSFORM_ERROR) from error
         for name, tensor in zip(signature.names, tensors):
             check_dense(name, tensor)

@@ -16,8 +16,9 @@ PRECISIONS = {torch.float32: "f32", torch.float64: "f64"}
 _MASK_DTYPES = {"masks.reset": torch.uint8, "masks.clamp": torch.uint8, "masks.length": torch.int64}
 _SMALL = 1 << 16  # bytes: PyTorch fills such a tensor with one thread, and such scratch memory is kept
 TRANSFORM_ERROR = (
-    "plastic: expected no torch.func transform and no is_grads_batched=True, got one; use torch.autograd.grad, with "
-    "torch.func.functional_call outside of a transform, or torch.autograd.functional.jacobian without vectorize"
+    "plastic: expected no torch.func transform but vmap (of PyTorch 2.5) and no is_grads_batched=True, got one; use "
+    "torch.autograd.grad, with torch.func.functional_call outside of a transform, or torch.autograd.functional.jacobian "
+    "without vectorize"
 )
 
 
