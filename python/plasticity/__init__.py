@@ -2,6 +2,7 @@
 
     Spec    a plastic cell: its equations and sizes
     Plan    its forward and backward pass, and single steps, on NumPy arrays and anything with __dlpack__
+    initial_parameters, initial_state   arrays to start from
     load_file, save_file   safetensors files
 """
 from ._errors import (
@@ -17,6 +18,7 @@ from ._errors import (
     Unsupported,
 )
 from ._files import load_file, save_file
+from ._initial import initial_parameters, initial_state
 from ._library import cuda_unavailable_reason, version
 from ._plan import Gradients, Plan, Result, State
 from ._spec import Spec
@@ -39,6 +41,8 @@ __all__ = [
     "State",
     "Unsupported",
     "cuda_unavailable_reason",
+    "initial_parameters",
+    "initial_state",
     "load_file",
     "save_file",
     "version",

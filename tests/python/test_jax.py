@@ -278,3 +278,10 @@ def test_structs_have_the_layout_of_xla(tmp_path):
 
 def test_types_of_the_results_are_known():
     check_overloads(plastic)
+
+
+def test_initial_parameters_are_arguments():
+    parameters, state = plasticity.initial_parameters(SPEC, 0), plasticity.initial_state(SPEC, 2)
+    x = jnp.ones((4, 2, 3), "float32")
+    gradients = jax.grad(lambda p: plastic(SPEC, p, x=x, state=state)[0].sum())(parameters)
+    assert all(gradients[name].shape == value.shape for name, value in parameters.items())

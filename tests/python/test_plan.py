@@ -175,6 +175,33 @@ def test_memory_that_the_system_lacks():
         plan.load()
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "feedforward"])
+def test_initial_parameters_and_states(cell):
+    spec = Spec(cell, "hard_clip", "fan_out", inputs=4, neurons=100)
+    drawn, again, other = (plasticity.initial_parameters(spec, seed) for seed in (1, 1, 2))
+    assert {name: value.shape for name, value in drawn.items()} == spec.parameters
+    assert all(value.dtype == numpy.float32 and numpy.array_equal(value, again[name]) for name, value in drawn.items())
+    assert not numpy.array_equal(drawn["w"], other["w"])
+    assert .09 < numpy.abs(drawn["modulator.weight"]).max() <= .1 and .9 < numpy.abs(drawn["fan_out.weight"]).max() <= 1
+    assert drawn["alpha"].std() == pytest.approx(.01, rel=.1)
+    if cell == "lstm":
+        assert .09 < numpy.abs(drawn["w"]).max() <= .1
+    else:
+        assert drawn["w"].std() == pytest.approx(.01, rel=.1)
+    if cell == "rnn":
+        assert .45 < numpy.abs(drawn["w_in"]).max() <= .5
+    plan = Plan(spec, steps=3, batch=2, precision="f64")
+    x = {"pre" if cell == "feedforward" else "x": numpy.ones((3, 2, 4))}
+    parameters = plasticity.initial_parameters(spec, 1, dtype="f8")
+    state = plasticity.initial_state(spec, 2, dtype="f8")
+    assert numpy.array_equal(plan.forward(parameters, **x, state=state).y, plan.forward(parameters, **x).y)
+    for call, text in ((lambda: plasticity.initial_state(spec, -1), "batch: expected an integer"),
+                       (lambda: plasticity.initial_parameters(spec, dtype="f2"), "dtype: expected float32 or float64, got f2"),
+                       (lambda: plasticity.initial_parameters("rnn"), "spec: expected a plasticity.Spec, got str")):
+        with pytest.raises(plasticity.InvalidArgument, match=text):
+            call()
+
+
 def test_overlap_is_refused():
     spec, parameters, x = small()
     plan = Plan(spec, steps=5, batch=2)

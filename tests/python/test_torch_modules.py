@@ -9,11 +9,11 @@ import subprocess
 
 import numpy
 import pytest
-from conftest import ROOT
+from conftest import ROOT, all_specs
 
 torch = pytest.importorskip("torch")
 import plasticity  # noqa: E402
-from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, State, plastic  # noqa: E402
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN, State, plastic  # noqa: E402
 import torch.nn.utils.prune  # noqa: E402
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence  # noqa: E402
 
@@ -436,6 +436,29 @@ def test_files_are_written_and_loaded(make, tmp_path):
     plasticity.save_file(path, tensors, metadata)
     with pytest.raises(plasticity.FormatError, match="param.w': expected shape .*, got none"):
         module.load_safetensors(path)
+
+
+def test_files_are_loaded_as_modules(make, tmp_path):
+    module, path = make(), tmp_path / "network.safetensors"
+    module.save_safetensors(path)
+    other = plasticity.torch.load(path, batch_first=True, dtype=torch.float64)
+    assert type(other) is type(module) and other.spec == module.spec and other.batch_first
+    assert all(torch.equal(a.double(), b) for a, b in zip(module.parameters(), other.parameters()))
+    plasticity.save_file(path, {})
+    with pytest.raises(plasticity.FormatError, match="metadata 'cell': expected a value, got none"):
+        plasticity.torch.load(path)
+
+
+def test_modules_of_a_spec():
+    for spec in all_specs():
+        module = PlasticModule.from_spec(spec, memory_budget=1 << 20)
+        assert module.spec == spec and module.memory_budget == 1 << 20
+    source = plasticity.Spec("lstm", "hard_clip", "modulated", modulator_source="cell", inputs=2, neurons=3)
+    assert PlasticLSTM.from_spec(source).spec == source
+    with pytest.raises(ValueError, match="spec: expected one of a PlasticRNN, got one of a PlasticLSTM"):
+        PlasticRNN.from_spec(source)
+    with pytest.raises(ValueError, match="spec: expected a plasticity.Spec, got str"):
+        PlasticModule.from_spec("rnn")
 
 
 def test_files_of_half_precision(tmp_path):

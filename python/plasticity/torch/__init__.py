@@ -2,6 +2,7 @@
 
     plastic          a plastic cell over a sequence, as a function with gradients
     PlasticRNN, PlasticLSTM, PlasticLinear   modules
+    load             the module in a file
     release_memory   frees memory that is kept for later calls
 """
 try:
@@ -14,11 +15,11 @@ from .._plan import State
 from .._spec import Spec
 from ._functional import plastic
 from ._memory import release_memory
-from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN
+from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN, load
 
 if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weights_only=True) reads a State
     _torch.serialization.add_safe_globals([State, Spec])
 if hasattr(_pytree, "_register_namedtuple"):  # so that torch.export.save() writes a program that returns a State
     _pytree._register_namedtuple(State, serialized_type_name="plasticity.State")
 
-__all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "plastic", "release_memory"]
+__all__ = ["PlasticLSTM", "PlasticLinear", "PlasticModule", "PlasticRNN", "Spec", "State", "load", "plastic", "release_memory"]

@@ -1,7 +1,6 @@
 """Plastic layers as PyTorch modules."""
 import copy
 import dataclasses
-import math
 import re
 from typing import Any, Mapping, Optional, Tuple, Union
 
@@ -10,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .._arguments import check_options, integer, state_items
+from .._arguments import check_options, check_spec, integer, state_items
 from .._errors import FormatError, InvalidArgument, bad_argument
 from .._files import load_file, save_file
+from .._initial import distribution_of
 from .._plan import State
 from .._spec import STATE, Activation, Cell, Eligibility, Granularity, ModulatorSource, Precision, Rate, Rule, Spec
 from ._functional import HALVES, plastic
@@ -63,6 +63,20 @@ class PlasticModule(nn.Module):
             self._places.append((name, head, leaf))
         self.reset_parameters()
 
+    @classmethod
+    def from_spec(cls, spec: Spec, **options: Any) -> "PlasticModule":
+        """The module of a Spec. `options` are those of PlasticModule: batch_first, precision, device, …
+
+        PlasticModule.from_spec() returns a PlasticRNN, PlasticLSTM or PlasticLinear. Raises ValueError if a class of these
+        has another cell.
+        """
+        check_spec(spec)
+        kind = _class_of(spec) if cls is PlasticModule else cls
+        if not issubclass(kind, _class_of(spec)):
+            raise bad_argument("spec", f"one of a {kind.__name__}", f"one of a {_class_of(spec).__name__}")
+        names = ("rule", "rate", "eligibility", "alpha", "clip", "modulator_source" if spec.cell == "lstm" else "activation")
+        return kind(spec.inputs, spec.neurons, **{name: getattr(spec, name) for name in names}, **options)
+
     @property
     def input_size(self) -> int:
         """I."""
@@ -102,22 +116,14 @@ class PlasticModule(nn.Module):
         One that a buffer has replaced is drawn too. A parametrized one is set by its right_inverse(). Raises ValueError, and
         changes nothing, if one cannot be set.
         """
-        spec = self.spec
-        dense = ("w_in", "b", "w", "w_gates") if spec.cell == "lstm" else ()
-
         def draw(name, value):
-            if name in dense or name.startswith("modulator"):
-                bound = 1 / math.sqrt(spec.neurons)
-                value.uniform_(-bound, bound)
-            elif name in ("w", "alpha"):
-                value.normal_(0, 0.01)
-            elif name == "eta":
-                value.fill_(0.01)
-            elif name.startswith("fan_out"):
-                value.uniform_(-1, 1)
+            kind, size = distribution_of(self.spec, name)
+            if kind == "uniform":
+                value.uniform_(-size, size)
+            elif kind == "normal":
+                value.normal_(0, size)
             else:
-                bound = 1 / math.sqrt(max(spec.inputs, 1))
-                value.uniform_(-bound, bound)
+                value.fill_(size)
 
         self._set_parameters(draw)
 
@@ -203,7 +209,11 @@ class PlasticModule(nn.Module):
         another cell or lacks a parameter, or if a parameter cannot be set, for example on the device meta.
         """
         tensors, metadata = load_file(path)
-        spec = Spec.from_metadata(metadata)
+        self._load(path, tensors, Spec.from_metadata(metadata))
+        return metadata
+
+    def _load(self, path, tensors, spec):
+        """Takes the parameters from the tensors of a file, whose cell is `spec`."""
         if not spec.has_clip:
             spec = dataclasses.replace(spec, clip=self.spec.clip)
         if spec != self.spec:
@@ -216,7 +226,6 @@ class PlasticModule(nn.Module):
                 got = "none" if stored is None else f"shape {list(stored.shape)}"
                 raise FormatError(f"{path} tensor 'param.{name}': expected shape {list(value.shape)}, got {got}")
         self._set_parameters(lambda name, value: value.copy_(torch.from_numpy(tensors["param." + name])))
-        return metadata
 
     def _inputs(self, x, current):
         """(x, u, pre) of plastic()."""
@@ -506,3 +515,20 @@ class PlasticLinear(PlasticModule):
         """As PlasticRNN.forward(), with an input current [T,B,N] of its own: a bias, or the label of a sample."""
         return self._sequence(input, state, lengths, reset, rate, current, clamp, clamp_value, return_modulation,
                               return_preactivation)
+
+
+def _class_of(spec):
+    return {"rnn": PlasticRNN, "lstm": PlasticLSTM, "feedforward": PlasticLinear}[spec.cell]
+
+
+def load(path, **options: Any) -> PlasticModule:
+    """The module in a file of save_safetensors(), or of a C++ Network: a PlasticRNN, PlasticLSTM or PlasticLinear.
+
+    The file has the parameters and the spec. `options` are those of PlasticModule: batch_first, precision, device, dtype, …
+    Raises IOFailure if the file cannot be read, and FormatError, a ValueError, if it has no network.
+    """
+    tensors, metadata = load_file(path)
+    spec = Spec.from_metadata(metadata)
+    module = PlasticModule.from_spec(spec, **options)
+    module._load(path, tensors, spec)
+    return module
