@@ -1,10 +1,21 @@
-"""Cells, tensors and losses that the tests of plasticity.torch share."""
+"""Cells, modules, tensors and losses that the tests of plasticity.torch share."""
 import torch
 
 from plasticity import Spec
-from plasticity.torch import plastic
+from plasticity.torch import PlasticLinear, PlasticLSTM, PlasticRNN, plastic
 
 SPEC = Spec("rnn", "hard_clip", "modulated", inputs=2, neurons=3)
+
+MAKERS = {
+    "rnn": lambda **more: PlasticRNN(3, 4, rule="hard_clip", rate="modulated", **more),
+    "retroactive": lambda **more: PlasticRNN(3, 4, rule="hard_clip", rate="fan_out", eligibility="before", clip=2, **more),
+    "lstm": lambda **more: PlasticLSTM(3, 4, **more),
+    "linear": lambda **more: PlasticLinear(3, 4, rule="oja", **more),
+}
+
+
+def same(a, b):
+    return all(x is y is None or torch.equal(x, y) for x, y in zip(a, b))
 
 
 def draw(spec, steps=3, batch=2, dtype=torch.float64, seed=0, scale=.4):

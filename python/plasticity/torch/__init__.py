@@ -13,9 +13,10 @@ except ImportError as error:
 
 from .._plan import State
 from .._spec import Spec
+from ._base import PlasticModule
 from ._functional import plastic
 from ._memory import release_memory
-from ._modules import PlasticLinear, PlasticLSTM, PlasticModule, PlasticRNN, load
+from ._modules import PlasticLinear, PlasticLSTM, PlasticRNN, load
 
 if hasattr(_torch.serialization, "add_safe_globals"):  # so that torch.load(weights_only=True) reads a State
     _torch.serialization.add_safe_globals([State, Spec])
