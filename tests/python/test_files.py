@@ -26,9 +26,23 @@ def test_files_keep_values_and_types(tmp_path):
         plasticity.load_file(path)
 
 
-def test_a_file_is_loaded_with_one_copy_of_its_tensors(tmp_path):
+def test_a_file_is_loaded_with_one_copy_of_its_tensors(tmp_path, monkeypatch):
     arrays = {f"tensor {k}": numpy.full(1 << 20, k, "f4") for k in range(4)}
     plasticity.save_file(tmp_path / "a.safetensors", arrays, {})
+    freed = []
+
+    class Library:
+        """The library, with a list of the tensors whose memory in the file is freed."""
+
+        def __getattr__(self, name):
+            return getattr(lib, name)
+
+        def plasticity_file_set_tensor(self, file, name, tensor):
+            freed.append(name.decode())
+            return lib.plasticity_file_set_tensor(file, name, tensor)
+
+    lib = _files.lib
+    monkeypatch.setattr(_files, "lib", Library())
     tracemalloc.start()
     try:
         tensors, _ = plasticity.load_file(tmp_path / "a.safetensors")
@@ -36,7 +50,7 @@ def test_a_file_is_loaded_with_one_copy_of_its_tensors(tmp_path):
     finally:
         tracemalloc.stop()
     assert all(numpy.array_equal(tensors[name], array) for name, array in arrays.items())
-    assert peak < 17 << 20
+    assert peak < 17 << 20 and sorted(freed) == sorted(arrays)
 
 
 def test_bfloat16_of_a_file_is_read_as_float32(tmp_path):

@@ -69,7 +69,7 @@ def test_transforms_of_functions_are_refused():
     def run(x):
         return plastic(SPEC, weights, x=x)[0]
 
-    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x), 
+    for transform in (lambda: torch.func.grad(lambda x: run(x).sum())(x),
                       lambda: torch.func.vmap(torch.func.grad(lambda x: run(x).sum()))(torch.stack([x, x])),
                       lambda: torch.func.grad(lambda x: torch.func.vmap(run)(x).sum())(torch.stack([x, x])),
                       lambda: torch.func.jvp(run, (x,), (x,)), lambda: torch.func.jacfwd(run)(x),
@@ -106,6 +106,16 @@ def test_vmap_over_modules(make, with_gradients):
         want.square().sum().backward()
         for name, value in parameters.items():
             assert torch.equal(value.grad, torch.stack([dict(module.named_parameters())[name].grad for module in modules]))
+
+
+@needs_vmap
+def test_vmap_around_a_call_without_its_batch():
+    module, x, scales = PlasticRNN(3, 5), torch.randn(6, 2, 3), torch.tensor([1.0, 2.0])
+    got = torch.func.vmap(lambda scale: scale * module(x)[0])(scales)
+    want = scales[:, None, None, None] * module(x)[0]
+    assert torch.equal(got, want)
+    gradients = [torch.autograd.grad(y.square().sum(), list(module.parameters())) for y in (got, want)]
+    assert all(map(torch.equal, *gradients))
 
 
 @needs_vmap

@@ -248,6 +248,8 @@ class PlasticModule(nn.Module):
             pass
         items = _items_of(state)
         self._check_shapes(layout, x, items, rate, current, reset, length, clamp, clamp_value)
+        if isinstance(clamp_value, Tensor):
+            clamp_value = clamp_value.detach()  # the first attempt has warned about its gradient
         try:
             return self._plastic(
                 _contiguous(parameters), x, _contiguous(items), rate, current, reset, length, clamp, clamp_value,

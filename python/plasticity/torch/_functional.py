@@ -178,7 +178,8 @@ def plastic(
     autocast, tensors of half precision are converted to float32, and the outputs are float32. CUDA work is enqueued on the
     current stream. A tape is recorded only if a gradient may be needed; memory_budget bounds its bytes, and
     checkpoint_interval sets its K. Gradients are first derivatives in reverse mode: forward mode, second derivatives
-    and transforms of torch.func but vmap raise RuntimeError. vmap makes one call after the other; a batch axis is faster. Raises ValueError for a wrong argument, with its name.
+    and transforms of torch.func but vmap raise RuntimeError. vmap makes one call after the other; a batch axis is faster.
+    Raises ValueError for a wrong argument, with its name.
     """
     check_options(spec, precision, execution)
     if type(checkpoint_interval) is not int or type(memory_budget) is not int:  # 1.0 and True are equal keys of a cache

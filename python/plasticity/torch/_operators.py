@@ -118,7 +118,10 @@ def _forward_of_batch(info, in_dims, text, tensors, record, anchors):
     if calls:
         outputs = [torch.stack(each) for each in zip(*calls)]
     else:
-        each = [tensor if axis is None else tensor.new_empty(tensor.shape[:axis] + tensor.shape[axis + 1 :]) for tensor, axis in zip(tensors, axes)]
+        each = [
+            tensor if axis is None else tensor.new_empty(tensor.shape[:axis] + tensor.shape[axis + 1 :])
+            for tensor, axis in zip(tensors, axes)
+        ]
         shapes = program_for(signature, each, torch.get_num_threads()).output_shapes
         outputs = [tensors[0].new_empty((0, *shape)) for shape in shapes]
     # The tapes belong to the calls; the batch has none.
@@ -221,12 +224,14 @@ def call(signature: Signature, tensors: List[Tensor], record: bool) -> Sequence[
     try:
         program = program_for(signature, tensors, torch.get_num_threads())
         if record:
-            return _Plastic.apply((program, anchors_of(program.initial_state, tensors) if program.initial_state else ()), *tensors)
+            anchors = anchors_of(program.initial_state, tensors) if program.initial_state else ()
+            return _Plastic.apply((program, anchors), *tensors)
         return program.forward(tensors, False)[0]
     except (RuntimeError, InvalidArgument) as error:  # a batch of tensors has no memory of its own
         if _in_transform():
-            if HAS_VMAP and _only_vmap():
-                return torch.ops.plasticity.forward(to_text(*signature), tensors, False, [])
+            if HAS_VMAP and _only_vmap():  # the rule for a batch, _forward_of_batch, has anchors of its own
+                anchors = anchors_of(signature.initial_state, tensors) if record else []
+                return torch.ops.plasticity.forward(to_text(*signature), tensors, record, anchors)
             raise RuntimeError(TRANSFORM_ERROR) from error
         for name, tensor in zip(signature.names, tensors):
             check_dense(name, tensor)
