@@ -142,7 +142,7 @@ Real* NetworkParameters<Real>::value_at(const Parameter& parameter) const {
 }
 template <class Real>
 Real* NetworkParameters<Real>::gradient_at(const Parameter& parameter) const {
-  return static_cast<Real*>(gradients_.data()) + parameter.offset;
+  return gradients_.bytes() == 0 ? nullptr : static_cast<Real*>(gradients_.data()) + parameter.offset;
 }
 
 template <class Real>

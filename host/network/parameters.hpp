@@ -73,7 +73,8 @@ class NetworkParameters {
     std::string_view name;  // the full name
     TrainedTensor tensor;
   };
-  /// Returns the trainable parameters in the order of views(). Call values() and gradients() first.
+  /// Returns the trainable parameters in the order of views(). Call values() first. The
+  /// gradients are null before gradients().
   std::vector<Trained> trained() const requires std::is_same_v<Real, float>;
   /// The block that holds all gradients.
   void* gradient_data() const { return gradients_.data(); }

@@ -485,7 +485,8 @@ PLASTICITY_API plasticity_status plasticity_optimizer_create(const plasticity_op
 PLASTICITY_API void plasticity_optimizer_destroy(plasticity_optimizer* optimizer);
 
 /** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
-   float32 tensors in host memory. Moments belong to a name, and a name must keep its size. */
+   float32 tensors in host memory that do not overlap. Moments belong to a name, and a name must keep its
+   size. */
 PLASTICITY_API plasticity_status plasticity_optimizer_step(plasticity_optimizer* optimizer,
                                                            const plasticity_parameter* parameters,
                                                            size_t count);
@@ -526,7 +527,8 @@ PLASTICITY_API plasticity_status plasticity_adam_create(const plasticity_adam_op
 PLASTICITY_API void plasticity_adam_destroy(plasticity_adam* adam);
 
 /** Updates the parameters with their gradients. The tensors may belong to any module; they must be dense
-   float32 tensors in host memory. Moments belong to a name, and a name must keep its size. */
+   float32 tensors in host memory that do not overlap. Moments belong to a name, and a name must keep its
+   size. */
 PLASTICITY_API plasticity_status plasticity_adam_step(plasticity_adam* adam,
                                                       const plasticity_parameter* parameters, size_t count);
 /** Sets the learning rate of the next step. It must be finite and >= 0. */
@@ -536,7 +538,7 @@ PLASTICITY_API plasticity_status plasticity_adam_set_learning_rate(plasticity_ad
 PLASTICITY_API plasticity_status plasticity_adam_steps(const plasticity_adam* adam, int64_t* steps);
 
 /** Scales all gradients so that their global 2-norm is at most `max_norm` > 0. The norm before scaling is
-   stored in `norm`, which may be NULL. */
+   stored in `norm`, which may be NULL. Returns PLASTICITY_INVALID_ARGUMENT if two gradients overlap. */
 PLASTICITY_API plasticity_status plasticity_clip_gradients(const plasticity_parameter* parameters,
                                                            size_t count, double max_norm, double* norm);
 

@@ -72,7 +72,8 @@ using IterationFunction = std::function<double()>;
 /// throws Error(invalid_argument).
 class PLASTICITY_API Trainer {
  public:
-  /// Throws Error(invalid_argument) if an option is out of range, or a group names an unknown parameter.
+  /// Throws Error(invalid_argument) if an option is out of range or replaced by options.optimizer, or a group
+  /// names an unknown parameter.
   explicit Trainer(Network& network, const TrainerOptions& options = {});
   explicit Trainer(NetworkF64& network, const TrainerOptions& options = {}) = delete;  ///< trains float only
   /// Trains several modules together with step(iteration), for example `Trainer({encoder, readout})`. Throws
@@ -98,8 +99,8 @@ class PLASTICITY_API Trainer {
   ///
   /// Throws Error(invalid_argument), whose message names the parameter, if a gradient is not finite under
   /// NotFinite::fail. Parameters and moments are then unchanged; the network has the final state. Under
-  /// NotFinite::skip it has the final state too. If that is not finite, no later step is: call
-  /// Network::reset().
+  /// NotFinite::skip it has the final state too. If the state is not finite, no later gradient is finite.
+  /// Call Network::reset().
   ///
   /// Throws the errors of Communicator, before the optimizer's step. Throws Error(communication) on every
   /// rank if the ranks differ in the spec, the options, the kind of step, the parameters' names and sizes,
@@ -129,7 +130,7 @@ class PLASTICITY_API Trainer {
   /// `iteration` returned, summed over the ranks. Every window that `iteration` records must have its
   /// backward(). Windows recorded before the call may be used too, except by ranks, whose first step replaces
   /// the parameters. `iteration` must not call step(), save(), load(), y() or modulation() of this trainer,
-  /// and must not freeze or unfreeze a parameter: both throw Error(invalid_argument).
+  /// and must not freeze or unfreeze a parameter. Each of these throws Error(invalid_argument).
   ///
   /// Throws Error(invalid_argument), before the optimizer's step, if a module has a window without
   /// backward(), and under NotFinite::fail, naming the parameter, if a gradient is not finite. An exception

@@ -163,10 +163,15 @@ TEST(Refused, AnIterationDoesNotReplaceItsNetwork) {
   }
   Network network = make(), other = make();
   Trainer trainer(network);
+  const std::vector<float> before = copied(network.parameter("w"));
+  bool has_run = false;
   trainer.step([&] {  // the trainer of a running step may end
     trainer = Trainer(other);
-    return 0.0;
+    for (ParameterView& view : network.parameters()) view.gradient[0] = 1;
+    return has_run = true, 0.0;
   });
+  EXPECT_TRUE(has_run);
+  EXPECT_NE(copied(network.parameter("w")), before);  // the step has ended as it began
   EXPECT_EQ(trainer.steps(), 0);
 }
 

@@ -54,6 +54,7 @@ Trainer::Trainer(Network& network, const TrainerOptions& options)
                                                              .reduction = options.reduction,
                                                              .communicator = options.communicator}),
           "trainer") {
+  const Network::Implementation::Call call(*implementation_->network, ParameterAccess::read);
   implementation_->check_groups();
 }
 Trainer::Trainer(std::vector<Module> modules, const TrainerOptions& options)
