@@ -46,9 +46,9 @@ void check_tape(const void* tape, const TapeHeader& expected) {
   if (found.state != TapeHeader::written) {
     bad_argument("tape", "a tape that forward() has written", "memory without a recorded pass");
   }
-  TapeHeader equal = expected;
-  equal.masks = found.masks;
-  if (found != equal) {
+  TapeHeader same_masks = expected;
+  same_masks.masks = found.masks;
+  if (found != same_masks) {
     bad_argument("tape", "a tape of " + describe(expected), "one of " + describe(found));
   }
   const auto compare = [](const char* name, bool recorded, bool given) {

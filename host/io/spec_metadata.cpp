@@ -56,8 +56,8 @@ std::map<std::string, std::string> entries(const Spec& spec) {
           {"clip", exact_text(spec.clip)}};
 }
 
-/// Returns a remark on the networks that a file has, for the message about one that it does not have.
-std::string others_in(const io::TensorFile& file) {
+/// Returns the end of a message about a missing network: the networks that the file has.
+std::string describe_networks(const io::TensorFile& file) {
   constexpr std::string_view ending = ".cell";
   std::string names;
   for (const auto& [key, value] : file.metadata) {
@@ -77,7 +77,7 @@ void write_spec(const Spec& spec, io::TensorFile& file, const std::string& prefi
 Spec read_spec(const io::TensorFile& file, const std::string& prefix) {
   if (!file.metadata.contains(prefix + "cell"))
     throw_error(ErrorCode::format, entry_name(file, prefix + "cell"), "a value",
-                str_cat("none", others_in(file)));
+                str_cat("none", describe_networks(file)));
   Spec spec;
   spec.cell = read_choice<Cell>(file, prefix + "cell");
   spec.rule = read_choice<Rule>(file, prefix + "rule");

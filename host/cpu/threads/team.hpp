@@ -58,7 +58,7 @@ class Team {
 /// The number of elements that parallel_for_teams() runs at the same time.
 enum class ElementsAtOnce {
   many,  ///< one per thread
-  few,   ///< as few as have a share for every thread, for elements that exceed a thread's cache
+  few,   ///< as few as give every thread a share, for elements that exceed a thread's cache
 };
 
 /// parallel_for() over batch elements, or groups of them, whose sweeps have `shares` shares. Threads without

@@ -158,8 +158,12 @@ constexpr const char* result_files[] = {"completion.png", "learning_curve.png", 
 
 /// Throws Error(invalid_argument) if the results would replace the checkpoint.
 void check_checkpoint_name(const std::filesystem::path& out, const std::filesystem::path& checkpoint) {
+  const auto complete =
+      [](const std::filesystem::path& path) {  // equal on all ranks, whether `out` exists or not
+        return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+      };
   for (const char* name : result_files) {
-    if (std::filesystem::weakly_canonical(checkpoint) == std::filesystem::weakly_canonical(out / name))
+    if (complete(checkpoint) == complete(out / name))
       bad_argument("--checkpoint", str_cat("another file than the result ", name), checkpoint.string());
   }
 }
