@@ -60,8 +60,9 @@ MomentsByName set_moments(std::span<const ParameterView> parameters, MomentsByNa
   return new_moments;
 }
 
-void check_no_overlap(std::span<const ParameterView> parameters) {
-  if (const auto pair = overlapping_views(parameters)) {
+/// Throws Error(invalid_argument) if these parts of two views overlap.
+void check_no_overlap(std::span<const ParameterView> parameters, ViewParts parts) {
+  if (const auto pair = overlapping_views(parameters, parts)) {
     throw Error(ErrorCode::invalid_argument, str_cat("parameter '", parameters[pair->second].name,
                                                      "': overlaps '", parameters[pair->first].name, "'"));
   }
@@ -81,7 +82,7 @@ void Optimizer::step(std::span<const ParameterView> parameters) {
   const ProfilerRange range("plasticity::Optimizer::step");
   const UpdateOptions& update = options_.update;
   check_views(parameters, moments_, update);
-  check_no_overlap(parameters);
+  check_no_overlap(parameters, {&ParameterView::value, &ParameterView::gradient});
   std::vector<std::string_view> names;
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
@@ -136,9 +137,7 @@ void Optimizer::load(const io::TensorFile& file) {
 }
 
 double clip_gradients(std::span<const ParameterView> parameters, double max_norm) {
-  std::vector<ParameterView> gradients(parameters.begin(), parameters.end());
-  for (ParameterView& view : gradients) view.value = {};  // not accessed
-  check_no_overlap(gradients);
+  check_no_overlap(parameters, {&ParameterView::gradient});
   std::vector<TrainedTensor> tensors;
   for (const ParameterView& parameter : parameters) {
     tensors.push_back({.gradient = parameter.gradient.data(),

@@ -63,7 +63,7 @@ std::vector<ParameterView> Trainer::Implementation::views_of_modules() const {
       all.push_back(std::move(view));
     }
   }
-  if (const auto pair = overlapping_views(all)) {
+  if (const auto pair = overlapping_views(all, {&ParameterView::value, &ParameterView::gradient})) {
     const auto module_of = [&](const ParameterView& view) {
       return str_cat("modules[", seen.find(view.name)->second.module, "]");
     };
