@@ -153,8 +153,9 @@ std::string data_of(const Options& options, const std::filesystem::path& checkpo
   return images::Experiment::saved_source(checkpoint) == images::drawn_source ? "drawn" : "";
 }
 
-constexpr const char* result_files[] = {"completion.png", "learning_curve.png", "plastic.safetensors",
-                                        "fixed.safetensors"};
+// The results in the folder of --out.
+constexpr const char *completion_file = "completion.png", *curve_file = "learning_curve.png",
+                     *plastic_file = "plastic.safetensors", *fixed_file = "fixed.safetensors";
 
 /// Throws Error(invalid_argument) if the results would replace the checkpoint.
 void check_checkpoint_name(const std::filesystem::path& out, const std::filesystem::path& checkpoint) {
@@ -162,7 +163,7 @@ void check_checkpoint_name(const std::filesystem::path& out, const std::filesyst
       [](const std::filesystem::path& path) {  // equal on all ranks, whether `out` exists or not
         return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
       };
-  for (const char* name : result_files) {
+  for (const char* name : {completion_file, curve_file, plastic_file, fixed_file}) {
     if (complete(checkpoint) == complete(out / name))
       bad_argument("--checkpoint", str_cat("another file than the result ", name), checkpoint.string());
   }
@@ -197,14 +198,14 @@ void print_start(const images::ExperimentOptions& options, bool data_given,
 void write_results(images::Experiment& experiment, const std::filesystem::path& out,
                    Clock::time_point start) {
   if constexpr (draw::available) {
-    images::draw_completions(experiment, out / "completion.png");
-    images::draw_learning_curve(experiment, out / "learning_curve.png");
-    std::printf("%s\n%s\n", (out / "completion.png").c_str(), (out / "learning_curve.png").c_str());
+    images::draw_completions(experiment, out / completion_file);
+    images::draw_learning_curve(experiment, out / curve_file);
+    std::printf("%s\n%s\n", (out / completion_file).c_str(), (out / curve_file).c_str());
   } else {
     std::printf("%s\n", draw::unavailable_reason);
   }
-  save_network(experiment.plastic(), out / "plastic.safetensors");
-  save_network(experiment.fixed(), out / "fixed.safetensors");
+  save_network(experiment.plastic(), out / plastic_file);
+  save_network(experiment.fixed(), out / fixed_file);
   const double plastic = experiment.test_error(experiment.plastic(), test_episodes);
   const double fixed = experiment.test_error(experiment.fixed(), test_episodes);
   std::printf(

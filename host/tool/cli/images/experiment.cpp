@@ -94,7 +94,10 @@ Learner::Learner(const ExperimentOptions& options, bool plastic)
 }
 
 Experiment::Experiment(const ExperimentOptions& options, const Pictures& train, const Pictures& test)
-    : options_(options), train_(train), test_(test) {
+    : options_(options),
+      train_(train),
+      test_(test),
+      checksum_(str_cat(train.checksum(), ' ', test.checksum())) {
   if (options.iterations < 1) bad_argument("iterations", "at least 1", str_cat(options.iterations));
   if (options.batch < 1) bad_argument("batch", "at least 1", str_cat(options.batch));
   for (const bool plastic : {true, false}) learners_.emplace_back(options, plastic);
@@ -154,7 +157,7 @@ void Experiment::save(const std::filesystem::path& path) const {
                    {"batch", str_cat(options_.batch)},
                    {"seed", str_cat(options_.seed)},
                    {"pictures", train_.source()},
-                   {"checksum", checksum()}};
+                   {"checksum", checksum_}};
   const auto add = [&](const std::string& name, const std::vector<float>& values) {
     file.tensors[name] =
         io::make_tensor({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
@@ -171,8 +174,6 @@ void Experiment::save(const std::filesystem::path& path) const {
   }
   io::save(path, file);
 }
-
-std::string Experiment::checksum() const { return str_cat(train_.checksum(), ' ', test_.checksum()); }
 
 std::string Experiment::saved_source(const std::filesystem::path& path) {
   return read_metadata(io::load(path), "pictures");
@@ -192,7 +193,7 @@ void Experiment::load(const std::filesystem::path& path, bool own_iterations) {
   expect("seed", str_cat(options_.seed));
   expect("pictures", train_.source());
   if (const auto saved = file.metadata.find("checksum");  // earlier versions did not save it
-      saved != file.metadata.end() && saved->second != checksum()) {
+      saved != file.metadata.end() && saved->second != checksum_) {
     throw_error(ErrorCode::format, str_cat(path.string(), " (checkpoint)"), "the pictures of --data",
                 "a run on other pictures");
   }

@@ -68,10 +68,10 @@ class Experiment {
 
  private:
   double learning_rate() const;
-  std::string checksum() const;  // of all pictures
   ExperimentOptions options_;
   const Pictures& train_;
   const Pictures& test_;
+  std::string checksum_;  // of all pictures
   std::vector<Learner> learners_;
   std::vector<float> evaluated_at_;
   std::int64_t iteration_ = 0;
